@@ -73,19 +73,20 @@ def problems_of(errors: Iterable[Mapping[str, Any]], known: Iterable[str], limit
     return problems
 
 # %% ../../nbs/49_prediction_service.ipynb #49prediction-18
+def _typed(values: list[Any], kind: str) -> Any:
+    if kind == "number":
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+    if kind == "datetime":
+        dates = [None if value is None else datetime.fromisoformat(value) for value in values]
+        return pd.to_datetime(dates, utc=True).tz_localize(None).astype("datetime64[ns]")
+    if kind == "boolean" and None not in values:
+        return np.array(values, dtype=bool)
+    return pd.Series(values, dtype=object)
+
+
 def rows_to_frame(rows: list[Mapping[str, Any]], schema: list[dict[str, Any]]) -> pd.DataFrame:
     "Raw rows as a DataFrame, (n_rows, n_columns), typed by the schema's kinds"
-    frame = pd.DataFrame(rows, columns=[column["name"] for column in schema])
-    for column in schema:
-        name = column["name"]
-        if column["kind"] == "number":
-            frame[name] = frame[name].astype(float)
-        elif column["kind"] == "datetime":
-            dates = pd.to_datetime(frame[name], format="ISO8601", utc=True)
-            frame[name] = dates.dt.tz_localize(None).astype("datetime64[ns]")
-        elif column["kind"] != "boolean" or frame[name].isna().any():
-            frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
-    return frame
+    return pd.DataFrame({column["name"]: _typed([row[column["name"]] for row in rows], column["kind"]) for column in schema})
 
 # %% ../../nbs/49_prediction_service.ipynb #49prediction-22
 def row_warnings(row: Mapping[str, Any], schema: list[dict[str, Any]]) -> list[str]:
@@ -202,7 +203,8 @@ class PredictionService:
             with np.errstate(all="ignore"):
                 scored = self.bundle.score(rows_to_frame(rows, self.bundle.input_schema))
         except (ValueError, OverflowError, FloatingPointError) as error:
-            log.exception("rows could not be scored")
+            log.warning("rows could not be scored: %s", type(error).__name__)
+            log.debug("rows could not be scored", exc_info=True)
             raise UnscorableError("the model cannot score these values: check for numbers far outside the usual range") from error
         answers = [{"prediction": plain(row["prediction"]), "probability": plain(row.get("probability"))}
                    for row in scored.to_dict("records")]

@@ -215,7 +215,7 @@ def create_flask_app(bundle: Any, api_key: str | None = None, log_folder: Path |
     @app.post("/predict")
     def predict() -> Any:
         try:
-            row = json.loads(request.get_data())
+            row = json.loads(request.get_data().decode("utf-8"))
         except (ValueError, RecursionError):
             raise BadInputError("the body is not valid JSON") from None
         return service.predict(service.check([row]))[0]

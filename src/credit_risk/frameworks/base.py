@@ -35,7 +35,7 @@ def thread_count() -> int:
     "Threads that one model trains with: 2, or 1 on a single core; more only make small tables slower"
     return min(2, os.cpu_count() or 1)
 
-# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-08
+# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-09
 class Range(NamedTuple):
     "A numeric search range, both ends included; whole numbers when both ends are; `log` for ranges over decades"
     low: float
@@ -54,7 +54,7 @@ class Range(NamedTuple):
             return sorted({int(round(value)) for value in spread})
         return [float(f"{value:.4g}") for value in spread]
 
-# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-12
+# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-13
 TASKS = ("binary", "multiclass", "regression")
 
 
@@ -173,7 +173,7 @@ class FrameworkModel(BaseEstimator):
         tags.classifier_tags = None if regression else ClassifierTags()
         return tags
 
-# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-14
+# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-15
 FRAMEWORKS: dict[str, type[FrameworkModel]] = {}
 
 
@@ -197,7 +197,7 @@ def frameworks_for(task: str) -> dict[str, type[FrameworkModel]]:
     able = [cls for cls in registered.values() if task in cls.tasks]
     return {cls.name: cls for cls in sorted(able, key=lambda cls: (not cls.baseline, cls.name))}
 
-# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-21
+# %% ../../../nbs/30_frameworks_base.ipynb #30frameworks-22
 class NetworkModel(FrameworkModel):
     "A multilayer perceptron (ReLU, dropout, AdamW, early stopping); a subclass writes `_train`"
     defaults = {"hidden_units": 64, "hidden_layers": 2, "dropout": 0.1, "learning_rate": 2e-3, "weight_decay": 1e-3,

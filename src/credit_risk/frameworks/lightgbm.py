@@ -46,7 +46,8 @@ class LightGBMModel(FrameworkModel):
         stop = [lightgbm.early_stopping(patience, verbose=False)] if validation else None
         self.estimator_ = kind(**given, subsample_freq=1, device_type=device, n_jobs=thread_count(), verbose=-1,
                                random_state=self.seed, deterministic=True, force_row_wise=True)
-        self.estimator_.fit(X, y, eval_set=[validation] if validation else None, callbacks=stop)
+        held_out = {"eval_X": validation[0], "eval_y": validation[1]} if validation else {}
+        self.estimator_.fit(X, y, **held_out, callbacks=stop)
         if device != "cpu":
             self.estimator_.set_params(device_type="cpu")
 

@@ -56,5 +56,6 @@ class TensorFlowModel(NetworkModel):
             layers += [keras.layers.Dense(given["hidden_units"], activation="relu"), keras.layers.Dropout(given["dropout"])]
         network = keras.Sequential([*layers, keras.layers.Dense(outputs)])
         loss = "mse" if self.task == "regression" else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        network.compile(keras.optimizers.AdamW(given["learning_rate"], weight_decay=given["weight_decay"]), loss=loss)
+        network.compile(keras.optimizers.AdamW(given["learning_rate"], weight_decay=given["weight_decay"]), loss=loss,
+                        jit_compile=False)
         return network

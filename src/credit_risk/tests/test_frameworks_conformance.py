@@ -125,8 +125,11 @@ def test_the_search_space_draws_known_parameters(name, task):
 def test_it_trains_without_validation_rows_and_without_noise(name, task, capfd):
     X, y = easy_problem(task, rows=80)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the frameworks' own insides
         model = quick_model(name, task).fit(X, y)
+        if name not in ("tensorflow", "torch"):  # the fixture trains these with validation rows already
+            quick_model(name, task).fit(X, y, X, y)
     said = capfd.readouterr()
     assert len(model.predict(X)) == 80 and not said.out and not said.err
 

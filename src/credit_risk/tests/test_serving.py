@@ -50,7 +50,7 @@ def _row(**changes):
 ATTACKS = {
     "nan": (_row(income=float("nan")), 422), "infinity": (_row(income=float("inf")), 422),
     "negative infinity": (_row(income=float("-inf")), 422), "overflowing float": (_row().replace(b"40.0", b"1e999"), 422),
-    "400 digits": (_row().replace(b"40.0", b"9" * 400), 422), "5000 digits": (_row().replace(b"40.0", b"9" * 5_000), 422),
+    "400 digits": (_row().replace(b"40.0", b"9" * 400), 422), "5000 digits": (_row().replace(b"40.0", b"9" * 5_000), (400, 422)),
     "huge but finite": (_row(income=1e308), 200), "missing column": (b'{"income": 1}', 422), "empty object": (b"{}", 422),
     "extra column": (_row(secret_column=1), 422), "text for number": (_row(income="secret"), 422),
     "number for text": (_row(home=12), 422), "true for number": (_row(income=True), 422), "list for value": (_row(home=["secret"]), 422),
@@ -59,7 +59,7 @@ ATTACKS = {
     "surrogate column": (_row(**{"\ud800": 1}), 422), "bad date": (_row(since="0000-13-45"), 422), "early date": (_row(since="0001-01-01"), 422),
     "date with zone": (_row(since="2024-05-01T00:00:00+05:00"), 200), "week date": (_row(since="2024-W01-1"), 200),
     "bare nan": (b"NaN", 422), "a list": (b"[]", 422), "a string": (b'"secret"', 422), "nothing": (b"", 422), "half JSON": (b'{"income": ', 422),
-    "invalid utf-8": (b'{"income": "\xff\xfe"}', (400, 422)), "utf-16": (_row().decode().encode("utf-16"), (400, 422, 200)),
+    "invalid utf-8": (b'{"income": "\xff\xfe"}', (400, 422)), "utf-16": (_row().decode().encode("utf-16"), (200, 400, 422)),
     "deep nesting": (b'{"income": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 422), "deep open nesting": (b"[" * 100_000, 422),
     "5 MB": (b'{"home": "' + b"x" * 5_000_000 + b'"}', 413), "column called __proto__": (_row(__proto__={"a": 1}), 422),
 }
@@ -129,7 +129,7 @@ def test_flask_gives_the_same_score_and_refuses_the_same_rows(client):
     for name, (body, expected) in ATTACKS.items():
         answer = twin.post("/predict", data=body, content_type="application/json")
         assert answer.status_code < 500 and "secret" not in answer.text, name
-        assert (answer.status_code == 200) <= (client.post("/predict", content=body).status_code == 200 or expected == 200), name
+        assert (answer.status_code == 200) == (expected == 200), name
 
 
 def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
