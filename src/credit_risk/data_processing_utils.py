@@ -143,11 +143,10 @@ def _texts(frame: pd.DataFrame) -> list[str]:
 
 
 def strip_text(frame: pd.DataFrame) -> pd.DataFrame:
-    "Text in Unicode form NFC, ends stripped, inner white space single"
+    "Text in Unicode form NFC with its ends stripped"
     mixed = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype) or frame[name].dtype == object]
     frame = frame.assign(**{name: as_text(frame[name]) for name in mixed}) if mixed else frame
-    return frame.assign(**{name: frame[name].str.normalize("NFC").str.replace(r"\s+", " ", regex=True).str.strip()
-                           for name in _texts(frame)})
+    return frame.assign(**{name: frame[name].str.normalize("NFC").str.strip() for name in _texts(frame)})
 
 
 def empty_marks(frame: pd.DataFrame, keep: Iterable[str] = ()) -> pd.DataFrame:
@@ -242,7 +241,7 @@ class Cleaner(NamedTuple):
         return frame, counts
 
 
-_WHY = {"strip_text": "one spelling for the same text: Unicode NFC, ends stripped, single blanks",
+_WHY = {"strip_text": "one spelling for the same text: Unicode NFC, ends stripped",
         "missing_marks": "blanks, NA, null, ? and the like say that there is no answer",
         "column_kinds": "numbers, dates and truth values stored as text; what does not fit becomes missing",
         "infinite": "infinity is no measurement",

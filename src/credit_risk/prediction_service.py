@@ -23,7 +23,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError as SchemaError, create_model
 
 from .artifact_files import plain
 from .error_handling import BadInputError, PipelineError
@@ -226,12 +226,15 @@ class PredictionService:
         "The rows as the model takes them; BadInputError with place and rule where one is refused"
         if not 1 <= len(rows) <= self.limits.rows:
             raise BadInputError(f"{len(rows)} rows: send 1 to {self.limits.rows}")
+        return [self._checked(number, row) for number, row in enumerate(rows, 1)]
+
+    def _checked(self, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return [self.row_type.model_validate(row).model_dump(by_alias=True) for row in rows]
-        except ValueError as error:
-            names = [column["name"] for column in self.bundle.input_schema]
-            found = problems_of(error.errors(), names) if hasattr(error, "errors") else []
-            raise BadInputError("; ".join(f"{item['where']}: {item['problem']}" for item in found) or "not a row") from None
+            return self.row_type.model_validate(row).model_dump(by_alias=True)
+        except SchemaError as error:
+            found = problems_of(error.errors(), [column["name"] for column in self.bundle.input_schema])
+            reasons = "; ".join(f"{item['where'].removeprefix('body')}: {item['problem']}".lstrip(": ") for item in found)
+            raise BadInputError(f"row {number}: {reasons}") from None
 
     def model_info(self) -> dict[str, Any]:
         "What the service tells about its model: origin, task, inputs, limits, and the unattended mark"

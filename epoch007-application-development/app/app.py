@@ -1,0 +1,150 @@
+"""The dashboard: one prediction, a table of them, what the model is worth, and whether the world has moved."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from credit_risk.app_utils import AppData, checks_table, example_upload, load_app_data, metrics_table, score_upload
+from credit_risk.config import Settings, load_settings
+from credit_risk.error_handling import PipelineError, explain
+from credit_risk.monitoring import drift_table, monitor
+from credit_risk.streamlit_components import (answer_html, bars_html, card_html, grid_html, heading_html, load_style, masthead_html,
+                                              message_html, prediction_form, semantic_table_html, unattended_html)
+
+st.set_page_config(page_title="Predictions", page_icon=Image.new("RGB", (32, 32), "#BAD2DE"), layout="wide")
+load_style(st, Path(__file__).with_name("style.css"))
+st.session_state.setdefault("history", [])
+
+
+@st.cache_resource(ttl=300, show_spinner="Loading the model")
+def app_data(_settings: Settings, home: str, stage: str, factory: str) -> AppData:
+    return load_app_data(_settings, stage)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def drift(_settings: Settings, home: str, answered: int) -> dict:
+    return monitor(_settings)
+
+
+def show_header(data: AppData, stage: str) -> None:
+    info, bundle = data.service.bundle.info, data.service.bundle
+    project = (data.plan or {}).get("project") or {}
+    title = project.get("use_case") or f"Predicting {bundle.target}"
+    st.html(masthead_html(title, project.get("objective") or "") + unattended_html(info) + grid_html([
+        card_html("Model", info.get("framework") or info.get("model"), f"version {bundle.version}, stage {info.get('stage') or stage}", "table"),
+        card_html("Predicts", bundle.target, ", ".join(map(str, bundle.classes or ())) or "a number", "view"),
+        card_html("Inputs", len(bundle.input_schema), "columns of raw data, as in the source", "materialized")]))
+
+
+def show_single(data: AppData) -> None:
+    service, bundle = data.service, data.service.bundle
+    st.html(heading_html("One prediction", "The fields hold an example. Change what you know and press Predict."))
+    row = prediction_form(st, bundle.input_schema)
+    if row is None:
+        return
+    try:
+        answer = service.predict(service.check([row]))[0]
+    except PipelineError as error:
+        st.html(message_html(str(error), "error", "This row cannot be scored"))
+        return
+    st.session_state["history"].append(answer)
+    st.html(answer_html(answer, bundle.target, bundle.positive if bundle.task == "binary" else None, bundle.threshold))
+
+
+def show_batch(data: AppData) -> None:
+    service = data.service
+    st.html(heading_html("Many predictions", f"A CSV file in UTF-8 with a header line and up to {service.limits.rows:,} rows. "
+                         "Further columns, such as an id, are kept and not used."))
+    st.download_button("Download an example file", example_upload(service), "example.csv", "text/csv")
+    upload = st.file_uploader("CSV file", type="csv", label_visibility="collapsed")
+    if upload is None:
+        return
+    content = upload.getvalue()
+    if st.session_state.get("scored_file") != upload.file_id:
+        try:
+            st.session_state["scored"] = score_upload(content, service)
+        except PipelineError as error:
+            st.html(message_html(str(error), "error", "This file cannot be scored"))
+            return
+        st.session_state["scored_file"] = upload.file_id
+    scored = st.session_state["scored"]
+    st.html(grid_html([card_html("Rows scored", len(scored), upload.name, "table"), *summary_cards(scored)]))
+    st.dataframe(scored, hide_index=True, width="stretch", height=360)
+    st.download_button("Download the predictions", scored.to_csv(index=False).encode(), "predictions.csv", "text/csv", type="primary")
+
+
+def summary_cards(scored: pd.DataFrame) -> list[str]:
+    flagged = int((scored["warnings"] != "").sum())
+    if scored["prediction"].dtype.kind in "iuf":
+        middle = card_html("Mean prediction", scored["prediction"].mean(), "over all rows", "view")
+    else:
+        counts = scored["prediction"].value_counts()
+        middle = card_html("Most frequent", counts.index[0], f"{counts.iloc[0]:,} of {len(scored):,} rows", "view")
+    return [middle, card_html("Unusual rows", flagged, "outside what training saw", "materialized")]
+
+
+def show_insight(data: AppData) -> None:
+    st.html(heading_html("What the model is worth", "Measured once, on test rows that no earlier step has seen."))
+    if data.test_report is None:
+        st.html(message_html("Epoch 006 has not written its test report yet.", "info"))
+    else:
+        metrics = metrics_table(data.test_report)
+        cards = [card_html(row.metric, row.value, f"95 % interval {row.low:.3g} to {row.high:.3g}" if pd.notna(row.low) else "", colour)
+                 for row, colour in zip(metrics.head(3).itertuples(), ("table", "view", "materialized"))]
+        st.html(grid_html(cards) + "<h3>All metrics</h3>" + semantic_table_html(metrics))
+        checks = checks_table(data.test_report)
+        if len(checks):
+            mark = {i: {"pass": "positive", "fail": "negative"}.get(result, "") for i, result in enumerate(checks["result"])}
+            st.html("<h3>Checks</h3>" + semantic_table_html(checks.astype(object).where(checks.notna(), None), mark))
+    if data.importance:
+        st.html("<h3>What it looks at</h3>" + bars_html(data.importance))
+
+
+def show_monitoring(settings: Settings) -> None:
+    st.html(heading_html("Has the world moved?", "Served rows against the test rows. An alarm needs more than chance would give."))
+    try:
+        report = drift(settings, str(settings.home), len(st.session_state["history"]))
+    except PipelineError as error:
+        st.html(message_html(str(error), "info", "No reference yet"))
+        return
+    st.html(grid_html([card_html("Served rows", report["rows"], f"reference: {report['reference_rows']:,} rows", "table"),
+                       card_html("Alarms", len(report["alerts"]), "features and scores", "warning" if report["alerts"] else "view"),
+                       card_html("Measured", report["measured"], "50 rows are needed" if not report["measured"] else "", "materialized")]))
+    for alert in report["alerts"][:5]:
+        st.html(message_html(alert, "warning"))
+    table = drift_table(report)
+    st.html(semantic_table_html(table, {i: "warning" for i, result in enumerate(table["result"]) if result == "drift"}))
+
+
+def show_history() -> None:
+    st.html(heading_html("This session", "Each prediction can be followed to its source: epoch trace, then its id."))
+    if not st.session_state["history"]:
+        st.html(message_html("No prediction has been made in this session yet.", "info"))
+        return
+    table = pd.DataFrame(st.session_state["history"])[::-1]
+    table["warnings"] = table["warnings"].map("; ".join)
+    st.html(semantic_table_html(table[["prediction", "probability", "model_version", "inference_ms", "warnings", "prediction_id"]]))
+
+
+settings = st.session_state.get("settings") or load_settings()
+stage = st.session_state.get("stage") or os.environ.get("EPOCH_STAGE", "Production")
+try:
+    data = app_data(settings, str(settings.home), stage, os.environ.get("EPOCH_BUNDLE", ""))
+except PipelineError as error:
+    st.html(message_html(explain(error), "error", "There is no model to show"))
+    st.stop()
+show_header(data, stage)
+single, batch, insight, monitoring, history = st.tabs(["One prediction", "Many predictions", "The model", "Monitoring", "History"])
+with single:
+    show_single(data)
+with batch:
+    show_batch(data)
+with insight:
+    show_insight(data)
+with monitoring:
+    show_monitoring(settings)
+with history:
+    show_history()
