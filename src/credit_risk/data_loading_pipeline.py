@@ -229,6 +229,10 @@ _EXTREMES = 5
 _MAX_LABELS = 50
 
 
+def _long_text(column: pd.Series) -> bool:
+    return column.dtype == "str" and column.nunique() > _MAX_LABELS
+
+
 def _codes(column: pd.Series) -> np.ndarray:
     "The column as numbers whose order carries the ranks; NaN where missing"
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -240,19 +244,18 @@ def _codes(column: pd.Series) -> np.ndarray:
 
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:
-    "Normal scores of the ranks, 0 where missing"
+    "Normal scores of the ranks, NaN where missing"
     from scipy.stats import norm, rankdata
-    scores, known = np.zeros(len(values)), ~np.isnan(values)
+    scores, known = np.full(len(values), np.nan), ~np.isnan(values)
     if known.any():
         scores[known] = norm.ppf((rankdata(values[known]) - 0.5) / known.sum())
     return scores
 
 
 def _correlation(scores: np.ndarray) -> np.ndarray:
-    "The correlation of the scores, (n_columns, n_columns), made positive definite"
-    spread = scores.std(axis=0)
-    standard = np.divide(scores - scores.mean(axis=0), spread, out=np.zeros_like(scores), where=spread > 0)
-    matrix = standard.T @ standard / len(scores)
+    "The correlation of the scores over rows where both are known, (n_columns, n_columns), made positive definite"
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = pd.DataFrame(scores).corr(min_periods=10).fillna(0).to_numpy(copy=True)
     np.fill_diagonal(matrix, 1.0)
     values, vectors = np.linalg.eigh(matrix)
     matrix = vectors @ np.diag(np.clip(values, 1e-6, None)) @ vectors.T
@@ -265,7 +268,7 @@ def _draw_column(column: pd.Series, uniform: np.ndarray, missing: np.ndarray) ->
     known = np.sort(_codes(column)[column.notna().to_numpy()])
     if not len(known):
         return pd.Series([None] * len(uniform), dtype=column.dtype)
-    if column.dtype == "str" and column.nunique() > _MAX_LABELS:
+    if _long_text(column):
         words = pd.Series([f"text {int(rank * len(known)):05d}" for rank in uniform], dtype="str")
         return words.mask(missing)
     discrete = column.dtype == "str" or pd.api.types.is_bool_dtype(column)
@@ -299,8 +302,9 @@ def synthetic_twin(frame: pd.DataFrame, rows: int, seed: int = 42) -> pd.DataFra
     normal = random.multivariate_normal(np.zeros(len(real.columns)), _correlation(scores), size=2 * rows, method="eigh")
     empty = random.random(normal.shape) < real.isna().mean().to_numpy()
     twin = pd.DataFrame({name: _draw_column(real[name], ndtr(normal[:, i]), empty[:, i]) for i, name in enumerate(real)})
-    known = set(row_hashes(real))
-    twin = twin[~row_hashes(twin).isin(known)].head(rows).reset_index(drop=True)
+    compared = [name for name in real if not _long_text(real[name])]
+    known = set(row_hashes(real[compared]))
+    twin = twin[~row_hashes(twin[compared]).isin(known)].head(rows).reset_index(drop=True)
     twin.insert(0, "row_id", np.arange(len(twin), dtype="int64"))
     return twin
 

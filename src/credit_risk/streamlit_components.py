@@ -93,14 +93,17 @@ def answer_html(answer: Mapping[str, Any], target: str, positive: str | None = N
             f'{bar}{notes}<div class="trace">{_text(trace)}</div></div>')
 
 # %% ../../nbs/53_streamlit_components.ipynb #53streamlitc-21
-def _widget(place: Any, column: Mapping[str, Any], key: str) -> Any:
+def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
     name, example, optional = column["name"], column["example"], column["nullable"]
     if column["kind"] == "number":
         known = column["minimum"] is not None and column["maximum"] is not None
         hint = f"training: {readable(column['minimum'])} to {readable(column['maximum'])}" if known else None
         whole = all(value is None or float(value).is_integer() for value in (example, column["minimum"], column["maximum"]))
-        return place.number_input(name, value=None if example is None else float(example), step=1.0 if whole else None,
-                                  format="%.10g", key=key, help=hint)
+        start = None if example is None else float(example)
+        if optional:  # Streamlit lets people clear a field only when it starts empty, so the example comes from the state
+            state.setdefault(key, start)
+        return place.number_input(name, value=None if optional else start, step=1.0 if whole else None, format="%.10g",
+                                  key=key, help=hint)
     choices = [True, False] if column["kind"] == "boolean" else column["categories"]
     if choices and len(choices) <= 1_000:
         choices = [*choices, *([None] if optional else [])]
@@ -117,7 +120,7 @@ def prediction_form(st: Any, schema: list[dict[str, Any]], label: str = "Predict
         row = {}
         for start in range(0, len(schema), 3):
             for offset, (place, column) in enumerate(zip(st.columns(3), schema[start:start + 3])):
-                row[column["name"]] = _widget(place, column, f"input_{start + offset}")
+                row[column["name"]] = _widget(place, st.session_state, column, f"input_{start + offset}")
         sent = st.form_submit_button(label, type="primary", key="predict")
     return row if sent else None
 
