@@ -11,6 +11,7 @@ from credit_risk.app_utils import AppData, checks_table, example_upload, load_ap
 from credit_risk.config import Settings, load_settings
 from credit_risk.error_handling import PipelineError, explain
 from credit_risk.monitoring import drift_table, monitor
+from credit_risk.reporting import readable
 from credit_risk.streamlit_components import (answer_html, bars_html, card_html, grid_html, heading_html, load_style, masthead_html,
                                               message_html, prediction_form, semantic_table_html, unattended_html)
 
@@ -92,7 +93,7 @@ def show_insight(data: AppData) -> None:
         st.html(message_html("Epoch 006 has not written its test report yet.", "info"))
     else:
         metrics = metrics_table(data.test_report)
-        cards = [card_html(row.metric, row.value, f"95 % interval {row.low:.3g} to {row.high:.3g}" if pd.notna(row.low) else "", colour)
+        cards = [card_html(row.metric, row.value, f"95 % interval {readable(row.low)} to {readable(row.high)}" if pd.notna(row.low) else "", colour)
                  for row, colour in zip(metrics.head(3).itertuples(), ("table", "view", "materialized"))]
         st.html(grid_html(cards) + "<h3>All metrics</h3>" + semantic_table_html(metrics))
         checks = checks_table(data.test_report)
@@ -113,10 +114,8 @@ def show_monitoring(settings: Settings) -> None:
     st.html(grid_html([card_html("Served rows", report["rows"], f"reference: {report['reference_rows']:,} rows", "table"),
                        card_html("Alarms", len(report["alerts"]), "features and scores", "warning" if report["alerts"] else "view"),
                        card_html("Measured", report["measured"], "50 rows are needed" if not report["measured"] else "", "materialized")]))
-    for alert in report["alerts"][:5]:
-        st.html(message_html(alert, "warning"))
     table = drift_table(report)
-    st.html(semantic_table_html(table, {i: "warning" for i, result in enumerate(table["result"]) if result == "drift"}))
+    st.html("".join(message_html(alert, "warning") for alert in report["alerts"][:5]) + semantic_table_html(table, {i: "warning" for i, result in enumerate(table["result"]) if result == "drift"}))
 
 
 def show_history() -> None:

@@ -58,6 +58,11 @@ class Source:
         "Number of rows"
         return sum(len(piece) for piece in self.pieces(50_000))
 
+    @property
+    def files(self) -> list[Path]:
+        "The user's files behind the source, so that a change of them makes the epoch stale"
+        return []
+
     def pieces(self, rows: int) -> Iterable[pd.DataFrame]:
         raise TypeError(f"{type(self).__name__} does not say how it is read")
 
@@ -298,6 +303,10 @@ class FileSource(Source):
         self.path = _find_file(self.place, settings)
         self.encoding = self.options.get("encoding", "utf-8-sig")
         self._check()
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.path]
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(urlencode(self.options).encode())
@@ -545,6 +554,11 @@ class SqlSource(Source):
         if first is None or first.empty:
             raise BadInputError(f"{self.describe()['where']}: {self.table or 'the query'} has no rows")
         return [str(name) for name in first.columns]
+
+    @property
+    def files(self) -> list[Path]:
+        url = self._engine.url
+        return [Path(url.database)] if url.get_backend_name() == "sqlite" and url.database else []
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
         return self._read(rows)

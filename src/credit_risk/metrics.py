@@ -84,8 +84,8 @@ def regression_metrics(y: np.ndarray, predictions: np.ndarray, weights: np.ndarr
     weights = np.ones((1, len(y))) if weights is None else weights
     total, error = weights.sum(axis=1), predictions - y
     squares = weights @ error**2
-    mean = weights @ y / total
-    spread = weights @ y**2 - total * mean**2
+    centred = y - y.mean()
+    spread = weights @ centred**2 - (weights @ centred) ** 2 / total
     usable = y != 0
     relative = np.abs(np.divide(error, y, out=np.zeros_like(y), where=usable))
     return {"mse": squares / total, "rmse": np.sqrt(squares / total), "mae": weights @ np.abs(error) / total,
@@ -99,14 +99,16 @@ def _resamples(rows: int, resamples: int, seed: int, cells: int = 2_000_000) -> 
         yield random.multinomial(rows, np.full(rows, 1 / rows), size=min(block, resamples - start)).astype(float)
 
 
-def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None, costs: tuple[float, float] = (1.0, 1.0),
-            resamples: int = 500, seed: int = 42) -> dict[str, dict[str, float | None]]:
+def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
+            costs: tuple[float, float] = (1.0, 1.0), resamples: int = 500, seed: int = 42) -> dict[str, dict[str, float | None]]:
     "Metric -> value, low, high. output: predictions (n_rows,) for regression, else probabilities (n_rows, n_classes)"
     if len(y) == 0:
         raise BadInputError("there are no rows to measure a model on: check the split in the plan")
+
     def metrics(weights: np.ndarray | None) -> dict[str, np.ndarray]:
         return regression_metrics(y, output, weights) if task == "regression" else \
             classification_metrics(y, output, threshold, costs, weights)
+
     values, drawn = metrics(None), [metrics(weights) for weights in _resamples(len(y), resamples, seed)]
     return {name: _interval(value[0], [part[name] for part in drawn]) for name, value in values.items()}
 

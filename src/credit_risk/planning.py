@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METRICS', 'PROFILE_ROWS', 'DELIVERABLES', 'resolve_metric', 'PlannedData', 'PlannedMetric', 'Plan', 'load_plan',
            'profile_source', 'make_plan', 'settle_split', 'make_criteria', 'load_criteria', 'criterion_for', 'meets',
-           'make_estimates', 'make_risks', 'every_epoch_is_planned', 'criteria_can_be_measured', 'risks_are_assessed',
-           'the_data_can_be_learned_from']
+           'make_estimates', 'make_risks', 'executive_summary', 'every_epoch_is_planned', 'criteria_can_be_measured',
+           'risks_are_assessed', 'the_data_can_be_learned_from']
 
 # %% ../../nbs/22_planning.ipynb #22planning-02
 import os
@@ -259,6 +259,25 @@ def make_risks(plan: Plan) -> list[dict[str, Any]]:
     return sorted(risks, key=lambda risk: -risk["score"])
 
 # %% ../../nbs/22_planning.ipynb #22planning-27
+def executive_summary(plan: Plan, criteria: list[dict[str, Any]], estimates: dict[str, Any], risks: list[dict[str, Any]]) -> str:
+    "The plan as Markdown that a manager can read; every number comes from the other four files"
+    profile, goal = plan.profile, next(item for item in criteria if item["check"] == "primary metric")
+    target = f"predict **{plan.data.target}** ({plan.data.task})"
+    wanted = (f"{goal['measure']} {goal['operator']} {goal['limit']} on rows the model never saw"
+              if plan.metric.minimum is not None else f"a {goal['measure'].replace('_', ' ')} model; no minimum is set")
+    barred = f" {', '.join(plan.data.protected)} are protected and will not be features." if plan.data.protected else ""
+    return "\n\n".join([
+        f"# {plan.project.name}: executive summary", plan.project.use_case or "No use case is written in the brief.",
+        f"**Goal.** {plan.project.objective or 'No objective is written in the brief.'} Technically: {target}; success means {wanted}.",
+        f"**Data.** {profile['rows']:,} rows, {profile['columns']} columns from {profile['source'].get('where', 'the source')}; "
+        f"{profile['missing_cells']:,} cells are missing. {len(plan.feature_columns)} columns may become features.{barred}",
+        f"**Effort.** About {estimates['total']['seconds'] / 60:.1f} minutes of computing on {estimates['machine']['cores']} cores, "
+        f"up to {estimates['total']['memory_mb']:,} MB of memory; five decisions by a person.",
+        "**Risks.** " + "; ".join(f"{risk['risk']} ({risk['evidence']})" for risk in risks[:3]) + ".",
+        f"**How we will know.** {len(criteria)} criteria, each measured by a gate; the retrospective marks every one as met, "
+        f"missed or not measured."]) + "\n"
+
+# %% ../../nbs/22_planning.ipynb #22planning-31
 @gate_check(1, "every epoch is planned")
 def every_epoch_is_planned(context: GateContext) -> CheckResult:
     "Each epoch has an agent and a criterion, and 002-008 an estimate"

@@ -8,6 +8,7 @@ __all__ = ['log', 'Limits', 'row_model', 'problems_of', 'rows_to_frame', 'row_wa
 
 # %% ../../nbs/49_prediction_service.ipynb #49prediction-02
 import hashlib
+import importlib
 import json
 import logging
 import math
@@ -25,8 +26,8 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError as SchemaError, create_model
 
-from .artifact_files import plain
-from .error_handling import BadInputError, PipelineError
+from .artifact_files import plain, read_json
+from .error_handling import BadInputError
 
 log = logging.getLogger(__name__)
 
@@ -250,15 +251,28 @@ def inputs_hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 # %% ../../nbs/49_prediction_service.ipynb #49prediction-38
-def served_bundle(settings: Any, stage: str = "Production", factory: str | None = None) -> Any:
-    "The bundle to serve: the verified model of `stage`, or what `factory` (default: $EPOCH_BUNDLE), `module:callable`, gives"
-    factory = os.environ.get("EPOCH_BUNDLE", "") if factory is None else factory
-    if not factory:
-        from credit_risk.model_utils import load_bundle
-        return load_bundle(settings, stage)
-    import importlib
+def served_bundle(settings: Any, stage: str = "Production", env: Mapping[str, str] = os.environ) -> Any:
+    "The bundle to serve: what the environment names, else the verified model of `stage` (Production, Staging or a version)"
+    if factory := env.get("EPOCH_BUNDLE"):
+        return _made_bundle(factory)
+    if folder := env.get("EPOCH_MODEL_FOLDER"):
+        return _shipped_bundle(Path(folder), env.get("EPOCH_MODEL_SHA256", ""))
+    from credit_risk.bundle import load_bundle
+    return load_bundle(settings, stage)
+
+
+def _made_bundle(factory: str) -> Any:
     module, _, name = factory.partition(":")
     try:
         return getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInputError(f"EPOCH_BUNDLE={factory} names no callable: write it as module:callable") from error
+
+
+def _shipped_bundle(folder: Path, sha256: str) -> Any:
+    from credit_risk.bundle import open_bundle
+    if not sha256:
+        raise BadInputError("EPOCH_MODEL_FOLDER is set without EPOCH_MODEL_SHA256: a model file is loaded only when its hash is known")
+    bundle, story = open_bundle(folder / "bundle.joblib", sha256), read_json(folder / "model.json")
+    bundle.version, bundle.info = str(story["version"]), story
+    return bundle

@@ -248,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m credit_risk.serving", description="Serve the model over HTTP.")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--stage", choices=("Production", "Staging"), default="Production")
+    parser.add_argument("--stage", default="Production", help="Production, Staging or a version number")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -186,40 +186,6 @@ def test_the_report_counts_what_was_delivered_and_what_is_left(tmp_path):
     assert report["missing"]["w"]["before"] == 0.0 and report["missing"]["w"]["after"] > 0
 
 
-def real_table(rows=2000):
-    numbers = np.random.default_rng(1)
-    x = numbers.normal(size=rows)
-    return pd.DataFrame({"row_id": range(rows), "x": np.exp(x).round(2), "n": (10 * x + numbers.normal(size=rows)).round().astype(int),
-                         "w": np.where(x > 0.5, "high", "low"), "gap": np.where(numbers.random(rows) < 0.3, np.nan, -x),
-                         "b": pd.array(x > 0, "boolean"), "d": pd.Timestamp("2024-01-01") + pd.to_timedelta(numbers.integers(0, 99, rows), "D"),
-                         "name": [f"person {i}" for i in range(rows)], "none": pd.Series([None] * rows, dtype="str"), "one": 1.0})
-
-
-def test_the_twin_has_the_shape_of_the_real_table_and_none_of_its_rows():
-    real = real_table()
-    twin = synthetic_twin(real, 1500, seed=3)
-    assert list(twin) == list(real) and twin.dtypes.equals(real.dtypes) and len(twin) == 1500
-    assert abs(twin["gap"].isna().mean() - 0.3) < 0.05 and twin["none"].isna().all() and (twin["one"] == 1).all()
-    assert abs((twin["w"] == "high").mean() - (real["w"] == "high").mean()) < 0.05
-    for a, b in (("x", "n"), ("n", "gap")):
-        assert abs(real[a].corr(real[b], "spearman") - twin[a].corr(twin[b], "spearman")) < 0.06
-    assert twin["x"].max() < real["x"].max() and twin["x"].min() > real["x"].min()
-    assert not set(twin["name"]) & set(real["name"])
-    assert real.merge(twin, on=["x", "n", "w", "gap", "b", "d"]).empty
-
-
-def test_the_twin_follows_its_seed():
-    real = real_table(300)
-    assert synthetic_twin(real, 50, seed=1).equals(synthetic_twin(real, 50, seed=1))
-    assert not synthetic_twin(real, 50, seed=1).equals(synthetic_twin(real, 50, seed=2))
-
-
-def test_no_real_row_returns_even_where_there_are_few_values():
-    real = pd.DataFrame({"row_id": range(30), "a": ["x", "y", "z"] * 10, "b": ["p", "q"] * 15}).query("not (a == 'x' and b == 'q')")
-    twin = synthetic_twin(real, 40)
-    assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty and len(twin) < 40
-
-
 class Context:
     "A gate context over files in a folder"
 

@@ -81,7 +81,7 @@ def test_every_source_gives_the_same_table_in_any_chunking_and_restarts(tmp_path
         pd.testing.assert_frame_equal(next(source.chunks(2, start=1)), chunks[1], obj=spec)
         assert list(source.chunks(2, start=3)) == []
         assert source.fingerprint() == open_source(spec, settings).fingerprint() and len(source.fingerprint()) == 64
-        assert {"where", "licence"} <= set(source.describe())
+        assert {"where", "licence"} <= set(source.describe()) and all(file.is_file() for file in source.files) and source.files
 
 
 def test_the_fingerprint_follows_the_data(tmp_path):

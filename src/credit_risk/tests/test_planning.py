@@ -68,6 +68,12 @@ def test_risks_follow_the_data(diabetes):
     assert {risk["risk"]: risk for risk in make_risks(sick)}["missing values"]["likelihood"] == 5
 
 
+def test_the_summary_says_goal_size_and_risks(diabetes):
+    criteria, risks = make_criteria(diabetes), make_risks(diabetes)
+    summary = executive_summary(diabetes, criteria, make_estimates(diabetes), risks)
+    assert "442 rows" in summary and "**progression**" in summary and risks[0]["risk"] in summary
+
+
 def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
     import json
     from credit_risk.gates import evaluate

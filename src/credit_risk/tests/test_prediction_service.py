@@ -139,7 +139,23 @@ def test_checking_names_the_place_and_the_row_limit():
     assert service.model_info()["unattended"] is True and service.model_info()["reason"] == "a test"
 
 
-def test_a_factory_gives_the_bundle_and_a_wrong_one_is_bad_input():
-    assert served_bundle(None, factory="credit_risk.tests.test_prediction_service:ExampleBundle").version == "7"
+def test_the_environment_can_make_or_name_a_bundle(tmp_path):
+    made = served_bundle(None, env={"EPOCH_BUNDLE": "credit_risk.tests.test_prediction_service:ExampleBundle"})
+    assert made.version == "7"
     with pytest.raises(BadInputError, match="write it as module:callable"):
-        served_bundle(None, factory="nowhere:nothing")
+        served_bundle(None, env={"EPOCH_BUNDLE": "nowhere:nothing"})
+    with pytest.raises(BadInputError, match="without EPOCH_MODEL_SHA256"):
+        served_bundle(None, env={"EPOCH_MODEL_FOLDER": str(tmp_path)})
+
+
+def test_a_shipped_bundle_loads_with_its_story_and_only_with_its_hash(tmp_path):
+    import hashlib
+    import joblib
+    from credit_risk.tests.test_prediction_service import ExampleBundle as Importable
+    joblib.dump(Importable(), tmp_path / "bundle.joblib")
+    (tmp_path / "model.json").write_text('{"version": "9", "unattended": false}')
+    sha256 = hashlib.sha256((tmp_path / "bundle.joblib").read_bytes()).hexdigest()
+    env = {"EPOCH_MODEL_FOLDER": str(tmp_path), "EPOCH_MODEL_SHA256": sha256}
+    assert served_bundle(None, env=env).version == "9"
+    with pytest.raises(PipelineError, match="was changed"):
+        served_bundle(None, env=env | {"EPOCH_MODEL_SHA256": "0" * 64})
