@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PipelineError', 'BadInputError', 'DataQualityError', 'ResourceLimitError', 'DependencyError', 'WaitingForReviewError',
-           'ValidationError', 'CheckpointError', 'RecordError', 'explain', 'exit_code_of', 'unknown_name',
+           'ValidationError', 'CheckpointError', 'RecordError', 'explain', 'error_named', 'unknown_name',
            'require_package']
 
 # %% ../../nbs/00_error_handling.ipynb #00errorhandl-02
@@ -64,9 +64,10 @@ def _family(cls: type) -> Iterable[type]:
         yield from _family(child)
 
 
-def exit_code_of(error_name: str) -> int:
-    "The exit code of an error class given by name; 1 for a name outside the family"
-    return {cls.__name__: cls.exit_code for cls in _family(PipelineError)}.get(error_name, 1)
+def error_named(name: str, message: str) -> PipelineError:
+    "The error of that class; a plain PipelineError that carries the name for a class outside the family"
+    known = {cls.__name__: cls for cls in _family(PipelineError)}
+    return known[name](message) if name in known else PipelineError(f"{name}: {message}")
 
 # %% ../../nbs/00_error_handling.ipynb #00errorhandl-14
 def unknown_name(what: str, name: str, allowed: Iterable[str], where: str = "") -> BadInputError:

@@ -30,24 +30,25 @@ def _codes(column: pd.Series) -> np.ndarray:
     return column.astype("Float64").to_numpy(float, na_value=np.nan)
 
 
-def _normal_scores(values: np.ndarray) -> np.ndarray:
-    "Normal scores of the ranks, NaN where missing"
-    from scipy.stats import norm, rankdata
-    scores, known = np.full(len(values), np.nan), ~np.isnan(values)
-    if known.any():
-        scores[known] = norm.ppf((rankdata(values[known]) - 0.5) / known.sum())
-    return scores
+def _scores(frame: pd.DataFrame) -> pd.DataFrame:
+    "Normal scores of each column's ranks, missing kept"
+    from scipy.special import ndtri
+    ranks = pd.DataFrame({name: _codes(frame[name]) for name in frame}).rank()
+    return ndtri((ranks - 0.5) / ranks.count())
 
 
-def _correlation(scores: np.ndarray) -> np.ndarray:
-    "The correlation of the scores over rows where both are known, (n_columns, n_columns), made positive definite"
+def _correlation(scores: pd.DataFrame) -> np.ndarray:
+    "Correlation over rows where both are known, (n_columns, n_columns); 0 where it is not defined"
     with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = pd.DataFrame(scores).corr(min_periods=10).fillna(0).to_numpy(copy=True)
+        return scores.corr(min_periods=10).fillna(0).to_numpy(copy=True)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    "A matrix whose product with its transpose is the nearest proper correlation matrix found by clipping eigenvalues"
     np.fill_diagonal(matrix, 1.0)
     values, vectors = np.linalg.eigh(matrix)
-    matrix = vectors @ np.diag(np.clip(values, 1e-6, None)) @ vectors.T
-    scale = np.sqrt(np.diag(matrix))
-    return matrix / np.outer(scale, scale)
+    root = vectors * np.sqrt(np.clip(values, 1e-6, None))
+    return root / np.linalg.norm(root, axis=1, keepdims=True)
 
 
 def _draw_column(column: pd.Series, uniform: np.ndarray, missing: np.ndarray) -> pd.Series:
@@ -80,15 +81,28 @@ def _as_measured(column: pd.Series, drawn: np.ndarray) -> pd.Series:
     return pd.Series(drawn.round(digits)).astype(column.dtype)
 
 
+def _draw(real: pd.DataFrame, normal: np.ndarray, empty: np.ndarray) -> pd.DataFrame:
+    from scipy.special import ndtr
+    return pd.DataFrame({name: _draw_column(real[name], ndtr(normal[:, i]), empty[:, i]) for i, name in enumerate(real)})
+
+
+def _latent_root(real: pd.DataFrame, normal: np.ndarray, rounds: int = 3) -> np.ndarray:
+    "The root of the latent correlation, corrected by what draws show: ties (many zeros, few labels) weaken a correlation"
+    wanted = _correlation(_scores(real))
+    latent, nothing = wanted.copy(), np.zeros(normal.shape, bool)
+    for _ in range(rounds):
+        drawn = _correlation(_scores(_draw(real, normal @ _root(latent).T, nothing)))
+        latent = np.clip(latent + wanted - drawn, -0.99, 0.99)
+    return _root(latent)
+
+
 def synthetic_twin(frame: pd.DataFrame, rows: int, seed: int = 42) -> pd.DataFrame:
     "A table of `rows` new rows with the same columns, marginals, rank correlations and missing rates as `frame`; row_id from 0"
-    from scipy.special import ndtr
     real = frame.drop(columns="row_id", errors="ignore")
     random = np.random.default_rng(seed)
-    scores = np.column_stack([_normal_scores(_codes(real[name])) for name in real])
-    normal = random.multivariate_normal(np.zeros(len(real.columns)), _correlation(scores), size=2 * rows, method="eigh")
+    normal = random.standard_normal((2 * rows, len(real.columns)))
     empty = random.random(normal.shape) < real.isna().mean().to_numpy()
-    twin = pd.DataFrame({name: _draw_column(real[name], ndtr(normal[:, i]), empty[:, i]) for i, name in enumerate(real)})
+    twin = _draw(real, normal @ _latent_root(real, normal[:5_000]).T, empty)
     compared = [name for name in real if not _long_text(real[name])]
     known = set(row_hashes(real[compared]))
     twin = twin[~row_hashes(twin[compared]).isin(known)].head(rows).reset_index(drop=True)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 # %% ../../nbs/25_wrangling_report.ipynb #25wranglingr-05
 def _figure(rows: int = 1, columns: int = 1, height: float = 4.2) -> tuple["Figure", Any]:
     use_style()
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, height))
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    from matplotlib import pyplot
+    return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False)
 
 
 def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", str]:
@@ -76,20 +75,20 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12) -> tuple["Fi
     figure, axes = _figure(rows, min(4, len(shown)), height=0.8 + 1.9 * rows)
     for axis, name in zip(axes.flat, shown):
         axis.hist(frame[name].dropna(), bins=30, color=COLOURS["blue"])
-        axis.set_xlabel(name)
+        axis.set_xlabel(name, fontsize=9)
         axis.tick_params(labelsize=8)
     for axis in list(axes.flat)[len(shown):]:
         axis.set_visible(False)
     for axis in axes[:, 0]:
         axis.set_ylabel("rows")
     strong = int((skew.abs() > 1).sum())
-    return figure, f"{strong} of {len(names)} numeric columns are strongly skewed (above 1), most {skew.index[0]} ({skew.iloc[0]:.1f})"
+    return figure, f"{strong} of {len(names)} numeric columns are strongly skewed (skewness beyond 1), most {skew.index[0]} ({skew.iloc[0]:.1f})"
 
 # %% ../../nbs/25_wrangling_report.ipynb #25wranglingr-11
 def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:
     "What each cleaning step did, one row a step"
     columns = ["step", "rows", "cells", "emptied", "removed", "skipped", "why"]
-    return pd.DataFrame(steps, columns=columns)
+    return pd.DataFrame(steps, columns=columns).fillna({"skipped": ""})
 
 
 def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str], twin_note: str) -> list[tuple[str, object]]:

@@ -11,9 +11,9 @@ def test_explain_gives_one_line_and_errors_carry_their_exit_codes():
     assert issubclass(WaitingForReviewError, DependencyError)
 
 
-def test_exit_codes_are_found_by_name():
-    assert exit_code_of("RecordError") == 4
-    assert exit_code_of("ZeroDivisionError") == 1
+def test_errors_are_made_again_by_name():
+    assert type(error_named("RecordError", "x")) is RecordError
+    assert type(error_named("KeyError", "x")) is PipelineError and str(error_named("KeyError", "x")) == "KeyError: x"
 
 
 def test_the_nearest_name_is_suggested_else_all_are_listed():
