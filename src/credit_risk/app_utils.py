@@ -147,9 +147,9 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
     test.run()
     answers: list[dict[str, Any] | None] = []
     for row in rows if not test.exception else ():
-        fields = {widget.key: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
-        for position, value in enumerate(row.values()):
-            widget = fields[f"input_{position}"]
+        fields = {widget.label: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
+        for name, value in row.items():
+            widget = fields[name]
             widget.set_value("" if value is None and widget.type == "text_input" else value)
         done = len(test.session_state["history"])
         test.button(key="predict").click().run()

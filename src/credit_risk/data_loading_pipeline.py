@@ -27,8 +27,8 @@ from . import data_processing_utils
 from .artifact_files import read_json, sha256_of, write_json
 from .checkpoints import Checkpoint
 from .config import Settings
-from .data_processing_utils import (CLEANING_RULES, Cleaner, StepCount, profile_kinds, quality_scores, row_hashes,
-                                               schema_violations)
+from .data_processing_utils import CLEANING_RULES, Cleaner, StepCount, profile_kinds, row_hashes
+from .data_quality import quality_scores, schema_violations
 from .data_sources import Source
 from .error_handling import BadInputError, DataQualityError
 from .gates import CheckResult, GateContext, gate_check, verdict

@@ -270,9 +270,9 @@ def _made_bundle(factory: str) -> Any:
 
 
 def _shipped_bundle(folder: Path, sha256: str) -> Any:
-    from credit_risk.bundle import open_bundle
+    from credit_risk.bundle import open_verified
     if not sha256:
         raise BadInputError("EPOCH_MODEL_FOLDER is set without EPOCH_MODEL_SHA256: a model file is loaded only when its hash is known")
-    bundle, story = open_bundle(folder / "bundle.joblib", sha256), read_json(folder / "model.json")
+    bundle, story = open_verified(folder / "bundle.joblib", sha256), read_json(folder / "model.json")
     bundle.version, bundle.info = str(story["version"]), story
     return bundle

@@ -38,6 +38,7 @@ def use_style() -> None:
     "Sets matplotlib to the kit's style: readable sizes, a light grid, grey text, the title at the left"
     import matplotlib
     from cycler import cycler
+    warnings.filterwarnings("ignore", message="The figure layout has changed to tight")  # seaborn's grids lay themselves out
     matplotlib.rcParams.update({
         "figure.figsize": (9, 4.6), "figure.dpi": 100, "savefig.dpi": 150, "figure.constrained_layout.use": True,
         "font.family": "DejaVu Sans", "font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11,
@@ -112,7 +113,7 @@ h1, h2, h3 { color: var(--strong); line-height: 1.25; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin: 2.4rem 0 .8rem; padding-bottom: .3rem; border-bottom: 3px solid var(--view); }
 h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; }
 a { color: var(--link); } nav { margin: 1.2rem 0 0; font-size: .92rem; } nav a { margin-right: 1.1rem; display: inline-block; }
-.banner { max-width: 1040px; margin: 1.2rem auto 0; padding: .7rem 1rem; background: #fff3cd; color: #5c4700; border-left: 6px solid #E69F00; border-radius: 4px; }
+.banner { margin: 1.2rem max(1.25rem, calc((100% - 1040px) / 2)) 0; padding: .7rem 1rem; background: #fff3cd; color: #5c4700; border-left: 6px solid #E69F00; border-radius: 4px; }
 .quiet { opacity: .8; font-size: .9rem; }
 .wide { overflow-x: auto; margin: .6rem 0 1rem; }
 table { border-collapse: collapse; font-size: .9rem; min-width: 40%; }
@@ -250,13 +251,21 @@ def _plotly_png(figure: object) -> tuple[bytes | None, str]:
     return answer.get("png"), "" if answer.get("png") else answer.get("error", "the browser did not answer")
 
 # %% ../../nbs/18_reporting.ipynb #18reporting-27
+_PLOTLY_COLOURS = ("#636efa", "#ef553b", "#00cc96", "#ab63fa", "#ffa15a", "#19d3f3", "#ff6692", "#b6e880")
+
+
 def _claim_on_plotly(figure: object, claim: str) -> None:
-    width = int((figure.layout.width or 1000) / 9.5)
+    width = int((figure.layout.width or 900) / 12)
     title = "<br>".join(markup.escape(line, quote=False) for line in textwrap.wrap(claim, width))
     figure.update_layout(
-        title={"text": f"<b>{title}</b>", "x": 0.01, "xanchor": "left", "font": {"size": 17, "color": _INK}},
+        title={"text": f"<b>{title}</b>", "x": 0.01, "xanchor": "left", "font": {"size": 16, "color": _INK}},
         font={"family": "DejaVu Sans, Arial, sans-serif", "size": 13, "color": _INK}, template="plotly_white",
         margin={"l": 60, "r": 30, "t": 46 + 24 * (title.count("<br>") + 1), "b": 60}, colorway=list(COLOURS.values()))
+    ours = dict(zip(_PLOTLY_COLOURS, COLOURS.values()))
+    for trace in figure.data:  # plotly express writes its default colours into the traces
+        for part in (getattr(trace, name, None) for name in ("marker", "line")):
+            if part is not None and isinstance(getattr(part, "color", None), str):
+                part.color = ours.get(part.color.lower(), part.color)
 
 
 def _plotly_page(figure: object, name: str, claim: str) -> str:

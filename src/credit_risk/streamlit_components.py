@@ -108,6 +108,7 @@ def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
     if choices and len(choices) <= 1_000:
         choices = [*choices, *([None] if optional else [])]
         return place.selectbox(name, choices, index=choices.index(example) if example in choices else 0, key=key,
+                               accept_new_options=column["kind"] == "category",
                                format_func=lambda value: "(missing)" if value is None else readable(value))
     text = place.text_input(name, value="" if example is None else str(example), key=key,
                             help="as 2024-12-31 or 2024-12-31T23:59" if column["kind"] == "datetime" else None)

@@ -92,6 +92,23 @@ def test_a_changed_file_is_refused_before_it_is_loaded(tmp_path, monkeypatch):
         load_bundle(settings, "None")
 
 
+def test_mlflow_serves_the_same_scores(tmp_path, monkeypatch):
+    from credit_risk.bundle import log_bundle, requirements_of
+    from credit_risk.pipeline_state import EpochRun
+    from credit_risk.tracking import tracked
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    bundle = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], "yes", 0.3)
+    path, _ = save_bundle(bundle, run.artifacts / "model")
+    rows = pd.DataFrame({"chance": [0.2, 0.4]})
+    with tracked(run, "model") as current:
+        uri = log_bundle(current.run_id, bundle, path, rows)
+    import mlflow
+    served = mlflow.pyfunc.load_model(uri)
+    assert served.predict(rows).equals(bundle.score(rows))
+    assert served.metadata.signature.inputs.input_names() == ["chance"] and "scikit-learn==" in " ".join(requirements_of(bundle.model))
+
+
 def test_without_a_model_the_next_step_is_named(tmp_path):
     with pytest.raises(DependencyError, match="epoch run 5"):
         load_bundle(load_settings(home=tmp_path, env={}))

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from credit_risk import data_loading_pipeline, data_processing_utils
 from credit_risk.artifact_files import read_json, sha256_of, write_json
 from credit_risk.config import load_settings
-from credit_risk.data_processing_utils import cleaning_rule, infer_schema
+from credit_risk.data_processing_utils import cleaning_rule
+from credit_risk.data_quality import infer_schema
 from credit_risk.data_sources import Source, open_source
 from credit_risk.error_handling import BadInputError, DataQualityError
 from credit_risk.data_loading_pipeline import *

@@ -10,14 +10,6 @@ import credit_risk.data_sources as data_sources
 from credit_risk.data_sources import *
 
 
-def test_chunks_have_exactly_the_size_asked_for_whatever_the_pieces_are():
-    frame = pd.DataFrame({"a": range(11)})
-    pieces = [frame[:1], frame[1:1], frame[1:7], frame[7:]]
-    chunks = list(data_sources._rechunk(pieces, 4))
-    assert [len(chunk) for chunk in chunks] == [4, 4, 3]
-    assert pd.concat(chunks).equals(frame)
-
-
 @pytest.mark.parametrize("name,target,rows", [("credit", "Status", 4454), ("diabetes", "progression", 442),
                                               ("breast_cancer", "diagnosis", 569), ("wine", "cultivar", 178)])
 def test_demo_data_has_its_rows_and_target(name, target, rows, tmp_path):
@@ -118,24 +110,6 @@ def test_a_missing_file_is_bad_input_with_a_near_name(tmp_path):
         open_source("file:loans.csv?encodign=latin-1", settings)
 
 
-def test_a_stated_encoding_is_used(tmp_path):
-    (tmp_path / "a.csv").write_bytes("name;n\nM\xfcnchen;1\n".encode("latin-1"))
-    source = open_source("file:a.csv?encoding=latin-1", load_settings(home=tmp_path, env={}))
-    assert source.head()["name"].tolist() == ["München"]
-
-
-def test_types_are_decided_over_the_whole_file(tmp_path):
-    lines = "".join(f"{i},{i},{i:03d},{i}\n" for i in range(20))
-    source = open_text(tmp_path, "a.csv", "whole,late,code,gap\n" + lines + "20,word,7,?\n")
-    assert next(source.chunks(5)).dtypes.astype(str).tolist() == ["int64", "str", "str", "float64"]
-    assert list(source.chunks(5))[-1]["gap"].isna().tolist() == [True]
-
-
-def test_windows_lines_and_byte_order_mark_do_not_show(tmp_path):
-    source = open_text(tmp_path, "a.csv", b"\xef\xbb\xbfid , name\r\n1,x\r\n2,y\r\n")
-    assert source.columns == ["id", "name"] and source.head()["name"].tolist() == ["x", "y"]
-
-
 def test_a_database_that_cannot_be_used_is_bad_input(tmp_path, monkeypatch):
     tables(tmp_path)
     monkeypatch.delenv("NO_SUCH_SECRET", raising=False)
@@ -146,10 +120,6 @@ def test_a_database_that_cannot_be_used_is_bad_input(tmp_path, monkeypatch):
                        ("sql:postgresql://u:${NO_SUCH_SECRET}@h/b?table=t", "NO_SUCH_SECRET")):
         with pytest.raises(BadInputError, match=text):
             open_source(spec, settings)
-
-
-def test_a_password_is_never_shown():
-    assert "pw" not in data_sources._without_password("sql:postgresql://me:pw@host/base?table=t")
 
 
 def test_a_table_comes_in_the_order_of_its_key(tmp_path):

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from credit_risk.artifact_files import read_json
+from credit_risk.bundle import open_verified
 from credit_risk.error_handling import PipelineError
 from credit_risk.frameworks.base import FrameworkModel, frameworks_for
 from credit_risk.model_utils import *
@@ -91,11 +93,14 @@ def test_the_claim_names_the_leader_and_the_figure_shows_every_model():
 
 def test_the_files_of_phase_1_agree(tmp_path):
     found = train_candidates(small_data(), small_plan(), frameworks={**QUICK, "broken": Broken})
-    files = write_training_files(tmp_path, found, small_plan(), "run-1")
+    saved = save_candidates(tmp_path / "candidates", found)
+    files = write_training_files(tmp_path, found, small_plan(), "run-1", saved)
     metrics, best = (read_json(files[name]) for name in ("all_models_metrics.json", "best_model_info.json"))
     table = pd.read_csv(files["model_comparison_summary.csv"])
     assert metrics["best_framework"] == best["framework"] and metrics["training_run_id"] == best["training_run_id"] == "run-1"
     assert len(metrics["models"]) == len(table) == 4
     winner = next(model for model in metrics["models"] if model["framework"] == best["framework"])
     assert winner["metrics"]["roc_auc"]["value"] == best["value"] == pytest.approx(table["roc_auc"].max())
-    assert [path.stem for path in save_candidates(tmp_path / "m", found, small_data())] == ["dummy", "linear", "random_forest"]
+    assert list(saved) == ["dummy", "linear", "random_forest"]
+    model = open_verified(tmp_path / best["model_file"], best["model_sha256"])
+    assert np.array_equal(model_output(model, small_data().X_validation, small_plan()), choose_best(found, small_plan()).output)
