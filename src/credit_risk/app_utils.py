@@ -140,8 +140,9 @@ def start_app(settings: Settings, port: int = 0, stage: str = "Staging", wait_s:
 # %% ../../nbs/54_app_utils.ipynb #54apputils-21
 def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Staging") -> dict[str, Any]:
     "Exceptions and answers of the app for each of `rows`, entered into its form one after the other"
-    logging.getLogger("streamlit").setLevel(logging.ERROR)
     from streamlit.testing.v1 import AppTest
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("streamlit")]:
+        logging.getLogger(name).setLevel(logging.ERROR)  # it warns that there is no browser, which is the point
     test = AppTest.from_file(str(app_path(settings)), default_timeout=60)
     test.session_state["settings"], test.session_state["stage"] = settings, stage
     test.run()
@@ -150,6 +151,8 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
         fields = {widget.label: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
         for name, value in row.items():
             widget = fields[name]
+            if widget.type == "selectbox" and isinstance(value, str) and value not in widget.options:
+                widget.options.append(value)  # what typing a new option does in a browser
             widget.set_value("" if value is None and widget.type == "text_input" else value)
         done = len(test.session_state["history"])
         test.button(key="predict").click().run()

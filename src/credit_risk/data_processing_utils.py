@@ -10,7 +10,7 @@ __all__ = ['NUMBER_SHARE', 'CLEANING_RULES', 'StepCount', 'is_number', 'as_text'
 # %% ../../nbs/22_data_processing_utils.ipynb #22dataproces-03
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ def _count(step: str, why: str, before: pd.DataFrame, after: pd.DataFrame) -> St
     "The count of a step from what it was given and what it gave back"
     removed = len(before) - len(after)
     before = before.loc[after.index]
-    masks = {name: _touched(before[name], after[name]) for name in before if before[name] is not after[name]}
+    masks = {name: _touched(before[name], after[name]) for name in before if not before[name].equals(after[name])}
     rows = np.logical_or.reduce(list(masks.values())) if masks else np.zeros(0, bool)
     emptied = sum(int((before[name].notna() & after[name].isna()).sum()) for name in masks)
     columns = {name: int(mask.sum()) for name, mask in masks.items() if mask.any()}
@@ -86,6 +86,12 @@ def as_text(column: pd.Series) -> pd.Series:
     return column.map(_as_label, na_action="ignore").astype("object").where(column.notna(), None).astype("str")
 
 
+def _by_value(text: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    "`change` applied to the distinct values only, which is much faster where values repeat"
+    codes, values = pd.factorize(text)
+    return change(pd.Series(values, dtype="str")).reindex(codes).set_axis(text.index)
+
+
 def _numbers(text: pd.Series) -> pd.Series:
     grouped = text.str.match(_THOUSANDS, na=False)
     return pd.to_numeric(text.where(~grouped, text.str.replace(",", "")), errors="coerce")
@@ -106,13 +112,13 @@ def _value_counts(column: pd.Series) -> Counter:
         return counts + Counter(number=len(present), native=1, code=whole_limit if column.dtype.kind in "iu" else 0)
     if pd.api.types.is_datetime64_any_dtype(column):
         return counts + Counter({"ISO8601": len(present)})
-    text = as_text(present)
-    numbers = _numbers(text).notna()
-    counts += Counter(number=int(numbers.sum()), code=int(text[numbers].str.contains(_CODE, regex=True).sum()),
-                      boolean=int(text.str.lower().isin(("true", "false")).sum()))
-    if len(text) and numbers.mean() < 1 and text.str.contains(r"^\d{1,4}[-./]\d{1,2}[-./]\d", regex=True).mean() > 0.5:
-        counts += Counter({form: int(_dates(text, form).notna().sum()) for form in _DATE_FORMATS})
-    return counts
+    times = as_text(present).value_counts()
+    text = pd.Series(times.index, index=times.index, dtype="str")
+    number = _numbers(text).notna()
+    counts += Counter(number=int(times[number].sum()), code=int(times[number & text.str.contains(_CODE, regex=True)].sum()),
+                      boolean=int(times[text.str.lower().isin(("true", "false"))].sum()))
+    dated = text[text.str.contains(r"^\d{1,4}[-./]\d{1,2}[-./]\d", regex=True)]
+    return counts + Counter({form: int(times[_dates(dated, form).dropna().index].sum()) for form in _DATE_FORMATS if len(dated)})
 
 
 def _decide(counts: Counter) -> str:
@@ -148,19 +154,22 @@ def strip_text(frame: pd.DataFrame) -> pd.DataFrame:
     "Text in Unicode form NFC with its ends stripped"
     mixed = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype) or frame[name].dtype == object]
     frame = frame.assign(**{name: as_text(frame[name]) for name in mixed}) if mixed else frame
-    return frame.assign(**{name: frame[name].str.normalize("NFC").str.strip() for name in text_columns(frame)})
+    return frame.assign(**{name: _by_value(frame[name], lambda text: text.str.normalize("NFC").str.strip()) for name in text_columns(frame)})
 
 
-def empty_marks(frame: pd.DataFrame, keep: Iterable[str] = ()) -> pd.DataFrame:
-    "Blanks and the usual marks (NA, n/a, null, ?, ...) as missing; `keep` are words that are answers here"
-    marks = MISSING_MARKS - {str(word).lower() for word in keep}
-    return frame.assign(**{name: frame[name].mask(frame[name].str.lower().isin(marks)) for name in text_columns(frame)})
+def empty_marks(frame: pd.DataFrame, answers: Mapping[str, Iterable[str]] | None = None) -> pd.DataFrame:
+    "Blanks and the usual marks (NA, n/a, null, ?, ...) as missing; `answers` are words that count, per column; `none` always does"
+    def emptied(name: str) -> pd.Series:
+        marks = MISSING_MARKS - {"none", *(word.lower() for word in (answers or {}).get(name, ()))}
+        found = [value for value in frame[name].dropna().unique() if value.lower() in marks]
+        return frame[name].mask(frame[name].isin(found)) if found else frame[name]
+    return frame.assign(**{name: emptied(name) for name in text_columns(frame)})
 
 
 def to_kind(column: pd.Series, kind: str) -> pd.Series:
     "The column as its kind; values that do not fit become missing"
     if kind == "number":
-        return (column if is_number(column) else _numbers(as_text(column))).astype("float64")
+        return (column if is_number(column) else _by_value(as_text(column), _numbers)).astype("float64")
     if kind == "boolean":
         return as_text(column).str.lower().map({"true": True, "false": False}).astype("boolean")
     if kind.startswith("datetime"):
@@ -228,7 +237,7 @@ class Cleaner(NamedTuple):
         if unknown:
             raise DataQualityError(f"column '{unknown[0]}' was not in the profiled source: profile the source again")
         counts: list[StepCount] = []
-        for name, step in (("strip_text", strip_text), ("missing_marks", lambda table: empty_marks(table, self.classes)),
+        for name, step in (("strip_text", strip_text), ("missing_marks", lambda table: empty_marks(table, {self.target: self.classes})),
                            ("column_kinds", lambda table: set_kinds(table, self.kinds)), ("infinite", empty_infinite)):
             result = step(frame)
             counts.append(_count(name, _WHY[name], frame, result))

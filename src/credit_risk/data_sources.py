@@ -46,6 +46,9 @@ def open_source(spec: str, settings: Settings, target: str | None = None) -> Sou
         raise BadInputError(f"{without_password(spec)}: column '{twice[0]}' appears {columns.count(twice[0])} times: "
                             "every column needs its own name")
     if target is not None and target not in columns:
+        if len(columns) == 1 and len(columns[0]) > len(target):
+            raise BadInputError(f"{without_password(spec)} was read as one column, '{columns[0][:60]}', and has no target '{target}': "
+                                "say how its columns are separated, for example file:PATH?delimiter=:")
         raise unknown_name("target column", target, columns, without_password(spec))
     return source
 

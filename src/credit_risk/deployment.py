@@ -57,7 +57,7 @@ def ask_service(url: str, rows: list[dict[str, Any]], alone: int = 100, client: 
         latency_ms.append((time.perf_counter() - started) * 1_000)
     for start in range(alone, len(rows), 500):
         answers += _body(client.post("/predict/batch", json={"rows": rows[start:start + 500]}))["predictions"]
-    return {"health": {"status": health.status_code, **health.json()}, "answers": answers,
+    return {"health": {**health.json(), "status": health.status_code}, "answers": answers,
             "latency_ms": [round(value, 3) for value in latency_ms], "metrics": _body(client.get("/metrics"))}
 
 

@@ -146,7 +146,7 @@ class TextFile(FileSource):
             widths = [len(row) for row in csv.reader(lines, delimiter=mark)]
             wide = widths[0] if widths else 0
             return (sum(width == wide for width in widths) / max(len(widths), 1) if wide > 1 else 0.0, wide)
-        return max((",", ";", "\t", "|"), key=score)
+        return max((",", ";", "\t", "|", "~", "^"), key=score)
 
     @cached_property
     def columns(self) -> list[str]:

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['target_column', 'untuned_winner', 'make_bundle', 'write_tuning_files', 'register_bundle', 'tune_best_model',
-           'save_tuning_figures', 'hand_over']
+           'save_tuning_figures', 'hand_over', 'run_tuning_script']
 
 # %% ../../nbs/44_model_handover.ipynb #44modelhando-02
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pandas as pd
 
 from .artifact_files import read_json, sha256_of, write_json, write_text
 from .bundle import Bundle, input_schema, log_bundle, open_verified, save_bundle
+from .error_handling import PipelineError
 from .frameworks.base import frameworks_for
 from .ledger import Ledger
 from .model_gate import TRAINING_FILES, TUNING_FILES
@@ -88,6 +91,7 @@ def register_bundle(run: EpochRun, run_id: str, bundle: Bundle, example: pd.Data
 # %% ../../nbs/44_model_handover.ipynb #44modelhando-08
 def tune_best_model(run: EpochRun, trials: int | None = None) -> dict[str, Any]:
     "Tunes the winner that phase 1 left in `run.artifacts`, writes figures, bundle, version and six files; returns the summary"
+    run.input(1, "project_plan.json")
     plan = load_plan(run.settings)
     features_file = run.input(4, "engineered_features.parquet")
     features = pd.read_parquet(features_file)
@@ -130,3 +134,14 @@ def hand_over(run: EpochRun) -> list[Path]:
              run.settings.absolute(tuned["bundle_path"]), *(run.data / name for name in ("train_data.parquet", "val_data.parquet")),
              *sorted((run.artifacts / "candidates").glob("*.joblib"))]
     return [run.output(path) for path in files]
+
+# %% ../../nbs/44_model_handover.ipynb #44modelhando-10
+def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
+    "The summary that `scripts/tune_best_model.py` left after running inside this run; trials 0 takes the plan's budget"
+    script = run.settings.code_root / run.epoch.folder / "scripts" / "tune_best_model.py"
+    command = [sys.executable, str(script), "--within", run.id, *(["--trials", str(trials)] if trials else [])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+        raise PipelineError(f"{script.name} stopped with exit code {done.returncode}: {last[-1]}")
+    return read_json(run.artifacts / "tuning_summary_report.json")

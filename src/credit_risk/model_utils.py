@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['logger', 'TrainingData', 'training_data', 'Candidate', 'model_output', 'assess', 'train_candidate',
            'train_candidates', 'comparison_table', 'better', 'choose_best', 'comparison_claim', 'comparison_figure',
-           'save_candidates', 'write_training_files']
+           'winner_figure', 'prediction_table', 'save_candidates', 'write_training_files']
 
 # %% ../../nbs/40_model_utils.ipynb #40modelutils-02
 import logging
@@ -210,6 +210,84 @@ def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
     return figure
 
 # %% ../../nbs/40_model_utils.ipynb #40modelutils-23
+def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, str]:
+    "Cost over the threshold (two classes), confusion of classes (more), or predicted against true values; and the claim"
+    from matplotlib.figure import Figure
+
+    from credit_risk.reporting import use_style
+
+    use_style()
+    figure = Figure(figsize=(9, 4.6))
+    draw = {"binary": _cost_curve, "multiclass": _confusion, "regression": _predicted_against_true}[plan.data.task]
+    return figure, draw(figure.subplots(), best, data.y_validation, plan)
+
+
+def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+    from credit_risk.metrics import classification_metrics
+    from credit_risk.reporting import COLOURS, readable
+
+    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
+
+    def cost(threshold: float) -> float:
+        return float(classification_metrics(y, best.output, threshold, costs)["expected_cost"][0])
+
+    grid = np.linspace(0, 1, 101)
+    axes.plot(grid, [cost(threshold) for threshold in grid], color=COLOURS["blue"])
+    axes.plot(best.threshold, cost(best.threshold), "o", color=COLOURS["orange"], markersize=10, label=f"chosen: {readable(best.threshold)}")
+    axes.axvline(0.5, color=COLOURS["grey"], linestyle="--", label="0.5")
+    axes.set_xlabel(f"threshold on the probability of '{plan.data.positive}'")
+    axes.set_ylabel("expected cost per row")
+    axes.legend()
+    return (f"Acting on '{plan.data.positive}' from a probability of {readable(best.threshold)} costs {readable(cost(best.threshold))} per "
+            f"row on validation, against {readable(cost(0.5))} at 0.5 (false positive {costs[0]:g}, false negative {costs[1]:g})")
+
+
+def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+    said, labels = best.output.argmax(axis=1), plan.data.classes
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(counts, (y.astype(int), said), 1)
+    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        axes.text(column, row, f"{count:,}", ha="center", va="center")
+    axes.set_xticks(range(len(labels)), labels, rotation=30)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.grid(False)
+    wrong = counts * (1 - np.eye(len(labels), dtype=int))
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    return (f"{best.title} is right on {np.trace(counts):,} of {len(y):,} validation rows; its commonest error calls '{labels[row]}' "
+            f"'{labels[column]}' ({wrong[row, column]:,} rows)")
+
+
+def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+    from credit_risk.reporting import COLOURS, readable
+
+    axes.scatter(y, best.output, color=COLOURS["blue"], alpha=0.5, s=18)
+    ends = [min(y.min(), best.output.min()), max(y.max(), best.output.max())]
+    axes.plot(ends, ends, color=COLOURS["grey"], linestyle="--", label="perfect")
+    axes.set_xlabel(f"true {plan.data.target}")
+    axes.set_ylabel("predicted")
+    axes.legend()
+    middle = float(np.median(np.abs(best.output - y)))
+    bias = float(np.mean(best.output - y))
+    return (f"Half of {best.title}'s validation predictions lie within {readable(middle)} of the true {plan.data.target}; on average "
+            f"they are {readable(abs(bias))} too {'high' if bias > 0 else 'low'}")
+
+# %% ../../nbs/40_model_utils.ipynb #40modelutils-27
+def prediction_table(candidates: list[Candidate], row_id: np.ndarray, data: TrainingData, plan: Plan) -> pd.DataFrame:
+    "row_id, target and one column per framework (per class where there are more than two) for the validation rows"
+    columns: dict[str, np.ndarray] = {"row_id": row_id, "target": data.y_validation}
+    for item in candidates:
+        if item.output is None:
+            continue
+        if item.output.ndim == 1 or item.output.shape[1] == 2:
+            columns[item.framework] = item.output if item.output.ndim == 1 else item.output[:, 1]
+        else:
+            columns |= {f"{item.framework}: {label}": item.output[:, code] for code, label in enumerate(plan.data.classes)}
+    return pd.DataFrame(columns)
+
+
 def save_candidates(folder: Path, candidates: list[Candidate]) -> dict[str, Path]:
     "Framework -> joblib file of its trained model, kept for whoever wants to look again at what was not chosen"
     import joblib

@@ -52,7 +52,7 @@ def _column_profile(column: pd.Series, kind: str) -> dict[str, Any]:
 
 
 def _kind_of(column: pd.Series) -> str:
-    return "number" if pd.api.types.is_float_dtype(column) else "category"
+    return "number" if column.dtype.kind in "iuf" else "category"
 
 
 def reference_profile(frame: pd.DataFrame, scores: pd.DataFrame, schema: list[dict[str, Any]]) -> dict[str, Any]:
@@ -217,8 +217,11 @@ def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
     axis.scatter([row["limit"] for row in rows], [row["column"] for row in rows], marker="|", s=160, color="#333333", label="limit (threshold or noise floor)")
     axis.set_xscale("symlog", linthresh=0.1)
     axis.set_xlim(left=0)
+    ticks = [tick for tick in (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if tick <= axis.get_xlim()[1]]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
     axis.set_xlabel(f"population stability index, {report['rows']:,} served rows (orange: drift)")
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     return figure
 
 # %% ../../nbs/51_monitoring.ipynb #51monitoring-31

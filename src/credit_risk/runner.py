@@ -141,7 +141,7 @@ def _execute(settings: Settings, number: int, parameters: Mapping[str, Any], exe
         with Watch(f"epoch {number:03d} {epoch_of(number).title.lower()}", cells) as watch:
             papermill.execute_notebook(notebook, executed, parameters=dict(parameters), cwd=notebook.parent,
                                        engine_name=_engine(watch), kernel_name="python3", progress_bar=False,
-                                       extra_arguments=["--IPKernelApp.log_level=40"],
+                                       extra_arguments=["--IPKernelApp.log_level=50"],
                                        execution_timeout=settings.cell_timeout_s, start_timeout=120)
     finally:
         for name, value in before.items():

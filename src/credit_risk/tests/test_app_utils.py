@@ -56,10 +56,11 @@ def test_a_wrong_upload_is_named(content, message):
 def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     monkeypatch.setenv("EPOCH_BUNDLE", FACTORY)
     settings = load_settings(home=tmp_path, env={})
-    rows = [example_row(income=7), example_row(income=None, since=None), example_row(home="own")]
+    rows = [example_row(income=7), example_row(income=None, since=None), example_row(home="own"), example_row(home="boat")]
     tried = try_app(settings, rows)
     expected = [answer["probability"] for answer in PredictionService(ExampleBundle()).predict(rows)]
     assert tried["exceptions"] == [] and [answer["probability"] for answer in tried["answers"]] == expected
+    assert tried["answers"][-1]["warnings"] == ["home: a category that training did not see"]
 
 
 def test_a_row_that_cannot_be_scored_is_said_in_the_app(tmp_path, monkeypatch):

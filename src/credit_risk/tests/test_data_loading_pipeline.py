@@ -18,21 +18,27 @@ from credit_risk.error_handling import BadInputError, DataQualityError
 from credit_risk.data_loading_pipeline import *
 
 
-class Table(Source):
-    "A source over a table in memory; `breaks` is the chunk at which reading fails"
+@pytest.fixture(autouse=True)
+def rules(monkeypatch):
+    "No rules but those of the test, whatever other tests imported"
+    found = {}
+    for module in (data_processing_utils, data_loading_pipeline):
+        monkeypatch.setattr(module, "CLEANING_RULES", found)
+    return found
 
-    def __init__(self, frame, breaks=None):
-        self.frame, self.breaks = frame, breaks
+
+class Table(Source):
+    "A source over a table in memory"
+
+    def __init__(self, frame):
+        self.frame = frame
 
     @property
     def columns(self):
         return list(self.frame)
 
     def pieces(self, rows):
-        for number, start in enumerate(range(0, len(self.frame), rows)):
-            if number == self.breaks:
-                raise KeyboardInterrupt
-            yield self.frame[start:start + rows]
+        yield from (self.frame[start:start + rows] for start in range(0, len(self.frame), rows))
 
     def fingerprint(self):
         return "f" * 64
@@ -80,7 +86,7 @@ def test_rows_keep_their_position_and_order_and_columns_their_kind(tmp_path):
 
 
 @pytest.mark.parametrize("breaks", [0, 3, 9])
-def test_an_interrupted_load_continues_and_ends_with_the_same_bytes(tmp_path, breaks, monkeypatch):
+def test_an_interrupted_load_continues_and_ends_with_the_same_bytes(tmp_path, breaks):
     calm = loaded(tmp_path / "calm", Table(a_table()))
     home, table = tmp_path / "broken", Table(a_table())
     write = data_loading_pipeline._write_part
@@ -89,10 +95,9 @@ def test_an_interrupted_load_continues_and_ends_with_the_same_bytes(tmp_path, br
         if number == breaks:
             raise KeyboardInterrupt
         write(folder, number, *rest)
-    monkeypatch.setattr(data_loading_pipeline, "_write_part", fail)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(data_loading_pipeline, "_write_part", fail)
         loaded(home, table)
-    monkeypatch.undo()
     saved = home / ".context" / "checkpoints" / "epoch002_checkpoint.json"
     assert saved.exists() == (breaks > 0)
     again = loaded(home, table)
@@ -139,10 +144,7 @@ def test_a_repeated_row_in_another_chunk_goes_and_the_first_stays(tmp_path):
     assert given.rows_out == 53 and "2 repeated rows are kept" in given.count("exact_duplicates").skipped
 
 
-def test_changed_rules_start_from_the_beginning(tmp_path, monkeypatch):
-    rules = {}
-    for module in (data_processing_utils, data_loading_pipeline):
-        monkeypatch.setattr(module, "CLEANING_RULES", rules)
+def test_changed_rules_start_from_the_beginning(tmp_path):
     assert loaded(tmp_path, Table(a_table())).parts_kept == 0
     assert loaded(tmp_path, Table(a_table())).parts_kept == 10
 

@@ -93,9 +93,9 @@ def test_a_repeated_row_has_its_hash_again_in_another_chunk():
 
 
 def test_a_class_named_like_a_mark_stays_an_answer():
-    frame = pd.DataFrame({"y": ["none", "some", ""]})
-    table, _ = Cleaner({"y": "text"}, "y", classes=("none", "some")).clean(frame)
-    assert table["y"].tolist() == ["none", "some"]
+    frame = pd.DataFrame({"y": ["NA", "EU", ""], "garage": ["none", "NA", "two"]})
+    table, _ = Cleaner({"y": "text", "garage": "text"}, "y", classes=("NA", "EU")).clean(frame)
+    assert table["y"].tolist() == ["NA", "EU"] and table["garage"].isna().tolist() == [False, True]
 
 
 def test_a_later_rule_of_the_same_name_replaces_the_first(monkeypatch):

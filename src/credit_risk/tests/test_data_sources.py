@@ -99,6 +99,13 @@ def test_a_file_that_cannot_be_used_is_bad_input(tmp_path, name, content, text):
     assert "\n" not in str(caught.value) and name in str(caught.value)
 
 
+def test_an_unusual_delimiter_is_found_or_asked_for(tmp_path):
+    assert open_text(tmp_path, "a.csv", "a~b\n1,5~2\n2,5~3\n").columns == ["a", "b"]
+    with pytest.raises(BadInputError, match="read as one column, 'a:b'.*delimiter=:"):
+        open_text(tmp_path, "b.csv", "a:b\n1:2\n", target="b")
+    assert open_source("file:b.csv?delimiter=:", load_settings(home=tmp_path, env={}), "b").head()["b"].tolist() == [2]
+
+
 def test_a_missing_file_is_bad_input_with_a_near_name(tmp_path):
     (tmp_path / "loans.csv").write_text("a\n1\n")
     settings = load_settings(home=tmp_path, env={})

@@ -30,6 +30,7 @@ def test_rows_are_asked_once_and_a_refusal_is_an_error():
     from fastapi.testclient import TestClient
     client = TestClient(create_app(ExampleBundle(), api_key=""))
     asked = ask_service("", [example_row()] * 5, alone=2, client=client)
+    assert asked["health"]["status"] == 200 and asked["health"]["model_version"] == "7"
     assert len(asked["answers"]) == 5 and len(asked["latency_ms"]) == 2 and asked["metrics"]["predictions"] == 5
     with pytest.raises(DependencyError, match="answered 422"):
         ask_service("", [{"income": 1}], client=client)

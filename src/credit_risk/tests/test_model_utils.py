@@ -91,6 +91,14 @@ def test_the_claim_names_the_leader_and_the_figure_shows_every_model():
     assert {label.get_text() for label in axes.get_yticklabels()} == {"LogisticRegression", "RandomForest"}
 
 
+@pytest.mark.parametrize("task,primary,words", [("binary", "roc_auc", "costs"), ("multiclass", "f1", "commonest error"),
+                                                ("regression", "rmse", "Half of")])
+def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
+    data, plan = small_data(task), small_plan(task, primary, task != "regression")
+    figure, claim = winner_figure(train_candidate(QUICK["linear"], data, plan), data, plan)
+    assert words in claim and figure.axes[0].get_xlabel()
+
+
 def test_the_files_of_phase_1_agree(tmp_path):
     found = train_candidates(small_data(), small_plan(), frameworks={**QUICK, "broken": Broken})
     saved = save_candidates(tmp_path / "candidates", found)
@@ -101,6 +109,8 @@ def test_the_files_of_phase_1_agree(tmp_path):
     assert len(metrics["models"]) == len(table) == 4
     winner = next(model for model in metrics["models"] if model["framework"] == best["framework"])
     assert winner["metrics"]["roc_auc"]["value"] == best["value"] == pytest.approx(table["roc_auc"].max())
+    table = prediction_table(found, np.arange(60), small_data(), small_plan())
+    assert list(table.columns) == ["row_id", "target", "dummy", "linear", "random_forest"] and len(table) == 60
     assert list(saved) == ["dummy", "linear", "random_forest"]
     model = open_verified(tmp_path / best["model_file"], best["model_sha256"])
     assert np.array_equal(model_output(model, small_data().X_validation, small_plan()), choose_best(found, small_plan()).output)

@@ -44,6 +44,7 @@ def test_the_form_shows_the_example_and_returns_the_row():
     test.number_input(key="input_0").set_value(None)
     test.selectbox(key="input_2").set_value("own")
     test.button[0].click().run()
+    test.selectbox(key="input_2").options.append("a boat")  # what typing a new option does in a browser
     test.selectbox(key="input_2").set_value("a boat")
     test.button[0].click().run()
     assert not test.exception and test.session_state["row"]["home"] == "a boat"

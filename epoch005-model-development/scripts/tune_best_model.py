@@ -1,0 +1,59 @@
+"""Phase 2 of epoch 005: tunes the winner of phase 1, registers it and writes the six tuning files.
+
+    python epoch005-model-development/scripts/tune_best_model.py [--trials 30]
+
+Works on $EPOCH_HOME (default: this repository). Typed by hand it is a run of epoch 005 that keeps phase 1 as it stands
+and computes the gate again; the notebook calls it with --within and hands the files over itself.
+"""
+import argparse
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from credit_risk.config import load_settings
+from credit_risk.error_handling import DependencyError, PipelineError, explain
+from credit_risk.model_handover import hand_over, tune_best_model
+from credit_risk.pipeline_state import EpochRun, begin
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Tune the winner of phase 1 and register it.")
+    parser.add_argument("--trials", type=int, default=None, help="number of combinations (default: the plan's budget)")
+    parser.add_argument("--within", metavar="RUN", help="id of the epoch run that called this; it records the outputs itself")
+    given = parser.parse_args(arguments)
+    if given.trials is not None and given.trials < 1:
+        parser.error(f"--trials is {given.trials}: give 1 or more")
+    try:
+        return tune_within(given.within, given.trials) if given.within else tune_by_hand(given.trials)
+    except PipelineError as error:
+        print(explain(error), file=sys.stderr)
+        return error.exit_code
+
+
+def tune_within(run_id: str, trials: int | None) -> int:
+    "Tunes inside a run that is already open"
+    run = EpochRun(5, load_settings(), {})
+    run.id = run_id
+    print(tune_best_model(run, trials)["finding"])
+    return 0
+
+
+def tune_by_hand(trials: int | None) -> int:
+    "Tunes as a run of its own, on what the notebook left"
+    settings = load_settings()
+    if not (settings.artifacts(5) / "best_model_info.json").is_file():
+        raise DependencyError("phase 1 has not run yet: run 'epoch run 5' or the notebook model_training.ipynb first")
+    run = begin(5, settings, tuning_trials=trials or 0)
+    summary = tune_best_model(run, trials)
+    hand_over(run)
+    report = run.finish()
+    print(f"{summary['finding']}\nversion {summary['version']}, {summary['trials']} trials, {summary['seconds']:.1f} s, "
+          f"gate {'passed' if report.passed else 'failed'}")
+    for check in report.failures:
+        print(f"  {check.name}: observed {check.observed}, limit {check.limit} {check.reason}", file=sys.stderr)
+    return 0 if report.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""Serves the Production model over HTTP; the same as `python -m credit_risk.serving` and `epoch serve`."""
+
+from credit_risk.serving import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
