@@ -16,8 +16,8 @@ def describe_columns(spec: str, target: str | None, chunk_rows: int) -> pd.DataF
     source = open_source(spec, load_settings(), target)
     kinds = profile_kinds(source.chunks(chunk_rows))
     table, _ = Cleaner(kinds).clean(source.head(chunk_rows))
-    return pd.DataFrame({"kind": kinds, "missing": table.isna().mean().round(4), "distinct": table.nunique(),
-                         "example": [str(table[name].dropna().iloc[0]) if table[name].notna().any() else "" for name in table]})
+    return pd.DataFrame({"kind": pd.Series(kinds), "missing": table.isna().mean().round(4), "distinct": table.nunique(),
+                         "example": pd.Series({name: str(next(iter(table[name].dropna()), "")) for name in table})})
 
 
 def main() -> int:

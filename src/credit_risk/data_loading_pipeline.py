@@ -87,14 +87,15 @@ def _whole_parts(folder: Path) -> int:
 def _whole_numbers(frame: pd.DataFrame, except_for: str) -> pd.DataFrame:
     "Float columns without gaps and fractions as int64"
     def whole(column: pd.Series) -> bool:
-        return bool(column.notna().all() and np.isfinite(column).all() and (column % 1 == 0).all() and (column.abs() <= 2**53).all())
+        return bool(np.isfinite(column).all() and (column % 1 == 0).all() and (column.abs() <= 2**53).all())
     names = [name for name in frame.select_dtypes("float") if name != except_for and len(frame) and whole(frame[name])]
     return frame.astype(dict.fromkeys(names, "int64"))
 
 
 def _gather(folder: Path, parts: int, plan: Plan) -> tuple[pd.DataFrame, StepCount]:
     "All parts as one table, and what the search for repeated rows did"
-    frame = pd.concat([pd.read_parquet(folder / f"part-{number:05d}.parquet") for number in range(parts)], ignore_index=True)
+    files = [folder / f"part-{number:05d}.parquet" for number in range(parts)]
+    frame = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
     repeated = frame["_row_hash"].duplicated()
     count = StepCount("exact_duplicates", "a repeated row counts one case twice, and may stand in training and test at once",
                       rows=int(repeated.sum()), removed=int(repeated.sum()))
@@ -139,7 +140,8 @@ def _profile(source: Source, plan: Plan, settings: Settings, folder: Path) -> di
     return read_json(path)
 
 
-def _clean_parts(source: Source, plan: Plan, settings: Settings, folder: Path, profile: dict[str, Any], checkpoint: Checkpoint) -> int:
+def _clean_parts(source: Source, plan: Plan, settings: Settings, folder: Path, profile: dict[str, Any],
+                 checkpoint: Checkpoint) -> int:
     "Writes the parts that are missing; the number that were already there"
     size = settings.chunk_rows
     total, kept = -(-profile["rows"] // size), _whole_parts(folder)
@@ -214,10 +216,10 @@ def _repeated(frame: pd.DataFrame, plan: Plan) -> int:
 
 
 def quality_report(result: LoadResult, frame: pd.DataFrame, schema: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    "What `data_quality_report.json` holds: scores as delivered and after cleaning, each step's counts, missing cells, violations"
+    "What `data_quality_report.json` holds: scores before and after, each step's counts, missing cells, violations"
     violations = schema_violations(frame, schema, plan.data.protected)
-    missing = {name: {"before": round(result.blank.get(name, 0) / max(result.rows_in, 1), 6), "after": round(float(frame[name].isna().mean()), 6)}
-               for name in frame if name != "row_id"}
+    missing = {name: {"before": round(result.blank.get(name, 0) / max(result.rows_in, 1), 6),
+                      "after": round(float(frame[name].isna().mean()), 6)} for name in frame if name != "row_id"}
     return {"schema_version": 1, "rows_in": result.rows_in, "rows_out": result.rows_out, "columns_in": len(result.kinds),
             "columns_out": len(frame.columns), "size_mb": result.size_mb,
             "scores": {"delivered": delivered_scores(result), "cleaned": quality_scores(frame, violations, _repeated(frame, plan))},
@@ -240,7 +242,8 @@ def schema_holds(context: GateContext) -> CheckResult:
     found = schema_violations(context.frame("data.parquet"), context.json("schema.json"), protected)
     rows = sum(violation["count"] for violation in found)
     limit = criterion_for(context.settings, 2, "schema_violations", 0)
-    return verdict(rows <= limit, rows, limit, "; ".join(f"{item['column']}: {item['check']} ({item['count']})" for item in found[:3]))
+    reasons = [f"{item['column']}: {item['check']} ({item['count']})" for item in found[:3]]
+    return verdict(rows <= limit, rows, limit, "; ".join(reasons))
 
 
 @gate_check(2, "data quality")

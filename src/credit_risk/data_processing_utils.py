@@ -118,7 +118,8 @@ def _value_counts(column: pd.Series) -> Counter:
     counts += Counter(number=int(times[number].sum()), code=int(times[number & text.str.contains(_CODE, regex=True)].sum()),
                       boolean=int(times[text.str.lower().isin(("true", "false"))].sum()))
     dated = text[text.str.contains(r"^\d{1,4}[-./]\d{1,2}[-./]\d", regex=True)]
-    return counts + Counter({form: int(times[_dates(dated, form).dropna().index].sum()) for form in _DATE_FORMATS if len(dated)})
+    formats = _DATE_FORMATS if len(dated) else ()
+    return counts + Counter({form: int(times[_dates(dated, form).dropna().index].sum()) for form in formats})
 
 
 def _decide(counts: Counter) -> str:
@@ -154,11 +155,13 @@ def strip_text(frame: pd.DataFrame) -> pd.DataFrame:
     "Text in Unicode form NFC with its ends stripped"
     mixed = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype) or frame[name].dtype == object]
     frame = frame.assign(**{name: as_text(frame[name]) for name in mixed}) if mixed else frame
-    return frame.assign(**{name: _by_value(frame[name], lambda text: text.str.normalize("NFC").str.strip()) for name in text_columns(frame)})
+    def clean(text: pd.Series) -> pd.Series:
+        return text.str.normalize("NFC").str.strip()
+    return frame.assign(**{name: _by_value(frame[name], clean) for name in text_columns(frame)})
 
 
 def empty_marks(frame: pd.DataFrame, answers: Mapping[str, Iterable[str]] | None = None) -> pd.DataFrame:
-    "Blanks and the usual marks (NA, n/a, null, ?, ...) as missing; `answers` are words that count, per column; `none` always does"
+    "Blanks and the usual marks (NA, null, ?, ...) as missing; words in `answers` of a column count, `none` always does"
     def emptied(name: str) -> pd.Series:
         marks = MISSING_MARKS - {"none", *(word.lower() for word in (answers or {}).get(name, ()))}
         found = [value for value in frame[name].dropna().unique() if value.lower() in marks]
@@ -237,8 +240,9 @@ class Cleaner(NamedTuple):
         if unknown:
             raise DataQualityError(f"column '{unknown[0]}' was not in the profiled source: profile the source again")
         counts: list[StepCount] = []
-        for name, step in (("strip_text", strip_text), ("missing_marks", lambda table: empty_marks(table, {self.target: self.classes})),
-                           ("column_kinds", lambda table: set_kinds(table, self.kinds)), ("infinite", empty_infinite)):
+        steps = {"strip_text": strip_text, "missing_marks": lambda table: empty_marks(table, {self.target: self.classes}),
+                 "column_kinds": lambda table: set_kinds(table, self.kinds), "infinite": empty_infinite}
+        for name, step in steps.items():
             result = step(frame)
             counts.append(_count(name, _WHY[name], frame, result))
             frame = result

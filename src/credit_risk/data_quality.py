@@ -35,7 +35,7 @@ def _column_schema(column: pd.Series, allowed: Iterable[str] | None) -> dict[str
 
 
 def infer_schema(frame: pd.DataFrame, target: str | None = None, classes: Iterable[str] = ()) -> dict[str, Any]:
-    "The schema of clean data: per column dtype, nullable, categories, minimum and maximum; the plan's class names for the target"
+    "The schema of clean data: per column dtype, nullable, categories (`classes` for the target), minimum and maximum"
     columns = {name: _column_schema(frame[name], classes if name == target else None) for name in frame}
     if target in columns:
         columns[target]["nullable"] = False
@@ -59,7 +59,8 @@ def _pandera_schema(schema: dict[str, Any], frame: pd.DataFrame):
 def schema_violations(frame: pd.DataFrame, schema: dict[str, Any], protected: Iterable[str] = ()) -> list[dict[str, Any]]:
     "One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless protected, up to 5 values"
     import pandera.errors
-    found = [{"column": name, "check": f"dtype {rule['dtype']}", "count": len(frame), "row_ids": [], "values": [str(frame[name].dtype)]}
+    found = [{"column": name, "check": f"dtype {rule['dtype']}", "count": len(frame), "row_ids": [],
+              "values": [str(frame[name].dtype)]}
              for name, rule in schema["columns"].items() if name in frame and str(frame[name].dtype) != rule["dtype"]]
     try:
         _pandera_schema(schema, frame).validate(frame.reset_index(drop=True), lazy=True)
@@ -68,12 +69,14 @@ def schema_violations(frame: pd.DataFrame, schema: dict[str, Any], protected: It
         whole = failures["index"].isna()
         for _, case in failures[whole].iterrows():
             name = case["failure_case"] if "column" in str(case["check"]) else case["column"]
-            found.append({"column": str(name), "check": str(case["check"]), "count": len(frame), "row_ids": [], "values": []})
+            found.append({"column": str(name), "check": str(case["check"]), "count": len(frame), "row_ids": [],
+                          "values": []})
         for (name, check), cases in failures[~whole].groupby(["column", "check"], sort=True):
             rows = cases["index"].astype(int).sort_values()
             ids = frame["row_id"].iloc[rows[:20]] if "row_id" in frame else rows[:20]
             values = [] if name in set(protected) else sorted(map(str, cases["failure_case"].unique()))[:5]
-            found.append({"column": name, "check": str(check), "count": len(cases), "row_ids": [int(i) for i in ids], "values": values})
+            found.append({"column": name, "check": str(check), "count": len(cases), "row_ids": [int(i) for i in ids],
+                          "values": values})
     return found
 
 # %% ../../nbs/22_data_quality.ipynb #22dataqualit-09
@@ -99,8 +102,9 @@ def quality_scores(frame: pd.DataFrame, violations: list[dict[str, Any]], duplic
     return {name: round(score, 6) for name, score in (scores | {"overall": sum(scores.values()) / 4}).items()}
 
 
-def data_dictionary(frame: pd.DataFrame, roles: dict[str, dict[str, str]], protected: Iterable[str] = ()) -> list[dict[str, Any]]:
-    "Per column: type, role and its reason, share missing, distinct values and, unless protected, its range or commonest values"
+def data_dictionary(frame: pd.DataFrame, roles: dict[str, dict[str, str]],
+                    protected: Iterable[str] = ()) -> list[dict[str, Any]]:
+    "Per column: type, role and its reason, share missing, distinct values and, unless protected, range or commonest values"
     entries = []
     for name in frame:
         column, role = frame[name], roles.get(name, {})
@@ -108,7 +112,8 @@ def data_dictionary(frame: pd.DataFrame, roles: dict[str, dict[str, str]], prote
         common = column.value_counts().head(5) if column.dtype == "str" and column.nunique() <= MAX_CATEGORIES else None
         entry = {"column": name, "dtype": str(column.dtype), "role": role.get("role", "key" if name == "row_id" else ""),
                  "reason": role.get("reason", "position of the row in the source" if name == "row_id" else ""),
-                 "missing": round(float(column.isna().mean()), 6), "distinct": int(column.nunique()), "protected": name in set(protected)}
-        entries.append(entry | ({} if entry["protected"] else {"minimum": low, "maximum": high,
-                                                               "commonest": None if common is None else common.to_dict()}))
+                 "missing": round(float(column.isna().mean()), 6), "distinct": int(column.nunique()),
+                 "protected": name in set(protected)}
+        values = {"minimum": low, "maximum": high, "commonest": None if common is None else common.to_dict()}
+        entries.append(entry if entry["protected"] else entry | values)
     return entries

@@ -47,14 +47,16 @@ def open_source(spec: str, settings: Settings, target: str | None = None) -> Sou
                             "every column needs its own name")
     if target is not None and target not in columns:
         if len(columns) == 1 and len(columns[0]) > len(target):
-            raise BadInputError(f"{without_password(spec)} was read as one column, '{columns[0][:60]}', and has no target '{target}': "
+            raise BadInputError(f"{without_password(spec)} was read as one column, '{columns[0][:60]}', and has no target "
+                                f"'{target}': "
                                 "say how its columns are separated, for example file:PATH?delimiter=:")
         raise unknown_name("target column", target, columns, without_password(spec))
     return source
 
 # %% ../../nbs/21_data_sources.ipynb #21datasource-07
 DEMOS: dict[str, Callable[[], tuple[pd.DataFrame, str, str]]] = {}
-_CREDIT = ("_data/modeldata/credit_data.pkl.compress", "0969270e63458b23e922b40338ea85b889aa2b5d7ab97d5139e27c0f25352f23")
+_CREDIT = ("_data/modeldata/credit_data.pkl.compress",
+           "0969270e63458b23e922b40338ea85b889aa2b5d7ab97d5139e27c0f25352f23")
 
 
 def demo_data(name: str) -> Callable[[Callable], Callable]:
@@ -163,7 +165,8 @@ class SqlSource(Source):
         import sqlalchemy
         absent = [name for name in re.findall(r"\$\{(\w+)\}", url) if name not in os.environ]
         if absent:
-            raise BadInputError(f"the data source needs the environment variable {absent[0]}, which is not set: export it first")
+            raise BadInputError(f"the data source needs the environment variable {absent[0]}, which is not set: "
+                                "export it first")
         try:
             where = sqlalchemy.make_url(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], url))
             if where.get_backend_name() == "sqlite" and where.database:
@@ -218,5 +221,7 @@ class SqlSource(Source):
 
     def describe(self) -> dict[str, str]:
         url = self._engine.url
-        place = Path(url.database or "memory").name if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-        return {"where": f"{url.get_backend_name()} {place}, {self.table or self.query}", "licence": "not stated (the user's own database)"}
+        local = url.get_backend_name() == "sqlite"
+        place = Path(url.database or "memory").name if local else url.render_as_string(hide_password=True)
+        return {"where": f"{url.get_backend_name()} {place}, {self.table or self.query}",
+                "licence": "not stated (the user's own database)"}

@@ -42,7 +42,8 @@ def find_file(place: str, settings: Settings) -> Path:
             return path
     near = [p.name for path in tried if path.parent.is_dir() for p in path.parent.iterdir() if p.is_file()]
     close = difflib.get_close_matches(Path(place).name, near, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else "check the path; it counts from the project's home, then from the current folder"
+    advice = "check the path; it counts from the project's home, then from the current folder"
+    hint = f"did you mean '{close[0]}'?" if close else advice
     raise BadInputError(f"file:{place} was not found: {hint}")
 
 

@@ -62,7 +62,7 @@ def write_tuning_files(folder: Path, tuning: Tuning, plan: Plan, shared: dict[st
                            **{f"param_{name}": value for name, value in row["parameters"].items()}} for row in trials])
     value, before = winner.value(primary), untuned.value(primary)
     gain = (value - before) * (1 if plan.metric.maximize else -1)
-    report = {**shared, "value": value, "untuned_value": before, "improved": tuning.improved, "improvement": gain,
+    report = {**shared, "version": handed_on["version"], "value": value, "untuned_value": before, "improved": tuning.improved, "improvement": gain,
               "improvement_percent": 100 * gain / abs(before) if before else None, "trials": len(trials),
               "trials_failed": sum(row["status"] == "failed" for row in trials), "sampler": tuning.sampler,
               "seconds": tuning.seconds, "stopped": tuning.stopped,

@@ -95,8 +95,9 @@ def train_candidate(cls: type[FrameworkModel], data: TrainingData, plan: Plan, r
     "One framework, trained on the training rows and measured on the validation rows; skipped with a reason when it fails"
     model = cls(task=plan.data.task, seed=plan.split.seed, **params)
     named = {"framework": cls.name, "title": model.title, "baseline": cls.baseline}
-    began = time.perf_counter()
     try:
+        model.load()
+        began = time.perf_counter()
         model.fit(data.X, data.y, data.X_validation, data.y_validation)
         seconds = time.perf_counter() - began
         found = assess(model, data, plan, resamples)
@@ -176,8 +177,8 @@ def comparison_claim(candidates: list[Candidate], plan: Plan) -> str:
              and interval["low"] is not None and interval["low"] <= item.value(primary) <= interval["high"]]
     dummy = next((item.value(primary) for item in candidates if item.baseline), None)
     floor = "" if dummy is None else f" (knowing nothing: {readable(dummy)})"
-    rest = f"; {', '.join(close)} {'lies' if len(close) == 1 else 'lie'} within its 95 % interval" if close else \
-        "; no other framework comes within its 95 % interval"
+    rest = f"; {', '.join(close)} {'lies' if len(close) == 1 else 'lie'} within its 95% interval" if close else \
+        "; no other framework comes within its 95% interval"
     return f"{best.title} leads on validation with {primary} {readable(interval['value'])}{floor}{rest}"
 
 
@@ -201,12 +202,12 @@ def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
         axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points", ha="center")
     for item in candidates:
         if item.baseline and item.value(primary) is not None:
-            axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--", label=item.title)
+            axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
+            side = (6, "left") if plan.metric.maximize else (-6, "right")
+            axes.annotate(item.title, (item.value(primary), -0.5), xytext=(side[0], 0), textcoords="offset points", ha=side[1])
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
     axes.set_ylim(-0.6, len(shown) - 0.2)
-    axes.set_xlabel(f"{primary} on the validation rows, with 95 % interval")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right" if plan.metric.maximize else "upper left")
+    axes.set_xlabel(f"{primary} on the validation rows, with 95% interval")
     return figure
 
 # %% ../../nbs/40_model_utils.ipynb #40modelutils-23

@@ -156,9 +156,9 @@ def make_criteria(plan: Plan) -> list[dict[str, Any]]:
         metric.primary, ">=" if metric.maximize else "<=", minimum, "", "brief")
     rows = [
         (1, "every epoch is planned", "epochs_planned", "==", 8, "epochs", "kit default"),
-        (2, "data file size", "data_file_mb", "<=", plan.budget.file_mb, "MB", "brief or settings"),
+        (2, "data file within its limit", "data_file_mb", "<=", plan.budget.file_mb, "MB", "brief or settings"),
         (2, "data quality", "quality_score", ">=", 0.9, "of 1", "kit default"),
-        (2, "schema", "schema_violations", "==", 0, "rows", "kit default"),
+        (2, "schema holds", "schema_violations", "==", 0, "rows", "kit default"),
         (3, "enough figures", "figures", ">=", 6, "figures", "kit default"),
         (3, "no open critical issue", "critical_issues", "==", 0, "issues", "kit default"),
         (4, "splits do not overlap", "rows_in_two_splits", "==", 0, "rows", "kit default"),

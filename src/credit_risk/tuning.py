@@ -154,6 +154,7 @@ def _correlation_ratio(groups: pd.Series, ranks: pd.Series) -> float:
 def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     "Metric against each of the six most influential parameters, and the claim"
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     use_style()
     table, space = parameter_impact(tuning.trials).head(6), FRAMEWORKS[tuning.untuned.framework](task=plan.data.task).space
@@ -167,12 +168,16 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
                      color=COLOURS["blue"], alpha=0.7)
         if row.kind == "number" and isinstance(space.get(row.parameter), Range) and space[row.parameter].log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("")
         axes.axhline(tuning.untuned.value(plan.metric.primary), color=COLOURS["grey"], linestyle="--")
         axes.set_xlabel(f"{row.parameter} (impact {row.impact:.2f})")
     for axes in panels[::columns]:
         axes.set_ylabel(plan.metric.primary)
     for axes in panels[len(table):]:
         axes.set_visible(False)
+    figure.draw_without_rendering()  # settles the tick labels, so that the layout can leave room for them
     if table.empty:
         return figure, f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
     values = [trial.value for trial in done]
@@ -191,7 +196,7 @@ def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     axes = figure.subplots()
     for row, trial in enumerate(reversed(top)):
         axes.plot(trial.value, row, "o", markersize=9, color=COLOURS["orange"] if trial is top[0] else COLOURS["blue"])
-        axes.annotate(readable(trial.value), (trial.value, row), xytext=(9, -4), textcoords="offset points")
+        axes.annotate(f"{trial.value:.4g}", (trial.value, row), xytext=(9, -4), textcoords="offset points")
     untuned = tuning.untuned.value(primary)
     axes.axvline(untuned, color=COLOURS["grey"], linestyle="--", label="untuned winner")
     axes.set_yticks(range(len(top)), [f"trial {trial.number}" for trial in reversed(top)])
@@ -216,7 +221,7 @@ def tuning_claim(tuning: Tuning, plan: Plan) -> str:
                 f"it is handed on as it came")
     value = tuning.winner.value(primary)
     inside = interval["low"] is not None and interval["low"] <= value <= interval["high"]
-    noise = "inside the 95 % interval of the untuned model, so it may be chance" if inside else \
-        "outside the 95 % interval of the untuned model"
+    noise = "inside the 95% interval of the untuned model, so it may be chance" if inside else \
+        "outside the 95% interval of the untuned model"
     return (f"Tuning lifts {tuning.untuned.title} from {primary} {readable(untuned)} to {readable(value)} in {len(tuning.trials)} "
             f"trials: {noise}").replace("lifts", "lifts" if plan.metric.maximize else "lowers", 1)

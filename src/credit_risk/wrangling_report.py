@@ -53,7 +53,8 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
         axis.hist(target, bins=40, color=COLOURS["blue"])
         axis.axvline(middle, color=COLOURS["orange"], linewidth=2)
         axis.set(xlabel=name, ylabel="rows")
-        return figure, f"Half of the rows have {name} between {readable(low)} and {readable(high)}; the median is {readable(middle)}"
+        return figure, (f"Half of the rows have {name} between {readable(low)} and {readable(high)}; "
+                        f"the median is {readable(middle)}")
     counts = target.value_counts()
     colours = [COLOURS["orange"] if label == plan.data.positive else COLOURS["blue"] for label in counts.index[:30]]
     axis.bar(counts.index[:30], counts[:30], color=colours, width=0.6)
@@ -61,12 +62,14 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
     if plan.data.positive in counts.index:
         chosen = counts[plan.data.positive]
         return figure, f"{name} is {plan.data.positive} in {chosen:,} of {len(target):,} rows ({chosen / len(target):.1%})"
-    return figure, f"{name} has {len(counts)} classes, from {counts.index[-1]} ({counts.iloc[-1]:,} rows) to {counts.index[0]} ({counts.iloc[0]:,})"
+    rare, common = counts.index[-1], counts.index[0]
+    return figure, f"{name} has {len(counts)} classes, from {rare} ({counts[rare]:,} rows) to {common} ({counts[common]:,})"
 
 # %% ../../nbs/25_wrangling_report.ipynb #25wranglingr-09
 def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12) -> tuple["Figure", str] | None:
     "Histograms of the numeric columns, the most skewed first, and the claim; None without numeric columns"
-    names = [name for name in plan.feature_columns if name in frame and frame[name].dtype.kind in "iuf" and frame[name].nunique() > 1]
+    names = [name for name in plan.feature_columns
+             if name in frame and frame[name].dtype.kind in "iuf" and frame[name].nunique() > 1]
     if not names:
         return None
     skew = frame[names].skew().sort_values(key=abs, ascending=False)
@@ -82,7 +85,8 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12) -> tuple["Fi
     for axis in axes[:, 0]:
         axis.set_ylabel("rows")
     strong = int((skew.abs() > 1).sum())
-    return figure, f"{strong} of {len(names)} numeric columns are strongly skewed (skewness beyond 1), most {skew.index[0]} ({skew.iloc[0]:.1f})"
+    return figure, (f"{strong} of {len(names)} numeric columns are strongly skewed (skewness beyond 1), "
+                    f"most {skew.index[0]} ({skew.iloc[0]:.1f})")
 
 # %% ../../nbs/25_wrangling_report.ipynb #25wranglingr-11
 def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:

@@ -83,6 +83,12 @@ class FrameworkModel(BaseEstimator):
         self.params = {**self.params, **values}
         return self
 
+    def load(self) -> None:
+        "Imports the framework, or raises BadInputError naming what to install; so that training time is not import time"
+        self._check()
+        if self.package:
+            importlib.import_module(self.package)
+
     def fit(self, X: pd.DataFrame, y: Any, X_validation: pd.DataFrame | None = None, y_validation: Any = None) -> "FrameworkModel":
         "The fitted model. X: floats, (n_rows, n_features); y: codes 0..k-1 or numbers; validation rows stop early, if given"
         self._check()

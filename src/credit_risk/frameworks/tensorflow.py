@@ -34,6 +34,11 @@ class TensorFlowModel(NetworkModel):
     "A Keras multilayer perceptron, seeded; leaves Python's and NumPy's random state as it found them"
     name, title, package = "tensorflow", "TensorFlow", "tensorflow"
 
+    def load(self) -> None:
+        "Imports TensorFlow quietly"
+        self._check()
+        quiet_tensorflow()
+
     def _train(self, train: tuple, validation: tuple | None, outputs: int) -> tuple[list, dict[str, list[float]], str]:
         tensorflow = quiet_tensorflow()
         kept = random.getstate(), np.random.get_state()

@@ -63,6 +63,8 @@ def test_a_wrong_task_or_parameter_is_named():
     absent = type("Absent", (Mean,), {"name": "absent", "package": "no_such_package"})
     with pytest.raises(BadInputError, match="pip install no_such_package"):
         absent().fit(frame, [0, 1])
+    with pytest.raises(BadInputError, match="pip install no_such_package"):
+        absent().load()
 
 
 def test_the_registry_refuses_a_second_owner_of_a_name():

@@ -24,6 +24,7 @@ def test_the_twin_has_the_shape_of_the_real_table_and_none_of_its_rows():
         assert abs(real[a].corr(real[b], "spearman") - twin[a].corr(twin[b], "spearman")) < 0.06
     assert twin["x"].max() < real["x"].max() and twin["x"].min() > real["x"].min()
     assert not set(twin["name"]) & set(real["name"])
+    assert "1,500 generated rows" in twin_statement(twin, 3) and "seed 3" in twin_statement(twin, 3)
     assert real.merge(twin, on=["x", "n", "w", "gap", "b", "d"]).empty
 
 
