@@ -92,7 +92,7 @@ def show_insight(data: AppData) -> None:
     if data.test_report is None:
         st.html(message_html("Epoch 006 has not written its test report yet.", "info"))
     else:
-        metrics = metrics_table(data.test_report)
+        metrics = metrics_table(data.test_report, first=((data.plan or {}).get("metric") or {}).get("primary"))
         cards = [card_html(row.metric, row.value, f"95 % interval {readable(row.low)} to {readable(row.high)}" if pd.notna(row.low) else "", colour)
                  for row, colour in zip(metrics.head(3).itertuples(), ("table", "view", "materialized"))]
         st.html(grid_html(cards) + "<h3>All metrics</h3>" + semantic_table_html(metrics))

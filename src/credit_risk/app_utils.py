@@ -57,11 +57,11 @@ def load_app_data(settings: Settings, stage: str = "Production") -> AppData:
     return AppData(service, _report(settings, 6, "test_report.json"), importance_of(importance), _report(settings, 1, "project_plan.json"))
 
 # %% ../../nbs/54_app_utils.ipynb #54apputils-09
-def metrics_table(test_report: Mapping[str, Any]) -> pd.DataFrame:
-    "Test metrics with their intervals: metric, value, low, high"
+def metrics_table(test_report: Mapping[str, Any], first: str | None = None) -> pd.DataFrame:
+    "Test metrics with their intervals: metric, value, low, high; the metric `first` leads"
     rows = [{"metric": name, "value": item.get("value"), "low": item.get("low"), "high": item.get("high")}
             for name, item in test_report.get("metrics", {}).items() if isinstance(item, Mapping)]
-    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+    return pd.DataFrame(sorted(rows, key=lambda row: row["metric"] != first), columns=["metric", "value", "low", "high"])
 
 
 def checks_table(test_report: Mapping[str, Any]) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def _keys_at(location: tuple) -> list[str]:
 
 
 def _clear_error(error: SchemaError, where: str) -> BadInputError:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key explains a missing one
     *section, key = first["loc"][:2] if len(first["loc"]) > 1 else ("", *first["loc"])
     place = f"[{section[0]}] of {where}" if section and section[0] else where
     if first["type"] == "extra_forbidden":

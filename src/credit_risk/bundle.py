@@ -9,6 +9,7 @@ __all__ = ['Bundle', 'input_schema', 'save_bundle', 'open_verified', 'registered
 # %% ../../nbs/42_bundle.ipynb #42bundle-02
 import hashlib
 import io
+import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,9 @@ def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame) -
 
     for name in ("mlflow.pyfunc", "mlflow.models", "mlflow.models.model", "mlflow.utils.environment"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    whole = example.select_dtypes("integer").columns
+    example = example.astype({name: float for name in whole})  # a whole number may be missing one day
     signature = mlflow.models.infer_signature(example, bundle.score(example))
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")
@@ -183,7 +187,7 @@ def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame) -
             def load_context(self, context):
                 self.bundle = joblib.load(context.artifacts["bundle"])
 
-            def predict(self, context, model_input, params=None):
+            def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
                 return self.bundle.score(model_input)
 
         logged = mlflow.pyfunc.log_model(name="model", python_model=BundleModel(), artifacts={"bundle": str(path)},

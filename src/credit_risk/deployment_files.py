@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .app_utils import UPLOAD_MB, app_command
-from .artifact_files import sha256_of, write_json, write_text
+from .artifact_files import plain, sha256_of, write_json, write_text
 from .bundle import requirements_of
 from .config import Settings, epoch_of
 from .prediction_service import Limits
@@ -193,7 +193,7 @@ def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: 
     metrics = [(name, item) for name, item in ((test_report or {}).get("metrics") or {}).items() if isinstance(item, Mapping)]
     failed = [check for check in (test_report or {}).get("checks", []) if check.get("result") == "fail"]
     parts = [f"# Model card: {info.get('model') or bundle.target}, version {bundle.version}\n\n{mark}## What it is for\n\n"
-             f"{project.get('use_case') or 'The plan names no use case.'} {project.get('objective') or ''}".rstrip(),
+             + (" ".join(f"{text.strip().rstrip('.')}." for text in (project.get("use_case"), project.get("objective")) if text) or "The plan does not say."),
              "## What it is\n\n" + _markdown_table(("", ""), [(name, readable(value)) for name, value in facts.items() if value is not None]),
              "## What it is worth\n\nOn test rows that no earlier step has seen.\n\n" + (_markdown_table(
                  ("metric", "value", "low", "high"), [(name, *(readable(item.get(key)) for key in ("value", "low", "high"))) for name, item in metrics])
@@ -250,14 +250,20 @@ def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder:
     lock = (settings.code_root / "requirements.lock").read_text(encoding="utf-8")
     texts = {"Dockerfile": _fill(DOCKERFILE, facts), "Dockerfile.dockerignore": _fill(DOCKERIGNORE, facts), "MODEL_CARD.md": model_card(bundle, plan, test_report),
              "requirements.txt": "\n".join(image_requirements(getattr(bundle, "model", None), lock)) + "\n",
-             "docker-compose.yml": yaml.safe_dump(compose_file(facts), sort_keys=False, width=120), "domino/app.sh": _fill(APP_SH, facts),
+             "docker-compose.yml": yaml.safe_dump(plain(compose_file(facts)), sort_keys=False, width=120), "domino/app.sh": _fill(APP_SH, facts),
              "domino/endpoint.py": _fill(ENDPOINT, facts), "smoke_test.py": _fill(SMOKE_TEST, facts), "ROLLBACK.md": _fill(ROLLBACK, facts),
-             **{f"kubernetes/{name}": yaml.safe_dump(content, sort_keys=False, width=120) for name, content in kubernetes_files(facts).items()}}
+             **{f"kubernetes/{name}": yaml.safe_dump(plain(content), sort_keys=False, width=120) for name, content in kubernetes_files(facts).items()}}
     written = [write_text(folder / name, text) for name, text in texts.items()]
     (folder / "domino" / "app.sh").chmod(0o755)
-    written += [model, write_json(folder / "model" / "model.json", {**bundle.info, "version": str(bundle.version)}),
-                write_json(folder / "known_row.json", known), write_text(folder / "home" / "README.md", "What the app shows beside the model.\n")]
+    written += [model, write_json(folder / "model" / "model.json", {**bundle.info, "version": str(bundle.version), "stage": "Production"}),
+                write_json(folder / "known_row.json", known), _log_folder_note(settings, folder / "home")]
     return written + [_shipped_report(settings, Path(report), folder / "home") for report in reports]
+
+
+def _log_folder_note(settings: Settings, home: Path) -> Path:
+    "A file in the log's folder: a volume mounted there takes over the folder's owner, who is not root"
+    folder = home / "data" / settings.project / epoch_of(7).folder / "prediction_log"
+    return write_text(folder / "README.md", "Served predictions are logged here, one file per day.\n")
 
 
 def _shipped_report(settings: Settings, report: Path, home: Path) -> Path:

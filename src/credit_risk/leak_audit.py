@@ -26,7 +26,7 @@ THRESHOLDS = {
     "near_perfect": 0.98,      # AUC, or R2 on ranks, of one column alone, cross-validated: critical
     "suspicious": 0.95,        # the same: warning
     "dominant_auc": 0.75,      # a column this good that also beats all others together: warning, critical with an outcome's name
-    "dominant_r2": 0.60,
+    "dominant_r2": 0.75,
     "same_ranks": 0.999,       # |Spearman| with a number target: critical
     "one_to_one": 0.999,       # share of rows whose label tells the class: critical
     "exact_formula": 0.9999,   # R2 of a sum or product of at most four columns: critical

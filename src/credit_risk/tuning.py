@@ -18,7 +18,7 @@ import pandas as pd
 from .frameworks.base import FRAMEWORKS, Range
 from .model_utils import Candidate, TrainingData, assess, better, train_candidate
 from .planning import Plan
-from .reporting import COLOURS, readable, use_style
+from .reporting import COLOURS, use_style
 from .tracking import TrackedRun
 
 # %% ../../nbs/41_tuning.ipynb #41tuning-04
@@ -138,8 +138,11 @@ def parameter_impact(trials: list[Trial]) -> pd.DataFrame:
     rows = []
     for name in (done[0].params if done else {}):
         values = pd.Series([trial.params[name] for trial in done])
-        number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 4
-        impact = abs(values.rank().corr(ranks)) if number else _correlation_ratio(values.astype(str), ranks)
+        number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        if values.nunique() < 2:
+            impact = 0.0
+        else:
+            impact = abs(values.rank().corr(ranks)) if number else _correlation_ratio(values.astype(str), ranks)
         rows.append({"parameter": name, "impact": 0.0 if pd.isna(impact) else float(impact), "kind": "number" if number else "choice"})
     table = pd.DataFrame(rows, columns=["parameter", "impact", "kind"])
     return table.sort_values("impact", ascending=False, kind="stable").reset_index(drop=True)
@@ -168,7 +171,8 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
                      color=COLOURS["blue"], alpha=0.7)
         if row.kind == "number" and isinstance(space.get(row.parameter), Range) and space[row.parameter].log:
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+            wide = max(values) / min(values) > 100
+            axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=5))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
         axes.axhline(tuning.untuned.value(plan.metric.primary), color=COLOURS["grey"], linestyle="--")
@@ -182,8 +186,8 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
         return figure, f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
     values = [trial.value for trial in done]
     return figure, (f"{table['parameter'].iloc[0]} moved {plan.metric.primary} of {tuning.untuned.title} most (rank correlation "
-                    f"{table['impact'].iloc[0]:.2f}); over {len(done)} trials it ran from {readable(min(values))} to "
-                    f"{readable(max(values))} (dashed: untuned)")
+                    f"{table['impact'].iloc[0]:.2f}); over {len(done)} trials it ran from {min(values):.4g} to "
+                    f"{max(values):.4g} (dashed: untuned)")
 
 
 def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
@@ -217,11 +221,11 @@ def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     primary, untuned = plan.metric.primary, tuning.untuned.value(plan.metric.primary)
     interval = tuning.untuned.metrics[primary]
     if not tuning.improved:
-        return (f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} {readable(untuned)}): "
+        return (f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} {untuned:.4g}): "
                 f"it is handed on as it came")
     value = tuning.winner.value(primary)
     inside = interval["low"] is not None and interval["low"] <= value <= interval["high"]
     noise = "inside the 95% interval of the untuned model, so it may be chance" if inside else \
         "outside the 95% interval of the untuned model"
-    return (f"Tuning lifts {tuning.untuned.title} from {primary} {readable(untuned)} to {readable(value)} in {len(tuning.trials)} "
+    return (f"Tuning lifts {tuning.untuned.title} from {primary} {untuned:.4g} to {value:.4g} in {len(tuning.trials)} "
             f"trials: {noise}").replace("lifts", "lifts" if plan.metric.maximize else "lowers", 1)

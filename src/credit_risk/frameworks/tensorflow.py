@@ -35,9 +35,9 @@ class TensorFlowModel(NetworkModel):
     name, title, package = "tensorflow", "TensorFlow", "tensorflow"
 
     def load(self) -> None:
-        "Imports TensorFlow quietly"
+        "Imports TensorFlow quietly, with Keras, which it would import at first use"
         self._check()
-        quiet_tensorflow()
+        self._network(quiet_tensorflow(), inputs=1, outputs=1)
 
     def _train(self, train: tuple, validation: tuple | None, outputs: int) -> tuple[list, dict[str, list[float]], str]:
         tensorflow = quiet_tensorflow()

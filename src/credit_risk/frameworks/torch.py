@@ -18,6 +18,13 @@ class TorchModel(NetworkModel):
     "A PyTorch multilayer perceptron, seeded; leaves PyTorch's random state as it found it"
     name, title, package = "torch", "PyTorch", "torch"
 
+    def load(self) -> None:
+        "Imports PyTorch, with what its first optimizer would import during training"
+        super().load()
+        import torch
+
+        torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+
     def _train(self, train: tuple, validation: tuple | None, outputs: int) -> tuple[list, dict[str, list[float]], str]:
         import torch
 

@@ -33,6 +33,8 @@ def test_importance_comes_in_several_shapes():
 def test_metrics_keep_their_intervals_and_an_empty_report_gives_empty_tables():
     table = metrics_table({"metrics": {"auc": {"value": 0.8, "low": 0.7, "high": 0.9}}})
     assert table.to_dict("records") == [{"metric": "auc", "value": 0.8, "low": 0.7, "high": 0.9}]
+    two = {"metrics": {"f1": {"value": 1}, "auc": {"value": 2}}}
+    assert metrics_table(two, first="auc")["metric"].tolist() == ["auc", "f1"]
     assert list(checks_table({}).columns)[:2] == ["check", "result"] and len(metrics_table({})) == 0
 
 

@@ -36,6 +36,11 @@ def test_rows_are_asked_once_and_a_refusal_is_an_error():
         ask_service("", [{"income": 1}], client=client)
 
 
+def test_rows_that_the_service_refuses_are_told_apart():
+    positions, reasons = acceptable(ExampleBundle(), [example_row(), example_row(home=None), example_row(income=None)])
+    assert positions == [0, 2] and reasons == ["home: Input should be a valid string"]
+
+
 def test_a_frame_becomes_rows_that_the_service_takes():
     frame = pd.DataFrame({"income": [np.nan, 3.0], "debt ratio": [1, 2], "home": ["own", "rent"], "married": [True, False],
                           "since": pd.to_datetime(["2024-01-01", None]), "row_id": [1, 2]})

@@ -61,6 +61,7 @@ def test_the_files_are_sound_and_hold_the_model(written):
     assert lint_deployment(written) == []
     compose = yaml.safe_load((written / "docker-compose.yml").read_text())
     assert compose["services"]["api"]["image"] == "credit-risk:7" and "API_KEY:?" in str(compose["services"]["api"]["environment"])
+    assert "*id" not in (written / "docker-compose.yml").read_text() + (written / "kubernetes" / "deployment.yaml").read_text()
     assert "@" not in re.sub(r"\S+@\S+\.\S+", "", (written / "ROLLBACK.md").read_text()) and "version 3 held" in (written / "ROLLBACK.md").read_text()
     assert list((written / "home").rglob("test_report.json")) and json.loads((written / "model" / "model.json").read_text())["unattended"] is True
 
@@ -96,6 +97,8 @@ def test_the_card_carries_the_mark_and_the_intervals():
 
     class Approved(ExampleBundle):
         info = {**ExampleBundle.info, "unattended": False}
+    assert "go bad. Lose less." in model_card(Approved(), {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
+    assert "The plan does not say." in model_card(Approved()) and "# Model card: example" in model_card(Approved())
     assert "No person" not in model_card(Approved()) and "Not measured." in model_card(Approved())
 
 

@@ -1,0 +1,113 @@
+"""Imports only point down the floors, importing is cheap, and heavy libraries stay inside the functions that need them."""
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from credit_risk.config import load_settings
+
+PACKAGE = load_settings(env={}).code_root / "src" / "credit_risk"
+
+FLOORS = [
+    ["error_handling", "nbtests"],
+    ["config", "artifact_files"],
+    ["ledger"],
+    ["gates"],
+    ["pipeline_state"],
+    ["lineage", "checkpoints", "resources", "tracking", "reporting", "notebook_html", "record_check"],
+    ["approvals"],
+    ["brief", "table_source"],
+    ["column_roles", "file_sources"],
+    ["data_sources"],
+    ["planning"],
+    ["splits", "data_processing_utils"],
+    ["data_quality", "synthetic_twin", "data_loading_pipeline", "wrangling_report"],
+    ["associations", "exploration_findings", "exploration", "leak_audit"],
+    ["feature_engineering", "feature_review"],
+    ["frameworks"],
+    ["metrics"],
+    ["model_utils", "tuning", "bundle", "model_handover", "model_gate"],
+    ["validation"],
+    ["local_server", "prediction_service", "serving", "monitoring", "streamlit_components", "app_utils", "deployment_files", "deployment"],
+    ["retrospective"],
+    ["custom"],
+    ["runner", "control_room"],
+    ["cli", "project_checks"],
+]
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+HEAVY = {"torch", "tensorflow", "keras", "mlflow", "xgboost", "lightgbm", "statsmodels", "streamlit", "plotly", "matplotlib", "seaborn",
+         "optuna", "papermill", "pandera", "nbconvert"}
+LIGHT_FLOORS_ALSO_WITHOUT = {"pandas", "numpy", "scipy", "sklearn"}
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "tests" not in path.parts and not path.name.startswith("_")]
+
+
+def unit(path: Path) -> str:
+    "The module, or the sub-package it belongs to"
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path, nested: bool) -> set[str]:
+    "Absolute names of what a module imports; `nested` adds imports inside functions"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if nested else tree.body
+    depth, names = len(path.relative_to(PACKAGE).parts), set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            here = ["credit_risk", *path.relative_to(PACKAGE).parts[:-1]]
+            base = ".".join([*here[:depth - node.level + 1], *([node.module] if node.module else [])]) if node.level else node.module
+            names |= {base} if node.module else {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_module_has_its_floor():
+    assert {unit(path) for path in modules()} <= set(FLOOR_OF), "name new modules in FLOORS"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_imports_point_down(path):
+    own = unit(path)
+    for name in imported(path, nested=True):
+        parts = name.split(".")
+        if parts[0] == "credit_risk" and len(parts) > 1 and parts[1] in FLOOR_OF and parts[1] != own:
+            assert FLOOR_OF[parts[1]] <= FLOOR_OF[own], f"{own} (floor {FLOOR_OF[own]}) imports {parts[1]} (floor {FLOOR_OF[parts[1]]})"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_heavy_libraries_are_imported_where_they_are_used(path):
+    top = {name.split(".")[0] for name in imported(path, nested=False)}
+    assert not top & HEAVY
+    if FLOOR_OF[unit(path)] <= FLOOR_OF["approvals"]:
+        assert not top & LIGHT_FLOORS_ALSO_WITHOUT
+
+
+def test_modules_of_one_floor_import_in_no_circle():
+    graph = {}
+    for path in modules():
+        graph.setdefault(unit(path), set()).update(name.split(".")[1] for name in imported(path, nested=True)
+                                                   if name.startswith("credit_risk.") and name.split(".")[1] != unit(path))
+    done, open_ones = set(), []
+
+    def visit(name):
+        assert name not in open_ones, f"circle: {' -> '.join([*open_ones[open_ones.index(name):], name])}"
+        if name not in done:
+            open_ones.append(name)
+            for below in graph.get(name, ()):
+                visit(below)
+            open_ones.pop()
+            done.add(name)
+    for name in graph:
+        visit(name)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, credit_risk, credit_risk.cli; print(' '.join(sorted(m for m in sys.modules if '.' not in m)))"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ).stdout.split())
+    assert not loaded & (HEAVY | LIGHT_FLOORS_ALSO_WITHOUT)
