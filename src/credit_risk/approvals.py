@@ -118,7 +118,7 @@ STYLE = """<style>
 .gate table{border-collapse:collapse;width:100%;margin:6px 0 14px;font-size:13px}
 .gate th{background:#BAD2DE;color:rgb(60,60,60);text-align:left;padding:5px 9px;font-weight:600}
 .gate td{border-bottom:1px solid var(--jp-border-color2,#ddd);padding:5px 9px;text-align:left;vertical-align:top}
-.gate td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.gate code{font-size:12px}
+.gate th.n,.gate td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.gate code{font-size:12px}
 .gate .chip{border-radius:9px;padding:1px 9px;font-size:12px;font-weight:600;color:#222;white-space:nowrap}
 .gate .pass{background:#CBE2DA}.gate .fail{background:#F2C4B3}.gate .skipped,.gate .wait{background:#EFE6C4}
 .gate .bar{background:#E5F0EC;color:rgb(60,60,60);border-left:5px solid #009E73;padding:9px 13px;margin:8px 0;border-radius:3px}
@@ -140,7 +140,7 @@ def _check_row(check: CheckResult) -> list[str]:
 
 def checks_html(report: GateReport) -> Html:
     "The checks of a gate as a table: what was seen, what is allowed, why"
-    head = "<tr><th>Check</th><th>Result</th><th>Observed</th><th>Limit</th><th>Why</th></tr>"
+    head = '<tr><th>Check</th><th>Result</th><th class="n">Observed</th><th class="n">Limit</th><th>Why</th></tr>'
     return Html(f"<table>{head}{_rows(map(_check_row, report.checks))}</table>")
 
 
@@ -151,7 +151,7 @@ def _evidence_html(settings: Settings, finished: Event) -> str:
         size = finished.data["outputs"][recorded]["bytes"] / 1024
         return [f'<td><a href="{link}">{html.escape(path.name)}</a></td>', f'<td class="n">{size:,.1f} kB</td>',
                 f"<td><code>{sha256[:16]}</code></td>"]
-    head = "<tr><th>Evidence</th><th>Size</th><th>SHA-256</th></tr>"
+    head = '<tr><th>Evidence</th><th class="n">Size</th><th>SHA-256</th></tr>'
     rows = _rows(row(*item) for item in evidence_of(finished).items())
     return f"<table>{head}{rows}</table>" if rows else ""
 
@@ -204,9 +204,12 @@ class ApprovalPanel:
         self.comment = widgets.Textarea(description="Comment", placeholder="Required unless you approve", layout=wide)
         back = [(f"epoch {number:03d}", number) for number in range(1, run.number + 1)]
         self.return_to = widgets.Dropdown(options=back, value=run.number, description="Return to", layout=wide)
-        self.approve = widgets.Button(description="Approve", button_style="success", icon="check")
-        self.change = widgets.Button(description="Request changes", button_style="warning")
-        self.reject = widgets.Button(description="Reject and return", button_style="danger")
+        fitting = widgets.Layout(width="auto")
+        self.approve = widgets.Button(description="Approve", button_style="success", icon="check", layout=fitting)
+        self.change = widgets.Button(description="Request changes", button_style="warning", layout=fitting)
+        self.reject = widgets.Button(description="Reject and return", button_style="danger", layout=fitting)
+        self.again = widgets.Button(description="Decide again", layout=fitting)
+        self.again.on_click(lambda _: self._show_form(True))
         self.message = widgets.HTML()
         for box in self.boxes:
             box.observe(self._refresh, "value")
@@ -215,8 +218,13 @@ class ApprovalPanel:
         form = [*self.boxes, self.reviewer, self.comment, self.return_to,
                 widgets.HBox([self.approve, self.change, self.reject]), self.message]
         self.form = widgets.VBox(form).add_class("gate-form")
-        self.view = widgets.VBox([self.shown, self.form])
+        self.view = widgets.VBox([self.shown, self.again, self.form])
+        self._show_form(project_state(run.settings)[run.number - 1].state == "awaiting review")
         self._refresh()
+
+    def _show_form(self, shown: bool) -> None:
+        "The form while there is something to decide, else only the way back to it"
+        self.form.layout.display, self.again.layout.display = ("", "none") if shown else ("none", "")
 
     @property
     def ticked(self) -> list[str]:
@@ -234,6 +242,7 @@ class ApprovalPanel:
             self.message.value = f'<div class="gate"><div class="bar fail">{html.escape(str(error))}</div></div>'
             return
         self.message.value = ""
+        self._show_form(False)
         self.shown.value = gate_html(self.run, self.pictures)
 
 

@@ -101,7 +101,7 @@ def test_the_panel_approves_only_when_all_is_ticked_and_by_a_click(run, monkeypa
     assert "needs a comment" in panel.message.value
     panel.comment.value = "the target is wrong"
     panel.reject.click()
-    assert state(run) == "rejected" and panel.message.value == ""
+    assert state(run) == "rejected" and panel.message.value == "" and panel.form.layout.display == "none"
 
 
 def test_the_panel_stays_shut_when_a_check_fails(run):
