@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Picture', 'PICTURES', 'target_picture', 'association_picture', 'strongest_number_picture', 'missing_picture',
            'outlier_picture', 'correlation_picture', 'pair_picture', 'category_picture', 'interactive_picture',
-           'distributions_picture']
+           'distributions_picture', 'draw']
 
 # %% ../../nbs/25_exploration_figures.ipynb #25exploratio-02
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import pandas as pd
 from .associations import auc_of
 from .exploration import rates_by_label
 from .exploration_findings import Exploration
-from .reporting import COLOURS, readable, use_style
+from .reporting import COLOURS, Figures, readable, use_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,10 +31,10 @@ def _short(name: object) -> str:
     return text if len(text) <= _LABEL_LENGTH else f"{text[:_LABEL_LENGTH - 1]}…"
 
 
-def _canvas(height: float = 4.2, columns: int = 1, rows: int = 1) -> tuple["Figure", Any]:
+def _canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any) -> tuple["Figure", Any]:
     use_style()
     from matplotlib import pyplot
-    return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False)
+    return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
 
 def _groups(found: Exploration) -> tuple[pd.Series, dict[str, str]]:
@@ -90,7 +90,8 @@ def association_picture(found: Exploration, most: int = 20) -> Picture:
         return figure, "No feature varies enough to measure its association with the target"
     bars = axis.barh([_short(name) for name in table["column"]], table["effect"], height=0.66,
                      color=np.where(clear, COLOURS["blue"], "#C8C8C8"))
-    axis.bar_label(bars, [f"{effect:.2f}" for effect in table["effect"]], padding=4, fontsize=9)
+    axis.bar_label(bars, [f"{effect:.2f}" for effect in table["effect"]], padding=4, fontsize=9,
+                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, zorder=4)
     axis.axvline(0.1, color=COLOURS["orange"], linestyle="--", linewidth=1.2)
     axis.text(0.1, len(table) - 0.35, " negligible below 0.1", fontsize=9, va="bottom")
     axis.set(xlabel="effect size on ranks (0 none, 1 complete)", ylabel="feature", ylim=(-0.6, len(table) + 0.3))
@@ -223,7 +224,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> Picture | None:
     image = axis.imshow(ranks, cmap="RdBu_r", vmin=-1, vmax=1)
     for i, j in np.ndindex(ranks.shape):
         value = ranks.iloc[i, j]
-        axis.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "#333333")
+        axis.text(j, i, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "#333333")
     labels = [_short(name) for name in ranks.columns]
     axis.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     axis.set_yticks(range(len(labels)), labels)
@@ -234,7 +235,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> Picture | None:
     (first, second), value = values.abs().idxmax(), values[values.abs().idxmax()]
     inflated = int((found.inflation > 10).sum())
     tail = f"{inflated} have a variance inflation above 10" if inflated else "none is nearly repeated by the others"
-    return figure, f"{first} and {second} go together most of the numbers (Spearman {value:.2f}); {tail}"
+    return figure, f"Of all numbers {first} and {second} go together most (Spearman {value:.2f}); {tail}"
 
 # %% ../../nbs/25_exploration_figures.ipynb #25exploratio-16
 def pair_picture(found: Exploration, most: int = 4) -> Picture | None:
@@ -263,22 +264,24 @@ def category_picture(found: Exploration, most_columns: int = 4) -> Picture | Non
     if table.empty:
         return None
     factor = 100 if found.plan.classification else 1
-    tables = {name: rates_by_label(found.rows[name], found.outcome, most=8)[::-1] for name in table["column"]}
-    figure, axes = _canvas(0.9 * -(-len(tables) // 2) + 0.34 * sum(sorted((len(rates) for rates in tables.values()), reverse=True)[::2]) + 0.6,
-                           columns=min(2, len(tables)), rows=-(-len(tables) // 2))
-    average = factor * found.outcome.mean()
-    for axis, (name, rates) in zip(axes.flat, tables.items()):
+    tables = {name: _drawable(rates_by_label(found.rows[name], found.outcome, most=7))[::-1] for name in table["column"]}
+    figure, axes = _canvas(0.9 + 0.42 * len(tables) + 0.27 * sum(map(len, tables.values())), rows=len(tables), sharex=True,
+                           height_ratios=[len(rates) + 0.6 for rates in tables.values()])
+    for axis, (name, rates) in zip(axes[:, 0], tables.items()):
         middle = factor * rates["mean"]
         axis.errorbar(middle, [f"{_short(label)} ({rows:,})" for label, rows in zip(rates["label"], rates["rows"])],
                       xerr=[middle - factor * rates["low"], factor * rates["high"] - middle], fmt="o", capsize=3, color=COLOURS["blue"])
-        axis.axvline(average, color=COLOURS["orange"], linestyle="--", linewidth=1.2)
+        axis.axvline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2)
         axis.set_title(_short(name), fontsize=10.5)
-        axis.margins(y=0.15)
-    for axis in list(axes.flat)[len(tables):]:
-        axis.set_visible(False)
-    figure.supxlabel(found.outcome_words + (" (%)" if found.plan.classification else "") + ", 95 % interval; dashed: all rows; in brackets: rows",
-                     fontsize=10)
+        axis.set_ylim(-0.6, len(rates) - 0.4)
+    axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if found.plan.classification else "") + ", 95 % interval; dashed: all rows; in brackets: rows")
     return figure, _label_claim(found, table.iloc[0]["column"], tables)
+
+
+def _drawable(rates: pd.DataFrame) -> pd.DataFrame:
+    "Labels with ten rows and more, unless fewer than two would remain"
+    enough = rates[rates["rows"] >= 10]
+    return enough if len(enough) >= 2 else rates
 
 
 def _label_claim(found: Exploration, name: str, tables: dict[str, pd.DataFrame]) -> str:
@@ -306,6 +309,9 @@ def interactive_picture(found: Exploration, most_rows: int = 1500) -> Picture | 
         figure.add_scatter(x=part[names[0]], y=part[names[1]], mode="markers", name=_short(label), customdata=part["row_id"],
                            marker={"size": 6, "opacity": 0.55, "color": colour},
                            hovertemplate=f"row %{{customdata}}<br>{names[0]} %{{x:,}}<br>{names[1]} %{{y:,}}<extra>{_short(label)}</extra>")
+    for axis, name in zip((figure.layout.xaxis, figure.layout.yaxis), names):
+        low, high = some[name].astype(float).quantile([0.005, 0.995])
+        axis.range = [low - 0.04 * (high - low), high + 0.04 * (high - low)]  # a double click shows the far ones
     return figure, _corner_claim(found, names)
 
 
@@ -326,6 +332,7 @@ def distributions_picture(found: Exploration, most: int = 12) -> Picture | None:
     table = found.outliers.sort_values("skewness", key=abs, ascending=False).head(most)
     if table.empty:
         return None
+    from matplotlib.ticker import EngFormatter
     rows = -(-len(table) // 4)
     figure, axes = _canvas(0.6 + 1.9 * rows, columns=min(4, len(table)), rows=rows)
     for axis, row in zip(axes.flat, table.itertuples(index=False)):
@@ -335,6 +342,7 @@ def distributions_picture(found: Exploration, most: int = 12) -> Picture | None:
         axis.tick_params(labelsize=8)
         axis.set_yticks([])
         axis.locator_params(axis="x", nbins=4)
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis in list(axes.flat)[len(table):]:
         axis.set_visible(False)
     skewed = int((found.outliers["skewness"].abs() > 1).sum())
@@ -347,3 +355,9 @@ PICTURES = {"target_balance": target_picture, "target_associations": association
             "category_rates": category_picture, "missing_values": missing_picture, "distributions": distributions_picture,
             "outliers": outlier_picture, "correlation_heatmap": correlation_picture, "pair_plot": pair_picture,
             "interactive_pair": interactive_picture}
+
+# %% ../../nbs/25_exploration_figures.ipynb #25exploratio-26
+def draw(figures: Figures, name: str, found: Exploration) -> Any:
+    "The picture, saved with its claim and ready for display; a sentence when the data has no column for it"
+    picture = PICTURES[name](found)
+    return figures.save(picture[0], name, picture[1]) if picture else f"{name.replace('_', ' ')}: this data has no column for it"

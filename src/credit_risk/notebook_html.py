@@ -59,9 +59,9 @@ details.code { margin: .5rem 0; } details.code summary { cursor: pointer; font-s
 .highlight pre { margin: .2rem 0 .6rem; } :not(pre) > code { background: var(--materialized); padding: .1em .3em; border-radius: 3px; }
 .output_area { margin: .5rem 0; overflow-x: auto; } .output_text pre { background: none; padding: .2rem 0; margin: 0; white-space: pre-wrap; }
 .output_stderr pre { border-left: 4px solid #E69F00; padding-left: .8rem; } .output_error pre { border-left: 4px solid #D55E00; padding-left: .8rem; }
-table.dataframe { border: none; } table.dataframe td, table.dataframe th { text-align: right; }
+table.dataframe { border: none; } table.dataframe td, table.dataframe th { text-align: right; border: none; border-bottom: 1px solid var(--line); }
 .output_png img, .output_jpeg img { background: #fff; border-radius: 6px; } .plotly-graph-div { background: #fff; border-radius: 6px; min-height: 420px; }
-#fold { float: right; margin: .4rem 0; font: inherit; font-size: .8rem; color: var(--ink); background: var(--materialized); border: 1px solid var(--line); border-radius: 4px; cursor: pointer; }
+#fold { display: block; margin: 0 0 .6rem auto; padding: .2rem .7rem; font: inherit; font-size: .8rem; color: var(--ink); background: var(--materialized); border: 1px solid var(--line); border-radius: 4px; cursor: pointer; }
 @media print { #fold, details.code { display: none; } }
 """
 _FOLD = ('<button id="fold" type="button" onclick="const all = [...document.querySelectorAll(\'details.code\')]; '

@@ -276,6 +276,16 @@ def _plotly_page(figure: object, name: str, claim: str) -> str:
     return _figure_page(claim, f'<script charset="utf-8" src="plotly.min.js"></script>\n<div class="paper">{chart}</div>')
 
 
+def _show_interactive_and_picture(figure: object, claim: str, png: bytes | None) -> None:
+    "In a notebook the figure shows itself as interactive chart AND picture: where one cannot be drawn the other is there"
+    def display_both() -> None:
+        import json
+        from IPython.display import display
+        data = {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), "text/plain": claim}
+        display(data | ({"image/png": base64.b64encode(png).decode("ascii")} if png else {}), raw=True)
+    figure._ipython_display_ = display_both
+
+
 def _figure_page(claim: str, body: str) -> str:
     return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{markup.escape(claim)}</title>\n'
@@ -332,7 +342,9 @@ class Figures:
         if not script.is_file():
             write_text(script, get_plotlyjs())
         _claim_on_plotly(figure, claim)
-        return _plotly_page(figure, name, claim), *_plotly_png(figure)
+        png, skipped = _plotly_png(figure)
+        _show_interactive_and_picture(figure, claim, png)
+        return _plotly_page(figure, name, claim), png, skipped
 
     def _place(self, file: str) -> str:
         return f"{self.subfolder}/{file}" if self.subfolder else file

@@ -25,7 +25,7 @@ FLOORS = [
     ["planning"],
     ["splits", "data_processing_utils"],
     ["data_quality", "synthetic_twin", "data_loading_pipeline", "wrangling_report"],
-    ["associations", "exploration_findings", "exploration", "leak_audit"],
+    ["associations", "exploration_findings", "exploration_figures", "exploration", "leak_audit"],
     ["feature_engineering", "feature_review"],
     ["frameworks"],
     ["metrics"],

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from types import SimpleNamespace
 from credit_risk.exploration_findings import explore
+from credit_risk.reporting import Figures
 from credit_risk.exploration_figures import *
 
 
@@ -48,11 +49,18 @@ def test_claims_are_computed_from_the_rows():
     assert "lower when bad" in strongest_number_picture(found)[1] and "higher when bad" in strongest_number_picture(flipped)[1]
 
 
+def test_a_drawn_picture_is_saved_with_its_claim(tmp_path):
+    figures = Figures(tmp_path)
+    draw(figures, "target_balance", explore(*example()))
+    assert figures.entries[0]["name"] == "target_balance" and (tmp_path / figures.entries[0]["png"]).is_file()
+
+
 def test_pictures_without_their_kind_of_column_say_so_by_none():
     rows, plan = example()
     plan.feature_columns = ["home"]
     found = explore(rows, plan)
     assert strongest_number_picture(found) is None and correlation_picture(found) is None and pair_picture(found) is None
     assert "No cell is missing" in missing_picture(found)[1]
+    assert draw(None, "pair_plot", found) == "pair plot: this data has no column for it"
     plan.feature_columns = ["age"]
     assert category_picture(explore(rows, plan)) is None

@@ -73,7 +73,7 @@ def test_the_numbers_in_the_sentences_are_those_of_the_data():
     insights = insights_of(explore(rows, example_plan()), NO_LEAKS)
     by_id = {finding["id"]: finding for finding in insights["findings"]}
     share = (rows["Status"] == "bad").mean()
-    assert by_id["class_balance"]["value"] == pytest.approx(share, abs=1e-6) and f"{100 * share:.1f} %" in by_id["class_balance"]["claim"]
+    assert by_id["class_balance"]["value"] == pytest.approx(share, abs=1e-6) and f"{share:.1%}" in by_id["class_balance"]["claim"]
     assert by_id["missing_cells"]["value"] == pytest.approx(rows["assets"].isna().mean())
     assert by_id["repeated_information"]["value"] == pytest.approx(1)
 
@@ -83,6 +83,12 @@ def test_a_leak_and_repeated_rows_are_said_aloud():
     by_id = {finding["id"]: finding for finding in findings(explore(example_rows(), example_plan()), leaks)}
     assert "copy" in by_id["leaks"]["claim"] and "leave them out" in by_id["leaks"]["action"]
     assert "group equal rows" in by_id["repeated_rows"]["action"]
+
+
+def test_a_finding_is_shown_with_consequence_and_next_step():
+    said = [{"id": "gap", "claim": "a gap", "value": 1, "consequence": "b", "action": "c"}]
+    assert finding_text(said, "gap") == "### Finding\n\n**A gap.** B. *Next: c.*"
+    assert "Nothing stands out" in finding_text(said, "other")
 
 
 def test_a_table_with_nothing_to_say_still_gives_findings():

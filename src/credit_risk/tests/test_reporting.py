@@ -120,6 +120,17 @@ def test_plotly_without_a_browser_says_so_and_stays_interactive_offline(tmp_path
     assert "no picture: no browser" in figures.gallery()
 
 
+def test_a_notebook_gets_the_chart_and_the_picture(tmp_path, monkeypatch):
+    import IPython.display
+    import plotly.graph_objects as go
+    shown = []
+    monkeypatch.setattr(reporting, "_plotly_png", lambda figure: (b"png", ""))
+    monkeypatch.setattr(IPython.display, "display", lambda data, raw: shown.append(data))
+    Figures(tmp_path).save(go.Figure(go.Bar(x=["a"], y=[1])), "bar", "one bar")._ipython_display_()
+    assert shown[0]["text/plain"] == "one bar" and shown[0]["image/png"] == "cG5n"
+    assert shown[0]["application/vnd.plotly.v1+json"]["data"][0]["type"] == "bar"
+
+
 def test_a_browser_that_dies_does_not_stop_the_analysis(tmp_path, monkeypatch):
     import plotly.graph_objects as go
     monkeypatch.setattr(reporting, "_has_browser", lambda: True)
