@@ -70,4 +70,4 @@ lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch
 	sed -i -E 's/^torch==([0-9.]+)\+cpu/torch==\1/' requirements.lock
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
-	rm -rf .context data artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch008-*/project_playbook.json epoch008-*/lessons_learned
+	rm -rf .context data/credit_risk artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch008-*/project_playbook.json epoch008-*/lessons_learned

@@ -1,4 +1,4 @@
-"""Serves the Production model over HTTP; the same as `python -m credit_risk.serving` and `epoch serve`."""
+"""Serves the Production model over HTTP; the same as `python -m credit_risk.serving`."""
 
 from credit_risk.serving import main
 

@@ -64,7 +64,7 @@ def _check_request(epoch: int, decision: str, reviewer: str, comment: str, retur
 
 
 def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str, comment: str = "",
-                    criteria: Iterable[str] = (), return_to: int | None = None, provenance: str = "widget") -> Event:
+                    criteria: Iterable[str] = (), return_to: int | None = None, provenance: str = "python") -> Event:
     "Records a decision bound to the evidence as it is now; raises when the gate or the evidence does not allow it"
     _check_request(epoch, decision, reviewer, comment, return_to)
     ledger = Ledger(settings.context_root)

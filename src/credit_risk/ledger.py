@@ -54,12 +54,12 @@ def _parse(line: bytes, number: int, path: Path) -> Event:
         event = Event(**json.loads(line))
     except (ValueError, TypeError) as error:
         raise RecordError(f"{path.name} line {number} is not an event ({error}): the record is damaged, restore "
-                          f"{path.name} from a backup or from git and run 'epoch verify'") from error
+                          f"{path.name} from a backup and run 'epoch verify'") from error
     fields = event._asdict()
     fields.pop("hash")
     if hashlib.sha256(_canonical(fields).encode()).hexdigest() != event.hash:
         raise RecordError(f"{path.name} line {number} was changed after it was written (its hash no longer fits): "
-                          f"restore {path.name} from a backup or from git and run 'epoch verify'")
+                          f"restore {path.name} from a backup and run 'epoch verify'")
     return event
 
 
@@ -153,7 +153,7 @@ class Ledger:
         orphans = [name for name in VIEWS if (self.folder / name).exists()]
         if orphans:
             raise RecordError(f"{self.path} is missing but {orphans[0]} was drawn from it: restore the ledger from a "
-                              f"backup or from git; to start over, remove {self.folder}")
+                              f"backup; to start over, remove {self.folder}")
 
     def events(self) -> list[Event]:
         "All events, the whole chain checked; RecordError names the first line that does not fit"

@@ -64,6 +64,17 @@ def test_derived_features_apply_where_their_columns_are(raw, monkeypatch):
     assert "debt_share" in pipeline.transform(raw)
 
 
+def test_a_robust_scale_of_zero_is_not_used(raw):
+    mostly_zero = raw.assign(debt=raw["debt"].where(raw.index % 10 == 0, 0.0) * 1_000)
+    pipeline = FeaturePipeline(COLUMNS, scaling={"debt": "robust"}).fit(mostly_zero, np.arange(200) % 2)
+    assert pipeline.transform(mostly_zero)["debt"].abs().max() < 20
+
+
+def test_indicators_stay_zero_or_one(raw):
+    features = FeaturePipeline(COLUMNS).fit_transform(raw, np.arange(200) % 2)
+    assert set(features["missing_income"]) == {0.0, 1.0}
+
+
 def test_a_constant_column_is_no_feature(raw):
     pipeline = FeaturePipeline({"income": "numeric", "one": "numeric"}).fit(raw.assign(one=1.0), np.arange(200) % 2)
     assert pipeline.constant_ == ["one"] and "one" not in pipeline.feature_names_

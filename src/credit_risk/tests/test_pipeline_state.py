@@ -3,7 +3,7 @@
 import json
 import pytest
 from credit_risk.config import load_settings
-from credit_risk.error_handling import DependencyError, RecordError, WaitingForReviewError
+from credit_risk.error_handling import BadInputError, DependencyError, RecordError, WaitingForReviewError
 from credit_risk.gates import CHECKS, gate_check, verdict
 from credit_risk.ledger import Ledger
 from credit_risk.pipeline_state import *
@@ -78,8 +78,16 @@ def test_a_touched_file_makes_its_epoch_and_all_after_it_stale(settings):
     assert [state.state for state in project_state(settings)[:3]] == ["done", "done", "not started"]
     (run.folder / "plan.json").write_text("touched")
     assert [state.state for state in project_state(settings)[:3]] == ["stale", "stale", "not started"]
+    with pytest.raises(RecordError, match="plan.json changed"):
+        begin(2, settings)
     with pytest.raises(RecordError, match="is changed since epoch 001"):
         EpochRun(2, settings, {}).input(1, "plan.json")
+
+
+def test_a_data_root_outside_the_home_is_not_made_silently(settings, tmp_path):
+    away = settings.model_copy(update={"data_root": tmp_path.with_name("mounted") / "risk"})
+    with pytest.raises(BadInputError, match="mkdir -p"):
+        begin(1, away)
 
 
 def test_a_rejection_sends_the_project_back_and_an_old_approval_no_longer_counts(settings):
