@@ -342,7 +342,8 @@ def distributions_picture(found: Exploration, most: int = 12) -> Picture | None:
         axis.tick_params(labelsize=8)
         axis.set_yticks([])
         axis.locator_params(axis="x", nbins=4)
-        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if values.abs().max() >= 10_000:
+            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis in list(axes.flat)[len(table):]:
         axis.set_visible(False)
     skewed = int((found.outliers["skewness"].abs() > 1).sum())

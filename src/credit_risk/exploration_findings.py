@@ -111,6 +111,10 @@ def _percent(share: float) -> str:
     return f"{share:.1%}"
 
 
+def _many(count: int, noun: str, plural: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def _target_finding(found: Exploration) -> Finding:
     target, plan = found.rows[found.plan.data.target], found.plan
     if not plan.classification:
@@ -143,7 +147,7 @@ def _strongest_finding(found: Exploration) -> Finding | None:
 
 def _weak_finding(found: Exploration) -> Finding | None:
     weak = found.associations[(found.associations["q_value"] > 0.05) & (found.associations["effect"] < 0.1)]["column"].tolist()
-    return _finding("weak_features", f"{len(weak)} of {len(found.features)} features show no association with the target by themselves: "
+    return _finding("weak_features", f"{len(weak)} of {len(found.features)} features without a measurable association with the target by themselves: "
                     f"{', '.join(weak[:5])}", len(weak), "they add noise to linear models, unless they matter in combination",
                     "keep them for tree models and let importance in epoch 004 decide") if weak else None
 
@@ -154,7 +158,7 @@ def _missing_finding(found: Exploration) -> Finding:
         return _finding("missing_cells", f"no cell is missing in {len(found.features)} features", 0, "nothing has to be imputed",
                         "refuse missing values or impute them with the median when serving")
     first = table.iloc[0]
-    return _finding("missing_cells", f"{len(table)} of {len(found.features)} features have gaps, most {first['column']} ({_percent(first['share'])})",
+    return _finding("missing_cells", f"{len(table)} of {len(found.features)} features with gaps, most {first['column']} ({_percent(first['share'])})",
                     float(first["share"]), "rows with gaps would be lost to models that cannot hold them",
                     "impute with what the training rows say and add an indicator per column")
 
@@ -176,7 +180,7 @@ def _outlier_finding(found: Exploration) -> Finding | None:
         return None
     first = table.iloc[0]
     return _finding("outliers", f"{first['column']} has {int(first['both']):,} values ({_percent(first['share'])}) that fences and robust z both call "
-                    f"outliers; {len(table)} features have 1 % or more", float(first["share"]),
+                    f"outliers; {_many(len(table), 'feature')} with 1 % or more", float(first["share"]),
                     "means, standard scaling and linear models are pulled by them", "scale these robustly, and do not delete rows: they are real")
 
 
@@ -186,7 +190,7 @@ def _skew_finding(found: Exploration) -> Finding | None:
         return None
     skewed = table[table["skewness"].abs() > 1].sort_values("skewness", key=abs, ascending=False)
     first = skewed.iloc[0]
-    return _finding("skewed_numbers", f"{len(skewed)} numbers are strongly skewed, most {first['column']} (skewness {first['skewness']:.1f})",
+    return _finding("skewed_numbers", f"{_many(len(skewed), 'strongly skewed number')}, most {first['column']} (skewness {first['skewness']:.1f})",
                     float(first["skewness"]), "a few large values decide a mean and a slope", "offer log or ratio features beside the raw ones")
 
 
@@ -201,7 +205,7 @@ def _repetition_finding(found: Exploration) -> Finding | None:
     else:
         pair = found.redundant.iloc[0]
         value = float(pair["value"])
-        claim = f"{len(found.redundant)} pairs of features say nearly the same, closest {pair['first']} and {pair['second']} ({pair['measure']} {value:.2f})"
+        claim = f"{_many(len(found.redundant), 'pair')} of features with nearly the same content, closest {pair['first']} and {pair['second']} ({pair['measure']} {value:.2f})"
     return _finding("repeated_information", claim, value, "coefficients and importances are shared between them and cannot be read one by one",
                     "drop exact copies, regularise linear models, read importances of such columns together")
 
@@ -229,7 +233,7 @@ def _many_labels_finding(found: Exploration) -> Finding | None:
     if rare.empty:
         return None
     first = rare.sort_values("rare_labels", ascending=False).iloc[0]
-    return _finding("rare_labels", f"{len(rare)} categories have labels with fewer than 10 rows, most {first['column']} ({int(first['rare_labels'])} of "
+    return _finding("rare_labels", f"{_many(len(rare), 'category', 'categories')} with labels of fewer than 10 rows, most {first['column']} ({int(first['rare_labels'])} of "
                     f"{int(first['distinct'])} labels)", int(first["rare_labels"]), "a column per rare label would be learned from a handful of rows",
                     "group rare labels, or encode by the target with cross-fitting")
 
@@ -239,20 +243,20 @@ def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     warned, kept = len(leaks["suspects"]) - len(critical), found.plan.data.on_leak
     best = max(leaks["single_column_scores"].values(), default=float("nan"))
     if critical:
-        return _finding("leaks", f"{len(critical)} columns know the answer: {', '.join(critical)}", len(critical),
+        return _finding("leaks", f"forbidden knowledge in {_many(len(critical), 'column')}: {', '.join(critical)}", len(critical),
                         "any score reached with them would not survive the first real use",
                         {"drop": "leave them out of the features", "keep": "kept on purpose (on_leak = \"keep\"): justify them at the gate",
                          "block": "the gate stays shut until they are dropped in the brief"}[kept])
     alone = "" if best != best else f": the best of them alone reaches {leaks['measure']} {best:.2f}"
     return _finding("leaks", f"no column knows the answer{alone}", warned,
-                    f"{warned} columns deserve a question" if warned else "scores of later epochs can be believed in this respect",
+                    f"{_many(warned, 'column')} to ask about: {', '.join(item['column'] for item in leaks['suspects'])}" if warned else "scores of later epochs can be believed in this respect",
                     "ask when the columns under warning were known" if warned else "audit again when columns are added")
 
 
 def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     repeated = leaks["repeated_in_validation"]
-    return _finding("repeated_rows", f"{found.duplicates:,} analysed rows repeat another one; {repeated['rows']:,} validation rows "
-                    f"({_percent(repeated['share'])}) have a training row with equal features", found.duplicates,
+    return _finding("repeated_rows", f"{_many(found.duplicates, 'analysed row')} equal to another one; {_many(repeated['rows'], 'validation row')} "
+                    f"({_percent(repeated['share'])}) with the features of a training row", found.duplicates,
                     "memory would look like insight on those rows" if repeated["share"] > 0.01 else
                     "too few to move a validation score" if repeated["rows"] else "no validation row can be answered from memory",
                     "group equal rows into one split" if repeated["share"] > 0.01 else "nothing to do")

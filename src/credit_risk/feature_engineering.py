@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DERIVED', 'SCALERS', 'Derived', 'derived_feature', 'applicable_features', 'ratio', 'usable_scaling',
-           'default_encoding', 'as_labels', 'FeaturePipeline', 'provenance']
+           'default_encoding', 'as_labels', 'as_numbers', 'FeaturePipeline', 'provenance']
 
 # %% ../../nbs/27_feature_engineering.ipynb #27featureeng-02
 import warnings
@@ -86,9 +86,17 @@ def default_encoding(role: str) -> str:
     return {"boolean": "ordinal", "high_cardinality": "target"}.get(role, "one-hot")
 
 
-def as_labels(frame: pd.DataFrame) -> pd.DataFrame:
-    "Categories as plain text objects with None for missing, so that training and serving see one type"
-    return frame.astype(object).map(lambda value: None if pd.isna(value) else str(value))
+def as_labels(column: pd.Series) -> np.ndarray:
+    "A category column as plain text objects with None for missing, so that training and serving see one type"
+    present = column.notna().to_numpy()
+    return np.array([str(value) if there else None for value, there in zip(column, present)], dtype=object)
+
+
+def as_numbers(column: pd.Series) -> np.ndarray:
+    "A number column as floats; text that is no number and infinity are missing"
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_extension_array_dtype(column)
+    values = (column if numeric else pd.to_numeric(column, errors="coerce")).to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
 
 # %% ../../nbs/27_feature_engineering.ipynb #27featureeng-11
 class FeaturePipeline(TransformerMixin, BaseEstimator):
@@ -103,10 +111,12 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         missing = [name for name in self.columns if name not in raw]
         if missing:
             raise PipelineError(f"column '{missing[0]}' is missing from the rows to score: give all of {', '.join(self.columns)}")
-        labels, numbers = self._label_columns, [name for name in self.columns if name not in self._label_columns]
-        frame = pd.concat([raw[numbers].apply(pd.to_numeric, errors="coerce").astype(float), as_labels(raw[labels])], axis=1)
-        made = {name: DERIVED[name].make(frame).replace([np.inf, -np.inf], np.nan) for name in self.derived_}
-        return frame.assign(**made)
+        labels = set(self._label_columns)
+        numbers = {name: as_numbers(raw[name]) for name in self.columns if name not in labels}
+        texts = {name: as_labels(raw[name]) for name in self.columns if name in labels}
+        frame = pd.DataFrame(numbers, index=raw.index)
+        made = {name: as_numbers(DERIVED[name].make(frame)) for name in self.derived_}
+        return pd.DataFrame({**numbers, **texts, **made}, index=raw.index)
 
     def _steps(self, frame: pd.DataFrame) -> list[tuple[str, Any, list[str]]]:
         "One step per way of treating columns"
@@ -137,8 +147,10 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         used, self.refused_ = applicable_features([name for name in self.columns if name not in self._label_columns])
         self.derived_, self.rows_fitted_ = [feature.name for feature in used], len(raw)
         frame = self._prepare(raw)
-        self.transformer_ = ColumnTransformer(self._steps(frame), verbose_feature_names_out=False).set_output(transform="pandas")
-        features = self._named(self.transformer_.fit_transform(frame, y))
+        self.transformer_ = ColumnTransformer(self._steps(frame), verbose_feature_names_out=False, sparse_threshold=0)
+        values = self.transformer_.fit_transform(frame, y)
+        self.names_ = [self.shown_name(str(name)) for name in self.transformer_.get_feature_names_out()]
+        features = self._named(values, raw.index)
         spread = features.max() - features.min()
         self.constant_ = spread.index[spread == 0].tolist()
         self.feature_names_ = [name for name in features if name not in self.constant_]
@@ -149,15 +161,16 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         load_custom_modules()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found unknown categories")  # the service says so to its caller
-            return self._named(self.transformer_.transform(self._prepare(raw)))[self.feature_names_]
+            values = self.transformer_.transform(self._prepare(raw))
+        return self._named(values, raw.index)[self.feature_names_]
 
     @staticmethod
     def shown_name(feature: str) -> str:
         "A feature's name as everybody sees it"
         return feature.replace("missingindicator_", "missing_")
 
-    def _named(self, features: pd.DataFrame) -> pd.DataFrame:
-        return features.rename(columns=lambda name: self.shown_name(str(name))).astype(float)
+    def _named(self, values: np.ndarray, index: pd.Index) -> pd.DataFrame:
+        return pd.DataFrame(np.asarray(values, dtype=float), columns=self.names_, index=index)
 
 # %% ../../nbs/27_feature_engineering.ipynb #27featureeng-15
 def _numeric_origin(step: Pipeline, names: list[str], feature: str) -> tuple[str, str, dict[str, float]]:

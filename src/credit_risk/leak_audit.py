@@ -179,7 +179,8 @@ def _judge_probe(name: str, kind: str, score: float, measure: str) -> dict[str, 
     evidence = {"probe": score, "measure": measure}
     if kind == "id":
         limit = THRESHOLDS["id_auc" if measure == "AUC" else "id_r2"]
-        reason = f"a key that predicts the target ({measure} {score:.3f} alone): the order of the source or its numbering gives rows away"
+        reason = (f"a row number or key that predicts the target ({measure} {score:.3f} alone): the rows are sorted or drift over time, "
+                  f"so a random split may flatter")
         return _suspect(name, reason, "warning", **evidence) if score >= limit else None
     words = f"alone it predicts the target with {measure} {score:.3f}, cross-validated"
     if score >= THRESHOLDS["near_perfect"]:

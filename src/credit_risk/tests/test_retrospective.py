@@ -48,7 +48,7 @@ def test_another_framework_is_recomputed_from_its_stored_predictions():
     tuned = {"framework": "forest", "value": 1.0, "untuned_value": 1.0}
     rows = {row["scenario"]: row for row in what_if(candidates, tuned, predictions, binary_plan())}
     assert rows["linear instead of forest"]["value"] == 0.75 and "cost accuracy" in rows["linear instead of forest"]["advice"]
-    assert rows["without tuning"]["advice"] == "tuning can be skipped" and "tensorflow instead of forest" not in rows
+    assert rows["without tuning"]["advice"] == "tuning gained nothing measurable" and "tensorflow instead of forest" not in rows
 
 
 def test_costs_of_thresholds_follow_the_plan():
