@@ -152,7 +152,7 @@ def _planned_epochs() -> list[dict[str, Any]]:
 def make_criteria(plan: Plan) -> list[dict[str, Any]]:
     "Measurable criteria per epoch: id, epoch, check, measure, operator, limit, unit and where the limit comes from"
     metric, minimum = plan.metric, plan.metric.minimum
-    goal = ("better_than_baseline", "==", 1, "", "kit default: the brief sets no minimum") if minimum is None else (
+    goal = ("better_than_baseline", "==", 1, "yes/no", "kit default: the brief sets no minimum") if minimum is None else (
         metric.primary, ">=" if metric.maximize else "<=", minimum, "", "brief")
     rows = [
         (1, "every epoch is planned", "epochs_planned", "==", 8, "epochs", "kit default"),
@@ -164,14 +164,14 @@ def make_criteria(plan: Plan) -> list[dict[str, Any]]:
         (4, "splits do not overlap", "rows_in_two_splits", "==", 0, "rows", "kit default"),
         (4, "provenance of every feature", "features_without_provenance", "==", 0, "features", "kit default"),
         (5, "every framework tried", "frameworks_missing", "==", 0, "frameworks", "kit default"),
-        (5, "winner beats the baseline", "better_than_baseline", "==", 1, "", "kit default"),
+        (5, "winner beats the baseline", "better_than_baseline", "==", 1, "yes/no", "kit default"),
         (6, "primary metric", *goal),
         (6, "latency", "latency_p95_ms", "<=", 100, "ms", "kit default"),
         (6, "throughput", "rows_per_second", ">=", 1_000, "rows/s", "kit default"),
         (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
         (6, "robustness", "relative_loss", "<=", 0.05, "of the score", "kit default"),
         (7, "score parity", "score_difference", "<=", 1e-6, "", "kit default"),
-        (7, "drift alarm", "drift_alarm", "==", 1, "", "kit default"),
+        (7, "drift alarm", "drift_alarm", "==", 1, "yes/no", "kit default"),
         (8, "every criterion is judged", "criteria_unjudged", "==", 0, "criteria", "kit default"),
     ]
     keys = ("epoch", "check", "measure", "operator", "limit", "unit", "origin")

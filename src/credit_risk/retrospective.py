@@ -59,9 +59,12 @@ def judge_criteria(criteria: list[dict[str, Any]], settings: Settings) -> list[d
         finished = latest(events, item["epoch"], "epoch_finished")
         checks = {check["name"]: check for check in finished.data["gate"]["checks"]} if finished else {}
         check = checks.get(item["check"])
+        observed = check["observed"] if check else None
+        if check and item.get("unit") == "yes/no":
+            observed = int(check["result"] == "pass")  # the number behind it stands in the detail
         outcome = {"pass": "met", "fail": "missed"}.get(check["result"], "not measured") if check else "not measured"
         rows.append({"id": item["id"], "epoch": item["epoch"], "criterion": item["check"], "operator": item["operator"],
-                     "limit": item["limit"], "observed": check["observed"] if check else None, "outcome": outcome,
+                     "limit": item["limit"], "observed": observed, "outcome": outcome,
                      "detail": check["reason"] if check else f"no check of this name in gate {item['epoch']:03d}"})
     return rows
 

@@ -87,15 +87,15 @@ def test_the_app_scores_a_row_in_a_browser(browser, finished_home):
     from credit_risk.app_utils import start_app
     settings = load_settings(home=finished_home, env={})
     with start_app(settings, stage="Production") as server:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page = browser.new_page(viewport={"width": 1280, "height": 1300})
         outside = []
         page.on("request", lambda request: outside.append(request.url) if not request.url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:")) else None)
         page.goto(server.url)
         page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
-        page.wait_for_selector("text=unattended", timeout=30_000)
+        page.wait_for_selector("text=No person has approved this model", timeout=30_000)
         page.screenshot(path=SHOTS / "app_start.png")
-        page.get_by_role("button", name="Score").first.click()
-        page.wait_for_selector("text=/robability|rediction/", timeout=30_000)
+        page.get_by_role("button", name="Predict").first.click()
+        page.wait_for_selector(".answer.card .value", timeout=30_000)
         page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
         page.screenshot(path=SHOTS / "app_scored.png", full_page=True)
         assert page.locator("[data-testid=stException]").count() == 0

@@ -47,6 +47,10 @@ def test_a_long_table_says_how_much_is_left_out_and_a_named_index_is_shown():
     assert "3 more rows" in table and '<td class="words">a</td>' in table
 
 
+def test_markdown_becomes_html_and_html_stays_text():
+    assert "<strong>18</strong>" in markdown_html("- **18** of 18") and "<script" not in markdown_html("a <script>b</script>")
+
+
 def test_a_page_escapes_text_keeps_trusted_html_and_needs_nothing_else(tmp_path):
     page = write_page(tmp_path / "p.html", "A & B", [
         ("<i>", "one\n\ntwo <script>"), ("trusted", Html("<b>kept</b>")), ("frame", pd.DataFrame({"n": [1]})),
