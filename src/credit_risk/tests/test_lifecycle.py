@@ -166,3 +166,14 @@ def test_without_a_person_the_next_epoch_waits(tmp_path):
     assert epoch(tmp_path, "run", "2").returncode == 3
     assert epoch(tmp_path, "run", "3").returncode == 3
     assert status(tmp_path)[0]["state"] == "awaiting review"
+
+
+def test_a_port_in_use_ends_in_one_line(copied_home):
+    import socket
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = epoch(copied_home, "run", "7", "-p", f"port={port}")
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert done.returncode == 2 and len(lines) == 1 and str(port) in lines[0], done.stderr[-1500:]
