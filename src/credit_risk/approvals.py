@@ -204,11 +204,10 @@ class ApprovalPanel:
         self.comment = widgets.Textarea(description="Comment", placeholder="Required unless you approve", layout=wide)
         back = [(f"epoch {number:03d}", number) for number in range(1, run.number + 1)]
         self.return_to = widgets.Dropdown(options=back, value=run.number, description="Return to", layout=wide)
-        fitting = widgets.Layout(width="auto")
-        self.approve = widgets.Button(description="Approve", button_style="success", icon="check", layout=fitting)
-        self.change = widgets.Button(description="Request changes", button_style="warning", layout=fitting)
-        self.reject = widgets.Button(description="Reject and return", button_style="danger", layout=fitting)
-        self.again = widgets.Button(description="Decide again", layout=fitting)
+        self.approve = widgets.Button(description="Approve", button_style="success", icon="check", layout=widgets.Layout(width="auto"))
+        self.change = widgets.Button(description="Request changes", button_style="warning", layout=widgets.Layout(width="auto"))
+        self.reject = widgets.Button(description="Reject and return", button_style="danger", layout=widgets.Layout(width="auto"))
+        self.again = widgets.Button(description="Decide again", layout=widgets.Layout(width="auto"))
         self.again.on_click(lambda _: self._show_form(True))
         self.message = widgets.HTML()
         for box in self.boxes:

@@ -90,7 +90,7 @@ def test_the_gate_shows_checks_evidence_and_where_it_stands(run):
 
 def test_the_panel_approves_only_when_all_is_ticked_and_by_a_click(run, monkeypatch):
     panel = ApprovalPanel(run)
-    assert panel.approve.disabled
+    assert panel.approve.disabled and panel.again.layout.display == "none" and panel.approve.layout.display != "none"
     for box in panel.boxes:
         box.value = True
     assert not panel.approve.disabled

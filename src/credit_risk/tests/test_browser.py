@@ -73,6 +73,8 @@ def test_a_person_approves_the_plan_in_jupyterlab(browser, lab):
     page.wait_for_function("() => !document.querySelector('.gate-form .mod-success').disabled")
     page.locator(".gate h3").last.scroll_into_view_if_needed()
     page.screenshot(path=SHOTS / "panel_before.png")
+    page.set_viewport_size({"width": 1280, "height": 1700})
+    page.locator(".jp-OutputArea-output").filter(has=page.locator(".gate-form")).last.screenshot(path=SHOTS / "panel.png")
     approve.click()
     page.wait_for_selector("text=Receipt: event", timeout=20_000)
     page.screenshot(path=SHOTS / "panel_after.png")
