@@ -212,6 +212,7 @@ class ApprovalPanel:
         self.message = widgets.HTML()
         for box in self.boxes:
             box.observe(self._refresh, "value")
+        self.comment.observe(self._refresh, "value")
         for button, decision in ((self.approve, "approved"), (self.change, "changes requested"), (self.reject, "rejected")):
             button.on_click(lambda _, decision=decision: self._decide(decision))
         form = [*self.boxes, self.reviewer, self.comment, self.return_to,
@@ -230,6 +231,7 @@ class ApprovalPanel:
         return [box.description for box in self.boxes if box.value]
 
     def _refresh(self, _: Any = None) -> None:
+        self.message.value = ""
         self.approve.disabled = not (self.run.report.passed and len(self.ticked) == len(self.boxes))
 
     def _decide(self, decision: str) -> None:
