@@ -83,7 +83,12 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
     if options.brief:
         install_brief(settings, options.brief, force=options.force)
-    say = lambda outcome: print(f"epoch {outcome.epoch:03d} {outcome.action}: {outcome.reason}", file=sys.stderr)
+
+    def say(outcome: Any) -> None:
+        state = project_state(settings)[outcome.epoch - 1]
+        how = f"executed in {state.seconds:.1f} s, peak {state.peak_mb:,.0f} MB" if outcome.action == "executed" else f"skipped: {outcome.reason}"
+        print(f"epoch {state.epoch:03d} {state.title}: {how}", file=sys.stderr)
+
     try:
         run_epochs(settings, options.which, _parameters(options.parameter), options.unattended or "",
                    options.force and not options.brief, say)
