@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help demo test test-fast lab bench lock check clean browser
+.PHONY: help demo test test-fast soak lab bench lock check clean browser keys
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -38,6 +38,11 @@ browser: .venv/.ready
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core >/dev/null; \
 	  else echo "No browser was found: interactive figures get no PNG and browser tests are skipped. Install one, for example: apt-get install chromium"; fi; }
 
+keys: browser
+	@command -v ssh-keygen >/dev/null 2>&1 || \
+	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client >/dev/null; \
+	  else echo "No ssh-keygen was found: tests of signed decisions are skipped. Install it, for example: apt-get install openssh-client"; fi; }
+
 demo: browser  ## all eight epochs on the bundled real demo data, unattended
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
 
@@ -48,21 +53,26 @@ check: .venv/.ready  ## drift between settings, notebooks and exported modules
 	$(BIN)/python -m compileall -q src
 
 test-fast: check  ## what needs no browser and no whole lifecycle
-	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser"
+	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak"
 
-test: check browser  ## everything: drift, unit tests, two lifecycles, notebooks, browser
+test: check keys  ## everything: drift, unit tests, two lifecycles, notebooks, browser
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export EPOCH_FINISHED_HOME=$$home/finished; \
-	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser"; \
+	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak"; \
 	EPOCH_HOME=$$home/nbs $(BIN)/python -m pytest --nbval nbs -n 2 $(NBVAL); \
 	EPOCH_HOME=$$home/finished EPOCH_NBVAL=1 $(BIN)/python -m pytest --nbval-lax $(NBVAL) \
 	  $$(ls -d epoch00*/notebooks/*.ipynb | sort -r); \
 	$(BIN)/python -m pytest src -q -m browser
+
+soak: .venv/.ready  ## kill, cut and damage by the hundred (hours)
+	$(BIN)/python -m pytest src -q -n 2 -m soak
 
 lab: .venv/.ready  ## JupyterLab with the control room open
 	$(BIN)/jupyter lab --notebook-dir=. nbs/index.ipynb
 
 bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/record.py
+	$(BIN)/python benchmarks/guard.py
 
 lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch stays the CPU build where there is one)
 	rm -f requirements.lock
@@ -70,4 +80,5 @@ lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch
 	sed -i -E 's/^torch==([0-9.]+)\+cpu/torch==\1/' requirements.lock
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
+	@git update-ref -d refs/notes/epoch-ledger 2>/dev/null || true  # the anchors of the record that goes
 	rm -rf .context data/credit_risk artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch008-*/project_playbook.json epoch008-*/lessons_learned

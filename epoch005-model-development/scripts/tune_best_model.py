@@ -3,16 +3,20 @@
     python epoch005-model-development/scripts/tune_best_model.py [--trials 30]
 
 Works on $EPOCH_HOME (default: this repository). Typed by hand it is a run of epoch 005 that keeps phase 1 as it stands
-and computes the gate again; the notebook calls it with --within and hands the files over itself.
+and computes the gate again; the notebook calls `tune_within` and hands the files over itself. Stopped at any moment and
+called again with the same number of trials it goes on with the first unfinished one.
 """
 import argparse
 import os
 import sys
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from credit_risk.config import load_settings
 from credit_risk.error_handling import DependencyError, PipelineError, explain
+from credit_risk.kept_work import clear_work
+from credit_risk.limited_process import limit_this_process
 from credit_risk.model_handover import hand_over, tune_best_model
 from credit_risk.pipeline_state import EpochRun, begin
 
@@ -20,23 +24,21 @@ from credit_risk.pipeline_state import EpochRun, begin
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Tune the winner of phase 1 and register it.")
     parser.add_argument("--trials", type=int, default=None, help="number of combinations (default: the plan's budget)")
-    parser.add_argument("--within", metavar="RUN", help="id of the epoch run that called this; it records the outputs itself")
     given = parser.parse_args(arguments)
     if given.trials is not None and given.trials < 1:
         parser.error(f"--trials is {given.trials}: give 1 or more")
     try:
-        return tune_within(given.within, given.trials) if given.within else tune_by_hand(given.trials)
+        return tune_by_hand(given.trials)
     except PipelineError as error:
         print(explain(error), file=sys.stderr)
         return error.exit_code
 
 
-def tune_within(run_id: str, trials: int | None) -> int:
-    "Tunes inside a run that is already open"
+def tune_within(run_id: str, trials: int | None, died: str = "") -> dict[str, Any]:
+    "Tunes inside a run that is already open; returns the summary. `died`: why the process that did this before ran out of memory"
     run = EpochRun(5, load_settings(), {})
     run.id = run_id
-    print(tune_best_model(run, trials)["finding"])
-    return 0
+    return tune_best_model(run, trials, died)
 
 
 def tune_by_hand(trials: int | None) -> int:
@@ -45,9 +47,13 @@ def tune_by_hand(trials: int | None) -> int:
     if not (settings.artifacts(5) / "best_model_info.json").is_file():
         raise DependencyError("phase 1 has not run yet: run 'epoch run 5' or the notebook model_training.ipynb first")
     run = begin(5, settings, tuning_trials=trials or 0)
+    limit_this_process(settings.memory_gb)
     summary = tune_best_model(run, trials)
     hand_over(run)
     report = run.finish()
+    clear_work(run)
+    if summary["resumed"]:
+        print(summary["resumed"], file=sys.stderr)
     print(f"{summary['finding']}\nversion {summary['version']}, {summary['trials']} trials, {summary['seconds']:.1f} s, "
           f"gate {'passed' if report.passed else 'failed'}")
     for check in report.failures:

@@ -13,7 +13,7 @@ from credit_risk.error_handling import PipelineError, explain
 from credit_risk.monitoring import drift_table, monitor
 from credit_risk.reporting import readable
 from credit_risk.streamlit_components import (answer_html, bars_html, card_html, grid_html, heading_html, load_style, masthead_html,
-                                              message_html, prediction_form, semantic_table_html, unattended_html)
+                                              marks_html, message_html, prediction_form, semantic_table_html)
 
 st.set_page_config(page_title="Predictions", page_icon=Image.new("RGB", (32, 32), "#BAD2DE"), layout="wide")
 load_style(st, Path(__file__).with_name("style.css"))
@@ -34,7 +34,7 @@ def show_header(data: AppData, stage: str) -> None:
     info, bundle = data.service.bundle.info, data.service.bundle
     project = (data.plan or {}).get("project") or {}
     title = project.get("use_case") or f"Predicting {bundle.target}"
-    st.html(masthead_html(title, project.get("objective") or "") + unattended_html(info) + grid_html([
+    st.html(masthead_html(title, project.get("objective") or "") + marks_html(info) + grid_html([
         card_html("Model", info.get("framework") or info.get("model"), f"version {bundle.version}, stage {info.get('stage') or stage}", "table"),
         card_html("Predicts", bundle.target, ", ".join(map(str, bundle.classes or ())) or "a number", "view"),
         card_html("Inputs", len(bundle.input_schema), "columns of raw data, as in the source", "materialized")]))

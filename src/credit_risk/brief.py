@@ -66,7 +66,7 @@ class BudgetSection(_Section):
     tuning_minutes: float = Field(5, gt=0)
     memory_gb: float | None = Field(None, gt=0)
     file_mb: float | None = Field(None, gt=0)
-    on_oversize: Literal["sample", "error"] = "sample"
+    on_oversize: Literal["sample", "partition", "error"] = "sample"
 
 
 class Brief(_Section):

@@ -24,7 +24,7 @@ from .config import Settings
 from .error_handling import BadInputError, DependencyError, RecordError
 from .ledger import Event, Ledger
 from .metrics import decide
-from .tracking import stage_holder, unattended_gates
+from .tracking import stage_holder, unattended_gates, waivers
 
 # %% ../../nbs/62_bundle.ipynb #62bundle-04
 @dataclass
@@ -153,7 +153,7 @@ def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
     bundle.version = version
     bundle.info = {**bundle.info, "model": facts["model"], "version": version, "stage": holds, "run_id": facts["run_id"],
                    "bundle_sha256": facts["bundle_sha256"], "unattended": bool(unattended),
-                   "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items())}
+                   "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items()), "waivers": waivers(settings)}
     return bundle
 
 # %% ../../nbs/62_bundle.ipynb #62bundle-18

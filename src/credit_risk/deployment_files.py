@@ -187,6 +187,7 @@ def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: 
     info, project = bundle.info, (plan or {}).get("project") or {}
     mark = (f"> **No person has approved this model.** It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
             "Do not decide about people with it.\n\n") if info.get("unattended") else ""
+    mark += "".join(f"> **A failing check was waived.** {text}.\n\n" for text in info.get("waivers") or ())
     facts = {"Model": info.get("model"), "Version": bundle.version, "Framework": info.get("framework"), "Task": bundle.task, "Target": bundle.target,
              "Positive class": bundle.positive, "Decision threshold": bundle.threshold, "Run": info.get("run_id"),
              "Training data (sha256)": info.get("training_data_sha256"), "Inputs": len(bundle.input_schema)}

@@ -46,6 +46,7 @@ class ValidationError(PipelineError):
 
 class CheckpointError(PipelineError):
     "A checkpoint cannot be read or belongs to other inputs"
+    exit_code = 4
 
 
 class RecordError(PipelineError):

@@ -6,6 +6,7 @@
 __all__ = ['find_file', 'FileSource', 'TextFile', 'JsonFile', 'ParquetFile']
 
 # %% ../../nbs/22_file_sources.ipynb #22filesource-02
+import copyreg
 import csv
 import difflib
 import gzip
@@ -102,6 +103,10 @@ class FileSource(Source):
     @property
     def files(self) -> list[Path]:
         return [self.path]
+
+    def __reduce__(self) -> tuple:
+        state = {name: value for name, value in vars(self).items() if name != "_file"}
+        return copyreg.__newobj__, (type(self), self.rest, self.settings), state
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(urlencode(self.options).encode())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHECKS', 'CheckResult', 'verdict', 'skipped', 'GateReport', 'GateContext', 'gate_check', 'load_custom_modules',
-           'evaluate']
+           'load_checks', 'evaluate']
 
 # %% ../../nbs/10_gates.ipynb #10gates-02
 import importlib
@@ -60,13 +60,14 @@ class GateContext:
 
     def __init__(self, settings: Settings, epoch: int, outputs: dict[str, Any] | None = None):
         self.settings, self.epoch, self._outputs = settings, epoch, {epoch: outputs} if outputs is not None else {}
-        self._events = Ledger(settings.context_root).events()
+        self._ledger = Ledger(settings.context_root)
+        self._finished = self._ledger.events("epoch_finished")
 
     def outputs(self, epoch: int | None = None) -> dict[str, Any]:
         "Recorded outputs of an epoch: path in the record -> sha256, bytes, rows, columns"
         epoch = epoch or self.epoch
         if epoch not in self._outputs:
-            finished = latest(self._events, epoch, "epoch_finished")
+            finished = latest(self._finished, epoch, "epoch_finished")
             if finished is None:
                 raise DependencyError(f"epoch {epoch:03d} has not finished: run 'epoch run {epoch}'")
             self._outputs[epoch] = finished.data["outputs"]
@@ -93,7 +94,7 @@ class GateContext:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         "The data of this epoch's events of one kind"
-        return [event.data for event in self._events if event.kind == kind and event.epoch == self.epoch]
+        return [event.data for event in self._ledger.events(kind) if event.epoch == self.epoch]
 
 # %% ../../nbs/10_gates.ipynb #10gates-10
 CHECKS: dict[int, dict[str, Callable[[GateContext], CheckResult]]] = {}
@@ -117,7 +118,8 @@ def load_custom_modules() -> None:
         importlib.import_module(module.name)
 
 
-def _load_checks(settings: Settings, epoch: int) -> None:
+def load_checks(settings: Settings, epoch: int) -> None:
+    "Imports the modules that register the checks of an epoch's gate, the project's own among them"
     if len(settings.gate_modules) >= epoch:
         importlib.import_module(f"credit_risk.{settings.gate_modules[epoch - 1]}")
     load_custom_modules()
@@ -132,6 +134,6 @@ def _run_check(name: str, check: Callable[[GateContext], CheckResult], context: 
 
 def evaluate(settings: Settings, epoch: int, outputs: dict[str, Any] | None = None) -> GateReport:
     "The gate of an epoch, computed now; `outputs` stands in for the record while the epoch is still finishing"
-    _load_checks(settings, epoch)
+    load_checks(settings, epoch)
     context = GateContext(settings, epoch, outputs)
     return GateReport(epoch, [_run_check(name, check, context) for name, check in CHECKS.get(epoch, {}).items()])

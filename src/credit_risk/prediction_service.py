@@ -238,10 +238,11 @@ class PredictionService:
             raise BadInputError(f"row {number}: {reasons}") from None
 
     def model_info(self) -> dict[str, Any]:
-        "What the service tells about its model: origin, task, inputs, limits, and the unattended mark"
+        "What the service tells about its model: origin, task, inputs, limits, the unattended mark and the waivers"
         facts = {name: plain(getattr(self.bundle, name, None)) for name in ("task", "target", "classes", "positive", "threshold")}
         return {**plain(self.bundle.info), **facts, "version": str(self.bundle.version),
-                "unattended": bool(self.bundle.info.get("unattended")), "limits": self.limits._asdict(),
+                "unattended": bool(self.bundle.info.get("unattended")), "waivers": list(self.bundle.info.get("waivers") or ()),
+                "limits": self.limits._asdict(),
                 "input_schema": plain(self.bundle.input_schema)}
 
 
@@ -258,6 +259,8 @@ def served_bundle(settings: Any, stage: str = "Production", env: Mapping[str, st
     if folder := env.get("EPOCH_MODEL_FOLDER"):
         return _shipped_bundle(Path(folder), env.get("EPOCH_MODEL_SHA256", ""))
     from credit_risk.bundle import load_bundle
+    from credit_risk.pipeline_state import require_standing
+    require_standing(settings, "the service")
     return load_bundle(settings, stage)
 
 

@@ -141,7 +141,7 @@ def lesson(numbers: Iterable[int], happened: list[dict[str, Any]], judged: list[
 
 
 def overall(happened: list[dict[str, Any]], judged: list[dict[str, Any]], comparison: list[dict[str, Any]],
-            scenarios: list[dict[str, Any]], unattended: dict[int, str]) -> str:
+            scenarios: list[dict[str, Any]], unattended: dict[int, str], waived: Iterable[str] = ()) -> str:
     "`overall_recommendations.md`: the whole in one page"
     counts = pd.Series([item["outcome"] for item in judged]).value_counts().to_dict()
     slowest = max(happened, key=lambda row: row["seconds"])
@@ -155,7 +155,8 @@ def overall(happened: list[dict[str, Any]], judged: list[dict[str, Any]], compar
               *(f"Open: {item['criterion']} ({item['outcome']}: {item['detail']})." for item in missed),
               *(f"{row['scenario']}: {row['advice']} ({row['difference']:+.4f}); in a tie take the one that is cheaper to run." for row in rivals[:2]),
               *([f"No person decided at gates {', '.join(f'{n:03d}' for n in unattended)}: this model carries the mark 'unattended'."]
-                if unattended else [])]
+                if unattended else []),
+              *(f"Waived and still to settle: {text}." for text in waived)]
     return "# Overall recommendations\n\n" + "\n".join(f"- {point}" for point in points) + "\n"
 
 # %% ../../nbs/80_retrospective.ipynb #80retrospect-19

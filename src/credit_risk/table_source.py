@@ -71,6 +71,9 @@ class Source:
             digest.update(pd.util.hash_pandas_object(piece.astype("str"), index=False).to_numpy().tobytes())
         return digest.hexdigest()
 
+    def __reduce__(self) -> tuple:
+        return type(self), (self.rest, self.settings)
+
     def describe(self) -> dict[str, str]:
         "Where the data comes from, and its licence where known"
         return {"where": self.rest, "licence": "not stated"}

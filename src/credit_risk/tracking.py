@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'tracking_uri', 'tracking_client', 'experiment_name', 'TrackedRun', 'tracked', 'register_version',
-           'stage_holder', 'promote', 'unattended_gates']
+           'version_anchors', 'stage_holder', 'promote', 'unattended_gates', 'waivers']
 
 # %% ../../nbs/15_tracking.ipynb #15tracking-02
 import os
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from .anchors import Anchor
 from .config import Settings, check_writable
 from .error_handling import BadInputError, PipelineError
-from .ledger import Ledger
-from .pipeline_state import EpochRun
+from .ledger import Event, Ledger
+from .pipeline_state import EpochRun, require_done_before
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +41,10 @@ def tracking_client(settings: Settings) -> "MlflowClient":
     import mlflow
     uri = tracking_uri(settings)
     with FileLock(check_writable(settings.context_root) / "mlflow.lock"):
+        chosen = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(uri)
+        if chosen is None:  # MLflow puts it into the environment, where the next home of this process would find it
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
         mlflow.set_registry_uri(uri)
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
@@ -124,8 +128,27 @@ def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[s
             raise
     version = client.create_model_version(name, model_uri, run_id=run_id,
                                           tags={key: str(value) for key, value in {**tags, "stage": "None"}.items()}).version
-    run.ledger.append("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags}, epoch=run.number)
+    event = run.ledger.append("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags}, epoch=run.number)
+    _anchor(client, run, str(version), event)
     return str(version)
+
+
+def _anchor(client: "MlflowClient", run: EpochRun, version: str, event: Event) -> None:
+    "Leaves the record's head with the version: a record that is cut or rewritten later no longer fits it"
+    for key, value in {"ledger_record": run.ledger.record_id(), "ledger_seq": event.seq, "ledger_head": event.hash}.items():
+        client.set_model_version_tag(run.settings.project, version, key, str(value))
+
+
+def version_anchors(settings: Settings) -> list[Anchor]:
+    "The anchors that model versions carry; of a shared server only those of this record"
+    local = settings.home / "mlflow.db"
+    if tracking_uri(settings) == f"sqlite:///{local}" and not local.exists():
+        return []
+    own, shared = Ledger(settings.context_root).record_id(), tracking_uri(settings) != f"sqlite:///{local}"
+    tagged = [(version.version, version.tags) for version in
+              tracking_client(settings).search_model_versions(f"name = '{settings.project}'") if version.tags.get("ledger_record")]
+    return [Anchor(tags["ledger_record"], int(tags["ledger_seq"]), tags["ledger_head"], f"a tag of model version {version}")
+            for version, tags in tagged if not shared or tags["ledger_record"] == own]
 
 
 def stage_holder(settings: Settings, stage: str) -> str | None:
@@ -153,6 +176,7 @@ def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | N
     "Gives a version its stage, archives the one that held it, records both; returns the archived version, if any"
     if stage not in STAGES:
         raise BadInputError(f"unknown stage '{stage}': use one of {', '.join(STAGES)}")
+    require_done_before(run.settings, run.number)
     if stage == "Production":
         _check_production_allowed(run)
     client, name = tracking_client(run.settings), run.settings.project
@@ -163,20 +187,25 @@ def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | N
     for key, value in (tags or {}).items():
         client.set_model_version_tag(name, version, key, str(value))
     archived = before if before != version else None
-    run.ledger.append("promotion", {"run": run.id, "model": name, "version": version, "stage": stage, "archived": archived,
-                                    **(tags or {})}, epoch=run.number)
+    event = run.ledger.append("promotion", {"run": run.id, "model": name, "version": version, "stage": stage, "archived": archived,
+                                            **(tags or {})}, epoch=run.number)
+    _anchor(client, run, version, event)
     return archived
 
 
 def unattended_gates(settings: Settings) -> dict[int, str]:
     "Human gates that no person decided, with the reason that was given"
-    decided: dict[int, str] = {}
-    for event in Ledger(settings.context_root).events():
-        if event.kind == "decision":
-            decided.pop(event.epoch, None)
-            if event.data["decision"] == "unattended":
-                decided[event.epoch] = event.data["comment"]
-    return decided
+    return {epoch: event.data["comment"] for epoch, event in _last_decisions(settings).items() if event.data["decision"] == "unattended"}
+
+
+def waivers(settings: Settings) -> list[str]:
+    "Failing checks that a person let pass, each as a sentence with who and why"
+    return [f"gate {epoch:03d}: {event.data['reviewer']} waived '{check}': {reason}" for epoch, event in _last_decisions(settings).items()
+            if event.data["decision"] == "approved" for check, reason in (event.data.get("waivers") or {}).items()]
+
+
+def _last_decisions(settings: Settings) -> dict[int, Event]:
+    return {event.epoch: event for event in Ledger(settings.context_root).events("decision")}
 
 
 def _check_production_allowed(run: EpochRun) -> None:

@@ -20,6 +20,12 @@ def test_the_disk_has_the_bytes_before_the_name_points_at_them(tmp_path, monkeyp
     assert steps == ["fsync", "replace", "fsync"]
 
 
+def test_short_writes_are_continued(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(artifact_files.os, "write", lambda handle, content: real(handle, content[:3]))
+    assert write_text(tmp_path / "a.txt", "more than three bytes").read_text() == "more than three bytes"
+
+
 def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     write_text(tmp_path / "a.txt", "old")
 
@@ -41,12 +47,12 @@ def test_other_users_may_read_what_the_umask_lets_them(tmp_path):
 
 
 def test_what_science_libraries_return_becomes_plain_json(tmp_path):
-    data = {"count": np.int64(3), "share": np.float32(0.5), "yes": np.bool_(True), "gap": np.nan, "over": float("inf"),
+    data = {"count": np.int64(3), "share": np.float32(0.5), "yes": np.bool_(True), "gap": np.nan, "over": float("inf"), "name": "caf\udce9",
             "when": pd.Timestamp("2020-01-02"), "never": pd.NaT, "nothing": pd.NA, "list": np.array([1.0, np.nan]),
             "series": pd.Series({"a": 1}), "path": Path("a") / "b", "pair": (1, 2), 7: "number as key",
             "utc": datetime(2020, 1, 2, tzinfo=timezone.utc), "set": {"b", "a"}}
     assert read_json(write_json(tmp_path / "a.json", data)) == {
-        "count": 3, "share": 0.5, "yes": True, "gap": None, "over": None, "when": "2020-01-02T00:00:00", "never": None,
+        "count": 3, "share": 0.5, "yes": True, "gap": None, "over": None, "name": "caf?", "when": "2020-01-02T00:00:00", "never": None,
         "nothing": None, "list": [1.0, None], "series": {"a": 1}, "path": "a/b", "pair": [1, 2], "7": "number as key",
         "utc": "2020-01-02T00:00:00+00:00", "set": ["a", "b"]}
 
@@ -64,6 +70,20 @@ def test_a_torn_a_foreign_and_a_missing_file_are_named_with_the_line(tmp_path):
                           (tmp_path / "none.json", "none.json cannot be read")):
         with pytest.raises(RecordError, match=message):
             read_json(file)
+    torn.write_text("[" * 100_000)
+    with pytest.raises(RecordError, match="torn.json is not JSON"):
+        read_json(torn)
+
+
+def test_no_byte_of_a_sealed_file_can_change_unseen(tmp_path):
+    path = write_sealed(tmp_path / "a.json", {"progress": 0.6, "next": "chunk 7", "state": {"rows": [1, 2]}})
+    assert read_sealed(path) == {"progress": 0.6, "next": "chunk 7", "state": {"rows": [1, 2]}}
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for damaged in (whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:], whole[:place]):
+            path.write_bytes(damaged)
+            with pytest.raises(RecordError):
+                read_sealed(path)
 
 
 def test_the_hash_is_that_of_all_pieces(tmp_path):
@@ -73,3 +93,39 @@ def test_the_hash_is_that_of_all_pieces(tmp_path):
     assert sha256_of(tmp_path / "big") == hashlib.sha256(content).hexdigest()
     (tmp_path / "big").write_bytes(content + b"!")
     assert sha256_of(tmp_path / "big") != hashlib.sha256(content).hexdigest()
+
+
+def test_a_folder_has_a_hash_too(tmp_path):
+    table = tmp_path / "data.parquet"
+    table.mkdir()
+    for name in ("part-1", "part-0"):
+        (table / name).write_text(name)
+    before = sha256_of(table)
+    assert [file.name for file in files_of(table)] == ["part-0", "part-1"] and size_of(table) == 12
+    (table / ".part-2.tmp").write_text("half")
+    assert sha256_of(table) == before
+    (table / "part-1").rename(table / "part-2")
+    assert sha256_of(table) != before
+
+
+def test_a_known_hash_is_used_until_the_file_changes(tmp_path, monkeypatch):
+    file = tmp_path / "a"
+    file.write_text("old")
+    later = artifact_files.time.time_ns() + 10**10
+    monkeypatch.setattr(artifact_files.time, "time_ns", lambda: later)
+    known = KnownHashes(tmp_path / "hashes.json")
+    before = known.of(file)
+    known.save()
+    again, read = KnownHashes(tmp_path / "hashes.json"), []
+    monkeypatch.setattr(artifact_files, "sha256_of", lambda path: read.append(path) or "read again")
+    assert again.of(file) == before and read == []
+    stamp = file.stat()
+    file.write_text("new")
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert again.of(file) == "read again"
+
+
+def test_a_damaged_memory_is_forgotten(tmp_path):
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "hashes.json").write_text('{"' + str(tmp_path / "a") + '": [1, 2, 3, 4, "forged"]}')
+    assert KnownHashes(tmp_path / "hashes.json").of(tmp_path / "a") == sha256_of(tmp_path / "a")

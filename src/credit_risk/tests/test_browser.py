@@ -1,88 +1,295 @@
-"""A person at work, in a real Chromium: the approval panel in JupyterLab, and the app."""
-import os
-import secrets
+"""A person at work, in a real Chromium: the approval panel in JupyterLab by mouse and by keyboard, and the app."""
 import shutil
-import sys
 
+import nbformat
 import pytest
 
+from credit_risk import approvals, gates
+from credit_risk.approvals import REVIEW, record_decision
 from credit_risk.config import EPOCHS, load_settings
 from credit_risk.ledger import Ledger
-from credit_risk.local_server import free_port, start_server
-from credit_risk.pipeline_state import project_state
+from credit_risk.pipeline_state import begin, project_state
 from credit_risk.tests.conftest import DIABETES_BRIEF, ROOT
+from credit_risk.tests.jupyterlab import CHROMIUM, SHOTS, chromium, jupyterlab
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-SHOTS = ROOT / "_shots"
+FORM, CARD = ".kit.form", ".kit.gate"
+SMALL_EPOCH = '''
+from pathlib import Path
+import json
+from credit_risk import gates
+from credit_risk.approval_panel import gate_panel
+from credit_risk.config import load_settings
+from credit_risk.pipeline_state import begin
+number = int(Path("number.txt").read_text())
+settings = load_settings().model_copy(update={"gate_modules": ()})
+gates.CHECKS, gates.load_custom_modules = {}, lambda: None
+def enough_rows(context):
+    rows = context.json("plan.json")["rows"]
+    return gates.verdict(rows >= 1000, rows, 1000, "rows in the source")
+gates.gate_check(number, "enough rows")(enough_rows)
+gates.gate_check(number, "goal")(lambda context: gates.verdict(True, 1, 1))
+# %%
+run = begin(number, settings)
+run.output(run.folder / "plan.json", evidence=True).write_text(json.dumps({"rows": int(Path("rows.txt").read_text())}))
+# %%
+run.finish()
+gate_panel(run)
+'''
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+LOOK = SMALL_EPOCH.split("# %%")[0] + "# %%\ngate_panel(settings, number)"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-    SHOTS.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    "One server for all tests of this file; its folder holds the home, so that evidence can be opened"
+    folder = tmp_path_factory.mktemp("lab")
+    with jupyterlab(folder, EPOCH_HOME=str(folder / "home")) as lab:
+        yield lab
 
 
 @pytest.fixture
-def lab(tmp_path):
-    "JupyterLab on a copy of the first epoch's notebook, with a home that holds a brief: (url of the notebook, home)"
-    home, folder = tmp_path / "home", tmp_path / "work"
+def home(lab):
+    "An empty home, fresh kernels, and three notebooks: the real first epoch, a small one, and one that only looks"
+    lab.forget_sessions()
+    home = lab.folder / "home"
+    shutil.rmtree(home, ignore_errors=True)
     (home / EPOCHS[0].folder).mkdir(parents=True)
     (home / EPOCHS[0].folder / "project_brief.toml").write_text(DIABETES_BRIEF, encoding="utf-8")
-    folder.mkdir()
-    shutil.copy(ROOT / EPOCHS[0].folder / "notebooks" / "001_planning.ipynb", folder)
-    overrides = tmp_path / "settings"
-    overrides.mkdir()
-    (overrides / "overrides.json").write_text('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}')
-    token, port = secrets.token_hex(8), free_port()
-    places = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    environment = {**os.environ, **places, "EPOCH_HOME": str(home)}
-    environment.pop("EPOCH_RUNNER", None)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", f"--notebook-dir={folder}",
-               f"--IdentityProvider.token={token}", f"--LabApp.app_settings_dir={overrides}"]
-    with start_server(command, port, f"/api?token={token}", environment, wait_s=90) as server:
-        yield f"{server.url}/lab/workspaces/{secrets.token_hex(4)}/tree/001_planning.ipynb?reset&token={token}", home
+    shutil.copy(ROOT / EPOCHS[0].folder / "notebooks" / "001_planning.ipynb", lab.folder)
+    for name, text in (("small", SMALL_EPOCH), ("look", LOOK)):
+        cells = [nbformat.v4.new_code_cell(source.strip()) for source in text.split("# %%")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), lab.folder / f"{name}.ipynb")
+    (lab.folder / "rows.txt").write_text("1310")
+    (lab.folder / "number.txt").write_text("1")
+    lab.use_theme("JupyterLab Light")
+    return home
 
 
-def run_all_cells(page, url):
-    page.goto(url)
-    page.wait_for_selector(".jp-Cell", timeout=60_000)
-    page.wait_for_function("() => document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')", timeout=60_000)
-    page.click("text=Run")
-    page.click(".lm-Menu-item[data-command='runmenu:run-all']")
-    page.wait_for_selector(".gate-form", timeout=120_000, state="attached")
-    page.locator(".gate-form").scroll_into_view_if_needed()
+@pytest.fixture
+def open_notebook(browser, lab):
+    pages = []
+
+    def open_it(name, **size):
+        pages.append(lab.open(browser, f"{name}.ipynb", **size))
+        return pages[-1]
+    yield open_it
+    for notebook in pages:
+        notebook.page.close()
 
 
-def test_a_person_approves_the_plan_in_jupyterlab(browser, lab):
-    url, home = lab
-    page = browser.new_page(viewport={"width": 1280, "height": 1100})
-    run_all_cells(page, url)
-    approve = page.get_by_role("button", name="Approve")
-    assert approve.is_disabled()
-    page.get_by_role("button", name="Reject and return").click()
-    page.wait_for_selector("text=needs a comment")
-    for box in page.locator(".gate-form input[type=checkbox]").all():
+def state(home, number=1):
+    return project_state(load_settings(home=home, env={}))[number - 1]
+
+
+def decisions(home):
+    return [event.data for event in Ledger(home / ".context").events("decision")]
+
+
+def button(notebook, name):
+    return notebook.page.get_by_role("button", name=name, exact=True)
+
+
+def wait_for(notebook, text):
+    notebook.page.wait_for_selector(f"{CARD} >> text={text}", timeout=20_000)
+
+
+def show_card(notebook):
+    notebook.page.evaluate(f"document.querySelector('{CARD}').scrollIntoView()")
+    notebook.page.wait_for_timeout(300)
+
+
+def tick_all(notebook):
+    for box in notebook.page.locator(f"{FORM} input[type=checkbox]").all():
         box.check()
-    page.get_by_placeholder("Required unless you approve").fill("The plan is sound.")
-    page.wait_for_function("() => !document.querySelector('.gate-form .mod-success').disabled")
-    page.locator(".gate h3").last.scroll_into_view_if_needed()
-    page.screenshot(path=SHOTS / "panel_before.png")
-    page.set_viewport_size({"width": 1280, "height": 1700})
-    page.locator(".jp-OutputArea-output").filter(has=page.locator(".gate-form")).last.screenshot(path=SHOTS / "panel.png")
-    approve.click()
-    page.wait_for_selector("text=Receipt: event", timeout=20_000)
-    page.screenshot(path=SHOTS / "panel_after.png")
-    decision = [event for event in Ledger(home / ".context").events() if event.kind == "decision"][-1]
-    assert decision.data["decision"] == "approved" and decision.data["provenance"] == "widget"
-    assert decision.data["comment"] == "The plan is sound." and len(decision.data["criteria"]) == 4
-    assert project_state(load_settings(home=home, env={}))[0].state == "done"
-    page.close()
+
+
+def enabled(notebook, name):
+    notebook.page.wait_for_function("name => [...document.querySelectorAll('.kit.form button')].some(b => b.innerText.trim() === name && !b.disabled)", arg=name)
+
+
+def test_a_person_reads_the_evidence_and_approves_the_real_plan(home, open_notebook):
+    notebook = open_notebook("001_planning", height=1500)
+    notebook.run_all(FORM)
+    page = notebook.page
+    assert button(notebook, "Approve").is_disabled() and button(notebook, "Reject").is_disabled()
+    show_card(notebook)
+    notebook.shot("gate_light_1280")
+    page.locator(f"{CARD} a", has_text="project_plan.json").click()
+    page.wait_for_selector(".lm-TabBar-tab.jp-mod-current >> text=project_plan.json", timeout=20_000)
+    page.wait_for_selector(".jp-MimeDocument:visible >> text=budget", timeout=20_000)
+    notebook.shot("gate_evidence_opened")
+    page.locator(".lm-TabBar-tab", has_text="001_planning.ipynb").first.click()
+    tick_all(notebook)
+    page.get_by_label("Comment").fill("The plan is sound.")
+    enabled(notebook, "Approve")
+    page.locator(FORM).scroll_into_view_if_needed()
+    notebook.shot("gate_form_ready")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Receipt: event")
+    show_card(notebook)
+    notebook.shot("gate_light_approved")
+    decision = decisions(home)[-1]
+    assert (decision["decision"], decision["provenance"], decision["comment"]) == ("approved", "widget", "The plan is sound.")
+    assert decision["criteria"] == list(REVIEW[1]) and any(item["path"].endswith("risk_matrix.png") for item in decision["evidence"])
+    assert state(home).state == "done"
+
+
+def test_the_panel_by_keyboard(home, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    page = notebook.page
+    first = page.locator(f"{FORM} input[type=checkbox]").first
+    first.scroll_into_view_if_needed()
+    first.focus()
+    for _ in REVIEW[1]:
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == approvals.default_reviewer(load_settings(home=home, env={}))
+    page.keyboard.press("Tab")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    page.keyboard.type("two lines")
+    enabled(notebook, "Approve")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText").strip() == "Approve"
+    notebook.shot("gate_keyboard_focus")
+    page.keyboard.press("Enter")
+    wait_for(notebook, "Receipt: event")
+    assert decisions(home)[-1]["comment"] == "by keyboard\ntwo lines" and page.locator(".jp-Notebook .jp-mod-selected").count() == 1
+
+
+def test_request_changes_then_decide_again(home, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    notebook.page.get_by_label("Comment").fill("Add a risk <b>about</b> drift")
+    enabled(notebook, "Request changes")
+    button(notebook, "Request changes").click()
+    wait_for(notebook, "Changes requested by")
+    assert decisions(home)[-1]["decision"] == "changes requested" and state(home).state == "rejected"
+    assert notebook.page.locator(f"{CARD} .bar b b").count() == 0
+    show_card(notebook)
+    notebook.shot("gate_changes_requested")
+    button(notebook, "Decide again").click()
+    notebook.page.wait_for_selector(f"{FORM} textarea:visible")
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    button(notebook, "Approve").focus()
+    notebook.page.keyboard.press("Space")
+    wait_for(notebook, "Approved by")
+    assert [decision["decision"] for decision in decisions(home)] == ["changes requested", "approved"] and state(home).state == "done"
+
+
+def test_reject_and_return_to_an_earlier_epoch(home, lab, open_notebook, monkeypatch):
+    monkeypatch.setattr(gates, "CHECKS", {})
+    monkeypatch.setattr(gates, "load_custom_modules", lambda: None)
+    settings = load_settings(home=home, env={}).model_copy(update={"gate_modules": ()})
+    for number in (1, 2):
+        gates.gate_check(number, "goal")(lambda context: gates.verdict(True, 1, 1))
+        before = begin(number, settings)
+        before.output(before.folder / "plan.json", evidence=True).write_text("{}")
+        before.finish()
+        if number == 1:
+            record_decision(settings, 1, "approved", "ada", criteria=REVIEW[1])
+    (lab.folder / "number.txt").write_text("3")
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    notebook.page.get_by_label("Comment").fill("The target is wrong")
+    notebook.page.get_by_label("and return to").select_option(label="epoch 001 · Research and planning")
+    enabled(notebook, "Reject")
+    button(notebook, "Reject").click()
+    wait_for(notebook, "Back to epoch 001")
+    show_card(notebook)
+    notebook.shot("gate_rejected")
+    assert decisions(home)[-1]["return_to"] == 1 and [state(home, number).state for number in (1, 2, 3)] == ["stale", "stale", "rejected"]
+
+
+def test_a_failing_check_is_waived_with_a_written_reason(home, lab, open_notebook):
+    (lab.folder / "rows.txt").write_text("812")
+    notebook = open_notebook("small", height=1200)
+    notebook.run_all(FORM)
+    wait_for(notebook, "Blocked.")
+    tick_all(notebook)
+    notebook.page.get_by_label("Waive because").fill("too short")
+    notebook.page.wait_for_selector("text=Approve still needs a reason for 'enough rows'")
+    assert button(notebook, "Approve").is_disabled()
+    show_card(notebook)
+    notebook.shot("gate_failing_check")
+    notebook.page.get_by_label("Waive because").fill("A pilot: 812 rows are enough")
+    enabled(notebook, "Approve")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "1 waived")
+    show_card(notebook)
+    notebook.shot("gate_waived")
+    assert decisions(home)[-1]["waivers"] == {"enough rows": "A pilot: 812 rows are enough"} and state(home).waived == ("enough rows",)
+
+
+def test_the_decision_is_there_after_a_restart_and_in_a_reopened_notebook(home, lab, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Receipt: event")
+    receipt = decisions(home)[-1]
+    notebook.restart()
+    notebook.run_all(CARD)
+    wait_for(notebook, "Approved by")
+    assert decisions(home) == [receipt] and button(notebook, "Decide again").is_visible() and not button(notebook, "Approve").is_visible()
+    notebook.save()
+    notebook.page.close()
+    lab.forget_sessions()
+    again = open_notebook("small")
+    again.wait_idle()
+    wait_for(again, "Receipt: event")
+    again.page.wait_for_timeout(1_000)
+    show_card(again)
+    again.shot("gate_reopened")
+    dead = again.page.locator(".jp-OutputArea:has(.kit) .jupyter-widgets").last  # JupyterLab's "model not found" gives way to a sentence
+    size, words = dead.evaluate("node => [getComputedStyle(node).fontSize, getComputedStyle(node, '::after').content]")
+    assert size == "0px" and "run this cell to decide" in words and not button(again, "Approve").count()
+
+
+def test_evidence_that_changed_voids_the_decision(home, lab, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    plan = home / EPOCHS[0].folder / "plan.json"
+    kept = plan.read_text()
+    plan.write_text('{"rows": 2000}')
+    button(notebook, "Approve").click()
+    notebook.page.wait_for_selector(f"{FORM} >> text=Nothing was recorded", timeout=20_000)
+    assert decisions(home) == []
+    plan.write_text(kept)
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Receipt: event")
+    plan.write_text('{"rows": 2000}')
+    lab.use_theme("JupyterLab Dark")
+    look = open_notebook("look", width=1920, height=1080)
+    look.run_all(CARD)
+    wait_for(look, "Stale.")
+    look.shot("gate_stale_dark_1920")
+    assert "plan.json changed" in look.page.locator(CARD).inner_text() and not button(look, "Approve").is_visible()
+
+
+def test_the_panel_in_the_dark_theme(home, lab, open_notebook):
+    lab.use_theme("JupyterLab Dark")
+    (lab.folder / "rows.txt").write_text("812")
+    notebook = open_notebook("small", width=1920, height=1200)
+    notebook.run_all(FORM)
+    tick_all(notebook)
+    show_card(notebook)
+    notebook.shot("gate_dark_1920")
+    assert notebook.page.evaluate("document.body.dataset.jpThemeLight") == "false"
+    colours = notebook.page.evaluate("['.kit.gate h3', '.kit.form .widget-label'].map(s => getComputedStyle(document.querySelector(s)).color)")
+    assert colours == ["rgb(238, 242, 244)", "rgb(200, 205, 208)"]
 
 
 def test_the_app_scores_a_row_in_a_browser(browser, finished_home):

@@ -74,7 +74,7 @@ def test_the_newest_version_loads_with_its_story(tmp_path, monkeypatch):
     Ledger(settings.context_root).append("decision", {"decision": "unattended", "comment": "nightly"}, epoch=4)
     bundle = load_bundle(settings, "Staging")
     assert bundle.info["stage"] == "Staging" and bundle.info["framework"] == "by hand" and bundle.version == "1"
-    assert bundle.info["unattended"] is True and bundle.info["reason"] == "gate 004: nightly"
+    assert bundle.info["unattended"] is True and bundle.info["reason"] == "gate 004: nightly" and bundle.info["waivers"] == []
     assert load_bundle(settings, "None").version == load_bundle(settings, "1").version == "1"
     with pytest.raises(DependencyError, match="no recorded model holds stage Production"):
         load_bundle(settings, "Production")

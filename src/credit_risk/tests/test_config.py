@@ -3,6 +3,8 @@
 import pytest
 from credit_risk.config import _own_sections
 from credit_risk.error_handling import BadInputError
+import pytest
+from credit_risk import config
 from credit_risk.config import *
 
 
@@ -38,3 +40,33 @@ def test_a_folder_that_cannot_be_written_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInputError, match="cannot be written"):
         check_writable(tmp_path / "file" / "below")
+
+
+def test_a_lock_that_everybody_gets_is_refused(tmp_path, monkeypatch):
+    import fcntl
+    check_locks.cache_clear()
+    monkeypatch.setattr(fcntl, "flock", lambda handle, how: None)
+    with pytest.raises(BadInputError, match="granted twice"):
+        check_locks(tmp_path)
+    monkeypatch.setattr(config, "_granted", lambda handle: False)
+    with pytest.raises(BadInputError, match="not to be had"):
+        check_locks(tmp_path)
+    assert not list(tmp_path.glob(".lock-probe*"))
+    check_locks.cache_clear()
+
+
+@pytest.mark.parametrize("options", ["rw,nolock,vers=3", "rw,local_lock=all", "rw,nobrl"])
+def test_a_mount_without_locks_is_refused(tmp_path, monkeypatch, options):
+    check_locks.cache_clear()
+    monkeypatch.setattr(config, "_mount_of", lambda folder: ("nfs", options))
+    with pytest.raises(BadInputError, match="switches file locks off"):
+        check_locks(tmp_path)
+    check_locks.cache_clear()
+
+
+@pytest.mark.parametrize("options", ["rw,relatime", "rw,local_lock=none,vers=4.2"])
+def test_a_mount_with_locks_is_used(tmp_path, monkeypatch, options):
+    check_locks.cache_clear()
+    monkeypatch.setattr(config, "_mount_of", lambda folder: ("nfs4", options))
+    check_locks(tmp_path)
+    check_locks.cache_clear()

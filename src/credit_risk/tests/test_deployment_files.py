@@ -100,6 +100,8 @@ def test_the_card_carries_the_mark_and_the_intervals():
     assert "go bad. Lose less." in model_card(Approved(), {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
     assert "The plan does not say." in model_card(Approved()) and "# Model card: example" in model_card(Approved())
     assert "No person" not in model_card(Approved()) and "Not measured." in model_card(Approved())
+    Approved.info["waivers"] = ["gate 006: ada waived 'latency': new machine in May"]
+    assert "> **A failing check was waived.** gate 006: ada waived 'latency': new machine in May." in model_card(Approved())
 
 
 def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, monkeypatch, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from credit_risk.config import load_settings
 from credit_risk.error_handling import PipelineError
-from credit_risk.ledger import data_lineage
+from credit_risk.views import data_lineage
 from credit_risk.pipeline_state import EpochRun
 from credit_risk.lineage import *
 

@@ -3,26 +3,11 @@
 import json
 import pytest
 from credit_risk.config import load_settings
-from credit_risk.error_handling import BadInputError, DependencyError, RecordError, WaitingForReviewError
+from credit_risk.error_handling import BadInputError, DependencyError, PipelineError, RecordError, WaitingForReviewError
 from credit_risk.gates import CHECKS, gate_check, verdict
 from credit_risk.ledger import Ledger
+from credit_risk.standing import evidence_of
 from credit_risk.pipeline_state import *
-
-
-def test_only_code_cells_count(tmp_path):
-    def notebook(markdown, code):
-        cells = [{"cell_type": "markdown", "source": [markdown]}, {"cell_type": "code", "source": [code], "outputs": []}]
-        (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
-        return notebook_sha256(tmp_path / "a.ipynb")
-    assert notebook("one", "x = 1") == notebook("two", "x = 1") != notebook("two", "x = 2")
-
-
-def test_a_registered_output_must_exist(tmp_path):
-    with pytest.raises(DependencyError, match="does not exist"):
-        file_facts(tmp_path / "nothing.json")
-    (tmp_path / "a.json").write_text("{}")
-    assert file_facts(tmp_path / "a.json")["bytes"] == 2
-    assert peak_memory_mb() > 1
 
 
 @pytest.fixture
@@ -98,6 +83,35 @@ def test_a_rejection_sends_the_project_back_and_an_old_approval_no_longer_counts
     assert [state.state for state in project_state(settings)[:2]] == ["stale", "rejected"]
     run_epoch(settings, 1)
     assert project_state(settings)[0].state == "awaiting review"
+
+
+def test_what_stands_in_the_way_is_kept_as_a_blocker_once(settings):
+    for _ in range(2):
+        with pytest.raises(DependencyError):
+            begin(2, settings)
+    events = Ledger(settings.context_root).events()
+    assert [event.kind for event in events] == ["ledger_created", "epoch_blocked"]
+    assert "needs epoch 001 done" in pipeline_state(events)["epochs"]["epoch002-data-wrangling"]["blockers"][0]
+
+
+def test_an_epoch_is_open_in_one_process_at_a_time(settings):
+    import subprocess
+    import sys
+    code = ("import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); "
+            "sys.stdin.read()")
+    settings.context_root.mkdir(parents=True)
+    holder = subprocess.Popen([sys.executable, "-c", code, str(settings.context_root / "epoch001.lock")], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(PipelineError, match="epoch 001 is open in"):
+        begin(1, settings, wait_s=0.2)
+    holder.communicate("")
+    assert begin(1, settings).number == 1
+
+
+def test_service_and_app_need_every_epoch_before_them(settings):
+    with pytest.raises(DependencyError, match="the service needs epoch 001 done, it is not started"):
+        require_standing(settings, "the service")
 
 
 def test_a_failing_gate_blocks(settings):

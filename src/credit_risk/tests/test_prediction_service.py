@@ -136,7 +136,7 @@ def test_checking_names_the_place_and_the_row_limit():
         service.check([example_row(home=3)])
     with pytest.raises(BadInputError, match="0 rows: send 1 to 2"):
         service.check([])
-    assert service.model_info()["unattended"] is True and service.model_info()["reason"] == "a test"
+    assert service.model_info()["unattended"] is True and service.model_info()["reason"] == "a test" and service.model_info()["waivers"] == []
 
 
 def test_the_environment_can_make_or_name_a_bundle(tmp_path):

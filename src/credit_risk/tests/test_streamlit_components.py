@@ -12,7 +12,9 @@ def test_values_are_readable_and_escaped():
 
 
 def test_the_banner_is_there_exactly_when_the_model_is_unattended():
-    assert "No person has approved" in unattended_html({"unattended": True}) and unattended_html({"unattended": False}) == ""
+    assert "No person has approved" in marks_html({"unattended": True}) and marks_html({"unattended": False}) == ""
+    waived = marks_html({"unattended": False, "waivers": ["gate 006: ada waived 'latency': <soon>"]})
+    assert "A failing check was waived" in waived and "&lt;soon&gt;" in waived
     assert 'role="alert"' in message_html("x", "error") and "&lt;b&gt;" in message_html("<b>")
 
 

@@ -3,6 +3,7 @@
 import pytest
 from credit_risk.config import load_settings
 from credit_risk.error_handling import BadInputError, PipelineError
+from credit_risk.ledger import Ledger
 from credit_risk.pipeline_state import EpochRun
 from credit_risk.tracking import experiment_name
 from credit_risk.tracking import *
@@ -13,7 +14,7 @@ def run(tmp_path_factory):
     import os
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield EpochRun(5, load_settings(home=tmp_path_factory.mktemp("home"), env={}), {})
+        yield EpochRun(1, load_settings(home=tmp_path_factory.mktemp("home"), env={}), {})
 
 
 def logged(run):
@@ -27,9 +28,9 @@ def logged(run):
 def test_a_run_is_tracked_in_its_epochs_experiment(run):
     logged(run)
     client = tracking_client(run.settings)
-    experiment = client.get_experiment_by_name(experiment_name(run.settings, "model"))
+    experiment = client.get_experiment_by_name(experiment_name(run.settings, "data"))
     found = client.search_runs([experiment.experiment_id])[0]
-    assert found.data.metrics == {"roc_auc": 0.8} and found.data.tags["epoch"] == "005"
+    assert found.data.metrics == {"roc_auc": 0.8} and found.data.tags["epoch"] == "001"
 
 
 def test_stage_tag_and_alias_move_together_and_the_predecessor_is_archived(run):
@@ -50,10 +51,10 @@ def test_stage_tag_and_alias_move_together_and_the_predecessor_is_archived(run):
 def test_an_unattended_model_needs_permission_for_production(run):
     run.ledger.append("decision", {"decision": "unattended", "comment": "nightly"}, epoch=6)
     version = logged(run)
-    strict = EpochRun(7, run.settings.model_copy(update={"unattended_production": False}), {})
+    strict = EpochRun(1, run.settings.model_copy(update={"unattended_production": False}), {})
     with pytest.raises(PipelineError, match="no person decided at gate 006"):
         promote(strict, version, "Production")
-    open_run = EpochRun(7, run.settings.model_copy(update={"unattended_production": True}), {})
+    open_run = EpochRun(1, run.settings.model_copy(update={"unattended_production": True}), {})
     promote(open_run, version, "Production")
     assert stage_holder(run.settings, "Production") == version
 
@@ -63,3 +64,29 @@ def test_a_failed_block_marks_its_run_failed(run):
         with tracked(run, "broken") as current:
             1 / 0
     assert current.client.get_run(current.run_id).info.status == "FAILED"
+
+
+def test_a_version_carries_the_head_of_the_record(run):
+    version = logged(run)
+    found = next(item for item in version_anchors(run.settings) if item.where == f"a tag of model version {version}")
+    hashes = {event.seq: event.hash for event in run.ledger.events()}
+    assert hashes[found.seq] == found.hash and found.record == run.ledger.record_id()
+
+
+def test_promotion_needs_the_epochs_before(run):
+    with pytest.raises(PipelineError, match="needs epoch 001 done"):
+        promote(EpochRun(6, run.settings, {}), "1", "Staging")
+
+
+def test_waivers_are_told_with_who_and_why(tmp_path):
+    settings = load_settings(home=tmp_path, env={})
+    data = {"decision": "approved", "reviewer": "ada", "waivers": {"latency": "the new machine arrives in May"}, "comment": ""}
+    Ledger(settings.context_root).append("decision", data, epoch=6)
+    assert waivers(settings) == ["gate 006: ada waived 'latency': the new machine arrives in May"]
+
+
+def test_two_homes_in_one_process_have_two_stores(tmp_path):
+    for name in ("a", "b"):
+        settings = load_settings(home=tmp_path / name, env={})
+        tracking_client(settings)
+        assert tracking_uri(settings).endswith(f"{name}/mlflow.db") and (tmp_path / name / "mlflow.db").is_file()

@@ -5,8 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from credit_risk.artifact_files import plain
+from credit_risk.config import load_settings
+from credit_risk.error_handling import CheckpointError
 from credit_risk.frameworks.base import FRAMEWORKS, FrameworkModel, Range, frameworks_for
+from credit_risk.kept_work import KeptWork
 from credit_risk.model_utils import train_candidate, training_data
+from credit_risk.pipeline_state import EpochRun
+from credit_risk.tuning import _search
 from credit_risk.tuning import *
 
 
@@ -61,6 +67,92 @@ def test_nothing_worse_than_the_untuned_winner_is_handed_on_and_failures_are_kep
     assert failed and all(trial.value is None and "bad mood" in trial.failed for trial in failed)
 
 
+def numbers(tuning):
+    return [(trial.number, trial.params, trial.value, trial.failed) for trial in tuning.trials]
+
+
+def test_a_search_goes_on_wherever_it_was_cut_and_finds_the_same(tmp_path, monkeypatch):
+    monkeypatch.setitem(FRAMEWORKS, "moody", Moody)
+    data, plan = small(trials=12)
+    untuned = train_candidate(Moody, data, plan)._replace(metrics={"roc_auc": {"value": 0.0, "low": 0.0, "high": 0.0}})
+    whole, run = tune(untuned, data, plan), EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    real, left = Moody._fit, []
+
+    def interrupted(self, *rows):
+        left.append(1)
+        if len(left) % 3 == 0:
+            raise KeyboardInterrupt
+        return real(self, *rows)
+    monkeypatch.setattr(Moody, "_fit", interrupted)
+    for attempt in range(7):
+        try:
+            with KeptWork(run, "trials", seed=1) as kept:
+                tuning = tune(untuned, data, plan, kept=kept)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert attempt == 5 and len(left) == 12 + 5 and kept.resumed == "resuming from 10 of 12 trials"
+    assert numbers(tuning) == numbers(whole) and any(trial.failed for trial in tuning.trials) and tuning.improved
+    assert tuning.winner.metrics == whole.winner.metrics and np.array_equal(tuning.winner.output, whole.winner.output)
+    assert tuning.winner.model.settings == whole.winner.model.settings and len(list(kept.folder.glob("*.joblib"))) == 1
+
+
+def test_minutes_count_over_all_attempts_and_a_stop_is_final(tmp_path):
+    (data, plan), run = small(), EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
+    with KeptWork(run, "trials", seed=1) as kept:
+        first = tune(untuned, data, plan, trials=500, minutes=0.003, kept=kept)
+    with KeptWork(run, "trials", seed=1) as kept:
+        second = tune(untuned, data, plan, trials=500, minutes=60, kept=kept)
+    assert first.stopped and (second.trials, second.stopped, second.seconds) == (first.trials, first.stopped, first.seconds)
+    run = EpochRun(5, load_settings(home=tmp_path / "other", env={}), {})
+    with KeptWork(run, "trials", seed=1) as kept:
+        params = _search(FRAMEWORKS["linear"](task="binary"), plan, 500)[0].ask(0)
+        kept.keep("trial", trial={"number": 0, "params": params, "value": 0.5, "seconds": 70.0}, seconds=70.0)
+        assert tune(untuned, data, plan, trials=500, minutes=1, kept=kept).stopped.endswith("with 1 of 500 trials")
+
+
+def test_a_trial_that_kills_its_process_is_made_smaller_and_then_given_up(tmp_path):
+    (data, plan), run = small(trials=3), EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
+    with KeptWork(run, "trials", seed=1) as kept:
+        kept.keep("died", trial=0, reason="SIGSEGV")
+        kept.keep("died", trial=1, reason="SIGSEGV")
+        kept.keep("died", trial=1, reason="SIGKILL")
+        tuning = tune(untuned, data, plan, kept=kept)
+        assert "trained on 76 of 150 training rows" in tuning.trials[0].warning and tuning.trials[0].value is not None
+        assert tuning.trials[1].failed == "its process died on half of the rows too: SIGKILL" and not tuning.trials[2].warning
+        with pytest.raises(NothingSmaller, match="no room to register"):
+            tune(untuned, data, plan, kept=kept, died="no room to register")
+    with KeptWork(run, "other", seed=1) as kept:
+        assert tune(untuned, data, plan, kept=kept, died="SIGSEGV").trials[0].warning
+
+
+def test_a_damaged_journal_and_a_changed_model_are_loud(tmp_path):
+    (data, plan), run = small(), EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
+    with KeptWork(run, "trials", seed=1) as kept:
+        tune(untuned, data, plan, kept=kept)
+    model, = kept.folder.glob("*.joblib")
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="changed since it was kept"), KeptWork(run, "trials", seed=1) as kept:
+        tune(untuned, data, plan, kept=kept)
+    kept.path.write_bytes(kept.path.read_bytes().replace(b'"value":0.', b'"value":9.', 1))
+    with pytest.raises(CheckpointError, match="line 2 is not what was written"):
+        KeptWork(run, "trials", seed=1).__enter__()
+
+
+@pytest.mark.parametrize("cls", frameworks_for("binary").values(), ids=lambda cls: cls.name)
+def test_what_a_framework_is_asked_for_survives_json(cls):
+    import json
+    data, plan = small()
+    search = _search(cls(task="binary"), plan, 6)[0]
+    for number in range(6 if cls.space else 0):
+        params = search.ask(number)
+        assert json.loads(json.dumps(plain(params))) == params and search.ask(number) == params
+        search.tell(Trial(number, params, number / 10, 0.1))
+
+
 def test_the_time_limit_stops_the_search():
     data, plan = small()
     untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
@@ -73,19 +165,6 @@ def test_the_parameter_that_moves_the_metric_comes_first():
     table = parameter_impact([*trials, Trial(10, {"noise": 0, "level": 0, "flat": 1}, None, 0.1, failed="x")])
     assert table["parameter"].iloc[0] == "level" and table["impact"].iloc[0] == pytest.approx(1.0)
     assert table.set_index("parameter").loc["flat", "impact"] == 0.0 and parameter_impact([]).empty
-
-
-def test_the_figures_show_the_trials_and_the_claims_are_computed(monkeypatch):
-    monkeypatch.setitem(FRAMEWORKS, "moody", Moody)
-    data, plan = small(trials=12)
-    tuning = tune(train_candidate(Moody, data, plan), data, plan)
-    figure, claim = impact_figure(tuning, plan)
-    assert "level moved roc_auc of Moody most" in claim and len(figure.axes) == 1
-    figure, claim = top_trials_figure(tuning, plan)
-    done = [trial for trial in tuning.trials if trial.value is not None]
-    assert claim.startswith("None of 12 trials beats") and len(figure.axes[0].get_yticks()) == min(10, len(done))
-    values = [trial.value for trial in best_trials(tuning.trials, plan)]
-    assert values == sorted(values, reverse=True)
 
 
 def test_a_gain_says_whether_it_may_be_chance():
