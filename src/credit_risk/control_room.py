@@ -187,7 +187,7 @@ class ControlRoom:
             self.run.stop(hard)
         elif progress := read_progress(self.settings):
             with suppress(ProcessLookupError):
-                os.kill(progress["pid"], signal.SIGKILL if hard else signal.SIGINT)
+                os.kill(progress["pid"], signal.SIGKILL if hard else signal.SIGTERM)
         self._say("wait", "Stopping.", "The cell is given up; what is finished stays. Press again after ten seconds to end it at once.")
 
     def open_gate(self) -> None:

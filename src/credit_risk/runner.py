@@ -27,7 +27,7 @@ from .error_handling import (BadInputError, PipelineError, ValidationError, Wait
 from .ledger import Event, Ledger, latest
 from .views import write_views
 from .notebook_run import execute_notebook, explained_failure, unexecuted_cells
-from .pipeline_state import EpochState, project_state, require_done_before
+from .pipeline_state import EpochState, project_state, require_ready
 from .run_progress import Watch, end_processes, left_behind, read_progress
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
     from papermill.exceptions import PapermillException
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    require_done_before(settings, number)
+    require_ready(settings, number)
     events, executed, started = Ledger(settings.context_root).events(), _executed_copy(settings, number), time.monotonic()
     with Watch(settings, number, _last_times(events, number)) as watch:
         try:
@@ -165,7 +165,8 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
     if state.state == "awaiting review":
         if not unattended:
             raise WaitingForReviewError(f"epoch {number:03d} waits for a person's decision: open {epoch_notebook(settings, number)} "
-                                        f"in JupyterLab ('make lab'), run it and use the panel in its last cell")
+                                        f"in JupyterLab ('make lab'), run it and use the panel in its last cell, or type "
+                                        f"'epoch approve {number}'")
         decide_unattended(settings, number, unattended)
     elif state.state != "done":
         raise PipelineError(f"epoch {number:03d} is {state.state} after its run: {'; '.join(state.reasons)}")

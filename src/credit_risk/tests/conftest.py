@@ -1,6 +1,7 @@
 """Fixtures shared by the hand-written tests: a finished project, made once for all of them."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from filelock import FileLock
 
 from credit_risk.config import load_settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup; what the tests start would inherit that and could not be stopped
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = load_settings(env={}).code_root
 EPOCH = [str(Path(sys.executable).with_name("epoch"))]

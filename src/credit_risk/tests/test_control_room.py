@@ -72,7 +72,7 @@ def test_a_run_of_somebody_else_is_followed_and_can_be_stopped(room, place):
         assert room.look() is True and "cell 3 of 9" in room.doing.value
         assert room.run_next.disabled and room.choice.disabled and not room.stop.disabled
         room.stop.click()
-        assert other.wait(10) == -signal.SIGINT and "Stopping" in room.message.value
+        assert other.wait(10) == -signal.SIGTERM and "Stopping" in room.message.value
         assert room.look() is False and room.doing.value == "" and not room.run_next.disabled and "Stopped." in room.message.value
     finally:
         other.kill()
