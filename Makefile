@@ -58,10 +58,10 @@ test-fast: check  ## what needs no browser and no whole lifecycle
 test: check keys  ## everything: drift, unit tests, two lifecycles, notebooks, browser
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export EPOCH_FINISHED_HOME=$$home/finished; \
 	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak"; \
+	$(BIN)/python -m pytest src -q -m browser; \
 	EPOCH_HOME=$$home/nbs $(BIN)/python -m pytest --nbval nbs -n 2 $(NBVAL); \
 	EPOCH_HOME=$$home/finished EPOCH_NBVAL=1 $(BIN)/python -m pytest --nbval-lax $(NBVAL) \
-	  $$(ls -d epoch00*/notebooks/*.ipynb | sort -r); \
-	$(BIN)/python -m pytest src -q -m browser
+	  $$(ls -d epoch00*/notebooks/*.ipynb | sort -r)
 
 soak: .venv/.ready  ## kill, cut and damage by the hundred (hours)
 	$(BIN)/python -m pytest src -q -n 2 -m soak
