@@ -103,8 +103,8 @@ def ten_files_agree(context: GateContext) -> CheckResult:
 @gate_check(5, "metrics are in MLflow")
 def metrics_are_in_mlflow(context: GateContext) -> CheckResult:
     "Passes when MLflow holds the primary metric of every trained framework and of the tuned model as the files say, to rounding"
-    client = tracking_client(context.settings)
     report, tuned = context.json("all_models_metrics.json"), context.json("tuned_model_info.json")
+    client = tracking_client(context.settings)
     name = report["primary_metric"]
     expected = {model["run_id"]: model["metrics"][name]["value"] for model in report["models"] if model["status"] == "trained"}
     expected[tuned["tuning_run_id"]] = tuned["value"]
