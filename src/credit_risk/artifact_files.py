@@ -171,12 +171,12 @@ def size_of(path: Path) -> int:
 
 # %% ../../nbs/02_artifact_files.ipynb #02artifactfi-27
 class KnownHashes:
-    "Hashes of files by what the file system says of them, kept in `path`; a file changed in the last 2 s is always read"
+    "Hashes of files by what the file system says of them, kept in `path`, if any; a file changed in the last 2 s is always read"
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | None = None):
         self._path, self._fresh = path, False
         try:
-            self._known = read_sealed(path) if path.exists() else {}
+            self._known = read_sealed(path) if path and path.exists() else {}
         except RecordError:  # a memory of what can be computed again, so it starts anew
             self._known = {}
 
@@ -196,7 +196,7 @@ class KnownHashes:
 
     def save(self) -> None:
         "Keeps what was learnt for the next process; a disk that cannot take it changes nothing"
-        if self._fresh:
+        if self._path and self._fresh:
             with suppress(OSError):
                 write_sealed(self._path, self._known)
             self._fresh = False

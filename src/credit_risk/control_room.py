@@ -141,8 +141,8 @@ class ControlRoom:
 
     def _enable(self, busy: bool) -> None:
         pending = pending_gate(self.states)
-        todo = any(state.state != "done" for state in self.states)
-        for widget, usable in ((self.run_next, not busy and not pending and todo), (self.run_one, not busy and bool(self.states)),
+        unfinished = any(state.state != "done" for state in self.states)
+        for widget, usable in ((self.run_next, not busy and not pending and unfinished), (self.run_one, not busy and bool(self.states)),
                                (self.choice, not busy), (self.stop, busy), (self.gate, bool(pending) and not busy)):
             if widget.disabled is usable:
                 widget.disabled = not usable

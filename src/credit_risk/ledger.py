@@ -256,7 +256,7 @@ class Ledger:
         window = 8_192
         while True:
             start = max(0, head.size - window)
-            before, newline, raw = os.pread(handle, head.size - start, start)[:-1].rpartition(b"\n")
+            _, newline, raw = os.pread(handle, head.size - start, start)[:-1].rpartition(b"\n")
             if newline or start == 0:
                 break
             window *= 8

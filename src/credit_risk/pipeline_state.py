@@ -256,7 +256,7 @@ def _own_state(settings: Settings, events: list[Event], number: int, files: _Fil
 def project_state(settings: Settings, full: bool = False) -> list[EpochState]:
     "The eight epochs as they stand now, computed from the ledger and the files; `full` reads every file again"
     events = Ledger(settings.context_root).events("epoch_started", "epoch_finished", "epoch_failed", "decision")
-    known = KnownHashes(settings.context_root / "cache" / ("nothing" if full else "hashes.json"))
+    known = KnownHashes(None if full else settings.context_root / "cache" / "hashes.json")
     files, states = _Files(settings, known), []
     for epoch in EPOCHS:
         state = _own_state(settings, events, epoch.number, files)
@@ -265,7 +265,7 @@ def project_state(settings: Settings, full: bool = False) -> list[EpochState]:
             reason = f"epoch {broken.epoch:03d} before it is {broken.state}"
             state = state._replace(state="stale", decision="", reasons=(reason,))
         states.append(state)
-    if not full and settings.context_root.is_dir():
+    if settings.context_root.is_dir():
         known.save()
     return states
 

@@ -34,7 +34,7 @@ def _failing(checks: list[dict[str, Any]]) -> dict[str, tuple]:
 
 def waived_checks(finished: Event, decision: Event | None) -> tuple[str, ...]:
     "Failing checks that a decision waives as they stand now: same observed value, same limit"
-    if decision is None:
+    if decision is None or decision.data["decision"] != "approved":
         return ()
     seen, waivers = _failing(decision.data.get("checks", [])), decision.data.get("waivers") or {}
     return tuple(name for name, values in _failing(finished.data["gate"]["checks"]).items()

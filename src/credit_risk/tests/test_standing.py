@@ -24,6 +24,8 @@ def test_a_waiver_holds_for_the_values_that_were_seen():
     waiver = decided(finished_epoch(0.84), waivers={"completeness": "known gap, closes in May"})
     assert waived_checks(finished_epoch(0.84), waiver) == ("completeness",)
     assert waived_checks(finished_epoch(0.79), waiver) == waived_checks(finished_epoch(0.95), waiver) == ()
+    nobody = decided(finished_epoch(0.84), "unattended", waivers={"completeness": "nobody may waive"})
+    assert waived_checks(finished_epoch(0.84), nobody) == ()
     assert waived_checks(finished_epoch(0.84), decided(finished_epoch(0.84))) == waived_checks(finished_epoch(0.84), None) == ()
 
 
