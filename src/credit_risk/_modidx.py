@@ -52,6 +52,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'credit_risk/approval_panel.py'),
                                             'credit_risk.approval_panel.ApprovalPanel._start': ( 'nbs/approval_panel.html#approvalpanel._start',
                                                                                                  'credit_risk/approval_panel.py'),
+                                            'credit_risk.approval_panel.ApprovalPanel.show_card_in': ( 'nbs/approval_panel.html#approvalpanel.show_card_in',
+                                                                                                       'credit_risk/approval_panel.py'),
                                             'credit_risk.approval_panel.ApprovalPanel.still_missing': ( 'nbs/approval_panel.html#approvalpanel.still_missing',
                                                                                                         'credit_risk/approval_panel.py'),
                                             'credit_risk.approval_panel.ApprovalPanel.ticked': ( 'nbs/approval_panel.html#approvalpanel.ticked',

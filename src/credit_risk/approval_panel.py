@@ -130,6 +130,11 @@ class ApprovalPanel:
                 self._decided(event)
         self._redraw_card()
 
+    def show_card_in(self, card: Any) -> None:
+        "Draws the card into `card` (anything with `update`), now and after each decision"
+        self._card = card
+        self._redraw_card()
+
     def _redraw_card(self) -> None:
         if self._card is not None:
             self._card.update(gate_html(self.settings, self.number))

@@ -199,8 +199,7 @@ class ControlRoom:
             return
         card = widgets.Output()
         panel = ApprovalPanel(self.settings, pending, decided=lambda _: self.look())
-        panel._card = _Drawn(card)  # the panel draws its card again after a decision, wherever that card is
-        panel._redraw_card()
+        panel.show_card_in(_Drawn(card))
         self.gate_area.children = (card, panel.form)
 
     # keeping it up to date
