@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help demo test test-fast soak lab bench lock check clean browser keys
+.PHONY: help demo test test-fast test-data soak lab bench lock check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -43,6 +43,12 @@ keys: browser
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client >/dev/null; \
 	  else echo "No ssh-keygen was found: tests of signed decisions are skipped. Install it, for example: apt-get install openssh-client"; fi; }
 
+postgres: .venv/.ready
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || \
+	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing PostgreSQL (tests start a server of their own)"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; \
+	  else echo "No PostgreSQL server was found: its tests are skipped. Install it, for example: apt-get install postgresql"; fi; }
+
 demo: browser  ## all eight epochs on the bundled real demo data, unattended
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
 
@@ -55,13 +61,16 @@ check: .venv/.ready  ## drift between settings, notebooks and exported modules
 test-fast: check  ## what needs no browser and no whole lifecycle
 	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak"
 
-test: check keys  ## everything: drift, unit tests, two lifecycles, notebooks, browser
+test: check keys postgres  ## everything: drift, unit tests, two lifecycles, notebooks, browser
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export EPOCH_FINISHED_HOME=$$home/finished; \
 	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak"; \
 	$(BIN)/python -m pytest src -q -m browser; \
 	EPOCH_HOME=$$home/nbs $(BIN)/python -m pytest --nbval nbs -n 2 $(NBVAL); \
 	EPOCH_HOME=$$home/finished EPOCH_NBVAL=1 $(BIN)/python -m pytest --nbval-lax $(NBVAL) \
 	  $$(ls -d epoch00*/notebooks/*.ipynb | sort -r)
+
+test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps, splits; ends with a table of seconds and memory
+	$(BIN)/python -m pytest src -q -m datasets
 
 soak: .venv/.ready  ## kill, cut and damage by the hundred (hours)
 	$(BIN)/python -m pytest src -q -n 2 -m soak
@@ -73,6 +82,8 @@ bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/guard.py
+	$(BIN)/python benchmarks/synthetic.py
+	$(BIN)/python benchmarks/leaks.py
 
 lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch stays the CPU build where there is one)
 	rm -f requirements.lock
@@ -81,4 +92,4 @@ lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
 	@git update-ref -d refs/notes/epoch-ledger 2>/dev/null || true  # the anchors of the record that goes
-	rm -rf .context data/credit_risk artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch008-*/project_playbook.json epoch008-*/lessons_learned
+	rm -rf .context data/credit_risk artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch002-*/schema.toml epoch008-*/project_playbook.json epoch008-*/lessons_learned

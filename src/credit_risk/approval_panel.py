@@ -12,12 +12,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from .approvals import REVIEW, SHORTEST_REASON, decide_by_click, default_reviewer
+from .approvals import REVIEW, SHORTEST_REASON, decide_by_click, default_reviewer, dropped_suspects
 from .config import Settings, epoch_of
 from .design import Html, bar, chip, escaped
 from .error_handling import BadInputError, DependencyError, PipelineError, explain
 from .front_end import watch_cells
-from .gate_card import gate_html, read_gate, receipt_html
+from .gate_card import evidence_text, gate_html, read_gate, receipt_html
 from .ledger import Event
 from .pipeline_state import EpochRun
 
@@ -28,6 +28,13 @@ def _field(kind: Any, value: str, label: str, hint: str, **more: Any) -> Any:
 
 def _button(label: str, role: str) -> Any:
     return widgets.Button(description=label, layout=widgets.Layout(width="auto")).add_class(role)
+
+
+def _suspect_html(item: dict[str, Any]) -> Html:
+    "A column that is left out: what it is suspected of, and the numbers behind it"
+    more = "".join(f"; {escaped(reason)}" for reason in item.get("also", []))
+    numbers = f" <span class='quiet'>({escaped(evidence_text(item['evidence']))})</span>" if item["evidence"] else ""
+    return Html(f"<p>{chip('left out', 'skipped')} <b>{escaped(item['column'])}</b>: {escaped(item['reason'])}{more}{numbers}</p>")
 
 
 class ApprovalPanel:
@@ -48,6 +55,9 @@ class ApprovalPanel:
         self.boxes = [widgets.Checkbox(description=text, indent=False, layout=widgets.Layout(width="100%")) for text in REVIEW[self.number]]
         self.waivers = {check["name"]: _field(widgets.Text, "", "Waive because", f"why it may pass, {SHORTEST_REASON} characters or more")
                         for check in gate.failing}
+        self.suspects = dropped_suspects(self.settings, gate.finished)
+        self.restored = {item["column"]: _field(widgets.Text, "", "Restore because", f"why it may be used, {SHORTEST_REASON} characters or more; empty: it stays out")
+                         for item in self.suspects}
         self.reviewer = _field(widgets.Text, default_reviewer(self.settings), "Reviewer", "your name")
         self.comment = _field(widgets.Textarea, "", "Comment", "Required unless you approve", height="72px")
         back = [(f"epoch {number:03d} · {epoch_of(number).title}", number) for number in range(1, self.number + 1)]
@@ -64,13 +74,15 @@ class ApprovalPanel:
         waivers = [widget for check in self.gate.failing for widget in (
             widgets.HTML(f"<p>{chip('fail')} <b>{escaped(check['name'])}</b>: observed {escaped(check['observed'])}, limit {escaped(check['limit'])}</p>"),
             self.waivers[check["name"]])]
+        restored = [widget for item in self.suspects for widget in (widgets.HTML(_suspect_html(item)), self.restored[item["column"]])]
         return [widgets.HTML("<h4>I confirm</h4>"), *self.boxes, *([widgets.HTML("<h4>Failing checks</h4>"), *waivers] if waivers else []),
+                *([widgets.HTML("<h4>Left out as leaks</h4>"), *restored] if restored else []),
                 widgets.HTML("<h4>Decision</h4>"), self.reviewer, self.comment,
                 widgets.HBox([self.approve, self.missing]).add_class("actions"),
                 widgets.HBox([self.change, self.reject, self.return_to]).add_class("actions")]
 
     def _listen(self) -> None:
-        for field in (*self.boxes, *self.waivers.values(), self.reviewer, self.comment):
+        for field in (*self.boxes, *self.waivers.values(), *self.restored.values(), self.reviewer, self.comment):
             field.observe(self._refresh, "value")
         for button, decision in ((self.approve, "approved"), (self.change, "changes requested"), (self.reject, "rejected")):
             button.on_click(lambda _, button=button, decision=decision: self._decide(button, decision))
@@ -93,6 +105,7 @@ class ApprovalPanel:
         left = len(self.boxes) - len(self.ticked)
         missing = [f"{left} of {len(self.boxes)} criteria"] if left else []
         missing += [f"a reason for '{name}'" for name, field in self.waivers.items() if len(field.value.strip()) < SHORTEST_REASON]
+        missing += [f"a longer reason to restore '{name}'" for name, field in self.restored.items() if 0 < len(field.value.strip()) < SHORTEST_REASON]
         return missing + ([] if self.reviewer.value.strip() else ["the reviewer"])
 
     def _refresh(self, _: Any = None) -> None:
@@ -118,9 +131,11 @@ class ApprovalPanel:
             self._redraw_card()
             return
         waivers = {name: field.value for name, field in self.waivers.items()} if decision == "approved" else {}
+        restored = {name: field.value for name, field in self.restored.items() if decision == "approved" and field.value.strip()}
         try:
             event = decide_by_click(self.settings, self.number, button, decision=decision, reviewer=self.reviewer.value, waivers=waivers,
-                                    comment=self.comment.value, criteria=self.ticked, return_to=self.return_to.value if decision == "rejected" else None)
+                                    comment=self.comment.value, criteria=self.ticked, restored=restored,
+                                    return_to=self.return_to.value if decision == "rejected" else None)
         except (PipelineError, OSError) as error:
             self.message.value = bar("fail", "Nothing was recorded:", str(error) if isinstance(error, PipelineError) else explain(error))
         else:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .artifact_files import write_bytes
+from .column_roles import label_of
 from .config import Settings
 from .error_handling import BadInputError, DependencyError, RecordError
 from .ledger import Event, Ledger
@@ -83,8 +84,9 @@ def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
     elif kind == "boolean":
         found = {"example": bool(known.mode().iloc[0])}
     else:
-        found = {"example": str(known.mode().iloc[0]),
-                 **({"categories": sorted({str(value) for value in known})} if kind == "category" else {})}
+        labels = known.map(label_of)
+        found = {"example": labels.mode().iloc[0] if len(labels) else None,
+                 **({"categories": sorted(set(labels))} if kind == "category" else {})}
     return {**entry, "kind": kind, **(found if len(known) else {"example": None})}
 
 
@@ -93,8 +95,9 @@ def _kind(known: pd.Series, role: str) -> str:
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(known) or role == "datetime":
         return "datetime"
-    if pd.api.types.is_numeric_dtype(known):
-        return "number"
+    coded = role in ("categorical", "boolean")  # numbers that name something: a little noise on them would be another label
+    if pd.api.types.is_numeric_dtype(known) and not coded:
+        return "text" if role == "high_cardinality" else "number"
     return "text" if role in ("text", "high_cardinality") else "category"
 
 # %% ../../nbs/62_bundle.ipynb #62bundle-14

@@ -18,21 +18,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from . import data_processing_utils
+from . import cleaning_steps, column_profile, column_tally, data_processing_utils, personal_data, value_forms
 from .artifact_files import read_json, sha256_of, write_json
 from .checkpoints import Checkpoint
+from .cleaning_steps import unit_in, with_unit
 from .config import Settings
-from .data_processing_utils import CLEANING_RULES, Cleaner, CleaningRule, StepCount, profile_kinds, row_hashes
+from .column_profile import Profile, profile_table
+from .data_processing_utils import CLEANING_RULES, Cleaner, CleaningRule, StepCount, row_hashes
 from .data_sources import Source
 from .error_handling import BadInputError, DataQualityError
 from .limited_process import run_limited
+from .part_tables import gather, sample_share
+from .personal_data import identity_columns, privacy_key, private_columns
 from .planning import Plan
 from .resources import degrading, progress, write_parquet
+from .value_forms import known_unit
 
 # %% ../../nbs/32_data_loading_pipeline.ipynb #32dataloadin-05
+_CODE = (data_processing_utils, cleaning_steps, column_profile, column_tally, personal_data, value_forms)
+
+
 def _code_hash(thing: ModuleType | Any) -> str:
     try:
         code = inspect.getsource(thing).encode()
@@ -71,37 +78,51 @@ class Work(NamedTuple):
         return len(list(self.place.glob("part-*.json"))), -(-read_json(self.place / "profile.json")["rows"] // self.chunk_rows)
 
 
+def _check_names(columns: list[str], plan: Plan) -> None:
+    "BadInputError for a column that the kit's own would hide, and for a target or time that could not be read any more"
+    for name in ("row_id", "_row_hash", "_case_hash"):
+        if name in columns and name not in left_out(plan):
+            raise BadInputError(f"the source has a column '{name}', which is the kit's own name: rename it, or list it under ids or drop "
+                                "in [data] of the brief")
+    for name in (plan.data.target, plan.data.time):
+        if name and name in (*plan.cleaning.hash, *plan.cleaning.mask):
+            raise BadInputError(f"[cleaning] of the brief hashes or masks '{name}', the {'target' if name == plan.data.target else 'time'} "
+                                "column, which has to stay readable: take it out of hash and mask")
+
+
 def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Work:
     "The load of `source` into `folder`, named after the source, the plan's data section, the rules, the code and the chunk size"
-    if "row_id" in source.columns and "row_id" not in left_out(plan):
-        raise BadInputError("the source has a column 'row_id', which is the kit's name for the row's position: rename it, "
-                            "or list it under ids or drop in [data] of the brief")
+    _check_names(source.columns, plan)
     rules = {rule.name: [rule.columns, _code_hash(rule.apply)] for rule in CLEANING_RULES.values()}
     decides = {"source": source.fingerprint(), "data": plan.data.model_dump(mode="json"), "strategy": plan.split.strategy,
-               "rules": rules, "code": _code_hash(data_processing_utils)}
+               "cleaning": plan.cleaning.model_dump(mode="json"), "rules": rules, "code": [_code_hash(module) for module in _CODE]}
+    if plan.cleaning.hash:
+        decides["key"] = hashlib.blake2b(b"which key", key=privacy_key(settings)).hexdigest()
     inputs = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     return Work(source, plan, settings, Path(folder), tuple(CLEANING_RULES.values()), inputs, settings.chunk_rows)
 
 # %% ../../nbs/32_data_loading_pipeline.ipynb #32dataloadin-07
 def left_out(plan: Plan) -> set[str]:
-    "Columns that the brief keeps out of the data: dropped ones and ids, unless the split needs them"
-    return {*plan.data.drop, *plan.data.ids} - {plan.data.group, plan.data.time, plan.data.target}
+    "Columns that the brief keeps out of the data: dropped ones and ids, unless the split needs them or they are hashed or masked"
+    kept = {plan.data.group, plan.data.time, plan.data.target}
+    return ({*plan.data.drop} | {*plan.data.ids} - {*plan.cleaning.hash, *plan.cleaning.mask}) - kept
 
 
-def _write_part(folder: Path, number: int, chunk: pd.DataFrame, first_row: int, cleaner: Cleaner, plan: Plan) -> None:
+def _write_part(folder: Path, number: int, chunk: pd.DataFrame, first_row: int, cleaner: Cleaner, work: Work) -> None:
     "Cleans one chunk into part `number`"
     table, counts = cleaner.clean(chunk.set_axis(range(first_row, first_row + len(chunk))))
-    hashes = row_hashes(table)
-    table = table.drop(columns=[name for name in left_out(plan) if name in table])
-    table.insert(0, "row_id", table.index.astype("int64"))
-    table["_row_hash"] = hashes
+    named = [name for name in table if name in identity_columns(work.plan)]
+    hashes = {"_row_hash": row_hashes(table)} | ({"_case_hash": row_hashes(table.drop(columns=named))} if named else {})
+    table = table.drop(columns=[name for name in left_out(work.plan) if name in table])
+    table, protected = cleaner.protect(table, privacy_key(work.settings) if cleaner.wishes.hash else b"")
+    table = pd.concat([pd.Series(table.index, table.index, "int64", "row_id"), table, pd.DataFrame(hashes, table.index)], axis=1)
     path, temporary = folder / f"part-{number:05d}.parquet", folder / f".part-{number:05d}.{secrets.token_hex(4)}"
     table.to_parquet(temporary, index=False, compression="zstd")
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     write_json(path.with_suffix(".json"), {"rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
-                                           "steps": [asdict(count) for count in counts], "sha256": sha256_of(path)})
+                                           "steps": [asdict(count) for count in [*counts, *protected]], "sha256": sha256_of(path)})
 
 
 def _whole_parts(folder: Path) -> int:
@@ -115,32 +136,6 @@ def _whole_parts(folder: Path) -> int:
         number += 1
 
 # %% ../../nbs/32_data_loading_pipeline.ipynb #32dataloadin-09
-def _whole_numbers(frame: pd.DataFrame, except_for: str) -> pd.DataFrame:
-    "Float columns without gaps and fractions as int64"
-    def whole(column: pd.Series) -> bool:
-        return bool(np.isfinite(column).all() and (column % 1 == 0).all() and (column.abs() <= 2**53).all())
-    names = [name for name in frame.select_dtypes("float") if name != except_for and len(frame) and whole(frame[name])]
-    return frame.astype(dict.fromkeys(names, "int64"))
-
-
-def _gather(files: list[Path], plan: Plan, share: float) -> tuple[pd.DataFrame, StepCount]:
-    "All parts as one table, or a random share of their rows, and what the search for repeated rows did"
-    repeated = pd.concat([pd.read_parquet(file, columns=["_row_hash"]) for file in files])["_row_hash"].duplicated().to_numpy(copy=True)
-    count = StepCount("exact_duplicates", "a repeated row counts one case twice, and may stand in training and test at once",
-                      rows=int(repeated.sum()), removed=int(repeated.sum()))
-    if plan.split.strategy == "given":
-        count.skipped, count.removed = f"the split names rows by position: {count.rows:,} repeated rows are kept", 0
-        repeated[:] = False
-    if share < 1:
-        repeated |= np.random.default_rng(plan.split.seed).random(len(repeated)) >= share
-    pieces, first = [], 0
-    for file in files:
-        piece = pd.read_parquet(file).drop(columns="_row_hash")
-        pieces.append(piece[~repeated[first:first + len(piece)]])
-        first += len(piece)
-    return _whole_numbers(pd.concat(pieces, ignore_index=True), plan.data.target), count
-
-
 class LoadResult(NamedTuple):
     "What loading did: file, rows before and after, counts per step, column kinds, blank cells as delivered, warnings, what was resumed"
     path: Path
@@ -154,41 +149,42 @@ class LoadResult(NamedTuple):
     parts: int
     parts_kept: int
     resumed: str = ""
+    advice: list[dict[str, Any]] = []
 
     def count(self, step: str) -> StepCount:
         "The count of one step by name"
         return next(count for count in self.steps if count.step == step)
 
+    @property
+    def personal(self) -> list[str]:
+        "Columns that look like personal data and are neither dropped, hashed nor masked"
+        return [item["column"] for item in self.advice if item["about"] == "personal"]
+
 # %% ../../nbs/32_data_loading_pipeline.ipynb #32dataloadin-10
-def _profile(work: Work) -> dict[str, Any]:
-    "Column kinds and number of rows of the source; kept beside the parts"
-    path = work.place / "profile.json"
+def _profile(work: Work) -> Profile:
+    "The profile of the source; kept beside the parts"
+    path, data = work.place / "profile.json", work.plan.data
     if not path.is_file():
-        rows = 0
-
-        def counted():
-            nonlocal rows
-            for chunk in work.source.chunks(work.chunk_rows):
-                rows += len(chunk)
-                yield chunk
-        kinds = profile_kinds(counted(), work.plan.data.target, work.plan.data.task)
-        write_json(path, {"rows": rows, "kinds": kinds})
-    return read_json(path)
+        quiet = private_columns(work.plan) | left_out(work.plan)
+        found = profile_table(work.source.chunks(work.chunk_rows), data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet)
+        write_json(path, found._asdict())
+    return Profile(**read_json(path))
 
 
-def _clean_parts(work: Work, profile: dict[str, Any]) -> int:
+def _clean_parts(work: Work, profile: Profile) -> int:
     "Writes the parts that are missing; the number that were already there"
     size, data, checkpoint = work.chunk_rows, work.plan.data, work.checkpoint
-    total, kept = -(-profile["rows"] // size), _whole_parts(work.place)
-    cleaner = Cleaner(profile["kinds"], data.target, tuple(data.classes), work.rules)
+    total, kept = -(-profile.rows // size), _whole_parts(work.place)
+    hidden = private_columns(work.plan) | {item["column"] for item in profile.advice if item["about"] == "personal"}
+    cleaner = Cleaner(profile.kinds, data.target, tuple(data.classes), work.rules, work.plan.cleaning, profile.spelling, frozenset(hidden))
     for number, chunk in enumerate(work.source.chunks(size, start=kept) if kept < total else (), kept):
-        _write_part(work.place, number, chunk, number * size, cleaner, work.plan)
+        _write_part(work.place, number, chunk, number * size, cleaner, work)
         done = (number + 1) / total
         if checkpoint.due(done):
             checkpoint.save(min(done, 0.99), f"clean chunk {number + 2} of {total}" if done < 1 else "gather the parts",
                             [work.place / f"part-{number:05d}.parquet"], parts=number + 1)
     if _whole_parts(work.place) != total:
-        raise DataQualityError(f"the source gave other rows than a moment ago ({profile['rows']:,} expected): "
+        raise DataQualityError(f"the source gave other rows than a moment ago ({profile.rows:,} expected): "
                                "read a table that is not being written to")
     return kept
 
@@ -198,30 +194,40 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     work.place.mkdir(parents=True, exist_ok=True)
     profile = _profile(work)
     kept = _clean_parts(work, profile)
-    records = [read_json(path) for path in sorted(work.place.glob("part-*.json"))]
-    frame, repeated = _gather(sorted(work.place.glob("part-*.parquet")), work.plan, share)
+    files, records = sorted(work.place.glob("part-*.parquet")), [read_json(path) for path in sorted(work.place.glob("part-*.json"))]
+    if not records:
+        raise DataQualityError("the source has no rows: check the query or the file that the brief names")
+    share = min(share, sample_share(files, work.plan))
+    frame, repeated, alike = gather(files, work.plan, share)
     by_chunk = [[StepCount(**step) for step in record["steps"]] for record in records]
     steps = [*(sum(column[1:], column[0]) for column in zip(*by_chunk, strict=True)), repeated]
     if frame.empty:
         worst = max(steps, key=lambda count: count.removed)
-        raise DataQualityError(f"no row is left of {profile['rows']:,}: '{worst.step}' removed {worst.removed:,}: check the "
+        raise DataQualityError(f"no row is left of {profile.rows:,}: '{worst.step}' removed {worst.removed:,}: check the "
                                f"target '{work.plan.data.target}' and the rules")
     budget = work.plan.budget
     report = write_parquet(frame, work.folder / "data.parquet", budget.file_mb, budget.on_oversize, work.plan.split.seed)
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
-    blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile["kinds"]}
-    return LoadResult(report.path, profile["rows"], report.rows_out, report.size_mb, steps, profile["kinds"], blank,
-                      _warnings(steps, profile["rows"], report), len(records), kept)
+    blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
+    advice = [item for item in [*profile.advice, *alike] if item["column"] not in left_out(work.plan)]
+    units = {name: known_unit(unit, "[cleaning] units of the brief") for name, unit in work.plan.cleaning.units.items()}
+    kinds = profile.kinds | {name: with_unit(profile.kinds[name], unit) for name, unit in units.items() if unit_in(profile.kinds[name])}
+    return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps, kinds, blank,
+                      _warnings(steps, profile, report, advice), len(records), kept, advice=advice)
 
 
-def _warnings(steps: list[StepCount], rows: int, report: Any) -> list[str]:
+def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: list[dict[str, Any]]) -> list[str]:
+    rows, left = profile.rows, profile.rows - sum(count.removed for count in steps)
     found = [f"{count.step} removed {count.removed:,} of {rows:,} rows ({count.removed / rows:.1%}): check that this is meant"
              for count in steps if count.removed > 0.05 * rows]
-    if report.degraded:
-        found.append(f"data.parquet was over its limit and is a random sample: {report.rows_out:,} of {report.rows_in:,} rows")
+    found += [f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%}): check that this is meant"
+              for count in steps if count.step in ("column_kinds", "impossible_values", "infinite")
+              for name, cells in count.emptied_columns.items() if cells > 0.02 * rows]
+    if report.rows_out < left:
+        found.append(f"data.parquet was over its limit and is a random sample: {report.rows_out:,} of {left:,} rows")
     if report.files > 1:
         found.append(f"data.parquet was over its limit and is a folder of {report.files} files that hold every row")
-    return found
+    return found + [item["text"] for item in advice if item["about"] in ("personal", "dates")]
 
 # %% ../../nbs/32_data_loading_pipeline.ipynb #32dataloadin-12
 class Effort(NamedTuple):

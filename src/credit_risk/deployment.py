@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from .artifact_files import plain
+from .column_roles import label_of
 from .config import Settings
 from .deployment_files import lint_deployment
 from .error_handling import BadInputError, DependencyError
@@ -43,7 +44,7 @@ def as_inputs(frame: pd.DataFrame, schema: list[dict[str, Any]]) -> list[dict[st
     kinds = {column["name"]: column["kind"] for column in schema}
     rows = [plain(row) for row in frame[list(kinds)].to_dict("records")]
     text = {name for name, kind in kinds.items() if kind in ("category", "text")}
-    return [{name: str(value) if name in text and value is not None else value for name, value in row.items()} for row in rows]
+    return [{name: label_of(value) if name in text and value is not None else value for name, value in row.items()} for row in rows]
 
 
 def acceptable(bundle: Any, rows: list[dict[str, Any]]) -> tuple[list[int], list[str]]:

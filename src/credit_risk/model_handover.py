@@ -54,11 +54,18 @@ def training_work(run: EpochRun, name: str, plan: Plan, features_file: Path, **f
 # %% ../../nbs/65_model_handover.ipynb #65modelhando-06
 def make_bundle(winner: Candidate, plan: Plan, pipeline: Any, raw: pd.DataFrame, info: dict[str, Any]) -> Bundle:
     "The bundle around a winner; raw: the training rows as epoch 002 left them, (n_rows, raw columns)"
-    columns = list(getattr(pipeline, "columns", None) or plan.feature_columns)
-    return Bundle(task=plan.data.task, target=plan.data.target, pipeline=pipeline, model=winner.model,
-                  input_schema=input_schema(raw[columns], plan.columns), classes=list(plan.data.classes),
+    return Bundle(task=plan.data.task, target=plan.data.target, pipeline=pipeline, model=winner.model, input_schema=_inputs(plan, pipeline, raw), classes=list(plan.data.classes),
                   positive=plan.data.positive if plan.data.task == "binary" else None, threshold=winner.threshold,
                   info={"framework": winner.framework, "model_type": winner.title, **info})
+
+
+def _inputs(plan: Plan, pipeline: Any, raw: pd.DataFrame) -> list[dict[str, Any]]:
+    "What a row has to hold: the pipeline's columns and, when features look back, moment and unit, which may be missing"
+    columns = dict(getattr(pipeline, "columns", None) or {name: plan.kind_of(name) for name in plan.feature_columns})
+    kept = [getattr(pipeline, "origins_", {}).get(name, ("",))[0] for name in getattr(pipeline, "feature_names_", ())]
+    clock = [name for name in (plan.data.time, plan.data.group) if name and name not in columns] if "history" in kept else []
+    schema = input_schema(raw[[*columns, *clock]], {name: {"role": role} for name, role in columns.items()})
+    return [entry | {"nullable": True} if entry["name"] in clock else entry for entry in schema]
 
 
 def write_tuning_files(folder: Path, tuning: Tuning, plan: Plan, shared: dict[str, Any], handed_on: dict[str, Any]

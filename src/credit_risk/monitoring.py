@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from .artifact_files import plain, read_json
+from .column_roles import label_of
 from .config import Settings
 from .error_handling import BadInputError, unknown_name
 from .prediction_service import PredictionLog, rows_to_frame
@@ -46,7 +47,7 @@ def _column_profile(column: pd.Series, kind: str) -> dict[str, Any]:
     if kind == "number" and len(values):
         return profile | _number_profile(values.to_numpy(dtype=float))
     if kind in ("category", "boolean"):
-        counts = values.astype(str).value_counts().sort_index()
+        counts = values.map(label_of).value_counts().sort_index()
         return profile | {"counts": {str(name): int(count) for name, count in counts.items()}}
     return profile
 
@@ -80,7 +81,7 @@ def _counts(column: Mapping[str, Any], values: pd.Series) -> tuple[np.ndarray, n
     if column["kind"] == "number":
         bins = np.searchsorted(np.array(column["edges"], dtype=float), values.to_numpy(dtype=float))
         return np.array(column["counts"]), np.bincount(bins, minlength=len(column["counts"])), 0.0
-    served, known = values.astype(str).value_counts(), column["counts"]
+    served, known = values.map(label_of).value_counts(), column["counts"]
     unseen = int(served[~served.index.isin(known)].sum())
     return np.array([*known.values(), 0]), np.array([*(int(served.get(name, 0)) for name in known), unseen]), unseen / len(values)
 

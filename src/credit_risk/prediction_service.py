@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import re
 import threading
 import time
 import uuid
@@ -24,9 +25,10 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError as SchemaError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, ValidationError as SchemaError, create_model
 
 from .artifact_files import plain, read_json
+from .column_roles import label_of
 from .error_handling import BadInputError
 
 log = logging.getLogger(__name__)
@@ -46,11 +48,21 @@ def _is_date(text: str) -> str:
     return text
 
 
+_CODE = re.compile(r"-?\d+(\.\d+)?")
+
+
+def _as_label(value: Any) -> Any:
+    "A number as the label it stands for, so that 1, 1.0 and \"1\" are one category; anything else as it came"
+    number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return label_of(value) if number and not isinstance(value, bool) else value
+
+
 def _column_type(column: Mapping[str, Any], limits: Limits) -> Any:
     text = Annotated[StrictStr, Field(max_length=limits.text)]
     kinds = {"number": Annotated[float, Field(strict=True, allow_inf_nan=False)], "boolean": StrictBool,
              "datetime": Annotated[text, AfterValidator(_is_date)]}
-    kind = kinds.get(column["kind"], text)
+    coded = column["kind"] == "category" and column["categories"] and all(map(_CODE.fullmatch, column["categories"]))
+    kind = Annotated[text, BeforeValidator(_as_label)] if coded else kinds.get(column["kind"], text)
     return kind | None if column["nullable"] else kind
 
 

@@ -211,11 +211,15 @@ def run_epochs(settings: Settings, which: str, parameters: Mapping[str, Any] | N
 
 
 def which_epochs(settings: Settings, which: str) -> list[int]:
-    "The epoch numbers behind a number, `next` or `all`"
+    "The epoch numbers behind a number, a range such as `1-4`, `next` or `all`"
     if which == "all":
         return [epoch.number for epoch in EPOCHS]
     if which == "next":
         return [state.epoch for state in project_state(settings) if state.state != "done"][:1]
-    if not which.isdigit():
-        raise BadInputError(f"'{which}' is no epoch: give a number from 1 to 8, 'next' or 'all'")
-    return [epoch_of(int(which)).number]
+    first, dash, last = which.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()):
+        raise BadInputError(f"'{which}' is no epoch: give a number from 1 to 8, a range such as 1-4, 'next' or 'all'")
+    ends = epoch_of(int(first)).number, epoch_of(int(last or first)).number
+    if ends[0] > ends[1]:
+        raise BadInputError(f"'{which}' runs backwards: write {ends[1]}-{ends[0]}")
+    return list(range(ends[0], ends[1] + 1))

@@ -9,105 +9,22 @@ __all__ = ['synthetic_twin', 'twin_statement']
 import numpy as np
 import pandas as pd
 
+from .copula import Copula
 from .data_processing_utils import row_hashes
 
 # %% ../../nbs/33_synthetic_twin.ipynb #33synthetict-04
-_EXTREMES = 5
-_MAX_LABELS = 50
-
-
-def _long_text(column: pd.Series) -> bool:
-    return column.dtype == "str" and column.nunique() > _MAX_LABELS
-
-
-def _codes(column: pd.Series) -> np.ndarray:
-    "The column as numbers whose order carries the ranks; NaN where missing"
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return column.astype("int64").where(column.notna()).to_numpy(float, na_value=np.nan)
-    if column.dtype == "str":
-        codes = pd.factorize(column, sort=True)[0].astype(float)
-        return np.where(codes < 0, np.nan, codes)
-    return column.astype("Float64").to_numpy(float, na_value=np.nan)
-
-
-def _scores(frame: pd.DataFrame) -> pd.DataFrame:
-    "Normal scores of each column's ranks, missing kept"
-    from scipy.special import ndtri
-    ranks = pd.DataFrame({name: _codes(frame[name]) for name in frame}).rank()
-    return ndtri((ranks - 0.5) / ranks.count())
-
-
-def _correlation(scores: pd.DataFrame) -> np.ndarray:
-    "Correlation over rows where both are known, (n_columns, n_columns); 0 where it is not defined"
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return scores.corr(min_periods=10).fillna(0).to_numpy(copy=True)
-
-
-def _root(matrix: np.ndarray) -> np.ndarray:
-    "A matrix whose product with its transpose is the nearest proper correlation matrix found by clipping eigenvalues"
-    np.fill_diagonal(matrix, 1.0)
-    values, vectors = np.linalg.eigh(matrix)
-    root = vectors * np.sqrt(np.clip(values, 1e-6, None))
-    return root / np.linalg.norm(root, axis=1, keepdims=True)
-
-
-def _draw_column(column: pd.Series, uniform: np.ndarray, missing: np.ndarray) -> pd.Series:
-    "New values of one column at the given ranks (0-1)"
-    known = np.sort(_codes(column)[column.notna().to_numpy()])
-    if not len(known):
-        return pd.Series([None] * len(uniform), dtype=column.dtype)
-    if _long_text(column):
-        words = pd.Series([f"text {int(rank * len(known)):05d}" for rank in uniform], dtype="str")
-        return words.mask(missing)
-    discrete = column.dtype == "str" or pd.api.types.is_bool_dtype(column)
-    if discrete:
-        drawn = known[np.minimum((uniform * len(known)).astype(int), len(known) - 1)]
-        labels = np.unique(column.dropna()) if column.dtype == "str" else np.array([False, True])
-        return pd.Series(labels[drawn.astype(int)], dtype=column.dtype).mask(missing)
-    if len(known) > 4 * _EXTREMES:
-        known[:_EXTREMES], known[-_EXTREMES:] = known[:_EXTREMES].mean(), known[-_EXTREMES:].mean()
-    drawn = np.interp(uniform, (np.arange(len(known)) + 0.5) / len(known), known)
-    return _as_measured(column, drawn).mask(missing)
-
-
-def _as_measured(column: pd.Series, drawn: np.ndarray) -> pd.Series:
-    "Drawn numbers in the column's own type and rounding"
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.Series(drawn.round().astype("int64")).astype(column.dtype)
-    if column.dtype.kind in "iu":
-        return pd.Series(drawn.round().astype(column.dtype))
-    known = column.dropna()
-    digits = next((digits for digits in range(7) if np.allclose(known, known.round(digits), rtol=0, atol=1e-9)), 12)
-    return pd.Series(drawn.round(digits)).astype(column.dtype)
-
-
-def _draw(real: pd.DataFrame, normal: np.ndarray, empty: np.ndarray) -> pd.DataFrame:
-    from scipy.special import ndtr
-    return pd.DataFrame({name: _draw_column(real[name], ndtr(normal[:, i]), empty[:, i]) for i, name in enumerate(real)})
-
-
-def _latent_root(real: pd.DataFrame, normal: np.ndarray, rounds: int = 3) -> np.ndarray:
-    "The root of the latent correlation, corrected by what draws show: ties (many zeros, few labels) weaken a correlation"
-    wanted = _correlation(_scores(real))
-    latent, nothing = wanted.copy(), np.zeros(normal.shape, bool)
-    for _ in range(rounds):
-        drawn = _correlation(_scores(_draw(real, normal @ _root(latent).T, nothing)))
-        latent = np.clip(latent + wanted - drawn, -0.99, 0.99)
-    return _root(latent)
-
-
 def synthetic_twin(frame: pd.DataFrame, rows: int, seed: int = 42) -> pd.DataFrame:
     "A table of `rows` new rows with the same columns, marginals, rank correlations and missing rates as `frame`; row_id from 0"
     real = frame.drop(columns="row_id", errors="ignore")
-    random = np.random.default_rng(seed)
-    normal = random.standard_normal((2 * rows, len(real.columns)))
-    empty = random.random(normal.shape) < real.isna().mean().to_numpy()
-    twin = _draw(real, normal @ _latent_root(real, normal[:5_000]).T, empty)
-    compared = [name for name in real if not _long_text(real[name])]
-    known = set(row_hashes(real[compared]))
-    twin = twin[~row_hashes(twin[compared]).isin(known)].head(rows).reset_index(drop=True)
+    copula = Copula(real, seed=seed)
+    twin = copula.draw(np.random.default_rng(seed), 2 * rows)
+    compared = [name for name, marginal in zip(copula.names, copula.marginals) if not marginal.is_long]
+    if compared:
+        twin = twin[~row_hashes(twin[compared]).isin(set(row_hashes(real[compared])))]
+    twin = twin.head(rows).reset_index(drop=True)
     twin.insert(0, "row_id", np.arange(len(twin), dtype="int64"))
     return twin
+
 
 def twin_statement(twin: pd.DataFrame, seed: int) -> str:
     "What the twin is and is not, for reports"

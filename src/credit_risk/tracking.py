@@ -199,9 +199,11 @@ def unattended_gates(settings: Settings) -> dict[int, str]:
 
 
 def waivers(settings: Settings) -> list[str]:
-    "Failing checks that a person let pass, each as a sentence with who and why"
-    return [f"gate {epoch:03d}: {event.data['reviewer']} waived '{check}': {reason}" for epoch, event in _last_decisions(settings).items()
-            if event.data["decision"] == "approved" for check, reason in (event.data.get("waivers") or {}).items()]
+    "What a person let pass, failing checks and leak suspects taken back in, each as a sentence with who and why"
+    approvals = [event for event in _last_decisions(settings).values() if event.data["decision"] == "approved"]
+    return [f"gate {event.epoch:03d}: {event.data['reviewer']} {what} '{name}': {reason}" for event in approvals
+            for what, exceptions in (("waived", event.data.get("waivers")), ("took back the leak suspect", event.data.get("restored")))
+            for name, reason in (exceptions or {}).items()]
 
 
 def _last_decisions(settings: Settings) -> dict[int, Event]:

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['loan_to_price', 'instalment_share', 'debt_to_assets']
 
-# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-11
+# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-13
 import pandas as pd
 
 from ..feature_engineering import derived_feature, ratio
 
-# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-12
+# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-14
 @derived_feature("loan_to_price", ["Amount", "Price"], "Amount / Price")
 def loan_to_price(frame: pd.DataFrame) -> pd.Series:
     "Share of the price that is borrowed"
     return ratio(frame["Amount"], frame["Price"])
 
-# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-14
+# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-16
 @derived_feature("instalment_share", ["Amount", "Time", "Income", "Expenses"], "(Amount / Time) / (Income - Expenses)")
 def instalment_share(frame: pd.DataFrame) -> pd.Series:
     "Monthly instalment as a share of what is left of the income; 5 at most, and 5 where nothing is left"
@@ -24,7 +24,7 @@ def instalment_share(frame: pd.DataFrame) -> pd.Series:
     share = ratio(frame["Amount"], frame["Time"]) / free.where(free > 0)
     return share.clip(upper=5).where(free.isna() | (free > 0), 5.0)
 
-# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-16
+# %% ../../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-18
 @derived_feature("debt_to_assets", ["Debt", "Assets"], "Debt / Assets")
 def debt_to_assets(frame: pd.DataFrame) -> pd.Series:
     "Debt as a share of what is owned; 10 at most, 0 without debt, missing where there is debt and nothing is owned"

@@ -56,6 +56,14 @@ def run_all(home: Path, brief: str) -> subprocess.CompletedProcess:
     return epoch(home, "run", "all", "--brief", str(home / "brief.toml"), "--unattended", "automated test")
 
 
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    "The table of the real sets, when they were run"
+    if rows := getattr(config, "real_tables", []):
+        import pandas as pd
+        terminalreporter.section("real tables, epochs 001 to 004")
+        terminalreporter.write_line(pd.DataFrame(rows).round(1).to_string(index=False))
+
+
 @pytest.fixture(scope="session")
 def finished_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "A home in which the demo ran through all eight epochs; EPOCH_FINISHED_HOME names one to make or to use"

@@ -2,13 +2,13 @@
 
 import pytest
 from credit_risk import approvals
-from credit_risk.approvals import REVIEW, default_reviewer
+from credit_risk.approvals import REVIEW, default_reviewer, restored_columns
 from credit_risk.config import load_settings
 from credit_risk.error_handling import BadInputError, DependencyError
 from credit_risk.ledger import Ledger
 from credit_risk.pipeline_state import begin, project_state
 from credit_risk.tests.test_front_end import CRAFTED, FORGERIES, KernelClient
-from credit_risk.tests.test_gate_card import approve, card, finish, run
+from credit_risk.tests.test_gate_card import approve, audited, card, finish, run
 from credit_risk.approval_panel import *
 
 
@@ -47,6 +47,26 @@ def test_a_failing_check_wants_a_written_reason(run, clicks):
     panel.waivers["goal"].value = "a pilot, 812 rows are enough"
     panel.approve.click()
     assert project_state(run.settings)[0].waived == ("goal",) and "a pilot, 812 rows are enough" in panel.message.value
+
+
+def test_a_leak_suspect_stays_out_unless_a_reason_is_written(audited, clicks):
+    panel = ApprovalPanel(audited.settings, 3)
+    name, = panel.restored
+    shown = "".join(widget.value for widget in panel._fields.children if hasattr(widget, "value") and isinstance(widget.value, str))
+    assert name == "call <duration>" and "Left out as leaks" in shown and "better than all &amp; others" in shown and "probe 0.821" in shown
+    for box in panel.boxes:
+        box.value = True
+    assert not panel.approve.disabled
+    panel.restored[name].value = "too short"
+    assert panel.approve.disabled and f"a longer reason to restore '{name}'" in panel.still_missing()
+    panel.restored[name].value = "it is known before the second call"
+    panel.approve.click()
+    assert restored_columns(audited.settings) == {name: "it is known before the second call"} and "second call" in panel.message.value
+    panel.again.click()
+    assert panel.restored[name].value == "" and not ApprovalPanel(audited.settings, 1).restored
+    panel.comment.value, panel.restored[name].value = "not yet", "it is known before the second call"
+    panel.change.click()
+    assert Ledger(audited.settings.context_root).events("decision")[-1].data["restored"] == {} == restored_columns(audited.settings)
 
 
 def test_other_decisions_want_a_comment_and_a_rejection_returns(run, clicks):

@@ -3,10 +3,11 @@
 import subprocess
 import pytest
 from credit_risk import approvals
+from credit_risk.artifact_files import write_json
 from credit_risk.config import load_settings
 from credit_risk.error_handling import BadInputError, PipelineError, RecordError, WaitingForReviewError
 from credit_risk.gates import gate_check, verdict
-from credit_risk.ledger import Ledger
+from credit_risk.ledger import Ledger, latest
 from credit_risk.pipeline_state import begin, project_state
 from credit_risk.approvals import *
 
@@ -93,6 +94,81 @@ def test_a_failing_check_can_be_waived_with_a_written_reason_only(run):
     assert state(bad) == "done"  # the same evidence, the same failing value
     finish(run.settings, "worse")
     assert state(bad) == "awaiting review"
+
+
+@pytest.fixture
+def audited(run):
+    "A finished epoch 003 whose evidence is a leak audit with one critical suspect and one under warning"
+    record_decision(run.settings, 1, "approved", "ada", criteria=REVIEW[1])
+    for number in (2, 3):
+        gate_check(number, "goal")(lambda context: verdict(True, 1, 1))
+    begin(2, run.settings).finish()
+    return audit(run.settings)
+
+
+def audit(settings, on_leak="drop", **more):
+    run = begin(3, settings)
+    suspects = [{"column": "duration", "severity": "critical", "check": "dominant", "reason": "better than all others", "evidence": {"probe": 0.82}, "also": []},
+                {"column": "nr.employed", "severity": "warning", "check": "alone", "reason": "strong", "evidence": {}, "also": []}]
+    run.output(write_json(run.artifacts / "leak_audit.json", {"suspects": suspects, "on_leak": on_leak} | more), evidence=True)
+    run.finish()
+    return settings
+
+
+ASK = {"decision": "approved", "reviewer": "ada", "criteria": REVIEW[3]}
+WHY = {"duration": "the second call is planned after the first"}
+
+
+def test_a_person_restores_a_suspect_with_a_written_reason_and_it_is_bound_to_the_audit(audited):
+    assert restored_columns(audited) == {}
+    for restored, message in (({"duraton": "a long enough reason"}, "did you mean 'duration'"), ({"duration": "because"}, "10 characters"),
+                              ({"nr.employed": "a long enough reason"}, "unknown leak suspect that is left out")):
+        with pytest.raises(BadInputError, match=message):
+            record_decision(audited, 3, **ASK, restored=restored)
+    with pytest.raises(BadInputError, match="only an approval of gate 003"):
+        record_decision(audited, 3, "rejected", "ada", "no", restored=WHY)
+    with pytest.raises(BadInputError, match="only an approval of gate 003"):
+        record_decision(audited, 1, "approved", "ada", criteria=REVIEW[1], restored=WHY)
+    assert record_decision(audited, 3, **ASK, restored={"duration": f" {WHY['duration']} "}).data["restored"] == WHY and restored_columns(audited) == WHY
+    audit(audited)
+    assert restored_columns(audited) == WHY  # the same audit again
+    audit(audited, seed=43)
+    assert restored_columns(audited) == {} and project_state(audited)[2].state == "awaiting review"
+
+
+def test_nothing_is_restored_by_forgery_or_by_nobody(audited):
+    decide_unattended(audited, 3, "nightly")
+    assert restored_columns(audited) == {} and Ledger(audited.context_root).events("decision")[-1].data["restored"] == {}
+    record_decision(audited, 3, **ASK, restored=WHY)
+    path = audited.artifacts(3) / "leak_audit.json"
+    kept = path.read_text()
+    path.write_text(kept.replace("nr.employed", "x"))
+    finished = latest(Ledger(audited.context_root).events(), 3, "epoch_finished")
+    assert restored_columns(audited) == {} and leak_suspects(audited, finished) == [] and project_state(audited)[2].state == "stale"
+    path.write_text(kept)
+    assert restored_columns(audited) == WHY and [item["fate"] for item in leak_suspects(audited, finished)] == ["left out", "ask"]
+    record_decision(audited, 3, **ASK)  # a later decision without it
+    assert restored_columns(audited) == {}
+
+
+def test_what_ran_before_a_column_was_restored_is_stale(audited):
+    record_decision(audited, 3, **ASK)
+    gate_check(4, "goal")(lambda context: verdict(True, 1, 1))
+    begin(4, audited).finish()
+    assert project_state(audited)[3].state == "awaiting review"
+    record_decision(audited, 3, **ASK, restored=WHY)
+    assert project_state(audited)[3].state == "stale" and "duration" in project_state(audited)[3].reasons[0]
+    begin(4, audited).finish()
+    assert project_state(audited)[3].state == "awaiting review"
+
+
+def test_what_the_brief_keeps_or_blocks_is_not_for_the_panel_to_restore(audited):
+    for on_leak, fate in (("keep", "kept"), ("block", "ask")):
+        audit(audited, on_leak=on_leak)
+        finished = latest(Ledger(audited.context_root).events(), 3, "epoch_finished")
+        assert leak_suspects(audited, finished)[0]["fate"] == fate and dropped_suspects(audited, finished) == [] == leak_suspects(audited, None)
+        with pytest.raises(BadInputError, match="unknown leak suspect"):
+            record_decision(audited, 3, **ASK, restored=WHY)
 
 
 def test_only_a_person_can_open_what_a_person_sent_back(run):

@@ -7,6 +7,29 @@ from types import SimpleNamespace
 from credit_risk.associations import *
 
 
+def test_information_sees_a_curve_and_is_zero_for_chance():
+    rng = np.random.default_rng(0)
+    x = pd.Series(rng.normal(size=2_000))
+    curve, noise = x ** 2 + rng.normal(0, 0.3, 2_000), pd.Series(rng.normal(size=2_000))
+    share, p = information_share(bins_of(x, "number"), bins_of(curve, "number"))
+    assert share > 0.2 and p < 1e-6
+    shares, p_values = zip(*(information_share(bins_of(x, "number"), bins_of(noise, "number"), seed) for seed in range(20)))
+    assert max(shares) < 0.01 and min(p_values) > 0.001
+    assert information_share(bins_of(x, "number"), bins_of(x, "number"))[0] > 0.95
+
+
+def test_bins_hold_ties_gaps_and_rare_labels():
+    assert len(set(bins_of(pd.Series([0.0] * 90 + [1.0] * 10), "number"))) == 2
+    for rare in (-2.0, 2.0):
+        tail = bins_of(pd.Series([0.0] * 98 + [rare] * 2), "number")
+        assert tail[0] != tail[-1], "a rare value is not the common one beside it"
+    assert len(set(bins_of(pd.Series(range(1_000)), "number"))) == 10 and not bins_of(pd.Series([np.nan] * 9), "number").any()
+    gaps = bins_of(pd.Series([1.0, 2.0, np.nan, np.inf]), "number")
+    assert gaps[2] == gaps[3] and gaps[2] not in gaps[:2]
+    many = pd.Series([f"label {number}" for number in range(300)])
+    assert len(set(bins_of(many, "category"))) <= 21 and np.isnan(information_share(np.zeros(9, int), np.arange(9))[0])
+
+
 KINDS = {"income": "number", "home": "category", "noise": "number"}
 
 
@@ -47,12 +70,18 @@ def test_effect_sizes_reach_their_ends():
 def test_a_constant_and_an_empty_column_are_measured_as_nothing(loans):
     loans["same"], loans["empty"] = 1.0, np.nan
     table = associations(loans, {"same": "number", "empty": "number", "income": "number"}, plan_for()).set_index("column")
-    assert table.loc["same", "strength"] == table.loc["empty", "strength"] == "none measurable"
+    assert table.loc["same", "strength"] == "none measurable" and table.loc["empty", "strength"] == "too few rows"
 
 
-def test_copies_of_columns_are_found_whatever_their_unit_or_label(loans):
-    loans["home_code"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "P"})
-    pairs = redundant_pairs(loans, KINDS | {"income_eur": "number", "home_code": "category"})
-    assert {(row.first, row.second) for row in pairs.itertuples(index=False)} == {("income", "income_eur"), ("home", "home_code")}
-    inflation = variance_inflation(loans, {"income": "number", "income_eur": "number", "noise": "number"})
-    assert inflation["income"] > 1000 and inflation["noise"] < 1.1
+def test_a_few_rows_prove_nothing_and_dates_are_measured_as_days(loans):
+    few = associations(loans.head(25), KINDS, plan_for())
+    assert set(few["strength"]) == {"too few rows"}
+    loans["opened"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(loans["income"].round(), unit="D")
+    table = associations(loans, {"opened": "date", "income": "number", "note": "text"}, plan_for()).set_index("column")
+    assert table.loc["opened", "effect"] == pytest.approx(table.loc["income", "effect"], abs=0.01) and "note" not in table.index
+
+
+def test_no_feature_and_infinite_values_are_no_trouble(loans):
+    assert associations(loans, {}, plan_for()).empty
+    loans.loc[:9, "noise"] = np.inf
+    assert associations(loans, KINDS, plan_for()).set_index("column").loc["noise", "rows"] == 590

@@ -5,7 +5,7 @@ import nbformat
 import pytest
 
 from credit_risk import approvals, gates
-from credit_risk.approvals import REVIEW, record_decision
+from credit_risk.approvals import REVIEW, record_decision, restored_columns
 from credit_risk.config import EPOCHS, load_settings
 from credit_risk.ledger import Ledger
 from credit_risk.pipeline_state import begin, project_state
@@ -36,6 +36,14 @@ run.output(run.folder / "plan.json", evidence=True).write_text(json.dumps({"rows
 run.finish()
 gate_panel(run)
 '''
+SUSPECTS = [{"column": "duration", "severity": "critical", "check": "dominant", "also": [], "evidence": {"probe": 0.8214, "others_together": 0.7912},
+             "reason": "alone it predicts better (AUC 0.821) than all 19 other columns together (0.791), and its name speaks of an end or a result"},
+            {"column": "row_id", "severity": "warning", "check": "key", "also": [], "evidence": {"probe": 0.7703},
+             "reason": "a row number or key that predicts the target (AUC 0.770 alone): the rows are sorted or drift over time"}]
+AUDITED_EPOCH = SMALL_EPOCH.replace("# %%\nrun.finish()", f'''audit = {{"on_leak": "drop", "suspects": {SUSPECTS!r}}}
+run.output(run.artifacts / "leak_audit.json", evidence=True).write_text(json.dumps(audit))
+# %%
+run.finish()''')
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 LOOK = SMALL_EPOCH.split("# %%")[0] + "# %%\ngate_panel(settings, number)"
 
@@ -56,14 +64,14 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def home(lab):
-    "An empty home, fresh kernels, and three notebooks: the real first epoch, a small one, and one that only looks"
+    "An empty home, fresh kernels, and four notebooks: the real first epoch, a small one, one with leak suspects, and one that only looks"
     lab.forget_sessions()
     home = lab.folder / "home"
     shutil.rmtree(home, ignore_errors=True)
     (home / EPOCHS[0].folder).mkdir(parents=True)
     (home / EPOCHS[0].folder / "project_brief.toml").write_text(DIABETES_BRIEF, encoding="utf-8")
     shutil.copy(ROOT / EPOCHS[0].folder / "notebooks" / "001_planning.ipynb", lab.folder)
-    for name, text in (("small", SMALL_EPOCH), ("look", LOOK)):
+    for name, text in (("small", SMALL_EPOCH), ("audited", AUDITED_EPOCH), ("look", LOOK)):
         cells = [nbformat.v4.new_code_cell(source.strip()) for source in text.split("# %%")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), lab.folder / f"{name}.ipynb")
     (lab.folder / "rows.txt").write_text("1310")
@@ -186,7 +194,9 @@ def test_request_changes_then_decide_again(home, open_notebook):
     assert [decision["decision"] for decision in decisions(home)] == ["changes requested", "approved"] and state(home).state == "done"
 
 
-def test_reject_and_return_to_an_earlier_epoch(home, lab, open_notebook, monkeypatch):
+@pytest.fixture
+def third_epoch(home, lab, monkeypatch):
+    "Epochs 001 and 002 are done, the notebooks run epoch 003"
     monkeypatch.setattr(gates, "CHECKS", {})
     monkeypatch.setattr(gates, "load_custom_modules", lambda: None)
     settings = load_settings(home=home, env={}).model_copy(update={"gate_modules": ()})
@@ -198,6 +208,36 @@ def test_reject_and_return_to_an_earlier_epoch(home, lab, open_notebook, monkeyp
         if number == 1:
             record_decision(settings, 1, "approved", "ada", criteria=REVIEW[1])
     (lab.folder / "number.txt").write_text("3")
+    return settings
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_a_leak_suspect_is_restored_with_a_written_reason(home, lab, open_notebook, third_epoch, theme):
+    lab.use_theme(theme)
+    shade = theme.split()[-1].lower()
+    notebook = open_notebook("audited", height=1400)
+    notebook.run_all(FORM)
+    wait_for(notebook, "Leak suspects: 1 left out, 1 to ask about")
+    page = notebook.page
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    page.get_by_label("Restore because").fill("too short")
+    page.wait_for_selector("text=Approve still needs a longer reason to restore 'duration'")
+    assert button(notebook, "Approve").is_disabled() and "19 other columns" in page.locator(FORM).inner_text()
+    show_card(notebook)
+    notebook.shot(f"gate_leak_suspect_{shade}")
+    page.locator(FORM).scroll_into_view_if_needed()
+    page.get_by_label("Restore because").fill("The second call is planned after the first")
+    enabled(notebook, "Approve")
+    notebook.shot(f"gate_leak_form_{shade}")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Leak suspects: 1 restored, 1 to ask about")
+    show_card(notebook)
+    notebook.shot(f"gate_leak_restored_{shade}")
+    assert decisions(home)[-1]["restored"] == {"duration": "The second call is planned after the first"} == restored_columns(third_epoch)
+
+
+def test_reject_and_return_to_an_earlier_epoch(home, lab, open_notebook, third_epoch):
     notebook = open_notebook("small")
     notebook.run_all(FORM)
     notebook.page.get_by_label("Comment").fill("The target is wrong")

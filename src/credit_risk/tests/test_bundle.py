@@ -51,9 +51,11 @@ def test_a_missing_column_is_named():
 def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():
     rows = pd.DataFrame({"n": [1, 2, 9], "c": ["b", "a", "a"], "t": pd.to_datetime(["2020-01-01", "2020-01-03", None]),
                          "f": [True, True, False], "free": ["x", "y", "z"], "whole": pd.array([1, None, 3], dtype="Int64")})
-    schema = {entry["name"]: entry for entry in input_schema(rows, {"free": {"role": "text"}})}
+    rows["code"] = [1.0, 2.0, None]
+    schema = {entry["name"]: entry for entry in input_schema(rows, {"free": {"role": "text"}, "code": {"role": "categorical"}})}
+    assert schema["code"]["kind"] == "category" and schema["code"]["categories"] == ["1", "2"]
     assert {name: entry["kind"] for name, entry in schema.items()} == {
-        "n": "number", "c": "category", "t": "datetime", "f": "boolean", "free": "text", "whole": "number"}
+        "n": "number", "c": "category", "code": "category", "t": "datetime", "f": "boolean", "free": "text", "whole": "number"}
     assert (schema["n"]["minimum"], schema["n"]["maximum"], schema["n"]["example"]) == (1.0, 9.0, 2.0)
     assert schema["c"]["categories"] == ["a", "b"] and schema["free"]["categories"] is None
     assert schema["t"]["nullable"] and not schema["n"]["nullable"] and json.dumps(list(schema.values()))

@@ -37,6 +37,17 @@ def test_errors_are_one_line_with_their_exit_code(home, capsys, arguments, code,
     assert message in shown and shown.count("\n") == 1 and "Traceback" not in shown
 
 
+def test_a_sentence_becomes_a_brief_and_replaces_none_by_accident(home, capsys):
+    from credit_risk.brief import load_brief
+    assert main(["plan", "Plan a churn project with 12 features and 5000 rows"]) == 0
+    assert "churn" in capsys.readouterr().out
+    assert load_brief(load_settings()).data.source.startswith("synthetic:churn")
+    assert main(["plan", "Plan a fraud project"]) == 2 and "--force" in capsys.readouterr().err
+    assert main(["plan", "Plan a fraud project", "--dry-run"]) == 0 and "synthetic:fraud" in capsys.readouterr().out
+    assert main(["plan", "Plan a fraud project", "--force"]) == 0
+    assert load_brief(load_settings()).data.source.startswith("synthetic:fraud")
+
+
 def test_verify_reports_damage_with_exit_code_4(home, capsys):
     ledger = Ledger(load_settings().context_root)
     ledger.append("warning", {"text": "a"}, epoch=1)

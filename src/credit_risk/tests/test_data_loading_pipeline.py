@@ -10,6 +10,7 @@ import pytest
 from types import SimpleNamespace
 from credit_risk import data_loading_pipeline, data_processing_utils
 from credit_risk.artifact_files import read_json, sha256_of, write_json
+from credit_risk.brief import CleaningSection, QualitySection
 from credit_risk.config import load_settings
 from credit_risk.data_processing_utils import cleaning_rule
 from credit_risk.data_sources import Source, open_source
@@ -51,10 +52,10 @@ class Data(SimpleNamespace):
         return vars(self)
 
 
-def a_plan(strategy="random", file_mb=50.0, on_oversize="sample", memory_gb=64.0, **data):
+def a_plan(strategy="random", file_mb=50.0, on_oversize="sample", memory_gb=64.0, cleaning={}, **data):
     "A plan with just what loading reads"
     defaults = {"target": "y", "task": "binary", "classes": ["a", "b"], "drop": [], "ids": [], "group": "", "time": "", "protected": []}
-    return SimpleNamespace(data=Data(**defaults | data), split=SimpleNamespace(strategy=strategy, seed=42),
+    return SimpleNamespace(data=Data(**defaults | data), cleaning=CleaningSection(**cleaning), quality=QualitySection(), columns={}, split=SimpleNamespace(strategy=strategy, seed=42),
                            budget=SimpleNamespace(memory_gb=memory_gb, file_mb=file_mb, on_oversize=on_oversize))
 
 
@@ -238,3 +239,86 @@ def test_the_parts_go_when_they_are_no_longer_needed(tmp_path):
     result = loaded(tmp_path, Table(a_table()))
     discard_parts(result.path.parent)
     assert [path.name for path in result.path.parent.iterdir()] == ["data.parquet"]
+
+
+class Fading(Table):
+    "A source whose connection breaks when the chunks of one pass come to row `until`; a file says whether it is still broken"
+
+    def __init__(self, frame, until, switch):
+        super().__init__(frame)
+        self.until, self.switch = until, switch
+
+    def __reduce__(self):
+        return type(self), (self.frame, self.until, self.switch)
+
+    def pieces(self, rows):
+        for start, piece in zip(range(0, len(self.frame), rows), super().pieces(rows)):
+            if self.switch.is_file() and start >= self.until:
+                raise BadInputError("the server closed the connection")
+            yield piece
+
+
+@pytest.mark.parametrize("profiled", [True, False])
+def test_a_source_that_dies_midway_is_continued_with_the_same_bytes(tmp_path, profiled):
+    calm = loaded(tmp_path / "calm", Table(a_table()))
+    switch = tmp_path / "switch"
+    source, home = Fading(a_table(), 40, switch), tmp_path / "fading"
+    settings = settings_at(home)
+    work = work_on(source, a_plan(), settings, settings.data(2))
+    if profiled:
+        work.place.mkdir(parents=True)
+        data_loading_pipeline._profile(work)
+    switch.touch()
+    for _ in range(2):
+        with pytest.raises(BadInputError, match="closed the connection"):
+            loaded(home, source)
+    assert len(list(home.rglob("part-*.json"))) == (4 if profiled else 0)
+    switch.unlink()
+    again = loaded(home, source)
+    assert again.parts_kept == (4 if profiled else 0) and again.path.read_bytes() == calm.path.read_bytes() and again.steps == calm.steps
+
+
+def test_what_the_brief_wants_hashed_or_masked_is_and_the_rest_of_the_work_does_not_see_the_values(tmp_path):
+    table = a_table(30).assign(mail=[f"person{i % 10}@mail.de" for i in range(30)])
+    plan = a_plan(ids=["key"], cleaning={"hash": ["mail", "key"], "mask": ["w"]})
+    result = loaded(tmp_path, Table(table), plan)
+    frame = pd.read_parquet(result.path)
+    assert frame["mail"].nunique() == 10 and frame["key"].nunique() == 30 and frame["mail"].str.len().eq(16).all() and set(frame["w"].dropna()) == {"x"}
+    assert not any("person" in file.read_text() for file in tmp_path.rglob("*.json")) and result.personal == []
+    assert [count.step for count in result.steps][-3:] == ["hashed", "masked", "exact_duplicates"] and result.count("hashed").cells == 60
+    assert (tmp_path / ".context" / "privacy.key").is_file()
+    with pytest.raises(BadInputError, match="hashes or masks 'y', the target"):
+        loaded(tmp_path, Table(table), a_plan(cleaning={"mask": ["y"]}))
+    with pytest.raises(BadInputError, match="did you mean 'mail'"):
+        loaded(tmp_path, Table(table), a_plan(cleaning={"hash": ["mial"]}))
+
+
+def test_personal_data_and_cases_that_differ_in_their_id_only_are_told_without_values(tmp_path):
+    table = pd.concat([a_table(20), a_table(20)[:3].assign(key=["new1", "new2", "new3"])], ignore_index=True).assign(mail=lambda t: t["n"].map("p{}@mail.de".format))
+    result = loaded(tmp_path, Table(table), a_plan(ids=["key"]))
+    assert result.personal == ["mail"] and "p1@" not in str(result) and result.rows_out == 23
+    assert [item["cells"] for item in result.advice if item["about"] == "duplicates"] == [3]
+    assert any("personal data in column 'mail'" in text for text in result.warnings)
+    assert not any("@mail" in file.read_text() for file in tmp_path.rglob("*.json"))
+
+
+def test_many_more_rows_than_the_file_may_hold_are_sampled_while_they_are_gathered(tmp_path, monkeypatch):
+    gathered, gather = [], data_loading_pipeline.gather
+    monkeypatch.setattr(data_loading_pipeline, "gather", lambda *args: gathered.append(gather(*args)) or gathered[-1])
+    result = loaded(tmp_path, Table(a_table(20_000)), a_plan(file_mb=0.02), rows=2000)
+    held = len(gathered[0][0])
+    assert result.rows_out < held < 8_000 and result.size_mb <= 0.02 and sum("random sample" in text for text in result.warnings) == 1
+    whole = loaded(tmp_path / "partition", Table(a_table(20_000)), a_plan(file_mb=0.02, on_oversize="partition"), rows=2000)
+    assert whole.rows_out == 20_000
+
+
+def test_the_kind_names_the_unit_that_the_brief_asks_for(tmp_path):
+    result = loaded(tmp_path, Table(a_table(10).assign(h=["180 cm"] * 9 + ["1.7 m"])), a_plan(cleaning={"units": {"h": "metre"}}))
+    assert result.kinds["h"] == "number in m" and pd.read_parquet(result.path)["h"].tolist() == pytest.approx([1.8] * 9 + [1.7])
+
+
+def test_cells_that_do_not_fit_are_warned_of(tmp_path):
+    table = a_table(100).assign(x=["1"] * 96 + ["odd"] * 4)
+    assert any("column_kinds emptied 4 of 100 cells of column 'x'" in text for text in loaded(tmp_path, Table(table)).warnings)
+    with pytest.raises(DataQualityError, match="no rows"):
+        loaded(tmp_path / "none", Table(table[:0]))

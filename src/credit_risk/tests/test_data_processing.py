@@ -3,37 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from credit_risk.brief import CleaningSection
+from credit_risk.column_profile import Profile, profile_kinds, profile_table
 from credit_risk.data_processing_utils import _touched
 from credit_risk.error_handling import DataQualityError, PipelineError
 from credit_risk.data_processing_utils import *
-
-
-def kind_of(values):
-    return profile_kinds([pd.DataFrame({"a": values})])["a"]
-
-
-def test_kinds_are_found():
-    assert kind_of(["1", "2.5", None, "NA"]) == "number"
-    assert kind_of(["1"] * 95 + ["x"] * 5) == "number"
-    assert kind_of(["1"] * 94 + ["x"] * 6) == "text"
-    assert kind_of(["007", "12"]) == "text"
-    assert kind_of(["True", "false", ""]) == "boolean"
-    assert kind_of([True, None, False]) == "boolean"
-    assert kind_of(["2024-01-31", "2024-02-01"]) == "datetime ISO8601"
-    assert kind_of(["31.01.2024", "01.02.2024"]) == "datetime %d.%m.%Y"
-    assert kind_of(["31/01/2024", "01/02/2024"]) == "datetime %d/%m/%Y"
-    assert kind_of(["01/02/2024", "02/02/2024"]) == "text", "day and month cannot be told apart"
-    assert kind_of([2**60, 2**60 + 1]) == "text", "a float would change these"
-    assert kind_of([1, "a", 2.0]) == "text"
-    assert kind_of([None, None]) == "text"
-    assert kind_of([np.nan, np.nan]) == "number"
-
-
-def test_a_label_is_text_and_whole_numbers_have_no_point():
-    frame = pd.DataFrame({"y": [0.0, 1.0, None]})
-    kinds = profile_kinds([frame], target="y", task="binary")
-    assert set_kinds(frame, kinds)["y"].tolist()[:2] == ["0", "1"]
-    assert profile_kinds([pd.DataFrame({"y": ["1", "x"]})], "y", "regression") == {"y": "number"}
 
 
 def test_only_real_differences_count_as_touched():
@@ -49,18 +23,20 @@ RAW = pd.DataFrame({
     "whole": [1, 2, 3, None] * 10, "y": ["good", "bad", "good", None] * 10})
 
 
-def cleaned(frame, rows, **options):
+def cleaned(frame, rows, wishes=CleaningSection(), hidden=frozenset(), **options):
     "A table cleaned in chunks of `rows`, put together again, with summed counts"
     parts = [frame[i:i + rows] for i in range(0, len(frame), rows)]
-    cleaner = Cleaner(profile_kinds(parts, "y"), "y", **options)
+    profile = profile_table(parts, "y", wishes=wishes)
+    cleaner = Cleaner(profile.kinds, "y", wishes=wishes, spelling=profile.spelling, hidden=hidden, **options)
     done = [cleaner.clean(part) for part in parts]
     totals = [sum(column[1:], column[0]) for column in zip(*(counts for _, counts in done))]
     return pd.concat([table for table, _ in done]), totals
 
 
 def test_chunks_of_seven_rows_give_what_one_chunk_gives():
-    one, counts = cleaned(RAW, 40)
-    seven, counts_of_seven = cleaned(RAW, 7)
+    wishes = CleaningSection(missing={"whole": [3]}, ranges={"amount": (0, 500)}, spelling={"home": {"rent": "let"}})
+    one, counts = cleaned(RAW, 40, wishes)
+    seven, counts_of_seven = cleaned(RAW, 7, wishes)
     pd.testing.assert_frame_equal(one, seven)
     assert counts == counts_of_seven
     assert row_hashes(one).tolist() == [h for i in range(0, 30, 7) for h in row_hashes(seven[i:i + 7])]
@@ -73,9 +49,37 @@ def test_each_step_counts_what_it_touched():
     assert found["missing_marks"].columns == {"amount": 10, "home": 10, "flag": 10} and found["missing_marks"].rows == 10
     assert found["column_kinds"].columns["amount"] == 30 and found["column_kinds"].emptied == 1
     assert found["infinite"].emptied == 10
-    assert found["missing_target"].removed == 10 and len(table) == 30
+    assert found["missing_target"].removed == 10 and len(table) == 30 and found["missing_target"].removed_rows == [3, 7, 11]
     assert table["amount"].dropna().unique().tolist() == [1000.0, 20.0]
     assert str(table["flag"].dtype) == "boolean" and table["when"].dtype.kind == "M"
+
+
+def test_steps_show_where_and_what_but_never_of_hidden_columns():
+    _, counts = cleaned(RAW, 7, hidden=frozenset(["home"]))
+    found = {count.step: count for count in counts}
+    assert found["strip_text"].samples == {"amount": [[1, " 20 ", "20"], [5, " 20 ", "20"], [9, " 20 ", "20"]]}
+    assert found["missing_marks"].columns["home"] == 10 and "home" not in str([count.samples for count in counts])
+    assert found["infinite"].samples["amount"][0] == [3, float("inf"), None]
+
+
+def test_the_briefs_wishes_are_steps_of_their_own():
+    wishes = CleaningSection(missing={"home": ["RENT"], "whole": [3]}, ranges={"amount": (0, 500)}, spelling={"home": {"own": "house"}},
+                             units={"w": "g"}, dates={"when": "%Y-%m-%d"})
+    table, counts = cleaned(RAW.assign(w=["1 kg", "3 g"] * 20), 7, wishes)
+    found = {count.step: count for count in counts}
+    assert found["named_missing"].columns == {"home": 10, "whole": 10} and found["impossible_values"].columns == {"amount": 10}
+    assert found["spelling"].columns == {"home": 20} and set(table["home"].dropna()) == {"house"}
+    assert table["w"].tolist()[:2] == [1000.0, 3.0] and table["when"].dtype.kind == "M"
+    assert [count.step for count in cleaned(RAW, 40)[1]] == ["strip_text", "missing_marks", "column_kinds", "infinite", "missing_target"]
+
+
+def test_hashing_and_masking_keep_joins_and_shape_and_nothing_else():
+    cleaner = Cleaner({}, wishes=CleaningSection(hash=["name"], mask=["code", "n"]))
+    frame = pd.DataFrame({"name": ["Ada", "Bob", "Ada", None], "code": ["A-1", "b2", None, ""], "n": [12.0, 7.0, 12.0, None]})
+    table, counts = cleaner.protect(frame, b"k" * 32)
+    assert table["name"][0] == table["name"][2] != table["name"][1] and table["code"].tolist()[:2] == ["X-9", "x9"]
+    assert table["n"].tolist()[:2] == ["99", "9"] and table.isna().sum().tolist() == [1, 1, 1]
+    assert [(count.step, count.cells, count.samples) for count in counts] == [("hashed", 3, {}), ("masked", 5, {})]
 
 
 def test_an_all_missing_column_and_a_single_row_pass():
@@ -134,3 +138,10 @@ def test_a_rule_that_returns_whole_numbers_or_leaves_rows_out_keeps_the_kinds():
 def test_an_unprofiled_column_is_an_error():
     with pytest.raises(DataQualityError, match="column 'new'"):
         Cleaner({"a": "number"}).clean(pd.DataFrame({"new": [1]}))
+
+
+def test_a_sample_is_seen_as_cleaning_will_make_it_and_a_kept_column_as_it_came():
+    sample = pd.DataFrame({"price": ["1,200.50", "990", "?"], "when": ["3.1.2026", "14.1.2026", None], "zip": ["01234", "80331", "1"], "y": ["1", "0", "1"], "n": [1, 2, 3]})
+    seen = as_cleaned(sample, CleaningSection(missing={"n": [3]}), keep=["y"])
+    assert seen.dtypes.astype(str).to_dict() == {"price": "float64", "when": "datetime64[us]", "zip": "str", "y": "str", "n": "int64"}
+    assert seen["price"].tolist()[:2] == [1200.5, 990.0] and seen["n"].tolist() == [1, 2, 3]

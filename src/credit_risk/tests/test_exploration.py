@@ -37,6 +37,16 @@ def test_kinds_cover_every_column_and_only_features_are_analysed(loans):
     assert exploration.feature_kinds(loans, plan) == {"income": "number", "home": "category"}
 
 
+def test_dates_texts_and_suspects_are_features_too_and_a_time_column_is_what_it_holds():
+    frame = pd.DataFrame({"when": ["2024-01-05", "2024-02-01"], "note": ["a b", "c d"], "late": [1.0, 2.0], "year": [1, 2], "y": ["n", "p"]})
+    plan = plan_for(target="y", when="datetime", note="text", late="leak_suspect", year="time")
+    plan.columns["late"]["kind"], plan.feature_columns = "numeric", ["when", "note", "late"]
+    dated = exploration.with_dates(frame, plan)
+    assert exploration.feature_kinds(dated, plan) == {"when": "date", "note": "text", "late": "number"}
+    assert exploration.column_kinds(dated, plan)["year"] == "number" and exploration.column_kinds(frame, plan)["when"] == "text"
+    assert dated["when"].iloc[1] == pd.Timestamp("2024-02-01")
+
+
 def test_the_profile_has_a_row_for_every_column_and_counts_right(loans):
     loans.loc[:5, "income"] = np.nan
     loans["empty"] = np.nan
@@ -54,26 +64,6 @@ def test_the_outcome_is_the_positive_class_or_the_value(loans):
     assert words == "mean income" and value.equals(loans["income"])
     balance = class_balance(pd.Series(["good"] * 3 + ["bad"]))
     assert balance["naive_accuracy"] == 0.75 and balance["rarest"] == "bad" and balance["imbalance"] == 3
-
-
-def test_gaps_that_depend_on_the_outcome_are_told_from_gaps_by_chance(loans):
-    rng = np.random.default_rng(1)
-    loans.loc[(loans["Status"] == "bad") & (rng.random(600) < 0.6), "income"] = np.nan
-    loans.loc[rng.random(600) < 0.2, "noise"] = np.nan
-    table = missingness(loans, KINDS, plan_for()).set_index("column")
-    assert set(table.index) == {"income", "noise"}
-    assert table.loc["income", "when_missing"] == 1 and table.loc["income", "q_value"] < 1e-6
-    assert table.loc["noise", "q_value"] > 0.01
-    assert missingness(loans.dropna(), KINDS, plan_for()).empty
-
-
-def test_a_planted_outlier_is_found_by_both_rules():
-    values = pd.Series([10.0, 11, 12, 13, 14, 15, 16, 17, 18, 500])
-    row = outliers(values.to_frame("x"), {"x": "number"}).iloc[0]
-    assert (row["beyond_fences"], row["beyond_z"], row["both"]) == (1, 1, 1)
-    mostly_zero = pd.Series([0.0] * 80 + list(range(1, 21)))
-    assert exploration._robust_z(mostly_zero).abs().max() < np.inf and exploration._robust_z(mostly_zero).iloc[0] == 0
-    assert outliers(values.to_frame("x"), {"x": "category"}).empty
 
 
 def test_the_interval_of_a_share_stays_inside_zero_and_one_and_is_wide_for_few_rows():

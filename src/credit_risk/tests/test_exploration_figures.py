@@ -3,64 +3,45 @@
 import matplotlib
 import numpy as np
 import pandas as pd
-import pytest
 from types import SimpleNamespace
-from credit_risk.exploration_findings import explore
+from credit_risk.measurements import explore
 from credit_risk.reporting import Figures
 from credit_risk.exploration_figures import *
 
 
-def example(task="binary", n=400):
+def example(task="binary", n=400, **data):
     matplotlib.use("agg")
     rng = np.random.default_rng(11)
     income = rng.gamma(3, 900, n)
     status = np.where(rng.random(n) < 1 / (1 + income / 1200), "bad", "good")
-    rows = pd.DataFrame({"row_id": range(n), "income": income, "assets": np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(8, 1.4, n)),
-                         "home": rng.choice(["rent", "owner", "parents"], n), "age": rng.integers(18, 70, n), "y": status})
+    rows = pd.DataFrame({"row_id": range(n), "income": income, "assets": np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(8, 1.4, n)), "home": rng.choice(["rent", "owner", "parents"], n),
+                         "age": rng.integers(18, 70, n), "day": pd.date_range("2022-01-01", periods=n), "unit": np.arange(n) // 20, "sex": rng.choice(["f", "m"], n),
+                         "note": rng.choice(["all is fine here", "late again and again"], n), "y": status})
     if task == "multiclass":
         rows["y"] = np.where(rows["age"] > 60, "late", rows["y"])
     if task == "regression":
         rows["y"] = income + rng.normal(0, 800, n)
-    roles = {"income": "numeric", "assets": "numeric", "home": "categorical", "age": "numeric", "row_id": "id", "y": "target"}
-    data = SimpleNamespace(task=task, target="y", positive="bad" if task == "binary" else "", on_leak="drop", ids=[])
-    plan = SimpleNamespace(columns={name: {"role": role, "reason": ""} for name, role in roles.items()}, data=data,
-                           classification=task != "regression", feature_columns=["income", "assets", "home", "age"])
+    roles = {"income": "numeric", "assets": "numeric", "home": "categorical", "age": "numeric", "row_id": "id", "note": "text", "y": "target"}
+    data = {"task": task, "target": "y", "positive": "bad" if task == "binary" else "", "on_leak": "drop", "ids": [], "time": "", "group": "", "protected": []} | data
+    columns = {name: {"role": role, "reason": ""} for name, role in roles.items()} | {"day": {"role": "time", "kind": "datetime"}, "unit": {"role": "group"}}
+    plan = SimpleNamespace(columns=columns, data=SimpleNamespace(**data), classification=task != "regression", feature_columns=["income", "assets", "home", "age", "note"],
+                           split=SimpleNamespace(strategy="random"))
     return rows, plan
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_every_picture_makes_a_claim_with_a_number_for_every_task(task):
-    from matplotlib import pyplot
-    found = explore(*example(task))
-    for name, draw in PICTURES.items():
-        figure, claim = draw(found)
-        assert any(letter.isdigit() for letter in claim) and "nan" not in claim.split(), (name, claim)
-        assert hasattr(figure, "savefig") or hasattr(figure, "to_plotly_json")
-        pyplot.close("all")
-
-
-def test_claims_are_computed_from_the_rows():
-    rows, plan = example()
-    found = explore(rows, plan)
-    share = (rows["y"] == "bad").mean()
-    assert f"{share:.1%} of rows are bad" in target_picture(found)[1]
-    assert "income is the number that separates bad from good best" in strongest_number_picture(found)[1]
-    flipped = explore(rows.assign(income=-rows["income"]), plan)
-    assert "lower when bad" in strongest_number_picture(found)[1] and "higher when bad" in strongest_number_picture(flipped)[1]
-
-
-def test_a_drawn_picture_is_saved_with_its_claim(tmp_path):
-    figures = Figures(tmp_path)
-    draw(figures, "target_balance", explore(*example()))
+def test_a_drawn_picture_is_saved_with_its_claim_and_a_missing_one_is_a_sentence(tmp_path):
+    figures, found = Figures(tmp_path), explore(*example())
+    draw(figures, "target_balance", found)
     assert figures.entries[0]["name"] == "target_balance" and (tmp_path / figures.entries[0]["png"]).is_file()
+    assert draw(figures, "groups", found) == "groups: the plan names no group column" and len(figures.entries) == 1
 
 
-def test_pictures_without_their_kind_of_column_say_so_by_none():
-    rows, plan = example()
-    plan.feature_columns = ["home"]
-    found = explore(rows, plan)
-    assert strongest_number_picture(found) is None and correlation_picture(found) is None and pair_picture(found) is None
-    assert "No cell is missing" in missing_picture(found)[1]
-    assert draw(None, "pair_plot", found) == "pair plot: this data has no column for it"
-    plan.feature_columns = ["age"]
-    assert category_picture(explore(rows, plan)) is None
+def test_a_tiny_table_draws_what_it_can_and_ends():
+    for n in (1, 3, 15):
+        rows, plan = example(n=n, time="day", group="unit", protected=["sex"])
+        found = explore(rows, plan)
+        for picture in PICTURES.values():
+            drawn = picture(found)
+            assert drawn is None or drawn[1]
+        from matplotlib import pyplot
+        pyplot.close("all")

@@ -7,6 +7,7 @@ from credit_risk.brief import parse_brief
 from credit_risk.config import load_settings
 from credit_risk.data_sources import open_source
 from credit_risk.error_handling import DataQualityError
+from credit_risk.feature_gain import GroupGain
 from credit_risk.planning import make_plan
 from credit_risk.feature_review import *
 
@@ -28,18 +29,38 @@ def test_a_critical_leak_is_dropped_blocked_or_kept_as_the_brief_says():
         choose_columns(plan_with("block"), {}, leaks)
 
 
+def test_a_person_can_restore_a_suspect_with_a_reason():
+    leaks = {"suspects": [{"column": "bmi", "severity": "critical", "reason": "equals the target"}]}
+    insights = {"drop": [{"column": "bmi", "reason": "leak: equals the target"}]}
+    columns, advice = choose_columns(plan_with("drop"), insights, leaks, {"bmi": "measured before the visit"})
+    assert "bmi" in columns and not any(item.followed for item in advice) and "measured before the visit" in advice[0].why
+    assert "bmi" in choose_columns(plan_with("block"), insights, leaks, {"bmi": "measured before the visit"})[0]
+
+
+def test_every_advice_is_followed_or_refused_with_a_reason():
+    plan, columns = plan_with("drop"), {"bmi": "numeric", "when": "datetime", "note": "text", "home": "categorical"}
+    insights = {"encoding": {"home": "one-hot", "gone": "target"}, "scaling": {"bmi": "robust", "note": "standard"}, "transform": {"bmi": "log"},
+                "rare_labels": {"home": 20}, "date": {"when": {"parts": ["month"], "reason": "r"}}, "text": {"note": {"encode": "length"}},
+                "missing_indicator": ["bmi", "gone"], "interactions": [["bmi", "when", {}]], "about_time": {"lags": [1, 7]}}
+    recipe = recipe_of(plan, insights, columns)
+    assert (recipe.shapes, recipe.rare, recipe.dates, recipe.lags, recipe.trend) == ({"bmi": "log"}, {"home": 20}, {"when": ["month"]}, (1, 7), True)
+    left = GroupGain("dates", 2, 0, 0, 0, 0, False, "gains nothing: left out")
+    advice = {(item.column, item.advice.split(":")[0]): item for item in treatment_advice(insights, columns, [left])}
+    assert advice["bmi", "transform"].followed and not advice["gone", "encoding"].followed and advice["note", "scaling"].why == "holds text values"
+    assert advice["when", "date"].why == "gains nothing: left out" and not advice["gone", "missing indicator"].followed
+    assert all(item.why for item in advice.values()) and recipe_of(plan, {}, columns).indicators is None
+
+
 def test_nothing_left_is_an_error():
     plan = plan_with("drop")
     with pytest.raises(DataQualityError, match="no column is left"):
         choose_columns(plan, {"drop": [{"column": name, "reason": "x"} for name in plan.feature_columns]}, {"suspects": []})
 
 
-def test_importance_finds_the_signal_for_both_tasks():
+def test_the_strongest_single_feature_is_found_for_both_tasks():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"useful": rng.normal(size=300), "noise": rng.normal(size=300)})
+    frame = pd.DataFrame({"useful": rng.normal(size=300), "noise": rng.normal(size=300), "flat": 0.0})
     for classification, y in ((True, (frame["useful"] > 0).astype(int).to_numpy()), (False, frame["useful"].to_numpy() * 2)):
-        table = importance_table(frame[:200], y[:200], frame[200:], y[200:], classification)
-        assert table["feature"][0] == "useful" and table["low"][0] > table["importance"][1]
         assert strongest_single_feature(frame, y, classification) == ("useful", pytest.approx(1.0))
 
 
@@ -65,13 +86,14 @@ def finished(tmp_path_factory):
         frame.to_parquet(folder / name)
     joblib.dump(pipeline, folder / "feature_pipeline.joblib")
     names = pipeline.feature_names_
-    files = {"feature_list.json": {"features": names}, "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")},
+    files = {"feature_list.json": {"features": names, "provenance": provenance(pipeline)},
+             "feature_gain.json": {"groups": [GroupGain("numbers", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]}, "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")},
              "feature_importance.json": {"features": [{"feature": name, "importance": 0, "low": 0, "high": 0} for name in names]},
              "project_plan.json": plan_with("drop").model_dump()}
     files["project_plan.json"]["data"] |= {"target": "y", "group": "unit", "time": "day"}
 
     def context(split="random", events=provenance(pipeline), **changes):
-        files["project_plan.json"]["split"]["strategy"] = split
+        files["project_plan.json"]["split"] |= {"strategy": split, "test_rows_file": "rows.json"}
         changed = {key.replace("__", "."): value for key, value in changes.items()}
 
         return SimpleNamespace(
@@ -90,6 +112,7 @@ def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_dama
         (splits_do_not_overlap, {"test_data__parquet": data.iloc[60:]}),
         (splits_do_not_overlap, {"engineered_features__parquet": engineered.iloc[1:]}),
         (provenance_of_every_feature, {"events": []}),
+        (every_group_earns_its_place, {"feature_gain__json": {"groups": [GroupGain("categories", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]}}),
         (importance_is_calculated, {"feature_importance__json": {"features": [{"feature": "x", "importance": None, "low": 0, "high": 0}]}}),
         (no_feature_gives_the_answer_away, {"engineered_features__parquet": answer}),
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": answer}),
@@ -104,7 +127,11 @@ def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_dama
 def test_group_and_time_checks_apply_only_where_planned(finished):
     context, frames = finished
     torn = frames["engineered_features.parquet"].assign(split=lambda frame: np.where(frame["row_id"] == 0, "validation", frame["split"]))
-    assert groups_and_time_are_respected(context()).result == "skipped"
+    twins = frames["data.parquet"].assign(x=lambda frame: frame["x"].where(frame["row_id"] != 119, frame["x"][0]), z=lambda frame: frame["z"].where(frame["row_id"] != 119, frame["z"][0]))
+    twins = twins.rename(columns={"x": "bmi", "z": "bp"})
+    assert groups_and_time_are_respected(context("given")).result == "skipped"
+    assert groups_and_time_are_respected(context(data__parquet=twins.iloc[:119])).result == "pass"
+    assert groups_and_time_are_respected(context(data__parquet=twins)).result == "fail"
     assert groups_and_time_are_respected(context("group")).result == "pass"
     assert groups_and_time_are_respected(context("group", engineered_features__parquet=torn)).result == "fail"
     assert groups_and_time_are_respected(context("time")).result == "pass"

@@ -88,6 +88,36 @@ def test_an_epoch_that_has_not_run_and_one_without_a_person_have_a_card(run):
     assert "No person decides" not in gate_html(run.settings, 2) and "Passing opens epoch 003" in gate_html(run.settings, 2)
 
 
+SUSPECTS = [{"column": "call <duration>", "severity": "critical", "check": "dominant", "reason": "better than all & others", "also": [],
+             "evidence": {"probe": 0.8214, "parts": ["a", "b"]}},
+            {"column": "age", "severity": "warning", "check": "alone", "reason": "strong", "evidence": {}, "also": []}]
+
+
+@pytest.fixture
+def audited(run):
+    "A finished epoch 003 with a critical leak suspect that is left out, and one to ask about"
+    approve(run)
+    for number in (2, 3):
+        gate_check(number, "goal")(lambda context: verdict(True, 1, 1))
+    begin(2, run.settings).finish()
+    third = begin(3, run.settings)
+    third.output(write_json(third.artifacts / "leak_audit.json", {"suspects": SUSPECTS, "on_leak": "drop"}), evidence=True)
+    third.finish()
+    return third
+
+
+def test_leak_suspects_stand_on_the_card_with_what_follows(audited):
+    shown = gate_html(audited.settings, 3)
+    assert "Leak suspects: 1 left out, 1 to ask about" in shown and "call &lt;duration&gt;" in shown and "all &amp; others" in shown
+    assert "probe 0.821, parts a + b" in shown and "restored" not in shown
+    record_decision(audited.settings, 3, "approved", "ada", criteria=REVIEW[3], restored={"call <duration>": "known before the <second> call"})
+    shown = gate_html(audited.settings, 3)
+    assert "Leak suspects: 1 restored, 1 to ask about" in shown and shown.count("known before the &lt;second&gt; call") == 2
+    assert shown.count('<span class="chip waived">') == 3
+    (audited.artifacts / "leak_audit.json").write_text("{")
+    assert "Stale." in gate_html(audited.settings, 3) and "Leak suspects" not in gate_html(audited.settings, 3)
+
+
 def test_warnings_of_the_run_stand_on_the_card(run):
     again = begin(1, run.settings)
     again.warn("12 rows < 20 were dropped")

@@ -28,6 +28,26 @@ def test_a_plan_survives_its_file(diabetes):
     assert "progression" not in diabetes.feature_columns and diabetes.profile["rows"] == 442
 
 
+@pytest.mark.parametrize("changes, expected", [
+    ({}, ["date", "words", "late", "age"]),
+    ({"data": {"drop": ["words"], "protected": ["age"]}}, ["date", "late"]),
+    ({"data": {"time": "date"}}, ["date", "words", "late", "age"]),
+    ({"data": {"time": "age"}, "split": {"strategy": "time"}}, ["date", "words", "late"]),
+    ({"data": {"time": "age", "group": "unit"}, "split": {"strategy": "group_time"}}, ["date", "words", "late", "age"]),
+    ({"data": {"time": "age", "group": "unit"}, "split": {"strategy": "time"}}, ["date", "words", "late"]),
+])
+def test_what_may_become_a_feature(diabetes, changes, expected):
+    data = diabetes.data.model_copy(update={"protected": []} | changes.get("data", {}))
+    roles = {"key": "id", "same": "constant", "unit": "group", "date": "datetime", "words": "text", "late": "leak_suspect", "age": "numeric", "y": "target"}
+    columns = {name: {"role": role, "reason": "-"} for name, role in roles.items()}
+    columns["late"]["kind"] = "categorical"
+    if data.time:
+        columns[data.time] = {"role": "time", "reason": "-", "kind": roles[data.time]}
+    split = diabetes.split.model_copy(update=changes.get("split", {}))
+    plan = Plan(**dict(diabetes) | {"data": data, "columns": columns, "split": split})
+    assert plan.feature_columns == expected
+
+
 def test_time_and_group_columns_choose_the_split():
     text = '[data]\nsource = "a:b"\ntarget = "y"\n{}[split]\nstrategy = "{}"'
     assert settle_split(parse_brief(text.format('time = "t"\n', "auto"))).strategy == "time"
@@ -50,28 +70,15 @@ def test_a_minimum_in_the_brief_becomes_the_criterion():
     assert (goal["measure"], goal["operator"], goal["limit"]) == ("rmse", "<=", 70)
 
 
+def test_what_the_brief_asks_of_data_service_and_budget_becomes_criteria(diabetes):
+    plan = Plan(**diabetes.model_dump() | {"quality": {"minimum": 0.97}, "serving": {"latency_p95_ms": 20}, "budget": {"cost_limit": 5}})
+    limits = {item["measure"]: (item["limit"], item["origin"]) for item in make_criteria(plan)}
+    assert limits["quality_score"] == (0.97, "brief") and limits["latency_p95_ms"] == (20, "brief") and limits["estimated_cost"] == (5, "brief")
+    assert limits["rows_per_second"] == (1_000, "kit default")
+
+
 def test_nothing_observed_is_not_a_pass():
     assert meets(3, "<=", 5) is True and meets(6, "<=", 5) is False and meets(None, "<=", 5) is None
-
-
-def test_estimates_cover_every_epoch_and_a_playbook_wins(diabetes):
-    estimates = make_estimates(diabetes, {"seconds_by_epoch": {"3": 7}})
-    assert [row["epoch"] for row in estimates["epochs"]] == list(range(2, 9))
-    assert estimates["epochs"][1]["seconds"] == 7 and "playbook" in estimates["epochs"][1]["basis"]
-    assert estimates["total"]["seconds"] == sum(row["seconds"] for row in estimates["epochs"])
-
-
-def test_risks_follow_the_data(diabetes):
-    risks = {risk["risk"]: risk for risk in make_risks(diabetes)}
-    assert risks["missing values"]["likelihood"] == 1 and "unfair decisions" in risks
-    sick = diabetes.model_copy(update={"profile": diabetes.profile | {"missing_cells": 3_000}})
-    assert {risk["risk"]: risk for risk in make_risks(sick)}["missing values"]["likelihood"] == 5
-
-
-def test_the_summary_says_goal_size_and_risks(diabetes):
-    criteria, risks = make_criteria(diabetes), make_risks(diabetes)
-    summary = executive_summary(diabetes, criteria, make_estimates(diabetes), risks)
-    assert "442 rows" in summary and "**progression**" in summary and risks[0]["risk"] in summary
 
 
 def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
@@ -81,7 +88,8 @@ def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
     folder = settings.folder(1)
     folder.mkdir(parents=True)
     content = {"project_plan.json": diabetes.model_dump(), "success_criteria.json": {"criteria": make_criteria(diabetes)},
-               "resource_estimates.json": make_estimates(diabetes), "risk_assessment.json": {"risks": make_risks(diabetes)}}
+               "resource_estimates.json": {"epochs": [{"epoch": number} for number in range(1, 9)], "total": {"cost": 3.0}},
+               "risk_assessment.json": {"risks": [{"evidence": "1 of 2", "mitigation": "look"}] * 3}}
 
     def gate(**changes):
         for name, value in (content | {key.replace("__", "."): value for key, value in changes.items()}).items():
@@ -89,7 +97,10 @@ def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
         outputs = {settings.relative(folder / name): {} for name in content}
         return {check.name: check.result for check in evaluate(settings, 1, outputs).checks}
 
-    assert set(gate().values()) == {"pass"}
+    limited = diabetes.model_dump() | {"budget": diabetes.budget.model_dump() | {"cost_limit": 2.5}}
+    assert set(gate().values()) == {"pass", "skipped"} and list(gate().values()).count("skipped") == 1
+    assert gate(project_plan__json=limited)["cost within its limit"] == "fail"
+    assert gate(project_plan__json=limited, resource_estimates__json={"epochs": [], "total": {}})["cost within its limit"] == "fail"
     assert gate(resource_estimates__json={"epochs": []})["every epoch is planned"] == "fail"
     assert gate(risk_assessment__json={"risks": []})["risks are assessed"] == "fail"
     vague = [make_criteria(diabetes)[0] | {"limit": "good"}]

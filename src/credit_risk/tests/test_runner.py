@@ -81,6 +81,9 @@ def test_a_cell_that_raises_keeps_its_error_and_exit_code(project):
 def test_wrong_words_are_bad_input(project):
     with pytest.raises(BadInputError, match="no epoch 9"):
         run_epochs(project, "9")
+    assert which_epochs(project, "2-4") == [2, 3, 4]
+    with pytest.raises(BadInputError, match="runs backwards: write 2-4"):
+        which_epochs(project, "4-2")
     with pytest.raises(BadInputError, match="is no epoch"):
         run_epochs(project, "last")
     with pytest.raises(BadInputError, match="did you mean 'level'"):

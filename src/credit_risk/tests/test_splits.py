@@ -25,11 +25,46 @@ def test_numeric_targets_are_spread_evenly():
     assert means.max() / means.min() < 1.1
 
 
+def test_equal_rows_stay_in_one_part_and_few_different_rows_are_dealt_alone():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=300), "label": rng.choice(["a", None], 300)})
+    frame = pd.concat([frame, frame.head(100), frame.head(50)], ignore_index=True)
+    together = equal_rows(frame, ["x", "label"])
+    parts = split_random(pd.Series(rng.choice(["n", "y"], 450)), SplitSection(), True, together)
+    assert together.nunique() == 300 and parts.groupby(together).nunique().eq(1).all()
+    assert 0.15 < parts.eq("test").mean() < 0.25
+    assert equal_rows(frame, ["label"]).nunique() == 450 == equal_rows(frame, []).nunique()
+
+
+def test_a_class_of_one_or_two_rows_trains():
+    target = pd.Series(["common"] * 97 + ["rare"] * 2 + ["once"])
+    assert set(split_random(target, SplitSection(), True)[97:]) == {"train"}
+    five = split_random(pd.Series(["common"] * 95 + ["few"] * 5), SplitSection(), True)[95:]
+    assert five.value_counts().to_dict() == {"train": 3, "validation": 1, "test": 1}
+
+
 def test_groups_stay_whole():
     units = pd.Series(np.repeat(np.arange(50), 7), name="unit")
     parts = split_group(units, SplitSection())
     assert parts.groupby(units).nunique().eq(1).all()
-    assert 0.1 < parts.eq("test").mean() < 0.3
+    assert parts.eq("test").mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_groups_are_dealt_so_that_the_target_is_spread():
+    rng = np.random.default_rng(0)
+    units = pd.Series(np.repeat(np.arange(20), 30))
+    target = pd.Series(np.where(units < 4, "yes", "no"))  # four of twenty groups hold every 'yes'
+    rates = target.eq("yes").groupby(split_group(units, SplitSection(), target, True)).mean()
+    assert len(rates) == 3 and rates.min() > 0
+    numbers = units * 10.0 + rng.normal(size=600)
+    means = numbers.groupby(split_group(units, SplitSection(), numbers, False)).mean()
+    assert means.max() - means.min() < 40
+
+
+def test_a_row_without_a_group_is_a_group_of_its_own_and_odd_names_are_no_trouble():
+    units = pd.Series([None, "index", 3, 3, "index", None] * 10, name="index", dtype=object)
+    parts = split_group(units, SplitSection())
+    assert parts.notna().all() and parts.groupby(units).nunique().max() == 1
 
 
 def test_the_future_never_trains_the_past_and_ties_stay_together():
@@ -37,6 +72,7 @@ def test_the_future_never_trains_the_past_and_ties_stay_together():
     parts = split_time(days, SplitSection())
     assert days[parts == "train"].max() < days[parts == "validation"].min()
     assert days[parts == "validation"].max() < days[parts == "test"].min()
+    assert split_time(pd.Series(["9", "10", "11", "12", "13"]), SplitSection()).tolist() == ["train"] * 3 + ["validation", "test"]
     with pytest.raises(BadInputError, match="no moment in row 1"):
         split_time(pd.Series(["2026-01-01", "soon"], name="day"), SplitSection())
 
@@ -48,23 +84,53 @@ def test_group_time_keeps_groups_whole_and_late_groups_test():
     assert set(units[parts == "test"]) == {0, 1, 2, 3}
 
 
-def test_given_rows_test_and_the_rest_is_divided(tmp_path):
+def test_groups_of_one_age_are_dealt_by_chance():
+    units, age = pd.Series(np.repeat(np.arange(20), 5), name="time"), pd.Series(np.tile(np.arange(5), 20), name="time")
+    parts = split_group_time(units, age, SplitSection())
+    assert parts.groupby(units).nunique().eq(1).all() and set(units[parts == "test"]) != {16, 17, 18, 19}
+
+
+def diabetes_with(split, rows=442, **data):
     from credit_risk.brief import parse_brief
     from credit_risk.config import load_settings
     from credit_risk.data_sources import open_source
     from credit_risk.planning import make_plan
     settings = load_settings(env={})
     source = open_source("demo:diabetes", settings)
-    text = '[data]\nsource = "demo:diabetes"\ntarget = "progression"\n[split]\nstrategy = "given"\ntest_rows_file = "rows.json"'
-    plan = make_plan(parse_brief(text), source, settings)
-    frame = source.head(442).assign(row_id=range(442))
+    named = "".join(f'{key} = "{value}"\n' for key, value in data.items())
+    text = f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{named}[split]\n{split}'
+    return make_plan(parse_brief(text), source, settings), source.head(rows).assign(row_id=range(rows))
+
+
+def test_given_rows_test_and_the_rest_is_divided(tmp_path):
+    plan, frame = diabetes_with('strategy = "given"\ntest_rows_file = "rows.json"')
     (tmp_path / "rows.json").write_text(json.dumps({"test": list(range(100))}))
     parts = split_rows(frame, plan, tmp_path)
     assert set(frame.loc[parts == "test", "row_id"]) == set(range(100))
     assert 60 < parts.eq("validation").sum() < 120
-    (tmp_path / "rows.json").write_text("[]")
-    with pytest.raises(BadInputError, match="must be JSON with a"):
+
+
+@pytest.mark.parametrize("content, message", [
+    ("[]", "must be JSON with a list"), ('{"test": 5}', "must be a list of row positions"), ('{"test": [1, "2"]}', "holds '2'"),
+    ('{"test": [true]}', "holds True"), ('{"test": [1, 442]}', "442 is outside 0 to 441"), ('{"test": [-1]}', "-1 is outside"),
+    ('{"test": []}', "names no row"), (json.dumps({"test": list(range(442))}), "names every row"), ("{", "must be JSON"), (None, "must be JSON")])
+def test_a_bad_file_of_given_rows_is_named_with_what_is_wrong(tmp_path, content, message):
+    plan, frame = diabetes_with('strategy = "given"\ntest_rows_file = "rows.json"')
+    if content is not None:
+        (tmp_path / "rows.json").write_text(content)
+    with pytest.raises(BadInputError, match=message):
         split_rows(frame, plan, tmp_path)
+
+
+def test_validation_is_cut_as_the_given_test_was(tmp_path):
+    plan, frame = diabetes_with('strategy = "given"\ntest_rows_file = "rows.json"', time="s1")
+    frame = frame.assign(s1=np.arange(442.0))
+    (tmp_path / "rows.json").write_text(json.dumps({"test": list(range(350, 442))}))
+    parts = split_rows(frame, plan, tmp_path)
+    assert frame.loc[parts == "train", "s1"].max() < frame.loc[parts == "validation", "s1"].min() < 350
+    (tmp_path / "rows.json").write_text(json.dumps({"test": list(range(0, 442, 5))}))
+    mixed = split_rows(frame, plan, tmp_path)
+    assert frame.loc[mixed == "train", "s1"].max() > frame.loc[mixed == "validation", "s1"].min()
 
 
 def test_a_part_without_rows_or_a_class_without_training_is_refused():
@@ -72,3 +138,30 @@ def test_a_part_without_rows_or_a_class_without_training_is_refused():
         check_split(pd.Series(["train", "test"]), pd.Series(["a", "b"]), True)
     with pytest.raises(BadInputError, match="class 'b' has no training row"):
         check_split(pd.Series(["train", "validation", "test"]), pd.Series(["a", "b", "a"]), True)
+    with pytest.raises(BadInputError, match="class 'b' has 1 training row"):
+        check_split(pd.Series(["train"] * 3 + ["validation", "test"]), pd.Series(["a", "a", "b", "a", "a"]), True)
+
+
+def test_folds_go_as_the_split_goes():
+    plan, frame = diabetes_with('strategy = "time"', time="s1")
+    folds = cross_folds(frame, plan)
+    assert len(folds) == 5 and all(frame["s1"].iloc[train].max() < frame["s1"].iloc[valid].min() for train, valid in folds)
+    plan, frame = diabetes_with('strategy = "group"', group="s1")
+    assert all(not set(frame["s1"].iloc[train]) & set(frame["s1"].iloc[valid]) for train, valid in cross_folds(frame, plan))
+    plan, frame = diabetes_with('strategy = "random"')
+    valid = np.concatenate([rows for _, rows in cross_folds(frame, plan)])
+    assert sorted(valid) == list(range(442))
+
+
+@pytest.mark.parametrize("strategy, column", [("time", "time"), ("group", "group")])
+def test_one_moment_or_one_group_is_cut_by_chance(strategy, column):
+    plan, frame = diabetes_with(f'strategy = "{strategy}"', **{column: "s1"})
+    assert len(cross_folds(frame.assign(s1=1.0), plan)) == 5
+
+
+def test_the_facts_of_a_split_count_what_is_torn():
+    plan, frame = diabetes_with('strategy = "group"', group="sex")
+    parts = pd.Series(np.resize(["train", "validation", "test"], len(frame)))
+    facts = split_facts(frame, parts, plan)
+    assert facts["groups_torn"] == 2 and facts["parts"]["test"]["rows"] == 147 and "sex is whole" in facts["reason"]
+    assert split_facts(frame, pd.Series("train", index=frame.index), plan)["groups_torn"] == 0

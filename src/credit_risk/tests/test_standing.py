@@ -8,6 +8,9 @@ from credit_risk.signatures import sign
 from credit_risk.standing import *
 
 
+SETTINGS = load_settings(home="/somewhere", env={})
+
+
 def finished_epoch(observed, number=3):
     checks = [{"name": "completeness", "result": "fail" if observed < 0.9 else "pass", "observed": observed, "limit": 0.9, "reason": ""}]
     data = {"outputs": {"a.json": {"sha256": "1f"}}, "evidence": ["a.json"], "authors": ["Ada"], "gate": {"passed": observed >= 0.9, "checks": checks}}
@@ -29,9 +32,6 @@ def test_a_waiver_holds_for_the_values_that_were_seen():
     assert waived_checks(finished_epoch(0.84), decided(finished_epoch(0.84))) == waived_checks(finished_epoch(0.84), None) == ()
 
 
-SETTINGS = load_settings(home="/somewhere", env={})
-
-
 @pytest.mark.parametrize("decisions, state", [
     ([], "awaiting review"), ([decided(finished_epoch(0.95))], "done"), ([decided(finished_epoch(0.95), "unattended")], "done"),
     ([decided(finished_epoch(0.95), "rejected", return_to=1)], "rejected"), ([decided(finished_epoch(0.95), "changes requested")], "rejected"),
@@ -39,6 +39,20 @@ SETTINGS = load_settings(home="/somewhere", env={})
     ([decided(finished_epoch(0.95), "rejected"), decided(finished_epoch(0.95), seq=7)], "done")])
 def test_only_a_standing_approval_opens_the_gate(decisions, state):
     assert decision_state(SETTINGS, decisions, finished_epoch(0.95))[0] == state
+
+
+def test_only_an_approval_restores_and_what_was_made_without_it_is_stale():
+    reason = {"duration": "known before the second call"}
+    plain, restoring = decided(finished_epoch(0.95), seq=6), decided(finished_epoch(0.95), seq=11, restored=reason)
+    assert restored_by(restoring) == reason and restored_by(plain) == restored_by(decided(finished_epoch(0.95), "unattended", restored=reason)) == {}
+    started = seal(8, "2026-01-01T00:00:02+00:00", "epoch_started", 5, "ada", {}, GENESIS)
+    made = finished_epoch(0.95, number=5)._replace(seq=9)
+    for decisions, state in (([plain], "done"), ([plain, restoring], "stale"), ([restoring._replace(seq=6)], "done"),
+                             ([restoring._replace(seq=6), plain._replace(seq=11)], "stale"), ([plain, restoring._replace(seq=8)], "stale"),
+                             ([restoring._replace(seq=6), restoring._replace(seq=12)], "done")):
+        found = decision_state(SETTINGS, [*decisions, started], made)
+        assert found[0] == state and ("duration" in "".join(found[2])) == (state == "stale"), decisions
+    assert decision_state(SETTINGS, [restoring], finished_epoch(0.95))[0] == "done"
 
 
 def test_a_failing_check_is_open_until_it_is_waived():

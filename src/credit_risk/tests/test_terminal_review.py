@@ -6,7 +6,8 @@ import subprocess
 import sys
 import pytest
 from credit_risk import terminal_review
-from credit_risk.approvals import REVIEW
+from credit_risk.approvals import REVIEW, record_decision, restored_columns
+from credit_risk.artifact_files import write_json
 from credit_risk.config import load_settings
 from credit_risk.error_handling import BadInputError
 from credit_risk.gates import gate_check, verdict
@@ -59,6 +60,35 @@ def test_a_failing_check_wants_its_reason(settings, person):
         review(settings, 1, "approved", ask=person(""), tell=str)
     event = review(settings, 1, "approved", ask=person("accepted by the board", *YES, "", "ada", "001"), tell=str)
     assert event.data["waivers"] == {"goal": "accepted by the board"} and project_state(settings)[0].gate == "waived"
+
+
+@pytest.fixture
+def audited(settings, monkeypatch):
+    "Epoch 003 with one leak suspect that is left out"
+    record_decision(settings, 1, "approved", "ada", criteria=REVIEW[1])
+    for number in (2, 3):
+        gate_check(number, "goal")(lambda context: verdict(True, 1, 1))
+    begin(2, settings).finish()
+    run, suspect = begin(3, settings), {"column": "duration", "severity": "critical", "reason": "better than all others", "evidence": {"probe": 0.82}, "also": []}
+    run.output(write_json(run.artifacts / "leak_audit.json", {"suspects": [suspect], "on_leak": "drop"}), evidence=True)
+    run.finish()
+    return settings
+
+
+def test_a_leak_suspect_is_shown_asked_about_and_restored(audited, person):
+    shown, three = [], ["y"] * len(REVIEW[3])
+    review(audited, 3, "approved", ask=person("", *three, "", "ada", "003"), tell=shown.append)
+    assert "Leak suspects\n  left out  duration: better than all others (probe 0.82" in shown[0] and restored_columns(audited) == {}
+    why = "it is known before the second call"
+    review(audited, 3, "approved", ask=person(why, *three, "", "ada", "003"), tell=str)
+    assert restored_columns(audited) == {"duration": why}
+    event = review(audited, 3, "approved", ask=person(*three, "", "ada", "003"), tell=str, restore={"duration": "told with the command"})
+    assert restored_columns(audited) == {"duration": "told with the command"} == event.data["restored"]
+    for restore, decision, message in (({"duraton": why}, "approved", "did you mean 'duration'"), ({"duration": "short"}, "approved", "10 characters"),
+                                       ({"duration": why}, "rejected", "only an approval")):
+        with pytest.raises(BadInputError, match=message):
+            review(audited, 3, decision, ask=person(*(three if decision == "approved" else []), "no", "ada", "003"), tell=str, restore=restore)
+    assert restored_columns(audited) == {"duration": "told with the command"}
 
 
 def test_a_rejection_goes_back(settings, person):

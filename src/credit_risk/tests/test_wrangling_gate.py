@@ -4,8 +4,11 @@ import pandas as pd
 import pytest
 from credit_risk import wrangling_gate
 from credit_risk.artifact_files import read_json, write_json
+from credit_risk.brief import QualitySection
+from credit_risk.data_contract import contract_toml, infer_contract
 from credit_risk.data_quality import infer_schema
 from credit_risk.resources import write_parquet
+from types import SimpleNamespace
 from credit_risk.tests.test_data_loading_pipeline import Table, a_plan, a_table, loaded
 from credit_risk.wrangling_gate import *
 
@@ -28,7 +31,8 @@ class Context:
     "A gate context over files in a folder"
 
     def __init__(self, folder, events=()):
-        self.folder, self.settings, self._events = folder, None, list(events)
+        self.folder, self._events = folder, list(events)
+        self.settings = SimpleNamespace(folder=lambda epoch: folder, relative=lambda path: path.name)
 
     def path(self, name, epoch=None):
         return self.folder / name
@@ -46,21 +50,29 @@ class Context:
 @pytest.fixture
 def gate(tmp_path, monkeypatch):
     "Writes a table with the schema of a good one and returns the result of one check"
-    limits = {}
-    monkeypatch.setattr(wrangling_gate, "load_plan", lambda settings: a_plan())
+    limits, quality = {}, {}
+
+    def the_plan(settings):
+        plan = a_plan()
+        plan.quality = QualitySection(**quality)
+        return plan
+    monkeypatch.setattr(wrangling_gate, "load_plan", the_plan)
     monkeypatch.setattr(wrangling_gate, "criterion_for", lambda settings, epoch, measure, default=None: limits.get(measure, default))
     good = pd.DataFrame({"row_id": range(4), "x": [1.0, 2.0, 3.0, 4.0], "y": ["a", "b", "a", "b"]})
 
-    def check(function, change=lambda table: table, events=(), **set_limits):
+    def check(function, change=lambda table: table, events=(), on_quality="block", **set_limits):
         limits.update(set_limits)
+        quality["on_quality"] = on_quality
         write_json(tmp_path / "schema.json", infer_schema(good, "y", ["a", "b"]))
+        write_json(tmp_path / "data_quality_report.json", {})
+        (tmp_path / "schema.toml").write_text(contract_toml(infer_contract(good, a_plan(), {})))
         change(good.copy()).to_parquet(tmp_path / "data.parquet", index=False)
         return function(Context(tmp_path, events)).result
     return check
 
 
 def test_good_data_passes_every_check(gate):
-    for check in (data_file_within_limit, schema_holds, data_quality, row_ids_are_unique, target_is_complete):
+    for check in (data_file_within_limit, schema_holds, contract_holds, data_quality, row_ids_are_unique, target_is_complete):
         assert gate(check) == "pass"
     assert gate(lineage_is_recorded, events=[{"outputs": ["data.parquet"]}]) == "pass"
 
@@ -68,11 +80,22 @@ def test_good_data_passes_every_check(gate):
 def test_each_check_fails_on_data_that_breaks_it(gate):
     assert gate(schema_holds, lambda t: t.assign(x=99.0)) == "fail"
     assert gate(data_quality, lambda t: t.assign(x=None, row_id=[0, 0, 0, 0])) == "fail"
+    assert gate(contract_holds, lambda t: t.assign(x=99.0)) == "fail"
+    assert gate(contract_holds, lambda t: t.drop(columns="x")) == "fail"
     assert gate(row_ids_are_unique, lambda t: t.assign(row_id=[0, 1, 1, 2])) == "fail"
     assert gate(target_is_complete, lambda t: t.assign(y=["a", None, "b", "b"])) == "fail"
     assert gate(target_is_complete, lambda t: t.assign(y="a")) == "fail"
     assert gate(lineage_is_recorded, events=[{"outputs": ["other.parquet"]}]) == "fail"
     assert gate(data_file_within_limit, data_file_mb=0.0001) == "fail"
+
+
+def test_a_brief_that_only_warns_lets_bad_data_pass_and_says_so(gate, tmp_path):
+    assert gate(contract_holds, lambda t: t.assign(x=99.0), on_quality="warn") == "pass"
+    assert "the brief only warns" in contract_holds(Context(tmp_path)).reason and "x: at most" in contract_holds(Context(tmp_path)).reason
+    assert gate(data_quality, lambda t: t.assign(x=None, row_id=[0, 0, 0, 0]), on_quality="warn") == "pass"
+    assert gate(row_ids_are_unique, lambda t: t.assign(row_id=[0, 1, 1, 2]), on_quality="warn") == "fail", "what later epochs stand on is no matter of taste"
+    (tmp_path / "schema.toml").unlink()
+    assert contract_holds(Context(tmp_path)).result == "fail"
 
 
 def test_a_table_in_several_files_is_read_as_one_and_its_largest_file_counts(gate, tmp_path):
