@@ -27,7 +27,7 @@ _IBAN = r"^[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?$"
 _CARD = r"^(?:\d[ -]?){12,18}\d$"
 _NAMED = {"e-mail addresses": {"email", "mail"}, "phone numbers": {"phone", "telephone", "mobile", "fax", "telefon"},
           "names of people": {"surname", "lastname", "firstname", "forename", "fullname", "nachname", "vorname"},
-          "addresses": {"street", "address", "strasse", "anschrift"}, "account numbers": {"iban", "bic"},
+          "addresses": {"street", "address", "strasse", "anschrift"}, "account numbers": {"iban", "bic"}, "card numbers": {"cardnumber", "creditcard"},
           "identity numbers": {"ssn", "passport", "nin", "taxid", "socialsecurity"}, "network addresses": {"ip", "ipaddress"},
           "birth dates": {"dob", "birthdate", "birthday", "dateofbirth", "geburtsdatum"}}
 

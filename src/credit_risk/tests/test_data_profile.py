@@ -13,11 +13,11 @@ from credit_risk.data_profile import *
 def test_what_looks_protected_or_personal_is_named_and_what_the_brief_settles_is_not():
     text = '[data]\nsource = "a:b"\ntarget = "y"\nprotected = ["sex"]\ndrop = ["phone"]\n[cleaning]\nhash = ["e-mail"]'
     frame = pd.DataFrame({"sex": ["f"], "personal_status": ["x"], "phone": ["1"], "e-mail": ["a@b.de"], "contact": ["a@b.de"], "Essex": [1],
-                          "Straße 7": ["x"], "y": [1]})
+                          "Maße 7": ["x"], "y": [1]})
     found = columns_of_care(frame, parse_brief(text))
     flags = pd.DataFrame({"phone_service": ["yes", "no"] * 50, "street": ["paved"] * 100, "3Ssn Porch": [0, 1] * 50, "surname": [f"name {i % 40}" for i in range(100)], "y": 1})
-    assert columns_of_care(flags, parse_brief('[data]\nsource = "a:b"\ntarget = "y"'))["personal_data"] == {"surname": "name"}
-    assert found == {"suspected_protected": {"personal_status": "marital status"}, "personal_data": {"contact": "e-mail"}}
+    assert columns_of_care(flags, parse_brief('[data]\nsource = "a:b"\ntarget = "y"'))["personal_data"] == {"surname": "names of people"}
+    assert found == {"suspected_protected": {"personal_status": "marital status"}, "personal_data": {"contact": "e-mail addresses"}}
 
 
 @pytest.mark.parametrize("shift, share, expected", [(0, 0.5, []), (1.5, 0.5, ["number"]), (0, 0.9, ["label"])])
