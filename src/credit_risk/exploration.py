@@ -112,7 +112,8 @@ def wilson_interval(hits: float, rows: float, confidence: float = 0.95) -> tuple
     "The Wilson score interval of a share"
     z = stats.norm.ppf(0.5 + confidence / 2)
     centre, spread = (hits + z * z / 2) / (rows + z * z), z / (rows + z * z) * np.sqrt(hits * (rows - hits) / rows + z * z / 4)
-    return float(max(0, centre - spread)), float(min(1, centre + spread))
+    share = hits / rows  # rounding must not leave it outside its own interval
+    return float(max(0, min(share, centre - spread))), float(min(1, max(share, centre + spread)))
 
 
 def rates_by_label(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.DataFrame:

@@ -67,6 +67,7 @@ def test_the_outcome_is_the_positive_class_or_the_value(loans):
 
 
 def test_the_interval_of_a_share_stays_inside_zero_and_one_and_is_wide_for_few_rows():
+    assert all(wilson_interval(hits, rows)[0] <= hits / rows <= wilson_interval(hits, rows)[1] for rows in range(1, 60) for hits in (0, 1, rows - 1, rows))
     low, high = wilson_interval(0, 10)
     assert low == 0 and 0.25 < high < 0.31
     low, high = wilson_interval(30, 100)
