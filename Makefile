@@ -59,11 +59,11 @@ check: .venv/.ready  ## drift between settings, notebooks and exported modules
 	$(BIN)/python -m compileall -q src
 
 test-fast: check  ## what needs no browser and no whole lifecycle
-	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak"
+	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak and not datasets"
 
 test: check keys postgres  ## everything: drift, unit tests, two lifecycles, notebooks, browser
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export EPOCH_FINISHED_HOME=$$home/finished; \
-	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak"; \
+	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak and not datasets"; \
 	$(BIN)/python -m pytest src -q -m browser; \
 	EPOCH_HOME=$$home/nbs $(BIN)/python -m pytest --nbval nbs -n 2 $(NBVAL); \
 	EPOCH_HOME=$$home/finished EPOCH_NBVAL=1 $(BIN)/python -m pytest --nbval-lax $(NBVAL) \

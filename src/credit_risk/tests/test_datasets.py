@@ -79,7 +79,8 @@ def _row(name, settings, seconds):
     plan = read_json(settings.folder(1) / "project_plan.json")
     features = read_json(settings.artifacts(4) / "feature_list.json")["features"]
     return {"set": name, "rows": plan["profile"]["rows"], "columns": plan["profile"]["columns"], "features": len(features),
-            "split": plan["split"]["strategy"], "known leaks": ", ".join(TABLES[name].leaks) or "-", "critical": ", ".join(critical) or "-",
+            "split": plan["split"]["strategy"], "ids": ", ".join(name for name, role in plan["columns"].items() if role["role"] == "id") or "-",
+            "known leaks": ", ".join(TABLES[name].leaks) or "-", "critical": ", ".join(critical) or "-",
             "warnings": len(leaks) - len(critical), **{f"{state.epoch:03d} s": state.seconds for state in states},
             "whole s": round(seconds, 1), "peak MB": max(state.peak_mb or 0 for state in states)}
 
