@@ -239,7 +239,6 @@ class Domain:
 DOMAINS: dict[str, Domain] = {}
 
 
-def add_domain(domain: Domain) -> Domain:
-    "The domain, now available as `synthetic:NAME`"
+def add_domain(domain: Domain) -> None:
+    "Makes a domain available as `synthetic:NAME`"
     DOMAINS[domain.name] = domain
-    return domain
