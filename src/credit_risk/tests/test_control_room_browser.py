@@ -5,6 +5,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    "JupyterLab on a copy of the control room, with a home that holds a brief: (url of the notebook, home)"
+    "JupyterLab on a copy of the control room, with a home that holds a brief: (url of the notebook, home, the notebook)"
     folder = tmp_path_factory.mktemp("room")
     home, notebooks = folder / "home", folder / "nbs"
     (home / EPOCHS[0].folder).mkdir(parents=True)
@@ -53,7 +54,7 @@ def lab(tmp_path_factory):
                f"--IdentityProvider.token={token}", f"--LabApp.app_settings_dir={overrides}"]
     with start_server(command, port, f"/api?token={token}", environment, wait_s=90) as server:
         place = (notebooks / "index.ipynb").relative_to(root).as_posix()
-        yield lambda: f"{server.url}/lab/workspaces/{secrets.token_hex(4)}/tree/{place}?reset&token={token}", home
+        yield lambda: f"{server.url}/lab/workspaces/{secrets.token_hex(4)}/tree/{place}?reset&token={token}", home, notebooks / "index.ipynb"
 
 
 def open_room(page, url):
@@ -64,6 +65,15 @@ def open_room(page, url):
     page.click("text=Run")
     page.click(".lm-Menu-item[data-command='runmenu:run-all']")
     page.wait_for_selector(".room-live .room.card", timeout=60_000)
+
+
+def save(page, notebook):
+    "Saves, and waits until the file holds the live board: a page that is closed at once takes the request with it"
+    page.keyboard.press("Control+s")
+    end = time.monotonic() + 30
+    while "application/vnd.jupyter.widget-view+json" not in notebook.read_text(encoding="utf-8"):
+        assert time.monotonic() < end, "the notebook was not saved"
+        page.wait_for_timeout(100)
 
 
 def shot(page, name):
@@ -90,7 +100,7 @@ def row(page, number):
 
 
 def test_a_person_runs_an_epoch_opens_its_gate_and_approves(browser, lab):
-    address, home = lab
+    address, home, _ = lab
     settings = load_settings(home=home, env={})
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     open_room(page, address())
@@ -124,7 +134,7 @@ def test_a_person_runs_an_epoch_opens_its_gate_and_approves(browser, lab):
 
 
 def test_a_run_from_a_terminal_shows_up_and_can_be_stopped(browser, lab):
-    address, home = lab
+    address, home, notebook = lab
     settings = load_settings(home=home, env={})
     assert project_state(settings)[0].state == "done", "the test before this one approves epoch 001"
     page, url = browser.new_page(viewport={"width": 1920, "height": 1080}), address()
@@ -140,12 +150,12 @@ def test_a_run_from_a_terminal_shows_up_and_can_be_stopped(browser, lab):
     row(page, 2).get_by_text("stopped in").wait_for(timeout=20_000)
     shot(page, "room_stopped_1920_dark")
     assert project_state(settings)[1].state == "failed" and left_behind(settings) == []
-    page.keyboard.press("Control+s")
+    save(page, notebook)
     page.close()
 
 
 def test_a_page_that_is_loaded_again_lives_on_and_a_new_kernel_shows_the_saved_board(browser, lab):
-    address, _ = lab
+    address, _, _ = lab
     page, url = browser.new_page(viewport={"width": 1280, "height": 1000}), address()
     use_theme(page, url, "JupyterLab Light")
     page.goto(url)
