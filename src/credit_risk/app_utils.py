@@ -10,7 +10,6 @@ __all__ = ['UPLOAD_MB', 'AppData', 'importance_of', 'load_app_data', 'metrics_ta
 import io
 import logging
 import math
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path

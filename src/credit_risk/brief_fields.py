@@ -9,7 +9,7 @@ __all__ = ['LOOKED_AT', 'field_text', 'field_value', 'DataLook']
 import tomllib
 from typing import Any, get_args, get_origin
 
-from .brief import Brief, DataSection, parse_brief
+from .brief import Brief, DataSection
 from .brief_sentence import brief_toml
 from .column_roles import Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
 from .config import Settings

@@ -13,7 +13,7 @@ from .exploration import class_balance, rates_by_label
 from .feature_advice import advice_of, encoding_advice
 from .measurements import Exploration
 from .reporting import readable
-from .structure_findings import Finding, finding as _finding, many as _many, outcome_writer, percent as _percent, some_of, structure_findings
+from .structure_findings import Finding, finding as _finding, many as _many, percent as _percent, some_of, structure_findings
 
 # %% ../../nbs/43_exploration_findings.ipynb #43exploratio-04
 _FEW_ROWS = 30

@@ -8,7 +8,6 @@ __all__ = ['NUMBERS', 'LABELS', 'SCALERS', 'SHAPES', 'MISSING', 'as_labels', 'as
            'rare_below', 'Origin', 'step_origins']
 
 # %% ../../nbs/45a_feature_encoders.ipynb #45afeatureen-02
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -8,7 +8,7 @@ __all__ = ['GAIN_ROWS', 'WIDE', 'SCORES', 'LEAST_GAIN', 'LEVEL', 'rows_to_measur
 
 # %% ../../nbs/45e_feature_gain.ipynb #45efeaturega-02
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -165,8 +165,7 @@ class GainStudy:
         if not kept and optional:
             kept = [max(optional, key=lambda group: self.scores([group]).mean())]
         mean, low, high = interval(self.scores(kept) - self.scores([]), self.overlap, LEVEL)
-        found = [GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True, f"the columns themselves, over always giving "
-                           f"the same answer")]
+        found = [GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True, "the columns themselves, over always giving the same answer")]
         alone = {group: self.scores([*kept, group]) - self.scores(kept) for group in optional if group not in kept}
         for group in sorted(alone, key=lambda group: -alone[group].mean()):
             mean, low, high = interval(self.scores([*kept, group]) - self.scores(kept), self.overlap, LEVEL)

@@ -8,7 +8,6 @@ __all__ = ['THRESHOLDS', 'FEWEST_ROWS', 'Leak', 'speaks_of_an_outcome', 'Outcome
 
 # %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-02
 import re
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np

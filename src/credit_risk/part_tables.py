@@ -49,7 +49,7 @@ def _repeated_rows(files: list[Path], plan: Plan) -> tuple[np.ndarray, StepCount
     named = "_case_hash" in _parquet_names(files[0])
     alike = int((_column(files, "_case_hash")[~repeated].duplicated()).sum()) if named else 0
     ids = ", ".join(sorted(identity_columns(plan)))
-    text = f"{alike:,} rows equal an earlier row in everything but the identifier ({ids}): one case entered twice, or two cases alike?"
+    text = f"rows that equal an earlier one in everything but the identifier ({ids}): {alike:,}. One case entered twice, or two cases alike?"
     return repeated, count, [{"column": "", "about": "duplicates", "cells": alike, "text": text}] if alike else []
 
 

@@ -7,7 +7,6 @@ __all__ = ['EpochRun', 'check_data_root', 'require_ready', 'begin', 'EpochState'
            'require_done_before', 'require_standing', 'next_step', 'pipeline_state']
 
 # %% ../../nbs/11_pipeline_state.ipynb #11pipelinest-02
-import json
 import os
 import socket
 import sys

@@ -43,6 +43,7 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     axes.plot([ends[number] for number in gates], [number - 1 for number in gates], "D", color=COLOURS["green"], markersize=8, zorder=4,
               linestyle="none", label="a person decides")
     axes.set_yticks(range(8), [f"{epoch.number:03d} {epoch.title}" for epoch in EPOCHS])
+    axes.set_xlim(left=-0.015 * max(1, axes.get_xlim()[1]))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"{unit} of computing since the plan; the line is the range of the estimate")

@@ -19,7 +19,7 @@ from .artifact_files import read_json
 from .brief import (Brief, BudgetSection, CleaningSection, DataSection, MetricSection, ProjectSection, QualitySection,
                                ServingSection, SplitSection)
 from .column_roles import Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
-from .config import EPOCHS, Settings, epoch_of
+from .config import EPOCHS, Settings
 from .data_processing_utils import as_cleaned
 from .data_profile import profile_source
 from .error_handling import DependencyError, PipelineError, unknown_name

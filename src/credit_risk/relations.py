@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .associations import adjusted, bins_of, numbers_of
+from .associations import bins_of, numbers_of
 
 # %% ../../nbs/41d_relations.ipynb #41drelations-06
 _MOST_CELLS = 10_000_000

@@ -8,7 +8,6 @@ __all__ = ['time_picture', 'season_picture', 'memory_picture', 'drift_picture', 
 
 # %% ../../nbs/44c_structure_figures.ipynb #44cstructure-02
 import numpy as np
-import pandas as pd
 
 from .column_figures import Picture, canvas, short
 from .dates_and_texts import telling_words
