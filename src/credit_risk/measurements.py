@@ -19,7 +19,7 @@ from .exploration import class_balance, column_kinds, feature_kinds, outcome_of,
 from .gaps_and_outliers import gap_mechanisms, gap_patterns, gap_twins, missingness, odd_rows, outliers
 from .group_structure import GroupStructure, group_structure
 from .planning import Plan
-from .relations import association_matrix, interactions, redundant_pairs, sampled, variance_inflation
+from .relations import interactions, pair_associations, redundant_pairs, sampled, variance_inflation
 from .time_behaviour import TimeBehaviour, behaviour_over_time, moments_of
 
 # %% ../../nbs/41f_measurements.ipynb #41fmeasureme-06
@@ -62,7 +62,7 @@ class Exploration(NamedTuple):
     forbidden: list[str]
     profile: pd.DataFrame
     associations: pd.DataFrame
-    matrix: pd.DataFrame
+    pairs: pd.DataFrame
     interactions: pd.DataFrame
     missing: pd.DataFrame
     mechanisms: pd.DataFrame
@@ -136,7 +136,7 @@ def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None, leak
     training = rows if parts is None else rows[parts.reindex(rows.index) == "train"]
     keys = pd.util.hash_pandas_object(rows[[*features, plan.data.target]].astype(str), index=False)
     return Exploration(
-        plan, rows, kinds, features, forbidden, profile(rows, kinds), ranked, association_matrix(rows, order), _pairs_that_tell(training, trusted, ranked, plan),
+        plan, rows, kinds, features, forbidden, profile(rows, kinds), ranked, pair_associations(rows, order), _pairs_that_tell(training, trusted, ranked, plan),
         missingness(rows, features, plan), gap_mechanisms(rows, trusted), gap_patterns(rows, features), gap_twins(rows, features),
         outliers(rows, trusted), odd_rows(rows, order), spreads(rows, order, plan), redundant_pairs(rows, trusted), variance_inflation(rows, trusted),
         behaviour_over_time(rows, trusted, plan), group_structure(rows, trusted, plan), describe_dates(rows, features, outcome),

@@ -13,7 +13,7 @@ import pandas as pd
 from .associations import numbers_of
 from .column_figures import Picture, canvas, groups_of, numbers_by_strength, short
 from .measurements import Exploration
-from .relations import spearman_matrix
+from .relations import effect_matrix, spearman_matrix
 from .reporting import COLOURS, readable, use_style
 
 # %% ../../nbs/44b_relation_figures.ipynb #44brelationf-05
@@ -181,24 +181,32 @@ def pair_picture(found: Exploration, most: int = 4) -> Picture | None:
                   f"The {len(names)} strongest numbers overlap: two of them have a rank correlation of {ranks.max():.2f}")
 
 # %% ../../nbs/44b_relation_figures.ipynb #44brelationf-12
+_CHANCE = 0.05
+
+
 def association_matrix_picture(found: Exploration) -> Picture | None:
-    "Heatmap of all kinds of columns on one scale, to hover and zoom (Plotly); None with fewer than two"
-    matrix = found.matrix.dropna(axis=0, how="all").dropna(axis=1, how="all")
-    if len(matrix) < 2:
+    "Heatmap of all kinds of columns on one scale, to hover and zoom (Plotly); pairs that chance explains stay white; None with fewer than two"
+    effects, q_values = effect_matrix(found.pairs), effect_matrix(found.pairs, "q_value")
+    effects = effects.dropna(axis=0, how="all").dropna(axis=1, how="all")
+    if len(effects) < 2:
         return None
     import plotly.graph_objects as go
-    order = _side_by_side(matrix.fillna(0))
-    names = [short(name) for name in matrix.columns[order]]
-    values = matrix.iloc[order, order].to_numpy()
+    order = _side_by_side(effects.fillna(0))
+    effects = effects.iloc[order, order]
+    values, q_values = effects.to_numpy(), q_values.reindex(index=effects.index, columns=effects.columns).to_numpy(copy=True)
+    np.fill_diagonal(q_values, 0.0)
+    clear = q_values < _CHANCE
+    names = [short(name) for name in effects.columns]
     unique = [f"{name} " * (names.index(name) == place) or f"{name} {place}" for place, name in enumerate(names)]
-    text = np.where(np.isnan(values), "", np.char.mod("%.2f", np.nan_to_num(values))) if len(names) <= 16 else None
-    figure = go.Figure(go.Heatmap(z=np.round(values, 3), x=unique, y=unique, zmin=0, zmax=1, colorscale=[[0, "#F7FBFC"], [0.5, "#6BAED6"], [1, "#08306B"]],
-                                  text=text, texttemplate="%{text}" if text is not None else None, colorbar={"title": "effect"}, hoverongaps=False,
-                                  hovertemplate="%{x}and %{y}: %{z:.2f}<extra></extra>"))
+    text = np.where(clear, np.char.mod("%.2f", np.nan_to_num(values)), "") if len(names) <= 16 else None
+    figure = go.Figure(go.Heatmap(z=np.round(np.where(clear, values, 0 * values), 3), customdata=np.dstack([values, q_values]), x=unique, y=unique, zmin=0, zmax=1,
+                                  colorscale=[[0, "#F7FBFC"], [0.5, "#6BAED6"], [1, "#08306B"]], text=text,
+                                  texttemplate="%{text}" if text is not None else None, colorbar={"title": "effect"}, hoverongaps=False,
+                                  hovertemplate="%{x}and %{y}: %{customdata[0]:.2f} (q = %{customdata[1]:.2g})<extra></extra>"))
     size = 260 + 24 * len(names)
     figure.update_layout(height=min(1100, size), yaxis={"autorange": "reversed", "automargin": True, "nticks": len(names)},
                          xaxis={"tickangle": -45, "automargin": True, "nticks": len(names)})
-    return figure, _matrix_claim(found, matrix)
+    return figure, _pairs_claim(found)
 
 
 def _side_by_side(matrix: pd.DataFrame) -> np.ndarray:
@@ -207,14 +215,18 @@ def _side_by_side(matrix: pd.DataFrame) -> np.ndarray:
     return leaves_list(linkage(1 - matrix.to_numpy()[np.triu_indices(len(matrix), 1)], "average")) if len(matrix) > 2 else np.arange(len(matrix))
 
 
-def _matrix_claim(found: Exploration, matrix: pd.DataFrame) -> str:
-    values = matrix.where(np.triu(np.ones(matrix.shape, bool), 1)).stack().dropna()
-    if values.empty:
-        return f"None of {len(matrix)} columns can be compared with another"
-    strong, all_columns = int((values >= 0.5).sum()), sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
-    cut = f" (the {len(matrix)} strongest of {all_columns} columns)" if all_columns > len(matrix) + 5 else ""
-    first, second = values.idxmax()
-    return f"{strong} of {len(values):,} pairs of columns{cut} share half of an effect or more, most {first} and {second} ({values.max():.2f})"
+def _pairs_claim(found: Exploration) -> str:
+    pairs = found.pairs.dropna(subset=["effect"])
+    if pairs.empty:
+        return f"None of {len(found.features)} columns can be compared with another"
+    shown, all_columns = len({*pairs["first"], *pairs["second"]}), sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
+    cut = f" (the {shown} strongest of {all_columns} columns)" if all_columns > shown + 5 else ""
+    clear, best = pairs[pairs["q_value"] < _CHANCE], pairs.iloc[0]
+    most = f"{best['first']} and {best['second']} ({best['effect']:.2f})"
+    if clear.empty:
+        return f"Chance alone explains all {len(pairs):,} pairs of columns{cut}: the strongest is {most}"
+    strong = int((clear["effect"] >= 0.5).sum())
+    return f"{len(clear):,} of {len(pairs):,} pairs of columns{cut} go together more than chance allows, {strong} strongly (0.5 or more); most {most}"
 
 # %% ../../nbs/44b_relation_figures.ipynb #44brelationf-14
 def interactive_picture(found: Exploration, most_rows: int = 1500) -> Picture | None:

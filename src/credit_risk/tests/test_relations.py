@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from credit_risk.associations import correlation_ratio, cramers_v
 from credit_risk.relations import *
 
@@ -21,11 +22,35 @@ KINDS = {"income": "number", "home": "category", "noise": "number", "income_eur"
 def test_the_matrix_agrees_with_the_measures_one_by_one(loans):
     loans["home_code"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "R"})
     loans.loc[:60, "noise"] = np.nan
-    matrix = association_matrix(loans, KINDS | {"home_code": "category"})
+    matrix = effect_matrix(pair_associations(loans, KINDS | {"home_code": "category"}))
     assert matrix.loc["income", "noise"] == pytest.approx(abs(loans["income"].corr(loans["noise"], method="spearman")), abs=0.01)
     assert matrix.loc["home", "income"] == pytest.approx(correlation_ratio(loans["income"], loans["home"])[0], abs=0.01)
     assert matrix.loc["home", "home_code"] == pytest.approx(cramers_v(loans["home"], loans["home_code"])[0], abs=0.01)
     assert np.allclose(matrix, matrix.T) and (np.diag(matrix) == 1).all()
+
+
+def test_p_values_of_pairs_are_those_of_scipy_and_chance_pairs_stay_chance(loans):
+    loans["home_code"], loans["dice"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "R"}), np.random.default_rng(3).choice(list("abc"), 600)
+    loans.loc[:60, "noise"] = np.nan
+    pairs = pair_associations(loans, KINDS | {"home_code": "category", "dice": "category"}).set_index(["first", "second"])
+    assert len(pairs) == 15 and (pairs["q_value"] >= pairs["p_value"]).all()
+    known = loans.dropna(subset=["noise"])
+    assert pairs.loc[("income", "noise"), "p_value"] == pytest.approx(stats.spearmanr(known["income"], known["noise"])[1], rel=0.02)
+    assert pairs.loc[("income", "noise"), "rows"] == len(known)
+    assert pairs.loc[("dice", "noise"), "p_value"] == pytest.approx(correlation_ratio(known["noise"], known["dice"])[1], rel=0.02)
+    assert pairs.loc[("home_code", "dice"), "p_value"] == pytest.approx(cramers_v(loans["home_code"], loans["dice"])[1], rel=1e-6)
+    assert pairs.loc[("home", "income"), "q_value"] < 1e-9 and pairs.loc[("dice", "noise"), "q_value"] > 0.05
+
+
+def test_unrelated_columns_rarely_pass_for_related():
+    rng = np.random.default_rng(4)
+    noise = pd.DataFrame({f"n{i}": rng.normal(size=300) for i in range(15)} | {f"c{i}": rng.choice(list("abcd"), 300) for i in range(10)})
+    pairs = pair_associations(noise, {name: "number" if name[0] == "n" else "category" for name in noise})
+    assert len(pairs) == 300 and (pairs["p_value"] < 0.05).mean() < 0.1 and (pairs["q_value"] < 0.05).sum() <= 1
+
+
+def test_one_column_has_no_pairs_and_a_matrix_of_none(loans):
+    assert pair_associations(loans, {"income": "number"}).empty and effect_matrix(pair_associations(loans, {})).empty
 
 
 def test_signs_survive_and_constants_are_measured_as_nothing(loans):
@@ -36,7 +61,7 @@ def test_signs_survive_and_constants_are_measured_as_nothing(loans):
 
 def test_five_hundred_columns_are_a_matter_of_a_moment():
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 500))).rename(columns=str)
-    assert association_matrix(wide, dict.fromkeys(wide, "number")).shape == (60, 60)
+    assert len(pair_associations(wide, dict.fromkeys(wide, "number"))) == 60 * 59 / 2
     assert redundant_pairs(wide, dict.fromkeys(wide, "number")).empty and variance_inflation(wide, dict.fromkeys(wide, "number")).empty
 
 
