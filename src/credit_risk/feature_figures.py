@@ -120,7 +120,7 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> Picture:
     for axis, values, label in ((axes[0, 0], before, f"{_short(raw.name)}, raw"), (axes[0, 1], after, f"{_short(feature.name)}, as a feature")):
         axis.hist(values, bins=40, color=COLOURS["blue"])
         axis.set(xlabel=label, ylabel="training rows")
-    return figure, (f"As a feature, {raw.name} has mean {after.mean():.2f} and spread {after.std():.2f} (raw {readable(before.mean())} and {readable(before.std())}); "
+    return figure, (f"As a feature, {raw.name} has mean {round(after.mean(), 2) + 0.0:.2f} and spread {after.std():.2f} (raw {readable(before.mean())} and {readable(before.std())}); "
                     f"its skewness goes from {before.skew():.1f} to {after.skew():.1f}")
 
 
@@ -171,7 +171,7 @@ def made_effect_picture(train: pd.DataFrame, y: np.ndarray, groups: dict[str, st
     tenth = pd.qcut(train[name].rank(method="first"), min(10, max(2, len(train) // 20)), labels=False).to_numpy()
     table = pd.DataFrame({"x": train[name].to_numpy(), "y": answer}).groupby(tenth).agg(x=("x", "median"), y=("y", "mean"), error=("y", "sem"))
     figure, axes = _canvas(3.8)
-    axes[0, 0].errorbar(table["x"], table["y"], yerr=1.96 * table["error"], marker="o", capsize=3, color=COLOURS[GROUP_COLOURS[groups[name]]])
+    axes[0, 0].errorbar(table["x"], table["y"], yerr=1.96 * table["error"], marker="o", capsize=3, color=COLOURS["blue"])
     axes[0, 0].axhline(answer.mean(), color="#8C8C8C", linestyle="--", linewidth=1)
     axes[0, 0].set(xlabel=f"{_short(name)}, as a feature (median of each tenth of the training rows)", ylabel=outcome)
     write = "{:.1%}".format if classification else readable

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .associations import numbers_of
-from .column_figures import Picture, canvas, groups_of, numbers_by_strength, short
+from .column_figures import Picture, canvas, groups_of, numbers_by_strength, short, varied_numbers
 from .measurements import Exploration
 from .relations import effect_matrix, spearman_matrix
 from .reporting import COLOURS, readable, use_style
@@ -163,7 +163,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> Picture | None:
 # %% ../../nbs/44b_relation_figures.ipynb #44brelationf-11
 def pair_picture(found: Exploration, most: int = 4) -> Picture | None:
     "Pairs of the strongest numbers, coloured by the target; None with fewer than two"
-    names = numbers_by_strength(found)[:most]
+    names = varied_numbers(found, 10)[:most]
     if len(names) < 2:
         return None
     use_style()
@@ -231,7 +231,7 @@ def _pairs_claim(found: Exploration) -> str:
 # %% ../../nbs/44b_relation_figures.ipynb #44brelationf-14
 def interactive_picture(found: Exploration, most_rows: int = 1500) -> Picture | None:
     "The two strongest numbers against each other, coloured by the target, to zoom into and read rows from (Plotly)"
-    names = numbers_by_strength(found)[:2]
+    names = varied_numbers(found, 10)[:2]
     if len(names) < 2:
         return None
     import plotly.graph_objects as go
