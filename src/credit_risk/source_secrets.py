@@ -54,7 +54,7 @@ class Secrets:
         return f"Secrets({', '.join(self._values)})"
 
 # %% ../../nbs/21j_source_secrets.ipynb #21jsourcesec-09
-_PASSWORD = re.compile(r"://[^:/?#@]*:([^@]*)@")
+_PASSWORD = re.compile(r"://[^:/?#@]*:(?!\d+/)([^@]*)@")
 _SECRET_WORDS = {"password", "passwd", "pwd", "secret", "client_secret", "token", "access_token", "auth_token", "api_key", "apikey",
                  "api-key"}
 

@@ -21,7 +21,7 @@ from .error_handling import unknown_name
 # %% ../../nbs/21_table_source.ipynb #21tablesourc-05
 def without_password(spec: str) -> str:
     "The spec with the password of a database address masked"
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", spec)
+    return re.sub(r"(://[^:/?#@\s]*):(?!\d+(?:[/?#]|$))\S*@", r"\1:***@", spec)  # passwords may hold @ and /; a port is none
 
 
 def options_of(rest: str, allowed: tuple[str, ...], what: str) -> tuple[str, dict[str, str]]:

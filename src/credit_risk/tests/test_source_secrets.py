@@ -23,7 +23,7 @@ def test_a_plain_secret_is_refused_without_repeating_it(address, word):
 
 
 @pytest.mark.parametrize("address", ["postgresql://me:${A}@host:5432/base", "postgresql://me@host/base", "postgresql://host:5432/base",
-                                     "sqlite:///a.db", "https://host/items?api_key=${KEY}&q=a:b@c#token=API_TOKEN", "https://host/a?token="])
+                                     "sqlite:///a.db", "https://host:8443/users/@me/orders", "https://host/items?api_key=${KEY}&q=a:b@c#token=API_TOKEN", "https://host/a?token="])
 def test_a_named_secret_and_none_at_all_are_fine(address):
     refuse_plain_secrets(address)
 
