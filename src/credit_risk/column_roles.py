@@ -141,8 +141,9 @@ _MOST_CLASSES = 100
 def infer_task(target: pd.Series, brief: DataSection) -> Role:
     "binary, multiclass or regression, with the reason; BadInputError when it cannot be told or learned"
     present, name = _present(target), brief.target
-    numeric = pd.api.types.is_numeric_dtype(present) and not pd.api.types.is_bool_dtype(present)
-    if not numeric and len(present) and pd.to_numeric(present, errors="coerce").notna().all() and not present.str.fullmatch(_CODE).any():
+    truth = pd.api.types.is_bool_dtype(present)
+    numeric = pd.api.types.is_numeric_dtype(present) and not truth
+    if not numeric and not truth and len(present) and pd.to_numeric(present, errors="coerce").notna().all() and not present.str.fullmatch(_CODE).any():
         present, numeric = pd.to_numeric(present), True
     levels = present.nunique()
     if levels < 2:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THRESHOLDS', 'FEWEST_ROWS', 'Leak', 'speaks_of_an_outcome', 'Outcome', 'auc', 'as_numbers', 'as_codes', 'probe_codes',
-           'probe', 'judge_probe', 'copy_of_target', 'filled_for_one_class']
+           'probe', 'judge_probe', 'tells_one_class', 'copy_of_target', 'filled_for_one_class']
 
 # %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-02
 import re
@@ -16,6 +16,7 @@ from scipy import stats
 
 # %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-04
 THRESHOLDS = {
+    "many_classes": 10,        # among more classes a mark of one of them is a warning at most: species and parts have such marks
     "near_perfect": 0.98,      # AUC, or R2 on ranks, of one column alone, cross-validated, the lower end of its interval: critical
     "suspicious": 0.95,        # the same, the value itself: warning, critical when the name speaks of an outcome
     "dominant_auc": 0.75,      # a column this good that also beats all others together: warning, critical with such a name
@@ -72,12 +73,16 @@ class Outcome:
         scored = scored[-1:] if len(counts) == 2 else scored
         return float(np.mean([auc(predicted[:, code], self.shares[:, code] > 0) for code in scored])) if scored else 0.5
 
-    def lower_end(self, score: float) -> float:
-        "Lower end of the 90 % interval of a score (AUC: Hanley and McNeil 1982, formula 1; R2: its large-sample error)"
+    def gravity_of_a_mark(self, name: object) -> str:
+        "How grave it is that a column knows one class: a warning among many classes, unless its name speaks of an outcome"
+        return "warning" if len(self.classes) > THRESHOLDS["many_classes"] and not speaks_of_an_outcome(name) else "critical"
+
+    def lower_end(self, score: float, cases: float | None = None) -> float:
+        "Lower end of the 90 % interval of a score (AUC: Hanley and McNeil 1982, formula 1, `cases` rows of the class or the rarest one; R2: its large-sample error)"
         n = len(self.values)
         if not self.classification:
             return score - 1.645 * 2 * np.sqrt(max(score, 0.0)) * (1 - score) / np.sqrt(n)
-        cases = self.shares.sum(axis=0).clip(1, n - 1)[-1 if len(self.classes) == 2 else slice(None)].min()
+        cases = cases or self.shares.sum(axis=0).clip(1, n - 1)[-1 if len(self.classes) == 2 else slice(None)].min()
         first, second = score / (2 - score), 2 * score**2 / (1 + score)
         spread = score * (1 - score) + (cases - 1) * (first - score**2) + (n - cases - 1) * (second - score**2)
         return score - 1.645 * np.sqrt(max(spread, 0.0) / (cases * (n - cases)))
@@ -132,14 +137,16 @@ def as_codes(column: pd.Series, kind: str, most: int = 64) -> np.ndarray:
     known = values[~np.isnan(values)]
     if not len(known):
         return np.zeros(len(values), dtype=int)
-    levels = np.unique(known)
-    slices = min(most, max(4, len(values) // 10))
-    edges = levels if len(levels) <= slices else np.unique(np.quantile(known, np.linspace(0, 1, slices + 1)))
-    return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
+    levels, slices = np.unique(known), min(most, max(4, len(values) // 10))
+    if len(levels) <= slices:
+        return np.where(np.isnan(values), 0, np.searchsorted(levels, values) + 1)
+    edges, times = np.unique(np.quantile(known, np.linspace(0, 1, slices + 1)[1:]), return_counts=True)
+    place = 2 * np.searchsorted(edges, values) + np.isin(values, edges[times > 1])  # what fills a slice comes just after the rest of it
+    return np.where(np.isnan(values), 0, np.unique(place, return_inverse=True)[1] + 1)
 
 # %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-11
-def probe_codes(codes: np.ndarray, outcome: Outcome, prior: float = 2.0) -> float:
-    "Cross-validated AUC or R2 on ranks of the mean outcome per code, `prior` rows of the overall mean added to each"
+def _mean_per_code(codes: np.ndarray, outcome: Outcome, prior: float) -> np.ndarray:
+    "The other folds' mean outcome per code, (n_rows, n_classes or 1), `prior` rows of the overall mean added to each"
     folds, cell = outcome.fold.max() + 1, codes * (outcome.fold.max() + 1) + outcome.fold
     size = (codes.max() + 1) * folds
     counts = np.bincount(cell, minlength=size).reshape(-1, folds).astype(float)
@@ -149,7 +156,12 @@ def probe_codes(codes: np.ndarray, outcome: Outcome, prior: float = 2.0) -> floa
         overall = (sums.sum() - sums.sum(axis=0)) / np.maximum(1, counts.sum() - counts.sum(axis=0))
         means = (sums.sum(axis=1, keepdims=True) - sums + prior * overall) / (counts.sum(axis=1, keepdims=True) - counts + prior)
         predicted[:, k] = means[codes, outcome.fold]
-    return outcome.score(predicted)
+    return predicted
+
+
+def probe_codes(codes: np.ndarray, outcome: Outcome, prior: float = 2.0) -> float:
+    "Cross-validated AUC or R2 on ranks of the mean outcome per code, `prior` rows of the overall mean added to each"
+    return outcome.score(_mean_per_code(codes, outcome, prior))
 
 
 def _probe_text(column: pd.Series, outcome: Outcome) -> float:
@@ -192,7 +204,23 @@ def judge_probe(name: object, kind: str, score: float, outcome: Outcome) -> Leak
     return Leak("alone", "critical" if named else "warning", f"{words}, and its name speaks of an end or a result" if named
                 else f"{words}: ask when it was known", evidence)
 
-# %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-16
+# %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-13
+def tells_one_class(name: object, kind: str, codes: np.ndarray, outcome: Outcome) -> Leak | None:
+    "One class of three or more that this column alone tells from all the others, almost without error"
+    counts, named = outcome.shares.sum(axis=0), speaks_of_an_outcome(name)
+    if len(outcome.classes) < 3 or len(outcome.classes) > THRESHOLDS["many_classes"] and not named:
+        return None
+    predicted = _mean_per_code(codes, outcome, 2.0 if kind == "category" else 0.1)
+    scores = {code: auc(predicted[:, code], outcome.shares[:, code] > 0) for code in np.flatnonzero(np.minimum(counts, len(codes) - counts) >= FEWEST_ROWS)}
+    scores = {code: score for code, score in scores.items() if outcome.lower_end(score, counts[code]) >= THRESHOLDS["near_perfect"]}
+    if not scores:
+        return None
+    best = max(scores, key=scores.get)
+    words = f"alone it tells the class '{outcome.classes[best]}' from all others with AUC {scores[best]:.3f}, cross-validated"
+    return Leak("one class", "critical" if named else "warning", f"{words}, and its name speaks of an end or a result" if named else f"{words}: ask when it was known",
+                {"class": str(outcome.classes[best]), "probe": scores[best]})
+
+# %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-18
 def _tells_the_class(codes: np.ndarray, outcome: Outcome) -> float:
     "Share of rows whose code always goes with one class; 0 for columns with too many or too few codes to say"
     if len(np.unique(codes)) > min(50, len(codes) / 20) or len(np.unique(codes)) < 2 or outcome.shares.mean(axis=0).max() >= 0.99:
@@ -234,8 +262,8 @@ def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: Out
         if share >= THRESHOLDS["one_to_one"]:
             return Leak("copy", "critical", f"its value tells the class in {share:.1%} of rows: the target under another name", {"rows_told": share})
         alone = _stands_for(codes, outcome)
-        return None if alone is None else Leak("copy", "critical", f"one of its labels stands for the class '{outcome.classes[alone]}' and for no other",
-                                               {"class": str(outcome.classes[alone])})
+        return None if alone is None else Leak("copy", outcome.gravity_of_a_mark(column.name), f"one of its labels stands for the class "
+                                               f"'{outcome.classes[alone]}' and for no other", {"class": str(outcome.classes[alone])})
     if kind in ("number", "date"):
         values = as_numbers(column)
         filled = ~np.isnan(values)
@@ -248,7 +276,7 @@ def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: Out
     return Leak("copy", "critical", f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded or in classes",
                 {"rows_told": share}) if share >= THRESHOLDS["one_to_one"] and len(outcome.values) >= 100 else None
 
-# %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-20
+# %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-22
 def _one_class_only(mark: np.ndarray, outcome: Outcome) -> tuple[float, float, int, float] | None:
     "Purity, coverage, class and log10 chance of marked rows that belong to (nearly) one class"
     marked, rows = mark.sum(), len(mark)
@@ -293,7 +321,7 @@ def filled_for_one_class(column: pd.Series, name: object, outcome: Outcome) -> L
         purity, coverage, code, chance = _one_class_only(mark, outcome) or (0.0, 0.0, 0, 0.0)
         if purity >= THRESHOLDS["one_class_only"] and coverage >= 0.1 and chance <= np.log10(THRESHOLDS["chance"]) and outcome.shares[:, code].mean() < 0.9:
             strong = coverage >= THRESHOLDS["much_of_a_class"] or speaks_of_an_outcome(name)
-            return Leak("gaps", "critical" if strong else "warning",
+            return Leak("gaps", outcome.gravity_of_a_mark(name) if strong else "warning",
                         f"it is {words} only for '{outcome.classes[code]}' ({purity:.1%} of such rows, and {coverage:.0%} of that class)",
                         {"one_class": purity, "of_that_class": coverage})
     return None

@@ -76,16 +76,19 @@ def _too_close(values: np.ndarray, unit: np.ndarray, shares: np.ndarray) -> tupl
     present = counts > 0
     counts, mean = counts[present], (np.bincount(unit, shares)[present] / counts[present])
     x, rows = np.bincount(unit, values)[present] / counts, len(values)
-    if len(counts) < 8 or rows < 3 * len(counts) or np.ptp(x) == 0:
+    if (counts > 1).sum() < 8 or rows < 3 * len(counts) or np.ptp(x) == 0:
         return None
     centre_x, centre_y = np.average(x, weights=counts), np.average(mean, weights=counts)
     slope = (counts @ ((x - centre_x) * (mean - centre_y))) / (counts @ (x - centre_x) ** 2)
-    misfit = counts @ (mean - centre_y - slope * (x - centre_x)) ** 2 / (len(counts) - 2)
-    within = (shares @ shares - counts @ mean**2) / (rows - len(counts))
-    explained = slope**2 * (counts @ (x - centre_x) ** 2)
-    if within <= 1e-9 * max(1e-12, shares.var()) or explained / within < 30:  # nothing to explain, or nothing explained
+    squares = (np.bincount(unit, shares**2)[present] - counts * mean**2).clip(0)
+    explained, pooled = slope**2 * (counts @ (x - centre_x) ** 2), squares.sum() / (rows - len(counts))
+    if pooled <= 1e-9 * max(1e-12, shares.var()) or explained / pooled < 30:  # nothing to explain, or nothing explained
         return None
-    return misfit / within, float(stats.f.cdf(misfit / within, len(counts) - 2, rows - len(counts)))
+    big = counts > 1
+    variance, around = squares[big] / (counts[big] - 1), mean[big] - centre_y - slope * (x[big] - centre_x)
+    misfit, within = counts[big] @ around**2 / max(1, big.sum() - 2), variance.mean()
+    freedom = variance.sum() ** 2 / np.array([(variance**2).sum(), (variance**2 / (counts[big] - 1)).sum()])
+    return misfit / within, float(stats.f.cdf(misfit / within, min(freedom[0], big.sum() - 2), freedom[1]))
 
 
 def mean_of_outcome(column: pd.Series, outcome: Outcome, groups: Mapping[str, np.ndarray]) -> Leak | None:

@@ -56,7 +56,7 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
                        "this fits gaps by chance; whether the missing value itself decides can't be seen in any table",
                        "impute from the column alone, and ask whoever fills it why it stays empty")
     first = told.iloc[0]
-    return finding("gap_mechanism", f"{len(told)} of {many(len(table), 'column')} with gaps are not missing by chance: {first['told_by']} tells where {first['column']} "
+    return finding("gap_mechanism", f"{len(told)} of {many(len(table), 'column')} with gaps {'is' if len(table) == 1 else 'are'} not missing by chance: {first['told_by']} tells where {first['column']} "
                    f"is missing (effect {first['effect']:.2f}){together}", float(first["effect"]), "dropping rows with gaps would keep a different population",
                    f"impute {first['column']} with the help of {first['told_by']}, or keep an indicator" + (" for the whole group of columns" if together else ""))
 

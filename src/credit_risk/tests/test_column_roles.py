@@ -43,6 +43,8 @@ def test_the_task_is_told_asked_or_refused():
     assert infer_task(pd.Series([0.5, 1.25, 2.5] * 3), brief).role == "regression"
     assert infer_task(pd.Series(["a", "b", "c"] * 3), brief).role == "multiclass"
     assert infer_task(pd.Series(["1.5", "2.5", "", "7"]), brief).role == "regression"
+    for truth in (pd.Series([True, False, None] * 3, dtype="boolean"), pd.Series([True, False] * 3), pd.Series([True, None, False] * 3, dtype=object)):
+        assert infer_task(truth, brief).role == "binary" and class_labels(truth, brief)[:2] == (["False", "True"], "True")
     for values, message in (([1, 1, None], "holds only '1'"), ([None], "no value"), ([3, 4, 5], "classes or quantities"),
                             ([f"n{i}" for i in range(300)], "300 labels in 300 rows")):
         with pytest.raises(BadInputError, match=message):

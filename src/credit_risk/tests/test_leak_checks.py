@@ -30,6 +30,27 @@ def test_the_probe_sees_gaps_labels_dates_and_words_and_not_noise(rng):
     assert probe(pd.Series(number.values), "number", number) > 0.99 > 0.1 > probe(pd.Series(rng.normal(size=600)), "number", number)
 
 
+def test_a_mark_of_one_class_is_a_question_among_many_classes(rng):
+    species = classes(rng, 3000, [f"species {number}" for number in range(30)], np.full(30, 1 / 30))
+    toothed = pd.Series(np.where(species == "species 7", "yes", "no"), name="toothed")
+    shape = pd.Series(np.where(species == "species 9", "needle", rng.choice(["oval", "round"], 3000)), name="shape")
+    outcome, few = Outcome(species, True), Outcome(species.where(species.isin(["species 7", "species 9"]), "other"), True)
+    for known, gravity in ((outcome, "warning"), (few, "critical")):
+        assert filled_for_one_class(toothed, "toothed", known).severity == gravity
+        assert copy_of_target(shape, "category", as_codes(shape, "category"), known).severity == gravity
+    assert filled_for_one_class(toothed, "final_toothed", outcome).severity == "critical"
+    codes = as_codes(toothed, "category")
+    assert tells_one_class("toothed", "category", codes, outcome) is None and tells_one_class("toothed", "category", codes, few).severity == "warning"
+
+
+def test_a_value_that_fills_a_slice_has_it_for_itself(rng):
+    for values in (np.r_[np.full(900, 45.0), np.linspace(10, 44, 80), np.full(20, 50.0)], np.r_[np.zeros(500), rng.gamma(2, 2, 500)]):
+        codes = as_codes(pd.Series(values), "number")
+        usual = pd.Series(values).mode()[0]
+        assert len(set(codes[values == usual])) == 1 and not set(codes[values == usual]) & set(codes[values != usual])
+        assert (np.diff(codes[np.argsort(values, kind="stable")]) >= 0).all() and set(codes) == set(range(1, codes.max() + 1))
+
+
 def test_folds_follow_what_the_split_keeps_apart(rng):
     trend = pd.Series(np.arange(500.0))
     assert probe(trend, "number", Outcome(trend + rng.normal(size=500), False)) > 0.98
@@ -43,6 +64,21 @@ def test_a_score_from_few_rows_is_not_called_perfect(rng):
         outcome = Outcome(pd.Series(["bad", "good"] * (rows // 2)), True)
         assert judge_probe("x", "number", 0.985, outcome).severity == severity
     assert judge_probe("final_result", "number", 0.96, outcome).severity == "critical" and judge_probe("x", "number", 0.94, outcome) is None
+
+
+
+def test_a_column_that_knows_one_class_of_three_is_asked_about(rng):
+    result = classes(rng, 2000, ("invalid", "negative", "positive"), (0.02, 0.9, 0.08))
+    outcome, cycles = Outcome(result, True), pd.Series(np.where(result == "positive", rng.uniform(15, 44, 2000), 45.0))
+    cycles[result == "negative"] = np.where(rng.random((result == "negative").sum()) < 0.002, 40.0, 45.0)
+    codes = as_codes(cycles, "number")
+    assert judge_probe("cycles", "number", probe(cycles, "number", outcome), outcome) is None, "the mean over classes hides it"
+    found = tells_one_class("cycles", "number", codes, outcome)
+    assert found.severity == "warning" and found.evidence["class"] == "positive" and tells_one_class("ct_result", "number", codes, outcome).severity == "critical"
+    assert tells_one_class("x", "number", as_codes(pd.Series(rng.normal(size=2000)), "number"), outcome) is None
+    assert tells_one_class("cycles", "number", codes, Outcome(result == "positive", True)) is None, "two classes: the probe says it"
+    few = result.where(result != "positive", "negative").where(pd.Series(range(2000)) >= 20, "positive")
+    assert tells_one_class("x", "number", as_codes(pd.Series(range(2000)), "number"), Outcome(few, True)) is None, "20 rows prove nothing"
 
 
 def test_copies_in_any_dress_are_found_and_close_ones_are_not(rng):
