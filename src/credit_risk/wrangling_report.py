@@ -47,7 +47,7 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
     axes[0, 0].barh(places - 0.2, 100 * shown["after"], 0.38, label="after cleaning", color=COLOURS["blue"])
     axes[0, 0].set(yticks=places, xlabel="missing cells (% of rows)", ylabel="column")
     axes[0, 0].set_yticklabels(names, parse_math=False)
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure, claim
 
 # %% ../../nbs/34_wrangling_report.ipynb #34wranglingr-07
@@ -134,9 +134,12 @@ def _spread(axis: Any, below: Any, column: pd.Series) -> None:
     below.tick_params(labelsize=8)
 
 
+_NUMBER = {"role": "numeric"}  # a column that a step of the user added
+
+
 def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12, hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
-    "Histogram and box of the numeric columns, the most skewed first, and the claim; None without numeric columns"
-    names = _numeric(frame, plan, hidden)
+    "Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim; None without numeric columns"
+    names = [name for name in _numeric(frame, plan, hidden) if frame[name].nunique() > 2 and plan.columns.get(name, _NUMBER)["role"] == "numeric"]
     if not names:
         return None
     skew = frame[names].skew().fillna(0).sort_values(key=abs, ascending=False)

@@ -9,7 +9,7 @@ from credit_risk.wrangling_report import *
 
 def plan_for(task, positive="", features=("x",)):
     return SimpleNamespace(data=SimpleNamespace(target="y", task=task, positive=positive), feature_columns=list(features),
-                           split=SimpleNamespace(seed=1))
+                           split=SimpleNamespace(seed=1), columns={"code": {"role": "categorical"}})
 
 
 def test_claims_follow_the_data():
@@ -18,6 +18,8 @@ def test_claims_follow_the_data():
     assert "from b (1 rows) to a (3)" in target_figure(frame, plan_for("multiclass"))[1]
     assert "1 of 1 numeric columns" in numbers_figure(frame, plan_for("binary"))[1]
     assert numbers_figure(frame, plan_for("binary", features=["nothing"])) is None
+    flags = frame.assign(flag=[0, 0, 0, 1], code=[1, 2, 3, 3])
+    assert "1 of 1 numeric columns" in numbers_figure(flags, plan_for("binary", features=["x", "flag", "code"]))[1], "flags and codes are no numbers"
     assert "median is 2.5" in target_figure(frame.assign(y=[1.0, 2.0, 3.0, 4.0]), plan_for("regression"))[1].replace("2.50", "2.5")
 
 
