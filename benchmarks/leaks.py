@@ -51,14 +51,16 @@ HONEST = [Table(*entry) for entry in (
     ("ISLR/Caravan", "Purchase"), ("ISLR/Hitters", "Salary"), ("MASS/Boston", "medv"), ("MASS/Pima.tr2", "type"), ("MASS/biopsy", "class", ("ID",)),
     ("modeldata/attrition", "Attrition"), ("modeldata/credit_data", "Status"), ("modeldata/concrete", "compressive_strength"),
     ("modeldata/mlc_churn", "churn"), ("modeldata/cells", "class", ("case",)), ("modeldata/Sacramento", "price"), ("modeldata/stackoverflow", "Remote"),
-    ("modeldata/car_prices", "Price"), ("mosaicData/SaratogaHouses", "price"), ("mlmRev/Exam", "normexam"), ("psych/bfi", "gender"))]
+    ("modeldata/car_prices", "Price"), ("mosaicData/SaratogaHouses", "price"), ("mlmRev/Exam", "normexam"), ("psych/bfi", "gender"),
+    ("modeldata/leaf_id_flavia", "species"), ("modeldata/hpc_data", "class"))]
 KNOWN = [Table(*entry) for entry in (
     ("AER/CreditCard", "card", (), ("expenditure", "share")), ("AER/PSID1976", "participation", (), ("hours", "wage")),
     ("wooldridge/mroz", "inlf", (), ("hours", "wage", "lwage", "repwage")), ("ISLR/Wage", "wage", (), ("logwage",)),
     ("ISLR/Smarket", "Direction", (), ("Today",)), ("ISLR/Weekly", "Direction", (), ("Today",)), ("wooldridge/wage1", "wage", (), ("lwage",)),
     ("openintro/ncbirths", "lowbirthweight", (), ("weight",)), ("openintro/births14", "premie", (), ("weeks",)), ("DAAG/nassCDS", "dead", (), ("injSeverity",)),
     ("wooldridge/loanapp", "approve", (), ("reject", "action", "typur")),
-    ("dplyr/storms", "category", ("status",), ("wind",)))]
+    ("dplyr/storms", "category", ("status",), ("wind",)),
+    ("medicaldata/covid_testing", "result", ("fake_first_name", "fake_last_name", "subject_id"), ("ct_result",)))]
 
 # --- tables ---------------------------------------------------------------------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ _RULES = """
 .kit .wait{background:var(--k-wait);color:var(--k-wait-ink)}.kit .waived{background:var(--k-waived);color:var(--k-waived-ink)}
 .kit .skipped{background:var(--k-skipped);color:var(--k-skipped-ink)}
 .jp-OutputArea:has(.kit) .jp-OutputArea-output.jupyter-widgets:not(:has(*)){font-size:0}
-.jp-OutputArea:has(.kit) .jp-OutputArea-output.jupyter-widgets:not(:has(*))::after{content:"The form lives in the kernel that drew it: run this cell to decide.";font-size:13px;color:var(--jp-ui-font-color1,#5A5A5A)}
+.jp-OutputArea:has(.kit) .jp-OutputArea-output.jupyter-widgets:not(:has(*))::after{content:"The form lives in the kernel that drew it: run this cell to use it.";font-size:13px;color:var(--jp-ui-font-color1,#5A5A5A)}
 .kit figure{margin:6px 0 10px}.kit figure img{max-width:min(100%,640px);height:auto;background:#fff;border:1px solid var(--k-line);border-radius:6px;padding:6px;box-sizing:border-box}
 .kit figcaption{font-size:12.5px}.kit .pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:12px;align-items:start}.kit .pictures figure{margin:0}.kit .pictures img{width:100%}
 .kit .bar>div{margin-top:4px}.kit .bar .words{white-space:pre-line}.kit .facts{font-size:12.5px}

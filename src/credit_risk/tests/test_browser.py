@@ -293,7 +293,7 @@ def test_the_decision_is_there_after_a_restart_and_in_a_reopened_notebook(home, 
     again.shot("gate_reopened")
     dead = again.page.locator(".jp-OutputArea:has(.kit) .jupyter-widgets").last  # JupyterLab's "model not found" gives way to a sentence
     size, words = dead.evaluate("node => [getComputedStyle(node).fontSize, getComputedStyle(node, '::after').content]")
-    assert size == "0px" and "run this cell to decide" in words and not button(again, "Approve").count()
+    assert size == "0px" and "run this cell to use it" in words and not button(again, "Approve").count()
 
 
 def test_evidence_that_changed_voids_the_decision(home, lab, open_notebook):
