@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from .gate_card import evidence_text
-from .leak_checks import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, copy_of_target, filled_for_one_class, judge_probe,
+from .leak_checks import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, copy_by_a_word, copy_of_target, filled_for_one_class, judge_probe,
                                      probe, speaks_of_an_outcome, tells_one_class)
 from .leak_relations import date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
 from .planning import Plan
@@ -60,7 +60,9 @@ def _alone(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows, s
     if kind == "id":
         return [judged] if judged and rows.strategy in ("random", "given") else []
     found = [judged, filled_for_one_class(column, name, outcome)]
-    if kind != "text":
+    if kind == "text":
+        found.append(copy_by_a_word(column, outcome))
+    else:
         found += [copy_of_target(column, kind, codes, outcome), None if judged else tells_one_class(name, kind, codes, outcome)]
         if stretch is not None and name != rows.time:
             found.append(vanishes_in_time(codes, outcome, stretch))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THRESHOLDS', 'FEWEST_ROWS', 'Leak', 'speaks_of_an_outcome', 'Outcome', 'auc', 'as_numbers', 'as_codes', 'probe_codes',
-           'probe', 'judge_probe', 'tells_one_class', 'copy_of_target', 'filled_for_one_class']
+           'probe', 'judge_probe', 'tells_one_class', 'copy_of_target', 'copy_by_a_word', 'filled_for_one_class']
 
 # %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-02
 import re
@@ -164,14 +164,23 @@ def probe_codes(codes: np.ndarray, outcome: Outcome, prior: float = 2.0) -> floa
     return outcome.score(_mean_per_code(codes, outcome, prior))
 
 
+def _words_of(column: pd.Series) -> tuple[Any, list[str]]:
+    "Which of the 300 most frequent words stand in each row (sparse, n_rows by n_words), and the words; none for a column without words"
+    from sklearn.feature_extraction.text import CountVectorizer
+    counter = CountVectorizer(max_features=300, binary=True)
+    try:
+        found = counter.fit_transform(column.fillna("").astype(str))
+    except ValueError:  # no words at all
+        return None, []
+    return found, counter.get_feature_names_out().tolist()
+
+
 def _probe_text(column: pd.Series, outcome: Outcome) -> float:
     "The same for free text: naive Bayes or ridge on its 300 most frequent words"
-    from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import Ridge
     from sklearn.naive_bayes import BernoulliNB
-    try:
-        words = CountVectorizer(max_features=300, binary=True).fit_transform(column.fillna("").astype(str))
-    except ValueError:  # no words at all
+    words, names = _words_of(column)
+    if not names:
         return 0.5 if outcome.classification else 0.0
     predicted = np.zeros_like(outcome.shares)
     for fold in range(outcome.fold.max() + 1):
@@ -275,6 +284,19 @@ def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: Out
     share = _own_slices(codes, outcome)
     return Leak("copy", "critical", f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded or in classes",
                 {"rows_told": share}) if share >= THRESHOLDS["one_to_one"] and len(outcome.values) >= 100 else None
+
+def copy_by_a_word(column: pd.Series, outcome: Outcome) -> Leak | None:
+    "A free text with a word that stands there for one class, or for one side of a number target, and for no other"
+    words, names = _words_of(column)
+    if not names:
+        return None
+    counts, shares = np.asarray(words.sum(axis=0)).ravel(), outcome.shares - outcome.shares.mean(axis=0)
+    spread = np.sqrt(counts * (1 - counts / len(column)))[:, None] * np.sqrt((shares**2).sum(axis=0))
+    told = np.abs(words.T @ shares) / np.maximum(spread, 1e-12)
+    best = int(told.max(axis=1).argmax())
+    mark = pd.Series(words[:, best].toarray().ravel(), name=column.name)
+    found = copy_of_target(mark, "category", mark.to_numpy() + 1, outcome) if mark.nunique() == 2 else None
+    return found and found._replace(reason=f"the word '{names[best]}' in it: {found.reason}", evidence=found.evidence | {"word": names[best]})
 
 # %% ../../nbs/42a_leak_checks.ipynb #42aleakcheck-22
 def _one_class_only(mark: np.ndarray, outcome: Outcome) -> tuple[float, float, int, float] | None:

@@ -99,6 +99,18 @@ def test_copies_in_any_dress_are_found_and_close_ones_are_not(rng):
         assert found(column, outcome, kind) is None
 
 
+
+def test_a_word_that_tells_is_found_for_every_kind_of_target(rng):
+    species, price = pd.Series(rng.choice(["a", "b", "c"], 600)), pd.Series(rng.gamma(2, 900, 600))
+    said = pd.Series(rng.choice(["the clerk wrote", "a letter came", "office called"], 600))
+    for outcome, mark in ((Outcome(species, True), species == "b"), (Outcome(price, False), price > price.median()), (Outcome(species == "b", True), species == "b")):
+        found = copy_by_a_word(said + np.where(mark, ", closed with a loss", ", went on"), outcome)
+        assert found.severity == "critical" and found.evidence["word"] in ("closed", "loss", "with", "went", "on") and "the word '" in found.reason
+        wrong = mark ^ pd.Series(rng.random(600) < 0.05)
+        assert copy_by_a_word(said + np.where(wrong, " loss", ""), outcome) is None and copy_by_a_word(said, outcome) is None
+        assert copy_by_a_word(pd.Series([""] * 600), outcome) is None
+
+
 def test_cells_that_one_class_alone_has_are_found(rng):
     status = classes(rng)
     outcome, bad = Outcome(status, True), status == "bad"
