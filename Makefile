@@ -84,6 +84,7 @@ bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/synthetic.py
 	$(BIN)/python benchmarks/leaks.py
+	$(BIN)/python benchmarks/epochs.py
 
 lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch stays the CPU build where there is one)
 	rm -f requirements.lock

@@ -986,7 +986,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'credit_risk.estimates._epoch_row': ('nbs/estimates.html#_epoch_row', 'credit_risk/estimates.py'),
                                        'credit_risk.estimates._kit_seconds': ( 'nbs/estimates.html#_kit_seconds',
                                                                                'credit_risk/estimates.py'),
-                                       'credit_risk.estimates._line': ('nbs/estimates.html#_line', 'credit_risk/estimates.py'),
+                                       'credit_risk.estimates._plane': ('nbs/estimates.html#_plane', 'credit_risk/estimates.py'),
                                        'credit_risk.estimates._ratios': ('nbs/estimates.html#_ratios', 'credit_risk/estimates.py'),
                                        'credit_risk.estimates._sizes': ('nbs/estimates.html#_sizes', 'credit_risk/estimates.py'),
                                        'credit_risk.estimates._training_seconds': ( 'nbs/estimates.html#_training_seconds',

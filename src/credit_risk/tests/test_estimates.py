@@ -6,14 +6,17 @@ from credit_risk.brief import parse_brief
 from credit_risk.config import load_settings
 from credit_risk.data_sources import open_source
 from credit_risk.error_handling import BadInputError
-from credit_risk.estimates import _line
+from credit_risk.estimates import _plane
 from credit_risk.planning import Plan, make_plan
 from credit_risk.estimates import *
 
 
-def test_the_line_goes_through_the_points_and_never_below_the_smaller():
-    assert (_line((6, 9), 0.062), round(_line((6, 9), 0.865), 6), _line((6, 9), 0.0)) == (6, 9, 6)
-    assert _line((6, 9), 10) > _line((6, 9), 1) and _line((9, 6), 10) == 9
+def test_the_plane_is_near_the_points_and_grows_with_rows_and_columns():
+    for points in (*EPOCH_SECONDS.values(), *PEAK_MB.values(), *FRAMEWORK_SECONDS.values()):
+        for size, value in zip(SIZES, points):
+            assert value is None or abs(_plane(points, size) - value) <= max(4, 0.5 * value), (points, size)
+    assert _plane(EPOCH_SECONDS[3], (10, 20)) > _plane(EPOCH_SECONDS[3], (1, 20)) and _plane(EPOCH_SECONDS[4], (1, 200)) > _plane(EPOCH_SECONDS[4], (1, 20))
+    assert _plane((9, 6, 9, 6), (10, 500)) >= 6 and _plane(EPOCH_SECONDS[4], (1, 2_000)) == _plane(EPOCH_SECONDS[4], (1, WIDEST))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def test_more_rows_take_longer_until_the_file_limit_samples_them(diabetes):
 
 def test_playbooks_correct_the_estimate_by_size(diabetes):
     kit = make_estimates(sized(diabetes, 10 ** 5))["epochs"][1]["seconds"]
-    slow = [{"project": "a", "rows": 442, "columns": 11, "seconds_by_epoch": {"3": 3 * _line((18.7, 19.9), 0.005)}}]
+    slow = [{"project": "a", "rows": 442, "columns": 11, "seconds_by_epoch": {"3": 3 * _plane(EPOCH_SECONDS[3], (0.005, 11))}}]
     row = make_estimates(sized(diabetes, 10 ** 5), slow)["epochs"][1]
     assert "1 playbook " in row["basis"] and row["seconds"] > 1.4 * kit and row["seconds_low"] < row["seconds"] < row["seconds_high"]
     both = make_estimates(sized(diabetes, 10 ** 5), [*slow, slow[0] | {"seconds_by_epoch": {"3": 10}}])["epochs"][1]
