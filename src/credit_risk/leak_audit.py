@@ -15,8 +15,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from .gate_card import evidence_text
-from .leak_checks import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, copy_by_a_word, copy_of_target, filled_for_one_class, judge_probe,
-                                     probe, speaks_of_an_outcome, tells_one_class)
+from .leak_checks import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, judge_probe, probe, speaks_of_an_outcome, tells_one_class)
+from .leak_copies import copy_by_a_word, copy_of_target, filled_for_one_class
 from .leak_relations import date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
 from .planning import Plan
 from .split_leaks import judge_groups, shared_rows, torn_groups, train_against_validation

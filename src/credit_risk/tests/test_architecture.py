@@ -35,7 +35,7 @@ FLOORS = [
     ["splits"],
     ["data_quality", "data_contract", "part_tables", "lineage_events", "synthetic_twin", "data_loading_pipeline", "wrangling_gate", "wrangling_report"],
     ["associations", "relations", "measurements", "exploration", "gaps_and_outliers", "time_behaviour", "group_structure", "dates_and_texts",
-     "leak_checks", "leak_relations", "split_leaks", "leak_audit", "exploration_findings", "structure_findings", "feature_advice",
+     "leak_checks", "leak_copies", "leak_relations", "split_leaks", "leak_audit", "exploration_findings", "structure_findings", "feature_advice",
      "exploration_figures", "column_figures", "relation_figures", "structure_figures"],
     ["feature_encoders", "feature_makers", "feature_screen", "feature_history", "feature_engineering", "feature_gain", "feature_review",
      "feature_figures"],
