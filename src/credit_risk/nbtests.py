@@ -29,7 +29,8 @@ def as_test(source: str, title: str) -> str:
     if any(isinstance(node, ast.FunctionDef) and node.name.startswith("test_") for node in ast.parse(source).body):
         return source
     if not title.strip():
-        raise ValueError("a `#| test` cell of plain asserts needs a title: `#| test adds two numbers`")
+        first = next((line for line in source.splitlines() if line.strip() and not line.startswith("#")), "")
+        raise ValueError(f"the `#| test` cell that begins with '{first[:60]}' has neither a function test_… nor a title: `#| test adds two numbers`")
     keep = _lines_in_strings(source)
     lines = [line if number in keep or not line.strip() else f"    {line}" for number, line in enumerate(source.splitlines(), 1)]
     return f"def test_{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}():\n" + "\n".join(lines)
