@@ -45,7 +45,7 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
     names = [_short(name) for name in shown.index]
     axes[0, 0].barh(places + 0.2, 100 * shown["before"], 0.38, label="as delivered", color=COLOURS["grey"])
     axes[0, 0].barh(places - 0.2, 100 * shown["after"], 0.38, label="after cleaning", color=COLOURS["blue"])
-    axes[0, 0].set(yticks=places, xlabel="missing cells (% of rows)", ylabel="column")
+    axes[0, 0].set(yticks=places, xlim=(0, max(1.0, 105 * float(shown.to_numpy().max()))), xlabel="missing cells (% of rows)", ylabel="column")
     axes[0, 0].set_yticklabels(names, parse_math=False)
     axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure, claim
