@@ -101,9 +101,9 @@ class Notebook:
 
 
 @contextmanager
-def jupyterlab(folder: Path, **environment: str) -> Iterator[Lab]:
-    "JupyterLab serving `folder`; its own settings lie beside that folder"
-    aside = folder.with_name(f"{folder.name}_jupyter")
+def jupyterlab(folder: Path, aside: Path | None = None, **environment: str) -> Iterator[Lab]:
+    "JupyterLab serving `folder`; its own settings lie in `aside`, or beside that folder"
+    aside = aside or folder.with_name(f"{folder.name}_jupyter")
     overrides = aside / "overrides"
     overrides.mkdir(parents=True)
     (overrides / "overrides.json").write_text('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}')
