@@ -53,9 +53,9 @@ demo: browser  ## all eight epochs on the bundled real demo data, unattended
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
 
 check: .venv/.ready  ## drift between settings, notebooks and exported modules
-	$(BIN)/python -m credit_risk.project_checks settings
-	$(BIN)/python -m credit_risk.project_checks notebooks
-	$(BIN)/python -m credit_risk.project_checks export
+	$(BIN)/python -m epochkit.project.checks settings
+	$(BIN)/python -m epochkit.project.checks notebooks
+	$(BIN)/python -m epochkit.project.checks export
 	$(BIN)/python -m compileall -q src
 
 test-fast: check  ## what needs no browser and no whole lifecycle

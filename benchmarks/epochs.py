@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from credit_risk.config import load_settings
+from epochkit.core.settings import load_settings
 
 ROOT = load_settings(env={}).code_root
 EPOCH = str(Path(sys.executable).with_name("epoch"))

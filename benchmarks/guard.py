@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from credit_risk.limited_process import run_limited
+from epochkit.core.memory_guard import run_limited
 
 
 def job(rounds: int) -> float:

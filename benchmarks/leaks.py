@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from credit_risk.brief import parse_brief
-from credit_risk.column_roles import infer_role
-from credit_risk.config import load_settings
-from credit_risk.data_sources import open_source
-from credit_risk.exploration import column_kinds
-from credit_risk.leak_audit import audit, audit_plan
-from credit_risk.planning import make_plan
-from credit_risk.splits import split_rows
+from epochkit.core.brief import parse_brief
+from epochkit.planning.column_roles import infer_role
+from epochkit.core.settings import load_settings
+from epochkit.sources.catalog import open_source
+from epochkit.exploration.columns import column_kinds
+from epochkit.leaks.audit import audit, audit_plan
+from epochkit.planning.plan import make_plan
+from epochkit.planning.splits import split_rows
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared" / "data"

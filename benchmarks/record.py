@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from credit_risk.artifact_files import sha256_of
-from credit_risk.config import EPOCHS, Settings, load_settings
-from credit_risk.ledger import Ledger
-from credit_risk.views import write_views
-from credit_risk.pipeline_state import project_state, require_done_before
-from credit_risk.record_check import check_record
+from epochkit.core.files import sha256_of
+from epochkit.core.settings import EPOCHS, Settings, load_settings
+from epochkit.record.ledger import Ledger
+from epochkit.record.views import write_views
+from epochkit.lifecycle.state import project_state, require_done_before
+from epochkit.lifecycle.verify import check_record
 
 ROOT = load_settings(env={}).code_root
 EPOCH = str(Path(sys.executable).with_name("epoch"))

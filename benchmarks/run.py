@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from credit_risk.config import load_settings
-from credit_risk.ledger import Ledger
+from epochkit.core.settings import load_settings
+from epochkit.record.ledger import Ledger
 
 ROOT = load_settings(env={}).code_root
 EPOCH = str(Path(sys.executable).with_name("epoch"))
@@ -59,7 +59,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        results["import credit_risk"] = seconds_of([sys.executable, "-X", "importtime", "-c", "import credit_risk"], home, 5)
+        results["import epochkit"] = seconds_of([sys.executable, "-X", "importtime", "-c", "import epochkit"], home, 5)
         results["python alone"] = seconds_of([sys.executable, "-c", "pass"], home, 5)
         results["epoch status, empty"] = seconds_of([EPOCH, "status"], home, 5)
         results["ledger append"] = ledger_append(Path(folder) / "ledger")

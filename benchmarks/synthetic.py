@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from credit_risk.config import load_settings
+from epochkit.core.settings import load_settings
 
 ROOT = load_settings(env={}).code_root
 EPOCH = str(Path(sys.executable).with_name("epoch"))
@@ -22,7 +22,7 @@ EPOCH = str(Path(sys.executable).with_name("epoch"))
 
 def streamed(spec: str, results) -> None:
     "Reads a source to its end: rows, seconds, CPU seconds and memory of this process before and at its peak"
-    from credit_risk.data_sources import open_source
+    from epochkit.sources.catalog import open_source
     source = open_source(spec, load_settings(env={}))
     source.head(10)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -63,7 +63,7 @@ def epochs_on(spec: str, target: str) -> dict:
 
 
 def main() -> int:
-    from credit_risk.synthetic_domains import DOMAINS
+    from epochkit.synthetic.domains import DOMAINS
     parser = argparse.ArgumentParser(description="Time invented data.")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--domain-rows", type=int, default=300_000)

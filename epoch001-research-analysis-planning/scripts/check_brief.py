@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from credit_risk.brief import brief_path, parse_brief
-from credit_risk.config import load_settings
-from credit_risk.data_sources import open_source
-from credit_risk.error_handling import BadInputError, PipelineError, explain
-from credit_risk.planning import Plan, make_plan
+from epochkit.core.brief import brief_path, parse_brief
+from epochkit.core.settings import load_settings
+from epochkit.sources.catalog import open_source
+from epochkit.core.errors import BadInputError, PipelineError, explain
+from epochkit.planning.plan import Plan, make_plan
 
 
 def plan_of(path: Path | None) -> Plan:

@@ -5,10 +5,10 @@ import sys
 
 import pandas as pd
 
-from credit_risk.config import load_settings
-from credit_risk.data_processing_utils import Cleaner, profile_kinds
-from credit_risk.data_sources import open_source
-from credit_risk.error_handling import PipelineError, explain
+from epochkit.core.settings import load_settings
+from epochkit.cleaning.cleaner import Cleaner, profile_kinds
+from epochkit.sources.catalog import open_source
+from epochkit.core.errors import PipelineError, explain
 
 
 def describe_columns(spec: str, target: str | None, chunk_rows: int) -> pd.DataFrame:

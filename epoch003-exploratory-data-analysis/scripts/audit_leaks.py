@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 
-from credit_risk.brief import DataSection
-from credit_risk.column_roles import column_roles, infer_task
-from credit_risk.config import load_settings
-from credit_risk.data_sources import open_source
-from credit_risk.error_handling import PipelineError, explain
-from credit_risk.leak_audit import audit, suspects_table
+from epochkit.core.brief import DataSection
+from epochkit.planning.column_roles import column_roles, infer_task
+from epochkit.core.settings import load_settings
+from epochkit.sources.catalog import open_source
+from epochkit.core.errors import PipelineError, explain
+from epochkit.leaks.audit import audit, suspects_table
 
 KINDS = {"numeric": "number", "categorical": "category", "boolean": "category", "high_cardinality": "category", "id": "id"}
 

@@ -13,12 +13,12 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from credit_risk.config import load_settings
-from credit_risk.error_handling import DependencyError, PipelineError, explain
-from credit_risk.kept_work import clear_work
-from credit_risk.limited_process import limit_this_process
-from credit_risk.model_handover import hand_over, tune_best_model
-from credit_risk.pipeline_state import EpochRun, begin
+from epochkit.core.settings import load_settings
+from epochkit.core.errors import DependencyError, PipelineError, explain
+from epochkit.models.resume import clear_work
+from epochkit.core.memory_guard import limit_this_process
+from epochkit.models.registration import hand_over, tune_best_model
+from epochkit.lifecycle.state import EpochRun, begin
 
 
 def main(arguments: list[str] | None = None) -> int:

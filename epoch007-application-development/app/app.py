@@ -7,12 +7,12 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from credit_risk.app_utils import AppData, checks_table, example_upload, load_app_data, metrics_table, score_upload
-from credit_risk.config import Settings, load_settings
-from credit_risk.error_handling import PipelineError, explain
-from credit_risk.monitoring import drift_table, monitor
-from credit_risk.reporting import readable
-from credit_risk.streamlit_components import (answer_html, bars_html, card_html, grid_html, heading_html, load_style, masthead_html,
+from epochkit.serving.app import AppData, checks_table, example_upload, load_app_data, metrics_table, score_upload
+from epochkit.core.settings import Settings, load_settings
+from epochkit.core.errors import PipelineError, explain
+from epochkit.serving.monitoring import drift_table, monitor
+from epochkit.report.figures import readable
+from epochkit.serving.components import (answer_html, bars_html, card_html, grid_html, heading_html, load_style, masthead_html,
                                               marks_html, message_html, prediction_form, semantic_table_html)
 
 st.set_page_config(page_title="Predictions", page_icon=Image.new("RGB", (32, 32), "#BAD2DE"), layout="wide")

@@ -1,6 +1,6 @@
-"""Serves the Production model over HTTP; the same as `python -m credit_risk.serving`."""
+"""Serves the Production model over HTTP; the same as `python -m epochkit.serving.api`."""
 
-from credit_risk.serving import main
+from epochkit.serving.api import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,9 +1,3 @@
-"""From a business brief to a deployed, monitored model and a retrospective, in eight notebook epochs
-
-Modules:
-
-- `credit_risk.tests.test_crash_training`: Training and tuning are killed with kill -9 at random moments: what was finished is not done again, and the result is the undisturbed one.
-- `credit_risk.tests.test_old_records`: A record written by an older kit still verifies, and today's kit goes on from it.
-- `credit_risk.tests.test_sources_conformance`: What every kind of source inherits: write one class under `@data_source`, add one subclass here, get these tests."""
+"""What the demo project adds to the kit: its own rules, features and checks."""
 
 __version__ = "0.1.0"

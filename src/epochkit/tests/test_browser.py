@@ -1,0 +1,353 @@
+"""A person at work, in a real Chromium: the approval panel in JupyterLab by mouse and by keyboard, and the app."""
+import shutil
+
+import nbformat
+import pytest
+
+from epochkit.review import decisions as approvals
+from epochkit.lifecycle import gates
+from epochkit.review.decisions import REVIEW, record_decision, restored_columns
+from epochkit.core.settings import EPOCHS, load_settings
+from epochkit.record.ledger import Ledger
+from epochkit.lifecycle.state import begin, project_state
+from epochkit.tests.conftest import DIABETES_BRIEF, ROOT
+from epochkit.tests.jupyterlab import CHROMIUM, SHOTS, chromium, jupyterlab
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
+FORM, CARD = ".kit.form:not(.brief)", ".kit.gate"
+SMALL_EPOCH = '''
+from pathlib import Path
+import json
+from epochkit.lifecycle import gates
+from epochkit.review.panel import gate_panel
+from epochkit.core.settings import load_settings
+from epochkit.lifecycle.state import begin
+number = int(Path("number.txt").read_text())
+settings = load_settings().model_copy(update={"gate_modules": ()})
+gates.CHECKS, gates.load_rooms = {}, lambda *_: None
+def enough_rows(context):
+    rows = context.json("plan.json")["rows"]
+    return gates.verdict(rows >= 1000, rows, 1000, "rows in the source")
+gates.gate_check(number, "enough rows")(enough_rows)
+gates.gate_check(number, "goal")(lambda context: gates.verdict(True, 1, 1))
+# %%
+run = begin(number, settings)
+run.output(run.folder / "plan.json", evidence=True).write_text(json.dumps({"rows": int(Path("rows.txt").read_text())}))
+# %%
+run.finish()
+gate_panel(run)
+'''
+SUSPECTS = [{"column": "duration", "severity": "critical", "check": "dominant", "also": [], "evidence": {"probe": 0.8214, "others_together": 0.7912},
+             "reason": "alone it predicts better (AUC 0.821) than all 19 other columns together (0.791), and its name speaks of an end or a result"},
+            {"column": "row_id", "severity": "warning", "check": "key", "also": [], "evidence": {"probe": 0.7703},
+             "reason": "a row number or key that predicts the target (AUC 0.770 alone): the rows are sorted or drift over time"}]
+AUDITED_EPOCH = SMALL_EPOCH.replace("# %%\nrun.finish()", f'''audit = {{"on_leak": "drop", "suspects": {SUSPECTS!r}}}
+run.output(run.artifacts / "leak_audit.json", evidence=True).write_text(json.dumps(audit))
+# %%
+run.finish()''')
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+LOOK = SMALL_EPOCH.split("# %%")[0] + "# %%\ngate_panel(settings, number)"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    "One server for all tests of this file; its folder holds the home, so that evidence can be opened"
+    folder = tmp_path_factory.mktemp("lab")
+    with jupyterlab(folder, EPOCH_HOME=str(folder / "home")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def home(lab):
+    "An empty home, fresh kernels, and four notebooks: the real first epoch, a small one, one with leak suspects, and one that only looks"
+    lab.forget_sessions()
+    home = lab.folder / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    (home / EPOCHS[0].folder).mkdir(parents=True)
+    (home / EPOCHS[0].folder / "project_brief.toml").write_text(DIABETES_BRIEF, encoding="utf-8")
+    shutil.copy(ROOT / EPOCHS[0].folder / "notebooks" / "001_planning.ipynb", lab.folder)
+    for name, text in (("small", SMALL_EPOCH), ("audited", AUDITED_EPOCH), ("look", LOOK)):
+        cells = [nbformat.v4.new_code_cell(source.strip()) for source in text.split("# %%")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), lab.folder / f"{name}.ipynb")
+    (lab.folder / "rows.txt").write_text("1310")
+    (lab.folder / "number.txt").write_text("1")
+    lab.use_theme("JupyterLab Light")
+    return home
+
+
+@pytest.fixture
+def open_notebook(browser, lab):
+    pages = []
+
+    def open_it(name, **size):
+        pages.append(lab.open(browser, f"{name}.ipynb", **size))
+        return pages[-1]
+    yield open_it
+    for notebook in pages:
+        notebook.page.close()
+
+
+def state(home, number=1):
+    return project_state(load_settings(home=home, env={}))[number - 1]
+
+
+def decisions(home):
+    return [event.data for event in Ledger(home / ".context").events("decision")]
+
+
+def button(notebook, name):
+    return notebook.page.get_by_role("button", name=name, exact=True)
+
+
+def wait_for(notebook, text):
+    notebook.page.wait_for_selector(f"{CARD} >> text={text}", timeout=20_000)
+
+
+def show_card(notebook):
+    notebook.page.evaluate(f"document.querySelector('{CARD}').scrollIntoView()")
+    notebook.page.wait_for_timeout(300)
+
+
+def tick_all(notebook):
+    for box in notebook.page.locator(f"{FORM} input[type=checkbox]").all():
+        box.check()
+
+
+def enabled(notebook, name):
+    notebook.page.wait_for_function("name => [...document.querySelectorAll('.kit.form button')].some(b => b.innerText.trim() === name && !b.disabled)", arg=name)
+
+
+def test_a_person_reads_the_evidence_and_approves_the_real_plan(home, open_notebook):
+    notebook = open_notebook("001_planning", height=1500)
+    notebook.run_all(FORM)
+    page = notebook.page
+    assert button(notebook, "Approve").is_disabled() and button(notebook, "Reject").is_disabled()
+    show_card(notebook)
+    notebook.shot("gate_light_1280")
+    page.locator(f"{CARD} a", has_text="project_plan.json").click()
+    page.wait_for_selector(".lm-TabBar-tab.jp-mod-current >> text=project_plan.json", timeout=20_000)
+    page.wait_for_selector(".jp-MimeDocument:visible >> text=budget", timeout=20_000)
+    notebook.shot("gate_evidence_opened")
+    page.locator(".lm-TabBar-tab", has_text="001_planning.ipynb").first.click()
+    tick_all(notebook)
+    page.get_by_label("Comment").fill("The plan is sound.")
+    enabled(notebook, "Approve")
+    page.locator(FORM).scroll_into_view_if_needed()
+    notebook.shot("gate_form_ready")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Receipt: event")
+    show_card(notebook)
+    notebook.shot("gate_light_approved")
+    decision = decisions(home)[-1]
+    assert (decision["decision"], decision["provenance"], decision["comment"]) == ("approved", "widget", "The plan is sound.")
+    assert decision["criteria"] == list(REVIEW[1]) and any(item["path"].endswith("risk_matrix.png") for item in decision["evidence"])
+    assert state(home).state == "done"
+
+
+def test_the_panel_by_keyboard(home, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    page = notebook.page
+    first = page.locator(f"{FORM} input[type=checkbox]").first
+    first.scroll_into_view_if_needed()
+    first.focus()
+    for _ in REVIEW[1]:
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == approvals.default_reviewer(load_settings(home=home, env={}))
+    page.keyboard.press("Tab")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    page.keyboard.type("two lines")
+    enabled(notebook, "Approve")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText").strip() == "Approve"
+    notebook.shot("gate_keyboard_focus")
+    page.keyboard.press("Enter")
+    wait_for(notebook, "Receipt: event")
+    assert decisions(home)[-1]["comment"] == "by keyboard\ntwo lines" and page.locator(".jp-Notebook .jp-mod-selected").count() == 1
+
+
+def test_request_changes_then_decide_again(home, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    notebook.page.get_by_label("Comment").fill("Add a risk <b>about</b> drift")
+    enabled(notebook, "Request changes")
+    button(notebook, "Request changes").click()
+    wait_for(notebook, "Changes requested by")
+    assert decisions(home)[-1]["decision"] == "changes requested" and state(home).state == "rejected"
+    assert notebook.page.locator(f"{CARD} .bar b b").count() == 0
+    show_card(notebook)
+    notebook.shot("gate_changes_requested")
+    button(notebook, "Decide again").click()
+    notebook.page.wait_for_selector(f"{FORM} textarea:visible")
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    button(notebook, "Approve").focus()
+    notebook.page.keyboard.press("Space")
+    wait_for(notebook, "Approved by")
+    assert [decision["decision"] for decision in decisions(home)] == ["changes requested", "approved"] and state(home).state == "done"
+
+
+@pytest.fixture
+def third_epoch(home, lab, monkeypatch):
+    "Epochs 001 and 002 are done, the notebooks run epoch 003"
+    monkeypatch.setattr(gates, "CHECKS", {})
+    monkeypatch.setattr(gates, "load_rooms", lambda *_: None)
+    settings = load_settings(home=home, env={}).model_copy(update={"gate_modules": ()})
+    for number in (1, 2):
+        gates.gate_check(number, "goal")(lambda context: gates.verdict(True, 1, 1))
+        before = begin(number, settings)
+        before.output(before.folder / "plan.json", evidence=True).write_text("{}")
+        before.finish()
+        if number == 1:
+            record_decision(settings, 1, "approved", "ada", criteria=REVIEW[1])
+    (lab.folder / "number.txt").write_text("3")
+    return settings
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_a_leak_suspect_is_restored_with_a_written_reason(home, lab, open_notebook, third_epoch, theme):
+    lab.use_theme(theme)
+    shade = theme.split()[-1].lower()
+    notebook = open_notebook("audited", height=1400)
+    notebook.run_all(FORM)
+    wait_for(notebook, "Leak suspects: 1 left out, 1 to ask about")
+    page = notebook.page
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    page.get_by_label("Restore because").fill("too short")
+    page.wait_for_selector("text=Approve still needs a longer reason to restore 'duration'")
+    assert button(notebook, "Approve").is_disabled() and "19 other columns" in page.locator(FORM).inner_text()
+    show_card(notebook)
+    notebook.shot(f"gate_leak_suspect_{shade}")
+    page.locator(FORM).scroll_into_view_if_needed()
+    page.get_by_label("Restore because").fill("The second call is planned after the first")
+    enabled(notebook, "Approve")
+    notebook.shot(f"gate_leak_form_{shade}")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Leak suspects: 1 restored, 1 to ask about")
+    show_card(notebook)
+    notebook.shot(f"gate_leak_restored_{shade}")
+    assert decisions(home)[-1]["restored"] == {"duration": "The second call is planned after the first"} == restored_columns(third_epoch)
+
+
+def test_reject_and_return_to_an_earlier_epoch(home, lab, open_notebook, third_epoch):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    notebook.page.get_by_label("Comment").fill("The target is wrong")
+    notebook.page.get_by_label("and return to").select_option(label="epoch 001 · Research and planning")
+    enabled(notebook, "Reject")
+    button(notebook, "Reject").click()
+    wait_for(notebook, "Back to epoch 001")
+    show_card(notebook)
+    notebook.shot("gate_rejected")
+    assert decisions(home)[-1]["return_to"] == 1 and [state(home, number).state for number in (1, 2, 3)] == ["stale", "stale", "rejected"]
+
+
+def test_a_failing_check_is_waived_with_a_written_reason(home, lab, open_notebook):
+    (lab.folder / "rows.txt").write_text("812")
+    notebook = open_notebook("small", height=1200)
+    notebook.run_all(FORM)
+    wait_for(notebook, "Blocked.")
+    tick_all(notebook)
+    notebook.page.get_by_label("Waive because").fill("too short")
+    notebook.page.wait_for_selector("text=Approve still needs a reason for 'enough rows'")
+    assert button(notebook, "Approve").is_disabled()
+    show_card(notebook)
+    notebook.shot("gate_failing_check")
+    notebook.page.get_by_label("Waive because").fill("A pilot: 812 rows are enough")
+    enabled(notebook, "Approve")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "1 waived")
+    show_card(notebook)
+    notebook.shot("gate_waived")
+    assert decisions(home)[-1]["waivers"] == {"enough rows": "A pilot: 812 rows are enough"} and state(home).waived == ("enough rows",)
+
+
+def test_the_decision_is_there_after_a_restart_and_in_a_reopened_notebook(home, lab, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Receipt: event")
+    receipt = decisions(home)[-1]
+    notebook.restart()
+    notebook.run_all(CARD)
+    wait_for(notebook, "Approved by")
+    assert decisions(home) == [receipt] and button(notebook, "Decide again").is_visible() and not button(notebook, "Approve").is_visible()
+    notebook.save()
+    notebook.page.close()
+    lab.forget_sessions()
+    again = open_notebook("small")
+    again.wait_idle()
+    wait_for(again, "Receipt: event")
+    again.page.wait_for_timeout(1_000)
+    show_card(again)
+    again.shot("gate_reopened")
+    dead = again.page.locator(".jp-OutputArea:has(.kit) .jupyter-widgets").last  # JupyterLab's "model not found" gives way to a sentence
+    size, words = dead.evaluate("node => [getComputedStyle(node).fontSize, getComputedStyle(node, '::after').content]")
+    assert size == "0px" and "run this cell to use it" in words and not button(again, "Approve").count()
+
+
+def test_evidence_that_changed_voids_the_decision(home, lab, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    tick_all(notebook)
+    enabled(notebook, "Approve")
+    plan = home / EPOCHS[0].folder / "plan.json"
+    kept = plan.read_text()
+    plan.write_text('{"rows": 2000}')
+    button(notebook, "Approve").click()
+    notebook.page.wait_for_selector(f"{FORM} >> text=Nothing was recorded", timeout=20_000)
+    assert decisions(home) == []
+    plan.write_text(kept)
+    button(notebook, "Approve").click()
+    wait_for(notebook, "Receipt: event")
+    plan.write_text('{"rows": 2000}')
+    lab.use_theme("JupyterLab Dark")
+    look = open_notebook("look", width=1920, height=1080)
+    look.run_all(CARD)
+    wait_for(look, "Stale.")
+    look.shot("gate_stale_dark_1920")
+    assert "plan.json changed" in look.page.locator(CARD).inner_text() and not button(look, "Approve").is_visible()
+
+
+def test_the_panel_in_the_dark_theme(home, lab, open_notebook):
+    lab.use_theme("JupyterLab Dark")
+    (lab.folder / "rows.txt").write_text("812")
+    notebook = open_notebook("small", width=1920, height=1200)
+    notebook.run_all(FORM)
+    tick_all(notebook)
+    show_card(notebook)
+    notebook.shot("gate_dark_1920")
+    assert notebook.page.evaluate("document.body.dataset.jpThemeLight") == "false"
+    colours = notebook.page.evaluate("['.kit.gate h3', '.kit.form:not(.brief) .widget-label'].map(s => getComputedStyle(document.querySelector(s)).color)")
+    assert colours == ["rgb(238, 242, 244)", "rgb(200, 205, 208)"]
+
+
+def test_the_app_scores_a_row_in_a_browser(browser, finished_home):
+    from epochkit.serving.app import start_app
+    settings = load_settings(home=finished_home, env={})
+    with start_app(settings, stage="Production") as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 1300})
+        outside = []
+        page.on("request", lambda request: outside.append(request.url) if not request.url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:")) else None)
+        page.goto(server.url)
+        page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
+        page.wait_for_selector("text=No person has approved this model", timeout=30_000)
+        page.screenshot(path=SHOTS / "app_start.png")
+        page.get_by_role("button", name="Predict").first.click()
+        page.wait_for_selector(".answer.card .value", timeout=30_000)
+        page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
+        page.screenshot(path=SHOTS / "app_scored.png", full_page=True)
+        assert page.locator("[data-testid=stException]").count() == 0
+        assert outside == []
+        page.close()
