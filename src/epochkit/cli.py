@@ -24,21 +24,25 @@ def status_rows(settings: Settings) -> list[dict[str, Any]]:
     "The eight epochs as plain rows"
     return [plain(state._asdict()) for state in project_state(settings)]
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-04-a
 def _aligned(rows: list[list[str]], right: set[int]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(width) if column in right else cell.ljust(width)
                        for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-04-b
 def status_table(states: list[EpochState], extra: dict[int, str] | None = None) -> str:
     "The eight epochs as an aligned text table; `extra` is a last column by epoch"
-    head = ["epoch", "state", "gate", "decision", "started (UTC)", "seconds", "peak MB", *(["executed notebook"] if extra else [])]
-    rows = [[f"{state.epoch:03d} {state.title}", state.state, state.gate or "-", state.decision or "-",
-             state.started[:16].replace("T", " ") or "-", "-" if state.seconds is None else f"{state.seconds:.1f}",
-             "-" if state.peak_mb is None else f"{state.peak_mb:,.0f}", *([extra.get(state.epoch, "-")] if extra else [])]
-            for state in states]
+    head = [
+        "epoch", "state", "gate", "decision", "started (UTC)", "seconds", "peak MB",
+        *(["executed notebook"] if extra else [])
+    ]
+    rows = [[
+        f"{state.epoch:03d} {state.title}", state.state, state.gate or "-", state.decision or "-",
+        state.started[:16].replace("T", " ") or "-", "-" if state.seconds is None else f"{state.seconds:.1f}",
+        "-" if state.peak_mb is None else f"{state.peak_mb:,.0f}", *([extra.get(state.epoch, "-")] if extra else [])
+    ] for state in states]
     return _aligned([head, *rows], right={5, 6})
 
 # %% ../../nbs/01_cli.ipynb #89cli-09
@@ -46,23 +50,27 @@ def _taken_back(settings: Settings) -> list[str]:
     from epochkit.review.decisions import restored_columns
     return [f"leak suspect taken back by a person: {name}" for name in restored_columns(settings)]
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-a
 def _show_status(settings: Settings, options: argparse.Namespace) -> int:
     states = project_state(settings)
     if options.json:
-        print(json.dumps({"project": settings.project, "epochs": status_rows(settings), "next": next_step(states)}, indent=2))
+        print(
+            json.dumps({"project": settings.project, "epochs": status_rows(settings), "next": next_step(states)},
+                       indent=2))
         return 0
     print(status_table(states))
     taken_back = _taken_back(settings) if states[2].decision == "approved" else []
     for state in states:
         more = len(state.reasons) - 3
-        for note in (*state.reasons[:3], *([f"… and {more} more"] if more > 0 else []), *([state.progress] if state.progress else []),
-                     *(f"waived by a person: {check}" for check in state.waived), *(taken_back if state.epoch == 3 else [])):
+        for note in (*state.reasons[:3], *([f"… and {more} more"] if more > 0 else []),
+                     *([state.progress] if state.progress else []),
+                     *(f"waived by a person: {check}" for check in state.waived),
+                     *(taken_back if state.epoch == 3 else [])):
             print(f"  {state.epoch:03d}: {note}")
     print(f"\nNext: {next_step(states)}")
     return 0
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-b
 def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
     values = {}
     for pair in pairs:
@@ -75,7 +83,7 @@ def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
             values[name] = text
     return values
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-c
 def _plan(settings: Settings, options: argparse.Namespace) -> int:
     import tempfile
 
@@ -92,7 +100,7 @@ def _plan(settings: Settings, options: argparse.Namespace) -> int:
     print(f"\nWritten to {path}. Read it, then: epoch run 1")
     return 0
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-d
 def _executed_notebooks(settings: Settings) -> dict[int, str]:
     from epochkit.record.ledger import Ledger, latest
     events = Ledger(settings.context_root).events()
@@ -101,7 +109,7 @@ def _executed_notebooks(settings: Settings) -> dict[int, str]:
     return {number: str(path.relative_to(settings.home)) if path.is_relative_to(settings.home) else str(path)
             for number, path in paths.items()}
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-e
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.runner.epochs import run_epochs
     if options.unattended is not None and not options.unattended.strip():
@@ -127,7 +135,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         print(f"\nFinal report: {report}")
     return 0
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-f
 def _restored(pairs: Sequence[str]) -> dict[str, str]:
     reasons = {}
     for pair in pairs:
@@ -137,75 +145,90 @@ def _restored(pairs: Sequence[str]) -> dict[str, str]:
         reasons[name] = reason
     return reasons
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-g
 def _decide(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.review.terminal import review
     number = epoch_of(options.epoch).number
-    event = review(settings, number, options.decision, getattr(options, "to", None), restore=_restored(getattr(options, "restore", [])))
-    print(f"\n{event.data['decision'].capitalize()} by {event.data['reviewer']}. Receipt: event {event.seq}, hash {event.hash[:16]}"
-          + (f", signed by {event.data['signer']}" if event.data.get("signer") else ""))
+    event = review(settings, number, options.decision, getattr(options, "to", None),
+                   restore=_restored(getattr(options, "restore", [])))
+    print(
+        f"\n{event.data['decision'].capitalize()} by {event.data['reviewer']}. Receipt: event {event.seq}, hash "
+        f"{event.hash[:16]}"
+        + (f", signed by {event.data['signer']}" if event.data.get("signer") else ""))
     print(f"Next: {next_step(project_state(settings))}")
     return 0
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-h
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
-    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={settings.code_root}", "nbs/index.ipynb"],
-                           cwd=settings.code_root)
+    return subprocess.call(
+        [sys.executable, "-m", "jupyterlab", f"--notebook-dir={settings.code_root}", "nbs/index.ipynb"],
+        cwd=settings.code_root)
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-09-i
 def _verify(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.lifecycle.verify import check_record
     report = check_record(settings, rebuild=options.rebuild)
     if options.json:
-        print(json.dumps(plain(report._asdict() | {"problems": [problem._asdict() for problem in report.problems]}), indent=2))
+        print(
+            json.dumps(plain(report._asdict() | {"problems": [problem._asdict() for problem in report.problems]}),
+                       indent=2))
     else:
         for problem in report.problems:
             print(f"{problem.kind}: {problem.what}")
-        print(f"{report.events} events, {report.anchors} anchors, {report.signatures} signatures, {report.files} files and "
-              f"{report.gates} gates checked: "
-              f"{len(report.problems) or 'no'} problem{'' if len(report.problems) == 1 else 's'}")
+        print(
+            f"{report.events} events, {report.anchors} anchors, {report.signatures} signatures, {report.files} files "
+            f"and "
+            f"{report.gates} gates checked: "
+            f"{len(report.problems) or 'no'} problem{'' if len(report.problems) == 1 else 's'}")
     return report.exit_code
 
 # %% ../../nbs/01_cli.ipynb #89cli-11
 def make_parser() -> argparse.ArgumentParser:
     "The parser of `epoch`"
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("epoch", formatter_class=raw, description="Eight epochs from a business brief to a "
-                                     "deployed model.", epilog="examples:\n  epoch status\n  epoch run next\n  epoch run all "
-                                     "--unattended \"nightly run\"\n  epoch approve 1\n  epoch verify")
+    parser = argparse.ArgumentParser(
+        "epoch", formatter_class=raw, description="Eight epochs from a business brief to a "
+        "deployed model.", epilog="examples:\n  epoch status\n  epoch run next\n  epoch run all "
+        "--unattended \"nightly run\"\n  epoch approve 1\n  epoch verify")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="command")
 
-    status = commands.add_parser("status", help="where the eight epochs stand, and what to do next", formatter_class=raw,
-                                 epilog="examples:\n  epoch status\n  epoch status --json")
+    status = commands.add_parser("status", help="where the eight epochs stand, and what to do next",
+                                 formatter_class=raw, epilog="examples:\n  epoch status\n  epoch status --json")
     status.set_defaults(act=_show_status)
 
-    plan = commands.add_parser("plan", help="a brief from a sentence, offline; shows what was understood and what not", formatter_class=raw,
-                               epilog="examples:\n  epoch plan \"Plan a credit risk project with 20 features and 50000 rows\"\n  "
-                               "epoch plan \"Perform comprehensive EDA on file loans.csv focusing on Status\" --dry-run")
+    plan = commands.add_parser(
+        "plan", help="a brief from a sentence, offline; shows what was understood and what not", formatter_class=raw,
+        epilog="examples:\n  epoch plan \"Plan a credit risk project with 20 features and 50000 rows\"\n  "
+        "epoch plan \"Perform comprehensive EDA on file loans.csv focusing on Status\" --dry-run")
     plan.add_argument("sentence", help="what is wanted, in quotes")
     plan.add_argument("--force", action="store_true", help="replace the brief that is there")
     plan.add_argument("--dry-run", action="store_true", help="print the brief on stdout and write nothing")
     plan.set_defaults(act=_plan)
 
-    run = commands.add_parser("run", help="execute what is due", formatter_class=raw, epilog="examples:\n  epoch run next\n  "
-                              "epoch run 5 -p tuning_trials=10\n  epoch run all --unattended \"nightly run\"\n  "
-                              "epoch run 1 --brief my_brief.toml")
+    run = commands.add_parser(
+        "run", help="execute what is due", formatter_class=raw, epilog="examples:\n  epoch run next\n  "
+        "epoch run 5 -p tuning_trials=10\n  epoch run all --unattended \"nightly run\"\n  "
+        "epoch run 1 --brief my_brief.toml")
     run.add_argument("which", nargs="?", default="next", help="1-8, a range such as 1-4, next (default) or all")
-    run.add_argument("--unattended", metavar="REASON", help="record 'unattended' (never 'approved') at human gates that pass")
-    run.add_argument("--force", action="store_true", help="execute even when nothing changed; with --brief: replace the brief")
+    run.add_argument("--unattended", metavar="REASON",
+                     help="record 'unattended' (never 'approved') at human gates that pass")
+    run.add_argument("--force", action="store_true",
+                     help="execute even when nothing changed; with --brief: replace the brief")
     run.add_argument("--brief", type=Path, metavar="FILE", help="put this brief into its place first")
-    run.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="set a notebook parameter")
+    run.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE",
+                     help="set a notebook parameter")
     run.set_defaults(act=_run)
 
-    approve = commands.add_parser("approve", help="approve a gate at this terminal, after reading it", formatter_class=raw,
-                                  epilog="examples:\n  epoch approve 1\n  epoch approve 3 --restore \"duration=planned length, known before the call\"")
+    approve = commands.add_parser(
+        "approve", help="approve a gate at this terminal, after reading it", formatter_class=raw, epilog=
+        "examples:\n  epoch approve 1\n  epoch approve 3 --restore \"duration=planned length, known before the call\"")
     approve.add_argument("--restore", action="append", default=[], metavar="COLUMN=REASON",
                          help="gate 003: take back a leak suspect that epoch 004 would leave out; repeat for more")
     approve.set_defaults(act=_decide, decision="approved")
-    reject = commands.add_parser("reject", help="send the project back to an epoch, with a comment", formatter_class=raw,
-                                 epilog="examples:\n  epoch reject 3 --to 2")
+    reject = commands.add_parser("reject", help="send the project back to an epoch, with a comment",
+                                 formatter_class=raw, epilog="examples:\n  epoch reject 3 --to 2")
     reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to go back to")
     reject.set_defaults(act=_decide, decision="rejected")
     change = commands.add_parser("change", help="request changes to an epoch, with a comment", formatter_class=raw,
@@ -214,17 +237,18 @@ def make_parser() -> argparse.ArgumentParser:
     for command in (approve, reject, change):
         command.add_argument("epoch", type=int, help="1, 3, 4, 6 or 7")
 
-    verify = commands.add_parser("verify", help="recompute chain, anchors, signatures, views, evidence and gates", formatter_class=raw,
-                                 epilog="examples:\n  epoch verify\n  epoch verify --rebuild")
+    verify = commands.add_parser("verify", help="recompute chain, anchors, signatures, views, evidence and gates",
+                                 formatter_class=raw, epilog="examples:\n  epoch verify\n  epoch verify --rebuild")
     verify.add_argument("--rebuild", action="store_true", help="draw the JSON views anew from the ledger first")
     verify.set_defaults(act=_verify)
-    lab = commands.add_parser("lab", help="JupyterLab with the control room open", formatter_class=raw, epilog="examples:\n  epoch lab")
+    lab = commands.add_parser("lab", help="JupyterLab with the control room open", formatter_class=raw,
+                              epilog="examples:\n  epoch lab")
     lab.set_defaults(act=_lab)
     for command in (status, run, verify):
         command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return parser
 
-
+# %% ../../nbs/01_cli.ipynb #89cli-11-a
 def main(arguments: Sequence[str] | None = None) -> int:
     "Runs one command and returns its exit code"
     parser = make_parser()
@@ -245,5 +269,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(f"epoch: {explain(error)} (run again with 'epoch --debug {options.command}' to see where)", file=sys.stderr)
+        print(f"epoch: {explain(error)} (run again with 'epoch --debug {options.command}' to see where)",
+              file=sys.stderr)
         return 1

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.brief import CleaningSection
-from .steps import (empty_impossible, empty_infinite, empty_marks, empty_named, is_number, respell, set_kinds, strip_text,
-                                        to_units)
+from .steps import (empty_impossible, empty_infinite, empty_marks, empty_named, is_number, respell,
+                                     set_kinds, strip_text, to_units)
 from .profile import Profile, profile_kinds, profile_table  # noqa: F401 (the profile belongs to the cleaning's own names)
 from ..core.errors import DataQualityError, PipelineError, explain
 from .personal_data import hash_cells, mask_cells
@@ -27,7 +27,8 @@ SAMPLES = 3
 
 @dataclass
 class StepCount:
-    "What one step did: rows and cells touched, cells emptied, rows removed, cells per column, samples, or why it was skipped"
+    """What one step did: rows and cells touched, cells emptied, rows removed, cells per column, samples,
+    or why it was skipped"""
     step: str
     why: str = ""
     rows: int = 0
@@ -42,15 +43,19 @@ class StepCount:
 
     def __add__(self, other: "StepCount") -> "StepCount":
         columns, emptied = _added(self.columns, other.columns), _added(self.emptied_columns, other.emptied_columns)
-        samples = {name: [*self.samples.get(name, []), *other.samples.get(name, [])][:SAMPLES] for name in {**self.samples, **other.samples}}
-        return StepCount(self.step, self.why, self.rows + other.rows, self.cells + other.cells, self.emptied + other.emptied,
-                         self.removed + other.removed, columns, self.skipped, samples, [*self.removed_rows, *other.removed_rows][:SAMPLES], emptied)
+        samples = {
+            name: [*self.samples.get(name, []), *other.samples.get(name, [])][:SAMPLES]
+            for name in {**self.samples, **other.samples}
+        }
+        return StepCount(self.step, self.why, self.rows + other.rows, self.cells + other.cells,
+                         self.emptied + other.emptied, self.removed + other.removed, columns, self.skipped, samples,
+                         [*self.removed_rows, *other.removed_rows][:SAMPLES], emptied)
 
-
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-a
 def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
-
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-b
 def _touched(before: pd.Series, after: pd.Series) -> np.ndarray:
     "Which cells differ; a mere change of number type is no difference, text that became a number is one"
     gone = before.isna().to_numpy() != after.isna().to_numpy()
@@ -61,15 +66,17 @@ def _touched(before: pd.Series, after: pd.Series) -> np.ndarray:
         return gone | differs
     return gone | present
 
-
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-c
 def _shown(value: object) -> object:
     "A cell as JSON holds it, None when missing, long text cut"
     if pd.isna(value):
         return None
-    return value.item() if isinstance(value, np.generic) else value if isinstance(value, (bool, int, float)) else str(value)[:80]
+    return value.item() if isinstance(value, np.generic) else value if isinstance(value, (bool, int,
+                                                                                          float)) else str(value)[:80]
 
-
-def _count(step: str, why: str, before: pd.DataFrame, changed: Mapping[str, pd.Series], hidden: Iterable[str] = ()) -> StepCount:
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-d
+def _count(step: str, why: str, before: pd.DataFrame, changed: Mapping[str, pd.Series],
+           hidden: Iterable[str] = ()) -> StepCount:
     "The count of a step from the rows it was given and the columns it gave back"
     masks = {name: _touched(before[name], after) for name, after in changed.items() if not before[name].equals(after)}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
@@ -86,7 +93,7 @@ def _count(step: str, why: str, before: pd.DataFrame, changed: Mapping[str, pd.S
             count.samples[name] = [[row, _shown(old), _shown(new)] for row, old, new in pairs]
     return count
 
-
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-e
 def _left_out(count: StepCount, before: pd.DataFrame, after: pd.DataFrame) -> StepCount:
     "The count with the rows that `after` no longer has"
     gone = before.index[~before.index.isin(after.index)]
@@ -101,7 +108,7 @@ class CleaningRule(NamedTuple):
     apply: Callable[[pd.DataFrame], pd.DataFrame]
     why: str
 
-
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-09-a
 CLEANING_RULES: dict[str, CleaningRule] = {}
 
 
@@ -112,8 +119,9 @@ def cleaning_rule(name: str, columns: Iterable[str]) -> Callable[[Callable], Cal
         return apply
     return register
 
-
-def _apply_rule(rule: CleaningRule, frame: pd.DataFrame, kinds: dict[str, str], hidden: Iterable[str]) -> tuple[pd.DataFrame, StepCount]:
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-09-b
+def _apply_rule(rule: CleaningRule, frame: pd.DataFrame, kinds: dict[str, str],
+                hidden: Iterable[str]) -> tuple[pd.DataFrame, StepCount]:
     absent = [name for name in rule.columns if name not in frame]
     if absent:
         return frame, StepCount(rule.name, rule.why, skipped=f"no column {', '.join(absent)}")
@@ -122,11 +130,13 @@ def _apply_rule(rule: CleaningRule, frame: pd.DataFrame, kinds: dict[str, str], 
     except Exception as error:  # a rule is the user's code: whatever it raises, the message must name it
         raise PipelineError(f"cleaning rule '{rule.name}' failed: {explain(error)}: correct the rule") from error
     if not isinstance(result, pd.DataFrame) or list(result) != list(frame) or not result.index.isin(frame.index).all():
-        raise PipelineError(f"cleaning rule '{rule.name}' must return the rows it was given with the same columns (cells "
-                            "changed, rows left out): new columns belong to epoch 004")
+        raise PipelineError(
+            f"cleaning rule '{rule.name}' must return the rows it was given with the same columns (cells "
+            "changed, rows left out): new columns belong to epoch 004")
     other = {name: kinds[name] for name, kind in zip(result, result.dtypes) if kind != frame.dtypes[name]}
     result = result.assign(**set_kinds(result[list(other)], other))
-    return result, _left_out(_count(rule.name, rule.why, frame.loc[result.index], dict(result.items()), hidden), frame, result)
+    return result, _left_out(_count(rule.name, rule.why, frame.loc[result.index], dict(result.items()), hidden), frame,
+                             result)
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11
 _WHY = {"strip_text": "one spelling for the same text: Unicode NFC, ends stripped",
@@ -143,7 +153,8 @@ _WHY = {"strip_text": "one spelling for the same text: Unicode NFC, ends strippe
 
 
 class Cleaner(NamedTuple):
-    "The cleaning of one table: column kinds, target and its class names, rules, the brief's wishes, spellings, and columns never shown"
+    """The cleaning of one table: column kinds, target and its class names, rules, the brief's wishes, spellings,
+    and columns never shown"""
     kinds: dict[str, str]
     target: str | None = None
     classes: tuple[str, ...] = ()
@@ -155,12 +166,18 @@ class Cleaner(NamedTuple):
     def _steps(self) -> dict[str, Callable[[pd.DataFrame], dict[str, pd.Series]]]:
         wishes = self.wishes
         units = {name: known_unit(unit, "[cleaning] units of the brief") for name, unit in wishes.units.items()}
-        asked = {"named_missing": wishes.missing, "spelling": self.spelling, "units": units, "impossible_values": wishes.ranges}
-        steps = {"strip_text": strip_text, "missing_marks": lambda table: empty_marks(table, {self.target: self.classes}),
-                 "named_missing": lambda table: empty_named(table, wishes.missing),
-                 "column_kinds": lambda table: set_kinds(table, self.kinds),
-                 "spelling": lambda table: respell(table, self.spelling), "units": lambda table: to_units(table, self.kinds, units),
-                 "infinite": empty_infinite, "impossible_values": lambda table: empty_impossible(table, wishes.ranges)}
+        asked = {
+            "named_missing": wishes.missing, "spelling": self.spelling, "units": units,
+            "impossible_values": wishes.ranges
+        }
+        steps = {
+            "strip_text": strip_text, "missing_marks": lambda table: empty_marks(table, {self.target: self.classes}),
+            "named_missing": lambda table: empty_named(table, wishes.missing),
+            "column_kinds": lambda table: set_kinds(table, self.kinds),
+            "spelling": lambda table: respell(table, self.spelling),
+            "units": lambda table: to_units(table, self.kinds, units), "infinite": empty_infinite,
+            "impossible_values": lambda table: empty_impossible(table, wishes.ranges)
+        }
         return {name: step for name, step in steps.items() if asked.get(name, True)}
 
     def clean(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
@@ -184,7 +201,10 @@ class Cleaner(NamedTuple):
 
     def protect(self, frame: pd.DataFrame, key: bytes) -> tuple[pd.DataFrame, list[StepCount]]:
         "The rows with what the brief says hashed and masked, and the counts"
-        ways = {"hashed": (self.wishes.hash, lambda column: hash_cells(column, key)), "masked": (self.wishes.mask, mask_cells)}
+        ways = {
+            "hashed": (self.wishes.hash, lambda column: hash_cells(column, key)),
+            "masked": (self.wishes.mask, mask_cells)
+        }
         counts = []
         for step, (names, way) in ways.items():
             changed = {name: way(frame[name]) for name in names if name in frame}
@@ -193,7 +213,7 @@ class Cleaner(NamedTuple):
             frame = frame.assign(**changed)
         return frame, counts
 
-
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-a
 def row_hashes(frame: pd.DataFrame) -> pd.Series:
     "A 64-bit hash of each row's values; equal rows have equal hashes in any chunk"
     return pd.util.hash_pandas_object(frame, index=False, categorize=True)
@@ -201,11 +221,18 @@ def row_hashes(frame: pd.DataFrame) -> pd.Series:
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-17
 def as_cleaned(sample: pd.DataFrame, wishes: CleaningSection | None = None, keep: Iterable[str] = ()) -> pd.DataFrame:
     "The sample with its text columns as cleaning makes them; columns in `keep` as they came"
-    texts = [name for name in sample if name not in set(keep) and (sample[name].dtype in ("str", "object") or isinstance(sample[name].dtype, pd.CategoricalDtype))]
+    texts = [
+        name for name in sample if name not in set(keep) and (
+            sample[name].dtype in ("str", "object") or isinstance(sample[name].dtype, pd.CategoricalDtype))
+    ]
     if not texts:
         return sample
     wishes = wishes or CleaningSection()
-    asked = {key: {name: value for name, value in getattr(wishes, key).items() if name in texts} for key in ("missing", "ranges", "units", "spelling", "dates")}
+    asked = {
+        key: {name: value
+              for name, value in getattr(wishes, key).items() if name in texts}
+        for key in ("missing", "ranges", "units", "spelling", "dates")
+    }
     own = CleaningSection(**asked)
     found = profile_table([sample[texts]], wishes=own)
     cleaned, _ = Cleaner(found.kinds, wishes=own, spelling=found.spelling).clean(sample[texts])

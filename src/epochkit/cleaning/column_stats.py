@@ -22,7 +22,8 @@ MOST_LABELS = 10_000
 _CODE = r"^[+-]?(?:0\d|\d{16,}$)"
 _DATE_LIKE = r"^\d{1,4}[-./]\d{1,2}[-./]\d|^\d{1,2}[a-z]{0,2}[ .-]+[A-Za-z]{3}|^[A-Za-z]{3,9}[. -]+\d"
 _STAND_INS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999, 999999)
-_SHAPES = (("ISO8601",), ("%Y/%m/%d",), ("%d.%m.%Y", "%m.%d.%Y"), ("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"), ("%d %b %Y",), ("%b %d, %Y",))
+_SHAPES = (("ISO8601", ), ("%Y/%m/%d", ), ("%d.%m.%Y", "%m.%d.%Y"), ("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"),
+           ("%d %b %Y", ), ("%b %d, %Y", ))
 _ZONED = r"(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$"
 
 
@@ -135,7 +136,10 @@ class ColumnTally:
 
     def of(self, first: str) -> dict[Any, int]:
         "Counts under a two-part name: its second part -> cells"
-        return {name[1]: cells for name, cells in self.cells.items() if isinstance(name, tuple) and name[0] == first and cells}
+        return {
+            name[1]: cells
+            for name, cells in self.cells.items() if isinstance(name, tuple) and name[0] == first and cells
+        }
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-07
 def date_forms(tally: ColumnTally) -> tuple[list[str], int, dict[tuple[str, str], int]]:
@@ -153,19 +157,21 @@ def date_forms(tally: ColumnTally) -> tuple[list[str], int, dict[tuple[str, str]
             unclear[shape] = seen
     return forms, cells, unclear
 
-
+# %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-07-a
 def _unit_kind(tally: ColumnTally, enough: float) -> str:
     "`number in UNIT` or `number comma` when the cells are quantities of one dimension, else ''"
     units = tally.of("unit")
     named = {unit: cells for unit, cells in units.items() if unit}
     style = "number" if tally.cells["point"] >= tally.cells["comma"] else "number comma"
-    if sum(units.values()) < enough or max(tally.cells["point"], tally.cells["comma"]) < enough or len({UNITS[unit] for unit in named}) > 1:
+    if sum(units.values()) < enough or max(tally.cells["point"], tally.cells["comma"]) < enough or len(
+        {UNITS[unit]
+         for unit in named}) > 1:
         return ""
     if not named:
         return style if style == "number comma" and not tally.cells["code"] else ""
     return f"{style} in {max(named, key=named.get)}" if 2 * sum(named.values()) >= enough else ""
 
-
+# %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-07-b
 def column_kind(tally: ColumnTally) -> str:
     "The kind of a column from what was counted"
     cells, enough = tally.cells, NUMBER_SHARE * tally.cells["present"]

@@ -21,14 +21,14 @@ def _as_label(value: object) -> str:
         return str(int(value)) if float(value).is_integer() else str(value)
     return str(value)
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-05-a
 def as_text(column: pd.Series) -> pd.Series:
     "The column as text with missing kept; whole numbers without a decimal point, so that 1 and 1.0 are one label"
     if column.dtype == "str":
         return column
     return column.map(_as_label, na_action="ignore").astype("object").where(column.notna(), None).astype("str")
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-05-b
 def by_value(text: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
     "`change` applied to the distinct values only"
     codes, values = pd.factorize(text)
@@ -40,10 +40,12 @@ _COMMA = re.compile(r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?$")
 
 
 def numbers(text: pd.Series, comma: bool = False) -> pd.Series:
-    "The numbers in `text`, NaN where it holds none; with `comma` the decimal mark is a comma and the thousands have points"
+    """The numbers in `text`, NaN where it holds none;
+    with `comma` the decimal mark is a comma and the thousands have points"""
     if comma:
         fits = text.str.match(_COMMA, na=False)
-        return pd.to_numeric(text.where(fits).str.replace(".", "", regex=False).str.replace(",", ".", regex=False), errors="coerce")
+        return pd.to_numeric(
+            text.where(fits).str.replace(".", "", regex=False).str.replace(",", ".", regex=False), errors="coerce")
     if text.str.contains(",", regex=False).any():
         text = text.where(~text.str.match(_GROUPED, na=False), text.str.replace(",", "", regex=False))
     return pd.to_numeric(text, errors="coerce")
@@ -55,20 +57,31 @@ _DIMENSIONS = {
     "area": {"cm²": 1e-4, "m²": 1, "ha": 1e4, "km²": 1e6, "ft²": 0.09290304},
     "volume": {"ml": 1e-3, "cl": 1e-2, "l": 1, "m³": 1e3},
     "time": {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "week": 604800, "month": 2629800, "year": 31557600},
-    "speed": {"km/h": 1, "mph": 1.609344, "m/s": 3.6}, "energy": {"kWh": 1, "Wh": 1e-3, "MWh": 1e3},
-    "temperature": {"°C": 1, "°F": 5 / 9, "K": 1}, "share": {"%": 1},
-    **{code: {code: 1} for code in ("EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CAD", "AUD", "INR", "CNY", "BRL")},
+    "speed": {"km/h": 1, "mph": 1.609344, "m/s": 3.6},
+    "energy": {"kWh": 1, "Wh": 1e-3, "MWh": 1e3},
+    "temperature": {"°C": 1, "°F": 5 / 9, "K": 1},
+    "share": {"%": 1},
+    **{
+        code: {code: 1}
+        for code in ("EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CAD", "AUD", "INR", "CNY", "BRL")
+    },
 }
 _ZERO_AT = {"°C": 0.0, "°F": 32.0, "K": 273.15}
-_WORDS = {"kgs": "kg", "kilogram": "kg", "gram": "g", "lbs": "lb", "pound": "lb", "ounce": "oz", "ton": "t", "tonne": "t", "meter": "m",
-          "metre": "m", "inch": "in", "inches": "in", "feet": "ft", "foot": "ft", "mile": "mi", "m2": "m²", "sqm": "m²", "ft2": "ft²",
-          "sqft": "ft²", "litre": "l", "liter": "l", "sec": "s", "second": "s", "mins": "min", "minute": "min", "hr": "h", "hour": "h",
-          "day": "d", "wk": "week", "mo": "month", "mth": "month", "yr": "year", "kmh": "km/h", "kph": "km/h", "percent": "%",
-          "celsius": "°C", "fahrenheit": "°F", "€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR"}
+_WORDS = {
+    "kgs": "kg", "kilogram": "kg", "gram": "g", "lbs": "lb", "pound": "lb", "ounce": "oz", "ton": "t", "tonne": "t",
+    "meter": "m", "metre": "m", "inch": "in", "inches": "in", "feet": "ft", "foot": "ft", "mile": "mi", "m2": "m²",
+    "sqm": "m²", "ft2": "ft²", "sqft": "ft²", "litre": "l", "liter": "l", "sec": "s", "second": "s", "mins": "min",
+    "minute": "min", "hr": "h", "hour": "h", "day": "d", "wk": "week", "mo": "month", "mth": "month", "yr": "year",
+    "kmh": "km/h", "kph": "km/h", "percent": "%", "celsius": "°C", "fahrenheit": "°F", "€": "EUR", "$": "USD",
+    "£": "GBP", "¥": "JPY", "₹": "INR"
+}
 UNITS = {unit: dimension for dimension, units in _DIMENSIONS.items() for unit in units}
-_BY_WORD = {unit.casefold(): unit for unit in UNITS if unit != "K"} | {word.casefold(): unit for word, unit in _WORDS.items()}
-_QUANTITY = (r"^(?P<before>[€$£¥₹]|[A-Z]{3}(?=[ \d]))?\s*(?P<number>[+-]?\d[\d.,]*(?:[ \u00a0\u202f]\d{3})*(?:[.,]\d+)?)"
-             r"\s*(?P<after>[^\s\d.,+\-:;()][^\s:;()]{0,11}\.?)?$")
+_BY_WORD = {unit.casefold(): unit
+            for unit in UNITS if unit != "K"} | {word.casefold(): unit
+                                                 for word, unit in _WORDS.items()}
+_QUANTITY = (
+    r"^(?P<before>[€$£¥₹]|[A-Z]{3}(?=[ \d]))?\s*(?P<number>[+-]?\d[\d.,]*(?:[ \u00a0\u202f]\d{3})*(?:[.,]\d+)?)"
+    r"\s*(?P<after>[^\s\d.,+\-:;()][^\s:;()]{0,11}\.?)?$")
 
 
 def unit_of(word: str) -> str | None:
@@ -76,7 +89,7 @@ def unit_of(word: str) -> str | None:
     key = word.strip().rstrip(".").casefold()
     return _BY_WORD.get(key) or _BY_WORD.get(key.removesuffix("s"))
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-a
 def known_unit(name: str, where: str) -> str:
     "The unit called `name`; BadInputError with the nearest one for an unknown name"
     unit = unit_of(name) or ("K" if name == "K" else None)
@@ -84,9 +97,10 @@ def known_unit(name: str, where: str) -> str:
         raise unknown_name("unit", name, sorted(UNITS), where)
     return unit
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-b
 def quantities(text: pd.Series) -> pd.DataFrame:
-    "The number (as text) and the unit of each value, both missing where it is no quantity; a bare number has the unit ''"
+    """The number (as text) and the unit of each value, both missing where it is no quantity;
+    a bare number has the unit ''"""
     parts = text.str.extract(_QUANTITY)
     words = pd.concat([parts["before"], parts["after"]]).dropna().unique()
     units = {word: unit_of(word) for word in words}
@@ -97,25 +111,26 @@ def quantities(text: pd.Series) -> pd.DataFrame:
     number = parts["number"].str.replace(r"[ \u00a0\u202f]", "", regex=True)
     return pd.DataFrame({"number": number.where(clear, None), "unit": unit.fillna("").where(clear, None)})
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-c
 def _tidy(values: pd.Series) -> pd.Series:
     "Twelve significant digits, so that 165 cm are 1.65 m and not 1.6500000000000001"
     size = values.abs().where(values.abs() > 0, 1.0)
     power = 10.0 ** (11 - np.floor(np.log10(size)))
     return (values * power).round() / power
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-d
 def convert(values: pd.Series, unit: str, to: str) -> pd.Series:
     "Values in `unit` as values in `to`; BadInputError where the two do not measure the same"
     if UNITS[unit] != UNITS[to]:
-        raise BadInputError(f"{unit} is a {UNITS[unit]} and {to} a {UNITS[to]}: name a unit of the same kind in [cleaning] units")
+        raise BadInputError(
+            f"{unit} is a {UNITS[unit]} and {to} a {UNITS[to]}: name a unit of the same kind in [cleaning] units")
     if unit == to:
         return values
     factors = _DIMENSIONS[UNITS[unit]]
     zero, new_zero = _ZERO_AT.get(unit, 0.0), _ZERO_AT.get(to, 0.0)
     return _tidy((values - zero) * (factors[unit] / factors[to]) + new_zero)
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-e
 def in_unit(text: pd.Series, to: str, comma: bool = False) -> pd.Series:
     "Quantities as numbers in the unit `to`; a bare number is taken to be in it, another kind of unit becomes missing"
     parts = quantities(text)
@@ -127,16 +142,22 @@ def in_unit(text: pd.Series, to: str, comma: bool = False) -> pd.Series:
     return values
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-15
-_TAIL = (r"(?:[T ,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?"
-         r"\s*(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?)?$")
+_TAIL = (
+    r"(?:[T ,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?"
+    r"\s*(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?)?$")
 _YEAR, _NAME = r"(?P<year>\d{4}|\d\d)", r"(?P<name>[A-Za-z]{3,9})\.?"
 _DAY, _MONTH = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2})"
 DATE_FORMS = {
-    "ISO8601": rf"^(?P<year>\d{{4}})-{_MONTH}-{_DAY}", "%Y/%m/%d": rf"^(?P<year>\d{{4}})/{_MONTH}/{_DAY}",
-    "%d.%m.%Y": rf"^{_DAY}\.{_MONTH}\.{_YEAR}", "%m.%d.%Y": rf"^{_MONTH}\.{_DAY}\.{_YEAR}",
-    "%d/%m/%Y": rf"^{_DAY}/{_MONTH}/{_YEAR}", "%m/%d/%Y": rf"^{_MONTH}/{_DAY}/{_YEAR}",
-    "%d-%m-%Y": rf"^{_DAY}-{_MONTH}-{_YEAR}", "%m-%d-%Y": rf"^{_MONTH}-{_DAY}-{_YEAR}",
-    "%d %b %Y": rf"^{_DAY}(?:st|nd|rd|th)?[ .-]+{_NAME}[ ,.-]+{_YEAR}", "%b %d, %Y": rf"^{_NAME}[ .-]+{_DAY}(?:st|nd|rd|th)?[ ,.-]+{_YEAR}",
+    "ISO8601": rf"^(?P<year>\d{{4}})-{_MONTH}-{_DAY}",
+    "%Y/%m/%d": rf"^(?P<year>\d{{4}})/{_MONTH}/{_DAY}",
+    "%d.%m.%Y": rf"^{_DAY}\.{_MONTH}\.{_YEAR}",
+    "%m.%d.%Y": rf"^{_MONTH}\.{_DAY}\.{_YEAR}",
+    "%d/%m/%Y": rf"^{_DAY}/{_MONTH}/{_YEAR}",
+    "%m/%d/%Y": rf"^{_MONTH}/{_DAY}/{_YEAR}",
+    "%d-%m-%Y": rf"^{_DAY}-{_MONTH}-{_YEAR}",
+    "%m-%d-%Y": rf"^{_MONTH}-{_DAY}-{_YEAR}",
+    "%d %b %Y": rf"^{_DAY}(?:st|nd|rd|th)?[ .-]+{_NAME}[ ,.-]+{_YEAR}",
+    "%b %d, %Y": rf"^{_NAME}[ .-]+{_DAY}(?:st|nd|rd|th)?[ ,.-]+{_YEAR}",
 }
 _EITHER_ORDER = (("%d.%m.%Y", "%m.%d.%Y"), ("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
 _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
@@ -146,7 +167,7 @@ _EPOCH_UNITS = ("s", "ms", "us", "ns")
 def _whole(parts: pd.DataFrame, name: str) -> pd.Series:
     return pd.to_numeric(parts[name], errors="coerce").fillna(0)
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-15-a
 def _built(parts: pd.DataFrame) -> pd.Series:
     "Moments from the pieces of a date; impossible ones are missing, two digits of a year mean 1969 to 2068"
     year = _whole(parts, "year")
@@ -162,14 +183,16 @@ def _built(parts: pd.DataFrame) -> pd.Series:
     offset = sign * (60 * pd.to_numeric(parts["zone"].str[1:3], errors="coerce").fillna(0)
                      + pd.to_numeric(parts["zone"].str[-2:], errors="coerce").fillna(0))
     moment = (hour * 3600 + _whole(parts, "minute") * 60 + seconds - offset) * 1e6
-    return (day.astype("datetime64[us]") + pd.to_timedelta(moment.round(), unit="us")).where(possible).astype("datetime64[us]")
+    return (day.astype("datetime64[us]") +
+            pd.to_timedelta(moment.round(), unit="us")).where(possible).astype("datetime64[us]")
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-15-b
 def dates(text: pd.Series, form: str) -> pd.Series:
     "The moments in `text` (UTC where a zone is written) as one of DATE_FORMS writes them, missing elsewhere"
     found = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
     if form == "ISO8601":
-        found = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None).astype("datetime64[us]")
+        found = pd.to_datetime(text, format="ISO8601", errors="coerce",
+                               utc=True).dt.tz_localize(None).astype("datetime64[us]")
     rest = text[found.isna() & text.notna()]
     if len(rest):
         parts = rest.str.extract(DATE_FORMS[form] + _TAIL)
@@ -179,16 +202,17 @@ def dates(text: pd.Series, form: str) -> pd.Series:
             found.loc[parts.index] = _built(parts)
     return found
 
-
+# %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-15-c
 def said_dates(column: pd.Series, form: str) -> pd.Series:
     "Moments as the brief says they are written: a strptime format, a form of DATE_FORMS, or s, ms, us, ns since 1970"
     if form.removeprefix("epoch ") in _EPOCH_UNITS:
         values = pd.to_numeric(column, errors="coerce")
         return pd.to_datetime(values, unit=form.removeprefix("epoch "), errors="coerce").astype("datetime64[us]")
-    read = (lambda text: dates(text, form)) if form in DATE_FORMS else (
-        lambda text: pd.to_datetime(text, format=form, errors="coerce", utc=True).dt.tz_localize(None).astype("datetime64[us]"))
+    read = (lambda text: dates(text, form)) if form in DATE_FORMS else (lambda text: pd.to_datetime(
+        text, format=form, errors="coerce", utc=True).dt.tz_localize(None).astype("datetime64[us]"))
     try:
         return by_value(as_text(column), read)
     except ValueError as error:
-        raise BadInputError(f"[cleaning] dates: {form!r} is no date format ({error}): write one like \"%d.%m.%Y %H:%M\", or s or ms "
-                            "for seconds or milliseconds since 1970") from error
+        raise BadInputError(
+            f"[cleaning] dates: {form!r} is no date format ({error}): write one like \"%d.%m.%Y %H:%M\", or s or ms "
+            "for seconds or milliseconds since 1970") from error

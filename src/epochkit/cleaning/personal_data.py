@@ -25,34 +25,40 @@ _PHONE = r"^(?:\+|00)[1-9][\d ()/.-]{6,18}\d$|^\(?0\d{1,5}[)/ -][\d /-]{4,14}\d$
 _DATED = r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
 _IBAN = r"^[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?$"
 _CARD = r"^(?:\d[ -]?){12,18}\d$"
-_NAMED = {"e-mail addresses": {"email", "mail"}, "phone numbers": {"phone", "telephone", "mobile", "fax", "telefon"},
-          "names of people": {"surname", "lastname", "firstname", "forename", "fullname", "nachname", "vorname"},
-          "addresses": {"street", "address", "strasse", "anschrift"}, "account numbers": {"iban", "bic"}, "card numbers": {"cardnumber", "creditcard"},
-          "identity numbers": {"ssn", "passport", "nin", "taxid", "socialsecurity"}, "network addresses": {"ip", "ipaddress"},
-          "birth dates": {"dob", "birthdate", "birthday", "dateofbirth", "geburtsdatum"}}
+_NAMED = {
+    "e-mail addresses": {"email", "mail"}, "phone numbers": {"phone", "telephone", "mobile", "fax", "telefon"},
+    "names of people": {"surname", "lastname", "firstname", "forename", "fullname", "nachname",
+                        "vorname"}, "addresses": {"street", "address", "strasse",
+                                                  "anschrift"}, "account numbers": {"iban", "bic"},
+    "card numbers": {"cardnumber",
+                     "creditcard"}, "identity numbers": {"ssn", "passport", "nin", "taxid",
+                                                         "socialsecurity"}, "network addresses": {"ip", "ipaddress"},
+    "birth dates": {"dob", "birthdate", "birthday", "dateofbirth", "geburtsdatum"}
+}
 
 
 def _iban_holds(text: str) -> bool:
     text = text.replace(" ", "")
     return int("".join(str(int(letter, 36)) for letter in text[4:] + text[:4])) % 97 == 1
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-05-a
 def _card_holds(text: str) -> bool:
     digits = [int(letter) for letter in text if letter.isdigit()][::-1]
     doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[1::2]]
     return len(set(digits)) > 1 and (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-05-b
 def personal_values(text: pd.Series) -> dict[str, pd.Series]:
     "Kind of personal data -> which of the (n_values,) texts look like it; only kinds that were found"
-    found = {"e-mail addresses": text.str.contains(_EMAIL, regex=True), 
+    found = {"e-mail addresses": text.str.contains(_EMAIL, regex=True),
              "phone numbers": text.str.contains(_PHONE, regex=True) & ~text.str.contains(_DATED, regex=True)}
     for kind, pattern, holds in (("account numbers", _IBAN, _iban_holds), ("card numbers", _CARD, _card_holds)):
         shaped = text.str.contains(pattern, regex=True)
-        found[kind] = shaped & text.where(shaped, "").map(lambda value, holds=holds: bool(value) and holds(value)).astype(bool)
+        found[kind] = shaped & text.where(shaped,
+                                          "").map(lambda value, holds=holds: bool(value) and holds(value)).astype(bool)
     return {kind: mask for kind, mask in found.items() if mask.any()}
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-05-c
 def personal_name(name: str) -> str:
     "The kind of personal data that a column's name speaks of, or ''"
     words = re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).casefold()
@@ -66,7 +72,8 @@ def privacy_key(settings: Settings) -> bytes:
     given = os.environ.get("EPOCH_PRIVACY_KEY")
     if given is not None:
         if len(given) < 16:
-            raise BadInputError("EPOCH_PRIVACY_KEY is shorter than 16 characters: give a long random one, or none to have one made")
+            raise BadInputError(
+                "EPOCH_PRIVACY_KEY is shorter than 16 characters: give a long random one, or none to have one made")
         return hashlib.blake2b(given.encode(), digest_size=32).digest()
     path = settings.context_root / "privacy.key"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,37 +89,44 @@ def privacy_key(settings: Settings) -> bytes:
     try:
         return bytes.fromhex(path.read_text().strip().ljust(64, "?")[:64])
     except ValueError as error:
-        raise BadInputError(f"{path} is damaged: put the old key back, or remove it and load the data anew with 'epoch run 2 --force'") from error
+        raise BadInputError(
+            f"{path} is damaged: put the old key back, or remove it and load the data anew with 'epoch run 2 --force'"
+        ) from error
 
 # %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-11
 def hash_cells(column: pd.Series, key: bytes) -> pd.Series:
     "Each value as 16 hexadecimal digits that the key decides; missing stays missing, equal stays equal"
     def hashed(text: pd.Series) -> pd.Series:
-        return text.map(lambda value: hashlib.blake2b(value.encode("utf-8", "surrogatepass"), key=key, digest_size=8).hexdigest()).astype("str")
+        return text.map(lambda value: hashlib.blake2b(value.encode("utf-8", "surrogatepass"), key=key, digest_size=8).
+                        hexdigest()).astype("str")
     return by_value(as_text(column), hashed)
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-11-a
 def mask_cells(column: pd.Series) -> pd.Series:
     "Each value with its letters as x or X and its digits as 9; the shape stays, the content goes"
     def masked(text: pd.Series) -> pd.Series:
-        return text.map(lambda value: "".join("9" if sign.isdigit() else "X" if sign.isupper() else "x" if sign.isalnum() else sign
-                                              for sign in value)).astype("str")
+        return text.map(lambda value: "".join("9" if sign.isdigit() else "X" if sign.isupper() else "x"
+                                              if sign.isalnum() else sign for sign in value)).astype("str")
     return by_value(as_text(column), masked)
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-11-b
 def identity_columns(plan: object) -> set[str]:
     "Columns that tell one case from another and say nothing about it"
     columns: Mapping[str, Mapping[str, str]] = plan.columns
-    return {*plan.data.ids, *(name for name, role in columns.items() if role["role"] == "id")} - {plan.data.target, plan.data.time}
+    return {*plan.data.ids, *(name for name, role in columns.items() if role["role"] == "id")
+            } - {plan.data.target, plan.data.time}
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-11-c
 def private_columns(plan: object) -> set[str]:
     "Columns whose values are shown nowhere: protected, identifying, hashed and masked ones"
     return {*plan.data.protected, *plan.cleaning.hash, *plan.cleaning.mask, *identity_columns(plan)}
 
-
+# %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-11-d
 def hide(frame: pd.DataFrame, private: Iterable[str]) -> pd.DataFrame:
     "The table for showing: `private` columns and those that look personal in it are masked"
     columns = {*private} & {*frame}
-    columns |= {name for name in frame if personal_name(name) or frame[name].dtype == "str" and personal_values(frame[name].dropna())}
+    columns |= {
+        name
+        for name in frame if personal_name(name) or frame[name].dtype == "str" and personal_values(frame[name].dropna())
+    }
     return frame.assign(**{name: mask_cells(frame[name]) for name in columns})

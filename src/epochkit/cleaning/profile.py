@@ -26,7 +26,7 @@ from .parsing import convert, known_unit
 def _folded(word: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", word).casefold().split())
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-05-a
 def _merges(words: Mapping[str, int]) -> dict[str, str]:
     "Variant -> the commonest spelling of the same label"
     groups: dict[str, list[str]] = {}
@@ -34,17 +34,25 @@ def _merges(words: Mapping[str, int]) -> dict[str, str]:
         groups.setdefault(_folded(word), []).append(word)
     if 2 * len(groups) > sum(words.values()):
         return {}
-    best = {word: max(group, key=lambda one: (words[one], one)) for group in groups.values() for word in group if len(group) > 1}
-    return {word: chosen for word, chosen in best.items() if word != chosen and (len(word) > 2 or word.casefold() != chosen.casefold())}
+    best = {
+        word: max(group, key=lambda one: (words[one], one))
+        for group in groups.values()
+        for word in group if len(group) > 1
+    }
+    return {
+        word: chosen
+        for word, chosen in best.items() if word != chosen and (len(word) > 2 or word.casefold() != chosen.casefold())
+    }
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-05-b
 def _nearly_alike(words: Mapping[str, int], most: int = 1_000) -> list[tuple[str, str]]:
     "(rare, common) labels of six letters and more that are one letter or an accent apart"
     if len(words) > most:
         return []
     by_rest: dict[str, list[str]] = {}
     for word in words:
-        plain = "".join(sign for sign in unicodedata.normalize("NFKD", _folded(word)) if not unicodedata.combining(sign))
+        plain = "".join(
+            sign for sign in unicodedata.normalize("NFKD", _folded(word)) if not unicodedata.combining(sign))
         if len(plain) >= 6 and plain.replace(" ", "").isalpha():
             for rest in {plain, *(plain[:at] + plain[at + 1:] for at in range(len(plain)))}:
                 by_rest.setdefault(rest, []).append(word)
@@ -53,51 +61,74 @@ def _nearly_alike(words: Mapping[str, int], most: int = 1_000) -> list[tuple[str
     return sorted(pairs, key=lambda pair: -words[pair[0]])
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07
-_NO_ANSWER = {"unknown", "unk", "not available", "not stated", "not applicable", "no answer", "missing", "n.a.", "unspecified", "undefined",
-              "not known", "none given", "keine angabe", "unbekannt", "tbd", "xxx", "#value!", "#ref!", "#div/0!", "(blank)", "."}
-_RANGES = {"age": (0, 120), "alter": (0, 120), "percent": (0, 100), "percentage": (0, 100), "latitude": (-90, 90), "lat": (-90, 90),
-           "longitude": (-180, 180), "lon": (-180, 180), "lng": (-180, 180), "year": (1800, 2100), "price": (0, np.inf), "income": (0, np.inf),
-           "salary": (0, np.inf), "weight": (0, np.inf), "height": (0, np.inf), "humidity": (0, 100), "probability": (0, 1)}
+_NO_ANSWER = {
+    "unknown", "unk", "not available", "not stated", "not applicable", "no answer", "missing", "n.a.", "unspecified",
+    "undefined", "not known", "none given", "keine angabe", "unbekannt", "tbd", "xxx", "#value!", "#ref!", "#div/0!",
+    "(blank)", "."
+}
+_RANGES = {
+    "age": (0, 120), "alter": (0, 120), "percent": (0, 100), "percentage": (0, 100), "latitude": (-90, 90),
+    "lat": (-90, 90), "longitude": (-180, 180), "lon": (-180, 180), "lng": (-180, 180), "year": (1800, 2100),
+    "price": (0, np.inf), "income": (0, np.inf), "salary": (0, np.inf), "weight": (0, np.inf), "height": (0, np.inf),
+    "humidity": (0, 100), "probability": (0, 1)
+}
 
 
 def _key(name: str) -> str:
     "The name as a key of TOML"
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-a
 def _advice(name: str, about: str, cells: int, text: str) -> dict[str, Any]:
     return {"column": name, "about": about, "cells": cells, "text": text}
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-b
 def _about_text(name: str, kind: str, tally: ColumnTally, quiet: bool) -> list[dict[str, Any]]:
     found, words = [], {} if quiet or kind != "text" else tally.words or {}
     marks = {word: cells for word, cells in words.items() if _folded(word) in _NO_ANSWER}
     for word, cells in marks.items():
-        found.append(_advice(name, "missing", cells, f"'{word}' in {cells:,} cells may mean no answer: if so, say {_key(name)} = [\"{word}\"] in [cleaning.missing]"))
+        found.append(
+            _advice(
+                name, "missing", cells,
+                f"'{word}' in {cells:,} cells may mean no answer: if so, say {_key(name)} = [\"{word}\"] in "
+                f"[cleaning.missing]"
+            ))
     pairs = _nearly_alike(words)
     for rare, common in pairs[:5]:
-        found.append(_advice(name, "spelling", words[rare], f"'{rare}' ({words[rare]:,}) may be '{common}' ({words[common]:,}): if so, say it in "
-                                                            f"[cleaning.spelling] {_key(name)}"))
+        found.append(
+            _advice(
+                name, "spelling", words[rare],
+                f"'{rare}' ({words[rare]:,}) may be '{common}' ({words[common]:,}): if so, say it in "
+                f"[cleaning.spelling] {_key(name)}"))
     return found
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-c
 def _about_forms(name: str, kind: str, tally: ColumnTally) -> list[dict[str, Any]]:
     present, found = tally.cells["present"], []
     dated = sum(tally.of("shape").values()) + tally.cells["native date"] >= NUMBER_SHARE * present
     for pair, cells in date_forms(tally)[2].items() if dated and not kind.startswith("datetime said") else ():
         what = "kept as text" if kind == "text" else "emptied"
-        found.append(_advice(name, "dates", cells, f"{cells:,} dates whose day and month cannot be told apart ({' or '.join(pair)}) are {what}: "
-                                                   f"say {_key(name)} = \"{pair[0]}\" or \"{pair[1]}\" in [cleaning.dates]"))
+        found.append(
+            _advice(
+                name, "dates", cells,
+                f"{cells:,} dates whose day and month cannot be told apart ({' or '.join(pair)}) are {what}: "
+                f"say {_key(name)} = \"{pair[0]}\" or \"{pair[1]}\" in [cleaning.dates]"))
     if kind.startswith("datetime") and 0 < tally.cells["zoned"] < present:
-        found.append(_advice(name, "dates", tally.cells["zoned"], f"{tally.cells['zoned']:,} of {present:,} times name a time zone and became UTC, the "
-                                                                  "others are taken as UTC: make sure they are"))
+        found.append(
+            _advice(
+                name, "dates", tally.cells["zoned"],
+                f"{tally.cells['zoned']:,} of {present:,} times name a time zone and became UTC, the "
+                "others are taken as UTC: make sure they are"))
     units = {unit: cells for unit, cells in tally.of("unit").items() if unit}
     if kind == "text" and len(units) > 1 and sum(tally.of("unit").values()) >= NUMBER_SHARE * present:
-        found.append(_advice(name, "units", sum(units.values()), f"quantities of different kinds ({', '.join(sorted(units))}) are kept as text: bring "
-                                                                 "them to one before, a currency needs a rate"))
+        found.append(
+            _advice(
+                name, "units", sum(units.values()),
+                f"quantities of different kinds ({', '.join(sorted(units))}) are kept as text: bring "
+                "them to one before, a currency needs a rate"))
     return found
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-d
 def _about_numbers(name: str, kind: str, tally: ColumnTally) -> list[dict[str, Any]]:
     (low, high), found = tally.span, []
     if not kind.startswith("number") or low > high:
@@ -106,26 +137,39 @@ def _about_numbers(name: str, kind: str, tally: ColumnTally) -> list[dict[str, A
     for value, cells in sorted(tally.of("stand-in").items()):
         apart = value < low if low >= 0 and value < 0 else value <= low - gap or value >= high + gap
         if apart and cells >= max(3, 0.002 * tally.cells["present"]):
-            found.append(_advice(name, "missing", cells, f"{value:g} in {cells:,} cells stands apart from {low:g} to {high:g} and may mean no answer: "
-                                                         f"if so, say {_key(name)} = [{value:g}] in [cleaning.missing]"))
+            found.append(
+                _advice(
+                    name, "missing", cells,
+                    f"{value:g} in {cells:,} cells stands apart from {low:g} to {high:g} and may mean no answer: "
+                    f"if so, say {_key(name)} = [{value:g}] in [cleaning.missing]"))
     words = re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).casefold())
     least, most = next((_RANGES[word] for word in words if word in _RANGES), (-np.inf, np.inf))
     if low < least or high > most:
-        found.append(_advice(name, "range", 1, f"runs from {low:g} to {high:g}, by its name {least:g} to {most:g} is expected: if so, say "
-                                               f"{_key(name)} = [{least:g}, {most:g}] in [cleaning.ranges]"))
+        found.append(
+            _advice(
+                name, "range", 1,
+                f"runs from {low:g} to {high:g}, by its name {least:g} to {most:g} is expected: if so, say "
+                f"{_key(name)} = [{least:g}, {most:g}] in [cleaning.ranges]"))
     return found
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-e
 def _about_personal(name: str, tally: ColumnTally) -> list[dict[str, Any]]:
-    kinds = {kind: cells for kind, cells in tally.of("personal").items() if cells >= max(2, 0.01 * tally.cells["present"])}
-    varied = tally.words is None or len(tally.words) >= 0.3 * tally.cells["present"] or tally.span[1] - tally.span[0] > 1_000
+    kinds = {
+        kind: cells
+        for kind, cells in tally.of("personal").items() if cells >= max(2, 0.01 * tally.cells["present"])
+    }
+    varied = tally.words is None or len(
+        tally.words) >= 0.3 * tally.cells["present"] or tally.span[1] - tally.span[0] > 1_000
     named = personal_name(name) if varied else ""
     if not kinds and not (named and tally.cells["present"]):
         return []
     kind = max(kinds, key=kinds.get, default=named)
     cells = kinds.get(kind, tally.cells["present"])
     seen = f"in {cells:,} cells" if kinds else "by its name"
-    return [_advice(name, "personal", cells, f"personal data in column '{name}' ({kind} {seen}): drop, hash or mask it in the brief")]
+    return [
+        _advice(name, "personal", cells,
+                f"personal data in column '{name}' ({kind} {seen}): drop, hash or mask it in the brief")
+    ]
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08
 class Profile(NamedTuple):
@@ -135,7 +179,7 @@ class Profile(NamedTuple):
     spelling: dict[str, dict[str, str]] = {}
     advice: list[dict[str, Any]] = []
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-a
 def check_wishes(wishes: CleaningSection, columns: Iterable[str]) -> None:
     "BadInputError when [cleaning] of the brief names a column that is not there, or a unit nobody knows"
     columns = list(columns)
@@ -147,9 +191,11 @@ def check_wishes(wishes: CleaningSection, columns: Iterable[str]) -> None:
         known_unit(unit, f"[cleaning] units of the brief, column '{name}'")
     for name, (low, high) in wishes.ranges.items():
         if low > high:
-            raise BadInputError(f"[cleaning] ranges of the brief: {name} = [{low:g}, {high:g}] holds no number: put the lower end first")
+            raise BadInputError(
+                f"[cleaning] ranges of the brief: {name} = [{low:g}, {high:g}] holds no number: put the lower end first"
+            )
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-b
 def _wished_kind(name: str, kind: str, wishes: CleaningSection) -> str:
     "The kind with what the brief says about it: a date format, a unit for plain numbers"
     if name in wishes.dates:
@@ -159,9 +205,10 @@ def _wished_kind(name: str, kind: str, wishes: CleaningSection) -> str:
         convert(pd.Series(dtype=float), kind.partition(" in ")[2], asked)
     return f"{kind} in {asked}" if asked and kind in ("number", "number comma") else kind
 
-
-def profile_table(chunks: Iterable[pd.DataFrame], target: str | None = None, task: str = "binary", wishes: CleaningSection | None = None,
-                  alone: Iterable[str] = (), quiet: Iterable[str] = ()) -> Profile:
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-c
+def profile_table(
+    chunks: Iterable[pd.DataFrame], target: str | None = None, task: str = "binary",
+    wishes: CleaningSection | None = None, alone: Iterable[str] = (), quiet: Iterable[str] = ()) -> Profile:
     "The profile of a source; columns in `alone` keep their spelling, of `quiet` ones no value is named in the advice"
     wishes, tallies, rows, alone, quiet = wishes or CleaningSection(), {}, 0, {*alone, target}, set(quiet)
     for chunk in chunks:
@@ -174,18 +221,22 @@ def profile_table(chunks: Iterable[pd.DataFrame], target: str | None = None, tas
             tallies.setdefault(name, ColumnTally()).add(chunk[name])
     kinds = {name: _wished_kind(name, column_kind(tally), wishes) for name, tally in tallies.items()}
     if target:
-        kinds[target] = "text" if task != "regression" else kinds.get(target, "") if kinds.get(target, "").startswith("number") else "number"
+        kinds[target] = "text" if task != "regression" else kinds.get(target, "") if kinds.get(
+            target, "").startswith("number") else "number"
     texts = [name for name, tally in tallies.items() if kinds[name] == "text" and tally.words and name not in alone]
     spelling = {name: _merges(tallies[name].words) | wishes.spelling.get(name, {}) for name in texts}
     hidden = quiet | {*wishes.hash, *wishes.mask}
-    advice = [item for name, tally in tallies.items() if name != target for item in (
-        *([] if name in hidden else _about_personal(name, tally)), *_about_text(name, kinds[name], tally, name in hidden), *_about_forms(name, kinds[name], tally),
-        *([] if name in hidden | {*wishes.ranges} else _about_numbers(name, kinds[name], tally)))]
+    advice = [
+        item for name, tally in tallies.items() if name != target
+        for item in (*([] if name in hidden else _about_personal(name, tally)),
+                     *_about_text(name, kinds[name], tally, name in hidden), *_about_forms(name, kinds[name], tally),
+                     *([] if name in hidden | {*wishes.ranges} else _about_numbers(name, kinds[name], tally)))
+    ]
     private = {item["column"] for item in advice if item["about"] == "personal"}
     kept = [item for item in advice if item["column"] not in private or item["about"] == "personal"]
     return Profile(rows, kinds, {name: found for name, found in spelling.items() if found}, kept)
 
-
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-d
 def profile_kinds(chunks: Iterable[pd.DataFrame], target: str | None = None, task: str = "binary") -> dict[str, str]:
     "Column -> its kind; a class label is always text, a regression target a number"
     return profile_table(chunks, target, task).kinds

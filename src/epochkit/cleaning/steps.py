@@ -20,20 +20,24 @@ def is_number(column: pd.Series) -> bool:
     "True for a column of numbers, truth values excepted"
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-05-a
 def text_columns(frame: pd.DataFrame) -> list[str]:
     "Names of the text columns"
     return [name for name, kind in zip(frame, frame.dtypes) if kind == "str"]
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-05-b
 def strip_text(frame: pd.DataFrame) -> dict[str, pd.Series]:
     "Text in Unicode form NFC with its ends stripped; mixed and coded columns as text"
     def clean(text: pd.Series) -> pd.Series:
         return text.str.normalize("NFC").str.strip()
-    wordy = [name for name, kind in zip(frame, frame.dtypes) if kind in ("str", object) or isinstance(kind, pd.CategoricalDtype)]
+
+    wordy = [
+        name for name, kind in zip(frame, frame.dtypes)
+        if kind in ("str", object) or isinstance(kind, pd.CategoricalDtype)
+    ]
     return {name: by_value(as_text(frame[name]), clean) for name in wordy}
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-05-c
 def empty_marks(frame: pd.DataFrame, answers: Mapping[str, Iterable[str]] | None = None) -> dict[str, pd.Series]:
     "Blanks and the usual marks (NA, null, ?, ...) as missing; words in `answers` of a column count, `none` always does"
     def found(name: str) -> list[str]:
@@ -42,7 +46,7 @@ def empty_marks(frame: pd.DataFrame, answers: Mapping[str, Iterable[str]] | None
     emptied = {name: found(name) for name in text_columns(frame)}
     return {name: frame[name].mask(frame[name].isin(marks)) for name, marks in emptied.items() if marks}
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-05-d
 def empty_named(frame: pd.DataFrame, named: Mapping[str, Iterable[str | float]]) -> dict[str, pd.Series]:
     "The marks that the brief names, column by column, as missing; case does not matter, 999 and 999.0 are one"
     def emptied(name: str) -> pd.Series:
@@ -56,19 +60,20 @@ def unit_in(kind: str) -> str:
     "The unit of a kind, '' without one"
     return kind.partition(" in ")[2]
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-a
 def with_unit(kind: str, unit: str) -> str:
     "The kind of numbers that were turned into `unit`"
     return f"{kind.partition(' in ')[0]} in {unit}"
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-b
 def _to_number(column: pd.Series, kind: str) -> pd.Series:
     if is_number(column):
         return column.astype("float64")
     comma, unit = kind.startswith("number comma"), unit_in(kind)
-    return by_value(as_text(column), lambda text: in_unit(text, unit, comma) if unit else numbers(text, comma)).astype("float64")
+    return by_value(as_text(column), lambda text: in_unit(text, unit, comma)
+                    if unit else numbers(text, comma)).astype("float64")
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-c
 def _to_moment(column: pd.Series, kind: str) -> pd.Series:
     form = kind.removeprefix("datetime ")
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -82,7 +87,7 @@ def _to_moment(column: pd.Series, kind: str) -> pd.Series:
         return found
     return by_value(as_text(column), read)
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-d
 def to_kind(column: pd.Series, kind: str) -> pd.Series:
     "The column as its kind; values that do not fit become missing"
     if kind.startswith("number"):
@@ -91,7 +96,7 @@ def to_kind(column: pd.Series, kind: str) -> pd.Series:
         return as_text(column).str.lower().map({"true": True, "false": False}).astype("boolean")
     return _to_moment(column, kind) if kind.startswith("datetime") else as_text(column)
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-e
 def set_kinds(frame: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, pd.Series]:
     "Every column as the kind that the profile found"
     return {name: to_kind(frame[name], kinds[name]) for name in frame}
@@ -102,19 +107,22 @@ def empty_infinite(frame: pd.DataFrame) -> dict[str, pd.Series]:
     found = [name for name in frame.select_dtypes("float") if np.isinf(frame[name].to_numpy()).any()]
     return {name: frame[name].mask(np.isinf(frame[name])) for name in found}
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-11-a
 def empty_impossible(frame: pd.DataFrame, ranges: Mapping[str, tuple[float, float]]) -> dict[str, pd.Series]:
     "Numbers outside their range as missing"
     known = [name for name in ranges if name in frame and is_number(frame[name])]
     return {name: frame[name].mask(frame[name].notna() & ~frame[name].between(*ranges[name])) for name in known}
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-11-b
 def respell(frame: pd.DataFrame, spelling: Mapping[str, Mapping[str, str]]) -> dict[str, pd.Series]:
     "Labels in the spelling that was chosen for them"
     known = [name for name in spelling if name in frame and frame[name].dtype == "str"]
-    return {name: frame[name].mask(frame[name].isin(list(spelling[name])), frame[name].map(spelling[name])) for name in known}
+    return {
+        name: frame[name].mask(frame[name].isin(list(spelling[name])), frame[name].map(spelling[name]))
+        for name in known
+    }
 
-
+# %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-11-c
 def to_units(frame: pd.DataFrame, kinds: Mapping[str, str], units: Mapping[str, str]) -> dict[str, pd.Series]:
     "Numbers whose unit was found turned into the unit that the brief asks for"
     asked = {name: unit for name, unit in units.items() if name in frame and unit_in(kinds[name]) not in ("", unit)}

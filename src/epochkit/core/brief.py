@@ -21,7 +21,7 @@ from .errors import BadInputError, unknown_name
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-a
 class ProjectSection(_Section):
     "What the project is called, what it is for, and which regulations it answers to"
     name: str = "project"
@@ -29,7 +29,7 @@ class ProjectSection(_Section):
     objective: str = ""
     regulations: list[str] = []
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-b
 ROLES = ("id", "constant", "numeric", "categorical", "high_cardinality", "datetime", "text", "boolean")
 
 
@@ -48,9 +48,10 @@ class DataSection(_Section):
     known_after: list[str] = []
     roles: dict[str, Literal[*ROLES]] = {}
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-c
 class CleaningSection(_Section):
-    "What is known about cells: marks of a missing answer, possible ranges, units, spellings, date formats, what to hash or mask"
+    """What is known about cells: marks of a missing answer, possible ranges, units, spellings, date formats,
+    what to hash or mask"""
     missing: dict[str, list[str | float]] = {}
     ranges: dict[str, tuple[float, float]] = {}
     units: dict[str, str] = {}
@@ -59,14 +60,14 @@ class CleaningSection(_Section):
     hash: list[str] = []
     mask: list[str] = []
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-d
 class QualitySection(_Section):
     "How good the clean data has to be, and what happens when it is not; no `max_age_days` means age is reported only"
     minimum: float = Field(0.9, ge=0, le=1)
     max_age_days: float | None = Field(None, gt=0)
     on_quality: Literal["block", "warn"] = "block"
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-e
 class SplitSection(_Section):
     "How rows are kept apart"
     strategy: Literal["auto", "random", "group", "time", "group_time", "given"] = "auto"
@@ -78,13 +79,16 @@ class SplitSection(_Section):
     @model_validator(mode="after")
     def _leaves_training_rows(self) -> "SplitSection":
         if self.test_fraction + self.validation_fraction >= 1:
-            raise ValueError(f"test_fraction {self.test_fraction:g} and validation_fraction {self.validation_fraction:g} leave no row to train on: "
-                             f"their sum has to stay below 1")
+            raise ValueError(
+                f"test_fraction {self.test_fraction:g} and validation_fraction {self.validation_fraction:g} leave no "
+                f"row to train on: "
+                f"their sum has to stay below 1")
         if self.strategy == "given" and not self.test_rows_file:
-            raise ValueError("strategy = \"given\" needs test_rows_file: a JSON file with a list \"test\" of row positions")
+            raise ValueError(
+                "strategy = \"given\" needs test_rows_file: a JSON file with a list \"test\" of row positions")
         return self
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-f
 class MetricSection(_Section):
     "What good means; an empty primary metric means the task's usual one, no minimum means better than the baseline"
     primary: str = ""
@@ -92,14 +96,14 @@ class MetricSection(_Section):
     cost_false_positive: float = Field(1.0, ge=0)
     cost_false_negative: float = Field(1.0, ge=0)
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-g
 class ServingSection(_Section):
     "What the service has to keep to"
     latency_p95_ms: float = Field(100, gt=0)
     rows_per_second: float = Field(1_000, gt=0)
     memory_mb: float = Field(2_048, gt=0)
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-h
 class BudgetSection(_Section):
     "What the project may use; an empty memory or file limit means the one of settings.ini, no `cost_limit` means none"
     tuning_trials: int = Field(30, ge=1)
@@ -109,7 +113,7 @@ class BudgetSection(_Section):
     on_oversize: Literal["sample", "partition", "error"] = "sample"
     cost_limit: float | None = Field(None, gt=0)
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-04-i
 class Brief(_Section):
     "The whole brief"
     project: ProjectSection = ProjectSection()
@@ -123,9 +127,11 @@ class Brief(_Section):
 
     @model_validator(mode="after")
     def _names_what_the_split_needs(self) -> "Brief":
-        for needed in {"group": ("group",), "time": ("time",), "group_time": ("group", "time")}.get(self.split.strategy, ()):
+        for needed in {"group": ("group", ), "time": ("time", ),
+                       "group_time": ("group", "time")}.get(self.split.strategy, ()):
             if not getattr(self.data, needed):
-                raise ValueError(f"[split] strategy = \"{self.split.strategy}\" needs a column: name it as {needed} in [data]")
+                raise ValueError(
+                    f"[split] strategy = \"{self.split.strategy}\" needs a column: name it as {needed} in [data]")
         return self
 
 # %% ../../../nbs/core/04_brief.ipynb #20brief-06
@@ -135,9 +141,10 @@ def _keys_at(location: tuple) -> list[str]:
         model = model.model_fields[part].annotation
     return list(model.model_fields)
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-06-a
 def _clear_error(error: SchemaError, where: str) -> BadInputError:
-    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key explains a missing one
+    first = min(error.errors(),
+                key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key explains a missing one
     *section, key = first["loc"][:2] if len(first["loc"]) > 1 else ("", *(first["loc"] or ("brief",)))
     place = f"[{section[0]}] of {where}" if section and section[0] else where
     if first["type"] == "extra_forbidden":
@@ -149,7 +156,7 @@ def _clear_error(error: SchemaError, where: str) -> BadInputError:
     deeper = "".join(f"[{part}]" for part in first["loc"][2:])
     return BadInputError(f"{place}: {key}{deeper} = {first['input']!r} is not allowed: {first['msg']}")
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-06-b
 def parse_brief(text: str, where: str = "project_brief.toml") -> Brief:
     "The brief in `text`; BadInputError names the first thing that is wrong"
     try:
@@ -164,7 +171,7 @@ def brief_path(settings: Settings) -> Path:
     "Where the project's brief lives"
     return settings.folder(1) / "project_brief.toml"
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-12-a
 def load_brief(settings: Settings) -> Brief:
     "The project's brief"
     path = brief_path(settings)
@@ -176,7 +183,7 @@ def load_brief(settings: Settings) -> Brief:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not UTF-8 text: save it as UTF-8") from error
 
-
+# %% ../../../nbs/core/04_brief.ipynb #20brief-12-b
 def install_brief(settings: Settings, source: Path, force: bool = False) -> Path:
     "Puts the brief at `source` into its place; refuses to replace a different one without `force`"
     source, target = Path(source), brief_path(settings)

@@ -17,38 +17,38 @@ class PipelineError(Exception):
     "An epoch could not do its work; `exit_code` is what the command line returns for it"
     exit_code = 1
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-a
 class BadInputError(PipelineError):
     "Something the user gave (brief, file, parameter, port) cannot be used as it is"
     exit_code = 2
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-b
 class DataQualityError(PipelineError):
     "The data breaks a rule that the plan demands"
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-c
 class ResourceLimitError(PipelineError):
     "A memory or file limit was reached and no smaller way was left"
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-d
 class DependencyError(PipelineError):
     "An epoch was started before what it stands on was done"
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-e
 class WaitingForReviewError(DependencyError):
     "A human gate has no decision yet"
     exit_code = 3
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-f
 class ValidationError(PipelineError):
     "A model or an artifact fails a check that blocks"
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-g
 class CheckpointError(PipelineError):
     "A checkpoint cannot be read or belongs to other inputs"
     exit_code = 4
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-04-h
 class RecordError(PipelineError):
     "The record is damaged, or a file no longer is what the record says"
     exit_code = 4
@@ -64,7 +64,7 @@ def _family(cls: type) -> Iterable[type]:
     for child in cls.__subclasses__():
         yield from _family(child)
 
-
+# %% ../../../nbs/core/01_errors.ipynb #00errorhandl-10-a
 def error_named(name: str, message: str) -> PipelineError:
     "The error of that class; a plain PipelineError that carries the name for a class outside the family"
     known = {cls.__name__: cls for cls in _family(PipelineError)}

@@ -30,14 +30,14 @@ def _fsync_folder(folder: Path) -> None:
     finally:
         os.close(handle)
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-04-a
 def write_all(handle: int, content: bytes) -> None:
     "Writes every byte, in as many calls as the system needs"
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(handle, rest):]
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-04-b
 def write_bytes(path: Path | str, content: bytes) -> Path:
     "`path`, which now holds `content`; a crash on the way leaves the file that was there before"
     path = Path(path)
@@ -87,7 +87,7 @@ def plain(value: object) -> object:
         return [plain(item) for item in value]
     return _unwrapped(value)
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-10-a
 def _unwrapped(value: object) -> object:
     "Objects of numpy, pandas and pydantic, told by what they can do, so that none of them is imported here"
     for method in ("model_dump", "to_dict", "tolist", "isoformat"):
@@ -117,19 +117,20 @@ def read_json(path: Path | str) -> object:
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror}): run the epoch that writes it") from error
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is not JSON that this kit writes ({error}): run the epoch that writes it again") from error
+        raise RecordError(
+            f"{path} is not JSON that this kit writes ({error}): run the epoch that writes it again") from error
 
 # %% ../../../nbs/core/03_files.ipynb #02artifactfi-19
 def _sealed_text(data: Mapping[str, object]) -> str:
     seal = hashlib.sha256(json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8")).hexdigest()
     return json.dumps({**data, "seal": seal}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-19-a
 def write_sealed(path: Path | str, data: Mapping[str, object]) -> Path:
     "`path`, which now holds `data` as JSON with the hash of it as its last key, `seal`"
     return write_text(path, _sealed_text(plain(data)))
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-19-b
 def read_sealed(path: Path | str) -> dict[str, object]:
     "What `write_sealed` wrote; RecordError when a single byte differs"
     data = read_json(path)
@@ -157,21 +158,22 @@ def sha256_of(path: Path | str) -> str:
             digest.update(piece)
     return digest.hexdigest()
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-23-a
 def files_of(path: Path) -> list[Path]:
     "The file itself; of a folder, every file below it in order of name, hidden ones left out"
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
 
-
+# %% ../../../nbs/core/03_files.ipynb #02artifactfi-23-b
 def size_of(path: Path) -> int:
     "Bytes on disk, of all files where the table is a folder"
     return sum(file.stat().st_size for file in files_of(path))
 
 # %% ../../../nbs/core/03_files.ipynb #02artifactfi-27
 class KnownHashes:
-    "Hashes of files by what the file system says of them, kept in `path`, if any; a file changed in the last 2 s is always read"
+    """Hashes of files by what the file system says of them, kept in `path`, if any;
+    a file changed in the last 2 s is always read"""
 
     def __init__(self, path: Path | None = None):
         self._path, self._fresh = path, False
@@ -207,7 +209,10 @@ def read_notebook(path: Path) -> dict:
     text = path.read_text(encoding="utf-8")
     marks = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(("<<<<<<<", ">>>>>>>"))]
     if marks:
-        raise BadInputError(f"{path.name} has merge marks in line {marks[0]}: choose a side, for example with 'git checkout --ours {path.name}' or nbdime")
+        raise BadInputError(
+            f"{path.name} has merge marks in line {marks[0]}: choose a side, for example with 'git checkout --ours "
+            f"{path.name}' or nbdime"
+        )
     try:
         return json.loads(text)
     except ValueError as error:

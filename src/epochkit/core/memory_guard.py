@@ -32,7 +32,7 @@ def limit_this_process(limit_gb: float) -> float:
     "The memory in GB that this process may allocate from now on; infinity where the system knows no such limit"
     return _limit_data(limit_gb * 2**30, for_good=False) / 2**30
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-05-a
 def _limit_data(limit: float, for_good: bool) -> float:
     "The limit in bytes that now holds; `for_good` also lowers the hard limit, for this process and all that it starts"
     try:
@@ -51,16 +51,19 @@ _MEMORY_WORDS = re.compile(r"\w*MemoryError\b|ResourceExhausted|OutOfMemory|bad_
 
 
 def is_memory_error(error: BaseException | None) -> bool:
-    "True when `error`, or what it was raised from, says that no memory was left: Python, numpy, torch, TensorFlow, XGBoost"
+    """True when `error`, or what it was raised from, says that no memory was left: Python, numpy, torch,
+    TensorFlow, XGBoost"""
     while error is not None:
-        if isinstance(error, MemoryError) or not isinstance(error, ResourceLimitError) and _MEMORY_WORDS.search(explain(error)):
+        if isinstance(error, MemoryError) or not isinstance(error, ResourceLimitError) and _MEMORY_WORDS.search(
+                explain(error)):
             return True
         error = error.__cause__
     return False
 
 # %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-12
 def _end_with(pipe: int) -> None:
-    "From now on the end of the parent, seen as the end of `pipe`, kills this process group: no thread of ours is needed"
+    """From now on the end of the parent, seen as the end of `pipe`, kills this process group:
+    no thread of ours is needed"""
     import fcntl
     import select
     fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
@@ -70,14 +73,15 @@ def _end_with(pipe: int) -> None:
     if select.select([pipe], [], [], 0)[0]:
         os.killpg(0, signal.SIGKILL)
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-12-a
 _WHOLE = b" and that is all"
 
 
 def _answer_for(error: BaseException) -> bytes:
     "The error and its traceback as text, with what its frames held let go first"
     import cloudpickle
-    text = ("".join(traceback.format_exception(type(error), None, error.__traceback__)).rstrip() + f"\n{explain(error)}")
+    text = ("".join(traceback.format_exception(type(error), None, error.__traceback__)).rstrip() +
+            f"\n{explain(error)}")
     traceback.clear_frames(error.__traceback__)
     memory = is_memory_error(error)
     plain = error if isinstance(error, Exception) else PipelineError(explain(error))
@@ -88,7 +92,7 @@ def _answer_for(error: BaseException) -> bytes:
         content = cloudpickle.dumps(("error", PipelineError(explain(error)), memory, text))
     return content
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-12-b
 def _child(limit_mb: str, pipe: str, call: str, answer: str) -> None:
     "Does the call that lies in the open file `call` and leaves what came of it in the open file `answer`"
     _limit_data(float(limit_mb) * 2**20, for_good=True)
@@ -112,7 +116,7 @@ def _tree(pid: int) -> list[psutil.Process]:
     except psutil.NoSuchProcess:
         return []
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-14-a
 def _numbers(pid: int) -> list[int]:
     "Numbers of the process and its descendants; from the kernel's list of children where it keeps one, which is cheap"
     found, waiting = [], [pid]
@@ -126,7 +130,7 @@ def _numbers(pid: int) -> list[int]:
                     waiting += map(int, children.read().split())
     return found
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-14-b
 def _tree_mb(pid: int, limit_mb: float) -> float:
     "Memory of the process and its descendants in MB, shared pages counted once when that decides"
     def total(measure: Callable[[psutil.Process], int]) -> float:
@@ -141,7 +145,7 @@ def _tree_mb(pid: int, limit_mb: float) -> float:
         return total(lambda process: getattr(process.memory_full_info(), "pss", process.memory_info().rss))
     return resident
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-14-c
 def _end(process: subprocess.Popen) -> None:
     "Kills the process, its group and all its descendants"
     others = _tree(process.pid)[1:] if process.poll() is None else []
@@ -160,7 +164,7 @@ class _End(NamedTuple):
     over: bool
     words: str
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-15-a
 def _oom_kills() -> int:
     "How many processes the machine's own guard has killed in this container so far"
     with suppress(OSError, ValueError, StopIteration):
@@ -168,14 +172,16 @@ def _oom_kills() -> int:
         return int(next(line for line in lines if line.startswith("oom_kill ")).split()[1])
     return 0
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-15-b
 def _start(limit_mb: float, pipe: int, call: int, answer: int) -> subprocess.Popen:
-    code = "import sys, json; sys.path[:] = json.loads(sys.argv.pop()); from epochkit.core.memory_guard import _child; _child(*sys.argv[1:])"
+    code = ("import sys, json; sys.path[:] = json.loads(sys.argv.pop()); from epochkit.core.memory_guard import "
+            "_child; _child(*sys.argv[1:])")
     command = [sys.executable, "-u", "-c", code, str(limit_mb), str(pipe), str(call), str(answer), json.dumps(sys.path)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
-                            pass_fds=(pipe, call, answer), start_new_session=True, env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ})
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            bufsize=0, pass_fds=(pipe, call, answer), start_new_session=True,
+                            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ})
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-15-c
 class _Words:
     "What the child writes, shown as it comes; the last 4,000 characters are kept"
 
@@ -191,7 +197,7 @@ class _Words:
         sys.stderr.write(text)
         sys.stderr.flush()
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-15-d
 def _watched(process: subprocess.Popen, limit_mb: float, on_look: Callable[[float], None] | None) -> _End:
     "Waits for the child, shows what it writes, and ends it when its tree goes over the limit"
     words, seen, over, next_look = _Words(process.stdout.fileno()), 0.0, False, time.monotonic() + 0.25
@@ -214,7 +220,7 @@ def _watched(process: subprocess.Popen, limit_mb: float, on_look: Callable[[floa
         words.show()
     return _End(process.returncode, seen, over, words.kept)
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-15-e
 def _readable(stream: int, wait_s: float) -> bool:
     with selectors.DefaultSelector() as waiting:
         waiting.register(stream, selectors.EVENT_READ)
@@ -227,12 +233,13 @@ class _InTheChild(Exception):
     def __str__(self) -> str:
         return "\n" + self.args[0]
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-17-a
 def _limit_error(label: str, limit_mb: float, seen_mb: float, what: str) -> ResourceLimitError:
-    return ResourceLimitError(f"{label} {what} (most seen: {seen_mb:,.0f} MB), the limit is {limit_mb:,.0f} MB: lower chunk_rows in "
-                              "settings.ini or take fewer rows, or raise memory_gb in settings.ini and the brief")
+    return ResourceLimitError(
+        f"{label} {what} (most seen: {seen_mb:,.0f} MB), the limit is {limit_mb:,.0f} MB: lower chunk_rows in "
+        "settings.ini or take fewer rows, or raise memory_gb in settings.ini and the brief")
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-17-b
 def _died(label: str, limit_mb: float, end: _End, oom: bool) -> PipelineError:
     "The error for a child that left no answer"
     name = signal.Signals(-end.code).name if end.code < 0 else f"exit code {end.code}"
@@ -241,13 +248,16 @@ def _died(label: str, limit_mb: float, end: _End, oom: bool) -> PipelineError:
         return _limit_error(label, limit_mb, end.seen_mb, "used too much memory together with its child processes")
     if oom or _MEMORY_WORDS.search(end.words) or crash and end.seen_mb > limit_mb / 2:
         return _limit_error(label, limit_mb, end.seen_mb, f"ran out of memory and died ({name})")
-    return PipelineError(f"{label} died without an answer ({name}; most memory seen {end.seen_mb:,.0f} of {limit_mb:,.0f} MB): see what it "
-                         f"wrote before, and run it again. Its last words: {' '.join(end.words[-300:].split()) or 'none'}")
+    return PipelineError(
+        f"{label} died without an answer ({name}; most memory seen {end.seen_mb:,.0f} of {limit_mb:,.0f} MB): see "
+        f"what it "
+        f"wrote before, and run it again. Its last words: {' '.join(end.words[-300:].split()) or 'none'}")
 
-
-def run_limited(function: Callable, *args: Any, limit_mb: float, label: str = "", on_look: Callable[[float], None] | None = None,
-                **kwargs: Any) -> Any:
-    """What `function(*args, **kwargs)` returns, done in a fresh process with at most `limit_mb` of memory; ResourceLimitError above it.
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-17-c
+def run_limited(function: Callable, *args: Any, limit_mb: float, label: str = "",
+                on_look: Callable[[float], None] | None = None, **kwargs: Any) -> Any:
+    """What `function(*args, **kwargs)` returns, done in a fresh process with at most `limit_mb` of memory;
+    ResourceLimitError above it.
 
     What the child writes is shown on stderr here; `on_look` is called with the MB in use, at most twice a second."""
     import cloudpickle
@@ -256,7 +266,8 @@ def run_limited(function: Callable, *args: Any, limit_mb: float, label: str = ""
         try:
             cloudpickle.dump((function, args, kwargs), call)
         except (TypeError, AttributeError, pickle.PicklingError) as error:
-            raise BadInputError(f"{label} cannot be sent to a process of its own ({error}): give it paths and plain values") from error
+            raise BadInputError(
+                f"{label} cannot be sent to a process of its own ({error}): give it paths and plain values") from error
         call.seek(0)
         kills, (reading, writing) = _oom_kills(), os.pipe()
         try:
@@ -277,9 +288,10 @@ def run_limited(function: Callable, *args: Any, limit_mb: float, label: str = ""
     kind, value, *rest = pickle.loads(content)
     return value if kind == "result" else _again(value, *rest, label, limit_mb, end)
 
-
+# %% ../../../nbs/core/05_memory_guard.ipynb #13limitedpro-17-d
 def _again(error: Exception, memory: bool, text: str, label: str, limit_mb: float, end: _End) -> NoReturn:
     "Raises the child's error here; as ResourceLimitError when it, or the child's last words, mean memory"
     if not isinstance(error, PipelineError) and (memory or _MEMORY_WORDS.search(end.words)):
-        error = _limit_error(label, limit_mb, end.seen_mb, f"asked for memory beyond its limit ({explain(error)[:200]})")
+        error = _limit_error(label, limit_mb, end.seen_mb,
+                             f"asked for memory beyond its limit ({explain(error)[:200]})")
     raise error from _InTheChild(text)

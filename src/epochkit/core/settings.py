@@ -23,7 +23,8 @@ from .errors import BadInputError, unknown_name
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-04
 class Epoch(NamedTuple):
-    "One of the eight epochs: number, folder slug, title, acting role, tracking experiment and the human question, if any"
+    """One of the eight epochs: number, folder slug, title, acting role, tracking experiment and the human question,
+    if any"""
     number: int
     slug: str
     title: str
@@ -39,7 +40,7 @@ class Epoch(NamedTuple):
     def human_gate(self) -> bool:
         return bool(self.question)
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-04-a
 EPOCHS = (
     Epoch(1, "research-analysis-planning", "Research and planning", "Business-Analyst-Agent", "data",
           "Is this the project we want, with these criteria and this budget?"),
@@ -64,8 +65,8 @@ def epoch_of(number: int) -> Epoch:
     return EPOCHS[number - 1]
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-08
-GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate", "validation.report",
-                "serving.deployment", "retrospective.comparison")
+GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
+                "validation.report", "serving.deployment", "retrospective.comparison")
 
 
 class Settings(BaseModel):
@@ -147,10 +148,11 @@ def find_project(env: Mapping[str, str] | None = None) -> Path:
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / "settings.ini").is_file():
             return folder
-    raise BadInputError(f"no project here: neither {Path.cwd()} nor a folder above it has a settings.ini: go into a project, "
-                        "or name one in EPOCH_PROJECT")
+    raise BadInputError(
+        f"no project here: neither {Path.cwd()} nor a folder above it has a settings.ini: go into a project, "
+        "or name one in EPOCH_PROJECT")
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-10-a
 def _own_sections(path: Path) -> dict[str, object]:
     "What settings.ini says, by the names of `Settings`"
     parser = configparser.ConfigParser(interpolation=None)
@@ -173,7 +175,7 @@ def _own_sections(path: Path) -> dict[str, object]:
         raise BadInputError(f"{path} has no lib_name in [DEFAULT]: it names the project and its package")
     return values | {"project": facts["lib_name"], "lib_path": facts.get("lib_path", f"src/{facts['lib_name']}")}
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-10-b
 def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path]:
     "Data and artifacts roots: the home by default, Domino's places when the platform announces itself"
     domino = env.get("DOMINO_PROJECT_NAME")
@@ -186,7 +188,7 @@ def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path]:
     artifacts = Path(env.get("DOMINO_ARTIFACTS_DIR", "/mnt/artifacts" if git_based else working / "artifacts"))
     return {"data_root": datasets / domino, "artifacts_root": artifacts}
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-10-c
 def load_settings(home: Path | str | None = None, env: Mapping[str, str] | None = None) -> Settings:
     "The settings that hold now: argument `home`, then environment, then `settings.ini`, then defaults"
     env = os.environ if env is None else env
@@ -195,7 +197,8 @@ def load_settings(home: Path | str | None = None, env: Mapping[str, str] | None 
     place = Path(home or env.get("EPOCH_HOME") or code_root).expanduser().absolute()
     cost = env.get("ENABLE_COST_TRACKING", "false").lower() in ("1", "true", "yes")
     try:
-        return Settings(code_root=code_root, home=place, cost_tracking=cost, **_roots(str(values["project"]), place, env), **values)
+        return Settings(code_root=code_root, home=place, cost_tracking=cost,
+                        **_roots(str(values["project"]), place, env), **values)
     except SchemaError as error:
         first = error.errors()[0]
         raise BadInputError(f"settings.ini: {first['loc'][0]} = {first['input']!r}: {first['msg']}") from error
@@ -222,7 +225,7 @@ def _mount_of(folder: Path) -> tuple[str, str]:
     best = max(mounts, key=lambda part: len(part.mountpoint), default=None)
     return (best.fstype, best.opts) if best else ("", "")
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-19-a
 def _granted(handle: int) -> bool:
     import fcntl
     try:
@@ -231,7 +234,7 @@ def _granted(handle: int) -> bool:
         return False
     return True
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-19-b
 @lru_cache(maxsize=256)
 def check_locks(folder: Path) -> None:
     "BadInputError when file locks do nothing in `folder`; tried once per process and folder"

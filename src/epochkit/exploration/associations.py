@@ -28,7 +28,7 @@ def cramers_v(a: pd.Series, b: pd.Series) -> tuple[float, float]:
     rows, columns = rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)
     return float(np.sqrt(phi2 / max(1e-9, min(rows - 1, columns - 1)))), float(p_value)
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-06-a
 def correlation_ratio(number: pd.Series, category: pd.Series) -> tuple[float, float]:
     "The correlation ratio on ranks of a number over groups, and the p-value of the Kruskal-Wallis test"
     groups = [group.to_numpy(float) for _, group in number.groupby(category, observed=True)]
@@ -38,7 +38,7 @@ def correlation_ratio(number: pd.Series, category: pd.Series) -> tuple[float, fl
     statistic, p_value = stats.kruskal(*groups)
     return float(np.sqrt(min(1.0, max(0.0, (statistic - k + 1) / (n - k))))), float(p_value)
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-06-b
 def numbers_of(column: pd.Series) -> pd.Series:
     "The column as finite floats: numbers as they are, dates as days since the first one; what is neither is missing"
     if column.dtype.kind == "M":
@@ -46,7 +46,7 @@ def numbers_of(column: pd.Series) -> pd.Series:
     values = pd.to_numeric(column, errors="coerce").astype("float64")
     return values.where(np.isfinite(values))
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-06-c
 def auc_of(number: pd.Series, positive: pd.Series) -> float:
     "Area under the ROC curve when the number itself is the score for `positive` (booleans)"
     ranks, hits = stats.rankdata(number), positive.to_numpy(bool)
@@ -58,18 +58,20 @@ _SHUFFLES = 30
 
 
 def bins_of(column: pd.Series, kind: str, most: int = 10) -> np.ndarray:
-    "A whole number per row: the tenth of a number or date, one of the commonest labels of a category; gaps have their own"
+    """A whole number per row: the tenth of a number or date, one of the commonest labels of a category;
+    gaps have their own"""
     if kind == "category":
         labels = column.astype(object).where(column.notna(), "(missing)").astype(str)
         return pd.factorize(labels.where(labels.isin(labels.value_counts().index[:2 * most]), "(other)"), sort=True)[0]
     values = numbers_of(column)
     edges = np.unique(values.quantile(np.linspace(0, 1, most + 1)[1:-1]).to_numpy())
     place = np.searchsorted(edges, values, side="left")
-    tied = [place_of for place_of, edge in enumerate(edges) if (values == edge).sum() * 2 * most >= len(values)]  # a value of many rows is a bin
+    tied = [place_of for place_of, edge in enumerate(edges) if (values == edge).sum() * 2 * most >= len(values)
+            ]  # a value of many rows is a bin
     on_edge = np.isin(place, tied) & (values.to_numpy() == np.append(edges, np.nan)[place])
     return np.unique(np.where(values.isna(), 2 * len(edges) + 2, 2 * place + on_edge), return_inverse=True)[1]
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-08-a
 def information_share(column: np.ndarray, target: np.ndarray, seed: int = 0) -> tuple[float, float]:
     "Share of the target's entropy that a column explains beyond chance, and its p-value; both as whole numbers per row"
     width, n = int(target.max()) + 1, len(target)
@@ -83,7 +85,8 @@ def information_share(column: np.ndarray, target: np.ndarray, seed: int = 0) -> 
         return np.nan, np.nan
     chance = np.array([alone - entropy(base + rng.permutation(target)) for _ in range(_SHUFFLES)])
     seen, mean, spread = alone - entropy(base + target), chance.mean(), max(chance.var(), 1e-18)
-    return max(0.0, (seen - mean) / of_target), float(stats.gamma.sf(max(seen, 0), mean ** 2 / spread, scale=spread / mean))
+    return max(0.0,
+               (seen - mean) / of_target), float(stats.gamma.sf(max(seen, 0), mean**2 / spread, scale=spread / mean))
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12
 _MOST_ROWS, _FEWEST_ROWS = 20_000, 30
@@ -96,7 +99,7 @@ def strength_of(effect: float, rows: int = _FEWEST_ROWS) -> str:
     return "none measurable" if np.isnan(effect) else ("negligible", "weak", "moderate", "strong")[
         int(np.searchsorted([0.1, 0.3, 0.5], effect, side="right"))]
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-a
 def _associate(x: pd.Series, y: pd.Series, kind: str, plan: Plan) -> dict[str, Any]:
     if kind == "category":
         x = x.astype(str)
@@ -110,15 +113,17 @@ def _associate(x: pd.Series, y: pd.Series, kind: str, plan: Plan) -> dict[str, A
     pearson = np.corrcoef(x, y.astype(float))[0, 1] if x.nunique() > 1 else np.nan
     return {"measure": "Spearman", "effect": abs(rho), "p_value": p, "spearman": rho, "pearson": pearson}
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-b
 def adjusted(p_values: pd.Series) -> pd.Series:
     "q-values: p-values corrected for how many were looked at; missing ones stay missing"
     known = p_values.dropna()
-    return pd.Series(stats.false_discovery_control(known) if len(known) else [], index=known.index, dtype=float).reindex(p_values.index)
+    return pd.Series(stats.false_discovery_control(known) if len(known) else [], index=known.index,
+                     dtype=float).reindex(p_values.index)
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-c
 def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> pd.DataFrame:
-    "One row per number, category or date, the strongest first: measure, effect, p_value, q_value, strength, information; auc or correlations"
+    """One row per number, category or date, the strongest first: measure, effect, p_value, q_value, strength,
+    information; auc or correlations"""
     frame, rows = frame[frame[plan.data.target].notna()], []
     some = frame if len(frame) <= _MOST_ROWS else frame.sample(_MOST_ROWS, random_state=0)
     target = frame[plan.data.target]
@@ -130,10 +135,14 @@ def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> p
             found = _associate(column[here], target[here], kind, plan)
             found["information"], found["information_p"] = information_share(bins_of(some[name], kind), codes)
         rows.append({"column": name, "kind": kind, "rows": int(here.sum()), **found})
-    return _with_corrections(pd.DataFrame(rows, columns=["column", "kind", "rows", "measure", "effect", "p_value", "auc", "spearman", "pearson",
-                                                         "information", "information_p"]))
+    return _with_corrections(
+        pd.DataFrame(
+            rows, columns=[
+                "column", "kind", "rows", "measure", "effect", "p_value", "auc", "spearman", "pearson", "information",
+                "information_p"
+            ]))
 
-
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-d
 def _with_corrections(table: pd.DataFrame) -> pd.DataFrame:
     table.insert(6, "q_value", adjusted(table["p_value"].astype(float)))
     table["information_q"] = adjusted(table.pop("information_p").astype(float))

@@ -30,33 +30,38 @@ def short(name: object) -> str:
     text = str(name)
     return text if len(text) <= _LABEL_LENGTH else f"{text[:_LABEL_LENGTH - 1]}…"
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-04-a
 def canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any) -> tuple["Figure", Any]:
     use_style()
     from matplotlib import pyplot
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-04-b
 def groups_of(found: Exploration) -> tuple[pd.Series, dict[str, str]]:
     "A label per row to colour by (classes, or thirds of a number target) and the colour of each label"
     target = found.rows[found.plan.data.target]
     if found.plan.classification:
         positive = found.plan.data.positive
-        labels, names = target.astype(str), [name for name in target.astype(str).value_counts().index[:6] if name != positive]
+        labels, names = target.astype(str), [
+            name for name in target.astype(str).value_counts().index[:6] if name != positive
+        ]
         colours = dict(zip(names, (COLOURS[name] for name in ("blue", "green", "purple", "sky", "red", "grey"))))
-        return labels.where(labels.isin([*names, positive]), "other"), colours | ({positive: COLOURS["orange"]} if positive else {})
-    thirds = pd.qcut(target.rank(method="first"), 3, labels=[f"lowest third of {target.name}", "middle third", "highest third"])
+        return labels.where(labels.isin([*names, positive]),
+                            "other"), colours | ({positive: COLOURS["orange"]} if positive else {})
+    thirds = pd.qcut(target.rank(method="first"), 3,
+                     labels=[f"lowest third of {target.name}", "middle third", "highest third"])
     return thirds.astype(str), dict(zip(thirds.cat.categories, (COLOURS["blue"], COLOURS["grey"], COLOURS["orange"])))
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-04-c
 def numbers_by_strength(found: Exploration) -> list[str]:
     "Numeric features that are no leak, those with the strongest association first"
     ranked = found.associations[found.associations["kind"] == "number"].dropna(subset=["effect"])["column"]
     return [name for name in ranked if found.rows[name].nunique() > 2 and name not in found.forbidden]
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-04-d
 def varied_numbers(found: Exploration, levels: int = 3) -> list[str]:
-    "`numbers_by_strength`, but those of fewer values than `levels`, or with the same value in most rows, only where there are no two others"
+    """`numbers_by_strength`, but those of fewer values than `levels`, or with the same value in most rows,
+    only where there are no two others"""
     names = numbers_by_strength(found)
     varied = [name for name in names if found.rows[name].nunique() >= levels
               and numbers_of(found.rows[name]).quantile(0.25) < numbers_of(found.rows[name]).quantile(0.75)]
@@ -75,7 +80,8 @@ def target_picture(found: Exploration) -> Picture:
         axis.axvline(middle, color=COLOURS["orange"], linewidth=2, label="median")
         axis.set(xlabel=target.name, ylabel="rows")
         axis.legend()
-        return figure, f"Half of the rows have {target.name} between {readable(low)} and {readable(high)}, with skewness {target.skew():.2f}"
+        return figure, (f"Half of the rows have {target.name} between {readable(low)} and {readable(high)}, with "
+                        f"skewness {target.skew():.2f}")
     counts = target.astype(str).value_counts()
     label = found.plan.data.positive or counts.index[-1]
     shown = counts.head(20)[::-1]
@@ -84,8 +90,10 @@ def target_picture(found: Exploration) -> Picture:
     axis.bar_label(bars, [f"{count:,} rows ({count / len(target):.1%})" for count in shown], padding=4)
     axis.set(xlabel="rows", ylabel=target.name, xlim=(0, counts.max() * 1.22))
     axis.grid(axis="y", visible=False)
-    return figure, (f"{counts.get(label, 0) / len(target):.1%} of rows are {label}: always answering {counts.index[0]} would already be right in "
-                    f"{counts.iloc[0] / len(target):.1%}")
+    return figure, (
+        f"{counts.get(label, 0) / len(target):.1%} of rows are {label}: always answering {counts.index[0]} would "
+        f"already be right in "
+        f"{counts.iloc[0] / len(target):.1%}")
 
 # %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-09
 def association_picture(found: Exploration, most: int = 20) -> Picture:
@@ -110,7 +118,8 @@ def association_picture(found: Exploration, most: int = 20) -> Picture:
     axis.grid(axis="y", visible=False)
     honest = found.associations[~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
     if honest.empty:
-        return figure, f"Only columns under suspicion of a leak have an association with {found.plan.data.target}: {', '.join(found.forbidden)}"
+        return figure, (f"Only columns under suspicion of a leak have an association with {found.plan.data.target}: "
+                        f"{', '.join(found.forbidden)}")
     first, strong = honest.iloc[0], int(((honest["q_value"] < 0.05) & (honest["effect"] >= 0.1)).sum())
     return figure, (f"{strong} of {len(honest)} features have a measurable association with {found.plan.data.target}; "
                     f"the strongest is {first['column']} ({first['measure']} {first['effect']:.2f})")
@@ -132,75 +141,91 @@ def strongest_number_picture(found: Exploration) -> Picture | None:
     axis = axes[0, 0]
     for label, colour in colours.items():
         group = values[labels == label].dropna()
-        axis.hist(group.clip(low, high), bins=bins, density=True, alpha=0.45, color=colour, label=f"{short(label)} (median {readable(group.median())})")
+        axis.hist(group.clip(low, high), bins=bins, density=True, alpha=0.45, color=colour,
+                  label=f"{short(label)} (median {readable(group.median())})")
         axis.axvline(group.median(), color=colour, linewidth=2)
     axis.set(xlabel=name, ylabel="density within the class")
     axis.legend(title=found.plan.data.target)
     return figure, _separation_claim(found, name, row, labels, values)
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-10-a
 def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.Series, values: pd.Series) -> str:
     positive, known = found.plan.data.positive, values.notna()
     if found.plan.data.task != "binary":
-        return f"{name} separates the classes of {found.plan.data.target} best of all numbers ({row['measure']} {row['effect']:.2f})"
+        return (f"{name} separates the classes of {found.plan.data.target} best of all numbers ({row['measure']} "
+                f"{row['effect']:.2f})")
     auc = auc_of(values[known], labels[known] == positive)
     other = next(label for label in labels.unique() if label != positive)
     side = "higher" if auc > 0.5 else "lower"
-    return (f"{name} is the number that separates {positive} from {other} best: it tends to be {side} when {positive}, AUC {max(auc, 1 - auc):.2f} alone")
+    return (
+        f"{name} is the number that separates {positive} from {other} best: it tends to be {side} when {positive}, "
+        f"AUC {max(auc, 1 - auc):.2f} alone"
+    )
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-10-b
 def _trend(found: Exploration, name: str, row: pd.Series) -> Picture:
     target, values = found.rows[found.plan.data.target], found.rows[name].astype(float)
     tenth = pd.qcut(values.rank(method="first"), 10, labels=False)
-    means = pd.DataFrame({"x": values, "y": target}).groupby(tenth).agg(x=("x", "median"), y=("y", "mean"), spread=("y", "sem"))
+    means = pd.DataFrame({"x": values, "y": target}).groupby(tenth).agg(x=("x", "median"), y=("y", "mean"),
+                                                                        spread=("y", "sem"))
     figure, axes = canvas(4.2)
     axis = axes[0, 0]
     some = found.rows.sample(min(1500, len(found.rows)), random_state=0).index
     axis.scatter(values[some], target[some], s=10, alpha=0.3, color=COLOURS["grey"], label="rows")
-    axis.errorbar(means["x"], means["y"], yerr=1.96 * means["spread"], color=COLOURS["blue"], marker="o", capsize=3, linewidth=2,
-                  label=f"mean per tenth of {short(name)}, 95 % interval")
+    axis.errorbar(means["x"], means["y"], yerr=1.96 * means["spread"], color=COLOURS["blue"], marker="o", capsize=3,
+                  linewidth=2, label=f"mean per tenth of {short(name)}, 95 % interval")
     axis.set(xlabel=name, ylabel=target.name)
     axis.legend()
     way = "rises" if row["spearman"] > 0 else "falls"
-    return figure, (f"{target.name} {way} with {name}: from {readable(means['y'].iloc[0])} in its lowest tenth to {readable(means['y'].iloc[-1])} in "
-                    f"its highest (Spearman {row['spearman']:.2f})")
+    return figure, (
+        f"{target.name} {way} with {name}: from {readable(means['y'].iloc[0])} in its lowest tenth to "
+        f"{readable(means['y'].iloc[-1])} in "
+        f"its highest (Spearman {row['spearman']:.2f})")
 
 # %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-12
 def category_picture(found: Exploration, most_columns: int = 4) -> Picture | None:
     "Outcome per label of the strongest categories with 95 % intervals; None without categories"
-    table = found.associations[(found.associations["kind"] == "category") & ~found.associations["column"].isin(found.forbidden)]
+    table = found.associations[(found.associations["kind"] == "category")
+                               & ~found.associations["column"].isin(found.forbidden)]
     table = table.dropna(subset=["effect"]).head(most_columns)
     if table.empty:
         return None
     factor = 100 if found.plan.classification else 1
-    tables = {name: _drawable(rates_by_label(found.rows[name], found.outcome, most=7))[::-1] for name in table["column"]}
-    figure, axes = canvas(0.9 + 0.42 * len(tables) + 0.27 * sum(map(len, tables.values())), rows=len(tables), sharex=True,
-                           height_ratios=[len(rates) + 0.6 for rates in tables.values()])
+    tables = {
+        name: _drawable(rates_by_label(found.rows[name], found.outcome, most=7))[::-1]
+        for name in table["column"]
+    }
+    figure, axes = canvas(0.9 + 0.42 * len(tables) + 0.27 * sum(map(len, tables.values())), rows=len(tables),
+                          sharex=True, height_ratios=[len(rates) + 0.6 for rates in tables.values()])
     for axis, (name, rates) in zip(axes[:, 0], tables.items()):
         middle = factor * rates["mean"]
         axis.errorbar(middle, [f"{short(label)} ({rows:,})" for label, rows in zip(rates["label"], rates["rows"])],
-                      xerr=[middle - factor * rates["low"], factor * rates["high"] - middle], fmt="o", capsize=3, color=COLOURS["blue"])
+                      xerr=[middle - factor * rates["low"],
+                            factor * rates["high"] - middle], fmt="o", capsize=3, color=COLOURS["blue"])
         axis.axvline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2)
         axis.set_title(short(name), fontsize=10.5)
         axis.set_ylim(-0.6, len(rates) - 0.4)
-    axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if found.plan.classification else "") + ", 95 % interval; dashed: all rows; in brackets: rows")
+    axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if found.plan.classification else "") +
+                           ", 95 % interval; dashed: all rows; in brackets: rows")
     return figure, _label_claim(found, table.iloc[0]["column"], tables)
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-12-a
 def _drawable(rates: pd.DataFrame) -> pd.DataFrame:
     "Labels with ten rows and more, unless fewer than two would remain"
     enough = rates[rates["rows"] >= 10]
     return enough if len(enough) >= 2 else rates
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-12-b
 def _label_claim(found: Exploration, name: str, tables: dict[str, pd.DataFrame]) -> str:
     rates = tables[name][tables[name]["rows"] >= 10]
     write = "{:.0%}".format if found.plan.classification else readable
     if len(rates) < 2:
         return f"No label of {name} has enough rows to tell its {found.outcome_words} from the average"
     high, low = rates.iloc[-1], rates.iloc[0]
-    return (f"{name} matters: the {found.outcome_words} is {write(high['mean'])} ({write(high['low'])} to {write(high['high'])}) for {high['label']} and "
-            f"{write(low['mean'])} ({write(low['low'])} to {write(low['high'])}) for {low['label']}")
+    return (
+        f"{name} matters: the {found.outcome_words} is {write(high['mean'])} ({write(high['low'])} to "
+        f"{write(high['high'])}) for {high['label']} and "
+        f"{write(low['mean'])} ({write(low['low'])} to {write(low['high'])}) for {low['label']}")
 
 # %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-14
 def distributions_picture(found: Exploration, most: int = 12) -> Picture | None:
@@ -213,7 +238,8 @@ def distributions_picture(found: Exploration, most: int = 12) -> Picture | None:
     figure, axes = canvas(0.6 + 1.9 * rows, columns=min(4, len(table)), rows=rows)
     for axis, row in zip(axes.flat, table.itertuples(index=False)):
         values = numbers_of(found.rows[row.column]).dropna()
-        axis.hist(values, bins=min(30, max(5, values.nunique())), color=COLOURS["orange"] if abs(row.skewness) > 1 else COLOURS["blue"])
+        axis.hist(values, bins=min(30, max(5, values.nunique())),
+                  color=COLOURS["orange"] if abs(row.skewness) > 1 else COLOURS["blue"])
         axis.set_title(short(row.column), fontsize=10)
         axis.tick_params(labelsize=8)
         axis.set_yticks([])
@@ -224,8 +250,10 @@ def distributions_picture(found: Exploration, most: int = 12) -> Picture | None:
         axis.set_visible(False)
     skewed = int((found.outliers["skewness"].abs() > 1).sum())
     first = table.iloc[0]
-    return figure, (f"{skewed} of {len(found.outliers)} numbers are strongly skewed (orange, skewness beyond 1), most {first['column']} "
-                    f"({first['skewness']:.1f})")
+    return figure, (
+        f"{skewed} of {len(found.outliers)} numbers are strongly skewed (orange, skewness beyond 1), most "
+        f"{first['column']} "
+        f"({first['skewness']:.1f})")
 
 # %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-15
 def by_target_picture(found: Exploration, most: int = 6) -> Picture | None:
@@ -239,7 +267,8 @@ def by_target_picture(found: Exploration, most: int = 6) -> Picture | None:
     for axis, name in zip(axes.flat, names):
         values = numbers_of(found.rows[name])
         groups = {label: values[labels == label].dropna() for label in [*colours][::-1]}
-        drawn = axis.boxplot([*groups.values()], orientation="horizontal", patch_artist=True, widths=0.62, showfliers=False, medianprops={"color": "#333333"})
+        drawn = axis.boxplot([*groups.values()], orientation="horizontal", patch_artist=True, widths=0.62,
+                             showfliers=False, medianprops={"color": "#333333"})
         for box, label in zip(drawn["boxes"], groups):
             box.set(facecolor=colours[label], alpha=0.75)
         first_column = axis in axes[:, 0]
@@ -252,15 +281,17 @@ def by_target_picture(found: Exploration, most: int = 6) -> Picture | None:
     figure.supylabel(found.plan.data.target, fontsize=10)
     return figure, _apart_claim(found, names[0], labels)
 
-
+# %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-15-a
 def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
     middles = numbers_of(found.rows[name]).groupby(labels).median().sort_values()
     middles = middles[labels.value_counts().reindex(middles.index) >= 10]
     if len(middles) < 2:
         return f"{name} can't be compared between groups: too few rows in them"
     article = "" if found.plan.classification else "the "
-    return (f"The median of {name} is {readable(middles.iloc[-1])} for {article}{middles.index[-1]} and {readable(middles.iloc[0])} for {article}{middles.index[0]}; "
-            f"boxes hold the middle half of each group")
+    return (
+        f"The median of {name} is {readable(middles.iloc[-1])} for {article}{middles.index[-1]} and "
+        f"{readable(middles.iloc[0])} for {article}{middles.index[0]}; "
+        f"boxes hold the middle half of each group")
 
 # %% ../../../nbs/exploration/12_column_figures.ipynb #44acolumnfig-16
 def outlier_picture(found: Exploration, most: int = 10) -> Picture | None:
@@ -275,13 +306,16 @@ def outlier_picture(found: Exploration, most: int = 10) -> Picture | None:
         values = numbers_of(found.rows[name]).dropna()
         low, middle, high = values.quantile([0.25, 0.5, 0.75])
         boxes.append(((values - middle) / ((high - low) or values.std() or 1)).clip(-12, 12))
-    drawn = axis.boxplot(boxes, orientation="horizontal", tick_labels=[short(name) for name in table["column"]], patch_artist=True, widths=0.6,
-                         flierprops={"marker": "o", "markersize": 3, "alpha": 0.3, "markeredgecolor": COLOURS["red"]},
-                         medianprops={"color": "#333333"}, boxprops={"facecolor": "#BAD2DE", "edgecolor": COLOURS["blue"]})
+    drawn = axis.boxplot(boxes, orientation="horizontal", tick_labels=[short(name) for name in table["column"]],
+                         patch_artist=True, widths=0.6,
+                         flierprops={"marker": "o", "markersize": 3, "alpha": 0.3,
+                                     "markeredgecolor": COLOURS["red"]}, medianprops={"color": "#333333"},
+                         boxprops={"facecolor": "#BAD2DE", "edgecolor": COLOURS["blue"]})
     axis.set(xlabel="distance from the median in quartile distances (beyond 12 drawn at 12)", ylabel="feature")
     axis.grid(axis="y", visible=False)
     many, first = int((found.outliers["share"] >= 0.01).sum()), found.outliers.iloc[0]
     if not len(drawn["fliers"]) or first["both"] == 0:
         return figure, f"No value of {len(found.outliers)} numbers is an outlier by both rules"
-    return figure, (f"{many} of {len(found.outliers)} numbers have 1 % or more outliers by both rules, most {first['column']} "
-                    f"({int(first['both']):,} values, {first['share']:.1%})")
+    return figure, (
+        f"{many} of {len(found.outliers)} numbers have 1 % or more outliers by both rules, most {first['column']} "
+        f"({int(first['both']):,} values, {first['share']:.1%})")

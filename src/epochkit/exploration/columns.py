@@ -22,34 +22,45 @@ from ..planning.plan import Plan, criterion_for, load_plan
 from ..planning.splits import split_rows
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-05
-_KINDS = {"numeric": "number", "categorical": "category", "boolean": "category", "high_cardinality": "category", "datetime": "date"}
+_KINDS = {
+    "numeric": "number", "categorical": "category", "boolean": "category", "high_cardinality": "category",
+    "datetime": "date"
+}
 
 
 def _kind_of(column: pd.Series, planned: Mapping[str, str]) -> str:
-    "What the plan says a column holds, unless its values refuse: a number column of words is text, a date column of words is text"
+    """What the plan says a column holds, unless its values refuse: a number column of words is text,
+    a date column of words is text"""
     role = planned.get("kind") or planned["role"]
-    kind = _KINDS.get(role, "date" if column.dtype.kind == "M" else "number" if role == "time" and column.dtype.kind in "iuf" else role)
+    kind = _KINDS.get(
+        role,
+        "date" if column.dtype.kind == "M" else "number" if role == "time" and column.dtype.kind in "iuf" else role)
     if kind == "number" and column.dtype.kind not in "iufb" or kind == "date" and column.dtype.kind not in "Miuf":
         return "text"
     return "number" if kind == "date" and column.dtype.kind in "iuf" else kind
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-05-a
 def column_kinds(frame: pd.DataFrame, plan: Plan) -> dict[str, str]:
     "number, category, date, text, id, group or constant for every column of `frame`"
     kinds = {name: _kind_of(frame[name], plan.columns.get(name, {"role": "id"})) for name in frame}
     return kinds | {plan.data.target: "category" if plan.classification else "number"}
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-05-b
 def feature_kinds(frame: pd.DataFrame, plan: Plan) -> dict[str, str]:
     "number, category, date or text for every column that may become a feature"
     kinds = column_kinds(frame, plan)
-    return {name: kinds[name] for name in plan.feature_columns if kinds.get(name) in ("number", "category", "date", "text")}
+    return {
+        name: kinds[name]
+        for name in plan.feature_columns if kinds.get(name) in ("number", "category", "date", "text")
+    }
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-05-c
 def with_dates(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     "The frame with planned date columns that are still text read as moments; what cannot be read is missing"
-    planned = [name for name, column in plan.columns.items() if (column.get("kind") or column["role"]) in ("datetime", "time") and name in frame
-               and frame[name].dtype.kind not in "Miufb"]
+    planned = [
+        name for name, column in plan.columns.items() if (column.get("kind") or column["role"]) in (
+            "datetime", "time") and name in frame and frame[name].dtype.kind not in "Miufb"
+    ]
     read = {name: pd.to_datetime(frame[name], errors="coerce", format="mixed") for name in planned}
     return frame.assign(**{name: moments for name, moments in read.items() if moments.notna().mean() > 0.5})
 
@@ -59,13 +70,17 @@ _RARE_ROWS = 10
 
 def _profile_number(present: pd.Series) -> dict[str, Any]:
     values = numbers_of(present).dropna()
-    low, quarter, middle, three_quarters, high = values.quantile([0, 0.25, 0.5, 0.75, 1]) if len(values) else [np.nan] * 5
-    normal = stats.normaltest(values.sample(min(len(values), 5000), random_state=0)).pvalue if values.nunique() > 20 else np.nan
-    return {"mean": values.mean(), "std": values.std(), "min": low, "q25": quarter, "median": middle, "q75": three_quarters,
-            "max": high, "skewness": values.skew(), "kurtosis": values.kurt(), "zeros": int((values == 0).sum()),
-            "normality_p": normal}
+    low, quarter, middle, three_quarters, high = values.quantile([0, 0.25, 0.5, 0.75, 1
+                                                                  ]) if len(values) else [np.nan] * 5
+    normal = stats.normaltest(values.sample(min(len(values), 5000),
+                                            random_state=0)).pvalue if values.nunique() > 20 else np.nan
+    return {
+        "mean": values.mean(), "std": values.std(), "min": low, "q25": quarter, "median": middle, "q75": three_quarters,
+        "max": high, "skewness": values.skew(), "kurtosis": values.kurt(), "zeros": int(
+            (values == 0).sum()), "normality_p": normal
+    }
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-09-a
 def _profile_category(present: pd.Series) -> dict[str, Any]:
     counts = present.astype(str).value_counts()
     if counts.empty:
@@ -73,7 +88,7 @@ def _profile_category(present: pd.Series) -> dict[str, Any]:
     return {"most_common": counts.index[0], "most_common_share": counts.iloc[0] / counts.sum(),
             "rare_labels": int((counts < _RARE_ROWS).sum())}
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-09-b
 def profile(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     "One row per column: kind, missing cells, different values, and what its kind calls for"
     rows = []
@@ -98,7 +113,7 @@ def outcome_of(target: pd.Series, plan: Plan) -> tuple[pd.Series, str]:
     label = plan.data.positive or str(target.value_counts().index[0])
     return (target.astype(str) == label).astype(float), f"share of {target.name} = {label}"
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-13-a
 def class_balance(target: pd.Series) -> dict[str, Any]:
     "Counts and shares per class, the rarest, and how often always naming the most common one is right"
     counts = target.astype(str).value_counts()
@@ -111,19 +126,22 @@ def class_balance(target: pd.Series) -> dict[str, Any]:
 def wilson_interval(hits: float, rows: float, confidence: float = 0.95) -> tuple[float, float]:
     "The Wilson score interval of a share"
     z = stats.norm.ppf(0.5 + confidence / 2)
-    centre, spread = (hits + z * z / 2) / (rows + z * z), z / (rows + z * z) * np.sqrt(hits * (rows - hits) / rows + z * z / 4)
+    centre, spread = (hits + z * z / 2) / (rows + z * z), z / (rows + z * z) * np.sqrt(hits *
+                                                                                       (rows - hits) / rows + z * z / 4)
     share = hits / rows  # rounding must not leave it outside its own interval
     return float(max(0, min(share, centre - spread))), float(min(1, max(share, centre + spread)))
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-16-a
 def rates_by_label(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.DataFrame:
     "Per label (the most common ones, missing included): rows, mean outcome and its 95 % interval, the highest first"
-    labels, is_share = column.astype(object).where(column.notna(), "(missing)").astype(str), set(outcome.unique()) <= {0.0, 1.0}
+    labels, is_share = column.astype(object).where(column.notna(),
+                                                   "(missing)").astype(str), set(outcome.unique()) <= {0.0, 1.0}
     rows = []
     for label in labels.value_counts().index[:most]:
         values = outcome[labels == label]
         spread = 1.96 * values.std() / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        low, high = wilson_interval(values.sum(), len(values)) if is_share else (values.mean() - spread, values.mean() + spread)
+        low, high = wilson_interval(values.sum(), len(values)) if is_share else (values.mean() - spread,
+                                                                                 values.mean() + spread)
         rows.append({"label": label, "rows": len(values), "mean": values.mean(), "low": low, "high": high})
     return pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
@@ -136,14 +154,14 @@ def every_column_is_profiled(context: GateContext) -> CheckResult:
     return verdict(not missing, len(facts["columns"]) - len(missing), len(facts["columns"]),
                    f"no profile of {', '.join(missing)}" if missing else "columns in summary and data agree")
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-21-a
 @gate_check(3, "data quality report exists")
 def quality_report_exists(context: GateContext) -> CheckResult:
     "Epoch 002 handed over a quality report with an overall score"
     score = context.json("data_quality_report.json", epoch=2)["scores"]["cleaned"]["overall"]
     return verdict(score is not None, score, "a score", "overall score after cleaning, from epoch 002")
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-21-b
 @gate_check(3, "enough figures")
 def enough_figures(context: GateContext) -> CheckResult:
     "At least as many figures with a claim, an HTML and a PNG file as the criteria demand"
@@ -152,22 +170,27 @@ def enough_figures(context: GateContext) -> CheckResult:
         entry[kind] and (manifest.parent / entry[kind]).is_file() for kind in ("html", "png"))]
     return verdict(len(whole) >= limit, len(whole), limit, "figures with claim, HTML and PNG")
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-21-c
 @gate_check(3, "no open critical issue")
 def no_open_critical_issue(context: GateContext) -> CheckResult:
     "Every critical leak suspect is dropped, or kept on purpose"
-    critical = [item["column"] for item in context.json("leak_audit.json")["suspects"] if item["severity"] == "critical"]
-    dropped, on_leak = {item["column"] for item in context.json("eda_insights.json")["drop"]}, load_plan(context.settings).data.on_leak
+    critical = [
+        item["column"] for item in context.json("leak_audit.json")["suspects"] if item["severity"] == "critical"
+    ]
+    dropped, on_leak = {item["column"]
+                        for item in context.json("eda_insights.json")["drop"]}, load_plan(context.settings).data.on_leak
     limit = criterion_for(context.settings, 3, "critical_issues", 0)
     if on_leak == "keep" and critical:
         return verdict(True, 0, limit, f"kept on purpose (on_leak = \"keep\"): {', '.join(critical)}")
     still_open = [name for name in critical if on_leak == "block" or name not in dropped]
     if still_open:
-        return verdict(False, len(still_open), limit, f"under critical suspicion (on_leak = \"{on_leak}\"): {', '.join(still_open)}; "
-                                                      f"drop it in [data] of the brief or set on_leak")
+        return verdict(
+            False, len(still_open), limit,
+            f"under critical suspicion (on_leak = \"{on_leak}\"): {', '.join(still_open)}; "
+            f"drop it in [data] of the brief or set on_leak")
     return verdict(True, 0, limit, f"dropped as leaks: {', '.join(critical)}" if critical else "no critical suspect")
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-21-d
 @gate_check(3, "test rows were not analysed")
 def held_out_rows_stay_out(context: GateContext) -> CheckResult:
     "No row of eda_dataset.parquet belongs to the test part of the split"
@@ -177,12 +200,14 @@ def held_out_rows_stay_out(context: GateContext) -> CheckResult:
     seen = held_out & set(context.frame("eda_dataset.parquet", columns=["row_id"])["row_id"])
     return verdict(not seen, len(seen), 0, f"test rows among those analysed; {len(held_out):,} are held back")
 
-
+# %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-21-e
 @gate_check(3, "findings lead to actions")
 def findings_lead_to_actions(context: GateContext) -> CheckResult:
     "There are findings, and each has a claim, a value, a consequence and an action"
     found = context.json("eda_insights.json")["findings"]
     incomplete = [item["id"] for item in found if not all(item.get(key) for key in ("claim", "consequence", "action"))
                   or item.get("value") is None]
-    return verdict(bool(found) and not incomplete, len(found) - len(incomplete), max(1, len(found)),
-                   f"incomplete: {', '.join(incomplete)}" if incomplete else "findings with value, consequence and action")
+    return verdict(
+        bool(found) and not incomplete,
+        len(found) - len(incomplete), max(1, len(found)),
+        f"incomplete: {', '.join(incomplete)}" if incomplete else "findings with value, consequence and action")

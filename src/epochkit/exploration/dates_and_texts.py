@@ -17,17 +17,23 @@ from .time import date_parts, moments_of
 
 # %% ../../../nbs/exploration/05_dates_and_texts.ipynb #41edatesandt-06
 def describe_dates(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Series) -> pd.DataFrame:
-    "One row per date column: first, last, days, missing, parts that vary, the part that tells most with effect and q_value"
+    """One row per date column: first, last, days, missing, parts that vary,
+    the part that tells most with effect and q_value"""
     rows, tests = [], []
     for name in (name for name, kind in kinds.items() if kind == "date"):
         moments = moments_of(frame[name])
         parts = date_parts(moments)
-        tests += [(name, part, *correlation_ratio(outcome[values.notna()], values.dropna())) for part, values in parts.items() if part != "year"]
-        rows.append({"column": name, "first": str(moments.min()), "last": str(moments.max()), "days": (moments.max() - moments.min()).days,
-                     "missing": int(moments.isna().sum()), "moments": int(moments.nunique()), "parts": list(parts)})
+        tests += [(name, part, *correlation_ratio(outcome[values.notna()], values.dropna()))
+                  for part, values in parts.items() if part != "year"]
+        rows.append({
+            "column": name, "first": str(moments.min()), "last": str(moments.max()),
+            "days": (moments.max() - moments.min()).days, "missing": int(moments.isna().sum()),
+            "moments": int(moments.nunique()), "parts": list(parts)
+        })
     told = pd.DataFrame(tests, columns=["column", "part", "effect", "p_value"])
     told["q_value"] = adjusted(told["p_value"].astype(float))
-    best = told.dropna(subset=["effect"]).sort_values("effect", ascending=False, kind="stable").drop_duplicates("column")
+    best = told.dropna(subset=["effect"]).sort_values("effect", ascending=False,
+                                                      kind="stable").drop_duplicates("column")
     table = pd.DataFrame(rows, columns=["column", "first", "last", "days", "missing", "moments", "parts"])
     return table.merge(best[["column", "part", "effect", "q_value"]], on="column", how="left")
 
@@ -36,7 +42,8 @@ _WORD = r"(?u)\b[^\W\d_]{2,}\b"
 
 
 def telling_words(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.DataFrame:
-    "word, rows, effect (signed), with_word and without (mean outcome), q_value of the words that tell most; the strongest first"
+    """word, rows, effect (signed), with_word and without (mean outcome), q_value of the words that tell most;
+    the strongest first"""
     empty = pd.DataFrame(columns=["word", "rows", "effect", "with_word", "without", "q_value"])
     texts, outcome = column.dropna().astype(str), outcome[column.notna()]
     if len(texts) < 40 or outcome.nunique() < 2:
@@ -53,14 +60,17 @@ def telling_words(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.D
     effect = (has.T @ (rank - rank.mean())) / n / np.where(spread > 0, spread, np.inf)
     q_values = stats.false_discovery_control(2 * stats.norm.sf(np.abs(effect) * np.sqrt(n)))
     with_word = (has.T @ outcome.to_numpy()) / rows
-    table = pd.DataFrame({"word": counter.get_feature_names_out(), "rows": rows.astype(int), "effect": effect, "with_word": with_word,
-                          "without": (outcome.sum() - with_word * rows) / (n - rows), "q_value": q_values})
+    table = pd.DataFrame({
+        "word": counter.get_feature_names_out(), "rows": rows.astype(int), "effect": effect, "with_word": with_word,
+        "without": (outcome.sum() - with_word * rows) / (n - rows), "q_value": q_values
+    })
     table = table[table["q_value"] < 0.05]
     return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True).head(most)
 
-
+# %% ../../../nbs/exploration/05_dates_and_texts.ipynb #41edatesandt-10-a
 def describe_texts(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Series) -> pd.DataFrame:
-    "One row per text column: rows with text, words a row, different texts, how length goes with the outcome, the words that tell most"
+    """One row per text column: rows with text, words a row, different texts, how length goes with the outcome,
+    the words that tell most"""
     rows = []
     for name in (name for name, kind in kinds.items() if kind == "text"):
         texts = frame[name].dropna().astype(str)
@@ -68,9 +78,15 @@ def describe_texts(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Se
         told = telling_words(frame[name], outcome)
         varied = len(texts) >= 10 and lengths.nunique() > 1 and outcome[texts.index].nunique() > 1
         rho, p_value = stats.spearmanr(lengths, outcome[texts.index]) if varied else (np.nan, np.nan)
-        rows.append({"column": name, "rows": len(texts), "words": float(lengths.median()) if len(texts) else 0.0, "longest": int(lengths.max()) if len(texts) else 0,
-                     "different": int(texts.nunique()), "length_effect": rho, "p_value": p_value, "telling": len(told),
-                     "strongest": list(told["word"].head(5)), "strongest_effect": float(told["effect"].abs().max()) if len(told) else np.nan})
-    columns = ["column", "rows", "words", "longest", "different", "length_effect", "p_value", "telling", "strongest", "strongest_effect"]
+        rows.append({
+            "column": name, "rows": len(texts), "words": float(lengths.median()) if len(texts) else 0.0,
+            "longest": int(lengths.max()) if len(texts) else 0, "different": int(texts.nunique()), "length_effect": rho,
+            "p_value": p_value, "telling": len(told), "strongest": list(told["word"].head(5)),
+            "strongest_effect": float(told["effect"].abs().max()) if len(told) else np.nan
+        })
+    columns = [
+        "column", "rows", "words", "longest", "different", "length_effect", "p_value", "telling", "strongest",
+        "strongest_effect"
+    ]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(q_value=adjusted(table["p_value"].astype(float))).drop(columns="p_value")

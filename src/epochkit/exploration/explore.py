@@ -15,8 +15,12 @@ from scipy import stats
 
 from .associations import adjusted, associations, bins_of, numbers_of
 from .dates_and_texts import describe_dates, describe_texts
-from .columns import class_balance, column_kinds, feature_kinds, outcome_of, profile, rates_by_label, with_dates
-from .missing_and_outliers import gap_mechanisms, gap_patterns, gap_twins, missingness, odd_rows, outliers
+from epochkit.exploration.columns import (
+    class_balance, column_kinds, feature_kinds, outcome_of, profile, rates_by_label, with_dates
+)
+from epochkit.exploration.missing_and_outliers import (
+    gap_mechanisms, gap_patterns, gap_twins, missingness, odd_rows, outliers
+)
 from .groups import GroupStructure, group_structure
 from ..planning.plan import Plan
 from .relations import interactions, pair_associations, redundant_pairs, sampled, variance_inflation
@@ -24,20 +28,28 @@ from .time import TimeBehaviour, behaviour_over_time, moments_of
 
 # %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-06
 def spreads(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, most: int = 50) -> pd.DataFrame:
-    "One row per number: the largest over the smallest spread (median absolute deviation of the groups) and q_value of equal spread"
+    """One row per number: the largest over the smallest spread (median absolute deviation of the groups) and
+    q_value of equal spread"""
     target, rows = frame[plan.data.target], []
     for name in [name for name, kind in kinds.items() if kind == "number" and frame[name].nunique() > 10][:most]:
         values = numbers_of(frame[name])
         if plan.classification:
             groups = [group.dropna().to_numpy() for _, group in values.groupby(target.astype(str))]
         else:
-            groups = [group.to_numpy(float) for _, group in target.groupby(pd.qcut(values.rank(method="first"), 3, labels=False))]
+            groups = [
+                group.to_numpy(float)
+                for _, group in target.groupby(pd.qcut(values.rank(method="first"), 3, labels=False))
+            ]
         groups = [group for group in groups if len(group) >= 10]
         width = [np.abs(group - np.median(group)).mean() for group in groups]
         if len(groups) > 1 and min(width) > 0:
-            rows.append({"column": name, "ratio": max(width) / min(width), "p_value": stats.levene(*groups, center="median").pvalue})
+            rows.append({
+                "column": name, "ratio": max(width) / min(width), "p_value": stats.levene(*groups,
+                                                                                          center="median").pvalue
+            })
     table = pd.DataFrame(rows, columns=["column", "ratio", "p_value"])
-    return table.assign(q_value=adjusted(table["p_value"].astype(float))).sort_values("ratio", ascending=False, kind="stable", ignore_index=True)
+    return table.assign(q_value=adjusted(table["p_value"].astype(float))).sort_values(
+        "ratio", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-08
 def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series) -> pd.DataFrame:
@@ -47,7 +59,8 @@ def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series) ->
         column = frame[name]
         if column.dtype.kind in "iuf" and column.nunique() > 10:
             quarters = pd.qcut(column, 4, labels=False, duplicates="drop")
-            column = quarters.map(column.groupby(quarters).agg(lambda band: f"{band.min():g} to {band.max():g}"), na_action="ignore")
+            column = quarters.map(
+                column.groupby(quarters).agg(lambda band: f"{band.min():g} to {band.max():g}"), na_action="ignore")
         tables.append(rates_by_label(column, outcome).assign(column=name))
     columns = ["column", "label", "rows", "mean", "low", "high"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
@@ -82,7 +95,7 @@ class Exploration(NamedTuple):
     outcome_words: str
     duplicates: int
 
-
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-11-a
 def _folds_of(rows: pd.DataFrame, plan: Plan) -> np.ndarray:
     "0 to 9 per row: whole groups, stretches of time, or by chance"
     rng, data = np.random.default_rng(0), plan.data
@@ -93,15 +106,20 @@ def _folds_of(rows: pd.DataFrame, plan: Plan) -> np.ndarray:
         return np.minimum(9, (moments_of(rows[data.time]).rank(pct=True).fillna(1) * 10).astype(int)).to_numpy()
     return rng.permutation(len(rows)) % 10
 
-
-def _leading(rows: pd.DataFrame, features: Mapping[str, str], ranked: pd.DataFrame, outcome: pd.Series, most: int = 10) -> dict[str, str]:
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-11-b
+def _leading(rows: pd.DataFrame, features: Mapping[str, str], ranked: pd.DataFrame, outcome: pd.Series,
+             most: int = 10) -> dict[str, str]:
     "The columns that a small boosted model leans on most: also those that only tell something together with others"
-    names = [name for name in ranked["column"].head(60) if features.get(name) in ("number", "category") and rows[name].nunique() > 1]
+    names = [
+        name for name in ranked["column"].head(60)
+        if features.get(name) in ("number", "category") and rows[name].nunique() > 1
+    ]
     if len(names) <= most or len(rows) < 200:
         return {name: features[name] for name in names[:most]}
     from sklearn.ensemble import HistGradientBoostingRegressor
     x = pd.DataFrame({name: bins_of(rows[name], features[name], 30) for name in names}).to_numpy(float)
-    model, rng = HistGradientBoostingRegressor(max_iter=60, early_stopping=False, random_state=0).fit(x, outcome), np.random.default_rng(0)
+    model, rng = HistGradientBoostingRegressor(max_iter=60, early_stopping=False,
+                                               random_state=0).fit(x, outcome), np.random.default_rng(0)
     x, base, loss = x[:2_000], model.predict(x[:2_000]), []
     for place in range(len(names)):
         shuffled = x.copy()
@@ -109,38 +127,46 @@ def _leading(rows: pd.DataFrame, features: Mapping[str, str], ranked: pd.DataFra
         loss.append(float(((model.predict(shuffled) - base) ** 2).mean()))
     return {names[place]: features[names[place]] for place in np.argsort(loss, kind="stable")[::-1][:most]}
 
-
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-11-c
 def _pairs_that_tell(rows: pd.DataFrame, features: Mapping[str, str], ranked: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     some = sampled(rows, 6_000).sample(frac=1, random_state=0)
     target = some[plan.data.target]
     if plan.classification:
         common = target.astype(str).value_counts().index[:6]
-        outcome = np.column_stack([(target.astype(str) == label).to_numpy(float) for label in (common[1:] if len(common) > 1 else common)])
+        outcome = np.column_stack([
+            (target.astype(str) == label).to_numpy(float) for label in (common[1:] if len(common) > 1 else common)
+        ])
     else:
         outcome = target.astype(float).rank(pct=True).to_numpy()[:, None]
     from threadpoolctl import threadpool_limits
     with threadpool_limits(1):  # many small products: threads would wait for each other
         return interactions(some, _leading(some, features, ranked, outcome[:, 0]), outcome, _folds_of(some, plan))
 
-
-def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None, leaks: Mapping[str, Any] | None = None) -> Exploration:
-    "All statistics of the analysed rows (no test row among them); `parts` says which are training rows, `leaks` is the audit"
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-11-d
+def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
+            leaks: Mapping[str, Any] | None = None) -> Exploration:
+    """All statistics of the analysed rows (no test row among them); `parts` says which are training rows,
+    `leaks` is the audit"""
     rows = with_dates(rows[rows[plan.data.target].notna()], plan)
     kinds, features = column_kinds(rows, plan), feature_kinds(rows, plan)
-    forbidden = [item["column"] for item in (leaks or {"suspects": []})["suspects"] if item["severity"] == "critical" and item["column"] in features
-                 and plan.data.on_leak != "keep"]
+    forbidden = [
+        item["column"] for item in (leaks or {"suspects": []})["suspects"]
+        if item["severity"] == "critical" and item["column"] in features and plan.data.on_leak != "keep"
+    ]
     trusted = {name: kind for name, kind in features.items() if name not in forbidden}
     outcome, words = outcome_of(rows[plan.data.target], plan)
     ranked = associations(rows, features, plan)
     order = {name: features[name] for name in ranked["column"] if name in trusted}
     training = rows if parts is None else rows[parts.reindex(rows.index) == "train"]
     keys = pd.util.hash_pandas_object(rows[[*features, plan.data.target]].astype(str), index=False)
-    return Exploration(
-        plan, rows, kinds, features, forbidden, profile(rows, kinds), ranked, pair_associations(rows, order), _pairs_that_tell(training, trusted, ranked, plan),
-        missingness(rows, features, plan), gap_mechanisms(rows, trusted), gap_patterns(rows, features), gap_twins(rows, features),
-        outliers(rows, trusted), odd_rows(rows, order), spreads(rows, order, plan), redundant_pairs(rows, trusted), variance_inflation(rows, trusted),
-        behaviour_over_time(rows, trusted, plan), group_structure(rows, trusted, plan), describe_dates(rows, features, outcome),
-        describe_texts(rows, features, outcome), outcome_by_protected(rows, plan, outcome), outcome, words, int(keys.duplicated().sum()))
+    return Exploration(plan, rows, kinds, features, forbidden, profile(rows, kinds), ranked,
+                       pair_associations(rows, order), _pairs_that_tell(training, trusted, ranked, plan),
+                       missingness(rows, features, plan), gap_mechanisms(rows, trusted), gap_patterns(rows, features),
+                       gap_twins(rows, features), outliers(rows, trusted), odd_rows(rows, order),
+                       spreads(rows, order, plan), redundant_pairs(rows, trusted), variance_inflation(rows, trusted),
+                       behaviour_over_time(rows, trusted, plan), group_structure(rows, trusted, plan),
+                       describe_dates(rows, features, outcome), describe_texts(rows, features, outcome),
+                       outcome_by_protected(rows, plan, outcome), outcome, words, int(keys.duplicated().sum()))
 
 # %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-15
 def summary_of(found: Exploration) -> dict[str, Any]:
@@ -148,32 +174,48 @@ def summary_of(found: Exploration) -> dict[str, Any]:
     target, plan = found.rows[found.plan.data.target], found.plan
     about = class_balance(target) if plan.classification else {
         name: float(value) for name, value in {**target.astype(float).describe(), "skewness": target.skew()}.items()}
-    names = ("associations", "interactions", "missing", "mechanisms", "patterns", "outliers", "spreads", "redundant", "dates", "texts", "protected")
+    names = ("associations", "interactions", "missing", "mechanisms", "patterns", "outliers", "spreads", "redundant",
+             "dates", "texts", "protected")
     records = {name: getattr(found, name).to_dict("records") for name in names}
     columns = {row["column"]: {key: value for key, value in row.items() if key != "column" and not _absent(value)}
                for row in found.profile.to_dict("records")}
-    return {"rows": len(found.rows), "rows_analysed": "training and validation rows; test rows were never read", "forbidden": found.forbidden,
-            "target": {"column": target.name, "task": plan.data.task, **about}, "columns": columns, **records, "missing_together": found.twins,
-            "odd_rows": int(found.odd["odd"].sum()) if len(found.odd) else 0, "variance_inflation": found.inflation.to_dict(),
-            "duplicate_rows": found.duplicates, "time": _time_summary(found.time), "groups": _group_summary(found.groups)}
+    return {
+        "rows": len(found.rows), "rows_analysed": "training and validation rows; test rows were never read",
+        "forbidden": found.forbidden, "target": {"column": target.name, "task": plan.data.task,
+                                                 **about}, "columns": columns,
+        **records, "missing_together": found.twins, "odd_rows": int(found.odd["odd"].sum()) if len(found.odd) else 0,
+        "variance_inflation": found.inflation.to_dict(), "duplicate_rows": found.duplicates,
+        "time": _time_summary(found.time), "groups": _group_summary(found.groups)
+    }
 
-
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-15-a
 def _time_summary(time: TimeBehaviour | None) -> dict[str, Any] | None:
     if time is None:
         return None
-    tables = {name: getattr(time, name).astype(object).to_dict("records") for name in ("seasons", "memory", "drift", "gaps", "periods")}
-    return {"column": time.column, "kind": time.kind, "by_group": time.by_group, "first": str(time.moments.min()), "last": str(time.moments.max()),
-            "trend": time.trend, "period": time.period_name} | {name: [{key: str(value) if isinstance(value, pd.Timestamp) else value for key, value in row.items()}
-                                                                       for row in rows] for name, rows in tables.items()}
+    tables = {
+        name: getattr(time, name).astype(object).to_dict("records")
+        for name in ("seasons", "memory", "drift", "gaps", "periods")
+    }
+    return {
+        "column": time.column, "kind": time.kind, "by_group": time.by_group, "first": str(time.moments.min()),
+        "last": str(time.moments.max()), "trend": time.trend, "period": time.period_name
+    } | {
+        name: [{key: str(value) if isinstance(value, pd.Timestamp) else value
+                for key, value in row.items()} for row in rows]
+        for name, rows in tables.items()
+    }
 
-
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-15-b
 def _group_summary(groups: GroupStructure | None) -> dict[str, Any] | None:
     if groups is None:
         return None
-    return {"column": groups.column, "groups": len(groups.sizes), "rows_smallest": int(groups.sizes.min()), "rows_median": float(groups.sizes.median()),
-            "rows_largest": int(groups.sizes.max()), "icc": groups.icc, "effective_rows": groups.effective_rows,
-            "constant_target": groups.constant_target, "columns": groups.columns.to_dict("records")}
+    return {
+        "column": groups.column, "groups": len(groups.sizes), "rows_smallest": int(groups.sizes.min()),
+        "rows_median": float(groups.sizes.median()), "rows_largest": int(groups.sizes.max()), "icc": groups.icc,
+        "effective_rows": groups.effective_rows, "constant_target": groups.constant_target,
+        "columns": groups.columns.to_dict("records")
+    }
 
-
+# %% ../../../nbs/exploration/08_explore.ipynb #41fmeasureme-15-c
 def _absent(value: object) -> bool:
     return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)

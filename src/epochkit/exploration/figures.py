@@ -8,26 +8,40 @@ __all__ = ['PICTURES', 'draw']
 # %% ../../../nbs/exploration/15_figures.ipynb #44exploratio-02
 from typing import Any
 
-from .column_figures import (association_picture, by_target_picture, category_picture, distributions_picture, outlier_picture, strongest_number_picture,
-                                        target_picture)
+from .column_figures import (association_picture, by_target_picture, category_picture,
+                                                 distributions_picture, outlier_picture, strongest_number_picture,
+                                                 target_picture)
 from .explore import Exploration
-from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture, interactive_picture, missing_pattern_picture, missing_picture,
-                                          odd_rows_picture, pair_picture)
+from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture,
+                                                   interactive_picture, missing_pattern_picture, missing_picture,
+                                                   odd_rows_picture, pair_picture)
 from ..report.figures import Figures
-from .structure_figures import (drift_picture, group_picture, memory_picture, protected_picture, season_picture, time_picture, words_picture)
+from .structure_figures import (drift_picture, group_picture, memory_picture, protected_picture,
+                                                    season_picture, time_picture, words_picture)
 
 # %% ../../../nbs/exploration/15_figures.ipynb #44exploratio-03
-PICTURES = {"glance": glance_picture, "target_balance": target_picture, "target_associations": association_picture, "strongest_number": strongest_number_picture,
-            "by_target": by_target_picture, "category_rates": category_picture, "telling_words": words_picture, "missing_values": missing_picture, "missing_pattern": missing_pattern_picture,
-            "distributions": distributions_picture, "outliers": outlier_picture, "odd_rows": odd_rows_picture, "association_matrix": association_matrix_picture,
-            "correlation_heatmap": correlation_picture, "pair_plot": pair_picture, "interactive_pair": interactive_picture, "over_time": time_picture, "season": season_picture,
-            "memory": memory_picture, "drift": drift_picture, "groups": group_picture, "protected": protected_picture}
-_NOTHING = {"telling_words": "no text column with words that go with the target", "missing_pattern": "no cell is missing", "over_time": "the plan names no time column",
-            "season": "the plan names no time column with dates", "memory": "the plan names no time column with sequences that are long enough",
-            "drift": "the plan names no time column", "groups": "the plan names no group column", "protected": "the plan names no protected column"}
+PICTURES = {
+    "glance": glance_picture, "target_balance": target_picture, "target_associations": association_picture,
+    "strongest_number": strongest_number_picture, "by_target": by_target_picture, "category_rates": category_picture,
+    "telling_words": words_picture, "missing_values": missing_picture, "missing_pattern": missing_pattern_picture,
+    "distributions": distributions_picture, "outliers": outlier_picture, "odd_rows": odd_rows_picture,
+    "association_matrix": association_matrix_picture, "correlation_heatmap": correlation_picture,
+    "pair_plot": pair_picture, "interactive_pair": interactive_picture, "over_time": time_picture,
+    "season": season_picture, "memory": memory_picture, "drift": drift_picture, "groups": group_picture,
+    "protected": protected_picture
+}
+_NOTHING = {
+    "telling_words": "no text column with words that go with the target", "missing_pattern": "no cell is missing",
+    "over_time": "the plan names no time column", "season": "the plan names no time column with dates",
+    "memory": "the plan names no time column with sequences that are long enough",
+    "drift": "the plan names no time column", "groups": "the plan names no group column",
+    "protected": "the plan names no protected column"
+}
 
 
 def draw(figures: Figures, name: str, found: Exploration) -> Any:
     "The picture, saved with its claim and ready for display; a sentence when this data has nothing for it"
     picture = PICTURES[name](found)
-    return figures.save(picture[0], name, picture[1]) if picture else f"{name.replace('_', ' ')}: {_NOTHING.get(name, 'this data has no column for it')}"
+    return figures.save(
+        picture[0], name,
+        picture[1]) if picture else f"{name.replace('_', ' ')}: {_NOTHING.get(name, 'this data has no column for it')}"

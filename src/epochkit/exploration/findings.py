@@ -13,7 +13,9 @@ from .columns import class_balance, rates_by_label
 from .recommendations import advice_of, encoding_advice
 from .explore import Exploration
 from ..report.figures import readable
-from .structure_findings import Finding, finding as _finding, many as _many, percent as _percent, some_of, structure_findings
+from epochkit.exploration.structure_findings import (
+    Finding, finding as _finding, many as _many, percent as _percent, some_of, structure_findings
+)
 
 # %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04
 _FEW_ROWS = 30
@@ -21,37 +23,45 @@ _FEW_ROWS = 30
 
 def _few_rows_finding(found: Exploration) -> Finding | None:
     n = len(found.rows)
-    return _finding("few_rows", f"only {_many(n, 'row')} to look at", n, f"under {_FEW_ROWS} rows an effect is mostly chance: none is called weak or strong here",
+    return _finding("few_rows", f"only {_many(n, 'row')} to look at", n,
+                    f"under {_FEW_ROWS} rows an effect is mostly chance: none is called weak or strong here",
                     "collect more rows before believing any model") if n < _FEW_ROWS else None
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-a
 def _rare_classes_finding(found: Exploration) -> Finding | None:
     if not found.plan.classification:
         return None
     counts = class_balance(found.rows[found.plan.data.target])["counts"]
     rare = {label: count for label, count in counts.items() if count < _FEW_ROWS}
-    return _finding("rare_classes", f"{_many(len(rare), 'class', 'classes')} of {found.plan.data.target} with fewer than {_FEW_ROWS} rows: "
-                    f"{some_of([f'{label} ({count})' for label, count in rare.items()])}", min(rare.values()),
-                    "no score of such a class is reliable, and not every fold can hold one", "merge it with a neighbour, or report it apart from the others") if rare else None
+    return _finding(
+        "rare_classes",
+        f"{_many(len(rare), 'class', 'classes')} of {found.plan.data.target} with fewer than {_FEW_ROWS} rows: "
+        f"{some_of([f'{label} ({count})' for label, count in rare.items()])}", min(
+            rare.values()), "no score of such a class is reliable, and not every fold can hold one",
+        "merge it with a neighbour, or report it apart from the others") if rare else None
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-b
 def _target_finding(found: Exploration) -> Finding:
     target, plan = found.rows[found.plan.data.target], found.plan
     if not plan.classification:
         skew = float(target.skew()) if len(target) > 2 and target.nunique() > 1 else 0.0
-        return _finding("target_shape", f"{target.name} has skewness {skew:.2f}: half of the {len(target):,} rows lie between "
-                        f"{readable(target.quantile(.25))} and {readable(target.quantile(.75))}", skew,
-                        "a long tail would dominate squared errors" if abs(skew) > 1 else "squared errors treat all sizes of the target alike",
-                        "try a log-transformed target" if abs(skew) > 1 and target.min() > 0 else "model the target as it is")
+        return _finding(
+            "target_shape", f"{target.name} has skewness {skew:.2f}: half of the {len(target):,} rows lie between "
+            f"{readable(target.quantile(.25))} and {readable(target.quantile(.75))}", skew,
+            "a long tail would dominate squared errors"
+            if abs(skew) > 1 else "squared errors treat all sizes of the target alike",
+            "try a log-transformed target" if abs(skew) > 1 and target.min() > 0 else "model the target as it is")
     balance = class_balance(target)
     label = plan.data.positive or balance["rarest"]
     share = balance["shares"].get(label, 0.0)
-    return _finding("class_balance", f"{target.name} = {label} in {_percent(share)} of {len(target):,} rows", share,
-                    f"always answering {balance['most_common']} is right in {_percent(balance['naive_accuracy'])} of rows: accuracy says little",
-                    f"judge models by {plan.metric.primary}, keep the class shares in every split"
-                    + (", weigh the classes" if balance["rarest_share"] < 0.1 else ""))
+    return _finding(
+        "class_balance", f"{target.name} = {label} in {_percent(share)} of {len(target):,} rows", share,
+        f"always answering {balance['most_common']} is right in {_percent(balance['naive_accuracy'])} of rows: "
+        f"accuracy says little",
+        f"judge models by {plan.metric.primary}, keep the class shares in every split" +
+        (", weigh the classes" if balance["rarest_share"] < 0.1 else ""))
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-c
 def _strongest_finding(found: Exploration) -> Finding | None:
     table = found.associations[~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
     if table.empty:
@@ -59,90 +69,122 @@ def _strongest_finding(found: Exploration) -> Finding | None:
     first, clear = table.iloc[0], table[(table["q_value"] < 0.05) & (table["effect"] >= 0.1)]
     auc = first.get("auc", float("nan"))
     alone = "" if auc != auc else f", AUC {max(auc, 1 - auc):.2f} alone"
-    return _finding("strongest_features", f"{first['column']} tells most about {found.plan.data.target} ({first['measure']} {first['effect']:.2f}"
-                    f"{alone}); {len(clear)} of {len(table)} features have a measurable effect after correction for {len(table)} tests",
-                    float(first["effect"]), f"there is signal to learn from: {', '.join(clear['column'].head(4))}" if len(clear) else
-                    "no single feature explains the target: only combinations could", "build features on the strongest columns first")
+    return _finding(
+        "strongest_features",
+        f"{first['column']} tells most about {found.plan.data.target} ({first['measure']} {first['effect']:.2f}"
+        f"{alone}); {len(clear)} of {len(table)} features have a measurable effect after correction for {len(table)} "
+        f"tests",
+        float(first["effect"]), f"there is signal to learn from: {', '.join(clear['column'].head(4))}"
+        if len(clear) else "no single feature explains the target: only combinations could",
+        "build features on the strongest columns first")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-d
 def _weak_finding(found: Exploration) -> Finding | None:
-    weak = found.associations[(found.associations["q_value"] > 0.05) & (found.associations["effect"] < 0.1)]["column"].tolist()
-    return _finding("weak_features", f"{len(weak)} of {len(found.features)} features without a measurable association with the target by themselves: "
-                    f"{', '.join(weak[:5])}", len(weak), "they add noise to linear models, unless they matter in combination",
-                    "keep them for tree models and let importance in epoch 004 decide") if weak else None
+    weak = found.associations[(found.associations["q_value"] > 0.05)
+                              & (found.associations["effect"] < 0.1)]["column"].tolist()
+    return _finding(
+        "weak_features",
+        f"{len(weak)} of {len(found.features)} features without a measurable association with the target by "
+        f"themselves: "
+        f"{', '.join(weak[:5])}", len(weak), "they add noise to linear models, unless they matter in combination",
+        "keep them for tree models and let importance in epoch 004 decide") if weak else None
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-e
 def _curve_finding(found: Exploration) -> Finding | None:
     table = found.associations
-    bent = table[(table["kind"] != "category") & (table["information_q"] < 0.01) & (table["information"] >= 0.01) & (table["effect"] < 0.1)]
+    bent = table[(table["kind"] != "category") & (table["information_q"] < 0.01) & (table["information"] >= 0.01) &
+                 (table["effect"] < 0.1)]
     if bent.empty:
         return None
     first = bent.sort_values("information", ascending=False).iloc[0]
-    return _finding("curves", f"{first['column']} goes with {found.plan.data.target} in a way that ranks do not see: it removes {_percent(first['information'])} of the uncertainty at a rank "
-                    f"effect of {first['effect']:.2f}; {_many(len(bent), 'such number')}", float(first["information"]),
-                    "a straight line through it would find next to nothing", "use trees, bins or splines for it")
+    return _finding(
+        "curves",
+        f"{first['column']} goes with {found.plan.data.target} in a way that ranks do not see: it removes "
+        f"{_percent(first['information'])} of the uncertainty at a rank "
+        f"effect of {first['effect']:.2f}; {_many(len(bent), 'such number')}", float(first["information"]),
+        "a straight line through it would find next to nothing", "use trees, bins or splines for it")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-f
 def _missing_finding(found: Exploration) -> Finding:
     table = found.missing
     if table.empty:
-        return _finding("missing_cells", f"no cell is missing in {len(found.features)} features", 0, "nothing has to be imputed",
+        return _finding("missing_cells", f"no cell is missing in {len(found.features)} features", 0,
+                        "nothing has to be imputed",
                         "refuse missing values or impute them with the median when serving")
     first = table.iloc[0]
-    return _finding("missing_cells", f"{len(table)} of {len(found.features)} features with gaps, most {first['column']} ({_percent(first['share'])})",
-                    float(first["share"]), "rows with gaps would be lost to models that cannot hold them",
-                    "impute with what the training rows say and add an indicator per column")
+    return _finding(
+        "missing_cells",
+        f"{len(table)} of {len(found.features)} features with gaps, most {first['column']} "
+        f"({_percent(first['share'])})",
+        float(first["share"]), "rows with gaps would be lost to models that cannot hold them",
+        "impute with what the training rows say and add an indicator per column")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-g
 def _informative_gaps_finding(found: Exploration) -> Finding | None:
-    table = found.missing[(found.missing["q_value"] < 0.05) & (found.missing["effect"] >= 0.05)].sort_values("effect", ascending=False)
+    table = found.missing[(found.missing["q_value"] < 0.05) & (found.missing["effect"] >= 0.05)].sort_values(
+        "effect", ascending=False)
     if table.empty:
         return None
     first, share = table.iloc[0], found.plan.classification
     write = _percent if share else readable
-    return _finding("informative_gaps", f"where {first['column']} is missing the {found.outcome_words} is {write(first['when_missing'])}, "
-                    f"elsewhere {write(first['when_present'])}", float(first["effect"]), "a gap is information that imputation alone erases",
-                    f"keep missing indicators for {', '.join(table['column'].head(5))}")
+    return _finding(
+        "informative_gaps",
+        f"where {first['column']} is missing the {found.outcome_words} is {write(first['when_missing'])}, "
+        f"elsewhere {write(first['when_present'])}", float(first["effect"]),
+        "a gap is information that imputation alone erases",
+        f"keep missing indicators for {', '.join(table['column'].head(5))}")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-h
 def _outlier_finding(found: Exploration) -> Finding | None:
     table = found.outliers[found.outliers["share"] >= 0.01]
     if table.empty:
         return None
     first = table.iloc[0]
-    return _finding("outliers", f"{first['column']} has {int(first['both']):,} values ({_percent(first['share'])}) that fences and robust z both call "
-                    f"outliers; {_many(len(table), 'feature')} with 1 % or more", float(first["share"]),
-                    "means, standard scaling and linear models are pulled by them", "scale these robustly, and do not delete rows: they are real")
+    return _finding(
+        "outliers",
+        f"{first['column']} has {int(first['both']):,} values ({_percent(first['share'])}) that fences and robust z "
+        f"both call "
+        f"outliers; {_many(len(table), 'feature')} with 1 % or more", float(first["share"]),
+        "means, standard scaling and linear models are pulled by them",
+        "scale these robustly, and do not delete rows: they are real")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-i
 def _skew_finding(found: Exploration) -> Finding | None:
     table = found.profile[found.profile["column"].isin(found.features)]
     if "skewness" not in table or not (table["skewness"].abs() > 1).any():
         return None
     skewed = table[table["skewness"].abs() > 1].sort_values("skewness", key=abs, ascending=False)
     first = skewed.iloc[0]
-    return _finding("skewed_numbers", f"{_many(len(skewed), 'strongly skewed number')}, most {first['column']} (skewness {first['skewness']:.1f})",
-                    float(first["skewness"]), "a few large values decide a mean and a slope", "transform them where the advice below says which transform mends the shape")
+    return _finding(
+        "skewed_numbers",
+        f"{_many(len(skewed), 'strongly skewed number')}, most {first['column']} (skewness {first['skewness']:.1f})",
+        float(first["skewness"]), "a few large values decide a mean and a slope",
+        "transform them where the advice below says which transform mends the shape")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-j
 def _repetition_finding(found: Exploration) -> Finding | None:
     if found.redundant.empty and not (found.inflation > 10).any():
         return None if found.inflation.empty else _finding(
-            "repeated_information", f"no feature repeats another: the largest variance inflation is {found.inflation.iloc[0]:.1f} "
-            f"({found.inflation.index[0]})", float(found.inflation.iloc[0]), "coefficients and importances can be read one by one", "keep all of them")
+            "repeated_information",
+            f"no feature repeats another: the largest variance inflation is {found.inflation.iloc[0]:.1f} "
+            f"({found.inflation.index[0]})", float(
+                found.inflation.iloc[0]), "coefficients and importances can be read one by one", "keep all of them")
     if found.redundant.empty:
         name, value = found.inflation.index[0], float(found.inflation.iloc[0])
         claim = f"the other numbers together nearly repeat {name} (variance inflation {readable(value)})"
     else:
         pair = found.redundant.iloc[0]
         value = float(pair["value"])
-        claim = f"{_many(len(found.redundant), 'pair')} of features with nearly the same content, closest {pair['first']} and {pair['second']} ({pair['measure']} {value:.2f})"
-    return _finding("repeated_information", claim, value, "coefficients and importances are shared between them and cannot be read one by one",
+        claim = (f"{_many(len(found.redundant), 'pair')} of features with nearly the same content, closest "
+                 f"{pair['first']} and {pair['second']} ({pair['measure']} {value:.2f})")
+    return _finding("repeated_information", claim, value,
+                    "coefficients and importances are shared between them and cannot be read one by one",
                     "drop exact copies, regularise linear models, read importances of such columns together")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-k
 def _label_finding(found: Exploration) -> Finding | None:
-    labels = found.associations[(found.associations["kind"] == "category") & ~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
+    labels = found.associations[(found.associations["kind"] == "category")
+                                & ~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
     if labels.empty:
         return None
     name, write = labels.iloc[0]["column"], _percent if found.plan.classification else readable
@@ -152,59 +194,75 @@ def _label_finding(found: Exploration) -> Finding | None:
         return None
     high, low = rates.iloc[0], rates.iloc[-1]
     apart = high["low"] > low["high"]
-    return _finding("category_rates", f"the {found.outcome_words} runs from {write(low['mean'])} ({name} = {low['label']}) to {write(high['mean'])} "
-                    f"({name} = {high['label']})", float(high["mean"] - low["mean"]),
-                    "their 95 % intervals do not overlap: the label carries signal" if apart else "their 95 % intervals overlap: the label alone decides little",
-                    f"encode {name} as {encoding_advice(found)[name][0]}")
+    return _finding(
+        "category_rates",
+        f"the {found.outcome_words} runs from {write(low['mean'])} ({name} = {low['label']}) to {write(high['mean'])} "
+        f"({name} = {high['label']})", float(high["mean"] - low["mean"]),
+        "their 95 % intervals do not overlap: the label carries signal"
+        if apart else "their 95 % intervals overlap: the label alone decides little",
+        f"encode {name} as {encoding_advice(found)[name][0]}")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-l
 def _many_labels_finding(found: Exploration) -> Finding | None:
     table = found.profile[(found.profile["kind"] == "category") & found.profile["column"].isin(found.features)]
     rare = table[table["rare_labels"] > 0] if "rare_labels" in table else table.head(0)
     if rare.empty:
         return None
     first = rare.sort_values("rare_labels", ascending=False).iloc[0]
-    return _finding("rare_labels", f"{_many(len(rare), 'category', 'categories')} with labels of fewer than 10 rows, most {first['column']} ({int(first['rare_labels'])} of "
-                    f"{int(first['distinct'])} labels)", int(first["rare_labels"]), "a column per rare label would be learned from a handful of rows",
-                    "group rare labels, or encode by the target with cross-fitting")
+    return _finding(
+        "rare_labels",
+        f"{_many(len(rare), 'category', 'categories')} with labels of fewer than 10 rows, most {first['column']} "
+        f"({int(first['rare_labels'])} of "
+        f"{int(first['distinct'])} labels)", int(first["rare_labels"]),
+        "a column per rare label would be learned from a handful of rows",
+        "group rare labels, or encode by the target with cross-fitting")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-m
 def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     critical = [item["column"] for item in leaks["suspects"] if item["severity"] == "critical"]
     warned, kept = len(leaks["suspects"]) - len(critical), found.plan.data.on_leak
     best = max(leaks["single_column_scores"].values(), default=float("nan"))
     if critical:
-        return _finding("leaks", f"forbidden knowledge in {_many(len(critical), 'column')}: {', '.join(critical)}", len(critical),
-                        "any score reached with them would not survive the first real use",
-                        {"drop": "leave them out of the features", "keep": "kept on purpose (on_leak = \"keep\"): justify them at the gate",
-                         "block": "the gate stays shut until they are dropped in the brief"}[kept])
+        return _finding(
+            "leaks", f"forbidden knowledge in {_many(len(critical), 'column')}: {', '.join(critical)}", len(critical),
+            "any score reached with them would not survive the first real use", {
+                "drop": "leave them out of the features",
+                "keep": "kept on purpose (on_leak = \"keep\"): justify them at the gate",
+                "block": "the gate stays shut until they are dropped in the brief"
+            }[kept])
     alone = "" if best != best else f": the best of them alone reaches {leaks['measure']} {best:.2f}"
-    return _finding("leaks", f"no column knows the answer{alone}", warned,
-                    f"{_many(warned, 'column')} to ask about: {', '.join(item['column'] for item in leaks['suspects'])}" if warned else "scores of later epochs can be believed in this respect",
-                    "ask when the columns under warning were known" if warned else "audit again when columns are added")
+    return _finding(
+        "leaks", f"no column knows the answer{alone}", warned,
+        f"{_many(warned, 'column')} to ask about: {', '.join(item['column'] for item in leaks['suspects'])}"
+        if warned else "scores of later epochs can be believed in this respect",
+        "ask when the columns under warning were known" if warned else "audit again when columns are added")
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-04-n
 def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     repeated = leaks["repeated_in_validation"]
-    return _finding("repeated_rows", f"{_many(found.duplicates, 'analysed row')} equal to another one; {_many(repeated['rows'], 'validation row')} "
-                    f"({_percent(repeated['share'])}) with the features of a training row", found.duplicates,
-                    "memory would look like insight on those rows" if repeated["share"] > 0.01 else
-                    "too few to move a validation score" if repeated["rows"] else "no validation row can be answered from memory",
-                    "group equal rows into one split" if repeated["share"] > 0.01 else "nothing to do")
+    return _finding(
+        "repeated_rows",
+        f"{_many(found.duplicates, 'analysed row')} equal to another one; {_many(repeated['rows'], 'validation row')} "
+        f"({_percent(repeated['share'])}) with the features of a training row", found.duplicates,
+        "memory would look like insight on those rows" if repeated["share"] > 0.01 else
+        "too few to move a validation score" if repeated["rows"] else "no validation row can be answered from memory",
+        "group equal rows into one split" if repeated["share"] > 0.01 else "nothing to do")
 
 # %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-05
 def findings(found: Exploration, leaks: Mapping[str, Any]) -> list[Finding]:
-    "Every finding: id, claim, value, consequence and action; sentences computed from the tables, fewer of them where rows are few"
+    """Every finding: id, claim, value, consequence and action; sentences computed from the tables,
+    fewer of them where rows are few"""
     if len(found.rows) < _FEW_ROWS:
         looks = (_few_rows_finding, _target_finding, _missing_finding)
     else:
-        looks = (_target_finding, _rare_classes_finding, _strongest_finding, _curve_finding, _weak_finding, _label_finding, _missing_finding, _informative_gaps_finding,
-                 _outlier_finding, _skew_finding, _repetition_finding, _many_labels_finding)
+        looks = (_target_finding, _rare_classes_finding, _strongest_finding, _curve_finding, _weak_finding,
+                 _label_finding, _missing_finding, _informative_gaps_finding, _outlier_finding, _skew_finding,
+                 _repetition_finding, _many_labels_finding)
     said = [finding for look in looks if (finding := look(found))]
     structure = structure_findings(found) if len(found.rows) >= _FEW_ROWS else []
     return [*said, *structure, _duplicate_finding(found, leaks), _leak_finding(found, leaks)]
 
-
+# %% ../../../nbs/exploration/11_findings.ipynb #43exploratio-05-a
 def insights_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
     "`eda_insights.json`: findings, and the advice for epoch 004"
     return {"findings": findings(found, leaks), **advice_of(found, leaks)}
@@ -213,6 +271,9 @@ def insights_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
 def finding_text(said: list[Finding], *names: str) -> str:
     "The named findings as Markdown: claim, consequence, action; a plain sentence when this data has none of them"
     chosen = [item for item in said if item["id"] in names]
-    lines = [f"**{item['claim'][0].upper()}{item['claim'][1:]}.** {item['consequence'][0].upper()}{item['consequence'][1:]}. *Next: {item['action']}.*"
-             for item in chosen]
+    lines = [
+        f"**{item['claim'][0].upper()}{item['claim'][1:]}.** "
+        f"{item['consequence'][0].upper()}{item['consequence'][1:]}. *Next: {item['action']}.*"
+        for item in chosen
+    ]
     return "\n\n".join(["### Finding", *(lines or ["Nothing stands out here in this data."])])

@@ -31,7 +31,7 @@ def intraclass_correlation(values: pd.Series, groups: pd.Series) -> float:
     share = between / (k - 1)
     return float(np.clip((share - inside) / max(1e-300, share + (size - 1) * inside), 0, 1))
 
-
+# %% ../../../nbs/exploration/06_groups.ipynb #41cgroupstru-06-a
 def effective_rows(rows: int, groups: int, icc: float) -> float:
     "How many independent rows these rows weigh like"
     return rows / (1 + (rows / max(1, groups) - 1) * (0.0 if np.isnan(icc) else icc))
@@ -47,7 +47,7 @@ class GroupStructure(NamedTuple):
     columns: pd.DataFrame
     outcome: pd.DataFrame
 
-
+# %% ../../../nbs/exploration/06_groups.ipynb #41cgroupstru-10-a
 def group_structure(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> GroupStructure | None:
     "Sizes, likeness and the outcome per group of the plan; None without a group column or with fewer than two groups"
     name = plan.data.group
@@ -58,18 +58,23 @@ def group_structure(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -
     icc = intraclass_correlation(outcome, groups)
     varied = frame[plan.data.target].groupby(groups, observed=True).nunique()
     per_group = outcome.groupby(groups, observed=True).agg(rows="size", mean="mean", error="sem").fillna({"error": 0.0})
-    table = per_group.assign(low=per_group["mean"] - 1.96 * per_group["error"], high=per_group["mean"] + 1.96 * per_group["error"])
-    return GroupStructure(name, groups.value_counts(), icc, effective_rows(len(frame), groups.nunique(), icc), int((varied == 1).sum()),
-                          _columns_within(frame, kinds, groups), table.drop(columns="error").rename_axis("group").reset_index())
+    table = per_group.assign(low=per_group["mean"] - 1.96 * per_group["error"],
+                             high=per_group["mean"] + 1.96 * per_group["error"])
+    return GroupStructure(name, groups.value_counts(), icc, effective_rows(len(frame), groups.nunique(), icc),
+                          int((varied == 1).sum()), _columns_within(frame, kinds, groups),
+                          table.drop(columns="error").rename_axis("group").reset_index())
 
-
+# %% ../../../nbs/exploration/06_groups.ipynb #41cgroupstru-10-b
 def _columns_within(frame: pd.DataFrame, kinds: Mapping[str, str], groups: pd.Series) -> pd.DataFrame:
     "One row per number and category: icc (numbers) and whether it is one value per group, the most group-bound first"
     rows = []
     for name, kind in kinds.items():
         if kind in ("number", "category") and frame[name].nunique() > 1:
             one_value = bool((frame[name].groupby(groups, observed=True).nunique() <= 1).all())
-            rows.append({"column": name, "kind": kind, "icc": intraclass_correlation(numbers_of(frame[name]), groups) if kind == "number" else np.nan,
-                         "one_value_per_group": one_value})
+            rows.append({
+                "column": name, "kind": kind,
+                "icc": intraclass_correlation(numbers_of(frame[name]), groups) if kind == "number" else np.nan,
+                "one_value_per_group": one_value
+            })
     table = pd.DataFrame(rows, columns=["column", "kind", "icc", "one_value_per_group"])
     return table.sort_values(["one_value_per_group", "icc"], ascending=False, kind="stable", ignore_index=True)

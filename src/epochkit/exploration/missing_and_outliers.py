@@ -24,9 +24,12 @@ def missingness(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> pd
         gone = frame[name].isna()
         if gone.any():
             effect, p = cramers_v(gone, target.astype(str)) if plan.classification else correlation_ratio(outcome, gone)
-            rows.append({"column": name, "missing": int(gone.sum()), "share": gone.mean(), "when_missing": outcome[gone].mean(),
-                         "when_present": outcome[~gone].mean(), "effect": effect, "p_value": p})
-    table = pd.DataFrame(rows, columns=["column", "missing", "share", "when_missing", "when_present", "effect", "p_value"])
+            rows.append({
+                "column": name, "missing": int(gone.sum()), "share": gone.mean(), "when_missing": outcome[gone].mean(),
+                "when_present": outcome[~gone].mean(), "effect": effect, "p_value": p
+            })
+    table = pd.DataFrame(rows,
+                         columns=["column", "missing", "share", "when_missing", "when_present", "effect", "p_value"])
     table["q_value"] = adjusted(table["p_value"].astype(float))
     return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
@@ -37,12 +40,15 @@ def gap_patterns(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 12) 
     if gone.empty or not gone.shape[1]:
         return pd.DataFrame(columns=["missing_together", "columns", "rows", "share"])
     counts = gone.value_counts().head(most)
-    rows = [{"missing_together": [name for name, here in zip(gone.columns, pattern) if here], "columns": int(sum(pattern)), "rows": int(count),
-             "share": count / len(frame)} for pattern, count in counts.items()]
+    rows = [{
+        "missing_together": [name for name, here in zip(gone.columns, pattern)
+                             if here], "columns": int(sum(pattern)), "rows": int(count), "share": count / len(frame)
+    } for pattern, count in counts.items()]
     table = pd.DataFrame(rows)
-    return table.assign(gaps=table["columns"] > 0).sort_values(["gaps", "rows"], ascending=[True, False], kind="stable", ignore_index=True).drop(columns="gaps")
+    return table.assign(gaps=table["columns"] > 0).sort_values(["gaps", "rows"], ascending=[True, False], kind="stable",
+                                                               ignore_index=True).drop(columns="gaps")
 
-
+# %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-10-a
 def gap_twins(frame: pd.DataFrame, kinds: Mapping[str, str], limit: float = 0.95) -> list[list[str]]:
     "Groups of columns that are missing in (nearly) the same rows, by the correlation of their gaps"
     gone = frame[[name for name in kinds if 0 < frame[name].isna().sum() < len(frame)]].isna()
@@ -58,30 +64,38 @@ def gap_twins(frame: pd.DataFrame, kinds: Mapping[str, str], limit: float = 0.95
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-14
 def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20) -> pd.DataFrame:
-    "One row per column with gaps (the `most` gappy ones): the other column that tells best where they are, effect, q_value, mechanism"
+    """One row per column with gaps (the `most` gappy ones): the other column that tells best where they are,
+    effect, q_value, mechanism"""
     frame = frame if len(frame) <= 10_000 else frame.sample(10_000, random_state=0)
     gone = frame[list(kinds)].isna()
-    gappy = gone.sum()[lambda counts: (counts >= 10) & (len(frame) - counts >= 10)].sort_values(ascending=False, kind="stable").index[:most]
+    gappy = gone.sum()[lambda counts:
+                       (counts >= 10) & (len(frame) - counts >= 10)].sort_values(ascending=False,
+                                                                                 kind="stable").index[:most]
     values = {name: frame[name].astype(str) if kind == "category" else numbers_of(frame[name])
               for name, kind in kinds.items() if kind in ("number", "date", "category")}
-    tests = pd.DataFrame([(name, other, *_tells_gap(gone[name], frame[other], values[other], kinds[other])) for name in gappy for other in values
-                          if other != name], columns=["column", "told_by", "effect", "p_value"])
+    tests = pd.DataFrame([(name, other, *_tells_gap(gone[name], frame[other], values[other], kinds[other]))
+                          for name in gappy
+                          for other in values if other != name], columns=["column", "told_by", "effect", "p_value"])
     tests["q_value"] = adjusted(tests["p_value"].astype(float))
     rows = []
     for name in gappy:
         mine = tests[tests["column"] == name].dropna(subset=["effect"])
         best = mine.loc[mine["effect"].idxmax()] if len(mine) else None
         told = best is not None and best["q_value"] < 0.05 and best["effect"] >= 0.1
-        rows.append({"column": name, "share": gone[name].mean(), "told_by": best["told_by"] if told else "", "effect": best["effect"] if told else np.nan,
-                     "q_value": best["q_value"] if told else np.nan, "mechanism": "MAR" if told else "MCAR not refuted"})
+        rows.append({
+            "column": name, "share": gone[name].mean(), "told_by": best["told_by"] if told else "",
+            "effect": best["effect"] if told else np.nan, "q_value": best["q_value"] if told else np.nan,
+            "mechanism": "MAR" if told else "MCAR not refuted"
+        })
     return pd.DataFrame(rows, columns=["column", "share", "told_by", "effect", "q_value", "mechanism"])
 
-
+# %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-14-a
 def _tells_gap(gone: pd.Series, raw: pd.Series, values: pd.Series, kind: str) -> tuple[float, float]:
     known = raw.notna()
     if known.sum() < 30 or not 5 <= gone[known].sum() <= known.sum() - 5:
         return np.nan, np.nan
-    return cramers_v(values[known], gone[known]) if kind == "category" else correlation_ratio(values[known], gone[known])
+    return cramers_v(values[known], gone[known]) if kind == "category" else correlation_ratio(
+        values[known], gone[known])
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-18
 def _robust_z(values: pd.Series) -> pd.Series:
@@ -90,7 +104,7 @@ def _robust_z(values: pd.Series) -> pd.Series:
     mad = distance.abs().median()
     return 0.6745 * distance / mad if mad > 0 else distance / (1.253314 * distance.abs().mean() or np.inf)
 
-
+# %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-18-a
 def outliers(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     "One row per number: the fences, and how many values lie beyond them, beyond |robust z| 3.5, and beyond both"
     rows = []
@@ -101,15 +115,18 @@ def outliers(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         first, third = values.quantile([0.25, 0.75])
         low, high = first - 1.5 * (third - first), third + 1.5 * (third - first)
         beyond, far = (values < low) | (values > high), _robust_z(values).abs() > 3.5
-        rows.append({"column": name, "low_fence": low, "high_fence": high, "beyond_fences": int(beyond.sum()),
-                     "beyond_z": int(far.sum()), "both": int((beyond & far).sum()), "share": float((beyond & far).mean()),
-                     "skewness": values.skew()})
+        rows.append({
+            "column": name, "low_fence": low, "high_fence": high, "beyond_fences": int(beyond.sum()),
+            "beyond_z": int(far.sum()), "both": int((beyond & far).sum()), "share": float(
+                (beyond & far).mean()), "skewness": values.skew()
+        })
     columns = ["column", "low_fence", "high_fence", "beyond_fences", "beyond_z", "both", "share", "skewness"]
     return pd.DataFrame(rows, columns=columns).sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-22
 def odd_rows(frame: pd.DataFrame, kinds: Mapping[str, str], seed: int = 0) -> pd.DataFrame:
-    "score, odd, and the column that stands out most, per row (index as given); empty with fewer than 3 numbers or 100 rows"
+    """score, odd, and the column that stands out most, per row (index as given);
+    empty with fewer than 3 numbers or 100 rows"""
     numbers = [name for name, kind in kinds.items() if kind == "number" and frame[name].nunique() > 2][:50]
     if len(numbers) < 3 or len(frame) < 100:
         return pd.DataFrame(columns=["score", "odd", "stands_out"])
@@ -118,4 +135,5 @@ def odd_rows(frame: pd.DataFrame, kinds: Mapping[str, str], seed: int = 0) -> pd
     forest = IsolationForest(n_estimators=100, random_state=seed).fit(ranks)
     score = pd.Series(-forest.score_samples(ranks), index=frame.index)
     furthest = np.abs(ranks - 0.5).argmax(axis=1)
-    return pd.DataFrame({"score": score, "odd": _robust_z(score) > 3.5, "stands_out": np.array(numbers)[furthest]}, index=frame.index)
+    return pd.DataFrame({"score": score, "odd": _robust_z(score) > 3.5, "stands_out": np.array(numbers)[furthest]},
+                        index=frame.index)

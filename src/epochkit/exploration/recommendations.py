@@ -21,17 +21,26 @@ from .time import lags_of
 
 # %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-06
 def drops_of(found: Exploration, leaks: Mapping[str, Any]) -> list[dict[str, str]]:
-    "Columns to leave out: critical leaks (unless the plan keeps them), columns without variation, copies of a stronger column"
-    critical = [item for item in leaks["suspects"] if item["severity"] == "critical" and found.plan.data.on_leak == "drop"]
+    """Columns to leave out: critical leaks (unless the plan keeps them), columns without variation,
+    copies of a stronger column"""
+    critical = [
+        item for item in leaks["suspects"] if item["severity"] == "critical" and found.plan.data.on_leak == "drop"
+    ]
     drops = {item["column"]: f"leak: {item['reason']}" for item in critical}
     facts = found.profile.set_index("column")
     for name in found.features:
         if facts.loc[name, "distinct"] <= 1:
-            drops.setdefault(name, "one value only in the analysed rows" if facts.loc[name, "distinct"] else "no value in the analysed rows")
+            drops.setdefault(
+                name,
+                "one value only in the analysed rows" if facts.loc[name,
+                                                                   "distinct"] else "no value in the analysed rows")
     effect = found.associations.set_index("column")["effect"].fillna(0)
     for pair in found.redundant[found.redundant["value"].abs() >= 0.999].itertuples(index=False):
-        weaker, stronger = sorted([pair.first, pair.second], key=lambda name: (round(effect[name], 6), name == pair.second))
-        weaker, stronger = (pair.second, pair.first) if round(effect[weaker], 6) == round(effect[stronger], 6) else (weaker, stronger)
+        weaker, stronger = sorted([pair.first, pair.second], key=lambda name:
+                                  (round(effect[name], 6), name == pair.second))
+        weaker, stronger = (pair.second,
+                            pair.first) if round(effect[weaker], 6) == round(effect[stronger], 6) else (weaker,
+                                                                                                        stronger)
         if stronger not in drops:
             drops.setdefault(weaker, f"repeats {stronger} ({pair.measure} {pair.value:.3f})")
     return [{"column": name, "reason": reason} for name, reason in drops.items()]
@@ -42,9 +51,10 @@ _ONE_HOT_LABELS, _FEW_ROWS = 15, 5
 
 
 def _categories(found: Exploration) -> list[tuple[str, pd.Series]]:
-    return [(name, found.rows[name].dropna().astype(str).value_counts()) for name, kind in found.features.items() if kind == "category"]
+    return [(name, found.rows[name].dropna().astype(str).value_counts()) for name, kind in found.features.items()
+            if kind == "category"]
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-10-a
 def encoding_advice(found: Exploration) -> Advice:
     "ordinal, one-hot, target or frequency per category, and why"
     advice = {}
@@ -55,17 +65,29 @@ def encoding_advice(found: Exploration) -> Advice:
         elif len(counts) <= _ONE_HOT_LABELS:
             advice[name] = ("one-hot", f"{len(counts)} labels: a column each stays readable")
         elif alone > 0.5:
-            advice[name] = ("frequency", f"{alone:.0%} of rows sit in labels of fewer than {_FEW_ROWS} rows: a mean per label would remember single rows")
+            advice[name] = (
+                "frequency",
+                f"{alone:.0%} of rows sit in labels of fewer than {_FEW_ROWS} rows: a mean per label would remember "
+                f"single rows"
+            )
         else:
-            advice[name] = ("target", f"{len(counts):,} labels: a column each would be too many, so the mean target per label, cross-fitted")
+            advice[name] = (
+                "target",
+                f"{len(counts):,} labels: a column each would be too many, so the mean target per label, cross-fitted")
     return advice
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-10-b
 def rare_label_advice(found: Exploration) -> Advice:
     "The fewest rows a label needs to stand for itself, for categories that have rarer ones, and why"
     least = max(10, round(0.001 * len(found.rows)))
-    return {name: (least, f"{(counts < least).sum()} of {len(counts)} labels have fewer than {least} rows ({counts[counts < least].sum():,} rows together)")
-            for name, counts in _categories(found) if len(counts) > 2 and (counts < least).any()}
+    return {
+        name: (
+            least,
+            f"{(counts < least).sum()} of {len(counts)} labels have fewer than {least} rows "
+            f"({counts[counts < least].sum():,} rows together)"
+        )
+        for name, counts in _categories(found) if len(counts) > 2 and (counts < least).any()
+    }
 
 # %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-14
 def _mended(values: pd.Series) -> tuple[str, float]:
@@ -83,7 +105,7 @@ def _mended(values: pd.Series) -> tuple[str, float]:
         return "log", good["log"]
     return min(good.items(), key=lambda item: item[1]) if good else ("quantile", 0.0)
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-14-a
 def transform_advice(found: Exploration) -> Advice:
     "log, yeo-johnson, quantile or clip for the numbers that want it, and why"
     advice, odd = {}, found.outliers.set_index("column")
@@ -94,13 +116,18 @@ def transform_advice(found: Exploration) -> Advice:
         skew, zeros = values.skew(), (values == values.mode().iloc[0]).mean()
         if abs(skew) > 1 and zeros <= 0.5:
             kind, left = _mended(values)
-            advice[name] = (kind, f"skewness {skew:.1f}" + (f", {left:.1f} after it" if kind != "quantile" else " that no power mends: its ranks"))
-        elif abs(skew) <= 1 and 0 < odd.loc[name, "share"] < 0.01 and (values - values.median()).abs().max() > 8 * values.std():
-            advice[name] = ("clip", f"symmetric (skewness {skew:.1f}), but values lie up to {(values - values.median()).abs().max() / values.std():.0f} "
-                                    f"standard deviations away")
+            advice[name] = (kind, f"skewness {skew:.1f}" +
+                            (f", {left:.1f} after it" if kind != "quantile" else " that no power mends: its ranks"))
+        elif abs(skew) <= 1 and 0 < odd.loc[name, "share"] < 0.01 and (values -
+                                                                       values.median()).abs().max() > 8 * values.std():
+            advice[name] = (
+                "clip",
+                f"symmetric (skewness {skew:.1f}), but values lie up to "
+                f"{(values - values.median()).abs().max() / values.std():.0f} "
+                f"standard deviations away")
     return advice
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-14-b
 def scaling_advice(found: Exploration) -> Advice:
     "none, standard, robust or quantile per number, after the transform, and why"
     advice, odd, transform = {}, found.outliers.set_index("column"), transform_advice(found)
@@ -113,11 +140,17 @@ def scaling_advice(found: Exploration) -> Advice:
             advice[name] = ("none", "two values")
         elif name in transform:
             way = transform[name][0]
-            advice[name] = ("quantile", "its ranks have a scale of their own") if way == "quantile" else ("standard", f"{way} mends its shape first")
+            advice[name] = ("quantile", "its ranks have a scale of their own") if way == "quantile" else (
+                "standard", f"{way} mends its shape first")
         elif values.quantile(0.75) == values.quantile(0.25):
-            advice[name] = ("standard", "more than half of its values are equal: the middle half has no width to scale by")
+            advice[name] = ("standard",
+                            "more than half of its values are equal: the middle half has no width to scale by")
         elif share >= 0.01 or abs(values.skew()) > 2:
-            advice[name] = ("robust", f"{share:.1%} outliers by both rules, skewness {values.skew():.1f}: the median and the middle half decide")
+            advice[name] = (
+                "robust",
+                f"{share:.1%} outliers by both rules, skewness {values.skew():.1f}: the median and the middle half "
+                f"decide"
+            )
         else:
             advice[name] = ("standard", f"few outliers ({share:.1%}), skewness {values.skew():.1f}")
     return advice
@@ -128,15 +161,20 @@ def indicator_advice(found: Exploration) -> Advice:
     advice, seen = {}, found.missing.set_index("column")
     for name, row in seen[seen["share"] < 1].iterrows():
         if row["q_value"] < 0.05 and row["effect"] >= 0.05:
-            advice[name] = (True, f"the {found.outcome_words} is {readable(row['when_missing'])} where it is missing and {readable(row['when_present'])} elsewhere")
+            advice[name] = (
+                True,
+                f"the {found.outcome_words} is {readable(row['when_missing'])} where it is missing and "
+                f"{readable(row['when_present'])} elsewhere"
+            )
         elif row["share"] >= 0.05:
-            advice[name] = (True, f"{row['share']:.1%} of its cells are missing: imputed values should be told from seen ones")
+            advice[name] = (
+                True, f"{row['share']:.1%} of its cells are missing: imputed values should be told from seen ones")
     for twins in found.twins:
         for name in [name for name in twins if name in advice][1:]:
             del advice[name]
     return advice
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-18-a
 def date_advice(found: Exploration) -> dict[str, dict[str, Any]]:
     "Parts of each date worth a feature (weekend with weekday, day_of_year with month), and why"
     advice, by_time = {}, found.plan.split.strategy == "time"
@@ -146,10 +184,12 @@ def date_advice(found: Exploration) -> dict[str, dict[str, Any]]:
         parts += [] if by_time or not row.days else ["elapsed_days", *(["year"] if "year" in row.parts else [])]
         told = f"its {row.part} tells most (effect {row.effect:.2f})" if row.q_value < 0.05 else "no part of it goes with the target by itself"
         late = "; the split is by time, so year and elapsed days would only tell past from future" if by_time else ""
-        advice[row.column] = {"parts": parts, "reason": f"{row.days:,} days from {row.first[:10]} to {row.last[:10]}: {told}{late}"}
+        advice[row.column] = {
+            "parts": parts, "reason": f"{row.days:,} days from {row.first[:10]} to {row.last[:10]}: {told}{late}"
+        }
     return advice
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-18-b
 def text_advice(found: Exploration) -> dict[str, dict[str, Any]]:
     "How to turn each text into numbers, and why"
     advice = {}
@@ -157,9 +197,11 @@ def text_advice(found: Exploration) -> dict[str, dict[str, Any]]:
         enough = row.rows >= 200 and row.different >= 20
         why = f"{row.telling} words go with the target, most '{row.strongest[0]}'" if row.telling else "no single word goes with the target"
         components = int(min(30, max(2, row.rows // 100)))
-        advice[row.column] = {"encode": "tf-idf" if enough else "length", "words": row.words, "components": components if enough else 0,
-                              "reason": f"{row.words:.0f} words in the middle row; {why}" if enough else
-                              f"{row.rows:,} texts, {row.different:,} different: too few to learn words from"}
+        advice[row.column] = {
+            "encode": "tf-idf" if enough else "length", "words": row.words, "components": components if enough else 0,
+            "reason": f"{row.words:.0f} words in the middle row; {why}"
+            if enough else f"{row.rows:,} texts, {row.different:,} different: too few to learn words from"
+        }
     return advice
 
 # %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-22
@@ -168,53 +210,94 @@ def about_time(found: Exploration) -> dict[str, Any] | None:
     time = found.time
     if time is None:
         return None
-    lags, cycles = lags_of(time.memory), time.seasons[(time.seasons["q_value"] < 0.05) & (time.seasons["effect"] >= 0.1) & time.seasons["enough"].astype(bool)]
+    lags, cycles = lags_of(time.memory), time.seasons[(time.seasons["q_value"] < 0.05) & (time.seasons["effect"] >= 0.1)
+                                                      & time.seasons["enough"].astype(bool)]
     moved = time.drift[(time.drift["q_value"] < 0.05) & (time.drift["effect"] >= 0.3)]
-    reason = (f"the outcome remembers {', '.join(map(str, lags))} steps" if lags else "the outcome does not remember earlier steps") + (
-        f"; it follows the {' and the '.join(cycles['part'])}" if len(cycles) else "")
-    return {"column": time.column, "kind": time.kind, "first": str(time.moments.min()), "last": str(time.moments.max()), "by_group": time.by_group,
-            "lags": lags, "seasons": list(cycles["part"]), "target_trend": time.trend,
-            "drifting": moved[["column", "effect", "measure"]].to_dict("records"), "reason": reason}
+    reason = (f"the outcome remembers {', '.join(map(str, lags))} steps" if lags else
+              "the outcome does not remember earlier steps") + (f"; it follows the {' and the '.join(cycles['part'])}"
+                                                                if len(cycles) else "")
+    return {
+        "column": time.column, "kind": time.kind, "first": str(time.moments.min()), "last": str(time.moments.max()),
+        "by_group": time.by_group, "lags": lags, "seasons": list(cycles["part"]), "target_trend": time.trend,
+        "drifting": moved[["column", "effect", "measure"]].to_dict("records"), "reason": reason
+    }
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-22-a
 def about_groups(found: Exploration) -> dict[str, Any] | None:
     "What features should know about groups; None without a group column"
     groups = found.groups
     return None if groups is None else {
-        "column": groups.column, "groups": len(groups.sizes), "rows_median": float(groups.sizes.median()), "icc": groups.icc, "constant_target": groups.constant_target,
-        "reason": f"{len(found.rows):,} rows of {len(groups.sizes):,} groups weigh like {groups.effective_rows:,.0f} independent ones"}
+        "column": groups.column, "groups": len(groups.sizes), "rows_median": float(
+            groups.sizes.median()), "icc": groups.icc, "constant_target": groups.constant_target,
+        "reason": f"{len(found.rows):,} rows of {len(groups.sizes):,} groups weigh like {groups.effective_rows:,.0f} "
+                  f"independent ones"
+    }
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-22-b
 def _about_protected(found: Exploration) -> list[dict[str, Any]]:
     tables = found.protected[found.protected["rows"] >= 30].groupby("column", sort=False)["mean"]
-    return [{"column": name, "spread": float(means.max() - means.min()), "reason": f"described for fairness: the {found.outcome_words} runs from "
-             f"{readable(means.min())} to {readable(means.max())} over its groups; never a feature"} for name, means in tables]
+    return [{
+        "column": name, "spread": float(means.max() - means.min()),
+        "reason": f"described for fairness: the {found.outcome_words} runs from "
+        f"{readable(means.min())} to {readable(means.max())} over its groups; never a feature"
+    } for name, means in tables]
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-22-c
 def _pairs(found: Exploration) -> list[list[Any]]:
-    return [[row.first, row.second, {"kind": row.kind, "measure": "R2", "gain": row.gain, "low": row.low, "high": row.high,
-                                     "reason": f"{row.kind} adds {row.gain:.3f} R2 ({row.low:.3f} to {row.high:.3f}) to both columns, cross-validated"}]
-            for row in found.interactions.itertuples(index=False)]
+    return [[
+        row.first, row.second, {
+            "kind": row.kind, "measure": "R2", "gain": row.gain, "low": row.low, "high": row.high,
+            "reason": f"{row.kind} adds {row.gain:.3f} R2 ({row.low:.3f} to {row.high:.3f}) to both columns, "
+                      f"cross-validated"
+        }
+    ] for row in found.interactions.itertuples(index=False)]
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-22-d
 def advice_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
     "Everything in `eda_insights.json` but the findings: plain values per column, and under `reasons` why"
-    said = {"encoding": encoding_advice(found), "scaling": scaling_advice(found), "transform": transform_advice(found), "rare_labels": rare_label_advice(found)}
+    said = {
+        "encoding": encoding_advice(found), "scaling": scaling_advice(found), "transform": transform_advice(found),
+        "rare_labels": rare_label_advice(found)
+    }
     gaps, table = indicator_advice(found), found.associations
-    strong = table[(table["q_value"] < 0.05) & (table["effect"] >= 0.1) & (table["rows"] >= 30) & ~table["column"].isin(found.forbidden)]
-    return {"drop": drops_of(found, leaks), **{key: {name: value for name, (value, _) in advice.items()} for key, advice in said.items()},
-            "missing_indicator": list(gaps), "interactions": _pairs(found), "date": date_advice(found), "text": text_advice(found),
-            "about_time": about_time(found), "about_groups": about_groups(found), "protected": _about_protected(found), "recommended": list(strong["column"]),
-            "outlier_counts": {row.column: int(row.both) for row in found.outliers.itertuples(index=False)},
-            "reasons": {key: {name: reason for name, (_, reason) in advice.items()} for key, advice in (said | {"missing_indicator": gaps}).items()},
-            "leaks": {"on_leak": found.plan.data.on_leak, "suspects": leaks["suspects"]}}
+    strong = table[(table["q_value"] < 0.05) & (table["effect"] >= 0.1) & (table["rows"] >= 30)
+                   & ~table["column"].isin(found.forbidden)]
+    return {
+        "drop": drops_of(found, leaks),
+        **{key: {name: value
+                 for name, (value, _) in advice.items()}
+           for key, advice in said.items()}, "missing_indicator": list(gaps), "interactions": _pairs(found),
+        "date": date_advice(found), "text": text_advice(found), "about_time": about_time(found),
+        "about_groups": about_groups(found), "protected": _about_protected(found),
+        "recommended": list(strong["column"]),
+        "outlier_counts": {row.column: int(row.both)
+                           for row in found.outliers.itertuples(index=False)}, "reasons": {
+                               key: {name: reason
+                                     for name, (_, reason) in advice.items()}
+                               for key, advice in (said | {"missing_indicator": gaps}).items()
+                           }, "leaks": {"on_leak": found.plan.data.on_leak, "suspects": leaks["suspects"]}
+    }
 
-
+# %% ../../../nbs/exploration/10_recommendations.ipynb #43afeaturead-22-e
 def advice_table(advice: Mapping[str, Any], features: Mapping[str, str]) -> pd.DataFrame:
     "One row per feature for people: encoding or parts, transform, scaling, gap, drop and why"
-    how = advice["encoding"] | {name: ", ".join(item["parts"]) for name, item in advice["date"].items()} | {name: item["encode"] for name, item in advice["text"].items()}
-    why = {name: "; ".join(reasons[name] for key in ("encoding", "transform", "scaling", "missing_indicator", "rare_labels") if name in (reasons := advice["reasons"][key]))
-           for name in features} | {name: item["reason"] for key in ("date", "text") for name, item in advice[key].items()}
-    columns = {"kind": features, "encode": how, "transform": advice["transform"], "scaling": advice["scaling"],
-               "gap column": dict.fromkeys(advice["missing_indicator"], "yes"), "drop": {item["column"]: item["reason"] for item in advice["drop"]}, "why": why}
-    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).reindex([*features]).fillna("")
+    how = advice["encoding"] | {name: ", ".join(item["parts"])
+                                for name, item in advice["date"].items()
+                                } | {name: item["encode"]
+                                     for name, item in advice["text"].items()}
+    why = {
+        name: "; ".join(reasons[name]
+                        for key in ("encoding", "transform", "scaling", "missing_indicator", "rare_labels")
+                        if name in (reasons := advice["reasons"][key]))
+        for name in features
+    } | {name: item["reason"]
+         for key in ("date", "text")
+         for name, item in advice[key].items()}
+    columns = {
+        "kind": features, "encode": how, "transform": advice["transform"], "scaling": advice["scaling"],
+        "gap column": dict.fromkeys(advice["missing_indicator"],
+                                    "yes"), "drop": {item["column"]: item["reason"]
+                                                     for item in advice["drop"]}, "why": why
+    }
+    return pd.DataFrame({name: pd.Series(values, dtype=object)
+                         for name, values in columns.items()}).reindex([*features]).fillna("")

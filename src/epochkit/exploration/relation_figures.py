@@ -35,20 +35,25 @@ def missing_picture(found: Exploration, most: int = 15) -> Picture:
     right.hlines(places, factor * table["when_present"], factor * table["when_missing"], color="#C8C8C8", linewidth=2)
     right.scatter(factor * table["when_present"], places, color=COLOURS["blue"], label="value there", zorder=3)
     right.scatter(factor * table["when_missing"], places, color=COLOURS["orange"], label="value missing", zorder=3)
-    right.set(yticks=places, yticklabels=[], xlabel=found.outcome_words + (" (%)" if found.plan.classification else ""), ylim=left.get_ylim())
+    right.set(yticks=places, yticklabels=[], xlabel=found.outcome_words + (" (%)" if found.plan.classification else ""),
+              ylim=left.get_ylim())
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure, _gap_claim(found)
 
-
+# %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-05-a
 def _gap_claim(found: Exploration) -> str:
-    clear = found.missing[(found.missing["q_value"] < 0.05) & (found.missing["effect"] >= 0.05)].sort_values("effect", ascending=False)
+    clear = found.missing[(found.missing["q_value"] < 0.05) & (found.missing["effect"] >= 0.05)].sort_values(
+        "effect", ascending=False)
     worst = found.missing.iloc[0]
     if clear.empty:
-        return f"{worst['column']} has most gaps ({worst['share']:.1%} of rows); no gap goes with another outcome: they look harmless"
+        return (f"{worst['column']} has most gaps ({worst['share']:.1%} of rows); no gap goes with another outcome: "
+                f"they look harmless")
     first = clear.iloc[0]
     write = "{:.1%}".format if found.plan.classification else readable
-    return (f"A missing {first['column']} is information: the {found.outcome_words} is {write(first['when_missing'])} without it and "
-            f"{write(first['when_present'])} with it")
+    return (
+        f"A missing {first['column']} is information: the {found.outcome_words} is {write(first['when_missing'])} "
+        f"without it and "
+        f"{write(first['when_present'])} with it")
 
 # %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-06
 def missing_pattern_picture(found: Exploration, most: int = 18) -> Picture | None:
@@ -87,19 +92,28 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> Picture | Non
     if found.odd.empty or not names:
         return None
     import plotly.graph_objects as go
-    odd, table = found.odd["odd"].astype(bool), found.odd.assign(x=numbers_of(found.rows[names[0]]), row=found.rows["row_id"])
+    odd, table = found.odd["odd"].astype(bool), found.odd.assign(x=numbers_of(found.rows[names[0]]),
+                                                                 row=found.rows["row_id"])
     plain = table[~odd].sample(min(most_rows, int((~odd).sum())), random_state=0)
-    figure = go.Figure(layout={"height": 460, "xaxis": {"title": names[0]}, "yaxis": {"title": "oddness (isolation forest score)"}})
-    for rows, name, colour, size in ((plain, "ordinary rows (a sample)", COLOURS["grey"], 5), (table[odd], "odd as a whole", COLOURS["red"], 8)):
-        figure.add_scatter(x=rows["x"], y=rows["score"].round(4), mode="markers", name=f"{name}", customdata=np.column_stack([rows["row"], rows["stands_out"]]),
-                           marker={"size": size, "opacity": 0.55, "color": colour},
-                           hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) + " %{x:,}<extra></extra>")
+    figure = go.Figure(
+        layout={"height": 460, "xaxis": {"title": names[0]}, "yaxis": {"title": "oddness (isolation forest score)"}})
+    for rows, name, colour, size in ((plain, "ordinary rows (a sample)", COLOURS["grey"], 5),
+                                     (table[odd], "odd as a whole", COLOURS["red"], 8)):
+        figure.add_scatter(
+            x=rows["x"], y=rows["score"].round(4), mode="markers", name=f"{name}",
+            customdata=np.column_stack([rows["row"],
+                                        rows["stands_out"]]), marker={"size": size, "opacity": 0.55, "color": colour},
+            hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) +
+            " %{x:,}<extra></extra>")
     if not odd.any():
         return figure, f"No row of {len(table):,} is odd as a whole"
     alone = int((table[odd]["stands_out"].value_counts()).iloc[0])
-    return figure, (f"{int(odd.sum()):,} of {len(table):,} rows are odd as a whole; {table[odd]['stands_out'].mode().iloc[0]} stands out most often ({alone} of them)")
+    return figure, (
+        f"{int(odd.sum()):,} of {len(table):,} rows are odd as a whole; {table[odd]['stands_out'].mode().iloc[0]} "
+        f"stands out most often ({alone} of them)"
+    )
 
-
+# %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-07-a
 def _escaped(name: object) -> str:
     "A column name inside a plotly template: no markup, no placeholders of its own"
     import html
@@ -112,16 +126,24 @@ def glance_picture(found: Exploration, most: int = 30) -> Picture:
     effect = found.associations.set_index("column")["effect"].reindex(facts.index)
     odd = found.outliers.set_index("column")["share"].reindex(facts.index)
     skew = facts["skewness"].abs() if "skewness" in facts else pd.Series(np.nan, facts.index)
-    columns = {"missing": facts["missing_share"], "different\nvalues": facts["distinct"] / facts["rows"].clip(lower=1), "|skewness|": skew, "outliers": odd, "effect on\ntarget": effect}
-    table = pd.DataFrame(columns).loc[effect.sort_values(ascending=False, na_position="last", kind="stable").index[:most]].astype(float)
+    columns = {
+        "missing": facts["missing_share"], "different\nvalues": facts["distinct"] / facts["rows"].clip(lower=1),
+        "|skewness|": skew, "outliers": odd, "effect on\ntarget": effect
+    }
+    table = pd.DataFrame(columns).loc[effect.sort_values(ascending=False, na_position="last",
+                                                         kind="stable").index[:most]].astype(float)
     figure, axes = canvas(1.5 + 0.27 * len(table))
-    axis, most_of = axes[0, 0], {"missing": 1, "different\nvalues": 1, "|skewness|": 5, "outliers": 0.2, "effect on\ntarget": 1}
+    axis, most_of = axes[0, 0], {
+        "missing": 1, "different\nvalues": 1, "|skewness|": 5, "outliers": 0.2, "effect on\ntarget": 1
+    }
     shades = (table / pd.Series(most_of)).clip(upper=1)
     axis.imshow(shades.fillna(0), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
     for i, j in np.ndindex(table.shape):
         value = table.iloc[i, j]
-        write = f"{value:.1f}" if table.columns[j] == "|skewness|" else f"{value:.2f}" if "effect" in table.columns[j] else f"{value:.0%}"
-        axis.text(j, i, "–" if np.isnan(value) else write, ha="center", va="center", fontsize=8.5, color="white" if shades.iloc[i, j] > 0.75 else "#333333")
+        write = f"{value:.1f}" if table.columns[
+            j] == "|skewness|" else f"{value:.2f}" if "effect" in table.columns[j] else f"{value:.0%}"
+        axis.text(j, i, "–" if np.isnan(value) else write, ha="center", va="center", fontsize=8.5,
+                  color="white" if shades.iloc[i, j] > 0.75 else "#333333")
     axis.set_yticks(range(len(table)), [short(name) for name in table.index])
     axis.set_xticks(range(table.shape[1]), table.columns)
     axis.xaxis.tick_top()
@@ -129,7 +151,8 @@ def glance_picture(found: Exploration, most: int = 30) -> Picture:
     axis.spines[:].set_visible(False)
     gappy, skewed = int((facts["missing_share"] > 0).sum()), int((skew > 1).sum())
     cut = f" ({len(facts) - len(table)} more not drawn)" if len(facts) > len(table) else ""
-    return figure, f"{len(facts)} features at a glance{cut}: {gappy} with gaps, {skewed} strongly skewed, {int((odd >= 0.01).sum())} with 1 % outliers or more"
+    return figure, (f"{len(facts)} features at a glance{cut}: {gappy} with gaps, {skewed} strongly skewed, "
+                    f"{int((odd >= 0.01).sum())} with 1 % outliers or more")
 
 # %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-10
 def correlation_picture(found: Exploration, most: int = 15) -> Picture | None:
@@ -147,7 +170,8 @@ def correlation_picture(found: Exploration, most: int = 15) -> Picture | None:
     image = axis.imshow(ranks, cmap="RdBu_r", vmin=-1, vmax=1)
     for i, j in np.ndindex(ranks.shape):
         value = ranks.iloc[i, j]
-        axis.text(j, i, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 else "#333333")
+        axis.text(j, i, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=8,
+                  color="white" if abs(value) > 0.6 else "#333333")
     labels = [short(name) for name in ranks.columns]
     axis.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     axis.set_yticks(range(len(labels)), labels)
@@ -172,20 +196,24 @@ def pair_picture(found: Exploration, most: int = 4) -> Picture | None:
     some = found.rows[names].assign(group=labels).dropna().sample(frac=1, random_state=0).head(1200)
     for name in names:  # a far outlier would squeeze all other points into a corner
         some[name] = numbers_of(some[name]).clip(*numbers_of(found.rows[name]).quantile([0.005, 0.995]))
-    grid = seaborn.pairplot(some, vars=names, hue="group", hue_order=list(colours), palette=colours, corner=True, height=1.9,
-                            plot_kws={"s": 12, "alpha": 0.45, "linewidth": 0}, diag_kws={"common_norm": False, "warn_singular": False})
+    grid = seaborn.pairplot(some, vars=names, hue="group", hue_order=list(colours), palette=colours, corner=True,
+                            height=1.9, plot_kws={"s": 12, "alpha": 0.45, "linewidth": 0},
+                            diag_kws={"common_norm": False, "warn_singular": False})
     grid.legend.set_title(found.plan.data.target)
     ranks = spearman_matrix(found.rows, names).abs().to_numpy()[np.triu_indices(len(names), 1)]
-    return grid, (f"The {len(names)} strongest numbers add to each other: their rank correlations with one another stay at or below {ranks.max():.2f}"
-                  if ranks.max() < 0.5 else
-                  f"The {len(names)} strongest numbers overlap: two of them have a rank correlation of {ranks.max():.2f}")
+    return grid, (
+        f"The {len(names)} strongest numbers add to each other: their rank correlations with one another stay at or "
+        f"below {ranks.max():.2f}"
+        if ranks.max() < 0.5 else
+        f"The {len(names)} strongest numbers overlap: two of them have a rank correlation of {ranks.max():.2f}")
 
 # %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-12
 _CHANCE = 0.05
 
 
 def association_matrix_picture(found: Exploration) -> Picture | None:
-    "Heatmap of all kinds of columns on one scale, to hover and zoom (Plotly); pairs that chance explains stay white; None with fewer than two"
+    """Heatmap of all kinds of columns on one scale, to hover and zoom (Plotly);
+    pairs that chance explains stay white; None with fewer than two"""
     effects, q_values = effect_matrix(found.pairs), effect_matrix(found.pairs, "q_value")
     effects = effects.dropna(axis=0, how="all").dropna(axis=1, how="all")
     if len(effects) < 2:
@@ -193,40 +221,48 @@ def association_matrix_picture(found: Exploration) -> Picture | None:
     import plotly.graph_objects as go
     order = _side_by_side(effects.fillna(0))
     effects = effects.iloc[order, order]
-    values, q_values = effects.to_numpy(), q_values.reindex(index=effects.index, columns=effects.columns).to_numpy(copy=True)
+    values, q_values = effects.to_numpy(), q_values.reindex(index=effects.index,
+                                                            columns=effects.columns).to_numpy(copy=True)
     np.fill_diagonal(q_values, 0.0)
     clear = q_values < _CHANCE
     names = [short(name) for name in effects.columns]
     unique = [f"{name} " * (names.index(name) == place) or f"{name} {place}" for place, name in enumerate(names)]
     text = np.where(clear, np.char.mod("%.2f", np.nan_to_num(values)), "") if len(names) <= 16 else None
-    figure = go.Figure(go.Heatmap(z=np.round(np.where(clear, values, 0 * values), 3), customdata=np.dstack([values, q_values]), x=unique, y=unique, zmin=0, zmax=1,
-                                  colorscale=[[0, "#F7FBFC"], [0.5, "#6BAED6"], [1, "#08306B"]], text=text,
-                                  texttemplate="%{text}" if text is not None else None, colorbar={"title": "effect"}, hoverongaps=False,
-                                  hovertemplate="%{x}and %{y}: %{customdata[0]:.2f} (q = %{customdata[1]:.2g})<extra></extra>"))
+    figure = go.Figure(
+        go.Heatmap(z=np.round(np.where(clear, values, 0 * values),
+                              3), customdata=np.dstack([values, q_values]), x=unique, y=unique, zmin=0, zmax=1,
+                   colorscale=[[0, "#F7FBFC"], [0.5, "#6BAED6"],
+                               [1, "#08306B"]], text=text, texttemplate="%{text}" if text is not None else None,
+                   colorbar={"title": "effect"}, hoverongaps=False,
+                   hovertemplate="%{x}and %{y}: %{customdata[0]:.2f} (q = %{customdata[1]:.2g})<extra></extra>"))
     size = 260 + 24 * len(names)
-    figure.update_layout(height=min(1100, size), yaxis={"autorange": "reversed", "automargin": True, "nticks": len(names)},
+    figure.update_layout(height=min(1100,
+                                    size), yaxis={"autorange": "reversed", "automargin": True, "nticks": len(names)},
                          xaxis={"tickangle": -45, "automargin": True, "nticks": len(names)})
     return figure, _pairs_claim(found)
 
-
+# %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-12-a
 def _side_by_side(matrix: pd.DataFrame) -> np.ndarray:
     "The order that puts similar columns beside each other"
     from scipy.cluster.hierarchy import leaves_list, linkage
-    return leaves_list(linkage(1 - matrix.to_numpy()[np.triu_indices(len(matrix), 1)], "average")) if len(matrix) > 2 else np.arange(len(matrix))
+    return leaves_list(linkage(1 - matrix.to_numpy()[np.triu_indices(len(matrix), 1)],
+                               "average")) if len(matrix) > 2 else np.arange(len(matrix))
 
-
+# %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-12-b
 def _pairs_claim(found: Exploration) -> str:
     pairs = found.pairs.dropna(subset=["effect"])
     if pairs.empty:
         return f"None of {len(found.features)} columns can be compared with another"
-    shown, all_columns = len({*pairs["first"], *pairs["second"]}), sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
+    shown, all_columns = len({*pairs["first"], *pairs["second"]
+                              }), sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
     cut = f" (the {shown} strongest of {all_columns} columns)" if all_columns > shown + 5 else ""
     clear, best = pairs[pairs["q_value"] < _CHANCE], pairs.iloc[0]
     most = f"{best['first']} and {best['second']} ({best['effect']:.2f})"
     if clear.empty:
         return f"Chance alone explains all {len(pairs):,} pairs of columns{cut}: the strongest is {most}"
     strong = int((clear["effect"] >= 0.5).sum())
-    return f"{len(clear):,} of {len(pairs):,} pairs of columns{cut} go together more than chance allows, {strong} strongly (0.5 or more); most {most}"
+    return (f"{len(clear):,} of {len(pairs):,} pairs of columns{cut} go together more than chance allows, {strong} "
+            f"strongly (0.5 or more); most {most}")
 
 # %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-14
 def interactive_picture(found: Exploration, most_rows: int = 1500) -> Picture | None:
@@ -238,25 +274,40 @@ def interactive_picture(found: Exploration, most_rows: int = 1500) -> Picture | 
     labels, colours = groups_of(found)
     some = found.rows.assign(_group=labels).dropna(subset=names)
     some = some.sample(min(most_rows, len(some)), random_state=0).sort_index()
-    figure = go.Figure(layout={"height": 520, "xaxis": {"title": names[0]}, "yaxis": {"title": names[1]}, "legend": {"title": found.plan.data.target}})
+    figure = go.Figure(
+        layout={
+            "height": 520, "xaxis": {"title": names[0]}, "yaxis": {"title": names[1]},
+            "legend": {"title": found.plan.data.target}
+        })
     for label, colour in colours.items():
         part = some[some["_group"] == label]
-        figure.add_scatter(x=part[names[0]], y=part[names[1]], mode="markers", name=short(label), customdata=part["row_id"],
-                           marker={"size": 6, "opacity": 0.55, "color": colour},
-                           hovertemplate=f"row %{{customdata}}<br>{_escaped(names[0])} %{{x:,}}<br>{_escaped(names[1])} %{{y:,}}<extra>{_escaped(short(label))}</extra>")
+        figure.add_scatter(
+            x=part[names[0]], y=part[names[1]], mode="markers", name=short(label), customdata=part["row_id"],
+            marker={"size": 6, "opacity": 0.55, "color": colour}, hovertemplate=
+            f"row %{{customdata}}<br>{_escaped(names[0])} %{{x:,}}<br>{_escaped(names[1])} "
+            f"%{{y:,}}<extra>{_escaped(short(label))}</extra>"
+        )
     for axis, name in zip((figure.layout.xaxis, figure.layout.yaxis), names):
         low, high = some[name].astype(float).quantile([0.005, 0.995])
         axis.range = [low - 0.04 * (high - low), high + 0.04 * (high - low)]  # a double click shows the far ones
     return figure, _corner_claim(found, names)
 
-
+# %% ../../../nbs/exploration/13_relation_figures.ipynb #44brelationf-14-a
 def _corner_claim(found: Exploration, names: list[str]) -> str:
     high = [found.rows[name].rank(pct=True) > 0.5 for name in names]
     known = found.rows[names].notna().all(axis=1)
-    cells = {f"{'high' if a else 'low'} {names[0]} and {'high' if b else 'low'} {names[1]}": found.outcome[known & (high[0] == a) & (high[1] == b)]
-             for a in (True, False) for b in (True, False)}
+    cells = {
+        f"{'high' if a else 'low'} {names[0]} and {'high' if b else 'low'} {names[1]}": found.outcome[known
+                                                                                                      & (high[0] == a) &
+                                                                                                      (high[1] == b)]
+        for a in (True, False)
+        for b in (True, False)
+    }
     means = pd.Series({words: values.mean() for words, values in cells.items() if len(values) >= 10}).sort_values()
     write = "{:.0%}".format if found.plan.classification else readable
     if len(means) < 2:
         return f"{names[0]} and {names[1]} rarely vary independently"
-    return (f"Together they tell more: the {found.outcome_words} is {write(means.iloc[-1])} with {means.index[-1]}, {write(means.iloc[0])} with {means.index[0]}")
+    return (
+        f"Together they tell more: the {found.outcome_words} is {write(means.iloc[-1])} with {means.index[-1]}, "
+        f"{write(means.iloc[0])} with {means.index[0]}"
+    )

@@ -26,14 +26,15 @@ def sampled(frame: pd.DataFrame, most: int = 20_000, seed: int = 0) -> pd.DataFr
     most = int(min(most, max(1_000, _MOST_CELLS // max(1, frame.shape[1]))))
     return frame if len(frame) <= most else frame.sample(most, random_state=seed).sort_index()
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-a
 def _ranked(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     "Centred ranks (0 where missing) and which cells are there, (n_rows, n_columns)"
-    ranks = pd.DataFrame({number: numbers_of(frame[name]) for number, name in enumerate(names)}, index=frame.index).rank()
+    ranks = pd.DataFrame({number: numbers_of(frame[name])
+                          for number, name in enumerate(names)}, index=frame.index).rank()
     known = ranks.notna().to_numpy()
     return ((ranks - ranks.mean()) / len(frame)).fillna(0.0).to_numpy(), known.astype(float)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-b
 def _spearman(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     "Spearman correlations of numbers and dates, missing where one of a pair never varies, and the rows of each pair"
     x, known = _ranked(frame, names)
@@ -46,12 +47,12 @@ def _spearman(frame: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.nda
         rho = covariance / np.sqrt(spread * spread.T)
     return np.clip(rho, -1, 1), n
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-c
 def spearman_matrix(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     "Spearman correlations of all numbers and dates in `names`, missing where one of a pair never varies"
     return pd.DataFrame(_spearman(frame, names)[0], names, names)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-d
 def _number_pairs(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     rho, n = _spearman(frame, names)
     first, second = np.triu_indices(len(names), 1)
@@ -59,12 +60,15 @@ def _number_pairs(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = effect * np.sqrt((rows - 2) / (1 - effect ** 2))
     names = np.array(names, dtype=object)
-    return pd.DataFrame({"first": names[first], "second": names[second], "measure": "Spearman", "effect": effect, "rows": rows,
-                         "p_value": np.where(rows > 2, 2 * stats.t.sf(t, np.maximum(1, rows - 2)), np.nan)})
+    return pd.DataFrame({
+        "first": names[first], "second": names[second], "measure": "Spearman", "effect": effect, "rows": rows,
+        "p_value": np.where(rows > 2, 2 * stats.t.sf(t, np.maximum(1, rows - 2)), np.nan)
+    })
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-e
 def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: list[str]) -> pd.DataFrame:
-    "Correlation ratio on ranks (bias corrected) of every number over every category, with the p-value of the Kruskal-Wallis test"
+    """Correlation ratio on ranks (bias corrected) of every number over every category,
+    with the p-value of the Kruskal-Wallis test"""
     x, known = _ranked(frame, names)
     n, mean = known.sum(axis=0), x.sum(axis=0) / np.maximum(1, known.sum(axis=0))
     total, found = (x * x).sum(axis=0) - n * mean ** 2, []
@@ -77,13 +81,17 @@ def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: l
             k = (counts > 0).sum(axis=0)
             share = np.where((total > 1e-12) & (k > 1), between / total, np.nan)
             effect = np.sqrt(np.clip(1 - (1 - share) * (n - 1) / (n - k), 0, 1))
-        found.append(pd.DataFrame({"first": label, "second": names, "measure": "correlation ratio", "effect": effect, "rows": n,
-                                   "p_value": stats.chi2.sf((n - 1) * share, np.maximum(1, k - 1))}))
+        found.append(
+            pd.DataFrame({
+                "first": label, "second": names, "measure": "correlation ratio", "effect": effect, "rows": n,
+                "p_value": stats.chi2.sf((n - 1) * share, np.maximum(1, k - 1))
+            }))
     return pd.concat(found)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-f
 def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
-    table = np.bincount(a * (b.max() + 1) + b, minlength=(a.max() + 1) * (b.max() + 1)).reshape(a.max() + 1, -1).astype(float)
+    table = np.bincount(a * (b.max() + 1) + b, minlength=(a.max() + 1) * (b.max() + 1)).reshape(a.max() + 1,
+                                                                                                -1).astype(float)
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     (r, c), n, effect, p_value = table.shape, table.sum(), np.nan, np.nan
     if min(r, c) > 1:
@@ -94,21 +102,29 @@ def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray) -> dict[s
         effect = min(1.0, np.sqrt(phi2 / max(1e-9, min(r - 1, c - 1))))
     return {"first": first, "second": second, "measure": "Cramér's V", "effect": effect, "rows": n, "p_value": p_value}
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-g
 def pair_associations(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 60) -> pd.DataFrame:
-    "Every pair of the first `most` numbers, dates and categories, the strongest first: first, second, measure, effect (0 to 1), rows, p_value, q_value"
-    names = [name for name, kind in kinds.items() if kind in ("number", "date", "category") and frame[name].nunique() > 1][:most]
+    """Every pair of the first `most` numbers, dates and categories, the strongest first: first, second, measure,
+    effect (0 to 1), rows, p_value, q_value"""
+    names = [
+        name for name, kind in kinds.items() if kind in ("number", "date", "category") and frame[name].nunique() > 1
+    ][:most]
     frame = sampled(frame[names])
     numbers = [name for name in names if kinds[name] != "category"]
     labels = {name: bins_of(frame[name], "category") for name in names if kinds[name] == "category"}
     found = [_number_pairs(frame, numbers)] if len(numbers) > 1 else []
     found += [_mixed_pairs(frame, labels, numbers)] if numbers and labels else []
-    found += [pd.DataFrame([_label_pair(first, second, labels[first], labels[second]) for first, second in combinations(labels, 2)])] if len(labels) > 1 else []
-    pairs = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["first", "second", "measure", "effect", "rows", "p_value"])
+    found += [
+        pd.DataFrame(
+            [_label_pair(first, second, labels[first], labels[second]) for first, second in combinations(labels, 2)])
+    ] if len(labels) > 1 else []
+    pairs = pd.concat(found, ignore_index=True) if found else pd.DataFrame(
+        columns=["first", "second", "measure", "effect", "rows", "p_value"])
     pairs = pairs.astype({"effect": float, "rows": int, "p_value": float})
-    return pairs.assign(q_value=adjusted(pairs["p_value"])).sort_values("effect", ascending=False, kind="stable", ignore_index=True)
+    return pairs.assign(q_value=adjusted(pairs["p_value"])).sort_values("effect", ascending=False, kind="stable",
+                                                                        ignore_index=True)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-06-h
 def effect_matrix(pairs: pd.DataFrame, value: str = "effect") -> pd.DataFrame:
     "The pairs as a symmetric table; the diagonal is 1, what could not be measured is missing"
     names = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
@@ -118,7 +134,8 @@ def effect_matrix(pairs: pd.DataFrame, value: str = "effect") -> pd.DataFrame:
     return pd.DataFrame(matrix, names, names)
 
 # %% ../../../nbs/exploration/07_relations.ipynb #41drelations-10
-def redundant_pairs(frame: pd.DataFrame, kinds: Mapping[str, str], limit: float = 0.9, most_categories: int = 40) -> pd.DataFrame:
+def redundant_pairs(frame: pd.DataFrame, kinds: Mapping[str, str], limit: float = 0.9,
+                    most_categories: int = 40) -> pd.DataFrame:
     "Pairs of columns whose |Spearman| or Cramér's V reaches `limit`, the strongest first"
     frame = sampled(frame[[name for name, kind in kinds.items() if kind in ("number", "category")]])
     numbers = [name for name, kind in kinds.items() if kind == "number" and frame[name].nunique() > 1]
@@ -134,9 +151,10 @@ def redundant_pairs(frame: pd.DataFrame, kinds: Mapping[str, str], limit: float 
     table = pd.DataFrame(rows, columns=["first", "second", "measure", "value"])
     return table.sort_values("value", key=abs, ascending=False, kind="stable", ignore_index=True)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-10-a
 def variance_inflation(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.Series:
-    "Variance inflation factor per number (gaps filled with the median), the largest first; empty where rows are too few"
+    """Variance inflation factor per number (gaps filled with the median), the largest first;
+    empty where rows are too few"""
     numbers = [name for name, kind in kinds.items() if kind == "number" and frame[name].nunique() > 1]
     if len(numbers) < 2 or len(frame) < 3 * len(numbers):
         return pd.Series(dtype=float)
@@ -153,7 +171,7 @@ _FOLDS, _LEAST_GAIN = 10, 0.005
 def _one_hot(codes: np.ndarray) -> np.ndarray:
     return (codes[:, None] == np.unique(codes)[None, 1:]).astype(float)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-14-a
 def _candidates(frame: pd.DataFrame, a: str, b: str, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
     "What a new feature of two columns could be: design columns by kind of interaction"
     made, cross = {}, _crossed(bins_of(frame[a], kinds[a], 5), bins_of(frame[b], kinds[b], 5))
@@ -165,17 +183,18 @@ def _candidates(frame: pd.DataFrame, a: str, b: str, kinds: Mapping[str, str]) -
         made = {kind: _one_hot(bins_of(values, "number")) for kind, values in made.items() if values.nunique() > 1}
     elif kinds[a] != kinds[b]:
         label, number = (a, b) if kinds[a] == "category" else (b, a)
-        groups, rank = _one_hot(bins_of(frame[label], "category", 4)), numbers_of(frame[number]).rank(pct=True).fillna(0.5).to_numpy() - 0.5
+        groups, rank = _one_hot(bins_of(frame[label], "category",
+                                        4)), numbers_of(frame[number]).rank(pct=True).fillna(0.5).to_numpy() - 0.5
         made = {"label x number": groups * rank[:, None]}
     return made | ({"cross": cross} if cross.shape[1] else {})
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-14-b
 def _crossed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     "Cells of two codes, without those that the codes alone already say"
     a, b = _one_hot(first), _one_hot(second)
     return (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)[:, :64]
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-14-c
 def _fold_scores(x: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:
     "R2 of a ridge model on each fold, fitted on the others; `folds` is sorted"
     x = np.column_stack([np.ones(len(x)), x])
@@ -185,19 +204,21 @@ def _fold_scores(x: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:
     scores = []
     for k, part in enumerate(parts):
         weights = np.linalg.solve(grams.sum(axis=0) - grams[k] + np.eye(x.shape[1]), moments.sum(axis=0) - moments[k])
-        scores.append(1 - ((y[part] - x[part] @ weights) ** 2).sum() / max(1e-12, ((y[part] - y.mean(axis=0)) ** 2).sum()))
+        scores.append(1 - ((y[part] - x[part] @ weights)**2).sum() / max(1e-12, ((y[part] - y.mean(axis=0))**2).sum()))
     return np.array(scores)
 
-
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-14-d
 def _gain(before: np.ndarray, after: np.ndarray, tests: int) -> tuple[float, float, float]:
     difference = after - before
     error = np.sqrt((1 / _FOLDS + 1 / (_FOLDS - 1)) * difference.var(ddof=1))
     reach = stats.t.ppf(1 - 0.025 / tests, _FOLDS - 1) * error
     return float(difference.mean()), float(difference.mean() - reach), float(difference.mean() + reach)
 
-
-def interactions(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: np.ndarray, folds: np.ndarray, most: int = 8) -> pd.DataFrame:
-    "first, second, kind, gain, low, high of pairs whose new feature pays; `outcome`: (n_rows, n_outcomes), `folds`: 0 to 9 per row"
+# %% ../../../nbs/exploration/07_relations.ipynb #41drelations-14-e
+def interactions(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: np.ndarray, folds: np.ndarray,
+                 most: int = 8) -> pd.DataFrame:
+    """first, second, kind, gain, low, high of pairs whose new feature pays; `outcome`: (n_rows, n_outcomes),
+    `folds`: 0 to 9 per row"""
     columns = ["first", "second", "kind", "gain", "low", "high"]
     if len(frame) < 200 or len(np.unique(folds)) < _FOLDS:
         return pd.DataFrame(columns=columns)

@@ -24,20 +24,28 @@ def time_picture(found: Exploration) -> Picture | None:
     import plotly.graph_objects as go
     table, factor = time.periods, 100 if found.plan.classification else 1
     x, mean = table["period"], (factor * table["mean"]).round(4)
-    figure = go.Figure(layout={"height": 430, "xaxis": {"title": f"{time.column}, by {time.period_name}"}, "legend": {"orientation": "h", "y": 1.08},
-                               "yaxis": {"title": found.outcome_words + (" (%)" if factor == 100 else "")}})
-    figure.add_scatter(x=[*x, *x[::-1]], y=[*(factor * table["high"]).round(4), *(factor * table["low"]).round(4)[::-1]], fill="toself", line={"width": 0},
-                       fillcolor="rgba(0,114,178,0.18)", name="95 % interval", hoverinfo="skip")
-    figure.add_scatter(x=x, y=mean, mode="lines+markers", line={"color": COLOURS["blue"], "width": 2}, marker={"size": 5}, name="mean",
+    figure = go.Figure(
+        layout={
+            "height": 430, "xaxis": {"title": f"{time.column}, by {time.period_name}"}, "legend": {
+                "orientation": "h", "y": 1.08
+            }, "yaxis": {"title": found.outcome_words + (" (%)" if factor == 100 else "")}
+        })
+    figure.add_scatter(x=[*x, *x[::-1]],
+                       y=[*(factor * table["high"]).round(4), *(factor * table["low"]).round(4)[::-1]], fill="toself",
+                       line={"width": 0}, fillcolor="rgba(0,114,178,0.18)", name="95 % interval", hoverinfo="skip")
+    figure.add_scatter(x=x, y=mean, mode="lines+markers", line={"color": COLOURS["blue"],
+                                                                "width": 2}, marker={"size": 5}, name="mean",
                        customdata=table["rows"], hovertemplate="%{x}: %{y:,}<br>%{customdata:,} rows<extra></extra>")
     write = outcome_writer(found)
     low, high = table.loc[table["mean"].idxmin()], table.loc[table["mean"].idxmax()]
     when = (lambda moment: str(moment)[:10]) if time.kind == "date" else (lambda moment: readable(float(moment)))
     way = "rises" if time.trend >= 0.1 else "falls" if time.trend <= -0.1 else "has no clear trend"
-    return figure, (f"The {found.outcome_words} {way} over {time.column} (Spearman {time.trend:.2f}): lowest {write(low['mean'])} at {when(low['period'])}, "
-                    f"highest {write(high['mean'])} at {when(high['period'])}")
+    return figure, (
+        f"The {found.outcome_words} {way} over {time.column} (Spearman {time.trend:.2f}): lowest "
+        f"{write(low['mean'])} at {when(low['period'])}, "
+        f"highest {write(high['mean'])} at {when(high['period'])}")
 
-
+# %% ../../../nbs/exploration/14_structure_figures.ipynb #44cstructure-05-a
 _NAMES = {"weekday": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
           "month": ["", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]}
 
@@ -48,25 +56,31 @@ def season_picture(found: Exploration) -> Picture | None:
     if time is None or time.seasons.empty or not len(parts := time.seasons[time.seasons["part"] != "day"].head(3)):
         return None
     from epochkit.exploration.time import date_parts
-    columns, factor, outcome = date_parts(time.moments), 100 if found.plan.classification else 1, found.outcome.reindex(time.moments.index)
+    columns, factor, outcome = date_parts(time.moments), 100 if found.plan.classification else 1, found.outcome.reindex(
+        time.moments.index)
     figure, axes = canvas(3.3, columns=len(parts), sharey=True)
     for axis, row in zip(axes[0], parts.itertuples(index=False)):
         groups = outcome.groupby(columns[row.part]).agg(["mean", "sem"]).fillna(0.0) * factor
-        axis.errorbar(groups.index, groups["mean"], yerr=1.96 * groups["sem"], marker="o", markersize=4, capsize=2, linewidth=1.6,
-                      color=COLOURS["blue"] if row.enough else COLOURS["grey"])
+        axis.errorbar(groups.index, groups["mean"], yerr=1.96 * groups["sem"], marker="o", markersize=4, capsize=2,
+                      linewidth=1.6, color=COLOURS["blue"] if row.enough else COLOURS["grey"])
         axis.set_title(f"{row.part} (effect {row.effect:.2f})" + ("" if row.enough else ": seen once"), fontsize=10)
         if row.part in _NAMES:
-            axis.set_xticks(groups.index, [_NAMES[row.part][int(place)] for place in groups.index], fontsize=8, rotation=0 if row.part == "weekday" else 60)
+            axis.set_xticks(groups.index, [_NAMES[row.part][int(place)] for place in groups.index], fontsize=8,
+                            rotation=0 if row.part == "weekday" else 60)
     axes[0, 0].set_ylabel(found.outcome_words + (" (%)" if factor == 100 else ""))
     seen_twice = parts[parts["enough"].astype(bool)]
     if seen_twice.empty:
-        return figure, f"No cycle was seen twice: {(time.moments.max() - time.moments.min()).days:,} days can't tell a season from a trend"
+        return figure, (f"No cycle was seen twice: {(time.moments.max() - time.moments.min()).days:,} days can't "
+                        f"tell a season from a trend")
     first = seen_twice.iloc[0]
     clear = first["q_value"] < 0.05 and first["effect"] >= 0.1
-    return figure, (f"The {found.outcome_words} follows the {first['part']} most (effect {first['effect']:.2f} once the trend is removed)" if clear
-                    else f"No season: the strongest part of the date, the {first['part']}, has an effect of {first['effect']:.2f}")
+    return figure, (
+        f"The {found.outcome_words} follows the {first['part']} most (effect {first['effect']:.2f} once the trend is "
+        f"removed)"
+        if clear else
+        f"No season: the strongest part of the date, the {first['part']}, has an effect of {first['effect']:.2f}")
 
-
+# %% ../../../nbs/exploration/14_structure_figures.ipynb #44cstructure-05-b
 def memory_picture(found: Exploration) -> Picture | None:
     "Autocorrelation per lag against what chance reaches; None without a time column or with too short sequences"
     time = found.time
@@ -76,16 +90,21 @@ def memory_picture(found: Exploration) -> Picture | None:
     table, lags = time.memory, lags_of(time.memory)
     figure, axes = canvas(3.2)
     axis = axes[0, 0]
-    axis.vlines(table["lag"], 0, table["correlation"], color=[COLOURS["orange"] if lag in lags else COLOURS["blue"] for lag in table["lag"]], linewidth=3)
-    axis.fill_between(table["lag"], -table["band"], table["band"], color="#C8C8C8", alpha=0.6, label="what chance reaches", linewidth=0)
+    axis.vlines(table["lag"], 0, table["correlation"],
+                color=[COLOURS["orange"] if lag in lags else COLOURS["blue"] for lag in table["lag"]], linewidth=3)
+    axis.fill_between(table["lag"], -table["band"], table["band"], color="#C8C8C8", alpha=0.6,
+                      label="what chance reaches", linewidth=0)
     axis.axhline(0, color="#8C8C8C", linewidth=0.8)
-    axis.set(xlabel=f"lag in steps of {time.column}" + (f" within {found.plan.data.group}" if found.plan.data.group else ""), ylabel="autocorrelation, trend removed")
+    axis.set(
+        xlabel=f"lag in steps of {time.column}" + (f" within {found.plan.data.group}" if found.plan.data.group else ""),
+        ylabel="autocorrelation, trend removed")
     axis.legend(loc="upper right")
     values = table.set_index("lag")["correlation"]
-    return figure, (f"The {found.outcome_words} remembers: autocorrelation {values[lags[0]]:.2f} at lag {lags[0]}" + (f", {values[lags[1]]:.2f} at lag {lags[1]}" if len(lags) > 1 else "")
+    return figure, (f"The {found.outcome_words} remembers: autocorrelation {values[lags[0]]:.2f} at lag {lags[0]}" +
+                    (f", {values[lags[1]]:.2f} at lag {lags[1]}" if len(lags) > 1 else "")
                     if lags else f"No step before says much: the largest autocorrelation is {values.abs().max():.2f}")
 
-
+# %% ../../../nbs/exploration/14_structure_figures.ipynb #44cstructure-05-c
 def drift_picture(found: Exploration, most: int = 15) -> Picture | None:
     "How far each column moves between the first and the last quarter of time; None without a time column"
     time = found.time
@@ -94,38 +113,48 @@ def drift_picture(found: Exploration, most: int = 15) -> Picture | None:
     table = time.drift.dropna(subset=["effect"]).head(most)[::-1]
     figure, axes = canvas(1.6 + 0.3 * max(3, len(table)))
     axis, clear = axes[0, 0], (table["q_value"] < 0.05) & (table["effect"] >= 0.3)
-    bars = axis.barh([short(name) for name in table["column"]], table["effect"], height=0.66, color=np.where(clear, COLOURS["orange"], "#C8C8C8"))
+    bars = axis.barh([short(name) for name in table["column"]], table["effect"], height=0.66,
+                     color=np.where(clear, COLOURS["orange"], "#C8C8C8"))
     axis.bar_label(bars, [f"{effect:.2f}" for effect in table["effect"]], padding=4, fontsize=9)
-    axis.set(xlabel=f"effect between the first and the last quarter of {time.column} (0 same, 1 apart)", ylabel="feature", xlim=(0, 1.12))
+    axis.set(xlabel=f"effect between the first and the last quarter of {time.column} (0 same, 1 apart)",
+             ylabel="feature", xlim=(0, 1.12))
     axis.grid(axis="y", visible=False)
     moved = time.drift[(time.drift["q_value"] < 0.05) & (time.drift["effect"] >= 0.3)]
     word = "change with the age of a group" if time.by_group else "drift"
     first = time.drift.iloc[0]
-    return figure, f"{len(moved)} of {len(time.drift)} columns {word} (orange), most {first['column']} (effect {first['effect']:.2f})"
+    return figure, (f"{len(moved)} of {len(time.drift)} columns {word} (orange), most {first['column']} (effect "
+                    f"{first['effect']:.2f})")
 
 # %% ../../../nbs/exploration/14_structure_figures.ipynb #44cstructure-07
 def group_picture(found: Exploration, most: int = 80) -> Picture | None:
-    "Mean outcome of each group with its 95 % interval, in order; and how many rows groups have; None without a group column"
+    """Mean outcome of each group with its 95 % interval, in order; and how many rows groups have;
+    None without a group column"""
     groups = found.groups
     if groups is None:
         return None
     factor = 100 if found.plan.classification else 1
     table = groups.outcome.sort_values("mean", ignore_index=True)
-    shown = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(most, len(table))).astype(int))].reset_index(drop=True)
+    shown = table.iloc[np.unique(np.linspace(0,
+                                             len(table) - 1, min(most, len(table))).astype(int))].reset_index(drop=True)
     figure, axes = canvas(3.8, columns=2, width_ratios=[2, 1])
     left, right = axes[0]
-    left.errorbar(range(len(shown)), factor * shown["mean"], yerr=[factor * (shown["mean"] - shown["low"]), factor * (shown["high"] - shown["mean"])], fmt="o", markersize=3,
-                  color=COLOURS["blue"], ecolor=COLOURS["sky"], linewidth=1)
-    left.axhline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2, label="all rows")
-    left.set(xlabel=f"groups of {groups.column}, lowest first" + ("" if len(shown) == len(table) else f" ({len(shown)} of {len(table):,} drawn)"),
-             ylabel=found.outcome_words + (" (%)" if factor == 100 else ""))
+    left.errorbar(range(len(shown)), factor * shown["mean"],
+                  yerr=[factor * (shown["mean"] - shown["low"]), factor * (shown["high"] - shown["mean"])], fmt="o",
+                  markersize=3, color=COLOURS["blue"], ecolor=COLOURS["sky"], linewidth=1)
+    left.axhline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2,
+                 label="all rows")
+    left.set(
+        xlabel=f"groups of {groups.column}, lowest first" +
+        ("" if len(shown) == len(table) else f" ({len(shown)} of {len(table):,} drawn)"),
+        ylabel=found.outcome_words + (" (%)" if factor == 100 else ""))
     left.legend()
     right.hist(groups.sizes, bins=min(20, max(3, groups.sizes.nunique())), color=COLOURS["blue"])
     right.set(xlabel="rows per group", ylabel="groups")
     icc = "" if np.isnan(groups.icc) else f" (intraclass correlation {groups.icc:.2f})"
-    return figure, f"{len(found.rows):,} rows of {len(table):,} groups weigh like {groups.effective_rows:,.0f} independent ones{icc}"
+    return figure, (f"{len(found.rows):,} rows of {len(table):,} groups weigh like {groups.effective_rows:,.0f} "
+                    f"independent ones{icc}")
 
-
+# %% ../../../nbs/exploration/14_structure_figures.ipynb #44cstructure-07-a
 def protected_picture(found: Exploration) -> Picture | None:
     "Outcome in the groups of each protected column with 95 % intervals; None without protected columns"
     table = found.protected[found.protected["rows"] >= 10]
@@ -133,19 +162,25 @@ def protected_picture(found: Exploration) -> Picture | None:
         return None
     factor, names = 100 if found.plan.classification else 1, list(table["column"].unique())[:5]
     sizes = [int((table["column"] == name).sum()) for name in names]
-    figure, axes = canvas(0.9 + 0.45 * len(names) + 0.27 * sum(sizes), rows=len(names), sharex=True, height_ratios=[size + 0.6 for size in sizes])
+    figure, axes = canvas(0.9 + 0.45 * len(names) + 0.27 * sum(sizes), rows=len(names), sharex=True,
+                          height_ratios=[size + 0.6 for size in sizes])
     for axis, name in zip(axes[:, 0], names):
         rates = table[table["column"] == name][::-1]
-        axis.errorbar(factor * rates["mean"], [f"{short(label)} ({rows:,})" for label, rows in zip(rates["label"], rates["rows"])], fmt="o", capsize=3, color=COLOURS["purple"],
+        axis.errorbar(factor * rates["mean"],
+                      [f"{short(label)} ({rows:,})" for label, rows in zip(rates["label"], rates["rows"])], fmt="o",
+                      capsize=3, color=COLOURS["purple"],
                       xerr=[factor * (rates["mean"] - rates["low"]), factor * (rates["high"] - rates["mean"])])
         axis.axvline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2)
         axis.set_title(f"{short(name)}: described, never a feature", fontsize=10.5)
         axis.set_ylim(-0.6, len(rates) - 0.4)
-    axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if factor == 100 else "") + ", 95 % interval; dashed: all rows; in brackets: rows")
+    axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if factor == 100 else "") +
+                           ", 95 % interval; dashed: all rows; in brackets: rows")
     write, spread = outcome_writer(found), table.groupby("column")["mean"].agg(np.ptp)
     rows = table[table["column"] == spread.idxmax()].sort_values("mean")
-    return figure, (f"Between groups of {spread.idxmax()} the {found.outcome_words} differs by {write(spread.max())}: {write(rows['mean'].iloc[0])} for {rows['label'].iloc[0]}, "
-                    f"{write(rows['mean'].iloc[-1])} for {rows['label'].iloc[-1]}")
+    return figure, (
+        f"Between groups of {spread.idxmax()} the {found.outcome_words} differs by {write(spread.max())}: "
+        f"{write(rows['mean'].iloc[0])} for {rows['label'].iloc[0]}, "
+        f"{write(rows['mean'].iloc[-1])} for {rows['label'].iloc[-1]}")
 
 # %% ../../../nbs/exploration/14_structure_figures.ipynb #44cstructure-09
 def words_picture(found: Exploration) -> Picture | None:
@@ -157,11 +192,14 @@ def words_picture(found: Exploration) -> Picture | None:
     words = telling_words(found.rows[name], found.outcome)[::-1]
     figure, axes = canvas(1.4 + 0.3 * max(3, len(words)))
     axis = axes[0, 0]
-    bars = axis.barh([short(word) for word in words["word"]], words["effect"], color=np.where(words["effect"] > 0, COLOURS["orange"], COLOURS["blue"]), height=0.66)
+    bars = axis.barh([short(word) for word in words["word"]], words["effect"],
+                     color=np.where(words["effect"] > 0, COLOURS["orange"], COLOURS["blue"]), height=0.66)
     axis.bar_label(bars, [f"{rows:,} rows" for rows in words["rows"]], padding=4, fontsize=9)
     axis.axvline(0, color="#8C8C8C", linewidth=0.8)
-    axis.set(xlabel=f"effect of the word on the {found.outcome_words} (rank correlation)", ylabel=f"word in {short(name)}")
+    axis.set(xlabel=f"effect of the word on the {found.outcome_words} (rank correlation)",
+             ylabel=f"word in {short(name)}")
     axis.margins(x=0.16)
     axis.grid(axis="y", visible=False)
     first, write = words.iloc[-1], outcome_writer(found)
-    return figure, f"With '{first['word']}' in {name} the {found.outcome_words} is {write(first['with_word'])}, without it {write(first['without'])}"
+    return figure, (f"With '{first['word']}' in {name} the {found.outcome_words} is {write(first['with_word'])}, "
+                    f"without it {write(first['without'])}")

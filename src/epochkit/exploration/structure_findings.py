@@ -23,22 +23,22 @@ def finding(name: str, claim: str, value: float, consequence: str, action: str) 
     "A finding: what was seen, its number, what follows and what to do"
     return {"id": name, "claim": claim, "value": value, "consequence": consequence, "action": action}
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-05-a
 def percent(share: float) -> str:
     "A share as a person writes it"
     return f"{share:.1%}"
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-05-b
 def many(count: int, noun: str, plural: str = "") -> str:
     "A count with its noun: 1 row, 2 rows, no rows as 0 rows"
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-05-c
 def some_of(names: list[str], most: int = 4) -> str:
     "The first names, and how many more there are"
     return ", ".join(map(str, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-05-d
 def outcome_writer(found: Exploration) -> Callable[[float], str]:
     "How the outcome is written: a share in percent, a number readable"
     return percent if found.plan.classification else readable
@@ -52,38 +52,55 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
     told = table[table["mechanism"] == "MAR"].sort_values("effect", ascending=False)
     together = f"; {some_of(found.twins[0])} are missing in the same rows" if found.twins else ""
     if told.empty:
-        return finding("gap_mechanism", f"no other column tells where the gaps of {some_of(list(table['column']))} are{together}", 0,
+        return finding("gap_mechanism",
+                       f"no other column tells where the gaps of {some_of(list(table['column']))} are{together}", 0,
                        "this fits gaps by chance; whether the missing value itself decides can't be seen in any table",
                        "impute from the column alone, and ask whoever fills it why it stays empty")
     first = told.iloc[0]
-    return finding("gap_mechanism", f"{len(told)} of {many(len(table), 'column')} with gaps {'is' if len(table) == 1 else 'are'} not missing by chance: {first['told_by']} tells where {first['column']} "
-                   f"is missing (effect {first['effect']:.2f}){together}", float(first["effect"]), "dropping rows with gaps would keep a different population",
-                   f"impute {first['column']} with the help of {first['told_by']}, or keep an indicator" + (" for the whole group of columns" if together else ""))
+    return finding(
+        "gap_mechanism",
+        f"{len(told)} of {many(len(table), 'column')} with gaps {'is' if len(table) == 1 else 'are'} not missing by "
+        f"chance: {first['told_by']} tells where {first['column']} "
+        f"is missing (effect {first['effect']:.2f}){together}", float(first["effect"]),
+        "dropping rows with gaps would keep a different population",
+        f"impute {first['column']} with the help of {first['told_by']}, or keep an indicator" +
+        (" for the whole group of columns" if together else ""))
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-08-a
 def _odd_rows_finding(found: Exploration) -> Finding | None:
     "Rows that are odd as a whole, and whether their outcome differs"
     odd = found.odd["odd"].astype(bool) if len(found.odd) else np.zeros(0, bool)
     if not odd.any():
         return None
     write, inside, outside = outcome_writer(found), found.outcome[odd].mean(), found.outcome[~odd].mean()
-    rows = ", ".join(str(row) for row in found.rows.loc[found.odd["score"].nlargest(3).index, "row_id"]) if "row_id" in found.rows else ""
+    rows = ", ".join(str(row) for row in found.rows.loc[found.odd["score"].nlargest(3).index,
+                                                        "row_id"]) if "row_id" in found.rows else ""
     differ = f"; their {found.outcome_words} is {write(inside)}, elsewhere {write(outside)}" if odd.sum() >= 10 else ""
-    return finding("odd_rows", f"{many(int(odd.sum()), 'row')} ({percent(odd.mean())}) odd as a whole, though not always in one column{differ}", int(odd.sum()), "single-column rules miss unusual combinations",
-                   f"look at rows {rows} first: keep them if they are real, mend them in epoch 002 if not" if rows else "keep them if they are real")
+    return finding(
+        "odd_rows",
+        f"{many(int(odd.sum()), 'row')} ({percent(odd.mean())}) odd as a whole, though not always in one "
+        f"column{differ}",
+        int(odd.sum()), "single-column rules miss unusual combinations",
+        f"look at rows {rows} first: keep them if they are real, mend them in epoch 002 if not"
+        if rows else "keep them if they are real")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-08-b
 def _interaction_finding(found: Exploration) -> Finding | None:
     "Pairs whose new feature pays"
     if found.interactions.empty:
         return None
     first = found.interactions.iloc[0]
-    names = {"cross": "crossing", "label x number": "the slope within labels of"}.get(first["kind"], f"the {first['kind']} of")
-    return finding("interactions", f"{names} {first['first']} and {first['second']} adds {first['gain']:.3f} R² ({first['low']:.3f} to {first['high']:.3f}) to what both say "
-                   f"side by side; {many(len(found.interactions), 'pair')} of this kind", float(first["gain"]),
-                   "a model that only adds columns up misses it", "offer the pair as a feature; tree models find it by themselves if they are deep enough")
+    names = {"cross": "crossing",
+             "label x number": "the slope within labels of"}.get(first["kind"], f"the {first['kind']} of")
+    return finding(
+        "interactions",
+        f"{names} {first['first']} and {first['second']} adds {first['gain']:.3f} R² ({first['low']:.3f} to "
+        f"{first['high']:.3f}) to what both say "
+        f"side by side; {many(len(found.interactions), 'pair')} of this kind", float(first["gain"]),
+        "a model that only adds columns up misses it",
+        "offer the pair as a feature; tree models find it by themselves if they are deep enough")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-08-c
 def _normality_finding(found: Exploration) -> Finding | None:
     "Whether means and one width for all may be used, or ranks"
     numbers = [name for name, kind in found.features.items() if kind == "number"]
@@ -93,14 +110,21 @@ def _normality_finding(found: Exploration) -> Finding | None:
     if len(found.rows) < 30 or tested.empty:
         return None
     far = int((tested < 0.05 / len(tested)).sum())
-    between = "between the classes" if found.plan.classification else f"of {found.plan.data.target} between low and high values"
+    between = "between the classes" if found.plan.classification else (f"of {found.plan.data.target} between low and "
+                                                                       f"high values")
     widest = f", most for {unequal['column'].iloc[0]} ({unequal['ratio'].iloc[0]:.1f} times)" if len(unequal) else ""
-    claim = f"{far} of {many(len(tested), 'number')} are far from a normal distribution, and the spread {between} differs for {len(unequal)}{widest}"
+    claim = (f"{far} of {many(len(tested), 'number')} are far from a normal distribution, and the spread {between} "
+             f"differs for {len(unequal)}{widest}")
     if found.plan.classification:
-        return finding("test_choice", claim, far, "t-tests and Pearson's correlation would mislead" if far or len(unequal) else "means would serve as well",
-                       "all tests here use ranks; compare medians, not means" if far or len(unequal) else "either will do")
-    return finding("test_choice", claim, far, "an interval of one width would be too narrow where the spread is large" if len(unequal) else "one width of interval fits all",
-                   "model the logarithm of the target or quantiles, and check intervals by size" if len(unequal) else "intervals of one width are fair")
+        return finding(
+            "test_choice", claim, far,
+            "t-tests and Pearson's correlation would mislead" if far or len(unequal) else "means would serve as well",
+            "all tests here use ranks; compare medians, not means" if far or len(unequal) else "either will do")
+    return finding(
+        "test_choice", claim, far, "an interval of one width would be too narrow where the spread is large"
+        if len(unequal) else "one width of interval fits all",
+        "model the logarithm of the target or quantiles, and check intervals by size"
+        if len(unequal) else "intervals of one width are fair")
 
 # %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-10
 def _trend_finding(found: Exploration) -> Finding | None:
@@ -111,20 +135,26 @@ def _trend_finding(found: Exploration) -> Finding | None:
     first, last = time.periods.iloc[0], time.periods.iloc[-1]
     way = "rises" if time.trend > 0 else "falls"
     clear = abs(time.trend) >= 0.1 and time.trend_p < 0.05
-    claim = (f"the {found.outcome_words} {way} with {time.column} (Spearman {time.trend:.2f}): {write(first['mean'])} in the first {time.period_name}, {write(last['mean'])} in the last"
-             if clear else f"the {found.outcome_words} has no trend over {time.column} (Spearman {time.trend:.2f})")
+    claim = (
+        f"the {found.outcome_words} {way} with {time.column} (Spearman {time.trend:.2f}): {write(first['mean'])} in "
+        f"the first {time.period_name}, {write(last['mean'])} in the last"
+        if clear else f"the {found.outcome_words} has no trend over {time.column} (Spearman {time.trend:.2f})")
     cycles = time.seasons[(time.seasons["q_value"] < 0.05) & (time.seasons["effect"] >= 0.1)]
     enough = cycles[cycles["enough"].astype(bool)]
     if len(enough):
         claim += f"; it follows the {' and the '.join(f'{part} (effect {effect:.2f})' for part, effect in zip(enough['part'], enough['effect']))}"
     if time.by_group:
-        return finding("time_trend", claim, time.trend, "the age of a group is part of the answer" if clear else "age alone says little",
+        return finding("time_trend", claim, time.trend,
+                       "the age of a group is part of the answer" if clear else "age alone says little",
                        "keep it as a feature; test on whole groups" if clear else "keep it, let importance decide")
     later = " and a later test part differs from training" if clear else ""
-    return finding("time_trend", claim, time.trend, f"a random split would mix future into the past{later}" if clear or len(enough) else "time by itself can be left out",
-                   "split by time" + (f", and give the {' and the '.join(enough['part'])} as a feature" if len(enough) else "") if clear or len(enough) else "no date part is needed for the trend")
+    return finding(
+        "time_trend", claim, time.trend, f"a random split would mix future into the past{later}"
+        if clear or len(enough) else "time by itself can be left out",
+        "split by time" + (f", and give the {' and the '.join(enough['part'])} as a feature" if len(enough) else "")
+        if clear or len(enough) else "no date part is needed for the trend")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-10-a
 def _memory_finding(found: Exploration) -> Finding | None:
     "Whether the outcome remembers earlier steps"
     time = found.time
@@ -132,11 +162,14 @@ def _memory_finding(found: Exploration) -> Finding | None:
         return None
     values = time.memory.set_index("lag")["correlation"]
     said = ", ".join(f"lag {lag} ({values[lag]:.2f})" for lag in lags)
-    return finding("time_memory", f"after the trend is removed the {found.outcome_words} still follows earlier steps{' of its group' if found.plan.data.group else ''}: {said}",
-                   float(values[lags[0]]), "neighbouring rows are not independent: intervals from a random split are too narrow",
-                   "try lags and rolling means of the columns, from the past only")
+    return finding(
+        "time_memory",
+        f"after the trend is removed the {found.outcome_words} still follows earlier "
+        f"steps{' of its group' if found.plan.data.group else ''}: {said}",
+        float(values[lags[0]]), "neighbouring rows are not independent: intervals from a random split are too narrow",
+        "try lags and rolling means of the columns, from the past only")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-10-b
 def _drift_finding(found: Exploration) -> Finding | None:
     "Columns that change over time"
     time = found.time
@@ -144,27 +177,42 @@ def _drift_finding(found: Exploration) -> Finding | None:
         return None
     moved = time.drift[(time.drift["q_value"] < 0.05) & (time.drift["effect"] >= 0.3)]
     unseen = time.drift.sort_values("unseen", ascending=False).head(1)
-    late = f"; {unseen['column'].iloc[0]} has {many(int(unseen['unseen'].iloc[0]), 'late row')} with values never seen early" if len(unseen) and unseen["unseen"].iloc[0] else ""
+    late = (f"; {unseen['column'].iloc[0]} has {many(int(unseen['unseen'].iloc[0]), 'late row')} with values never "
+            f"seen early") if len(
+        unseen) and unseen["unseen"].iloc[0] else ""
     if moved.empty:
-        return finding("time_drift", f"none of {many(len(time.drift), 'column')} moves much between the first and the last quarter of {time.column}{late}", 0,
-                       "what was learned early still holds late, as far as single columns tell", "watch the same columns after release")
+        return finding(
+            "time_drift",
+            f"none of {many(len(time.drift), 'column')} moves much between the first and the last quarter of "
+            f"{time.column}{late}",
+            0, "what was learned early still holds late, as far as single columns tell",
+            "watch the same columns after release")
     first, number = moved.iloc[0], moved.iloc[0]["kind"] == "number"
     change = f"from a middle of {readable(first['early'])} to {readable(first['late'])}" if number else f"mostly {first['early']} early and {first['late']} late"
-    claim = f"{len(moved)} of {many(len(time.drift), 'column')} move with {time.column}, most {first['column']} (effect {first['effect']:.2f}): {change}{late}"
+    claim = (f"{len(moved)} of {many(len(time.drift), 'column')} move with {time.column}, most {first['column']} "
+             f"(effect {first['effect']:.2f}): {change}{late}")
     if time.by_group:
-        return finding("time_drift", claim, float(first["effect"]), "that is ageing within a group, not drift of the population: it is signal", "keep them, and split by whole groups")
-    return finding("time_drift", claim, float(first["effect"]), "a model trained on the past meets other values later", f"prefer differences or ratios to the levels of {some_of(list(moved['column']), 3)}; monitor them")
+        return finding("time_drift", claim, float(first["effect"]),
+                       "that is ageing within a group, not drift of the population: it is signal",
+                       "keep them, and split by whole groups")
+    return finding("time_drift", claim, float(first["effect"]), "a model trained on the past meets other values later",
+                   f"prefer differences or ratios to the levels of {some_of(list(moved['column']), 3)}; monitor them")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-10-c
 def _holes_finding(found: Exploration) -> Finding | None:
     "Stretches of time without a row"
     if found.time is None or found.time.gaps.empty or found.time.by_group:
         return None
     table = found.time.gaps
     first = table.iloc[0]
-    place = " to ".join(str(moment)[:16] if found.time.kind == "date" else readable(float(moment)) for moment in (first["after"], first["before"]))
-    return finding("time_holes", f"{many(len(table), 'stretch', 'stretches')} of {found.time.column} without any row, the longest {first['steps']:.0f} usual steps ({place})",
-                   float(first["steps"]), "lags counted in rows would reach over the hole", "count lags in time, not in rows")
+    place = " to ".join(
+        str(moment)[:16] if found.time.kind == "date" else readable(float(moment))
+        for moment in (first["after"], first["before"]))
+    return finding(
+        "time_holes",
+        f"{many(len(table), 'stretch', 'stretches')} of {found.time.column} without any row, the longest "
+        f"{first['steps']:.0f} usual steps ({place})",
+        float(first["steps"]), "lags counted in rows would reach over the hole", "count lags in time, not in rows")
 
 # %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-12
 def _group_finding(found: Exploration) -> Finding | None:
@@ -173,39 +221,58 @@ def _group_finding(found: Exploration) -> Finding | None:
     if groups is None:
         return None
     size, alike = groups.sizes, not np.isnan(groups.icc) and groups.icc >= 0.05
-    bound = groups.columns[groups.columns["one_value_per_group"].astype(bool)]["column"].tolist() if len(groups.columns) else []
+    bound = groups.columns[groups.columns["one_value_per_group"].astype(bool)]["column"].tolist() if len(
+        groups.columns) else []
     constant = f"; in {many(groups.constant_target, 'group')} the target never changes" if groups.constant_target else ""
     icc = "cannot be measured" if np.isnan(groups.icc) else f"{groups.icc:.2f}"
-    return finding("groups", f"{many(len(size), 'group')} of {groups.column} with {readable(int(size.min()))} to {readable(int(size.max()))} rows (intraclass correlation of the target {icc}){constant}",
-                   0.0 if np.isnan(groups.icc) else groups.icc, f"{len(found.rows):,} rows weigh like {groups.effective_rows:,.0f} independent ones" if alike else
-                   "rows of a group are hardly more alike in the target than others; their columns may still be",
-                   "keep groups whole in every split" + (f"; {some_of(bound)} describe the group, not the row" if bound else ""))
+    return finding(
+        "groups",
+        f"{many(len(size), 'group')} of {groups.column} with {readable(int(size.min()))} to "
+        f"{readable(int(size.max()))} rows (intraclass correlation of the target {icc}){constant}",
+        0.0 if np.isnan(groups.icc) else groups.icc,
+        f"{len(found.rows):,} rows weigh like {groups.effective_rows:,.0f} independent ones"
+        if alike else "rows of a group are hardly more alike in the target than others; their columns may still be",
+        "keep groups whole in every split" + (f"; {some_of(bound)} describe the group, not the row" if bound else ""))
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-12-a
 def _date_finding(found: Exploration) -> Finding | None:
     "What date columns say"
     if found.dates.empty:
         return None
     first = found.dates.sort_values("effect", ascending=False, na_position="last").iloc[0]
     told = first["q_value"] < 0.05 and first["effect"] >= 0.1
-    return finding("dates", f"{many(len(found.dates), 'date column')}: {first['column']} reaches from {first['first'][:10]} to {first['last'][:10]}, and its {first['part']} goes with the target "
-                   f"(effect {first['effect']:.2f})" if told else f"{many(len(found.dates), 'date column')}, none with a part (hour, weekday, month) that goes with the target by itself",
-                   float(first["effect"]) if told else 0, "a date as one number hides its cycles" if told else "dates may still matter as an age or a distance",
-                   f"give {some_of([part for part in first['parts'] if part != 'year'])} as cyclic features" if told else "try the days between dates, let the measured gain decide")
+    return finding(
+        "dates",
+        f"{many(len(found.dates), 'date column')}: {first['column']} reaches from {first['first'][:10]} to "
+        f"{first['last'][:10]}, and its {first['part']} goes with the target "
+        f"(effect {first['effect']:.2f})" if told else
+        f"{many(len(found.dates), 'date column')}, none with a part (hour, weekday, month) that goes with the target "
+        f"by itself",
+        float(first["effect"]) if told else 0,
+        "a date as one number hides its cycles" if told else "dates may still matter as an age or a distance",
+        f"give {some_of([part for part in first['parts'] if part != 'year'])} as cyclic features"
+        if told else "try the days between dates, let the measured gain decide")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-12-b
 def _text_finding(found: Exploration) -> Finding | None:
     "What text columns say"
     if found.texts.empty:
         return None
     first = found.texts.sort_values("strongest_effect", ascending=False, na_position="last").iloc[0]
     if not first["telling"]:
-        return finding("texts", f"{many(len(found.texts), 'text column')}: no single word of {first['column']} goes with the target", 0,
-                       "the words may carry nothing, or only in combination", "try TF-IDF with few components, keep it only for a measured gain")
-    return finding("texts", f"{first['telling']} words of {first['column']} go with the target after correction, most '{first['strongest'][0]}' (effect {first['strongest_effect']:.2f})",
-                   float(first["strongest_effect"]), "the text says something that no other column has to know", "turn it into TF-IDF components; ask whether it was written before the outcome")
+        return finding(
+            "texts",
+            f"{many(len(found.texts), 'text column')}: no single word of {first['column']} goes with the target", 0,
+            "the words may carry nothing, or only in combination",
+            "try TF-IDF with few components, keep it only for a measured gain")
+    return finding(
+        "texts",
+        f"{first['telling']} words of {first['column']} go with the target after correction, most "
+        f"'{first['strongest'][0]}' (effect {first['strongest_effect']:.2f})",
+        float(first["strongest_effect"]), "the text says something that no other column has to know",
+        "turn it into TF-IDF components; ask whether it was written before the outcome")
 
-
+# %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-12-c
 def _protected_finding(found: Exploration) -> Finding | None:
     "Whether the outcome differs between protected groups"
     table = found.protected[found.protected["rows"] >= 30]
@@ -217,13 +284,18 @@ def _protected_finding(found: Exploration) -> Finding | None:
     rows = table[table["column"] == name].sort_values("mean")
     low, high = rows.iloc[0], rows.iloc[-1]
     apart = high["low"] > low["high"]
-    return finding("protected", f"the {found.outcome_words} runs from {write(low['mean'])} ({name} = {low['label']}) to {write(high['mean'])} ({name} = {high['label']})", float(spread[name]),
-                   "a model can repeat that difference without ever seeing the column" if apart else "their 95 % intervals overlap: no difference is shown",
-                   f"never use it as a feature; compare errors between groups of {some_of(list(spread.index))} in epoch 006")
+    return finding(
+        "protected",
+        f"the {found.outcome_words} runs from {write(low['mean'])} ({name} = {low['label']}) to "
+        f"{write(high['mean'])} ({name} = {high['label']})",
+        float(spread[name]), "a model can repeat that difference without ever seeing the column"
+        if apart else "their 95 % intervals overlap: no difference is shown",
+        f"never use it as a feature; compare errors between groups of {some_of(list(spread.index))} in epoch 006")
 
 # %% ../../../nbs/exploration/09_structure_findings.ipynb #43bstructure-13
-STRUCTURE_LOOKS = (_mechanism_finding, _odd_rows_finding, _interaction_finding, _normality_finding, _trend_finding, _memory_finding, _drift_finding, _holes_finding,
-                   _group_finding, _date_finding, _text_finding, _protected_finding)
+STRUCTURE_LOOKS = (_mechanism_finding, _odd_rows_finding, _interaction_finding, _normality_finding, _trend_finding,
+                   _memory_finding, _drift_finding, _holes_finding, _group_finding, _date_finding, _text_finding,
+                   _protected_finding)
 
 
 def structure_findings(found: Exploration) -> list[Finding]:

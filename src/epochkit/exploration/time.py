@@ -29,7 +29,7 @@ def moments_of(column: pd.Series) -> pd.Series:
     moments = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
     return moments.dt.tz_localize(None)
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-06-a
 def periods_of(moments: pd.Series, most: int = _MOST_PERIODS) -> tuple[pd.Series, str]:
     "The start of the period that each moment lies in, and what a period is called"
     if moments.dtype.kind != "M":
@@ -42,30 +42,38 @@ def periods_of(moments: pd.Series, most: int = _MOST_PERIODS) -> tuple[pd.Series
     known = moments.dropna()
     whole_days = bool((known == known.dt.normalize()).all())
     names = {"h": "hour", "D": "day", "W-SUN": "week", "M": "month", "Q": "quarter", "Y": "year"}
-    fitting = [code for code in names if not (code == "h" and whole_days) and known.dt.to_period(code).nunique() <= most]
+    fitting = [
+        code for code in names if not (code == "h" and whole_days) and known.dt.to_period(code).nunique() <= most
+    ]
     code = fitting[0] if fitting else "Y"
     return moments.dt.to_period(code).dt.start_time, names[code]
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-06-b
 def outcome_over_time(moments: pd.Series, outcome: pd.Series) -> tuple[pd.DataFrame, str]:
     "period, rows, mean, low and high (95 %) of the outcome, in order of time; and what a period is called"
     starts, name = periods_of(moments)
     groups = outcome.groupby(starts)
-    table = pd.DataFrame({"rows": groups.size(), "mean": groups.mean(), "error": groups.sem().fillna(0.0)}).rename_axis("period").reset_index()
-    return table.assign(low=table["mean"] - 1.96 * table["error"], high=table["mean"] + 1.96 * table["error"]).drop(columns="error"), name
+    table = pd.DataFrame({"rows": groups.size(), "mean": groups.mean(),
+                          "error": groups.sem().fillna(0.0)}).rename_axis("period").reset_index()
+    return table.assign(low=table["mean"] - 1.96 * table["error"],
+                        high=table["mean"] + 1.96 * table["error"]).drop(columns="error"), name
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-10
 def date_parts(moments: pd.Series) -> dict[str, pd.Series]:
     "The parts of a date that vary in these rows: hour, weekday, day, month, year"
-    parts = {"hour": moments.dt.hour, "weekday": moments.dt.day_of_week, "day": moments.dt.day, "month": moments.dt.month, "year": moments.dt.year}
+    parts = {
+        "hour": moments.dt.hour, "weekday": moments.dt.day_of_week, "day": moments.dt.day, "month": moments.dt.month,
+        "year": moments.dt.year
+    }
     return {name: part for name, part in parts.items() if part.nunique() > 1}
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-10-a
 _NEEDS_DAYS = {"hour": 3, "weekday": 28, "day": 90, "month": 730}
 
 
 def seasons(moments: pd.Series, outcome: pd.Series) -> pd.DataFrame:
-    "part, effect (correlation ratio on what the trend leaves), q_value, enough (was the cycle seen twice), strongest first"
+    """part, effect (correlation ratio on what the trend leaves), q_value, enough (was the cycle seen twice),
+    strongest first"""
     starts, _ = periods_of(moments)
     trend = outcome.groupby(starts).mean().rolling(11, center=True, min_periods=1).mean()
     rest, span = outcome - starts.map(trend).astype(float), (moments.max() - moments.min()).days
@@ -74,13 +82,19 @@ def seasons(moments: pd.Series, outcome: pd.Series) -> pd.DataFrame:
         if name != "year":
             level = rest if name != "month" else outcome - moments.dt.year.map(outcome.groupby(moments.dt.year).mean())
             effect, p_value = correlation_ratio(level[part.notna()], part.dropna())
-            rows.append({"part": name, "levels": int(part.nunique()), "effect": effect, "p_value": p_value, "enough": span >= _NEEDS_DAYS[name]})
+            rows.append({
+                "part": name, "levels": int(part.nunique()), "effect": effect, "p_value": p_value, "enough": span
+                >= _NEEDS_DAYS[name]
+            })
     table = pd.DataFrame(rows, columns=["part", "levels", "effect", "p_value", "enough"])
-    return table.assign(q_value=adjusted(table["p_value"].astype(float))).sort_values("effect", ascending=False, kind="stable", ignore_index=True)
+    return table.assign(q_value=adjusted(table["p_value"].astype(float))).sort_values(
+        "effect", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-14
-def autocorrelation(moments: pd.Series, outcome: pd.Series, groups: pd.Series | None = None, most: int = 40) -> pd.DataFrame:
-    "lag, correlation and band (what chance reaches); lags are steps between the moments that occur, within groups where given"
+def autocorrelation(moments: pd.Series, outcome: pd.Series, groups: pd.Series | None = None,
+                    most: int = 40) -> pd.DataFrame:
+    """lag, correlation and band (what chance reaches); lags are steps between the moments that occur,
+    within groups where given"""
     keys = [groups, moments] if groups is not None else [moments]
     series = outcome.groupby(keys, observed=True).mean().dropna()
     owner = series.index.get_level_values(0) if groups is not None else np.zeros(len(series))
@@ -96,47 +110,57 @@ def autocorrelation(moments: pd.Series, outcome: pd.Series, groups: pd.Series | 
         rows.append({"lag": lag, "correlation": value, "band": 1.96 / np.sqrt(max(1, known.sum()))})
     return pd.DataFrame(rows, columns=["lag", "correlation", "band"]).dropna()
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-14-a
 def _without_trend(values: pd.Series) -> np.ndarray:
     steps = np.arange(len(values)) - (len(values) - 1) / 2
     centred = values - values.mean()
     return (centred - steps * (steps @ centred) / max(1.0, steps @ steps)).to_numpy()
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-14-b
 def lags_of(memory: pd.DataFrame, most: int = 3) -> list[int]:
     "Lags worth trying: the first one when it is beyond chance and 0.1, then the highest peaks"
     if memory.empty:
         return []
     values = memory.set_index("lag")["correlation"]
     clear = memory.set_index("lag")["band"].clip(lower=0.1) < values
-    peaks = [lag for lag in values.index[1:-1] if clear[lag] and values[lag] > max(values[lag - 1], values[lag + 1]) + 0.05]
+    peaks = [
+        lag for lag in values.index[1:-1] if clear[lag] and values[lag] > max(values[lag - 1], values[lag + 1]) + 0.05
+    ]
     first = [1] if clear.get(1, False) else []
     return [*first, *sorted(sorted(peaks, key=lambda lag: (-round(values[lag], 1), lag))[:most - len(first)])]
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-18
 def drift(frame: pd.DataFrame, kinds: Mapping[str, str], moments: pd.Series) -> pd.DataFrame:
-    "One row per column: measure, effect between the first and the last quarter of time, q_value, early, late, unseen (rows), strength"
+    """One row per column: measure, effect between the first and the last quarter of time, q_value, early, late,
+    unseen (rows), strength"""
     order = moments.rank(pct=True)
     early, late = order <= 0.25, order > 0.75
-    rows = [{"column": name, "kind": kind, **_moved(frame[name], kind, early, late)} for name, kind in kinds.items() if kind in ("number", "category")]
+    rows = [{"column": name, "kind": kind, **_moved(frame[name], kind, early, late)} for name, kind in kinds.items()
+            if kind in ("number", "category")]
     table = pd.DataFrame(rows, columns=["column", "kind", "measure", "effect", "p_value", "early", "late", "unseen"])
     table["q_value"] = adjusted(table["p_value"].astype(float))
     table["strength"] = [strength_of(effect) for effect in table["effect"].astype(float)]
     return table.drop(columns="p_value").sort_values("effect", ascending=False, kind="stable", ignore_index=True)
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-18-a
 def _moved(column: pd.Series, kind: str, early: pd.Series, late: pd.Series) -> dict[str, Any]:
     if kind == "category":
         labels = column.astype(object).where(column.notna(), "(missing)").astype(str)
         some = early | late
         effect, p_value = cramers_v(labels[some], late[some])
         common = [labels[part].mode() for part in (early, late)]
-        return {"measure": "Cramér's V", "effect": effect, "p_value": p_value, "early": common[0].iloc[0] if len(common[0]) else "",
-                "late": common[1].iloc[0] if len(common[1]) else "", "unseen": int((late & ~labels.isin(set(labels[early]))).sum())}
+        return {
+            "measure": "Cramér's V", "effect": effect, "p_value": p_value,
+            "early": common[0].iloc[0] if len(common[0]) else "", "late": common[1].iloc[0] if len(common[1]) else "",
+            "unseen": int((late & ~labels.isin(set(labels[early]))).sum())
+        }
     values = numbers_of(column)
     some = (early | late) & values.notna()
     if some.sum() < 20 or values[some].nunique() < 2 or late[some].nunique() < 2:
-        return {"measure": "|2 AUC - 1|", "effect": np.nan, "p_value": np.nan, "early": values[early].median(), "late": values[late].median(), "unseen": 0}
+        return {
+            "measure": "|2 AUC - 1|", "effect": np.nan, "p_value": np.nan, "early": values[early].median(),
+            "late": values[late].median(), "unseen": 0
+        }
     p_value = stats.mannwhitneyu(values[some & late], values[some & early]).pvalue
     outside = (values[late] < values[early].min()) | (values[late] > values[early].max())
     return {"measure": "|2 AUC - 1|", "effect": abs(2 * auc_of(values[some], late[some]) - 1), "p_value": p_value,
@@ -158,17 +182,21 @@ class TimeBehaviour(NamedTuple):
     drift: pd.DataFrame
     gaps: pd.DataFrame
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-22-a
 def holes(moments: pd.Series, times: float = 5.0) -> pd.DataFrame:
-    "after, before, steps: stretches without a row that are `times` longer than the usual step between moments, the longest first"
+    """after, before, steps: stretches without a row that are `times` longer than the usual step between moments,
+    the longest first"""
     known = pd.Series(np.sort(moments.dropna().unique()))
     steps = known.diff().iloc[1:]
     usual = steps.median() if len(steps) else None
     wide = steps[steps > times * usual] if usual is not None else steps
-    table = pd.DataFrame({"after": known.shift()[wide.index], "before": known[wide.index], "steps": (wide / usual).astype(float) if len(wide) else []})
+    table = pd.DataFrame({
+        "after": known.shift()[wide.index], "before": known[wide.index],
+        "steps": (wide / usual).astype(float) if len(wide) else []
+    })
     return table.sort_values("steps", ascending=False, ignore_index=True)
 
-
+# %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-22-b
 def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> TimeBehaviour | None:
     "Trend, season, memory, drift and holes by the plan's time column; None without one"
     name = plan.data.time
@@ -185,6 +213,10 @@ def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Pla
     table, period = outcome_over_time(moments, outcome)
     trend, trend_p = stats.spearmanr(moments.rank(), outcome) if outcome.nunique() > 1 else (np.nan, np.nan)
     dated = moments.dtype.kind == "M"
-    return TimeBehaviour(name, "date" if dated else "number", by_group, moments, table, period, float(trend), float(trend_p),
-                         seasons(moments, outcome) if dated else pd.DataFrame(columns=["part", "levels", "effect", "p_value", "enough", "q_value"]),
-                         autocorrelation(moments, outcome, groups), drift(frame, {n: k for n, k in kinds.items() if n != name}, moments), holes(moments))
+    return TimeBehaviour(
+        name, "date" if dated else "number", by_group, moments, table, period, float(trend), float(trend_p),
+        seasons(moments, outcome) if dated else pd.DataFrame(
+            columns=["part", "levels", "effect", "p_value", "enough", "q_value"]),
+        autocorrelation(moments, outcome, groups), drift(frame, {n: k
+                                                                 for n, k in kinds.items() if n != name}, moments),
+        holes(moments))

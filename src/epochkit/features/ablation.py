@@ -44,7 +44,8 @@ SCORES = {"binary": "AUC", "multiclass": "log loss (lower)", "regression": "RMSE
 
 
 class Fold(NamedTuple):
-    "Features and answers of one fold; `told`: validation features that know the earlier validation rows; `groups` per feature"
+    """Features and answers of one fold; `told`: validation features that know the earlier validation rows;
+    `groups` per feature"""
     train: pd.DataFrame
     y: np.ndarray
     valid: pd.DataFrame
@@ -52,15 +53,16 @@ class Fold(NamedTuple):
     told: pd.DataFrame | None = None
     groups: dict[str, str] = {}
 
-
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-08-a
 def _narrowed(fold: Fold, names: list[str]) -> list[str]:
     if len(names) <= WIDE:
         return names
     y = pd.Series(fold.y).rank().to_numpy()
-    strength = np.abs(np.nan_to_num(np.corrcoef(np.column_stack([fold.train[names].rank().to_numpy(), y]), rowvar=False)[-1, :-1]))
+    strength = np.abs(
+        np.nan_to_num(np.corrcoef(np.column_stack([fold.train[names].rank().to_numpy(), y]), rowvar=False)[-1, :-1]))
     return [names[at] for at in sorted(np.argsort(-strength, kind="stable")[:WIDE])]
 
-
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-08-b
 class QuickFit:
     "A quick model of some features of one fold: its score, and the score of any other rows"
 
@@ -76,10 +78,12 @@ class QuickFit:
     def answers(self, features: np.ndarray) -> np.ndarray:
         "Expected answer, (rows,), or shares of the classes, (rows, classes)"
         if self.model is None:
-            constant = self.fold.y.mean() if not self.classification else [(self.fold.y == label).mean() for label in self.labels]
+            constant = self.fold.y.mean() if not self.classification else [(self.fold.y == label).mean()
+                                                                           for label in self.labels]
             return np.tile(constant, (len(features), 1)) if self.classification else np.full(len(features), constant)
         with threadpool_limits(1):
-            return class_shares(self.model, features, self.labels) if self.classification else self.model.predict(features)
+            return class_shares(self.model, features,
+                                self.labels) if self.classification else self.model.predict(features)
 
     def score_of(self, answers: np.ndarray) -> float:
         "Score of answers for the validation rows; larger is better"
@@ -89,20 +93,23 @@ class QuickFit:
         if len(self.labels) == 2 and len(np.unique(y)) == 2:
             return float(roc_auc_score(y == self.labels[1], answers[:, 1]))
         answers = np.clip(answers, 1e-6, None)
-        return -float(log_loss(y, answers / answers.sum(axis=1, keepdims=True), labels=self.labels)) if len(self.labels) > 1 else 0.0
+        return -float(log_loss(y, answers / answers.sum(axis=1, keepdims=True), labels=self.labels)) if len(
+            self.labels) > 1 else 0.0
 
     def score(self, features: pd.DataFrame | None = None) -> float:
         features = self.fold.valid if features is None else features
         return self.score_of(self.answers(features[self.names].to_numpy()))
 
-
-def fold_features(pipeline: FeaturePipeline, data: pd.DataFrame, y: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-08-c
+def fold_features(pipeline: FeaturePipeline, data: pd.DataFrame, y: np.ndarray,
+                  folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
     "Features of each fold, from a pipeline that is fitted anew on the training rows of the fold"
     found = []
     for learn, answer in folds:
         fitted = clone(pipeline)
         train, raw = fitted.fit_transform(data.iloc[learn], y[learn]), data.iloc[answer]
-        told = fitted.transform(raw, history=raw) if "history" in {group for group, _ in fitted.origins_.values()} else None
+        told = fitted.transform(raw, history=raw) if "history" in {group
+                                                                   for group, _ in fitted.origins_.values()} else None
         groups = {name: group for name, (group, _) in fitted.origins_.items()}
         found.append(Fold(train, y[learn], fitted.transform(raw), y[answer], told, groups))
     return found
@@ -120,9 +127,10 @@ def interval(values: Sequence[float], overlap: float = 0.25, level: float = 0.95
     reach = float(t.ppf((1 + level) / 2, count - 1) * np.sqrt(values.var(ddof=1) * (1 / count + overlap)))
     return float(values.mean()), float(values.mean() - reach), float(values.mean() + reach)
 
-
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-10-a
 class GroupGain(NamedTuple):
-    "What one group of features adds: features, gain alone and on top of those kept before it, 68 % interval, kept or why not"
+    """What one group of features adds: features, gain alone and on top of those kept before it, 68 % interval,
+    kept or why not"""
     group: str
     features: int
     alone: float
@@ -132,7 +140,7 @@ class GroupGain(NamedTuple):
     kept: bool
     reason: str
 
-
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-10-b
 class GainStudy:
     "Measures groups of features over folds"
 
@@ -145,7 +153,8 @@ class GainStudy:
         "Score per fold with the features of these groups"
         key = frozenset(groups)
         if key not in self._known:
-            self._known[key] = np.array([QuickFit(fold, self._names(fold, key), self.classification, self.seed).score() for fold in self.folds])
+            self._known[key] = np.array(
+                [QuickFit(fold, self._names(fold, key), self.classification, self.seed).score() for fold in self.folds])
         return self._known[key]
 
     @staticmethod
@@ -154,23 +163,34 @@ class GainStudy:
 
     def told_gain(self, groups: Collection[str]) -> tuple[float, float, float]:
         "Gain of history on top of `groups` when the earlier rows of a group are handed in while serving"
-        told = [QuickFit(fold, self._names(fold, {*groups, "history"}), self.classification, self.seed).score(fold.told) for fold in self.folds]
+        told = [
+            QuickFit(fold, self._names(fold, {*groups, "history"}), self.classification, self.seed).score(fold.told)
+            for fold in self.folds
+        ]
         return interval(np.array(told) - self.scores(groups), self.overlap, LEVEL)
 
     def gains(self) -> list[GroupGain]:
         "The plain columns first, then every optional group that has a feature, the best first"
-        sizes = {group: round(np.mean([len(self._names(fold, {group})) for fold in self.folds])) for group in ("numbers", "categories", *GROUPS)}
+        sizes = {
+            group: round(np.mean([len(self._names(fold, {group})) for fold in self.folds]))
+            for group in ("numbers", "categories", *GROUPS)
+        }
         kept = [group for group in ("numbers", "categories") if sizes[group]]
         optional = [group for group in GROUPS if sizes[group]]
         if not kept and optional:
             kept = [max(optional, key=lambda group: self.scores([group]).mean())]
         mean, low, high = interval(self.scores(kept) - self.scores([]), self.overlap, LEVEL)
-        found = [GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True, "the columns themselves, over always giving the same answer")]
+        found = [
+            GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True,
+                      "the columns themselves, over always giving the same answer")
+        ]
         alone = {group: self.scores([*kept, group]) - self.scores(kept) for group in optional if group not in kept}
         for group in sorted(alone, key=lambda group: -alone[group].mean()):
             mean, low, high = interval(self.scores([*kept, group]) - self.scores(kept), self.overlap, LEVEL)
             keep = low > 0 and mean > LEAST_GAIN
-            found.append(GroupGain(group, sizes[group], float(alone[group].mean()), mean, low, high, keep, self._reason(mean, low, high, keep)))
+            found.append(
+                GroupGain(group, sizes[group], float(alone[group].mean()), mean, low, high, keep,
+                          self._reason(mean, low, high, keep)))
             kept += [group] * keep
         return found
 
@@ -193,35 +213,42 @@ def _falls(fit: QuickFit, repeats: int, rng: np.random.Generator, most_rows: int
             for at, column in enumerate(columns):
                 copies[at, :, column] = rng.permutation(values[:, column])
             answers = fit.answers(copies.reshape(-1, values.shape[1])).reshape(len(columns), len(values), -1)
-            falls[list(columns)] += [best - fit.score_of(answer if fit.classification else answer[:, 0]) for answer in answers]
+            falls[list(columns)] += [
+                best - fit.score_of(answer if fit.classification else answer[:, 0]) for answer in answers
+            ]
     return falls / repeats
 
-
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-14-a
 def _information(features: pd.DataFrame, y: np.ndarray, classification: bool, seed: int) -> np.ndarray:
     from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
     return (mutual_info_classif if classification else mutual_info_regression)(features, y, random_state=seed)
 
-
-def importance_table(train: pd.DataFrame, y: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], classification: bool, seed: int = 42,
-                     repeats: int = 3) -> pd.DataFrame:
+# %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-14-b
+def importance_table(train: pd.DataFrame, y: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]],
+                     classification: bool, seed: int = 42, repeats: int = 3) -> pd.DataFrame:
     "feature, importance, low, high, mutual_information, information_low, information_high; the most important first"
     rng, falls, told = np.random.default_rng(seed), [], []
     sample = max(300, min(1_500, 200_000 // max(1, train.shape[1])))
     for number, (learn, answer) in enumerate(folds):
         fold = Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer])
         fit = QuickFit(fold, train.columns, classification, seed + number)
-        falls.append(pd.Series(_falls(fit, repeats, rng) if fit.names else [], index=fit.names).reindex(train.columns, fill_value=0.0))
+        falls.append(
+            pd.Series(_falls(fit, repeats, rng) if fit.names else [],
+                      index=fit.names).reindex(train.columns, fill_value=0.0))
         some = rng.permutation(learn)[:sample]
         if number < (5 if train.shape[1] <= 300 else 2):
             told.append(_information(train.iloc[some], y[some], classification, seed + number))
     overlap = float(np.mean([len(answer) / len(learn) for learn, answer in folds]))
     rows = [(name, *interval([fall[name] for fall in falls], overlap), *interval([found[at] for found in told]))
             for at, name in enumerate(train.columns)]
-    table = pd.DataFrame(rows, columns=["feature", "importance", "low", "high", "mutual_information", "information_low", "information_high"])
+    table = pd.DataFrame(
+        rows,
+        columns=["feature", "importance", "low", "high", "mutual_information", "information_low", "information_high"])
     return table.sort_values(["importance", "feature"], ascending=[False, True], ignore_index=True)
 
 # %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-17
-def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFrame, folds: Sequence[tuple[np.ndarray, np.ndarray]],
+def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFrame, folds: Sequence[tuple[np.ndarray,
+                                                                                                          np.ndarray]],
                       classification: bool, seed: int = 42) -> dict[str, str]:
     "Features to leave out with the evidence"
     order = [name for name in importance["feature"] if name in train]
@@ -235,22 +262,31 @@ def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFra
         if kept:
             out[name] = f"repeats {kept[0]} (correlation at least 0.999)"
     table = importance.set_index("feature")
-    harmful = {name: f"harms: shuffling it improves the score by {-table.at[name, 'importance']:.4f} ({-table.at[name, 'high']:.4f} to "
-               f"{-table.at[name, 'low']:.4f})" for name in order if table.at[name, "high"] < 0 and name not in out}
+    harmful = {
+        name: f"harms: shuffling it improves the score by {-table.at[name, 'importance']:.4f} "
+              f"({-table.at[name, 'high']:.4f} to "
+        f"{-table.at[name, 'low']:.4f})"
+        for name in order if table.at[name, "high"] < 0 and name not in out
+    }
 
     def scores(names: list[str]) -> np.ndarray:
-        return np.array([QuickFit(Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer]), names, classification, seed).score()
-                         for learn, answer in folds])
+        return np.array([
+            QuickFit(Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer]), names, classification,
+                     seed).score() for learn, answer in folds
+        ])
     left = [name for name in order if name not in out]
-    if harmful and len(left) > len(harmful) and scores([name for name in left if name not in harmful]).mean() >= scores(left).mean():
+    if harmful and len(left) > len(harmful) and scores([name for name in left if name not in harmful
+                                                        ]).mean() >= scores(left).mean():
         out |= harmful
     return out
 
 # %% ../../../nbs/features/06_ablation.ipynb #45efeaturega-20
-def study_groups(pipeline: FeaturePipeline, data: pd.DataFrame, y: np.ndarray, plan: Plan, folds: int = 5) -> tuple[GainStudy, list[GroupGain]]:
+def study_groups(pipeline: FeaturePipeline, data: pd.DataFrame, y: np.ndarray, plan: Plan,
+                 folds: int = 5) -> tuple[GainStudy, list[GroupGain]]:
     "The study and the gain of every group that the training rows `data` with answers `y` can have"
     picked = rows_to_measure(data, plan)
     some = data.iloc[picked].reset_index(drop=True)
     pipeline = clone(pipeline).set_params(groups=GROUPS)
-    found = GainStudy(fold_features(pipeline, some, y[picked], cross_folds(some, plan, folds)), plan.classification, plan.split.seed)
+    found = GainStudy(fold_features(pipeline, some, y[picked], cross_folds(some, plan, folds)), plan.classification,
+                      plan.split.seed)
     return found, found.gains()

@@ -15,8 +15,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer, QuantileTransformer,
-                                   RobustScaler, StandardScaler, TargetEncoder)
+from sklearn.preprocessing import (FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer,
+                                   QuantileTransformer, RobustScaler, StandardScaler, TargetEncoder)
 
 from ..core.errors import unknown_name
 
@@ -27,13 +27,13 @@ NUMBERS, LABELS = ("numeric",), ("categorical", "boolean", "high_cardinality")
 def _label(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-04-a
 def as_labels(column: pd.Series) -> np.ndarray:
     "Text objects with None for missing; 1.0 and 1 are one label"
     present = column.notna().to_numpy()
     return np.array([_label(value) if there else None for value, there in zip(column, present)], dtype=object)
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-04-b
 def as_numbers(column: pd.Series) -> np.ndarray:
     "Floats; text that is no number and infinity are missing"
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_extension_array_dtype(column):
@@ -43,7 +43,7 @@ def as_numbers(column: pd.Series) -> np.ndarray:
         values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-04-c
 def as_moments(column: pd.Series) -> np.ndarray:
     "datetime64[us] in UTC without a zone; what is no date (a bare number too) is missing"
     if pd.api.types.is_numeric_dtype(column):
@@ -52,11 +52,12 @@ def as_moments(column: pd.Series) -> np.ndarray:
     found = pd.to_datetime(plain, errors="coerce", utc=True, **({} if plain is column else {"format": "mixed"}))
     return found.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-04-d
 def typed(raw: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     "The named columns of raw rows, each in the type of its role"
     def one(name: str, role: str) -> np.ndarray:
-        return as_numbers(raw[name]) if role in NUMBERS else as_moments(raw[name]) if role == "datetime" else as_labels(raw[name])
+        return as_numbers(
+            raw[name]) if role in NUMBERS else as_moments(raw[name]) if role == "datetime" else as_labels(raw[name])
     return pd.DataFrame({name: one(name, role) for name, role in columns.items()}, index=raw.index)
 
 # %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-09
@@ -68,7 +69,7 @@ def signed_log(values: np.ndarray) -> np.ndarray:
     "sign(x) · ln(1 + |x|)"
     return np.sign(values) * np.log1p(np.abs(values))
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-09-a
 class Clip(TransformerMixin, BaseEstimator):
     "Values held between the 0.5 and the 99.5 % quantile of the training rows"
 
@@ -79,7 +80,7 @@ class Clip(TransformerMixin, BaseEstimator):
     def transform(self, values: np.ndarray) -> np.ndarray:
         return np.clip(values, self.low_, self.high_)
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-09-b
 def number_way(column: pd.Series, shape: str | None, scaling: str | None) -> tuple[str, str]:
     "The shape and the scaling to use: as advised, but no robust scale where the middle half of the values is one value"
     shape, scaling = shape or "none", scaling or "standard"
@@ -91,14 +92,16 @@ def number_way(column: pd.Series, shape: str | None, scaling: str | None) -> tup
     low, high = column.quantile([0.25, 0.75])
     return shape, "standard" if scaling == "robust" and not high > low else scaling
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-09-c
 def number_step(shape: str, scaling: str, rows: int, seed: int = 42) -> Pipeline:
     "Impute, shape and scale for all columns that want it so"
     steps: list[tuple[str, Any]] = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
     if shape != "none":
-        steps.append(("shape", {"log": lambda: FunctionTransformer(signed_log), "clip": Clip, "yeo-johnson": lambda: PowerTransformer(standardize=False),
-                                "quantile": lambda: QuantileTransformer(n_quantiles=min(1000, rows), output_distribution="normal",
-                                                                        random_state=seed)}[shape]()))
+        steps.append(("shape", {
+            "log": lambda: FunctionTransformer(signed_log), "clip": Clip,
+            "yeo-johnson": lambda: PowerTransformer(standardize=False), "quantile": lambda: QuantileTransformer(
+                n_quantiles=min(1000, rows), output_distribution="normal", random_state=seed)
+        }[shape]()))
     if SCALERS[scaling]:
         steps.append(("scale", SCALERS[scaling]()))
     return Pipeline(steps)
@@ -111,7 +114,7 @@ def fill_missing(values: np.ndarray) -> np.ndarray:
     "Labels with a label of its own for what is missing"
     return np.where(pd.isna(values), MISSING, values)
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-13-a
 class Frequency(TransformerMixin, BaseEstimator):
     "Share of training rows that have the label; 0 for a new one"
 
@@ -120,24 +123,30 @@ class Frequency(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, values: np.ndarray) -> np.ndarray:
-        return np.column_stack([[shares.get(label, 0.0) for label in column] for shares, column in zip(self.shares_, values.T)]).astype(float)
+        return np.column_stack([
+            [shares.get(label, 0.0) for label in column] for shares, column in zip(self.shares_, values.T)
+        ]).astype(float)
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-13-b
 def default_encoding(role: str) -> str:
     "One-hot for few labels, cross-fitted target encoding for many, position for two"
     return {"boolean": "ordinal", "high_cardinality": "target"}.get(role, "one-hot")
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-13-c
 def label_step(encoding: str, rare: int, rows: int, classification: bool, seed: int = 42) -> Pipeline:
     "Fill and encode for all columns that want it so; one-hot labels with fewer than `rare` rows share one column"
-    makers = {"one-hot": lambda: OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=rare, sparse_output=False, drop="if_binary"),
-              "ordinal": lambda: OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), "frequency": Frequency,
-              "target": lambda: TargetEncoder(target_type="auto" if classification else "continuous", cv=max(2, min(5, rows // 4)), random_state=seed)}
+    makers = {
+        "one-hot": lambda: OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=rare, sparse_output=False,
+                                         drop="if_binary"),
+        "ordinal": lambda: OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), "frequency": Frequency,
+        "target": lambda: TargetEncoder(target_type="auto" if classification else "continuous", cv=max(
+            2, min(5, rows // 4)), random_state=seed)
+    }
     if encoding not in makers:
         raise unknown_name("encoding", encoding, makers, "the advice of epoch 003")
     return Pipeline([("fill", FunctionTransformer(fill_missing)), ("encode", makers[encoding]())])
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-13-d
 def rare_below(rows: int, advised: int | None = None) -> int:
     "The number of training rows a label needs for a column of its own: as advised, else 10, fewer in small tables"
     return max(1, advised) if advised else min(10, max(2, rows // 50))
@@ -151,14 +160,16 @@ class Origin(NamedTuple):
     constants: dict[str, Any]
     kind: str
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-17-a
 def _number_origin(step: Pipeline, at: int, name: str) -> Origin:
     formula, constants = f"{name}, median where missing", {"median": float(step["impute"].statistics_[at])}
     shape = step.named_steps.get("shape")
     if isinstance(shape, PowerTransformer):
         formula, constants["lambda"] = f"Yeo-Johnson power of ({formula})", float(shape.lambdas_[at])
     elif isinstance(shape, Clip):
-        formula, constants = f"({formula}) held between low and high", constants | {"low": float(shape.low_[at]), "high": float(shape.high_[at])}
+        formula, constants = f"({formula}) held between low and high", constants | {
+            "low": float(shape.low_[at]), "high": float(shape.high_[at])
+        }
     elif isinstance(shape, QuantileTransformer):
         formula, constants["quantiles"] = f"normal score of the rank of ({formula})", int(shape.n_quantiles_)
     elif shape is not None:
@@ -170,9 +181,10 @@ def _number_origin(step: Pipeline, at: int, name: str) -> Origin:
         centre, scale = scaler.data_min_[at], scaler.data_range_[at] or 1.0
     else:
         centre, scale = (scaler.mean_ if isinstance(scaler, StandardScaler) else scaler.center_)[at], scaler.scale_[at]
-    return Origin(name, (name,), f"({formula}, - centre) / scale", constants | {"centre": float(centre), "scale": float(scale)}, "scaled")
+    return Origin(name, (name, ), f"({formula}, - centre) / scale",
+                  constants | {"centre": float(centre), "scale": float(scale)}, "scaled")
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-17-b
 def _one_hot_origins(encoder: OneHotEncoder, names: list[str]) -> list[Origin]:
     found = []
     for at, name in enumerate(names):
@@ -183,28 +195,41 @@ def _one_hot_origins(encoder: OneHotEncoder, names: list[str]) -> list[Origin]:
         if dropped is not None:
             kept = kept[1:] if len(kept) == 2 else kept
         shown = ", ".join(map(str, rare[:5])) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
-        found += [Origin(f"{name}_{'rare' if label == 'infrequent_sklearn' else label}", (name,),
-                         f"1 where {name} is rare ({shown}), else 0" if label == "infrequent_sklearn" else f"1 where {name} is {label}, else 0",
-                         {"labels": len(rare)} if label == "infrequent_sklearn" else {}, "encoded") for label in kept]
+        found += [
+            Origin(
+                f"{name}_{'rare' if label == 'infrequent_sklearn' else label}", (name, ),
+                f"1 where {name} is rare ({shown}), else 0"
+                if label == "infrequent_sklearn" else f"1 where {name} is {label}, else 0",
+                {"labels": len(rare)} if label == "infrequent_sklearn" else {}, "encoded") for label in kept
+        ]
     return found
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-17-c
 def _label_origins(step: Pipeline, names: list[str]) -> list[Origin]:
     encoder = step["encode"]
     if isinstance(encoder, OneHotEncoder):
         return _one_hot_origins(encoder, names)
     if isinstance(encoder, Frequency):
-        return [Origin(f"{name}_share", (name,), f"share of training rows with the same {name}", {"labels": len(shares)}, "encoded")
-                for name, shares in zip(names, encoder.shares_)]
+        return [
+            Origin(f"{name}_share", (name, ), f"share of training rows with the same {name}", {"labels": len(shares)},
+                   "encoded") for name, shares in zip(names, encoder.shares_)
+        ]
     if isinstance(encoder, OrdinalEncoder):
-        return [Origin(name, (name,), f"position of {name} in its labels, -1 for a new one", {"labels": ", ".join(map(str, labels[:20]))}, "encoded")
-                for name, labels in zip(names, encoder.categories_)]
+        return [
+            Origin(name, (name, ), f"position of {name} in its labels, -1 for a new one",
+                   {"labels": ", ".join(map(str, labels[:20]))}, "encoded")
+            for name, labels in zip(names, encoder.categories_)
+        ]
     classes = [f"_{label}" for label in encoder.classes_] if encoder.target_type_ == "multiclass" else [""]
-    return [Origin(f"{name}{label}", (name,), f"{'share of class' + label.replace('_', ' ') if label else 'mean target'} per label of {name}, "
-                   f"cross-fitted in training", {"labels": len(encoder.categories_[at])}, "encoded")
-            for at, name in enumerate(names) for label in classes]
+    return [
+        Origin(
+            f"{name}{label}", (name, ),
+            f"{'share of class' + label.replace('_', ' ') if label else 'mean target'} per label of {name}, "
+            f"cross-fitted in training", {"labels": len(encoder.categories_[at])}, "encoded")
+        for at, name in enumerate(names) for label in classes
+    ]
 
-
+# %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-17-d
 def step_origins(step: Pipeline, names: list[str]) -> list[Origin]:
     "One origin per output column of a fitted step, in its order"
     if "encode" in step.named_steps:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 # %% ../../../nbs/features/08_figures.ipynb #47featurefig-04
 Picture = tuple[Any, str]
-GROUP_COLOURS = {"numbers": "blue", "categories": "sky", "many labels": "sky", "indicators": "grey", "dates": "green", "text": "purple",
-                 "derived": "orange", "history": "red", "aggregations": "yellow", "interactions": "red"}
+GROUP_COLOURS = {
+    "numbers": "blue", "categories": "sky", "many labels": "sky", "indicators": "grey", "dates": "green",
+    "text": "purple", "derived": "orange", "history": "red", "aggregations": "yellow", "interactions": "red"
+}
 _LENGTH = 34
 
 
@@ -30,13 +32,13 @@ def _short(name: object) -> str:
     text = str(name).replace("$", r"\$")
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH - 1]}…"
 
-
+# %% ../../../nbs/features/08_figures.ipynb #47featurefig-04-a
 def _canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any) -> tuple["Figure", Any]:
     use_style()
     from matplotlib import pyplot
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
-
+# %% ../../../nbs/features/08_figures.ipynb #47featurefig-04-b
 def show_picture(figures: Figures, name: str, picture: Picture | None) -> str:
     "Saves and shows a picture; its claim, or that there is nothing of its kind in this data"
     if picture is None:
@@ -46,11 +48,12 @@ def show_picture(figures: Figures, name: str, picture: Picture | None) -> str:
     pyplot.show()
     return picture[1]
 
-
+# %% ../../../nbs/features/08_figures.ipynb #47featurefig-04-c
 def _legend(axis: Any, groups: Sequence[str]) -> None:
     from matplotlib.patches import Patch
     shown = list(dict.fromkeys(groups))
-    axis.legend(handles=[Patch(color=COLOURS[GROUP_COLOURS.get(group, "grey")], label=group) for group in shown], loc="lower right", fontsize=9)
+    axis.legend(handles=[Patch(color=COLOURS[GROUP_COLOURS.get(group, "grey")], label=group) for group in shown],
+                loc="lower right", fontsize=9)
 
 # %% ../../../nbs/features/08_figures.ipynb #47featurefig-07
 def gain_picture(gains: Sequence[GroupGain], task: str) -> Picture:
@@ -61,26 +64,35 @@ def gain_picture(gains: Sequence[GroupGain], task: str) -> Picture:
     if not optional:
         axis.text(0.5, 0.5, "no optional group applies to these columns", ha="center", transform=axis.transAxes)
         axis.set(xticks=[], yticks=[])
-        return figure, f"The plain columns gain {readable(gains[0].gain)} of {SCORES[task]} over always giving the same answer; no other group applies"
+        return figure, (f"The plain columns gain {readable(gains[0].gain)} of {SCORES[task]} over always giving the "
+                        f"same answer; no other group applies")
     for at, gain in enumerate(optional):
         reach = [[gain.gain - gain.low], [gain.high - gain.gain]] if np.isfinite(gain.low) else None
         axis.errorbar(gain.gain, at, xerr=reach, fmt="o", capsize=3, color=COLOURS["blue" if gain.kept else "grey"])
     axis.axvline(0, color="#5A5A5A", linewidth=1)
-    axis.set(yticks=range(len(optional)), yticklabels=[f"{gain.group} ({gain.features}{', kept' if gain.kept else ''})" for gain in optional],
-             ylim=(-0.6, len(optional) - 0.4), xlabel=f"gain in {SCORES[task].replace(' (lower)', '')} on unseen folds of training rows, 68 % interval (right is better)")
+    axis.set(
+        yticks=range(len(optional)),
+        yticklabels=[f"{gain.group} ({gain.features}{', kept' if gain.kept else ''})" for gain in optional],
+        ylim=(-0.6, len(optional) - 0.4), xlabel=
+        f"gain in {SCORES[task].replace(' (lower)', '')} on unseen folds of training rows, 68 % interval (right is "
+        f"better)"
+    )
     best = max(kept, key=lambda gain: gain.gain, default=None)
-    told = (f"{best.group} gain {readable(best.gain)} ({readable(best.low)} to {readable(best.high)}); {len(kept)} of {len(optional)} optional groups earn their place"
-            if best else f"none of {len(optional)} optional groups gains clearly: the plain columns are all that is kept")
+    told = (
+        f"{best.group} gain {readable(best.gain)} ({readable(best.low)} to {readable(best.high)}); {len(kept)} of "
+        f"{len(optional)} optional groups earn their place"
+        if best else f"none of {len(optional)} optional groups gains clearly: the plain columns are all that is kept")
     return figure, told[0].upper() + told[1:]
 
-
+# %% ../../../nbs/features/08_figures.ipynb #47featurefig-07-a
 def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: int = 15) -> Picture:
     "Fall of the score when a feature is shuffled, beside its mutual information, each with its interval"
     top = importance.head(most).iloc[::-1]
     figure, axes = _canvas(1.6 + 0.32 * max(4, len(top)), columns=2, sharey=True)
     colours = [COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")] for name in top["feature"]]
     for axis, middle, low, high, label in ((axes[0, 0], "importance", "low", "high", "fall of the score when shuffled"),
-                                           (axes[0, 1], "mutual_information", "information_low", "information_high", "mutual information (nats)")):
+                                           (axes[0, 1], "mutual_information", "information_low", "information_high",
+                                            "mutual information (nats)")):
         reach = np.abs(np.nan_to_num(np.array([top[middle] - top[low], top[high] - top[middle]]), posinf=0, neginf=0))
         axis.barh([_short(name) for name in top["feature"]], top[middle], color=colours, height=0.66)
         axis.errorbar(top[middle], range(len(top)), xerr=reach, fmt="none", color="#5A5A5A", capsize=2, linewidth=1)
@@ -88,8 +100,10 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: i
         axis.grid(axis="y", visible=False)
     _legend(axes[0, 1], [groups.get(name, "") for name in top["feature"]])
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
-    return figure, (f"{first['feature']} matters most: shuffling it costs {readable(first['importance'])} of the score ({readable(first['low'])} to "
-                    f"{readable(first['high'])}); {clear} of {len(importance)} features matter beyond chance")
+    return figure, (
+        f"{first['feature']} matters most: shuffling it costs {readable(first['importance'])} of the score "
+        f"({readable(first['low'])} to "
+        f"{readable(first['high'])}); {clear} of {len(importance)} features matter beyond chance")
 
 # %% ../../../nbs/features/08_figures.ipynb #47featurefig-10
 def split_picture(facts: dict[str, Any], positive: str = "") -> Picture:
@@ -97,85 +111,110 @@ def split_picture(facts: dict[str, Any], positive: str = "") -> Picture:
     parts = {name: part for name, part in facts["parts"].items() if part["rows"]}
     figure, axes = _canvas(2.6, columns=2)
     left, right = axes[0]
-    names, colours = list(parts)[::-1], [COLOURS[{"train": "blue", "validation": "orange", "test": "green"}[name]] for name in list(parts)[::-1]]
+    names, colours = list(parts)[::-1], [
+        COLOURS[{"train": "blue", "validation": "orange", "test": "green"}[name]] for name in list(parts)[::-1]
+    ]
     bars = left.barh(names, [parts[name]["rows"] for name in names], color=colours, height=0.6)
     left.bar_label(bars, [f"{parts[name]['rows']:,}" for name in names], padding=3)
     left.set(xlabel="rows", xlim=(0, 1.2 * max(part["rows"] for part in parts.values())))
-    shown = positive or next((max(part["target"], key=part["target"].get) for part in parts.values() if isinstance(part["target"], dict)), "")
-    values = [parts[name]["target"].get(shown, 0.0) if isinstance(parts[name]["target"], dict) else parts[name]["target"] for name in names]
+    shown = positive or next((max(part["target"], key=part["target"].get)
+                              for part in parts.values() if isinstance(part["target"], dict)), "")
+    values = [
+        parts[name]["target"].get(shown, 0.0) if isinstance(parts[name]["target"], dict) else parts[name]["target"]
+        for name in names
+    ]
     bars = right.barh(names, values, color=colours, height=0.6)
     right.bar_label(bars, [f"{value:.1%}" if shown else readable(value) for value in values], padding=3)
-    right.set(xlabel=f"share of {shown}" if shown else "mean of the target", yticklabels=[], xlim=(min(0, 1.2 * min(values)), 1.2 * max(max(values), 1e-9)))
+    right.set(xlabel=f"share of {shown}" if shown else "mean of the target", yticklabels=[],
+              xlim=(min(0, 1.2 * min(values)), 1.2 * max(max(values), 1e-9)))
     for axis in axes[0]:
         axis.grid(axis="y", visible=False)
     write = "{:.1%}".format if shown else readable
-    return figure, (f"{facts['strategy'].replace('_', ' and ').capitalize()} split: {f'share of {shown}' if shown else 'mean of the target'} is {write(values[-1])} in "
-                    f"training and {write(values[0])} in {names[0]}")
+    return figure, (
+        f"{facts['strategy'].replace('_', ' and ').capitalize()} split: "
+        f"{f'share of {shown}' if shown else 'mean of the target'} is {write(values[-1])} in "
+        f"training and {write(values[0])} in {names[0]}")
 
 # %% ../../../nbs/features/08_figures.ipynb #47featurefig-13
 def before_after_picture(raw: pd.Series, feature: pd.Series) -> Picture:
     "A column of the data and the feature made of it, on training rows"
     before, after = pd.to_numeric(raw, errors="coerce").dropna().astype(float), feature.astype(float)
     figure, axes = _canvas(3.2, columns=2)
-    for axis, values, label in ((axes[0, 0], before, f"{_short(raw.name)}, raw"), (axes[0, 1], after, f"{_short(feature.name)}, as a feature")):
+    for axis, values, label in ((axes[0, 0], before, f"{_short(raw.name)}, raw"),
+                                (axes[0, 1], after, f"{_short(feature.name)}, as a feature")):
         axis.hist(values, bins=40, color=COLOURS["blue"])
         axis.set(xlabel=label, ylabel="training rows")
-    return figure, (f"As a feature, {raw.name} has mean {round(after.mean(), 2) + 0.0:.2f} and spread {after.std():.2f} (raw {readable(before.mean())} and {readable(before.std())}); "
-                    f"its skewness goes from {before.skew():.1f} to {after.skew():.1f}")
+    return figure, (
+        f"As a feature, {raw.name} has mean {round(after.mean(), 2) + 0.0:.2f} and spread {after.std():.2f} (raw "
+        f"{readable(before.mean())} and {readable(before.std())}); "
+        f"its skewness goes from {before.skew():.1f} to {after.skew():.1f}")
 
-
+# %% ../../../nbs/features/08_figures.ipynb #47featurefig-13-a
 def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) -> Picture | None:
     "Box plots of the features that are no zeros and ones, on their common scale; None where there is none"
     names = [name for name in train if train[name].nunique() > 2][:most]
     if not names:
         return None
     figure, axes = _canvas(1.6 + 0.3 * max(3, len(names)))
-    boxes = axes[0, 0].boxplot([train[name] for name in names[::-1]], orientation="horizontal", patch_artist=True, widths=0.6,
-                               flierprops={"markersize": 2, "alpha": 0.3}, medianprops={"color": "#333333"})
+    boxes = axes[0, 0].boxplot([train[name] for name in names[::-1]], orientation="horizontal", patch_artist=True,
+                               widths=0.6, flierprops={"markersize": 2, "alpha": 0.3}, medianprops={"color": "#333333"})
     for box, name in zip(boxes["boxes"], names[::-1]):
         box.set_facecolor(COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")])
-    axes[0, 0].set(yticklabels=[_short(name) for name in names[::-1]], xlabel="value as a feature, training rows", xscale="symlog")
+    axes[0, 0].set(yticklabels=[_short(name) for name in names[::-1]], xlabel="value as a feature, training rows",
+                   xscale="symlog")
     widest = (train[names].quantile(0.95) - train[names].quantile(0.05)).idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
     return figure, f"{far:.1%} of the scaled values lie beyond 5; {widest} has the widest middle"
 
 # %% ../../../nbs/features/08_figures.ipynb #47featurefig-16
-def made_correlation_picture(train: pd.DataFrame, groups: dict[str, str], importance: pd.DataFrame, most: int = 12) -> Picture | None:
+def made_correlation_picture(train: pd.DataFrame, groups: dict[str, str], importance: pd.DataFrame,
+                             most: int = 12) -> Picture | None:
     "Correlation of the made features with the strongest plain ones; None where nothing was made"
     order = [name for name in importance["feature"] if name in train]
-    made = [name for name in order if groups.get(name) not in ("numbers", "categories", "many labels", "indicators")][:most]
-    plain = [name for name in order if name not in made and groups.get(name) == "numbers"][:8] or [name for name in order if name not in made][:8]
+    made = [name for name in order if groups.get(name) not in ("numbers", "categories", "many labels", "indicators")
+            ][:most]
+    plain = [name for name in order if name not in made and groups.get(name) == "numbers"
+             ][:8] or [name for name in order if name not in made][:8]
     if not made or not plain:
         return None
     table = np.nan_to_num(np.corrcoef(train[made + plain].to_numpy(), rowvar=False))[:len(made), len(made):]
     figure, axes = _canvas(2.2 + 0.34 * len(made))
     shown = axes[0, 0].imshow(table, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for row, column in np.ndindex(*table.shape):
-        axes[0, 0].text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8, color="white" if abs(table[row, column]) > 0.6 else "#333333")
+        axes[0, 0].text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8,
+                        color="white" if abs(table[row, column]) > 0.6 else "#333333")
     axes[0, 0].set(yticks=range(len(made)), yticklabels=[_short(name) for name in made], xticks=range(len(plain)))
     axes[0, 0].set_xticklabels([_short(name) for name in plain], rotation=30, ha="right")
     axes[0, 0].grid(visible=False)
     figure.colorbar(shown, ax=axes[0, 0], label="correlation")
     strongest = np.abs(table).max(axis=1)
     at = int(strongest.argmin())
-    return figure, f"{made[at]} says most that is new: its correlation with any shown plain feature is at most {strongest[at]:.2f}"
+    return figure, (f"{made[at]} says most that is new: its correlation with any shown plain feature is at most "
+                    f"{strongest[at]:.2f}")
 
-
-def made_effect_picture(train: pd.DataFrame, y: np.ndarray, groups: dict[str, str], importance: pd.DataFrame, outcome: str, classification: bool) -> Picture | None:
+# %% ../../../nbs/features/08_figures.ipynb #47featurefig-16-a
+def made_effect_picture(train: pd.DataFrame, y: np.ndarray, groups: dict[str, str], importance: pd.DataFrame,
+                        outcome: str, classification: bool) -> Picture | None:
     "The outcome per tenth of the strongest made feature; None where nothing was made"
-    made = [name for name in importance["feature"] if name in train and groups.get(name) in ("interactions", "derived", "aggregations", "history", "dates", "text")
-            and train[name].nunique() > 4]
+    made = [
+        name for name in importance["feature"]
+        if name in train and groups.get(name) in ("interactions", "derived", "aggregations", "history", "dates",
+                                                  "text") and train[name].nunique() > 4
+    ]
     if not made:
         return None
     name, answer = made[0], (y == y.max()).astype(float) if classification else y.astype(float)
     tenth = pd.qcut(train[name].rank(method="first"), min(10, max(2, len(train) // 20)), labels=False).to_numpy()
-    table = pd.DataFrame({"x": train[name].to_numpy(), "y": answer}).groupby(tenth).agg(x=("x", "median"), y=("y", "mean"), error=("y", "sem"))
+    table = pd.DataFrame({"x": train[name].to_numpy(),
+                          "y": answer}).groupby(tenth).agg(x=("x", "median"), y=("y", "mean"), error=("y", "sem"))
     figure, axes = _canvas(3.8)
-    axes[0, 0].errorbar(table["x"], table["y"], yerr=1.96 * table["error"], marker="o", capsize=3, color=COLOURS["blue"])
+    axes[0, 0].errorbar(table["x"], table["y"], yerr=1.96 * table["error"], marker="o", capsize=3,
+                        color=COLOURS["blue"])
     axes[0, 0].axhline(answer.mean(), color="#8C8C8C", linestyle="--", linewidth=1)
     axes[0, 0].set(xlabel=f"{_short(name)}, as a feature (median of each tenth of the training rows)", ylabel=outcome)
     write = "{:.1%}".format if classification else readable
-    return figure, f"{outcome.capitalize()} goes from {write(table['y'].iloc[0])} in the lowest tenth of {name} to {write(table['y'].iloc[-1])} in its highest"
+    return figure, (f"{outcome.capitalize()} goes from {write(table['y'].iloc[0])} in the lowest tenth of {name} to "
+                    f"{write(table['y'].iloc[-1])} in its highest")
 
 # %% ../../../nbs/features/08_figures.ipynb #47featurefig-19
 def parts_picture(train: pd.DataFrame, validation: pd.DataFrame, seed: int = 42, most: int = 3_000) -> Picture | None:
@@ -184,14 +223,19 @@ def parts_picture(train: pd.DataFrame, validation: pd.DataFrame, seed: int = 42,
     if train.shape[1] < 2 or len(train) < 3:
         return None
     limits = train.quantile(0.005), train.quantile(0.995)
-    some = {name: frame.clip(*limits, axis=1).sample(min(most, len(frame)), random_state=seed) for name, frame in (("train", train), ("validation", validation))}
-    pca = PCA(2, random_state=seed, svd_solver="randomized" if train.shape[1] > 200 else "auto").fit(some["train"].to_numpy())
+    some = {
+        name: frame.clip(*limits, axis=1).sample(min(most, len(frame)), random_state=seed)
+        for name, frame in (("train", train), ("validation", validation))
+    }
+    pca = PCA(2, random_state=seed,
+              svd_solver="randomized" if train.shape[1] > 200 else "auto").fit(some["train"].to_numpy())
     placed = {name: pca.transform(frame.to_numpy()) for name, frame in some.items()}
     figure, axes = _canvas(4.6)
     for name, colour in (("train", "blue"), ("validation", "orange")):
         axes[0, 0].scatter(*placed[name].T, s=8, alpha=0.35, color=COLOURS[colour], label=name, linewidths=0)
     shares = pca.explained_variance_ratio_
-    axes[0, 0].set(xlabel=f"first component ({shares[0]:.0%} of the variance)", ylabel=f"second component ({shares[1]:.0%})")
+    axes[0, 0].set(xlabel=f"first component ({shares[0]:.0%} of the variance)",
+                   ylabel=f"second component ({shares[1]:.0%})")
     axes[0, 0].legend()
     gap = np.abs(placed["train"].mean(0) - placed["validation"].mean(0)) / np.maximum(placed["train"].std(0), 1e-9)
     alike = "cover the same ground" if gap.max() < 0.2 else "do not cover the same ground"

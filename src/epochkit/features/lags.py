@@ -18,14 +18,16 @@ from .selection import Rows, Screen
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-04
 class Past(NamedTuple):
-    "Values per group and moment, sorted: code of each group, group per entry, moment per entry, (entries, columns) values"
+    """Values per group and moment, sorted: code of each group, group per entry, moment per entry, (entries,
+    columns) values"""
     codes: dict[str, int]
     group: np.ndarray
     when: np.ndarray
     values: np.ndarray
 
     def before(self, keys: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        "For each row (first entry of its group, first entry that is not before its moment); equal where nothing is known"
+        """For each row (first entry of its group, first entry that is not before its moment);
+        equal where nothing is known"""
         codes = np.array([self.codes.get(key, -1) for key in keys])
         clock = np.unique(self.when)
         ranks, width = np.searchsorted(clock, self.when), len(clock) + 1
@@ -34,14 +36,16 @@ class Past(NamedTuple):
         first, end = np.searchsorted(entries, codes * width), np.searchsorted(entries, asked)
         return np.where(codes < 0, 0, first), np.where(codes < 0, 0, end)
 
-
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-04-a
 def past_of(keys: np.ndarray, when: np.ndarray, values: np.ndarray) -> Past:
     "The past of rows with a group, a moment and (rows, columns) values; rows without a moment are left out"
     there = ~np.isnan(when)
     codes = {key: code for code, key in enumerate(pd.unique(keys[there]))}
     frame = pd.DataFrame(values[there]).assign(group=[codes[key] for key in keys[there]], when=when[there])
     grouped = frame.groupby(["group", "when"], sort=True).mean()
-    return Past(codes, grouped.index.get_level_values(0).to_numpy(), grouped.index.get_level_values(1).to_numpy(float), grouped.to_numpy(float))
+    return Past(codes,
+                grouped.index.get_level_values(0).to_numpy(),
+                grouped.index.get_level_values(1).to_numpy(float), grouped.to_numpy(float))
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09
 class History(Maker):
@@ -52,7 +56,8 @@ class History(Maker):
         self.lags, self.window, self.most, self.kept_values = tuple(lags) or (1,), window, most, kept_values
 
     def fit(self, rows: Rows, screen: Screen) -> "History":
-        self.numbers = screen.strongest([name for name in rows.named("numeric") if rows.frame[name].nunique() > 2], self.most)
+        self.numbers = screen.strongest([name for name in rows.named("numeric") if rows.frame[name].nunique() > 2],
+                                        self.most)
         self.origins = []
         if not self.numbers or rows.when is None or rows.keys is None:
             return self
@@ -61,11 +66,17 @@ class History(Maker):
         self.oldest = float(3 * np.quantile(steps, 0.99)) if len(steps) else 0.0
         constants = {"oldest": self.oldest, "groups": len(self.past.codes)}
         for name in self.numbers:
-            self.origins += [*(Origin(f"{name}_lag_{lag}", (name,), f"{name} {lag} moment{'s' * (lag > 1)} before, in the same group", constants, "history")
-                               for lag in self.lags),
-                             Origin(f"{name}_mean_of_last_{self.window}", (name,), f"mean of {name} over the {self.window} moments before", constants, "history"),
-                             Origin(f"{name}_change", (name,), f"{name} - ({name} one moment before)", constants, "history")]
-        self.origins.append(Origin("without_history", tuple(self.numbers), "1 where nothing recent is known of the group, else 0", constants, "history"))
+            self.origins += [
+                *(Origin(f"{name}_lag_{lag}", (name, ),
+                         f"{name} {lag} moment{'s' * (lag > 1)} before, in the same group", constants, "history")
+                  for lag in self.lags),
+                Origin(f"{name}_mean_of_last_{self.window}", (name, ),
+                       f"mean of {name} over the {self.window} moments before", constants, "history"),
+                Origin(f"{name}_change", (name, ), f"{name} - ({name} one moment before)", constants, "history")
+            ]
+        self.origins.append(
+            Origin("without_history", tuple(self.numbers), "1 where nothing recent is known of the group, else 0",
+                   constants, "history"))
         return self
 
     def shorten(self) -> None:
@@ -91,8 +102,10 @@ class History(Maker):
         fresh = (end > first) & (rows.when - self.past.when[np.maximum(end - 1, 0)] <= self.oldest)
         made = []
         for at, name in enumerate(self.numbers):
-            lagged = {lag: np.where(fresh & (end - lag >= first), self.past.values[np.maximum(end - lag, 0), at], np.nan)
-                      for lag in {*self.lags, *range(1, self.window + 1)}}
+            lagged = {
+                lag: np.where(fresh & (end - lag >= first), self.past.values[np.maximum(end - lag, 0), at], np.nan)
+                for lag in {*self.lags, *range(1, self.window + 1)}
+            }
             recent = np.column_stack([lagged[lag] for lag in range(1, self.window + 1)])
             count = (~np.isnan(recent)).sum(axis=1)
             mean = np.where(count > 0, np.nansum(recent, axis=1) / np.maximum(count, 1), np.nan)

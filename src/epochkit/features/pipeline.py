@@ -19,8 +19,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..core.errors import PipelineError
-from .encoders import (LABELS, Origin, as_labels, as_moments, as_numbers, default_encoding, label_step, number_step,
-                                          number_way, rare_below, step_origins, typed)
+from .encoders import (LABELS, Origin, as_labels, as_moments, as_numbers, default_encoding, label_step,
+                                        number_step, number_way, rare_below, step_origins, typed)
 from .lags import History
 from .transformers import Aggregates, Dates, Maker, Pairs, Texts
 from .selection import Rows, Screen
@@ -35,7 +35,7 @@ class Derived(NamedTuple):
     formula: str
     make: Callable[[pd.DataFrame], pd.Series]
 
-
+# %% ../../../nbs/features/05_pipeline.ipynb #45featureeng-04-a
 DERIVED: dict[str, Derived] = {}
 
 
@@ -46,16 +46,18 @@ def derived_feature(name: str, sources: Sequence[str], formula: str) -> Callable
         return make
     return register
 
-
+# %% ../../../nbs/features/05_pipeline.ipynb #45featureeng-04-b
 def applicable_features(columns: Sequence[str]) -> tuple[list[Derived], dict[str, str]]:
     "Derived features whose sources are all among `columns`, and why the others do not apply"
     load_rooms(load_settings(), 4)
     used = [feature for feature in DERIVED.values() if set(feature.sources) <= set(columns)]
-    refused = {feature.name: f"needs {', '.join(sorted(set(feature.sources) - set(columns)))}" for feature in DERIVED.values()
-               if feature not in used}
+    refused = {
+        feature.name: f"needs {', '.join(sorted(set(feature.sources) - set(columns)))}"
+        for feature in DERIVED.values() if feature not in used
+    }
     return used, refused
 
-
+# %% ../../../nbs/features/05_pipeline.ipynb #45featureeng-04-c
 def ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
     "numerator / denominator, missing where the denominator is zero or missing"
     return (numerator / denominator.where(denominator != 0)).astype(float)
@@ -74,8 +76,10 @@ class OwnFeatures(Maker):
             for at in range(0, min(60, len(values)), 20):
                 alone = self._one(name, rows.frame.iloc[[at]])[0]
                 if not np.isclose(alone, values[at], equal_nan=True):
-                    raise PipelineError(f"derived feature '{name}' gives {alone:g} for a row alone and {values[at]:g} for the same row among others: "
-                                        f"compute it from the row itself, so that the service gives what training saw")
+                    raise PipelineError(
+                        f"derived feature '{name}' gives {alone:g} for a row alone and {values[at]:g} for the same "
+                        f"row among others: "
+                        f"compute it from the row itself, so that the service gives what training saw")
         return self
 
     def _load(self, name: str) -> None:
@@ -91,8 +95,10 @@ class OwnFeatures(Maker):
         try:
             return as_numbers(pd.Series(DERIVED[name].make(frame), index=frame.index))
         except KeyError as error:
-            raise PipelineError(f"derived feature '{name}' fails for want of {error}: name all its columns in @derived_feature, and keep "
-                                f"the room that defines it") from error
+            raise PipelineError(
+                f"derived feature '{name}' fails for want of {error}: name all its columns in @derived_feature, and "
+                f"keep "
+                f"the room that defines it") from error
 
     def make(self, rows: Rows) -> list[np.ndarray]:
         for name in self.names:
@@ -107,7 +113,8 @@ PLAIN_GROUPS = ("many labels", "indicators", "dates", "text", "derived")
 
 @dataclass(frozen=True)
 class Recipe:
-    "How columns are treated beyond encoding and scaling: shapes, indicators, rare labels, dates, texts, pairs, and the clock of histories"
+    """How columns are treated beyond encoding and scaling: shapes, indicators, rare labels, dates, texts, pairs,
+    and the clock of histories"""
     shapes: dict[str, str] = field(default_factory=dict)
     indicators: tuple[str, ...] | None = None
     rare: dict[str, int] = field(default_factory=dict)
@@ -119,7 +126,7 @@ class Recipe:
     lags: tuple[int, ...] = (1,)
     trend: bool = True
 
-
+# %% ../../../nbs/features/05_pipeline.ipynb #45featureeng-11-a
 def clock(column: pd.Series) -> np.ndarray:
     "Moments as floats: numbers as they are, dates in days since 1970; NaN where there is none"
     if pd.api.types.is_numeric_dtype(column):
@@ -130,7 +137,7 @@ def clock(column: pd.Series) -> np.ndarray:
     found = as_moments(column)
     return np.where(np.isnat(found), np.nan, found.astype("int64") / 86_400_000_000)
 
-
+# %% ../../../nbs/features/05_pipeline.ipynb #45featureeng-11-b
 def _unique(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
     "The names, each with a number behind it where it was taken before"
     seen, found = set(taken), []
@@ -149,9 +156,9 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
     `groups` are the optional groups of features to make; `without` names features to leave out in the end.
     """
 
-    def __init__(self, columns: dict[str, str], encoding: dict[str, str] | None = None, scaling: dict[str, str] | None = None,
-                 classification: bool = True, seed: int = 42, recipe: Recipe | None = None, groups: Collection[str] = PLAIN_GROUPS,
-                 without: Collection[str] = ()):
+    def __init__(self, columns: dict[str, str], encoding: dict[str, str] | None = None,
+                 scaling: dict[str, str] | None = None, classification: bool = True, seed: int = 42,
+                 recipe: Recipe | None = None, groups: Collection[str] = PLAIN_GROUPS, without: Collection[str] = ()):
         self.columns, self.encoding, self.scaling = columns, encoding, scaling
         self.classification, self.seed, self.recipe, self.groups, self.without = classification, seed, recipe, groups, without
 
@@ -159,17 +166,25 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         "Typed rows; PipelineError names a column that is missing"
         missing = [name for name in self.columns if name not in raw]
         if missing:
-            raise PipelineError(f"column '{missing[0]}' is missing from the rows to score: give all of {', '.join(self.columns)}")
+            raise PipelineError(
+                f"column '{missing[0]}' is missing from the rows to score: give all of {', '.join(self.columns)}")
         recipe, when, keys = self.recipe or Recipe(), None, None
         if recipe.time:
             when = clock(raw[recipe.time]) if recipe.time in raw else np.full(len(raw), np.nan)
-            keys = as_labels(raw[recipe.group]) if recipe.group in raw else np.full(len(raw), None if recipe.group else "all", dtype=object)
+            keys = as_labels(raw[recipe.group]) if recipe.group in raw else np.full(
+                len(raw), None if recipe.group else "all", dtype=object)
         return Rows(typed(raw, self.columns), self.columns, when, keys)
 
     def _makers(self) -> list[Maker]:
         recipe = self.recipe or Recipe()
         pairs = list(recipe.pairs)
-        makers: list[Maker] = [OwnFeatures(), Dates(recipe.dates, recipe.trend), Texts(recipe.text, seed=self.seed), Aggregates(pairs), Pairs(pairs)]
+        makers: list[Maker] = [
+            OwnFeatures(),
+            Dates(recipe.dates, recipe.trend),
+            Texts(recipe.text, seed=self.seed),
+            Aggregates(pairs),
+            Pairs(pairs)
+        ]
         if recipe.time:
             makers.append(History(recipe.lags))
         return [maker for maker in makers if maker.group in self.groups]
@@ -206,7 +221,10 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
             return []
         advised = (self.recipe or Recipe()).indicators
         own = [name for name, (group, _) in self.made_.items() if group == "derived"]
-        return [name for name in [*self._numeric, *own] if np.isnan(numbers[name]).any() and (name in own or advised is None or name in advised)]
+        return [
+            name for name in [*self._numeric, *own]
+            if np.isnan(numbers[name]).any() and (name in own or advised is None or name in advised)
+        ]
 
     def fit(self, raw: pd.DataFrame, y: Any) -> "FeaturePipeline":
         "Learns medians, scales, encodings and what else the features need from training rows"
@@ -223,11 +241,15 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         origins = [(maker.group, origin) for maker in self.makers_ for origin in maker.origins]
         self.made_ = dict(zip(_unique([origin.feature for _, origin in origins], self.columns), origins))
         numbers = self._made(rows, self.makers_)
-        self.steps_ = [(names, number_step(*way, len(raw), self.seed)) for way, names in self._number_ways(numbers).items()]
-        self.steps_ += [(names, label_step(*way, len(raw), self.classification, self.seed)) for way, names in self._label_ways(len(raw)).items()]
+        self.steps_ = [
+            (names, number_step(*way, len(raw), self.seed)) for way, names in self._number_ways(numbers).items()
+        ]
+        self.steps_ += [(names, label_step(*way, len(raw), self.classification, self.seed))
+                        for way, names in self._label_ways(len(raw)).items()]
         self.indicated_ = self._indicated(numbers)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds, a column without any value
+            warnings.simplefilter("ignore",
+                                  UserWarning)  # a class with fewer rows than folds, a column without any value
             parts = [step.fit_transform(self._matrix(names, numbers, rows.frame), y) for names, step in self.steps_]
         self._name_outputs()
         features = self._frame(parts, numbers, raw.index)
@@ -240,11 +262,14 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         return features[self.feature_names_]
 
     def transform(self, raw: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
-        "Features of any rows, with what was learned from the training rows; `history`: earlier rows that training did not hold"
+        """Features of any rows, with what was learned from the training rows; `history`:
+        earlier rows that training did not hold"""
         rows, makers = self._rows(raw), self.makers_
         if history is not None:
             earlier = self._rows(history)
-            makers = [maker.knowing(earlier) if isinstance(maker, History) and maker.origins else maker for maker in makers]
+            makers = [
+                maker.knowing(earlier) if isinstance(maker, History) and maker.origins else maker for maker in makers
+            ]
         numbers = self._made(rows, makers)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found unknown categories")  # the service says so to its caller
@@ -269,14 +294,16 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
     def _frame(self, parts: list[np.ndarray], numbers: dict[str, np.ndarray], index: pd.Index) -> pd.DataFrame:
         indicators = [np.isnan(numbers[name]).astype(float) for name in self.indicated_]
         columns = [np.asarray(part, dtype=float) for part in parts] + [values[:, None] for values in indicators]
-        return pd.DataFrame(np.hstack(columns) if columns else np.empty((len(index), 0)), columns=list(self.origins_), index=index)
+        return pd.DataFrame(
+            np.hstack(columns) if columns else np.empty((len(index), 0)), columns=list(self.origins_), index=index)
 
     def _name_outputs(self) -> None:
         "`origins_`: per output column, in order, its group and its origin"
         found = [(self._group_of(origin.sources[0]), self._whole_origin(origin))
                  for names, step in self.steps_ for origin in step_origins(step, names)]
         found += [("derived" if name in self.made_ else "indicators",
-                   Origin(f"missing_{name}", self._sources(name), f"1 where {name} is missing, else 0", {}, "indicator")) for name in self.indicated_]
+                   Origin(f"missing_{name}", self._sources(name), f"1 where {name} is missing, else 0", {},
+                          "indicator")) for name in self.indicated_]
         self.origins_ = dict(zip(_unique([origin.feature for _, origin in found]), found))
 
     def _sources(self, name: str) -> tuple[str, ...]:
@@ -293,7 +320,8 @@ class FeaturePipeline(TransformerMixin, BaseEstimator):
         if origin.sources[0] not in self.made_:
             return origin
         made = self.made_[origin.sources[0]][1]
-        return Origin(origin.feature, made.sources, f"{origin.feature} = {made.formula}; {origin.formula}", made.constants | origin.constants, made.kind)
+        return Origin(origin.feature, made.sources, f"{origin.feature} = {made.formula}; {origin.formula}",
+                      made.constants | origin.constants, made.kind)
 
 # %% ../../../nbs/features/05_pipeline.ipynb #45featureeng-17
 def provenance(pipeline: FeaturePipeline, reasons: dict[str, str] | None = None) -> list[dict[str, Any]]:
@@ -301,6 +329,10 @@ def provenance(pipeline: FeaturePipeline, reasons: dict[str, str] | None = None)
     rows = []
     for feature in pipeline.feature_names_:
         group, origin = pipeline.origins_[feature]
-        rows.append({"feature": feature, "sources": list(origin.sources), "formula": origin.formula, "constants": origin.constants, "kind": origin.kind,
-                     "group": group, "fitted_on": f"{pipeline.rows_fitted_:,} training rows", "reason": (reasons or {}).get(feature, "a column of the data")})
+        rows.append({
+            "feature": feature, "sources": list(origin.sources), "formula": origin.formula,
+            "constants": origin.constants, "kind": origin.kind, "group": group,
+            "fitted_on": f"{pipeline.rows_fitted_:,} training rows",
+            "reason": (reasons or {}).get(feature, "a column of the data")
+        })
     return rows

@@ -31,59 +31,77 @@ class Advice(NamedTuple):
     followed: bool
     why: str
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-04-a
 def leaky_columns(leaks: dict[str, Any], plan: Plan, restored: dict[str, str] | None = None) -> list[str]:
-    "Columns under critical suspicion that no person restored, when the brief says to drop them; DataQualityError when it says to block"
-    critical = [item["column"] for item in leaks["suspects"] if item["severity"] == "critical" and item["column"] not in (restored or {})]
+    """Columns under critical suspicion that no person restored, when the brief says to drop them;
+    DataQualityError when it says to block"""
+    critical = [
+        item["column"] for item in leaks["suspects"]
+        if item["severity"] == "critical" and item["column"] not in (restored or {})
+    ]
     if critical and plan.data.on_leak == "block":
-        raise DataQualityError(f"column '{critical[0]}' is under critical suspicion of knowing the answer and on_leak = "
-                               f"\"block\": drop it in [data] of the brief, or set on_leak = \"drop\"")
+        raise DataQualityError(
+            f"column '{critical[0]}' is under critical suspicion of knowing the answer and on_leak = "
+            f"\"block\": drop it in [data] of the brief, or set on_leak = \"drop\"")
     return list(dict.fromkeys(critical)) if plan.data.on_leak == "drop" else []
 
-
-def _drop_advice(plan: Plan, insights: dict[str, Any], leaks: dict[str, Any], leaky: list[str], restored: dict[str, str]) -> list[Advice]:
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-04-b
+def _drop_advice(plan: Plan, insights: dict[str, Any], leaks: dict[str, Any], leaky: list[str],
+                 restored: dict[str, str]) -> list[Advice]:
     advice = []
     for item in leaks["suspects"]:
         kept, name = item["column"] not in leaky, item["column"]
-        why = f"a person restored it: {restored[name]}" if name in restored else f"on_leak = {plan.data.on_leak}" if item["severity"] == "critical" else "a warning, not proof"
+        why = f"a person restored it: {restored[name]}" if name in restored else f"on_leak = {plan.data.on_leak}" if item[
+            "severity"] == "critical" else "a warning, not proof"
         advice.append(Advice(name, f"leak suspect: {item['reason']}", not kept, why))
     for item in insights.get("drop", []):
         if item["column"] not in leaky:
             followed = item["column"] in plan.feature_columns and item["column"] not in restored
-            why = "followed" if followed else f"a person restored it: {restored[item['column']]}" if item["column"] in restored else "was no feature anyway"
+            why = "followed" if followed else f"a person restored it: {restored[item['column']]}" if item[
+                "column"] in restored else "was no feature anyway"
             advice.append(Advice(item["column"], f"drop: {item['reason']}", followed, why))
     return advice
 
-
-def choose_columns(plan: Plan, insights: dict[str, Any], leaks: dict[str, Any], restored: dict[str, str] | None = None) -> tuple[dict[str, str], list[Advice]]:
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-04-c
+def choose_columns(plan: Plan, insights: dict[str, Any], leaks: dict[str, Any],
+                   restored: dict[str, str] | None = None) -> tuple[dict[str, str], list[Advice]]:
     "Raw columns with what they hold that become features, and what was done with each advice to drop"
     restored = restored or {}
-    leaky, dropped = leaky_columns(leaks, plan, restored), {item["column"] for item in insights.get("drop", [])} - set(restored)
+    leaky, dropped = leaky_columns(leaks, plan, restored), {item["column"]
+                                                            for item in insights.get("drop", [])} - set(restored)
     columns = {name: plan.kind_of(name) for name in plan.feature_columns if name not in dropped and name not in leaky}
     if not columns:
-        raise DataQualityError("no column is left to make features from: look at the leak audit and the drops of epoch 003, "
-                               "or keep a column with on_leak = \"keep\"")
+        raise DataQualityError(
+            "no column is left to make features from: look at the leak audit and the drops of epoch 003, "
+            "or keep a column with on_leak = \"keep\"")
     return columns, _drop_advice(plan, insights, leaks, leaky, restored)
 
 # %% ../../../nbs/features/07_review.ipynb #46featurerev-06
-TREATMENTS = {"encoding": ("categorical", "boolean", "high_cardinality"), "scaling": ("numeric",), "transform": ("numeric",),
-              "rare_labels": ("categorical", "boolean", "high_cardinality"), "date": ("datetime",), "text": ("text",)}
+TREATMENTS = {
+    "encoding": ("categorical", "boolean", "high_cardinality"), "scaling": ("numeric", ), "transform": ("numeric", ),
+    "rare_labels": ("categorical", "boolean", "high_cardinality"), "date": ("datetime", ), "text": ("text", )
+}
 
 
 def recipe_of(plan: Plan, insights: dict[str, Any], columns: dict[str, str]) -> Recipe:
     "The recipe that follows the plan and the advice of 003"
     about, dates = insights.get("about_time") or {}, insights.get("date") or {}
     indicators = insights.get("missing_indicator")
-    return Recipe(shapes={name: shape for name, shape in (insights.get("transform") or {}).items() if name in columns},
-                  indicators=None if indicators is None else tuple(indicators), rare=insights.get("rare_labels") or {},
-                  dates={name: item["parts"] for name, item in dates.items()}, text=insights.get("text") or {},
-                  pairs=tuple((one, two) for one, two, *_ in insights.get("interactions") or [] if {one, two} <= set(columns)),
-                  time=plan.data.time or "", group=plan.data.group or "", lags=tuple(about.get("lags") or (1,))[:3],
-                  trend=not plan.data.time or plan.split.strategy not in ("time", "given"))
+    return Recipe(
+        shapes={name: shape
+                for name, shape in (insights.get("transform") or {}).items() if name in columns},
+        indicators=None if indicators is None else tuple(indicators), rare=insights.get("rare_labels") or {},
+        dates={name: item["parts"]
+               for name, item in dates.items()}, text=insights.get("text") or {}, pairs=tuple(
+                   (one, two) for one, two, *_ in insights.get("interactions") or [] if {one, two} <= set(columns)),
+        time=plan.data.time or "", group=plan.data.group or "", lags=tuple(about.get("lags") or (1, ))[:3],
+        trend=not plan.data.time or plan.split.strategy not in ("time", "given"))
 
-
-def treatment_advice(insights: dict[str, Any], columns: dict[str, str], gains: Sequence[GroupGain] = ()) -> list[Advice]:
-    "What was done with each advice on encoding, scaling, shapes, rare labels, dates, texts, indicators and interactions"
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-06-a
+def treatment_advice(insights: dict[str, Any], columns: dict[str, str],
+                     gains: Sequence[GroupGain] = ()) -> list[Advice]:
+    """What was done with each advice on encoding, scaling, shapes, rare labels, dates, texts,
+    indicators and interactions"""
     left_out, found = {gain.group: gain.reason for gain in gains if not gain.kept}, []
     groups = {"date": "dates", "text": "text"}
     for kind, roles in TREATMENTS.items():
@@ -91,14 +109,21 @@ def treatment_advice(insights: dict[str, Any], columns: dict[str, str], gains: S
             refused = left_out.get(groups.get(kind, "many labels" if columns.get(name) == "high_cardinality" else ""))
             fits = columns.get(name) in roles and not refused
             shown = ", ".join(value.get("parts") or [value.get("encode", "")]) if isinstance(value, dict) else value
-            found.append(Advice(name, f"{kind.replace('_', ' ')}: {shown}", fits, "followed" if fits else refused or "is no feature" if name not in columns or refused else
-                                f"holds {columns[name]} values"))
+            found.append(
+                Advice(
+                    name, f"{kind.replace('_', ' ')}: {shown}", fits, "followed" if fits else
+                    refused or "is no feature" if name not in columns or refused else f"holds {columns[name]} values"))
     for name in insights.get("missing_indicator") or []:
-        found.append(Advice(name, "missing indicator", name in columns and "indicators" not in left_out, left_out.get("indicators", "followed" if name in columns else "is no feature")))
+        found.append(
+            Advice(name, "missing indicator", name in columns and "indicators" not in left_out,
+                   left_out.get("indicators", "followed" if name in columns else "is no feature")))
     for one, two, *_ in insights.get("interactions") or []:
         known = {one, two} <= set(columns)
         kept = known and not {"interactions", "aggregations"} & set(left_out)
-        found.append(Advice(f"{one}, {two}", "interaction", kept, "tried in the screen" if kept else left_out.get("interactions", left_out.get("aggregations", "")) if known else "is no feature"))
+        found.append(
+            Advice(
+                f"{one}, {two}", "interaction", kept, "tried in the screen" if kept else
+                left_out.get("interactions", left_out.get("aggregations", "")) if known else "is no feature"))
     return found
 
 # %% ../../../nbs/features/07_review.ipynb #46featurerev-10
@@ -114,7 +139,10 @@ def strongest_single_feature(train: pd.DataFrame, y: np.ndarray, classification:
         scores = {name: max(auc(train[name], y == code) for code in np.unique(y)) for name in train}
     else:
         answer = rankdata(y)
-        scores = {name: abs(np.corrcoef(rankdata(train[name]), answer)[0, 1]) if train[name].nunique() > 1 else 0.0 for name in train}
+        scores = {
+            name: abs(np.corrcoef(rankdata(train[name]), answer)[0, 1]) if train[name].nunique() > 1 else 0.0
+            for name in train
+        }
     best = max(scores, key=scores.get)
     return best, float(scores[best])
 
@@ -122,7 +150,7 @@ def strongest_single_feature(train: pd.DataFrame, y: np.ndarray, classification:
 def _plan_of(context: GateContext) -> Plan:
     return Plan.model_validate(context.json("project_plan.json", epoch=1))
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-a
 @gate_check(4, "splits do not overlap")
 def splits_do_not_overlap(context: GateContext) -> CheckResult:
     "Every row of the data is in exactly one part, and each part has rows"
@@ -133,10 +161,12 @@ def splits_do_not_overlap(context: GateContext) -> CheckResult:
     everything = set(context.frame("data.parquet", ["row_id"], epoch=2)["row_id"])
     lost = len(everything - train - validation - set(test))
     whole = not lost and train and validation and len(test)
-    return verdict(not shared and bool(whole), shared, 0, f"{len(train)} train, {len(validation)} validation, {len(test)} test rows"
-                   + (f", {lost} rows in none" if lost else ""))
+    return verdict(
+        not shared and bool(whole), shared, 0,
+        f"{len(train)} train, {len(validation)} validation, {len(test)} test rows" +
+        (f", {lost} rows in none" if lost else ""))
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-b
 @gate_check(4, "groups and time are respected")
 def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     "No group in two parts; no training row later than a test row; in a random split no equal rows in two parts"
@@ -145,7 +175,8 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     if strategy == "given":
         return skipped("the test rows are given by the brief")
     data = context.frame("data.parquet", epoch=2).set_index("row_id")
-    parts = context.frame("engineered_features.parquet", ["row_id", "split"]).set_index("row_id")["split"].reindex(data.index)
+    parts = context.frame("engineered_features.parquet",
+                          ["row_id", "split"]).set_index("row_id")["split"].reindex(data.index)
     parts = parts.fillna("test")
     if strategy == "random":
         same = equal_rows(data, [name for name in plan.feature_columns if name in data])
@@ -155,10 +186,11 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
         torn = int((parts.groupby(data[group]).nunique() > 1).sum())
         return verdict(torn == 0, torn, 0, f"groups of {group} in two parts")
     when = moments(data[time])
-    late = int((when[parts == "train"] >= when[parts != "train"].min()).sum() + (when[parts == "validation"] >= when[parts == "test"].min()).sum())
+    late = int((when[parts == "train"] >= when[parts != "train"].min()).sum() +
+               (when[parts == "validation"] >= when[parts == "test"].min()).sum())
     return verdict(late == 0, late, 0, "rows not before the first row of a later part")
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-c
 @gate_check(4, "provenance of every feature")
 def provenance_of_every_feature(context: GateContext) -> CheckResult:
     "Every stored feature names its source columns and its formula in the lineage"
@@ -167,26 +199,30 @@ def provenance_of_every_feature(context: GateContext) -> CheckResult:
     without = [name for name in features if name not in known]
     return verdict(not without, len(without), 0, ", ".join(without[:3]))
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-d
 @gate_check(4, "importance is calculated")
 def importance_is_calculated(context: GateContext) -> CheckResult:
     "There is an importance with an interval for every feature"
     table = pd.DataFrame(context.json("feature_importance.json")["features"])
     features = context.json("feature_list.json")["features"]
-    complete = int(table.set_index("feature").reindex(features)[["importance", "low", "high"]].notna().all(axis=1).sum())
+    complete = int(
+        table.set_index("feature").reindex(features)[["importance", "low", "high"]].notna().all(axis=1).sum())
     return verdict(complete == len(features), complete, len(features))
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-e
 @gate_check(4, "every group of features earns its place")
 def every_group_earns_its_place(context: GateContext) -> CheckResult:
     "No stored feature belongs to a group whose measured gain did not justify it"
     gains = context.json("feature_gain.json")["groups"]
     earned = {name for gain in gains if gain["kept"] and (gain["gain"] or 0) > 0 for name in gain["group"].split(" + ")}
     plain = {name for name in gains[0]["group"].split(" + ")} if gains else set()
-    idle = [item["feature"] for item in context.json("feature_list.json")["provenance"] if item["group"] not in earned | plain]
+    idle = [
+        item["feature"] for item in context.json("feature_list.json")["provenance"]
+        if item["group"] not in earned | plain
+    ]
     return verdict(not idle, len(idle), 0, ", ".join(idle[:3]) or f"{len(gains)} groups measured")
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-f
 @gate_check(4, "no feature gives the answer away")
 def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     "No single stored feature tells the target (nearly) perfectly on training rows"
@@ -195,9 +231,10 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     train = context.frame("engineered_features.parquet").query("split == 'train'")
     name, score = strongest_single_feature(train[features], train[plan.data.target].to_numpy(), plan.classification)
     allowed = score < 0.999 or plan.data.on_leak == "keep"
-    return verdict(allowed, round(score, 4), 0.999, f"'{name}' alone" + (", kept by the brief" if score >= 0.999 and allowed else ""))
+    return verdict(allowed, round(score, 4), 0.999,
+                   f"'{name}' alone" + (", kept by the brief" if score >= 0.999 and allowed else ""))
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-g
 @gate_check(4, "stored features are what the pipeline gives")
 def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckResult:
     "The saved pipeline, fitted on as many rows as the training part has, gives the stored validation features again"
@@ -210,7 +247,7 @@ def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckRe
     return verdict(difference <= 1e-9 and pipeline.rows_fitted_ == trained, difference, 1e-9,
                    f"fitted on {pipeline.rows_fitted_:,} rows, the training part has {trained:,}")
 
-
+# %% ../../../nbs/features/07_review.ipynb #46featurerev-13-h
 @gate_check(4, "the test part is sealed")
 def the_test_part_is_sealed(context: GateContext) -> CheckResult:
     "The test file is the one in the split manifest, and no epoch before 006 has opened it"
@@ -218,5 +255,8 @@ def the_test_part_is_sealed(context: GateContext) -> CheckResult:
     from epochkit.record.ledger import Ledger
     manifest = context.json("split_manifest.json")
     same = sha256_of(context.path("test_data.parquet")) == manifest["test_sha256"]
-    early = [event for event in Ledger(context.settings.context_root).events() if event.kind == "test_opened" and event.epoch < 6]
+    early = [
+        event for event in Ledger(context.settings.context_root).events()
+        if event.kind == "test_opened" and event.epoch < 6
+    ]
     return verdict(same and not early, len(early), 0, "" if same else "the test file is not the sealed one")

@@ -40,35 +40,40 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     spread = ranks.std(axis=0)
     return np.nan_to_num((ranks - ranks.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
-
+# %% ../../../nbs/features/02_selection.ipynb #45bfeaturesc-06-a
 def quick_model(classification: bool, rounds: int, seed: int = 42, **settings: Any) -> Any:
     "Boosted trees that are good enough to compare features; fit them under `threadpool_limits(1)`, they are small"
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     cls = HistGradientBoostingClassifier if classification else HistGradientBoostingRegressor
     return cls(max_iter=rounds, early_stopping=False, random_state=seed, **settings)
 
-
+# %% ../../../nbs/features/02_selection.ipynb #45bfeaturesc-06-b
 def class_shares(model: Any, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     "Probability of each of `labels`, (rows, labels); 0 for one that the model never saw"
     shares, found = model.predict_proba(features), np.zeros((len(features), len(labels)))
     found[:, np.searchsorted(labels, model.classes_)] = shares
     return found
 
-
+# %% ../../../nbs/features/02_selection.ipynb #45bfeaturesc-06-c
 class Screen:
     "Ranks candidates by what they say beyond the plain columns"
 
     def __init__(self, rows: Rows, y: Any, classification: bool, seed: int = 42):
         size, y = len(rows.frame), np.asarray(y)
         self.picked = np.sort(np.random.default_rng(seed).permutation(size)[:SCREEN_ROWS])
-        self.rows, self.classification, self.seed = rows._replace(frame=rows.frame.iloc[self.picked]), classification, seed
+        self.rows, self.classification, self.seed = rows._replace(
+            frame=rows.frame.iloc[self.picked]), classification, seed
         self.y = y[self.picked]
-        self.answers = (self.y[:, None] == np.unique(self.y)[1:]).astype(float) if classification else self.y[:, None].astype(float)
+        self.answers = (self.y[:, None] == np.unique(
+            self.y)[1:]).astype(float) if classification else self.y[:, None].astype(float)
 
     def _plain(self) -> pd.DataFrame:
         frame = self.rows.frame
-        found = {name: pd.factorize(frame[name])[0].astype(float) if role in LABELS else frame[name].to_numpy("int64").astype(float)
-                 if role == "datetime" else frame[name].to_numpy(float) for name, role in self.rows.roles.items() if role != "text"}
+        found = {
+            name: pd.factorize(frame[name])[0].astype(float) if role in LABELS else
+            frame[name].to_numpy("int64").astype(float) if role == "datetime" else frame[name].to_numpy(float)
+            for name, role in self.rows.roles.items() if role != "text"
+        }
         return pd.DataFrame(found, index=frame.index)
 
     @cached_property
@@ -83,11 +88,12 @@ class Screen:
             if self.classification and len(np.unique(self.y[learn])) < 2:
                 continue
             plain[:, np.isnan(plain[learn]).all(axis=0)] = 0.0
-            model = quick_model(self.classification, 50 if self.answers.shape[1] == 1 else 15, self.seed, max_leaf_nodes=15)
+            model = quick_model(self.classification, 50 if self.answers.shape[1] == 1 else 15, self.seed,
+                                max_leaf_nodes=15)
             with threadpool_limits(1):
                 model.fit(plain[learn], self.y[learn])
-                expected[answer] = class_shares(model, plain[answer], np.unique(self.y))[:, 1:] if self.classification else model.predict(
-                    plain[answer])[:, None]
+                expected[answer] = class_shares(model, plain[answer], np.unique(
+                    self.y))[:, 1:] if self.classification else model.predict(plain[answer])[:, None]
         return self.answers - expected
 
     def strongest(self, names: list[str], most: int) -> list[str]:
@@ -105,12 +111,16 @@ class Screen:
         alone, among = ranks.T @ answers / len(ranks), ranks.T @ ranks / len(ranks)
         one, two = ([names.index(pair[side]) for pair in pairs] for side in (0, 1))
         both = np.clip(among[one, two], -0.99, 0.99)[:, None]
-        return np.sqrt(((alone[one] ** 2 + alone[two] ** 2 - 2 * alone[one] * alone[two] * both) / (1 - both**2)).clip(0, 1))
+        return np.sqrt(
+            ((alone[one]**2 + alone[two]**2 - 2 * alone[one] * alone[two] * both) / (1 - both**2)).clip(0, 1))
 
-    def choose(self, values: np.ndarray, most: int, least_z: float = 3.5, beyond: np.ndarray | None = None) -> list[tuple[int, float]]:
-        """(position, z) of the candidates, (screened rows, candidates), that explain the residual and do not repeat each other
+    def choose(self, values: np.ndarray, most: int, least_z: float = 3.5,
+               beyond: np.ndarray | None = None) -> list[tuple[int, float]]:
+        """(position, z) of the candidates, (screened rows, candidates), that explain the residual and do not repeat
+        each other
 
-        `beyond`: what the columns of each candidate reach together, (candidates, classes but one, or 1): one that reaches more passes too.
+        `beyond`: what the columns of each candidate reach together, (candidates, classes but one, or 1): one that
+        reaches more passes too.
         """
         if not values.shape[1]:
             return []
@@ -118,7 +128,8 @@ class Screen:
         z = (np.abs(ranks.T @ _ranks(self.residual)) / np.sqrt(len(ranks))).max(axis=1)
         if beyond is not None:
             reached = np.abs(ranks.T @ _ranks(self.answers)) / len(ranks)
-            z = np.maximum(z, ((np.arctanh(reached.clip(0, 0.9999)) - np.arctanh(beyond.clip(0, 0.9999))) * np.sqrt(len(ranks))).max(axis=1))
+            z = np.maximum(z, ((np.arctanh(reached.clip(0, 0.9999)) - np.arctanh(beyond.clip(0, 0.9999))) *
+                               np.sqrt(len(ranks))).max(axis=1))
         for at in np.argsort(-z, kind="stable"):
             alike = [abs(ranks[:, at] @ ranks[:, other]) / len(ranks) for other, _ in chosen]
             if z[at] > least_z and len(chosen) < most and max(alike, default=0) < 0.95:

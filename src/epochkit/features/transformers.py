@@ -43,7 +43,7 @@ def _part(moments: pd.Series, part: str, start: pd.Timestamp | None = None) -> p
     found = getattr(moments.dt, {"weekday": "day_of_week"}.get(part, part))
     return found.astype(float) + (moments.dt.minute / 60 if part == "hour" else 0)
 
-
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-06-a
 class Dates(Maker):
     "Parts of each date, whether it is missing, and days between dates"
     group = "dates"
@@ -63,18 +63,29 @@ class Dates(Maker):
                 self.origins += self._origins(name, part, start)
             if moments.isna().any():
                 self.plan.append((name, "missing", start))
-                self.origins.append(Origin(f"missing_{name}", (name,), f"1 where {name} is missing, else 0", {}, "date"))
+                self.origins.append(
+                    Origin(f"missing_{name}", (name, ), f"1 where {name} is missing, else 0", {}, "date"))
         self.pairs = list(combinations(names, 2))[:6]
-        self.origins += [Origin(f"days_{one}_to_{two}", (one, two), f"days from {one} to {two}", {}, "date") for one, two in self.pairs]
+        self.origins += [
+            Origin(f"days_{one}_to_{two}", (one, two), f"days from {one} to {two}", {}, "date")
+            for one, two in self.pairs
+        ]
         return self
 
     def _origins(self, name: str, part: str, start: pd.Timestamp) -> list[Origin]:
         if part in CYCLES:
-            return [Origin(f"{name}_{part}_{wave}", (name,), f"{wave}(2π · {part.replace('_', ' ')} of {name} / {CYCLES[part]})", {"period": CYCLES[part]}, "date")
-                    for wave in ("sin", "cos")]
+            return [
+                Origin(f"{name}_{part}_{wave}", (name, ),
+                       f"{wave}(2π · {part.replace('_', ' ')} of {name} / {CYCLES[part]})", {"period": CYCLES[part]},
+                       "date") for wave in ("sin", "cos")
+            ]
         if part == "elapsed_days":
             return [Origin(f"{name}_{part}", (name,), f"days from {start} to {name}", {"start": str(start)}, "date")]
-        return [Origin(f"{name}_{part}", (name,), f"1 where {name} is on a Saturday or Sunday, else 0" if part == "weekend" else f"year of {name}", {}, "date")]
+        return [
+            Origin(f"{name}_{part}", (name, ),
+                   f"1 where {name} is on a Saturday or Sunday, else 0" if part == "weekend" else f"year of {name}", {},
+                   "date")
+        ]
 
     def make(self, rows: Rows) -> list[np.ndarray]:
         made = []
@@ -85,7 +96,8 @@ class Dates(Maker):
             values = _part(rows.frame[name], part, start).to_numpy(float)
             angle = 2 * np.pi * values / CYCLES.get(part, 1)
             made += [np.sin(angle), np.cos(angle)] if part in CYCLES else [values]
-        return made + [((rows.frame[two] - rows.frame[one]) / pd.Timedelta(days=1)).to_numpy(float) for one, two in self.pairs]
+        return made + [((rows.frame[two] - rows.frame[one]) / pd.Timedelta(days=1)).to_numpy(float)
+                       for one, two in self.pairs]
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-10
 class Texts(Maker):
@@ -111,8 +123,8 @@ class Texts(Maker):
     def _fit_topics(self, name: str, texts: list[str], components: int) -> None:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(texts) < 2_000 else 5, max_df=0.95, max_features=4_000, sublinear_tf=True,
-                                     token_pattern=r"(?u)\b\w+\b")
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(texts) < 2_000 else 5, max_df=0.95,
+                                     max_features=4_000, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
         try:
             weights = vectorizer.fit_transform(texts)
         except ValueError:  # no word occurs in two rows
@@ -123,8 +135,11 @@ class Texts(Maker):
         self.topics[name], words = (vectorizer, svd), vectorizer.get_feature_names_out()
         for number, weight in enumerate(svd.components_, 1):
             told = ", ".join(words[at] for at in np.argsort(-np.abs(weight), kind="stable")[:4])
-            self.origins.append(Origin(f"{name}_topic_{number}", (name,), f"topic {number} of the words of {name} (tf-idf and SVD; strongest: {told})",
-                                       {"terms": len(words), "variance": round(float(svd.explained_variance_ratio_[number - 1]), 4)}, "text"))
+            self.origins.append(
+                Origin(f"{name}_topic_{number}", (name, ),
+                       f"topic {number} of the words of {name} (tf-idf and SVD; strongest: {told})",
+                       {"terms": len(words), "variance": round(float(svd.explained_variance_ratio_[number - 1]), 4)},
+                       "text"))
 
     def make(self, rows: Rows) -> list[np.ndarray]:
         made = []
@@ -142,7 +157,7 @@ def _divide(one: np.ndarray, two: np.ndarray) -> np.ndarray:
         found = one / np.where(two == 0, np.nan, two)
     return np.where(np.isfinite(found), found, np.nan)
 
-
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-14-a
 OPERATIONS = {"times": ("×", np.multiply), "per": ("/", _divide), "minus": ("-", np.subtract)}
 
 
@@ -160,15 +175,23 @@ class Pairs(Maker):
         candidates = [(one, two, how) for one, two in pairs for how in OPERATIONS
                       if how != "per" or (screen.rows.frame[two] != 0).mean() > 0.95]
         screened = self._values(screen.rows.frame, candidates)
-        chosen = screen.choose(np.column_stack(screened), self.most, beyond=screen.reached_by([pair[:2] for pair in candidates])) if candidates else []
+        chosen = screen.choose(np.column_stack(screened), self.most, beyond=screen.reached_by(
+            [pair[:2] for pair in candidates])) if candidates else []
         self.chosen = [candidates[at] for at, _ in chosen]
-        self.origins = [Origin(f"{one}_{how}_{two}", (one, two), f"{one} {OPERATIONS[how][0]} {two}", {"screen_z": round(z, 1)}, "interaction")
-                        for (one, two, how), (_, z) in zip(self.chosen, chosen)]
+        self.origins = [
+            Origin(f"{one}_{how}_{two}", (one, two), f"{one} {OPERATIONS[how][0]} {two}", {"screen_z": round(z, 1)},
+                   "interaction") for (one, two, how), (_, z) in zip(self.chosen, chosen)
+        ]
         return self
 
     @staticmethod
     def _values(frame: pd.DataFrame, wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
-        columns = {name: frame[name].to_numpy(float) for name in {name for one, two, _ in wanted for name in (one, two)}}
+        columns = {
+            name: frame[name].to_numpy(float)
+            for name in {name
+                         for one, two, _ in wanted
+                         for name in (one, two)}
+        }
         return [OPERATIONS[how][1](columns[one], columns[two]) for one, two, how in wanted]
 
     def make(self, rows: Rows) -> list[np.ndarray]:
@@ -184,17 +207,29 @@ class Aggregates(Maker):
 
     def fit(self, rows: Rows, screen: Screen) -> "Aggregates":
         numbers = [name for name in rows.named("numeric") if rows.frame[name].nunique() > 2]
-        labels = [name for name in rows.named("categorical", "high_cardinality") if 2 < rows.frame[name].nunique() <= max(3, len(rows.frame) / 5)]
-        advised = [(label, number) for pair in self.advised for label, number in (tuple(pair), tuple(pair)[::-1]) if label in labels and number in numbers]
-        wanted = list(dict.fromkeys([*advised, *((label, number) for label in labels[:20] for number in screen.strongest(numbers, 6))]))
-        candidates = [(label, number, how) for label, number in wanted for how in ("mean", "distance")] + [(label, "", "share") for label in labels[:20]]
+        labels = [
+            name for name in rows.named("categorical", "high_cardinality")
+            if 2 < rows.frame[name].nunique() <= max(3,
+                                                     len(rows.frame) / 5)
+        ]
+        advised = [(label, number) for pair in self.advised for label, number in (tuple(pair), tuple(pair)[::-1])
+                   if label in labels and number in numbers]
+        wanted = list(
+            dict.fromkeys(
+                [*advised, *((label, number) for label in labels[:20] for number in screen.strongest(numbers, 6))]))
+        candidates = [(label, number, how) for label, number in wanted
+                      for how in ("mean", "distance")] + [(label, "", "share") for label in labels[:20]]
         self.tables: dict[tuple[str, str], tuple[dict[str, float], float]] = {}
         for label, number, _ in candidates:
             self._learn(rows.frame, label, number)
         screened = self._values(screen.rows.frame, candidates)
         chosen = screen.choose(np.column_stack(screened) if screened else np.empty((len(screen.y), 0)), self.most)
         self.chosen = [candidates[at] for at, _ in chosen]
-        self.tables = {key: table for key, table in self.tables.items() if key in {(label, number) for label, number, _ in self.chosen}}
+        self.tables = {
+            key: table
+            for key, table in self.tables.items() if key in {(label, number)
+                                                             for label, number, _ in self.chosen}
+        }
         self.origins = [self._origin(*candidates[at], z) for at, z in chosen]
         return self
 
@@ -202,21 +237,26 @@ class Aggregates(Maker):
         if (label, number) not in self.tables:
             values = frame[number] if number else pd.Series(1 / len(frame), index=frame.index)
             grouped = values.groupby(frame[label].fillna(MISSING))
-            self.tables[label, number] = (grouped.mean() if number else grouped.sum()).dropna().to_dict(), float(values.mean()) if number else 0.0
+            self.tables[label, number] = (grouped.mean() if number else grouped.sum()).dropna().to_dict(), float(
+                values.mean()) if number else 0.0
 
     def _origin(self, label: str, number: str, how: str, z: float) -> Origin:
         table, overall = self.tables[label, number]
         constants = {"labels": len(table), "otherwise": overall, "screen_z": round(z, 1)}
         if how == "share":
-            return Origin(f"{label}_share", (label,), f"share of training rows with the same {label}", constants, "aggregation")
+            return Origin(f"{label}_share", (label, ), f"share of training rows with the same {label}", constants,
+                          "aggregation")
         mean = f"training mean of {number} per {label}"
-        return Origin(f"{number}_{how}_by_{label}", (number, label), mean if how == "mean" else f"{number} - ({mean})", constants, "aggregation")
+        return Origin(f"{number}_{how}_by_{label}", (number, label), mean if how == "mean" else f"{number} - ({mean})",
+                      constants, "aggregation")
 
     def _values(self, frame: pd.DataFrame, wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
         made = []
         for label, number, how in wanted:
             table, overall = self.tables[label, number]
-            level = np.array([table.get(value if isinstance(value, str) else MISSING, overall) for value in frame[label]], dtype=float)
+            level = np.array(
+                [table.get(value if isinstance(value, str) else MISSING, overall) for value in frame[label]],
+                dtype=float)
             made.append(frame[number].to_numpy(float) - level if how == "distance" else level)
         return made
 

@@ -51,13 +51,13 @@ def _report_of(settings: Settings, number: int) -> Path | None:
     pages = sorted(settings.artifacts(number).glob("*.html"))
     return next((page for name in _PAGES for page in pages if page.name.endswith(name)), None)
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-a
 def _link(path: Path, text: str, title: str = "") -> str:
     "A link that JupyterLab opens; a file that its server does not show is named in the title instead"
     href, title = served_path(path), html.escape(title or str(path), quote=True)
     return f'<a href="{html.escape(href, quote=True)}" title="{title}">{text}</a>' if href else f'<span title="{html.escape(str(path), quote=True)}">{text}</span>'
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-b
 def _links(settings: Settings, events: list[Event], number: int) -> str:
     executed = latest(events, number, "executed")
     copy, page = (settings.absolute(executed.data[name]) if executed else None for name in ("notebook", "html"))
@@ -65,19 +65,20 @@ def _links(settings: Settings, events: list[Event], number: int) -> str:
     titles = {"notebook": "the executed copy", "page": "the executed copy as a page"}
     return " ".join(_link(path, text, titles.get(text, "")) for text, path in found if path and path.exists()) or "–"
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-c
 _TOUCHED = re.compile(r"(?:input|output|code) (?P<path>.+) (?P<how>changed|is gone)$")
 
 
 def _shortly(reasons: list[str]) -> list[tuple[str, str]]:
     "(line, what it stands for): touched files by their names in one line, everything else as it is"
     touched = [match for match in map(_TOUCHED.match, reasons) if match]
-    names = list(dict.fromkeys(match["path"].rsplit("/", 1)[-1] + " is gone" * (match["how"] != "changed") for match in touched))
+    names = list(
+        dict.fromkeys(match["path"].rsplit("/", 1)[-1] + " is gone" * (match["how"] != "changed") for match in touched))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     lines = [(f"changed: {', '.join(names[:3])}{more}", "\n".join(match[0] for match in touched))] if touched else []
     return lines + [(reason, "") for reason in reasons if not _TOUCHED.match(reason)]
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-d
 def _why(state: EpochState) -> str:
     lines = _shortly([reason for reason in state.reasons if reason != "no decision yet"])
     shown = lines[:3] + [(f"… and {len(lines) - 3} more: epoch status", "")] * (len(lines) > 3)
@@ -85,20 +86,27 @@ def _why(state: EpochState) -> str:
         shown.insert(0, (state.progress if state.state == "running" else f"resuming from {state.progress}", ""))
     if state.waived:
         shown.append((f"waived: {', '.join(state.waived)}", ""))
-    return "".join(f'<span class="why" title="{html.escape(title, quote=True)}">{html.escape(line)}</span>' for line, title in shown)
+    return "".join(f'<span class="why" title="{html.escape(title, quote=True)}">{html.escape(line)}</span>'
+                   for line, title in shown)
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-e
 def _row(settings: Settings, state: EpochState, events: list[Event], is_next: bool) -> str:
     notebook = next(iter(stories(settings, state.epoch)), None)
     title = _link(notebook, html.escape(state.title), "open the notebook") if notebook else html.escape(state.title)
-    words = [f'<span class="number-of">{state.epoch:03d}</span><span class="epoch">{title}</span>{_why(state)}',
-             chip(state.state).replace('class="chip', f'class="chip {state.state}') if state.state == "running" else chip(state.state),
-             chip(state.gate) if state.gate else "–", chip(state.decision) if state.decision else "–"]
+    words = [
+        f'<span class="number-of">{state.epoch:03d}</span><span class="epoch">{title}</span>{_why(state)}',
+        chip(state.state).replace('class="chip', f'class="chip {state.state}')
+        if state.state == "running" else chip(state.state),
+        chip(state.gate) if state.gate else "–",
+        chip(state.decision) if state.decision else "–"
+    ]
     numbers = [readable(state.seconds), readable(None if state.peak_mb is None else round(state.peak_mb))]
-    cells = [f'<td class="words">{word}</td>' for word in words] + [f'<td class="number">{number}</td>' for number in numbers]
-    return f'<tr{" class=next" if is_next else ""}>{"".join(cells)}<td class="words links">{_links(settings, events, state.epoch)}</td></tr>'
+    cells = [f'<td class="words">{word}</td>'
+             for word in words] + [f'<td class="number">{number}</td>' for number in numbers]
+    return (f'<tr{" class=next" if is_next else ""}>{"".join(cells)}<td class="words '
+            f'links">{_links(settings, events, state.epoch)}</td></tr>')
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-f
 def _warnings(events: list[Event]) -> str:
     "What the last run of each epoch warned about"
     found = []
@@ -107,35 +115,38 @@ def _warnings(events: list[Event]) -> str:
         run = started.data.get("run") if started else None
         found += [f"<li><b>{epoch.number:03d}</b> {html.escape(event.data['text'])}</li>" for event in events
                   if event.kind == "warning" and event.epoch == epoch.number and event.data.get("run") == run]
-    return f"<details><summary>{len(found)} warning{'s' * (len(found) != 1)}</summary><ul>{''.join(found)}</ul></details>" if found else ""
+    return (f"<details><summary>{len(found)} "
+            f"warning{'s' * (len(found) != 1)}</summary><ul>{''.join(found)}</ul></details>") if found else ""
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-g
 def _headline(states: list[EpochState]) -> str:
     running = next((state for state in states if state.state == "running"), None)
     if running is not None:
         return f"<b>Now:</b> epoch {running.epoch:03d} is running ({html.escape(running.title.lower())})"
     return f"<b>Next:</b> {html.escape(next_step(states))}"
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-h
 def board_html(settings: Settings, states: list[EpochState], events: list[Event]) -> Html:
-    "The eight epochs as an HTML table: state and why, gate, decision, seconds, peak memory, links, and the next step above"
+    """The eight epochs as an HTML table: state and why, gate, decision, seconds, peak memory, links,
+    and the next step above"""
     first = next((state for state in states if state.state != "done"), None)
     done = sum(state.state == "done" for state in states)
-    heads = "".join(f'<th class="{side}">{name}</th>' for name, side in (
-        ("Epoch", "words"), ("State", "words"), ("Gate", "words"), ("Decision", "words"), ("Seconds", "number"), ("Peak MB", "number"),
-        ("Open", "words")))
+    heads = "".join(f'<th class="{side}">{name}</th>'
+                    for name, side in (("Epoch", "words"), ("State", "words"), ("Gate", "words"), ("Decision", "words"),
+                                       ("Seconds", "number"), ("Peak MB", "number"), ("Open", "words")))
     rows = "".join(_row(settings, state, events, state is first) for state in states)
-    return Html(f'{STYLE}{_RULES}<div class="kit card room"><div class="head"><h3>{html.escape(settings.project)}</h3>'
-                f"<span>{done} of {len(states)} epochs done</span><p>{_headline(states)}</p></div>"
-                f'<div class="body"><div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-                f"{_warnings(events)}</div></div>")
+    return Html(
+        f'{STYLE}{_RULES}<div class="kit card room"><div class="head"><h3>{html.escape(settings.project)}</h3>'
+        f"<span>{done} of {len(states)} epochs done</span><p>{_headline(states)}</p></div>"
+        f'<div class="body"><div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f"{_warnings(events)}</div></div>")
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-i
 def unreadable_html(error: PipelineError) -> Html:
     "What stands in the place of the board when the record is damaged"
     return Html(f'{STYLE}{_RULES}<div class="kit room">{bar("fail", "The record cannot be read.", error)}</div>')
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-04-j
 def board(settings: Settings) -> Html:
     "The board as it stands now"
     try:
@@ -152,7 +163,7 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
-
+# %% ../../../nbs/lab/01_board.ipynb #92board-09-a
 def progress_html(facts: dict[str, Any] | None, kept: str = "") -> Html:
     "What a run does right now as a bar and a line; without facts, a bar that says that it is starting"
     if not facts or not facts["cells"]:
@@ -161,7 +172,13 @@ def progress_html(facts: dict[str, Any] | None, kept: str = "") -> Html:
     name = f"{facts['epoch']:03d} {epoch_of(facts['epoch']).title}"
     left = f" · about {duration(facts['left_s'])} left" if facts.get("left_s") else ""
     step = f" · {html.escape(kept)}" if kept else ""
-    return Html(f'<div class="kit room"><div class="doing"><span><b>{html.escape(name)}</b> · cell {facts["cell"]} of {facts["cells"]}'
-                f' · {html.escape(facts["label"])}{step}</span><span>{facts["percent"]} % · {duration(facts["seconds"])}{left} · '
-                f'{facts["memory_mb"]:,} MB</span></div><div class="track" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
-                f'aria-valuenow="{facts["percent"]}" aria-label="epoch {facts["epoch"]:03d}"><span style="width:{facts["percent"]}%"></span></div></div>')
+    return Html(
+        f'<div class="kit room"><div class="doing"><span><b>{html.escape(name)}</b> · cell {facts["cell"]} of '
+        f'{facts["cells"]}'
+        f' · {html.escape(facts["label"])}{step}</span><span>{facts["percent"]} % · '
+        f'{duration(facts["seconds"])}{left} · '
+        f'{facts["memory_mb"]:,} MB</span></div><div class="track" role="progressbar" aria-valuemin="0" '
+        f'aria-valuemax="100" '
+        f'aria-valuenow="{facts["percent"]}" aria-label="epoch {facts["epoch"]:03d}"><span '
+        f'style="width:{facts["percent"]}%"></span></div></div>'
+    )

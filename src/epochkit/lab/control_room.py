@@ -28,8 +28,9 @@ from ..lifecycle.state import EpochState, project_state
 from ..runner.progress import RUNNER, RUNNER_HOME, read_progress
 
 # %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-04
-_START = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from epochkit.cli import main; "
-          "sys.exit(main(sys.argv[1:]))")
+_START = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from epochkit.cli import main; "
+    "sys.exit(main(sys.argv[1:]))")
 
 
 class StartedRun:
@@ -37,9 +38,13 @@ class StartedRun:
 
     def __init__(self, settings: Settings, which: str, command: tuple[str, ...] = (sys.executable, "-c", _START)):
         self.which, self._log = which, tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
-        environment = {name: value for name, value in server_environment(settings).items() if name not in (RUNNER, RUNNER_HOME)}
-        self._process = subprocess.Popen([*command, "run", which], env=environment, cwd=settings.code_root, stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=self._log, start_new_session=True)
+        environment = {
+            name: value
+            for name, value in server_environment(settings).items() if name not in (RUNNER, RUNNER_HOME)
+        }
+        self._process = subprocess.Popen([*command, "run", which], env=environment, cwd=settings.code_root,
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
+                                         start_new_session=True)
         self.pid = self._process.pid
 
     @property
@@ -64,9 +69,10 @@ def pending_gate(states: list[EpochState]) -> int | None:
     first = next((state for state in states if state.state != "done"), None)
     if first is None or not epoch_of(first.epoch).human_gate:
         return None
-    return first.epoch if first.state == "awaiting review" or (first.state == "failed" and first.gate == "failed") else None
+    return first.epoch if first.state == "awaiting review" or (first.state == "failed"
+                                                               and first.gate == "failed") else None
 
-
+# %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-08-a
 class ControlRoom:
     "Board, buttons and progress; `show` puts them into the notebook"
     BUSY_S, IDLE_S, LOOK_AGAIN_S, FALL_ASLEEP_S = 0.5, 2.0, 10.0, 1800.0
@@ -77,20 +83,26 @@ class ControlRoom:
         self._stamp, self._looked, self._html, self._asked_to_stop = None, 0.0, "", 0.0
 
         def button(text: str, icon: str, act: Any, role: str = "second", tip: str = "") -> Any:
-            made = widgets.Button(description=text, icon=icon, tooltip=tip, layout=widgets.Layout(width="auto")).add_class(role)
+            made = widgets.Button(description=text, icon=icon, tooltip=tip,
+                                  layout=widgets.Layout(width="auto")).add_class(role)
             made.on_click(lambda _: self._act(act))
             return made
         self.board = widgets.Output().add_class("room-live")
-        self.run_next = button("Run next", "play", lambda: self.start("next"), "primary", "Execute the next epoch that is due")
-        self.choice = widgets.Dropdown(options=[(f"{epoch.number:03d} {epoch.title}", epoch.number) for epoch in EPOCHS],
-                                       layout=widgets.Layout(width="230px"))
-        self.run_one = button("Run", "play", lambda: self.start(str(self.choice.value)), tip="Execute the chosen epoch if it is due")
+        self.run_next = button("Run next", "play", lambda: self.start("next"), "primary",
+                               "Execute the next epoch that is due")
+        self.choice = widgets.Dropdown(
+            options=[(f"{epoch.number:03d} {epoch.title}", epoch.number) for epoch in EPOCHS],
+            layout=widgets.Layout(width="230px"))
+        self.run_one = button("Run", "play", lambda: self.start(str(self.choice.value)),
+                              tip="Execute the chosen epoch if it is due")
         self.stop = button("Stop", "stop", self.ask_to_stop, "danger", "Interrupt the run; it can go on later")
         self.gate = button("Open the pending gate", "pencil", self.open_gate, tip="Show the approval panel below")
         self.again = button("Look again", "refresh", self.look, tip="Bring the board up to date").add_class("apart")
         self.doing, self.message, self.gate_area = widgets.HTML(), widgets.HTML(), widgets.VBox([]).add_class("gate")
-        bar_of_buttons = widgets.HBox([self.run_next, self.choice, self.run_one, self.stop, self.gate, self.again]).add_class("room-buttons")
-        self.view = widgets.VBox([self.board, bar_of_buttons, self.doing, self.message, self.gate_area]).add_class("kit").add_class("room")
+        bar_of_buttons = widgets.HBox([self.run_next, self.choice, self.run_one, self.stop, self.gate,
+                                       self.again]).add_class("room-buttons")
+        self.view = widgets.VBox([self.board, bar_of_buttons, self.doing, self.message,
+                                  self.gate_area]).add_class("kit").add_class("room")
         self.look()
 
     # what there is to see
@@ -101,7 +113,8 @@ class ControlRoom:
         busy = bool(progress) or (self.run is not None and self.run.code is None)
         ended = self.run is not None and self.run.code is not None
         stamp = self._ledger_stamp()
-        if stamp != self._stamp or ended or time.monotonic() - self._looked > self.LOOK_AGAIN_S or not busy and self.stop.disabled is False:
+        if stamp != self._stamp or ended or time.monotonic(
+        ) - self._looked > self.LOOK_AGAIN_S or not busy and self.stop.disabled is False:
             self._stamp, self._looked = stamp, time.monotonic()
             self._draw()
         if ended:
@@ -142,7 +155,8 @@ class ControlRoom:
     def _enable(self, busy: bool) -> None:
         pending = pending_gate(self.states)
         unfinished = any(state.state != "done" for state in self.states)
-        for widget, usable in ((self.run_next, not busy and not pending and unfinished), (self.run_one, not busy and bool(self.states)),
+        for widget, usable in ((self.run_next, not busy and not pending and unfinished), (self.run_one, not busy
+                                                                                          and bool(self.states)),
                                (self.choice, not busy), (self.stop, busy), (self.gate, bool(pending) and not busy)):
             if widget.disabled is usable:
                 widget.disabled = not usable
@@ -159,7 +173,8 @@ class ControlRoom:
         if code == 0:
             self._say("pass", "Done.", words)
         elif code == 3:
-            self._say("wait", "A person decides.", "Open the gate with the button above: the panel shows what there is to see.")
+            self._say("wait", "A person decides.",
+                      "Open the gate with the button above: the panel shows what there is to see.")
         else:
             self._say("fail", "Stopped." if "stopped" in words else "The run ended.", words or f"exit code {code}")
 
@@ -188,7 +203,8 @@ class ControlRoom:
         elif progress := read_progress(self.settings):
             with suppress(ProcessLookupError):
                 os.kill(progress["pid"], signal.SIGKILL if hard else signal.SIGTERM)
-        self._say("wait", "Stopping.", "The cell is given up; what is finished stays. Press again after ten seconds to end it at once.")
+        self._say("wait", "Stopping.",
+                  "The cell is given up; what is finished stays. Press again after ten seconds to end it at once.")
 
     def open_gate(self) -> None:
         "Shows the approval panel of the pending gate under the board"
@@ -229,15 +245,21 @@ class ControlRoom:
         from IPython.display import display
         self._saved = display(_saved(self._html), display_id=True)
         view = self.view._repr_mimebundle_()
-        display(view | {"text/plain": "Run this cell: the board comes to life, with buttons to run an epoch and to open its gate."}, raw=True)
+        display(
+            view | {
+                "text/plain": "Run this cell: the board comes to life, with buttons to run an epoch and to open its "
+                              "gate."
+            }, raw=True)
         self.follow()
 
-
+# %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-08-b
 def _put(output: Any, drawn: str) -> None:
     "Shows HTML in an Output widget: unlike in an HTML widget, its links open in JupyterLab"
-    output.outputs = ({"output_type": "display_data", "data": {"text/html": str(drawn), "text/plain": "HTML"}, "metadata": {}},)
+    output.outputs = ({
+        "output_type": "display_data", "data": {"text/html": str(drawn), "text/plain": "HTML"}, "metadata": {}
+    }, )
 
-
+# %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-08-c
 class _Drawn:
     "An Output widget that is updated like a display"
 
@@ -247,11 +269,11 @@ class _Drawn:
     def update(self, drawn: str) -> None:
         _put(self.output, drawn)
 
-
+# %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-08-d
 def _saved(drawn: str) -> Html:
     return Html(f'<div class="room-saved">{drawn}</div>')
 
-
+# %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-08-e
 def control_room(settings: Settings) -> None:
     "Shows the control room; in an executed copy, where nobody can press a button, the board alone"
     from IPython.display import display

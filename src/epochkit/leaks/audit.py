@@ -15,9 +15,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from ..review.card import evidence_text
-from .single_column import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, judge_probe, probe, speaks_of_an_outcome, tells_one_class)
+from .single_column import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, judge_probe,
+                                          probe, speaks_of_an_outcome, tells_one_class)
 from .copies import copy_by_a_word, copy_of_target, filled_for_one_class
-from .relations import date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
+from epochkit.leaks.relations import (
+    date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
+)
 from ..planning.plan import Plan
 from .splits import judge_groups, shared_rows, torn_groups, train_against_validation
 
@@ -28,10 +31,12 @@ _MOST_ROWS, _MOST_IN_ORDER = 10_000, 200_000
 class _Rows:
     "Rows whose outcome is known, a sample of them, and the outcome of both"
 
-    def __init__(self, frame: pd.DataFrame, target: str, classification: bool, seed: int, time: str, group: str, strategy: str):
+    def __init__(self, frame: pd.DataFrame, target: str, classification: bool, seed: int, time: str, group: str,
+                 strategy: str):
         known = frame[frame[target].notna()]
         self.all = known.head(_MOST_IN_ORDER).reset_index(drop=True)
-        self.sample = self.all if len(self.all) <= _MOST_ROWS else self.all.sample(_MOST_ROWS, random_state=seed).reset_index(drop=True)
+        self.sample = self.all if len(self.all) <= _MOST_ROWS else self.all.sample(
+            _MOST_ROWS, random_state=seed).reset_index(drop=True)
         self.target, self.classification, self.time, self.group, self.strategy, self.seed = target, classification, time, group, strategy, seed
         self.outcome = Outcome(self.sample[target], classification, seed, self._blocks(self.sample))
         self.all_outcome = self.outcome if self.sample is self.all else Outcome(self.all[target], classification, seed)
@@ -47,13 +52,15 @@ class _Rows:
 
     def stretch(self) -> np.ndarray | None:
         "Fifth of the span of time that a sampled row lies in; None without an order in time"
-        if self.time not in self.sample or not (self.strategy == "time" or pd.api.types.is_datetime64_any_dtype(self.sample[self.time])):
+        if self.time not in self.sample or not (self.strategy == "time"
+                                                or pd.api.types.is_datetime64_any_dtype(self.sample[self.time])):
             return None
         ranks = self.sample[self.time].rank(method="average", pct=True).fillna(0.5)
         return np.minimum((ranks * 5).astype(int).to_numpy(), 4)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07
-def _alone(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows, stretch: np.ndarray | None) -> list[Leak]:
+def _alone(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows,
+           stretch: np.ndarray | None) -> list[Leak]:
     "What the checks of a single column say"
     column, outcome = rows.sample[name], rows.outcome
     judged = judge_probe(name, kind, score, outcome)
@@ -63,12 +70,15 @@ def _alone(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows, s
     if kind == "text":
         found.append(copy_by_a_word(column, outcome))
     else:
-        found += [copy_of_target(column, kind, codes, outcome), None if judged else tells_one_class(name, kind, codes, outcome)]
+        found += [
+            copy_of_target(column, kind, codes, outcome),
+            None if judged else tells_one_class(name, kind, codes, outcome)
+        ]
         if stretch is not None and name != rows.time:
             found.append(vanishes_in_time(codes, outcome, stretch))
     return [leak for leak in found if leak]
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07-a
 def _together(rows: _Rows, kinds: Mapping[str, str]) -> dict[str, list[Leak]]:
     "What the checks of several columns, groups and later rows say"
     numbers = [name for name, kind in kinds.items() if kind == "number"]
@@ -79,21 +89,22 @@ def _together(rows: _Rows, kinds: Mapping[str, str]) -> dict[str, list[Leak]]:
     for name in numbers:
         leak = mean_of_outcome(rows.all[name], rows.all_outcome, groups) if rows.all[name].nunique() >= 8 else None
         found[name] += [leak] if leak else []
-    for name, leak in date_order(rows.sample, [name for name, kind in kinds.items() if kind == "date"], rows.outcome).items():
+    for name, leak in date_order(rows.sample, [name for name, kind in kinds.items() if kind == "date"],
+                                 rows.outcome).items():
         found[name].append(leak)
     if rows.time in rows.all:
         for name, leak in _from_the_future(rows, [name for name in numbers if name != rows.time]).items():
             found[name].append(leak)
     return found
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07-b
 def _from_the_future(rows: _Rows, numbers: list[str]) -> dict[str, Leak]:
     group = pd.factorize(rows.all[rows.group])[0] if rows.group in rows.all else np.zeros(len(rows.all), dtype=int)
     order = np.lexsort([as_numbers(rows.all[rows.time]), group])
     values = rows.all_outcome.shares[:, -1] if rows.classification else rows.all_outcome.values
     return made_from_later_rows(rows.all[numbers].iloc[order], values[order], group[order])
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07-c
 def _parts_of_the_target(rows: _Rows, numbers: list[str]) -> dict[str, Leak]:
     columns, operation = formula_columns(rows.sample, rows.sample[rows.target].astype(float), numbers)
     return {name: Leak("formula", "critical", f"the target is a {operation} of {' and '.join(map(str, columns))}",
@@ -109,74 +120,112 @@ def score_together(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: Outco
     for part in range(3):
         train, test = fold != part, fold == part
         with threadpool_limits(1):  # waiting threads cost more than they bring on so few rows
-            fitted = model(max_iter=60, max_leaf_nodes=15, early_stopping=False, random_state=seed).fit(x[train], y[train])
+            fitted = model(max_iter=60, max_leaf_nodes=15, early_stopping=False,
+                           random_state=seed).fit(x[train], y[train])
         if outcome.classification:
             predicted[np.ix_(test, fitted.classes_.astype(int))] = fitted.predict_proba(x[test])
         else:
             predicted[test, 0] = fitted.predict(x[test])
     return outcome.score(predicted)
 
-
-def _dominant(rows: _Rows, kinds: Mapping[str, str], probes: Mapping[str, float], suspects: Iterable[str]) -> dict[str, Leak]:
-    "The strongest column that is not critical yet, when it beats all the others together; critical when it leaves hardly any of their error"
-    honest = [name for name in sorted(probes, key=lambda name: -probes[name]) if name not in suspects and kinds[name] != "id"]
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-09-a
+def _dominant(rows: _Rows, kinds: Mapping[str, str], probes: Mapping[str, float],
+              suspects: Iterable[str]) -> dict[str, Leak]:
+    """The strongest column that is not critical yet, when it beats all the others together;
+    critical when it leaves hardly any of their error"""
+    honest = [
+        name for name in sorted(probes, key=lambda name: -probes[name]) if name not in suspects and kinds[name] != "id"
+    ]
     measure = rows.outcome.measure
-    if len([name for name in honest if kinds[name] != "text"]) < 4 or probes[honest[0]] < THRESHOLDS["dominant_auc" if measure == "AUC" else "dominant_r2"]:
+    if len([name for name in honest if kinds[name] != "text"
+            ]) < 4 or probes[honest[0]] < THRESHOLDS["dominant_auc" if measure == "AUC" else "dominant_r2"]:
         return {}
     first, rest = honest[0], honest[1:]
-    others = score_together(rows.sample, {name: kinds[name] for name in rest[:100] if kinds[name] != "text"}, rows.outcome, rows.seed)
+    others = score_together(rows.sample, {name: kinds[name]
+                                          for name in rest[:100] if kinds[name] != "text"}, rows.outcome, rows.seed)
     if probes[first] <= others:
         return {}
     named, left = speaks_of_an_outcome(first), (1 - probes[first]) / max(1e-9, 1 - others)
     alone = probes[first] >= THRESHOLDS["suspicious"] and left <= THRESHOLDS["dominant_rest"]
-    reason = f"alone it predicts better ({measure} {probes[first]:.3f}) than all {len(rest)} other columns together ({others:.3f})"
+    reason = (f"alone it predicts better ({measure} {probes[first]:.3f}) than all {len(rest)} other columns together "
+              f"({others:.3f})")
     why = ", and its name speaks of an end or a result" if named else f", and leaves only {left:.0%} of their error" if alone else ": ask when it was known"
-    return {first: Leak("dominant", "critical" if named or alone else "warning", reason + why, {"probe": probes[first], "others_together": others, "measure": measure})}
+    return {
+        first: Leak("dominant", "critical" if named or alone else "warning", reason + why,
+                    {"probe": probes[first], "others_together": others, "measure": measure})
+    }
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11
 def _suspect(column: str, leaks: list[Leak]) -> dict[str, Any]:
     first, *others = sorted(leaks, key=lambda leak: leak.severity != "critical")
-    return {"column": column, "severity": first.severity, "check": first.check, "reason": first.reason,
-            "evidence": {name: round(value, 4) if isinstance(value, float) and value >= 1e-4 else value for name, value in first.evidence.items()},
-            "also": [leak.reason for leak in others]}
+    return {
+        "column": column, "severity": first.severity, "check": first.check, "reason": first.reason, "evidence": {
+            name: round(value, 4) if isinstance(value, float) and value >= 1e-4 else value
+            for name, value in first.evidence.items()
+        }, "also": [leak.reason for leak in others]
+    }
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-a
 def _suspects(found: Mapping[str, list[Leak]]) -> list[dict[str, Any]]:
-    return sorted((_suspect(name, leaks) for name, leaks in found.items() if leaks), key=lambda item: (item["severity"] != "critical", str(item["column"])))
+    return sorted((_suspect(name, leaks) for name, leaks in found.items() if leaks), key=lambda item:
+                  (item["severity"] != "critical", str(item["column"])))
 
-
-def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42, known_after: Iterable[str] = (),
-          time: str = "", group: str = "", strategy: str = "random") -> dict[str, Any]:
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-b
+def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
+          known_after: Iterable[str] = (), time: str = "", group: str = "", strategy: str = "random") -> dict[str, Any]:
     """Suspects with reason, severity and evidence; every column's single score; the thresholds
 
-    kinds: name -> number, category, date, text or id. time, group: columns of `frame` that order and bind its rows; strategy: how it is split.
+    kinds: name -> number, category, date, text or id. time, group: columns of `frame` that order and bind its rows;
+    strategy: how it is split.
     """
     rows = _Rows(frame, target_name, classification, seed, time, group, strategy)
-    told = {name: [Leak("known after", "critical", "the brief says that it is known only after the outcome", {})] for name in known_after if name in frame}
+    told = {
+        name: [Leak("known after", "critical", "the brief says that it is known only after the outcome", {})]
+        for name in known_after if name in frame
+    }
     if len(rows.all) < FEWEST_ROWS or rows.sample[target_name].nunique() < 2:
-        return _report(rows, _suspects(told), {}, f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance: nothing was looked at")
-    kinds = {name: kind for name, kind in kinds.items() if name != target_name and not (rows.all[name].nunique() < 2 and rows.all[name].notna().all())}
+        return _report(
+            rows, _suspects(told), {},
+            f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance: nothing was looked at")
+    kinds = {
+        name: kind
+        for name, kind in kinds.items()
+        if name != target_name and not (rows.all[name].nunique() < 2 and rows.all[name].notna().all())
+    }
     codes = {name: as_codes(rows.sample[name], kind) for name, kind in kinds.items() if kind != "text"}
     probes = {name: probe(rows.sample[name], kind, rows.outcome) for name, kind in kinds.items()}
     stretch, found = rows.stretch(), _together(rows, kinds)
     for name, kind in kinds.items():
-        found[name] = told.get(name, []) + _alone(name, kind, probes[name], codes.get(name), rows, stretch) + found[name]
+        found[name] = told.get(name, []) + _alone(name, kind, probes[name], codes.get(name), rows,
+                                                  stretch) + found[name]
     if not classification:
-        whole = [name for name, kind in kinds.items() if kind == "number" and not any(leak.severity == "critical" for leak in found[name])]
+        whole = [
+            name for name, kind in kinds.items()
+            if kind == "number" and not any(leak.severity == "critical" for leak in found[name])
+        ]
         for name, leak in _parts_of_the_target(rows, whole).items():
             found[name].append(leak)
-    for name, leak in _dominant(rows, kinds, probes, [name for name, leaks in found.items() if any(leak.severity == "critical" for leak in leaks)]).items():
+    for name, leak in _dominant(
+            rows, kinds, probes,
+        [name for name, leaks in found.items() if any(leak.severity == "critical" for leak in leaks)]).items():
         found[name].append(leak)
     return _report(rows, _suspects(told | found), probes)
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-c
 def _report(rows: _Rows, suspects: list[dict[str, Any]], probes: Mapping[str, float], note: str = "") -> dict[str, Any]:
-    return {"suspects": suspects, "single_column_scores": {name: round(score, 4) for name, score in sorted(probes.items(), key=lambda item: -item[1])},
-            "measure": rows.outcome.measure if probes else "AUC" if rows.classification else "R2", "rows_looked_at": len(rows.sample), "note": note,
-            "thresholds": THRESHOLDS}
+    return {
+        "suspects": suspects, "single_column_scores": {
+            name: round(score, 4)
+            for name, score in sorted(probes.items(), key=lambda item: -item[1])
+        }, "measure": rows.outcome.measure if probes else "AUC" if rows.classification else "R2",
+        "rows_looked_at": len(rows.sample), "note": note, "thresholds": THRESHOLDS
+    }
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15
-_KINDS = {"numeric": "number", "categorical": "category", "boolean": "category", "high_cardinality": "category", "datetime": "date", "time": "date", "text": "text"}
+_KINDS = {
+    "numeric": "number", "categorical": "category", "boolean": "category", "high_cardinality": "category",
+    "datetime": "date", "time": "date", "text": "text"
+}
 
 
 def _kinds_of(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str]) -> dict[str, str]:
@@ -184,41 +233,58 @@ def _kinds_of(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str]) -> dict
     columns, chosen = getattr(plan, "columns", {}), {}
     for name in [*plan.feature_columns, *getattr(plan.data, "known_after", [])]:
         entry = columns.get(name, {})
-        kind = kinds.get(name) if kinds.get(name) in ("number", "category", "date", "text") else _KINDS.get(entry.get("kind") or entry.get("role"))
+        kind = kinds.get(name) if kinds.get(name) in ("number", "category", "date",
+                                                      "text") else _KINDS.get(entry.get("kind") or entry.get("role"))
         if kind and name in frame:
             chosen[name] = "category" if kind == "number" and not pd.api.types.is_numeric_dtype(frame[name]) else kind
-    return chosen | {name: "id" for name, kind in kinds.items() if kind == "id" and name in frame and name not in plan.data.ids}
+    return chosen | {
+        name: "id"
+        for name, kind in kinds.items() if kind == "id" and name in frame and name not in plan.data.ids
+    }
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-a
 def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts: pd.Series) -> dict[str, Any]:
     "The audit of a project's analysed rows: columns, keys and parts, with what `on_leak` says"
     looked_at, data, strategy = _kinds_of(frame, plan, kinds), plan.data, getattr(plan.split, "strategy", "random")
     time, group = getattr(data, "time", ""), getattr(data, "group", "")
-    report = audit(frame, data.target, looked_at, plan.classification, plan.split.seed, getattr(data, "known_after", []), time, group, strategy)
+    report = audit(frame, data.target, looked_at, plan.classification, plan.split.seed,
+                   getattr(data, "known_after", []), time, group, strategy)
     features = [name for name in plan.feature_columns if name in frame]
     groups, leaks = _groups(frame, looked_at, plan, parts, group, strategy)
     named = {item["column"] for item in report["suspects"]}
     report["suspects"] += [_suspect(name, [leak]) for name, leak in leaks.items() if name not in named]
-    return report | {"on_leak": getattr(data, "on_leak", "drop"), "repeated_in_validation": shared_rows(frame, features, parts, frame[data.target]),
-                     "groups": groups, "train_against_validation": train_against_validation(
-                         frame, {name: looked_at[name] for name in features if name in looked_at and name != time}, parts, strategy, plan.split.seed,
-                         frame[group] if strategy in ("group", "group_time") and group in frame else None)}
+    return report | {
+        "on_leak": getattr(data, "on_leak", "drop"), "repeated_in_validation": shared_rows(
+            frame, features, parts, frame[data.target]), "groups": groups,
+        "train_against_validation": train_against_validation(
+            frame, {name: looked_at[name]
+                    for name in features if name in looked_at and name != time}, parts, strategy, plan.split.seed,
+            frame[group] if strategy in ("group", "group_time") and group in frame else None)
+    }
 
-
-def _groups(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, parts: pd.Series, group: str, strategy: str) -> tuple[dict[str, Any], dict[str, Leak]]:
-    "Groups that stand in both parts, by column, and those worth a warning; nothing where the split keeps groups or moments apart"
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-b
+def _groups(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, parts: pd.Series, group: str,
+            strategy: str) -> tuple[dict[str, Any], dict[str, Leak]]:
+    """Groups that stand in both parts, by column, and those worth a warning;
+    nothing where the split keeps groups or moments apart"""
     rows = frame[plan.data.target].notna() & (parts.reindex(frame.index) != "test")
     if strategy not in ("random", "given") or rows.sum() < FEWEST_ROWS:
         return {}, {}
     outcome = Outcome(frame.loc[rows, plan.data.target], plan.classification, plan.split.seed)
-    asked = [name for name, kind in kinds.items() if kind in ("category", "id")] + [name for name in [group, *plan.data.ids] if name in frame and name not in kinds]
-    found = {name: torn for name in asked if (torn := torn_groups(frame.loc[rows, name], parts[rows[rows].index], outcome))}
+    asked = [name for name, kind in kinds.items() if kind in ("category", "id")
+             ] + [name for name in [group, *plan.data.ids] if name in frame and name not in kinds]
+    found = {
+        name: torn
+        for name in asked if (torn := torn_groups(frame.loc[rows, name], parts[rows[rows].index], outcome))
+    }
     leaks = {name: judge_groups(name, facts, name == group) for name, facts in found.items()}
     return found, {name: leak for name, leak in leaks.items() if leak}
 
-
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-c
 def suspects_table(report: Mapping[str, Any]) -> pd.DataFrame:
     "Suspects as a table for people"
-    rows = [{"column": item["column"], "severity": item["severity"], "why": item["reason"], "evidence": evidence_text(item["evidence"])}
-            for item in report["suspects"]]
+    rows = [{
+        "column": item["column"], "severity": item["severity"], "why": item["reason"],
+        "evidence": evidence_text(item["evidence"])
+    } for item in report["suspects"]]
     return pd.DataFrame(rows, columns=["column", "severity", "why", "evidence"])

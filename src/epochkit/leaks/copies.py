@@ -15,15 +15,17 @@ from .single_column import THRESHOLDS, Leak, Outcome, as_numbers, speaks_of_an_o
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05
 def _tells_the_class(codes: np.ndarray, outcome: Outcome) -> float:
     "Share of rows whose code always goes with one class; 0 for columns with too many or too few codes to say"
-    if len(np.unique(codes)) > min(50, len(codes) / 20) or len(np.unique(codes)) < 2 or outcome.shares.mean(axis=0).max() >= 0.99:
+    if len(np.unique(codes)) > min(50,
+                                   len(codes) / 20) or len(
+                                       np.unique(codes)) < 2 or outcome.shares.mean(axis=0).max() >= 0.99:
         return 0.0
     return float(_table(codes, outcome).max(axis=1).sum() / len(codes))
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-a
 def _table(codes: np.ndarray, outcome: Outcome) -> np.ndarray:
     return np.stack([np.bincount(codes, outcome.shares[:, k]) for k in range(outcome.shares.shape[1])], axis=1)
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-b
 def _stands_for(codes: np.ndarray, outcome: Outcome, fewest: int = 20) -> int | None:
     "The class that one single code stands for, in both directions, among three classes or more"
     table = _table(codes, outcome)
@@ -31,9 +33,10 @@ def _stands_for(codes: np.ndarray, outcome: Outcome, fewest: int = 20) -> int | 
         table / np.maximum(1, table.sum(axis=0)) >= THRESHOLDS["one_to_one"]) & (table >= fewest)
     return int(np.argwhere(sure)[0][1]) if sure.any() and len(outcome.classes) > 2 else None
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-c
 def _own_slices(codes: np.ndarray, outcome: Outcome) -> float:
-    "Share of rows whose number target lies in its code's own slice, the codes ordered by their median; 0 where it cannot be told"
+    """Share of rows whose number target lies in its code's own slice, the codes ordered by their median;
+    0 where it cannot be told"""
     levels = np.unique(codes)
     if not 2 <= len(levels) <= min(50, len(codes) / 20):
         return 0.0
@@ -46,28 +49,37 @@ def _own_slices(codes: np.ndarray, outcome: Outcome) -> float:
     inside = (outcome.values[ordered] >= low[place[ordered]]) & (outcome.values[ordered] <= high[place[ordered]])
     return float(inside.mean())
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-d
 def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: Outcome) -> Leak | None:
     "The target under another name: one label per class, the same ranks, or slices of a number"
     if outcome.classification:
         share = _tells_the_class(codes, outcome)
         if share >= THRESHOLDS["one_to_one"]:
-            return Leak("copy", "critical", f"its value tells the class in {share:.1%} of rows: the target under another name", {"rows_told": share})
+            return Leak("copy", "critical",
+                        f"its value tells the class in {share:.1%} of rows: the target under another name",
+                        {"rows_told": share})
         alone = _stands_for(codes, outcome)
-        return None if alone is None else Leak("copy", outcome.gravity_of_a_mark(column.name), f"one of its labels stands for the class "
-                                               f"'{outcome.classes[alone]}' and for no other", {"class": str(outcome.classes[alone])})
+        return None if alone is None else Leak(
+            "copy", outcome.gravity_of_a_mark(column.name), f"one of its labels stands for the class "
+            f"'{outcome.classes[alone]}' and for no other", {"class": str(outcome.classes[alone])})
     if kind in ("number", "date"):
         values = as_numbers(column)
         filled = ~np.isnan(values)
         if filled.sum() > 20 and len(np.unique(values[filled])) > 2:
             ranks = abs(float(stats.spearmanr(values[filled], outcome.values[filled]).statistic))
             if ranks >= THRESHOLDS["same_ranks"]:
-                return Leak("copy", "critical", f"it ranks the rows as the target does (|Spearman| {ranks:.4f}): a copy in another unit or scale",
-                            {"spearman": ranks})
+                return Leak(
+                    "copy", "critical",
+                    f"it ranks the rows as the target does (|Spearman| {ranks:.4f}): a copy in another unit or scale",
+                    {"spearman": ranks})
     share = _own_slices(codes, outcome)
-    return Leak("copy", "critical", f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded or in classes",
-                {"rows_told": share}) if share >= THRESHOLDS["one_to_one"] and len(outcome.values) >= 100 else None
+    return Leak(
+        "copy", "critical",
+        f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded or in "
+        f"classes",
+        {"rows_told": share}) if share >= THRESHOLDS["one_to_one"] and len(outcome.values) >= 100 else None
 
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-e
 def copy_by_a_word(column: pd.Series, outcome: Outcome) -> Leak | None:
     "A free text with a word that stands there for one class, or for one side of a number target, and for no other"
     words, names = words_of(column)
@@ -79,7 +91,8 @@ def copy_by_a_word(column: pd.Series, outcome: Outcome) -> Leak | None:
     best = int(told.max(axis=1).argmax())
     mark = pd.Series(words[:, best].toarray().ravel(), name=column.name)
     found = copy_of_target(mark, "category", mark.to_numpy() + 1, outcome) if mark.nunique() == 2 else None
-    return found and found._replace(reason=f"the word '{names[best]}' in it: {found.reason}", evidence=found.evidence | {"word": names[best]})
+    return found and found._replace(reason=f"the word '{names[best]}' in it: {found.reason}",
+                                    evidence=found.evidence | {"word": names[best]})
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09
 def _one_class_only(mark: np.ndarray, outcome: Outcome) -> tuple[float, float, int, float] | None:
@@ -90,17 +103,19 @@ def _one_class_only(mark: np.ndarray, outcome: Outcome) -> tuple[float, float, i
     inside = outcome.shares[mark].sum(axis=0)
     code, overall = int(inside.argmax()), outcome.shares.sum(axis=0)
     purity, base = inside[code] / marked, overall[code] / rows
-    return purity, inside[code] / overall[code], code, float(stats.binom.logsf(inside[code] - 1, marked, base) / np.log(10))
+    return purity, inside[code] / overall[code], code, float(
+        stats.binom.logsf(inside[code] - 1, marked, base) / np.log(10))
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-a
 def _marks(column: pd.Series) -> list[tuple[str, np.ndarray]]:
     filled, usual = column.notna().to_numpy(), column.mode()
     marks = [("filled", filled), ("missing", ~filled)]
     if len(usual) and (column == usual.iloc[0]).mean() >= 0.05:
-        marks.append((f"other than its usual value {usual.iloc[0]}", filled & (column != usual.iloc[0]).fillna(True).astype(bool).to_numpy()))
+        marks.append((f"other than its usual value {usual.iloc[0]}",
+                      filled & (column != usual.iloc[0]).fillna(True).astype(bool).to_numpy()))
     return marks
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-b
 def _one_slice_only(words: str, mark: np.ndarray, outcome: Outcome, widest: float = 0.35) -> Leak | None:
     "Marked rows whose number targets all lie in one narrow slice of it, and fill much of that slice"
     if min(mark.sum(), (~mark).sum()) < 20:
@@ -110,23 +125,32 @@ def _one_slice_only(words: str, mark: np.ndarray, outcome: Outcome, widest: floa
     filled = float(mark[inside].mean())
     if high - low > widest or filled < THRESHOLDS["much_of_a_class"]:
         return None
-    return Leak("gaps", "critical", f"it is {words} only where the target lies between its {low:.0%} and {high:.0%} quantiles ({filled:.0%} of such rows)",
-                {"slice": float(high - low), "of_that_slice": filled})
+    return Leak(
+        "gaps", "critical",
+        f"it is {words} only where the target lies between its {low:.0%} and {high:.0%} quantiles ({filled:.0%} of "
+        f"such rows)",
+        {"slice": float(high - low), "of_that_slice": filled})
 
-
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-c
 def filled_for_one_class(column: pd.Series, name: object, outcome: Outcome) -> Leak | None:
-    "A column whose cells are filled (missing, unusual) only where one class, or a narrow slice of the target, came about"
+    """A column whose cells are filled (missing, unusual) only where one class, or a narrow slice of the target,
+    came about"""
     if outcome.classification and outcome.shares.mean(axis=0).max() >= 0.99:
         return None
     for words, mark in _marks(column):
         if not outcome.classification:
-            if ("usual" not in words or column.nunique() > 10) and (leak := _one_slice_only(words, mark, outcome)):  # a flag is no gap
+            if ("usual" not in words or column.nunique() > 10) and (leak := _one_slice_only(
+                    words, mark, outcome)):  # a flag is no gap
                 return leak
             continue
         purity, coverage, code, chance = _one_class_only(mark, outcome) or (0.0, 0.0, 0, 0.0)
-        if purity >= THRESHOLDS["one_class_only"] and coverage >= 0.1 and chance <= np.log10(THRESHOLDS["chance"]) and outcome.shares[:, code].mean() < 0.9:
+        if purity >= THRESHOLDS["one_class_only"] and coverage >= 0.1 and chance <= np.log10(
+                THRESHOLDS["chance"]) and outcome.shares[:, code].mean() < 0.9:
             strong = coverage >= THRESHOLDS["much_of_a_class"] or speaks_of_an_outcome(name)
-            return Leak("gaps", outcome.gravity_of_a_mark(name) if strong else "warning",
-                        f"it is {words} only for '{outcome.classes[code]}' ({purity:.1%} of such rows, and {coverage:.0%} of that class)",
-                        {"one_class": purity, "of_that_class": coverage})
+            return Leak(
+                "gaps",
+                outcome.gravity_of_a_mark(name) if strong else "warning",
+                f"it is {words} only for '{outcome.classes[code]}' ({purity:.1%} of such rows, and {coverage:.0%} of "
+                f"that class)",
+                {"one_class": purity, "of_that_class": coverage})
     return None

@@ -30,7 +30,7 @@ def _weighted_sum(numbers: pd.DataFrame, target: np.ndarray, most: int) -> list[
             return [names[i] for i, kept in zip(chosen, large) if kept]
     return []
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-a
 def _pair(numbers: pd.DataFrame, target: np.ndarray, most: int = 150) -> tuple[list[str], str]:
     "Two columns whose product or ratio is the target, whatever their signs"
     x = numbers.iloc[:2_000, :most].to_numpy(float)
@@ -48,12 +48,12 @@ def _pair(numbers: pd.DataFrame, target: np.ndarray, most: int = 150) -> tuple[l
                     return list(dict.fromkeys([numbers.columns[best], numbers.columns[i]])), words
     return [], ""
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-b
 def _constant(product: np.ndarray, factor: np.ndarray) -> bool:
     "Whether target x column is little more than the column itself, so that a match says nothing of the target"
     return bool(abs(np.corrcoef(product, factor)[0, 1]) > 0.999)
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-c
 def formula_columns(frame: pd.DataFrame, target: pd.Series, numbers: list[str], most: int = 6) -> tuple[list[str], str]:
     "Columns whose sum, product or ratio gives the number target, and which of the three"
     complete = frame[numbers].apply(lambda column: pd.Series(as_numbers(column), index=column.index))
@@ -65,13 +65,15 @@ def formula_columns(frame: pd.DataFrame, target: pd.Series, numbers: list[str], 
     if found:
         return found, "sum"
     positive = complete.loc[:, (complete > 0).all()]
-    if positive.shape[1] >= 2 and (values > 0).all() and (found := _weighted_sum(np.log(positive), np.log(values), most)):
+    if positive.shape[1] >= 2 and (values > 0).all() and (found := _weighted_sum(np.log(positive), np.log(values),
+                                                                                 most)):
         return found, "product"
     return _pair(complete, values)
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09
 def _too_close(values: np.ndarray, unit: np.ndarray, shares: np.ndarray) -> tuple[float, float] | None:
-    "F of the lack-of-fit test of a line through the units' mean outcomes, and the chance of one so small; None where it cannot be told"
+    """F of the lack-of-fit test of a line through the units' mean outcomes, and the chance of one so small;
+    None where it cannot be told"""
     counts = np.bincount(unit).astype(float)
     present = counts > 0
     counts, mean = counts[present], (np.bincount(unit, shares)[present] / counts[present])
@@ -90,21 +92,27 @@ def _too_close(values: np.ndarray, unit: np.ndarray, shares: np.ndarray) -> tupl
     freedom = variance.sum() ** 2 / np.array([(variance**2).sum(), (variance**2 / (counts[big] - 1)).sum()])
     return misfit / within, float(stats.f.cdf(misfit / within, min(freedom[0], big.sum() - 2), freedom[1]))
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-a
 def mean_of_outcome(column: pd.Series, outcome: Outcome, groups: Mapping[str, np.ndarray]) -> Leak | None:
-    "A number that is the mean outcome of the rows that share it, or of a group of the table. `groups`: name -> code per row"
+    """A number that is the mean outcome of the rows that share it, or of a group of the table. `groups`:
+    name -> code per row"""
     values = as_numbers(column)
     filled = ~np.isnan(values)
     if filled.sum() < 100:
         return None
     values = values[filled]
     own = pd.factorize(values)[0]
-    units = {"": own} | {name: codes[filled] for name, codes in groups.items() if name != column.name and _constant_within(values, codes[filled])}
+    units = {"": own} | {
+        name: codes[filled]
+        for name, codes in groups.items() if name != column.name and _constant_within(values, codes[filled])
+    }
     found = []
     for name, codes in groups.items():
         if name != column.name and _of_the_others(values, codes[filled], outcome, filled):
-            return Leak("mean of the target", "critical", f"it is the target's mean over the other rows of each '{name}': inside one it falls as the row's "
-                        f"own outcome rises", {"group": name})
+            return Leak(
+                "mean of the target", "critical",
+                f"it is the target's mean over the other rows of each '{name}': inside one it falls as the row's "
+                f"own outcome rises", {"group": name})
     for name, unit in units.items():
         for k in range(outcome.shares.shape[1]):
             outcomes = outcome.shares[filled, k] if outcome.classification else outcome.values[filled]
@@ -115,12 +123,17 @@ def mean_of_outcome(column: pd.Series, outcome: Outcome, groups: Mapping[str, np
         return None
     _, chance, f, name = min(found)
     where = f"per '{name}'" if name else "of the rows that share it"
-    return Leak("mean of the target", "critical", f"it is the target's mean {where}, taken over these very rows: groups lie nearer to it than chance allows "
-                f"(F {f:.2f}, where an honest column has about 1)", {"lack_of_fit_F": f, "chance": float(f"{chance:.1e}")} | ({"group": name} if name else {}))
+    return Leak(
+        "mean of the target", "critical",
+        f"it is the target's mean {where}, taken over these very rows: groups lie nearer to it than chance allows "
+        f"(F {f:.2f}, where an honest column has about 1)",
+        {"lack_of_fit_F": f, "chance": float(f"{chance:.1e}")} | ({"group": name} if name else {}))
 
-
-def _of_the_others(values: np.ndarray, codes: np.ndarray, outcome: Outcome, filled: np.ndarray, fewest: int = 20) -> bool:
-    "Whether, inside nearly every group of three rows or more, the values are the mean outcome of the group's other rows"
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-b
+def _of_the_others(values: np.ndarray, codes: np.ndarray, outcome: Outcome, filled: np.ndarray,
+                   fewest: int = 20) -> bool:
+    """Whether, inside nearly every group of three rows or more,
+    the values are the mean outcome of the group's other rows"""
     counts = np.bincount(codes).astype(float)
     big = counts >= 3
     centred = values - (np.bincount(codes, values) / np.maximum(1, counts))[codes]
@@ -136,25 +149,29 @@ def _of_the_others(values: np.ndarray, codes: np.ndarray, outcome: Outcome, fill
                 return True
     return False
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-c
 def _constant_within(values: np.ndarray, codes: np.ndarray) -> bool:
     first = np.zeros(codes.max() + 1)
     first[codes[::-1]] = values[::-1]
-    return bool((np.abs(values - first[codes]) <= 1e-9 * np.abs(values).max()).mean() >= 0.999) and len(np.unique(values)) > 1
+    return bool(
+        (np.abs(values - first[codes]) <= 1e-9 * np.abs(values).max()).mean() >= 0.999) and len(np.unique(values)) > 1
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13
 def _neighbours(values: np.ndarray, group: np.ndarray, steps: Iterable[int]) -> np.ndarray:
-    "Outcomes of the rows so many steps on, within the group; NaN where there is none. Rows are in order of group and time"
+    """Outcomes of the rows so many steps on, within the group; NaN where there is none.
+    Rows are in order of group and time"""
     moved = []
     for step in steps:
         other = np.full(len(values), np.nan)
-        here, there = (slice(0, len(values) - step), slice(step, None)) if step >= 0 else (slice(-step, None), slice(0, step))
+        here, there = (slice(0,
+                             len(values) - step), slice(step, None)) if step >= 0 else (slice(-step, None),
+                                                                                        slice(0, step))
         same = group[here] == group[there]
         other[here] = np.where(same, values[there], np.nan)
         moved.append(other)
     return np.stack(moved, axis=1)
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13-a
 def _explained(numbers: np.ndarray, by: np.ndarray) -> np.ndarray:
     "R2 of every column on `by`, all of it at once"
     q, _ = np.linalg.qr(np.column_stack([np.ones(len(by)), by]))
@@ -163,41 +180,52 @@ def _explained(numbers: np.ndarray, by: np.ndarray) -> np.ndarray:
     fitted = q @ (q.T @ centred)
     return np.where(total > 1e-12, (fitted**2).sum(axis=0) / np.maximum(total, 1e-12), 0.0)
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13-b
 def _mean_ahead(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     "Mean outcome of this and all later rows of the group"
     backwards = pd.Series(values[::-1])
     return backwards.groupby(group[::-1]).expanding().mean().droplevel(0).sort_index().to_numpy()[::-1]
 
-
-def made_from_later_rows(numbers: pd.DataFrame, outcome_values: np.ndarray, group: np.ndarray, window: int = 7) -> dict[str, Leak]:
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13-c
+def made_from_later_rows(numbers: pd.DataFrame, outcome_values: np.ndarray, group: np.ndarray,
+                         window: int = 7) -> dict[str, Leak]:
     "Columns that this and later rows' outcomes explain and earlier ones do not; all rows in order of group and time"
     ahead = _neighbours(outcome_values, group, range(window))
     behind = _neighbours(outcome_values, group, range(0, -window, -1))
     whole = ~np.isnan(ahead).any(axis=1) & ~np.isnan(behind).any(axis=1)
     if whole.sum() < 100:
         return {}
-    x = np.column_stack([as_numbers(numbers[name]) for name in numbers]) if numbers.shape[1] else np.empty((len(group), 0))
+    x = np.column_stack([as_numbers(numbers[name]) for name in numbers]) if numbers.shape[1] else np.empty(
+        (len(group), 0))
     x = np.where(np.isnan(x), np.nanmedian(x, axis=0, keepdims=True) if len(x) else 0.0, x)
     x = np.nan_to_num(x)[whole]
-    far = np.column_stack([_mean_ahead(outcome_values, group), _mean_ahead(outcome_values[::-1], group[::-1])[::-1]])[whole]
+    far = np.column_stack([_mean_ahead(outcome_values, group),
+                           _mean_ahead(outcome_values[::-1], group[::-1])[::-1]])[whole]
     later = np.maximum(_explained(x, ahead[whole]), _explained(x, far[:, :1]))
     earlier = np.maximum(_explained(x, behind[whole]), _explained(x, far[:, 1:]))
-    return {name: Leak("later rows", "critical", f"this and later rows' outcomes explain it (R2 {later[i]:.3f}), earlier ones do not ({earlier[i]:.3f}): "
-                       f"it was computed from the future", {"later_rows": float(later[i]), "earlier_rows": float(earlier[i])})
-            for i, name in enumerate(numbers) if later[i] >= THRESHOLDS["later_rows"] and 1 - later[i] <= 0.1 * (1 - earlier[i])}
+    return {
+        name: Leak(
+            "later rows", "critical",
+            f"this and later rows' outcomes explain it (R2 {later[i]:.3f}), earlier ones do not ({earlier[i]:.3f}): "
+            f"it was computed from the future", {"later_rows": float(later[i]), "earlier_rows": float(earlier[i])})
+        for i, name in enumerate(numbers)
+        if later[i] >= THRESHOLDS["later_rows"] and 1 - later[i] <= 0.1 * (1 - earlier[i])
+    }
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-17
 def vanishes_in_time(codes: np.ndarray, outcome: Outcome, stretch: np.ndarray) -> Leak | None:
-    "A column that predicts in every stretch of time but the last, where it says nothing. `stretch`: 0 (oldest) to 4 (newest) per row"
+    """A column that predicts in every stretch of time but the last, where it says nothing. `stretch`:
+    0 (oldest) to 4 (newest) per row"""
     strong, nothing = (0.70, 0.55) if outcome.classification else (0.25, 0.05)
     scores = [_within(codes, outcome, stretch == step) for step in range(int(stretch.max()) + 1)]
     if len(scores) < 3 or None in scores or min(scores[:-1]) < strong or scores[-1] > nothing:
         return None
-    words = f"in earlier stretches of time it predicts with {outcome.measure} {min(scores[:-1]):.3f} or more, in the last one with {scores[-1]:.3f}"
-    return Leak("ends in time", "warning", f"{words}: it may be filled in afterwards", {"earlier": min(scores[:-1]), "last": scores[-1]})
+    words = (f"in earlier stretches of time it predicts with {outcome.measure} {min(scores[:-1]):.3f} or more, in "
+             f"the last one with {scores[-1]:.3f}")
+    return Leak("ends in time", "warning", f"{words}: it may be filled in afterwards",
+                {"earlier": min(scores[:-1]), "last": scores[-1]})
 
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-17-a
 def _within(codes: np.ndarray, outcome: Outcome, rows: np.ndarray) -> float | None:
     part = Outcome.__new__(Outcome)
     part.classification, part.measure, part.classes = outcome.classification, outcome.measure, outcome.classes
@@ -211,8 +239,10 @@ def date_order(frame: pd.DataFrame, dates: list[str], outcome: Outcome) -> dict[
     found: dict[str, Leak] = {}
     if len(outcome.classes) != 2 or len(frame) < 100:
         return found
-    moments = {name: frame[name].dt.tz_localize(None) if getattr(frame[name].dt, "tz", None) else frame[name] for name in dates
-               if pd.api.types.is_datetime64_any_dtype(frame[name])}
+    moments = {
+        name: frame[name].dt.tz_localize(None) if getattr(frame[name].dt, "tz", None) else frame[name]
+        for name in dates if pd.api.types.is_datetime64_any_dtype(frame[name])
+    }
     names = list(moments)
     for i, first in enumerate(names):
         for second in names[i + 1:]:
@@ -223,11 +253,13 @@ def date_order(frame: pd.DataFrame, dates: list[str], outcome: Outcome) -> dict[
             told = _told(later, (moments[first] < moments[second]).to_numpy()[both], outcome.shares[both, 1] > 0)
             if told >= THRESHOLDS["one_to_one"]:
                 reason = f"which of '{first}' and '{second}' comes first tells the class in {told:.1%} of rows"
-                found |= {name: Leak("order of dates", "critical", reason, {"parts": [first, second], "rows_told": told}) for name in (first, second)}
+                found |= {
+                    name: Leak("order of dates", "critical", reason, {"parts": [first, second], "rows_told": told})
+                    for name in (first, second)
+                }
     return found
 
-
-
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-20-a
 def _told(later: np.ndarray, earlier: np.ndarray, positive: np.ndarray) -> float:
     "Share of rows whose class is told by one date lying after, or before, the other; the same day counts for either"
     agreeing = [float((order == positive).mean()) for order in (later, earlier)]

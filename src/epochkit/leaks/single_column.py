@@ -16,24 +16,26 @@ from scipy import stats
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-04
 THRESHOLDS = {
-    "many_classes": 10,        # among more classes a mark of one of them is a warning at most: species and parts have such marks
-    "near_perfect": 0.98,      # AUC, or R2 on ranks, of one column alone, cross-validated, the lower end of its interval: critical
-    "suspicious": 0.95,        # the same, the value itself: warning, critical when the name speaks of an outcome
-    "dominant_auc": 0.75,      # a column this good that also beats all others together: warning, critical with such a name
+    "many_classes": 10,  # among more classes a mark of one of them is a warning at most: species and parts have such marks
+    "near_perfect": 0.98,  # AUC, or R2 on ranks, of one column alone, cross-validated, the lower end of its interval: critical
+    "suspicious": 0.95,  # the same, the value itself: warning, critical when the name speaks of an outcome
+    "dominant_auc": 0.75,  # a column this good that also beats all others together: warning, critical with such a name
     "dominant_r2": 0.75,
-    "dominant_rest": 0.2,      # a suspicious column that leaves no more than this share of the error that all others leave: critical
-    "same_ranks": 0.999,       # |Spearman| with a number target: critical
-    "one_to_one": 0.999,       # share of rows whose label tells the class, or lies in its own slice of a number target: critical
-    "one_class_only": 0.99,    # share of the filled (or unusual) cells that belong to one class
-    "much_of_a_class": 0.5,    # share of that class with such a cell: critical; a tenth of it: warning
-    "exact_formula": 0.9999,   # R2 of a sum, product or ratio of columns: critical
-    "chance": 1e-6,            # how improbable a coincidence has to be
-    "later_rows": 0.98,        # R2 of a column on this and later rows' outcomes, when earlier rows do not explain it: critical
-    "id_auc": 0.75, "id_r2": 0.50,  # a row number or key that predicts: warning
+    "dominant_rest": 0.2,  # a suspicious column that leaves no more than this share of the error that all others leave: critical
+    "same_ranks": 0.999,  # |Spearman| with a number target: critical
+    "one_to_one": 0.999,  # share of rows whose label tells the class, or lies in its own slice of a number target: critical
+    "one_class_only": 0.99,  # share of the filled (or unusual) cells that belong to one class
+    "much_of_a_class": 0.5,  # share of that class with such a cell: critical; a tenth of it: warning
+    "exact_formula": 0.9999,  # R2 of a sum, product or ratio of columns: critical
+    "chance": 1e-6,  # how improbable a coincidence has to be
+    "later_rows": 0.98,  # R2 of a column on this and later rows' outcomes, when earlier rows do not explain it: critical
+    "id_auc": 0.75,
+    "id_r2": 0.50,  # a row number or key that predicts: warning
 }
 FEWEST_ROWS = 30
-_OUTCOME_NAME = re.compile(r"durat|elapsed|outcome|result|resol|clos(?:e|ed|ing)|settle|recover|charge.?off|write.?off|collect|"
-                           r"terminat|cancel|discharge|final|after|paid.?off", re.IGNORECASE)
+_OUTCOME_NAME = re.compile(
+    r"durat|elapsed|outcome|result|resol|clos(?:e|ed|ing)|settle|recover|charge.?off|write.?off|collect|"
+    r"terminat|cancel|discharge|final|after|paid.?off", re.IGNORECASE)
 
 
 class Leak(NamedTuple):
@@ -43,16 +45,18 @@ class Leak(NamedTuple):
     reason: str
     evidence: dict[str, Any]
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-04-a
 def speaks_of_an_outcome(name: object) -> bool:
     "Whether a column's name speaks of an end or a result: adds weight to a finding, is none by itself"
     return bool(_OUTCOME_NAME.search(str(name)))
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06
 class Outcome:
-    "The target as checks need it: `shares` (n_rows, n_classes or 1), `values` (numbers), `fold` of every row, `measure`"
+    """The target as checks need it: `shares` (n_rows, n_classes or 1), `values` (numbers), `fold` of every row,
+    `measure`"""
 
-    def __init__(self, target: pd.Series, classification: bool, seed: int = 42, blocks: pd.Series | None = None, folds: int = 5):
+    def __init__(self, target: pd.Series, classification: bool, seed: int = 42, blocks: pd.Series | None = None,
+                 folds: int = 5):
         self.classification, self.measure = classification, "AUC" if classification else "R2"
         if classification:
             codes, self.classes = pd.factorize(_few_classes(target.astype(str)), sort=True)
@@ -61,7 +65,8 @@ class Outcome:
         else:
             self.classes, self.values = [], target.to_numpy(float)
             self.shares = (stats.rankdata(self.values) / len(self.values))[:, None]
-        self.fold = _dealt(self.values if classification else None, len(target), folds, seed) if blocks is None else _blocks(blocks, folds)
+        self.fold = _dealt(self.values if classification else None, len(target), folds,
+                           seed) if blocks is None else _blocks(blocks, folds)
 
     def score(self, predicted: np.ndarray) -> float:
         "AUC (mean over classes with at least five rows; binary: of the last class) or R2 on ranks"
@@ -74,11 +79,14 @@ class Outcome:
         return float(np.mean([auc(predicted[:, code], self.shares[:, code] > 0) for code in scored])) if scored else 0.5
 
     def gravity_of_a_mark(self, name: object) -> str:
-        "How grave it is that a column knows one class: a warning among many classes, unless its name speaks of an outcome"
-        return "warning" if len(self.classes) > THRESHOLDS["many_classes"] and not speaks_of_an_outcome(name) else "critical"
+        """How grave it is that a column knows one class: a warning among many classes,
+        unless its name speaks of an outcome"""
+        return "warning" if len(
+            self.classes) > THRESHOLDS["many_classes"] and not speaks_of_an_outcome(name) else "critical"
 
     def lower_end(self, score: float, cases: float | None = None) -> float:
-        "Lower end of the 90 % interval of a score (AUC: Hanley and McNeil 1982, formula 1, `cases` rows of the class or the rarest one; R2: its large-sample error)"
+        """Lower end of the 90 % interval of a score (AUC: Hanley and McNeil 1982, formula 1,
+        `cases` rows of the class or the rarest one; R2: its large-sample error)"""
         n = len(self.values)
         if not self.classification:
             return score - 1.645 * 2 * np.sqrt(max(score, 0.0)) * (1 - score) / np.sqrt(n)
@@ -87,13 +95,13 @@ class Outcome:
         spread = score * (1 - score) + (cases - 1) * (first - score**2) + (n - cases - 1) * (second - score**2)
         return score - 1.645 * np.sqrt(max(spread, 0.0) / (cases * (n - cases)))
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06-a
 def _few_classes(target: pd.Series, most: int = 20) -> pd.Series:
     "The labels; of more than twenty the rarer ones together"
     counts = target.value_counts()
     return target if len(counts) <= most else target.where(target.isin(counts.index[:most - 1]), "(other)")
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06-b
 def _dealt(codes: np.ndarray | None, rows: int, folds: int, seed: int) -> np.ndarray:
     "Folds by chance, each class spread evenly"
     shuffled = np.random.default_rng(seed).permutation(rows)
@@ -102,7 +110,7 @@ def _dealt(codes: np.ndarray | None, rows: int, folds: int, seed: int) -> np.nda
     fold[ordered] = np.arange(rows) % folds
     return fold
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06-c
 def _blocks(blocks: pd.Series, folds: int) -> np.ndarray:
     "Folds of neighbouring blocks; rows of one block stay together"
     order = pd.factorize(blocks, sort=True)[0]
@@ -110,12 +118,13 @@ def _blocks(blocks: pd.Series, folds: int) -> np.ndarray:
     place = np.minimum(((np.cumsum(sizes) - sizes / 2) / max(1, sizes.sum()) * folds).astype(int), folds - 1)
     return place[order]
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06-d
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
     "Area under the ROC curve from ranks, ties counted half (Mann and Whitney 1947)"
     cases = positive.sum()
     ranks = stats.rankdata(score)
-    return float((ranks[positive].sum() - cases * (cases + 1) / 2) / (cases * (len(positive) - cases))) if 0 < cases < len(positive) else 0.5
+    return float((ranks[positive].sum() - cases * (cases + 1) / 2) /
+                 (cases * (len(positive) - cases))) if 0 < cases < len(positive) else 0.5
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-08
 def as_numbers(column: pd.Series) -> np.ndarray:
@@ -124,11 +133,12 @@ def as_numbers(column: pd.Series) -> np.ndarray:
         days = column.dt.tz_localize(None) if getattr(column.dt, "tz", None) else column
         return ((days - days.min()) / pd.Timedelta(days=1)).to_numpy(float)
     if pd.api.types.is_numeric_dtype(column):
-        values = column.astype("Float64").to_numpy(float, na_value=np.nan) if pd.api.types.is_extension_array_dtype(column) else column.to_numpy(float)
+        values = column.astype("Float64").to_numpy(
+            float, na_value=np.nan) if pd.api.types.is_extension_array_dtype(column) else column.to_numpy(float)
         return np.where(np.isfinite(values), values, np.nan)
     return column.astype(object).where(column.notna()).map(str, na_action="ignore").rank(method="dense").to_numpy(float)
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-08-a
 def as_codes(column: pd.Series, kind: str, most: int = 64) -> np.ndarray:
     "A whole number per row: its label, or its slice among numbers; 0 is missing"
     if kind == "category":
@@ -141,7 +151,8 @@ def as_codes(column: pd.Series, kind: str, most: int = 64) -> np.ndarray:
     if len(levels) <= slices:
         return np.where(np.isnan(values), 0, np.searchsorted(levels, values) + 1)
     edges, times = np.unique(np.quantile(known, np.linspace(0, 1, slices + 1)[1:]), return_counts=True)
-    place = 2 * np.searchsorted(edges, values) + np.isin(values, edges[times > 1])  # what fills a slice comes just after the rest of it
+    place = 2 * np.searchsorted(edges, values) + np.isin(
+        values, edges[times > 1])  # what fills a slice comes just after the rest of it
     return np.where(np.isnan(values), 0, np.unique(place, return_inverse=True)[1] + 1)
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11
@@ -154,18 +165,20 @@ def _mean_per_code(codes: np.ndarray, outcome: Outcome, prior: float) -> np.ndar
     for k in range(predicted.shape[1]):
         sums = np.bincount(cell, outcome.shares[:, k], minlength=size).reshape(-1, folds)
         overall = (sums.sum() - sums.sum(axis=0)) / np.maximum(1, counts.sum() - counts.sum(axis=0))
-        means = (sums.sum(axis=1, keepdims=True) - sums + prior * overall) / (counts.sum(axis=1, keepdims=True) - counts + prior)
+        means = (sums.sum(axis=1, keepdims=True) - sums + prior * overall) / (counts.sum(axis=1, keepdims=True) -
+                                                                              counts + prior)
         predicted[:, k] = means[codes, outcome.fold]
     return predicted
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-a
 def probe_codes(codes: np.ndarray, outcome: Outcome, prior: float = 2.0) -> float:
     "Cross-validated AUC or R2 on ranks of the mean outcome per code, `prior` rows of the overall mean added to each"
     return outcome.score(_mean_per_code(codes, outcome, prior))
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-b
 def words_of(column: pd.Series) -> tuple[Any, list[str]]:
-    "Which of the 300 most frequent words stand in each row (sparse, n_rows by n_words), and the words; none for a column without words"
+    """Which of the 300 most frequent words stand in each row (sparse, n_rows by n_words), and the words;
+    none for a column without words"""
     from sklearn.feature_extraction.text import CountVectorizer
     counter = CountVectorizer(max_features=300, binary=True)
     try:
@@ -174,7 +187,7 @@ def words_of(column: pd.Series) -> tuple[Any, list[str]]:
         return None, []
     return found, counter.get_feature_names_out().tolist()
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-c
 def _probe_text(column: pd.Series, outcome: Outcome) -> float:
     "The same for free text: naive Bayes or ridge on its 300 most frequent words"
     from sklearn.linear_model import Ridge
@@ -192,26 +205,32 @@ def _probe_text(column: pd.Series, outcome: Outcome) -> float:
             predicted[test, 0] = Ridge().fit(words[~test], outcome.shares[~test, 0]).predict(words[test])
     return outcome.score(predicted)
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-d
 def probe(column: pd.Series, kind: str, outcome: Outcome) -> float:
-    "How well this column alone predicts: AUC (mean over classes) or R2 on ranks, cross-validated. `kind`: number, category, date, text or id"
-    return _probe_text(column, outcome) if kind == "text" else probe_codes(as_codes(column, kind), outcome, 2.0 if kind == "category" else 0.1)
+    """How well this column alone predicts: AUC (mean over classes) or R2 on ranks, cross-validated. `kind`: number,
+    category, date, text or id"""
+    return _probe_text(column, outcome) if kind == "text" else probe_codes(as_codes(column, kind), outcome,
+                                                                           2.0 if kind == "category" else 0.1)
 
-
+# %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-e
 def judge_probe(name: object, kind: str, score: float, outcome: Outcome) -> Leak | None:
     "What the score of one column alone is worth"
     measure, evidence, named = outcome.measure, {"probe": score, "measure": outcome.measure}, speaks_of_an_outcome(name)
     if kind == "id":
-        reason = (f"a row number or key that predicts the target ({measure} {score:.3f} alone): the rows are sorted or drift over time, "
-                  f"so a random split may flatter")
-        return Leak("key", "warning", reason, evidence) if score >= THRESHOLDS["id_auc" if measure == "AUC" else "id_r2"] else None
+        reason = (
+            f"a row number or key that predicts the target ({measure} {score:.3f} alone): the rows are sorted or "
+            f"drift over time, "
+            f"so a random split may flatter")
+        return Leak("key", "warning", reason,
+                    evidence) if score >= THRESHOLDS["id_auc" if measure == "AUC" else "id_r2"] else None
     words = f"alone it predicts the target with {measure} {score:.3f}, cross-validated"
     if outcome.lower_end(score) >= THRESHOLDS["near_perfect"]:
         return Leak("alone", "critical", f"{words}: nothing honest is that good", evidence)
     if score < THRESHOLDS["suspicious"]:
         return None
-    return Leak("alone", "critical" if named else "warning", f"{words}, and its name speaks of an end or a result" if named
-                else f"{words}: ask when it was known", evidence)
+    return Leak("alone", "critical" if named else "warning",
+                f"{words}, and its name speaks of an end or a result" if named else f"{words}: ask when it was known",
+                evidence)
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-13
 def tells_one_class(name: object, kind: str, codes: np.ndarray, outcome: Outcome) -> Leak | None:
@@ -220,11 +239,20 @@ def tells_one_class(name: object, kind: str, codes: np.ndarray, outcome: Outcome
     if len(outcome.classes) < 3 or len(outcome.classes) > THRESHOLDS["many_classes"] and not named:
         return None
     predicted = _mean_per_code(codes, outcome, 2.0 if kind == "category" else 0.1)
-    scores = {code: auc(predicted[:, code], outcome.shares[:, code] > 0) for code in np.flatnonzero(np.minimum(counts, len(codes) - counts) >= FEWEST_ROWS)}
-    scores = {code: score for code, score in scores.items() if outcome.lower_end(score, counts[code]) >= THRESHOLDS["near_perfect"]}
+    scores = {
+        code: auc(predicted[:, code], outcome.shares[:, code] > 0)
+        for code in np.flatnonzero(np.minimum(counts,
+                                              len(codes) - counts) >= FEWEST_ROWS)
+    }
+    scores = {
+        code: score
+        for code, score in scores.items() if outcome.lower_end(score, counts[code]) >= THRESHOLDS["near_perfect"]
+    }
     if not scores:
         return None
     best = max(scores, key=scores.get)
-    words = f"alone it tells the class '{outcome.classes[best]}' from all others with AUC {scores[best]:.3f}, cross-validated"
-    return Leak("one class", "critical" if named else "warning", f"{words}, and its name speaks of an end or a result" if named else f"{words}: ask when it was known",
+    words = (f"alone it tells the class '{outcome.classes[best]}' from all others with AUC {scores[best]:.3f}, "
+             f"cross-validated")
+    return Leak("one class", "critical" if named else "warning",
+                f"{words}, and its name speaks of an end or a result" if named else f"{words}: ask when it was known",
                 {"class": str(outcome.classes[best]), "probe": scores[best]})

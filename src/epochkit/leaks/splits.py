@@ -20,50 +20,57 @@ from .single_column import Leak, Outcome, as_codes, as_numbers, auc, probe_codes
 def _keys(frame: pd.DataFrame) -> pd.Series:
     return pd.util.hash_pandas_object(frame, index=False)
 
-
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-04-a
 def _coarse(frame: pd.DataFrame) -> pd.DataFrame:
     "Numbers and dates as their twentieth, labels as they are"
     return pd.DataFrame({place: as_codes(frame[name], "number" if _is_number(frame[name]) else "category", 20)
                          for place, name in enumerate(frame)}, index=frame.index)
 
-
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-04-b
 def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
 
-
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-04-c
 def _same_outcome(keys: pd.Series, parts: pd.Series, target: pd.Series) -> float | None:
     "Share of repeating validation rows whose outcome a training row with the same key has too"
     train, rows = parts == "train", (parts == "validation") & keys.isin(set(keys[parts == "train"]))
     pairs = set(zip(keys[train], target[train].astype(str)))
     return float(np.mean([pair in pairs for pair in zip(keys[rows], target[rows].astype(str))])) if rows.any() else None
 
-
-def shared_rows(frame: pd.DataFrame, features: list[str], parts: pd.Series, target: pd.Series | None = None) -> dict[str, Any]:
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-04-d
+def shared_rows(frame: pd.DataFrame, features: list[str], parts: pd.Series,
+                target: pd.Series | None = None) -> dict[str, Any]:
     "How many validation rows repeat a training row in every feature, exactly or nearly, and how often with its outcome"
     if not features:
         return {"rows": 0, "share": 0.0, "nearly": 0}
     exact, near = _keys(frame[features].astype(str)), _keys(_coarse(frame[features]))
     validation = parts == "validation"
     repeated, close = (keys[validation].isin(set(keys[parts == "train"])) for keys in (exact, near))
-    found = {"rows": int(repeated.sum()), "share": round(float(repeated.mean()) if len(repeated) else 0.0, 4), "nearly": int(close.sum())}
+    found = {
+        "rows": int(repeated.sum()), "share": round(float(repeated.mean()) if len(repeated) else 0.0, 4),
+        "nearly": int(close.sum())
+    }
     same = _same_outcome(exact, parts, target) if target is not None else None
     return found | ({"same_outcome": round(same, 4)} if same is not None else {})
 
 # %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-09
 def _agreement(codes: np.ndarray, outcome: Outcome) -> float:
-    "How much more two rows of one group agree than any two rows: 0 chance, 1 always (intraclass correlation, from the variance within)"
+    """How much more two rows of one group agree than any two rows: 0 chance, 1 always (intraclass correlation,
+    from the variance within)"""
     counts = np.bincount(codes).astype(float)
     sizes, within = counts[codes], 0.0
     shares = outcome.shares - outcome.shares.mean(axis=0)
     for k in range(shares.shape[1]):
         means = np.bincount(codes, shares[:, k]) / np.maximum(1, counts)
-        within += float((((shares[:, k] - means[codes]) ** 2) * np.where(sizes > 1, sizes / np.maximum(1, sizes - 1), 0))[sizes > 1].sum())
+        within += float((((shares[:, k] - means[codes])**2) *
+                         np.where(sizes > 1, sizes / np.maximum(1, sizes - 1), 0))[sizes > 1].sum())
     total = float((shares[sizes > 1] ** 2).sum())
     return 1 - within / total if total > 0 else 0.0
 
-
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-09-a
 def torn_groups(column: pd.Series, parts: pd.Series, outcome: Outcome) -> dict[str, Any] | None:
-    "Groups, how many of them have rows in both parts, and how far their rows agree in the outcome; None where labels hardly repeat"
+    """Groups, how many of them have rows in both parts, and how far their rows agree in the outcome;
+    None where labels hardly repeat"""
     filled = column.notna().to_numpy()
     codes, names = pd.factorize(column.map(str, na_action="ignore"))
     if len(names) < 20 or not 1.5 * len(names) <= filled.sum() or len(names) > 0.7 * len(column):
@@ -74,34 +81,44 @@ def torn_groups(column: pd.Series, parts: pd.Series, outcome: Outcome) -> dict[s
     held.shares = outcome.shares[filled]
     return {"groups": len(names), "torn": torn, "agreement": round(_agreement(codes[filled], held), 4)}
 
-
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-09-b
 def judge_groups(name: object, found: Mapping[str, Any] | None, named: bool) -> Leak | None:
-    "Whether groups that stand in both parts are worth a warning: the plan's own group, or one whose rows nearly always agree"
+    """Whether groups that stand in both parts are worth a warning: the plan's own group,
+    or one whose rows nearly always agree"""
     if not found or not found["torn"] or not (named or found["agreement"] >= 0.8):
         return None
-    asked = "split by group" if named else f'set group = "{name}" in [data] of the brief, or a random split tests memory'
-    return Leak("group in both parts", "warning", f"{found['torn']:,} of {found['groups']:,} '{name}' have rows in training and validation, and rows of one "
-                f"agree in the outcome (intraclass correlation {found['agreement']:.2f}): {asked}", dict(found))
+    asked = "split by group" if named else (f'set group = "{name}" in [data] of the brief, or a random split tests '
+                                            f'memory')
+    return Leak(
+        "group in both parts", "warning",
+        f"{found['torn']:,} of {found['groups']:,} '{name}' have rows in training and validation, and rows of one "
+        f"agree in the outcome (intraclass correlation {found['agreement']:.2f}): {asked}", dict(found))
 
 # %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-13
 _FOLLOWS = {
     "alike": "training and validation look alike: the validation score speaks for rows like these",
-    "time": "the table changes over time, so the validation score is about later rows, as it will be in use: watch these columns after release",
+    "time": "the table changes over time, so the validation score is about later rows, as it will be in use: watch "
+            "these columns after release",
     "group_time": "the groups that came later differ from the earlier ones: watch these columns after release",
     "group": "other groups look different: the score speaks for new groups, and more groups would steady it",
-    "random": "rows dealt by chance should not be told apart: look for repeated rows, or a column that carries the order of the table",
-    "given": "the given split is not one by chance: make sure that the validation rows are like those the model will meet",
+    "random": "rows dealt by chance should not be told apart: look for repeated rows, or a column that carries the "
+              "order of the table",
+    "given": "the given split is not one by chance: make sure that the validation rows are like those the model will "
+             "meet",
 }
 
 
-def train_against_validation(frame: pd.DataFrame, kinds: Mapping[str, str], parts: pd.Series, strategy: str = "random", seed: int = 42,
-                             group: pd.Series | None = None, most_rows: int = 6_000) -> dict[str, Any]:
-    """AUC of a model that tells validation from training rows by their features, the columns that give it away, and what follows
+def train_against_validation(frame: pd.DataFrame, kinds: Mapping[str, str], parts: pd.Series, strategy: str = "random",
+                             seed: int = 42, group: pd.Series | None = None, most_rows: int = 6_000) -> dict[str, Any]:
+    """AUC of a model that tells validation from training rows by their features, the columns that give it away, and
+    what follows
 
-    group: what the split keeps whole; a group (and of equal rows all but one) must not be recognised from its other rows.
+    group: what the split keeps whole; a group (and of equal rows all but one) must not be recognised from its other
+    rows.
     """
     usable = {name: kind for name, kind in kinds.items() if kind in ("number", "category", "date")}
-    rows = parts.reindex(frame.index).isin(["train", "validation"]) & ~_keys(frame[list(usable)].astype(str)).duplicated()
+    rows = parts.reindex(frame.index).isin(["train", "validation"
+                                            ]) & ~_keys(frame[list(usable)].astype(str)).duplicated()
     rows = rows[rows].sample(min(most_rows, int(rows.sum())), random_state=seed).sort_index().index
     side = pd.Series(parts[rows].to_numpy())
     usable = {name: kind for name, kind in usable.items() if frame.loc[rows, name].nunique() > 1}
@@ -114,9 +131,12 @@ def train_against_validation(frame: pd.DataFrame, kinds: Mapping[str, str], part
     telling = [{"column": name, "auc": round(alone[name], 4)} for name in strongest[:5] if alone[name] >= 0.6]
     apart = sides.lower_end(together) > 0.55
     words = f": {', '.join(item['column'] for item in telling)}" if apart and telling else ""
-    return {"auc": round(together, 4), "columns": telling, "follows": (_FOLLOWS.get(strategy, _FOLLOWS["random"]) if apart else _FOLLOWS["alike"]) + words}
+    return {
+        "auc": round(together, 4), "columns": telling,
+        "follows": (_FOLLOWS.get(strategy, _FOLLOWS["random"]) if apart else _FOLLOWS["alike"]) + words
+    }
 
-
+# %% ../../../nbs/leaks/04_splits.ipynb #42dsplitleak-13-a
 def _told_apart(frame: pd.DataFrame, kinds: Mapping[str, str], sides: Outcome, seed: int) -> float:
     x = np.column_stack([as_numbers(frame[name]) for name in kinds])
     predicted, fold = np.zeros(len(x)), sides.fold % 3

@@ -27,23 +27,23 @@ def notebook_sha256(path: Path) -> str:
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-04-a
 def code_sha256(path: Path) -> str:
     "Hash of a code file; of a notebook, its code cells only"
     return notebook_sha256(path) if path.suffix == ".ipynb" else sha256_of(path)
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-04-b
 def _epoch_code(settings: Settings, number: int) -> list[Path]:
     folder = settings.code_root / epoch_of(number).folder
     return sorted([*folder.glob("notebooks/*.ipynb"), *folder.glob("scripts/*.py"), *folder.glob("app/*")])
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-04-c
 def _imported_modules(settings: Settings) -> list[Path]:
     files = {getattr(module, "__file__", None) for name, module in list(sys.modules.items())
              if name.split(".")[0] in ("epochkit", settings.project) and ".tests" not in name}
     return sorted(Path(file) for file in files if file and Path(file).is_relative_to(settings.code_root))
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-04-d
 def code_in_use(settings: Settings, number: int) -> dict[str, str]:
     "Recorded path -> hash of everything an epoch's result depends on in code, as far as this process imported it"
     files = [path for path in (*_epoch_code(settings, number), *_imported_modules(settings)) if path.is_file()]
@@ -56,26 +56,30 @@ def file_facts(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise DependencyError(f"{path.name} was registered as an output but does not exist: write it before finish()")
     files = files_of(path)
-    facts: dict[str, Any] = {"sha256": sha256_of(path), "bytes": size_of(path), **({"files": len(files)} if path.is_dir() else {})}
+    facts: dict[str, Any] = {
+        "sha256": sha256_of(path), "bytes": size_of(path), **({"files": len(files)} if path.is_dir() else {})
+    }
     if path.suffix == ".parquet":
         from pyarrow import parquet
         facts |= {"rows": sum(parquet.read_metadata(file).num_rows for file in files),
                   "columns": {field.name: str(field.type) for field in parquet.read_schema(files[0])}}
     return facts
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-08-a
 def peak_memory_mb() -> float:
     "Largest resident size so far of this process or of one of its finished children, in MB"
     own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(max(own, children) / 1024, 1)
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-08-b
 def resources_used(seconds: float, peak_mb: float) -> dict[str, Any]:
     "What ENABLE_COST_TRACKING records: time, CPU, memory and, with COST_PER_HOUR set, the cost"
     used = resource.getrusage(resource.RUSAGE_SELF)
     rate = os.environ.get("COST_PER_HOUR")
     cost = round(float(rate) * seconds / 3600, 4) if rate else None
-    return {"seconds": seconds, "cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "peak_mb": peak_mb, "cost": cost}
+    return {
+        "seconds": seconds, "cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "peak_mb": peak_mb, "cost": cost
+    }
 
 # %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-11
 def names_at_work(settings: Settings) -> list[str]:

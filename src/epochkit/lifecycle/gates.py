@@ -29,17 +29,17 @@ class CheckResult(NamedTuple):
     limit: Any = None
     reason: str = ""
 
-
+# %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-04-a
 def verdict(ok: bool, observed: Any, limit: Any, reason: str = "") -> CheckResult:
     "Pass or fail, with the observed value beside the limit"
     return CheckResult("", "pass" if ok else "fail", observed, limit, reason)
 
-
+# %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-04-b
 def skipped(reason: str) -> CheckResult:
     "The check does not apply, and why"
     return CheckResult("", "skipped", None, None, reason)
 
-
+# %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-04-c
 class GateReport(NamedTuple):
     "All checks of one epoch's gate"
     epoch: int
@@ -106,21 +106,21 @@ def gate_check(epoch: int, name: str) -> Callable:
         return check
     return register
 
-
+# %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10-a
 def load_checks(settings: Settings, epoch: int) -> None:
     "Imports the modules that register the checks of an epoch's gate, the project's own among them"
     if len(settings.gate_modules) >= epoch:
         importlib.import_module(f"epochkit.{settings.gate_modules[epoch - 1]}")
     load_rooms(settings, epoch)
 
-
+# %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10-b
 def _run_check(name: str, check: Callable[[GateContext], CheckResult], context: GateContext) -> CheckResult:
     try:
         return check(context)._replace(name=name)
     except Exception as error:  # whatever breaks a check, the gate must say so and stay shut
         return CheckResult(name, "fail", None, None, explain(error))
 
-
+# %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10-c
 def evaluate(settings: Settings, epoch: int, outputs: dict[str, Any] | None = None) -> GateReport:
     "The gate of an epoch, computed now; `outputs` stands in for the record while the epoch is still finishing"
     load_checks(settings, epoch)

@@ -23,6 +23,7 @@ def record_features(run: EpochRun, features: list[dict[str, Any]]) -> None:
     for feature in features:
         missing = [key for key in ("feature", "sources", "formula") if not feature.get(key)]
         if missing:
-            raise PipelineError(f"feature {feature.get('feature', '?')!r} has no {' and no '.join(missing)}: every feature "
-                                f"needs its source columns and its formula")
+            raise PipelineError(
+                f"feature {feature.get('feature', '?')!r} has no {' and no '.join(missing)}: every feature "
+                f"needs its source columns and its formula")
     run.ledger.append("features", {"run": run.id, "features": features}, epoch=run.number)

@@ -46,7 +46,8 @@ def degrading(step: Callable[[Size], Result], sizes: Iterable[Size], warn: Calla
 # %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-09
 @contextmanager
 def progress(label: str, state: Callable[[], tuple[int, int] | None]) -> Iterator[Callable[[float], None]]:
-    "A bar for work done elsewhere: call what it gives with the MB in use; `state` returns (steps done, of how many) once it is known"
+    """A bar for work done elsewhere: call what it gives with the MB in use; `state` returns (steps done,
+    of how many) once it is known"""
     from tqdm.auto import tqdm
     bar, before = None, (state() or (0, 0))[0]
 
@@ -68,7 +69,8 @@ ON_OVERSIZE = ("sample", "partition", "error")
 
 
 class WriteReport(NamedTuple):
-    "What was written: path, rows before and after, size in MB on disk, whether rows had to be left out, and in how many files"
+    """What was written: path, rows before and after, size in MB on disk, whether rows had to be left out,
+    and in how many files"""
     path: Path
     rows_in: int
     rows_out: int
@@ -76,19 +78,19 @@ class WriteReport(NamedTuple):
     degraded: bool
     files: int = 1
 
-
+# %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-12-a
 def largest_file_mb(path: Path) -> float:
     "Size in MB of the file, or of the largest file of a table in several files"
     return max((file.stat().st_size for file in files_of(Path(path))), default=0) / 2**20
 
-
+# %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-12-b
 def _write_file(frame: "DataFrame", path: Path) -> float:
     frame.to_parquet(path, index=False, compression="zstd")
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     return largest_file_mb(path)
 
-
+# %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-12-c
 def _write_folder(frame: "DataFrame", path: Path, limit_mb: float, size_mb: float) -> bool:
     "True when every part of the table is under the limit; the parts are as equal as rows allow"
     parts = math.ceil(size_mb / (0.95 * limit_mb))
@@ -110,7 +112,7 @@ def _remove(path: Path) -> None:
     else:
         path.unlink(missing_ok=True)
 
-
+# %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-14-a
 def _put_in_place(temporary: Path, path: Path) -> None:
     "Gives the written file or folder its name and removes what had it before"
     if temporary.is_dir() or path.is_dir():
@@ -136,13 +138,15 @@ def _sampled(frame: "DataFrame", path: Path, limit_mb: float, size_mb: float, se
         smaller = max(1, math.floor(len(frame) * 0.95 * limit_mb / size_mb))
         frame = frame.sample(smaller, random_state=seed).sort_index()
         size_mb = _write_file(frame, path)
-        logger.warning("%s was over %g MB and now holds %d of %d rows", path.name.split(".")[1], limit_mb, len(frame), rows)
+        logger.warning("%s was over %g MB and now holds %d of %d rows",
+                       path.name.split(".")[1], limit_mb, len(frame), rows)
     return frame if size_mb <= limit_mb else None
 
-
+# %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-15-a
 def write_parquet(frame: "DataFrame", path: Path, limit_mb: float = 50.0, on_oversize: str = "sample",
                   seed: int = 42) -> WriteReport:
-    "Writes (n_rows, n_columns) as zstd Parquet with no file over `limit_mb`; `on_oversize` is sample, partition or error"
+    """Writes (n_rows, n_columns) as zstd Parquet with no file over `limit_mb`; `on_oversize` is sample,
+    partition or error"""
     if on_oversize not in ON_OVERSIZE:
         raise unknown_name("on_oversize", on_oversize, ON_OVERSIZE)
     path = Path(path)
@@ -165,7 +169,7 @@ def write_parquet(frame: "DataFrame", path: Path, limit_mb: float = 50.0, on_ove
     files = files_of(path)
     return WriteReport(path, len(frame), len(kept), round(size_of(path) / 2**20, 4), len(kept) < len(frame), len(files))
 
-
+# %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-15-b
 def _too_large(path: Path, size_mb: float, limit_mb: float, on_oversize: str) -> ResourceLimitError:
     ways = {"error": 'set on_oversize = "partition" or "sample" in the brief, drop columns, or raise file_mb'}
     return ResourceLimitError(f"{path.name} is {size_mb:.1f} MB, the limit is {limit_mb:g} MB"

@@ -116,11 +116,11 @@ class EpochRun:
         self._lock.release(force=True)
         return self.report
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-05-a
 def _epoch_lock(settings: Settings, number: int) -> FileLock:
     return FileLock(settings.context_root / f"epoch{number:03d}.lock", is_singleton=True)
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-05-b
 def _take(run: EpochRun, wait_s: float) -> None:
     "Holds the epoch for this process: the kernel of a runner that was killed may write for another second"
     try:
@@ -128,25 +128,27 @@ def _take(run: EpochRun, wait_s: float) -> None:
     except Timeout as error:
         started = latest(run.ledger.events("epoch_started"), run.number, "epoch_started")
         who = f"process {started.data.get('pid')} on {started.data.get('host')}" if started else "another process"
-        raise PipelineError(f"epoch {run.number:03d} is open in {who}: let it finish, or shut its kernel down (JupyterLab: "
-                            f"Kernel, Shut Down), and try again") from error
+        raise PipelineError(
+            f"epoch {run.number:03d} is open in {who}: let it finish, or shut its kernel down (JupyterLab: "
+            f"Kernel, Shut Down), and try again") from error
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-05-c
 def check_data_root(settings: Settings) -> None:
     "BadInputError when the data root is a place outside the home (a mounted dataset) that nobody has made yet"
     root = settings.data_root
     if not root.is_relative_to(settings.home) and not root.exists():
-        raise BadInputError(f"the data root {root} does not exist: make sure it is the right place, then create it with "
-                            f"'mkdir -p {root}'")
+        raise BadInputError(
+            f"the data root {root} does not exist: make sure it is the right place, then create it with "
+            f"'mkdir -p {root}'")
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-05-d
 def _limit_memory(settings: Settings) -> None:
     "A kernel gets MemoryError instead of being killed by the system; other processes are left as they are"
     if "ipykernel" in sys.modules:
         from epochkit.core.memory_guard import limit_this_process
         limit_this_process(settings.memory_gb)
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-05-e
 def require_ready(settings: Settings, number: int) -> None:
     "`require_done_before`, with what stands in the way kept in the record as a blocker"
     try:
@@ -159,9 +161,10 @@ def require_ready(settings: Settings, number: int) -> None:
             write_views(ledger)
         raise
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-05-f
 def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **parameters: Any) -> EpochRun:
-    "Opens an epoch and holds it for this process; DependencyError or WaitingForReviewError when those before it are not done"
+    """Opens an epoch and holds it for this process;
+    DependencyError or WaitingForReviewError when those before it are not done"""
     settings = settings or load_settings()
     check_writable(settings.context_root)
     check_data_root(settings)
@@ -171,8 +174,11 @@ def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **p
     _limit_memory(settings)
     saved = progress_of(settings, number)
     run.resumes = f"resuming from {saved}" if saved else ""
-    run.ledger.append("epoch_started", {"run": run.id, "parameters": parameters, "pid": os.getpid(), "host": socket.gethostname(),
-                                        **({"resumes": run.resumes} if run.resumes else {})}, epoch=number)
+    run.ledger.append(
+        "epoch_started", {
+            "run": run.id, "parameters": parameters, "pid": os.getpid(), "host": socket.gethostname(),
+            **({"resumes": run.resumes} if run.resumes else {})
+        }, epoch=number)
     write_views(run.ledger)
     load_checks(settings, number)  # now, because a person waits for the panel in the last cell
     return run
@@ -192,7 +198,7 @@ class EpochState(NamedTuple):
     waived: tuple[str, ...] = ()
     progress: str = ""
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-a
 class _Files:
     "Hashes of files now, each read once; `known` remembers them between processes"
 
@@ -206,7 +212,7 @@ class _Files:
             self._now[recorded, code] = read(path) if path.exists() else None
         return self._now[recorded, code]
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-b
 def changed_since(finished: Event, files: _Files) -> list[str]:
     "Why a finished epoch no longer stands: each changed or missing input, output and code file"
     def differences(what: str, recorded: dict[str, str], code: bool = False) -> list[str]:
@@ -218,9 +224,12 @@ def changed_since(finished: Event, files: _Files) -> list[str]:
         return found
     data = finished.data
     outputs = {path: facts["sha256"] for path, facts in data["outputs"].items()}
-    return [*differences("input", data["inputs"]), *differences("output", outputs), *differences("code", data["code"], True)]
+    return [
+        *differences("input", data["inputs"]), *differences("output", outputs),
+        *differences("code", data["code"], True)
+    ]
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-c
 def _still_running(started: Event) -> bool:
     if started.data.get("host") != socket.gethostname():
         return True
@@ -229,7 +238,7 @@ def _still_running(started: Event) -> bool:
     except psutil.Error:
         return False
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-d
 def _own_state(settings: Settings, events: list[Event], number: int, files: _Files) -> EpochState:
     title = epoch_of(number).title
     started, finished = latest(events, number, "epoch_started"), latest(events, number, "epoch_finished")
@@ -237,13 +246,17 @@ def _own_state(settings: Settings, events: list[Event], number: int, files: _Fil
     if last is None:
         return EpochState(number, title, "not started")
     if last.kind == "epoch_failed":
-        return EpochState(number, title, "failed", started=last.time, reasons=(last.data["message"],), progress=progress_of(settings, number))
+        return EpochState(number, title, "failed", started=last.time, reasons=(last.data["message"], ),
+                          progress=progress_of(settings, number))
     if last.kind == "epoch_started":
         alive = _still_running(last)
-        return EpochState(number, title, "running" if alive else "failed", started=last.time, progress=progress_of(settings, number),
-                          reasons=() if alive else ("interrupted before it finished",))
-    common = {"gate": "passed" if finished.data["gate"]["passed"] else "failed", "started": started.time if started else "",
-              "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"]}
+        return EpochState(number, title, "running" if alive else "failed", started=last.time,
+                          progress=progress_of(settings,
+                                               number), reasons=() if alive else ("interrupted before it finished", ))
+    common = {
+        "gate": "passed" if finished.data["gate"]["passed"] else "failed", "started": started.time if started else "",
+        "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"]
+    }
     changes = changed_since(finished, files)
     if changes:
         return EpochState(number, title, "stale", reasons=tuple(changes), **common)
@@ -251,7 +264,7 @@ def _own_state(settings: Settings, events: list[Event], number: int, files: _Fil
     return EpochState(number, title, state, decision=decision, reasons=reasons, waived=waived,
                       **common | ({"gate": "waived"} if waived else {}))
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-e
 def project_state(settings: Settings, full: bool = False) -> list[EpochState]:
     "The eight epochs as they stand now, computed from the ledger and the files; `full` reads every file again"
     events = Ledger(settings.context_root).events("epoch_started", "epoch_finished", "epoch_failed", "decision")
@@ -268,37 +281,41 @@ def project_state(settings: Settings, full: bool = False) -> list[EpochState]:
         known.save()
     return states
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-f
 def _refusal(state: EpochState, what: str) -> PipelineError:
     "The error for something that needs an epoch done which is not"
     if state.state == "awaiting review":
-        return WaitingForReviewError(f"epoch {state.epoch:03d} waits for a person's decision ({state.reasons[0]}): open "
-                                     f"its notebook and use the panel in its last cell, or type 'epoch approve {state.epoch}'")
+        return WaitingForReviewError(
+            f"epoch {state.epoch:03d} waits for a person's decision ({state.reasons[0]}): open "
+            f"its notebook and use the panel in its last cell, or type 'epoch approve {state.epoch}'")
     why = f" ({state.reasons[0]})" if state.reasons else ""
     kind = RecordError if state.state == "stale" and why.startswith(" (output ") else DependencyError
     return kind(f"{what} needs epoch {state.epoch:03d} done, it is {state.state}{why}: run 'epoch run {state.epoch}'")
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-g
 def require_done_before(settings: Settings, number: int) -> None:
     "Raises unless every epoch before `number` is done; the message says what to do"
     for state in project_state(settings)[:number - 1]:
         if state.state != "done":
             raise _refusal(state, f"epoch {number:03d}")
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-h
 def require_standing(settings: Settings, what: str) -> None:
-    "Raises unless what is deployed still stands: epochs 001-006 done, and 007 done or at work (it starts the service itself)"
+    """Raises unless what is deployed still stands: epochs 001-006 done,
+    and 007 done or at work (it starts the service itself)"""
     for state in project_state(settings)[:7]:
         if state.state != "done" and not (state.epoch == 7 and state.state == "running"):
             raise _refusal(state, what)
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-i
 def next_step(states: list[EpochState]) -> str:
     "What to do next, in one sentence"
     for state in states:
         if state.state == "awaiting review":
-            return (f"epoch {state.epoch:03d} waits for your decision: open its notebook and use the panel in its last cell, or "
-                    f"type 'epoch approve {state.epoch}'")
+            return (
+                f"epoch {state.epoch:03d} waits for your decision: open its notebook and use the panel in its last "
+                f"cell, or "
+                f"type 'epoch approve {state.epoch}'")
         if state.state != "done":
             return f"run 'epoch run {state.epoch}' ({state.title.lower()} is {state.state})"
     return "all eight epochs are done: read the retrospective in artifacts/epoch008-retrospective"
@@ -308,7 +325,8 @@ def _epoch_view(events: list[Event], number: int) -> dict[str, Any]:
     last = latest(events, number, "epoch_started", "epoch_finished", "epoch_failed")
     finished, decision = latest(events, number, "epoch_finished"), latest(events, number, "decision")
     status = {None: "not started", "epoch_started": "running", "epoch_finished": "finished", "epoch_failed": "failed"}
-    blockers = [check["name"] for check in finished.data["gate"]["checks"] if check["result"] == "fail"] if finished else []
+    blockers = [check["name"] for check in finished.data["gate"]["checks"]
+                if check["result"] == "fail"] if finished else []
     if last and last.kind == "epoch_failed":
         blockers.append(last.data["message"])
     stopped = latest(events, number, "epoch_started", "epoch_blocked")
@@ -324,7 +342,7 @@ def _epoch_view(events: list[Event], number: int) -> dict[str, Any]:
         "warnings": [event.data["text"] for event in events if event.kind == "warning" and event.epoch == number],
     }
 
-
+# %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-12-a
 @view("pipeline_state.json")
 def pipeline_state(events: list[Event]) -> dict[str, Any]:
     "Completion, outputs, blockers and warnings per epoch"

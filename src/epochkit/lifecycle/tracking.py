@@ -31,7 +31,7 @@ def tracking_uri(settings: Settings) -> str:
     "Where runs go: MLFLOW_TRACKING_URI when set, else a SQLite file in the home"
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{settings.home / 'mlflow.db'}"
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-04-a
 def tracking_client(settings: Settings) -> "MlflowClient":
     "A client of the tracking store and the model registry"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -50,12 +50,12 @@ def tracking_client(settings: Settings) -> "MlflowClient":
         client.search_experiments(max_results=1)
     return client
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-04-b
 def experiment_name(settings: Settings, kind: str) -> str:
     "`{prefix}_data` or `{prefix}_model`"
     return f"{settings.experiment_prefix or settings.project}_{kind}"
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-04-c
 def _experiment_id(client: "MlflowClient", settings: Settings, kind: str) -> str:
     name = experiment_name(settings, kind)
     found = client.get_experiment_by_name(name)
@@ -93,7 +93,7 @@ class TrackedRun:
         "Copies a file into the run's artifacts"
         self.client.log_artifact(self.run_id, str(path), folder)
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-06-a
 @contextmanager
 def tracked(run: EpochRun, name: str, params: Mapping[str, Any] | None = None, parent: str | None = None
             ) -> Iterator[TrackedRun]:
@@ -127,30 +127,36 @@ def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[s
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(name, model_uri, run_id=run_id,
-                                          tags={key: str(value) for key, value in {**tags, "stage": "None"}.items()}).version
-    event = run.ledger.append("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags}, epoch=run.number)
+                                          tags={key: str(value)
+                                                for key, value in {**tags, "stage": "None"}.items()}).version
+    event = run.ledger.append("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags},
+                              epoch=run.number)
     _anchor(client, run, str(version), event)
     return str(version)
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-a
 def _anchor(client: "MlflowClient", run: EpochRun, version: str, event: Event) -> None:
     "Leaves the record's head with the version: a record that is cut or rewritten later no longer fits it"
-    for key, value in {"ledger_record": run.ledger.record_id(), "ledger_seq": event.seq, "ledger_head": event.hash}.items():
+    for key, value in {"ledger_record": run.ledger.record_id(), "ledger_seq": event.seq,
+                       "ledger_head": event.hash}.items():
         client.set_model_version_tag(run.settings.project, version, key, str(value))
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-b
 def version_anchors(settings: Settings) -> list[Anchor]:
     "The anchors that model versions carry; of a shared server only those of this record"
     local = settings.home / "mlflow.db"
     if tracking_uri(settings) == f"sqlite:///{local}" and not local.exists():
         return []
     own, shared = Ledger(settings.context_root).record_id(), tracking_uri(settings) != f"sqlite:///{local}"
-    tagged = [(version.version, version.tags) for version in
-              tracking_client(settings).search_model_versions(f"name = '{settings.project}'") if version.tags.get("ledger_record")]
-    return [Anchor(tags["ledger_record"], int(tags["ledger_seq"]), tags["ledger_head"], f"a tag of model version {version}")
-            for version, tags in tagged if not shared or tags["ledger_record"] == own]
+    tagged = [(version.version, version.tags)
+              for version in tracking_client(settings).search_model_versions(f"name = '{settings.project}'")
+              if version.tags.get("ledger_record")]
+    return [
+        Anchor(tags["ledger_record"], int(tags["ledger_seq"]), tags["ledger_head"], f"a tag of model version {version}")
+        for version, tags in tagged if not shared or tags["ledger_record"] == own
+    ]
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-c
 def stage_holder(settings: Settings, stage: str) -> str | None:
     "The version that holds a stage now, or None"
     from mlflow.exceptions import MlflowException
@@ -159,7 +165,7 @@ def stage_holder(settings: Settings, stage: str) -> str | None:
     except MlflowException:
         return None
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-d
 def _set_stage(client: "MlflowClient", name: str, version: str, stage: str) -> None:
     client.set_model_version_tag(name, version, "stage", stage)
     aliases = client.get_model_version(name, version).aliases
@@ -171,7 +177,7 @@ def _set_stage(client: "MlflowClient", name: str, version: str, stage: str) -> N
         warnings.simplefilter("ignore", FutureWarning)
         client.transition_model_version_stage(name, version, stage)
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-e
 def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | None = None) -> str | None:
     "Gives a version its stage, archives the one that held it, records both; returns the archived version, if any"
     if stage not in STAGES:
@@ -187,32 +193,41 @@ def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | N
     for key, value in (tags or {}).items():
         client.set_model_version_tag(name, version, key, str(value))
     archived = before if before != version else None
-    event = run.ledger.append("promotion", {"run": run.id, "model": name, "version": version, "stage": stage, "archived": archived,
-                                            **(tags or {})}, epoch=run.number)
+    event = run.ledger.append(
+        "promotion",
+        {"run": run.id, "model": name, "version": version, "stage": stage, "archived": archived, **(tags or {})},
+        epoch=run.number)
     _anchor(client, run, version, event)
     return archived
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-f
 def unattended_gates(settings: Settings) -> dict[int, str]:
     "Human gates that no person decided, with the reason that was given"
-    return {epoch: event.data["comment"] for epoch, event in _last_decisions(settings).items() if event.data["decision"] == "unattended"}
+    return {
+        epoch: event.data["comment"]
+        for epoch, event in _last_decisions(settings).items() if event.data["decision"] == "unattended"
+    }
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-g
 def waivers(settings: Settings) -> list[str]:
     "What a person let pass, failing checks and leak suspects taken back in, each as a sentence with who and why"
     approvals = [event for event in _last_decisions(settings).values() if event.data["decision"] == "approved"]
-    return [f"gate {event.epoch:03d}: {event.data['reviewer']} {what} '{name}': {reason}" for event in approvals
-            for what, exceptions in (("waived", event.data.get("waivers")), ("took back the leak suspect", event.data.get("restored")))
-            for name, reason in (exceptions or {}).items()]
+    return [
+        f"gate {event.epoch:03d}: {event.data['reviewer']} {what} '{name}': {reason}" for event in approvals
+        for what, exceptions in (("waived", event.data.get("waivers")), ("took back the leak suspect",
+                                                                         event.data.get("restored")))
+        for name, reason in (exceptions or {}).items()
+    ]
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-h
 def _last_decisions(settings: Settings) -> dict[int, Event]:
     return {event.epoch: event for event in Ledger(settings.context_root).events("decision")}
 
-
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-i
 def _check_production_allowed(run: EpochRun) -> None:
     unattended = unattended_gates(run.settings)
     if unattended and not run.settings.unattended_production:
         gates = ", ".join(f"{epoch:03d}" for epoch in unattended)
-        raise PipelineError(f"no person decided at gate {gates}, so this model may not go to Production: approve in the "
-                            f"notebooks' panels, or set unattended_production = true in settings.ini")
+        raise PipelineError(
+            f"no person decided at gate {gates}, so this model may not go to Production: approve in the "
+            f"notebooks' panels, or set unattended_production = true in settings.ini")

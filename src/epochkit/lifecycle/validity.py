@@ -20,10 +20,11 @@ def evidence_of(finished: Event) -> dict[str, str]:
     "Recorded path -> sha256 of what the human gate shows"
     return {path: finished.data["outputs"][path]["sha256"] for path in finished.data["evidence"]}
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-05-a
 def sent_back_by(events: list[Event], number: int) -> Event | None:
     "The last rejection or request for changes that reaches this epoch"
-    last = {event.epoch: event for event in events if event.kind == "decision"}  # a later decision at the same gate replaces it
+    last = {event.epoch: event
+            for event in events if event.kind == "decision"}  # a later decision at the same gate replaces it
     reaching = [event for event in last.values() if event.data["decision"] in ("rejected", "changes requested")
                 and (event.data.get("return_to") or event.epoch) <= number <= event.epoch]
     return max(reaching, key=lambda event: event.seq, default=None)
@@ -32,7 +33,7 @@ def sent_back_by(events: list[Event], number: int) -> Event | None:
 def _failing(checks: list[dict[str, Any]]) -> dict[str, tuple]:
     return {check["name"]: (check["observed"], check["limit"]) for check in checks if check["result"] == "fail"}
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-07-a
 def waived_checks(finished: Event, decision: Event | None) -> tuple[str, ...]:
     "Failing checks that a decision waives as they stand now: same observed value, same limit"
     if decision is None or decision.data["decision"] != "approved":
@@ -41,7 +42,7 @@ def waived_checks(finished: Event, decision: Event | None) -> tuple[str, ...]:
     return tuple(name for name, values in _failing(finished.data["gate"]["checks"]).items()
                  if name in waivers and seen.get(name) == values)
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-07-b
 def _open_failures(finished: Event, waived: tuple[str, ...]) -> list[str]:
     checks = finished.data["gate"]["checks"]
     open_ones = [f"{check['name']}: observed {check['observed']}, limit {check['limit']} {check['reason']}".strip()
@@ -54,17 +55,24 @@ RESTORING_GATE = 3
 
 def restored_by(decision: Event | None) -> dict[str, str]:
     "Column -> the reason with which an approval takes a leak suspect back in"
-    return dict(decision.data.get("restored") or {}) if decision is not None and decision.data["decision"] == "approved" else {}
+    return dict(decision.data.get("restored")
+                or {}) if decision is not None and decision.data["decision"] == "approved" else {}
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-11-a
 def _restored_otherwise(events: list[Event], finished: Event) -> str:
     "What a person restored, or no longer does, since a later epoch began; an empty text when it is as it was"
-    given = [event for event in events if event.kind == "decision" and event.epoch == RESTORING_GATE] if finished.epoch > RESTORING_GATE else []
+    given = [event for event in events
+             if event.kind == "decision" and event.epoch == RESTORING_GATE] if finished.epoch > RESTORING_GATE else []
     if not given:
         return ""
-    starts = [event.seq for event in events if event.kind == "epoch_started" and event.epoch == finished.epoch and event.seq < finished.seq]
+    starts = [
+        event.seq for event in events
+        if event.kind == "epoch_started" and event.epoch == finished.epoch and event.seq < finished.seq
+    ]
     began = max(starts, default=finished.seq)
-    then, now = restored_by(max((event for event in given if event.seq < began), key=lambda event: event.seq, default=None)), restored_by(given[-1])
+    then, now = restored_by(
+        max((event for event in given if event.seq < began), key=lambda event: event.seq,
+            default=None)), restored_by(given[-1])
     changed = sorted(then.keys() ^ now.keys())
     return f"what a person restored at gate {RESTORING_GATE:03d} changed since it ran: {', '.join(changed)}" if changed else ""
 
@@ -74,19 +82,19 @@ def signed_payload(decision: dict[str, Any]) -> bytes:
     signed = {key: value for key, value in decision.items() if key not in ("signature", "signer")}
     return json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-14-a
 def signature_flaw(settings: Settings, decision: dict[str, Any]) -> str:
     "Why the signature of a decision is missing or not one of the allowed signers'; an empty text when it is good"
     if not decision.get("signature"):
         return "it is not signed, and this project requires signatures"
     try:
-        signer = signer_of(signed_payload(decision), decision["signature"], settings.code_root / settings.allowed_signers,
-                           at=decision.get("decided_at", ""))
+        signer = signer_of(signed_payload(decision), decision["signature"],
+                           settings.code_root / settings.allowed_signers, at=decision.get("decided_at", ""))
     except RecordError as error:
         return str(error)
     return "" if signer == decision.get("signer") else f"it names {decision.get('signer')} but {signer} signed it"
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-14-b
 def _replayed(events: list[Event], decision: Event) -> str:
     "Signing names the moment, so one signature belongs to one decision"
     signature = decision.data.get("signature")
@@ -94,7 +102,7 @@ def _replayed(events: list[Event], decision: Event) -> str:
               and signature and event.data.get("signature") == signature]
     return f"its signature was copied from event {before[0]}" if before else ""
 
-
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-14-c
 def decision_flaw(settings: Settings, finished: Event, decision: dict[str, Any]) -> str:
     "Why this project's rules do not accept a decision; an empty text when they do"
     flaw = signature_flaw(settings, decision) if settings.require_signatures else ""
@@ -105,13 +113,16 @@ def decision_flaw(settings: Settings, finished: Event, decision: dict[str, Any])
     return f"{own[0]} ran this epoch, and this project wants another person to decide" if own else ""
 
 # %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-16
-def decision_state(settings: Settings, events: list[Event], finished: Event) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+def decision_state(settings: Settings, events: list[Event],
+                   finished: Event) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
     "State, decision, reasons and waived checks of a finished epoch whose files are as they were"
     number = finished.epoch
     sent_back, decision = sent_back_by(events, number), latest(events, number, "decision")
     if sent_back and sent_back.seq > finished.seq:
-        why = f"epoch {sent_back.epoch:03d}: {sent_back.data['decision']} by {sent_back.data['reviewer']}: {sent_back.data.get('comment', '')}"
-        return "rejected" if sent_back.epoch == number else "stale", sent_back.data["decision"], (why.removesuffix(": "),), ()
+        why = (f"epoch {sent_back.epoch:03d}: {sent_back.data['decision']} by {sent_back.data['reviewer']}: "
+               f"{sent_back.data.get('comment', '')}")
+        return "rejected" if sent_back.epoch == number else "stale", sent_back.data["decision"], (
+            why.removesuffix(": "), ), ()
     restored = _restored_otherwise(events, finished)
     if restored:
         return "stale", "", (restored,), ()
@@ -126,7 +137,8 @@ def decision_state(settings: Settings, events: list[Event], finished: Event) -> 
     if {item["path"]: item["sha256"] for item in decision.data["evidence"]} != evidence_of(finished):
         changed = [path for path, sha256 in evidence_of(finished).items()
                    if {"path": path, "sha256": sha256} not in decision.data["evidence"]]
-        return "awaiting review", "", (f"the evidence changed since it was {given}: {', '.join(changed) or 'some of it is gone'}",), ()
+        return "awaiting review", "", (
+            f"the evidence changed since it was {given}: {', '.join(changed) or 'some of it is gone'}", ), ()
     flaw = decision_flaw(settings, finished, decision.data) or _replayed(events, decision)
     if flaw:
         return "awaiting review", "", (f"it was {given}, but that does not count: {flaw}",), ()

@@ -20,7 +20,8 @@ from .tracking import version_anchors
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-04
 class Problem(NamedTuple):
-    "Something that is not what the record says: `kind` is chain, anchor, signature, view, checkpoint, output, evidence or gate"
+    """Something that is not what the record says: `kind` is chain, anchor, signature, view, checkpoint, output,
+    evidence or gate"""
     kind: str
     what: str
 
@@ -28,7 +29,7 @@ class Problem(NamedTuple):
     def exit_code(self) -> int:
         return 1 if self.kind == "gate" else 4
 
-
+# %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-04-a
 class RecordReport(NamedTuple):
     "What was checked and what was found"
     events: int
@@ -49,11 +50,13 @@ def _check_outputs(settings: Settings, finished: Event) -> list[Problem]:
         path = settings.absolute(recorded)
         if not path.exists() or sha256_of(path) != facts["sha256"]:
             kind = "evidence" if recorded in finished.data["evidence"] else "output"
-            problems.append(Problem(kind, f"{recorded} {'changed' if path.exists() else 'is gone'} since epoch "
-                                          f"{finished.epoch:03d} recorded it: run 'epoch run {finished.epoch} --force'"))
+            problems.append(
+                Problem(
+                    kind, f"{recorded} {'changed' if path.exists() else 'is gone'} since epoch "
+                    f"{finished.epoch:03d} recorded it: run 'epoch run {finished.epoch} --force'"))
     return problems
 
-
+# %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-a
 def _check_gate(settings: Settings, finished: Event) -> list[Problem]:
     recorded = {check["name"]: check["result"] for check in finished.data["gate"]["checks"]}
     now = {check.name: check for check in evaluate(settings, finished.epoch).checks}
@@ -62,7 +65,7 @@ def _check_gate(settings: Settings, finished: Event) -> list[Problem]:
                             f"{now[name].reason if name in now else ''}".rstrip())
             for name in recorded | now if name not in now or now[name].result != recorded.get(name)]
 
-
+# %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-b
 def _check_anchors(settings: Settings, events: list[Event]) -> tuple[int, list[Problem]]:
     hash_at, record = {event.seq: event.hash for event in events}, events[0].hash if events else ""
     count, problems = 0, []
@@ -76,21 +79,24 @@ def _check_anchors(settings: Settings, events: list[Event]) -> tuple[int, list[P
         problems += [Problem("anchor", text) for text in anchor_problems(anchors, record, hash_at)]
     return count, problems
 
-
+# %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-c
 def _check_signatures(settings: Settings, events: list[Event]) -> tuple[int, list[Problem]]:
     "Every signature that can be checked here; where the project has rules, also what its open gates rest on"
     signed = [event for event in events if event.kind == "decision" and event.data.get("signature")]
     able = settings.require_signatures or (settings.code_root / settings.allowed_signers).is_file()
-    flaws = {(event.seq, event.epoch): flaw for event in signed if able and (flaw := signature_flaw(settings, event.data))}
+    flaws = {(event.seq, event.epoch): flaw
+             for event in signed if able and (flaw := signature_flaw(settings, event.data))}
     for epoch in EPOCHS:
         finished, decision = latest(events, epoch.number, "epoch_finished"), latest(events, epoch.number, "decision")
         if finished and decision and decision.data["decision"] in ("approved", "unattended"):
             flaw = decision_flaw(settings, finished, decision.data)
             flaws |= {(decision.seq, decision.epoch): flaw} if flaw else {}
-    return len(signed) if able else 0, [Problem("signature", f"event {seq}, the decision at gate {epoch:03d}, does not count: {flaw}")
-                                        for (seq, epoch), flaw in flaws.items()]
+    return len(signed) if able else 0, [
+        Problem("signature", f"event {seq}, the decision at gate {epoch:03d}, does not count: {flaw}")
+        for (seq, epoch), flaw in flaws.items()
+    ]
 
-
+# %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-d
 def _check_checkpoints(settings: Settings) -> list[Problem]:
     problems = []
     for path in sorted((settings.context_root / "checkpoints").glob("*.json")):
@@ -100,7 +106,7 @@ def _check_checkpoints(settings: Settings) -> list[Problem]:
             problems.append(Problem("checkpoint", f"{error}: remove it to start that epoch's work over"))
     return problems
 
-
+# %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-e
 def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) -> RecordReport:
     "Recomputes everything that can be; `rebuild` draws the views anew first"
     ledger = Ledger(settings.context_root)
@@ -120,5 +126,5 @@ def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) 
     for event in finished:
         found = _check_outputs(settings, event)
         problems += found or (_check_gate(settings, event) if gates else [])
-    return RecordReport(len(events), sum(len(event.data["outputs"]) for event in finished), len(finished) if gates else 0,
-                        problems, anchors, signatures)
+    return RecordReport(len(events), sum(len(event.data["outputs"]) for event in finished),
+                        len(finished) if gates else 0, problems, anchors, signatures)

@@ -56,7 +56,8 @@ class Bundle:
         return self.pipeline.transform(frame[self.input_columns])
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
-        "`prediction` (label or number) and, for classes, `probability` (of the positive class; of the predicted one if many)"
+        """`prediction` (label or number) and, for classes, `probability` (of the positive class;
+        of the predicted one if many)"""
         features = self.features(frame)
         if self.task == "regression":
             return pd.DataFrame({"prediction": self.model.predict(features)}, index=frame.index)
@@ -71,7 +72,7 @@ def input_schema(frame: pd.DataFrame, roles: dict[str, dict[str, str]]) -> list[
     "One entry per column of the raw training rows: name, kind, categories, minimum, maximum, nullable, example"
     return [_column_schema(frame[name], roles.get(name, {}).get("role", "")) for name in frame.columns]
 
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-10-a
 def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
     known, entry = column.dropna(), {"name": str(column.name), "categories": None, "minimum": None, "maximum": None}
     entry["nullable"], kind = bool(column.isna().any()), _kind(known, role)
@@ -80,7 +81,10 @@ def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
         found = {"minimum": float(values.min()), "maximum": float(values.max()), "example": float(values.median())}
     elif kind == "datetime":
         times = pd.to_datetime(known)
-        found = {"minimum": times.min().isoformat(), "maximum": times.max().isoformat(), "example": times.median().isoformat()}
+        found = {
+            "minimum": times.min().isoformat(), "maximum": times.max().isoformat(),
+            "example": times.median().isoformat()
+        }
     elif kind == "boolean":
         found = {"example": bool(known.mode().iloc[0])}
     else:
@@ -89,13 +93,14 @@ def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
                  **({"categories": sorted(set(labels))} if kind == "category" else {})}
     return {**entry, "kind": kind, **(found if len(known) else {"example": None})}
 
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-10-b
 def _kind(known: pd.Series, role: str) -> str:
     if pd.api.types.is_bool_dtype(known):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(known) or role == "datetime":
         return "datetime"
-    coded = role in ("categorical", "boolean")  # numbers that name something: a little noise on them would be another label
+    coded = role in ("categorical", "boolean"
+                     )  # numbers that name something: a little noise on them would be another label
     if pd.api.types.is_numeric_dtype(known) and not coded:
         return "text" if role == "high_cardinality" else "number"
     return "text" if role in ("text", "high_cardinality") else "category"
@@ -116,17 +121,18 @@ def open_verified(path: Path, sha256: str) -> Any:
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise RecordError(f"{path.name} was changed: its sha256 is {found[:12]}…, the record says {sha256[:12]}…. It was not "
-                          f"loaded; put the recorded file back, or run 'epoch run 5 --force'")
+        raise RecordError(
+            f"{path.name} was changed: its sha256 is {found[:12]}…, the record says {sha256[:12]}…. It was not "
+            f"loaded; put the recorded file back, or run 'epoch run 5 --force'")
     return joblib.load(io.BytesIO(content))
 
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-a
 def registered_versions(settings: Settings) -> dict[str, Event]:
     "Version -> the ledger's event of its registration, oldest first"
     events = Ledger(settings.context_root).events()
     return {event.data["version"]: event for event in events if event.kind == "model_registered"}
 
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-b
 def _version_at(settings: Settings, stage: str, versions: dict[str, Event]) -> str:
     if not versions:
         raise DependencyError("no model is registered: run 'epoch run 5'")
@@ -141,7 +147,7 @@ def _version_at(settings: Settings, stage: str, versions: dict[str, Event]) -> s
                               f"{6 if stage == 'Staging' else 7}', which promotes it")
     return version
 
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-c
 def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
     """The verified bundle of a stage (Staging, Production), of a version number, or the newest one (None)
 
@@ -154,9 +160,12 @@ def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
     unattended = unattended_gates(settings)
     holds = next((name for name in ("Production", "Staging") if stage_holder(settings, name) == version), "None")
     bundle.version = version
-    bundle.info = {**bundle.info, "model": facts["model"], "version": version, "stage": holds, "run_id": facts["run_id"],
-                   "bundle_sha256": facts["bundle_sha256"], "unattended": bool(unattended),
-                   "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items()), "waivers": waivers(settings)}
+    bundle.info = {
+        **bundle.info, "model": facts["model"], "version": version, "stage": holds, "run_id": facts["run_id"],
+        "bundle_sha256": facts["bundle_sha256"], "unattended": bool(unattended),
+        "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items()),
+        "waivers": waivers(settings)
+    }
     return bundle
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-18
@@ -170,7 +179,7 @@ def requirements_of(model: Any) -> list[str]:
     needed = {"scikit-learn", "pandas", "numpy", "joblib", *(names.get(name, name) for name in own if name)}
     return sorted(f"{name}=={version(name)}" for name in needed)
 
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-18-a
 def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame) -> str:
     "The MLflow URI of the bundle's file, logged to run `run_id` with signature, example and exact requirements"
     import logging
@@ -194,6 +203,7 @@ def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame) -
                 return self.bundle.score(model_input)
 
         logged = mlflow.pyfunc.log_model(name="model", python_model=BundleModel(), artifacts={"bundle": str(path)},
-                                         signature=signature, input_example=example, code_paths=[str(Path(__file__).parent)],
+                                         signature=signature, input_example=example,
+                                         code_paths=[str(Path(__file__).parent)],
                                          pip_requirements=requirements_of(bundle.model))
     return logged.model_uri

@@ -41,21 +41,23 @@ class TrainingData(NamedTuple):
     X_validation: pd.DataFrame
     y_validation: np.ndarray
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-04-a
 def training_data(features: pd.DataFrame, target: str) -> TrainingData:
     "Training and validation parts of `engineered_features.parquet`, by its column `split`"
     columns = [name for name in features.columns if name not in ("row_id", "split", target)]
     parts = {name: part for name, part in features.groupby("split", observed=True)}
     lacking = {"train", "validation"} - set(parts)
     if lacking:
-        raise PipelineError(f"engineered_features.parquet has no {' and no '.join(sorted(lacking))} rows: run 'epoch run 4'")
+        raise PipelineError(
+            f"engineered_features.parquet has no {' and no '.join(sorted(lacking))} rows: run 'epoch run 4'")
     train, validation = parts["train"], parts["validation"]
     return TrainingData(train[columns].reset_index(drop=True), train[target].to_numpy(),
                         validation[columns].reset_index(drop=True), validation[target].to_numpy())
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09
 class Candidate(NamedTuple):
-    "One framework's model with its validation metrics (value, low, high) and its costs; `skipped` and `warning` hold a reason, or nothing"
+    """One framework's model with its validation metrics (value, low, high) and its costs;
+    `skipped` and `warning` hold a reason, or nothing"""
     framework: str
     title: str
     baseline: bool = False
@@ -76,15 +78,16 @@ class Candidate(NamedTuple):
         "The validation value of one metric"
         return self.metrics.get(metric, {}).get("value")
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-a
 def model_output(model: FrameworkModel, X: pd.DataFrame, plan: Plan) -> np.ndarray:
-    "Predictions (n_rows,) for regression, else probabilities (n_rows, n_classes) with a column for every class of the plan"
+    """Predictions (n_rows,) for regression, else probabilities (n_rows,
+    n_classes) with a column for every class of the plan"""
     if plan.data.task == "regression":
         return model.predict(X)
     found = model.predict_proba(X)
     return np.pad(found, ((0, 0), (0, len(plan.data.classes) - found.shape[1])))
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-b
 def assess(model: FrameworkModel, data: TrainingData, plan: Plan, resamples: int = 500) -> dict[str, Any]:
     "Output on the validation rows, the threshold they suggest, all metrics with intervals, and the time per row"
     began = time.perf_counter()
@@ -95,35 +98,41 @@ def assess(model: FrameworkModel, data: TrainingData, plan: Plan, resamples: int
     metrics = measure(plan.data.task, data.y_validation, output, threshold, costs, resamples, plan.split.seed)
     return {"output": output, "threshold": threshold, "metrics": metrics, "inference_ms_per_row": inference_ms}
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-c
 def half_of(data: TrainingData, plan: Plan) -> TrainingData:
-    "The same data with half of the training rows, in their order, drawn with the plan's seed and from every class alike"
-    random, classes = np.random.default_rng([plan.split.seed, 2]), np.zeros(len(data.y)) if plan.data.task == "regression" else data.y
+    """The same data with half of the training rows, in their order,
+    drawn with the plan's seed and from every class alike"""
+    random, classes = np.random.default_rng([plan.split.seed,
+                                             2]), np.zeros(len(data.y)) if plan.data.task == "regression" else data.y
     drawn = [random.permutation(np.flatnonzero(classes == code)) for code in np.unique(classes)]
     kept = np.sort(np.concatenate([rows[:(len(rows) + 1) // 2] for rows in drawn]))
     return data._replace(X=data.X.iloc[kept].reset_index(drop=True), y=data.y[kept])
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-d
 def train_candidate(cls: type[FrameworkModel], data: TrainingData, plan: Plan, resamples: int = 500, ran_out: str = "",
                     **params: Any) -> Candidate:
-    """One framework, trained on the training rows and measured on the validation rows; skipped with a reason when it fails
+    """One framework, trained on the training rows and measured on the validation rows; skipped with a reason when it
+    fails
 
     `ran_out` says why an earlier attempt had no memory for all rows: then half of them are taken at once.
     """
-    candidate, no_memory = (Candidate(cls.name, "", skipped=ran_out), True) if ran_out else _attempt(cls, data, plan, resamples, params)
+    candidate, no_memory = (Candidate(cls.name, "", skipped=ran_out),
+                            True) if ran_out else _attempt(cls, data, plan, resamples, params)
     if no_memory:
         gc.collect()
         fewer, reason = half_of(data, plan), candidate.skipped
         candidate, no_memory = _attempt(cls, fewer, plan, resamples, params)
         if candidate.model is not None:
-            warning = f"trained on {len(fewer.y):,} of {len(data.y):,} training rows, because memory ran out with all of them ({reason})"
+            warning = (f"trained on {len(fewer.y):,} of {len(data.y):,} training rows, because memory ran out with "
+                       f"all of them ({reason})")
             candidate = candidate._replace(warning=warning)
     for text in filter(None, [candidate.skipped and f"was skipped: {candidate.skipped}", candidate.warning]):
         logger.warning("%s %s", cls.name, text)
     return candidate
 
-
-def _attempt(cls: type[FrameworkModel], data: TrainingData, plan: Plan, resamples: int, params: dict[str, Any]) -> tuple[Candidate, bool]:
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-e
+def _attempt(cls: type[FrameworkModel], data: TrainingData, plan: Plan, resamples: int,
+             params: dict[str, Any]) -> tuple[Candidate, bool]:
     "The candidate, and whether it failed for want of memory"
     model = cls(task=plan.data.task, seed=plan.split.seed, **params)
     named = {"framework": cls.name, "title": model.title, "baseline": cls.baseline}
@@ -135,15 +144,20 @@ def _attempt(cls: type[FrameworkModel], data: TrainingData, plan: Plan, resample
         found = assess(model, data, plan, resamples)
         size_mb = len(pickle.dumps(model)) / 1e6
     except Exception as error:  # whatever breaks inside a framework, the others must still be compared
-        return Candidate(**named, skipped=explain(error)), isinstance(error, ResourceLimitError) or is_memory_error(error)
-    return Candidate(**named, model=model, training_seconds=seconds, size_mb=size_mb, device=model.device, rows=len(data.y), **found), False
+        return Candidate(**named,
+                         skipped=explain(error)), isinstance(error, ResourceLimitError) or is_memory_error(error)
+    return Candidate(**named, model=model, training_seconds=seconds, size_mb=size_mb, device=model.device,
+                     rows=len(data.y), **found), False
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12
 def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None, parent: str | None = None,
-                     frameworks: dict[str, type[FrameworkModel]] | None = None, kept: KeptWork | None = None) -> list[Candidate]:
-    """Every framework for the plan's task, the dummy first; with `run`, each is also an MLflow run nested under `parent`
+                     frameworks: dict[str, type[FrameworkModel]] | None = None,
+                     kept: KeptWork | None = None) -> list[Candidate]:
+    """Every framework for the plan's task, the dummy first; with `run`, each is also an MLflow run nested under
+    `parent`
 
-    With `kept`, each is kept as soon as it is trained, and one that was kept by an interrupted run is not trained again.
+    With `kept`, each is kept as soon as it is trained, and one that was kept by an interrupted run is not trained
+    again.
     """
     from tqdm.auto import tqdm
 
@@ -153,11 +167,13 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
         kept.resumed = f"resuming from {len(before)} of {len(chosen)} frameworks"
     for number, cls in enumerate(tqdm(chosen.values(), desc="frameworks", leave=False, disable=len(chosen) < 3)):
         if kept and cls.name not in before:
-            kept.step(number / (len(chosen) + plan.budget.tuning_trials + 1), f"framework {number + 1} of {len(chosen)}")
-        found.append(kept.open(before[cls.name]) if cls.name in before else _trained(cls, data, plan, run, parent, kept))
+            kept.step(number / (len(chosen) + plan.budget.tuning_trials + 1),
+                      f"framework {number + 1} of {len(chosen)}")
+        found.append(
+            kept.open(before[cls.name]) if cls.name in before else _trained(cls, data, plan, run, parent, kept))
     return found
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a
 def _trained(cls: type[FrameworkModel], data: TrainingData, plan: Plan, run: EpochRun | None, parent: str | None,
              kept: KeptWork | None) -> Candidate:
     "The candidate as it comes back from where it is kept, so that an interrupted run goes on with the very same object"
@@ -170,10 +186,12 @@ def _trained(cls: type[FrameworkModel], data: TrainingData, plan: Plan, run: Epo
         return candidate
     return kept.open(kept.keep("candidate", candidate, framework=cls.name, run_id=candidate.run_id))
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-b
 def _log_candidate(current: Any, candidate: Candidate) -> None:
-    current.tags({"framework": candidate.framework, "model_type": candidate.title, "skipped": candidate.skipped or "no", "warning": candidate.warning or "no",
-                  "device": candidate.device})
+    current.tags({
+        "framework": candidate.framework, "model_type": candidate.title, "skipped": candidate.skipped or "no",
+        "warning": candidate.warning or "no", "device": candidate.device
+    })
     if candidate.model is not None:
         current.params(candidate.model.settings)
         current.metrics({name: metric["value"] for name, metric in candidate.metrics.items()} | {
@@ -182,30 +200,35 @@ def _log_candidate(current: Any, candidate: Candidate) -> None:
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15
 def comparison_table(candidates: list[Candidate], plan: Plan) -> pd.DataFrame:
-    "One row per framework, best primary metric first: all metrics, the primary one's interval, time, size, device, status"
+    """One row per framework, best primary metric first: all metrics, the primary one's interval, time, size,
+    device, status"""
     primary = plan.metric.primary
-    rows = [{"model": item.title, "framework": item.framework, "status": "skipped" if item.skipped else "trained",
-             **{name: metric["value"] for name, metric in item.metrics.items()},
-             f"{primary}_low": item.metrics.get(primary, {}).get("low"), f"{primary}_high": item.metrics.get(primary, {}).get("high"),
-             "training_seconds": item.training_seconds, "inference_ms_per_row": item.inference_ms_per_row,
-             "model_size_mb": item.size_mb, "device": item.device, "gpu_used": bool(item.device not in ("", "cpu")),
-             "reason": item.skipped or item.warning, "run_id": item.run_id} for item in candidates]
-    table = pd.DataFrame(rows).sort_values(primary, ascending=not plan.metric.maximize, na_position="last", kind="stable")
+    rows = [{
+        "model": item.title, "framework": item.framework, "status": "skipped" if item.skipped else "trained",
+        **{name: metric["value"]
+           for name, metric in item.metrics.items()}, f"{primary}_low": item.metrics.get(primary, {}).get("low"),
+        f"{primary}_high": item.metrics.get(primary, {}).get("high"), "training_seconds": item.training_seconds,
+        "inference_ms_per_row": item.inference_ms_per_row, "model_size_mb": item.size_mb, "device": item.device,
+        "gpu_used": bool(item.device not in ("", "cpu")), "reason": item.skipped or item.warning, "run_id": item.run_id
+    } for item in candidates]
+    table = pd.DataFrame(rows).sort_values(primary, ascending=not plan.metric.maximize, na_position="last",
+                                           kind="stable")
     return table.reset_index(drop=True)
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15-a
 def better(value: float | None, than: float | None, plan: Plan) -> bool:
     "True when the first primary-metric value is better; a missing value is never better, and worse than any"
     if value is None or than is None:
         return value is not None
     return value > than if plan.metric.maximize else value < than
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15-b
 def choose_best(candidates: list[Candidate], plan: Plan) -> Candidate:
     "The candidate with the best primary metric on the validation rows, never the dummy"
     able = [item for item in candidates if not item.baseline and item.value(plan.metric.primary) is not None]
     if not able:
-        reasons = "; ".join(f"{item.framework}: {item.skipped}" for item in candidates if item.skipped) or "no candidates"
+        reasons = "; ".join(f"{item.framework}: {item.skipped}"
+                            for item in candidates if item.skipped) or "no candidates"
         raise PipelineError(f"no framework gave a model that {plan.metric.primary} could be computed for ({reasons})")
     best = able[0]
     for item in able[1:]:
@@ -219,8 +242,10 @@ def comparison_claim(candidates: list[Candidate], plan: Plan) -> str:
 
     primary, best = plan.metric.primary, choose_best(candidates, plan)
     interval = best.metrics[primary]
-    close = [item.title for item in candidates if not item.baseline and item is not best and item.value(primary) is not None
-             and interval["low"] is not None and interval["low"] <= item.value(primary) <= interval["high"]]
+    close = [
+        item.title for item in candidates if not item.baseline and item is not best and item.value(primary) is not None
+        and interval["low"] is not None and interval["low"] <= item.value(primary) <= interval["high"]
+    ]
     dummy = next((item.value(primary) for item in candidates if item.baseline), None)
     floor = "" if dummy is None else f" (knowing nothing: {readable(dummy)})"
     rest = f"; {', '.join(close)} {'lies' if len(close) == 1 else 'lie'} within its 95% interval" if close else \
@@ -237,36 +262,49 @@ def prediction_table(candidates: list[Candidate], row_id: np.ndarray, data: Trai
         if item.output.ndim == 1 or item.output.shape[1] == 2:
             columns[item.framework] = item.output if item.output.ndim == 1 else item.output[:, 1]
         else:
-            columns |= {f"{item.framework}: {label}": item.output[:, code] for code, label in enumerate(plan.data.classes)}
+            columns |= {
+                f"{item.framework}: {label}": item.output[:, code]
+                for code, label in enumerate(plan.data.classes)
+            }
     return pd.DataFrame(columns)
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-23-a
 def save_candidates(folder: Path, candidates: list[Candidate]) -> dict[str, Path]:
     "Framework -> joblib file of its trained model, kept for whoever wants to look again at what was not chosen"
     return {item.framework: write_bytes(folder / f"{item.framework}.joblib", joblib_bytes(item.model))
             for item in candidates if item.model is not None}
 
-
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-23-b
 def write_training_files(folder: Path, candidates: list[Candidate], plan: Plan, run_id: str, models: dict[str, Path]
                          ) -> dict[str, Path]:
-    "The JSON and CSV of phase 1 under `folder`, by file name; all refer to the MLflow run `run_id` and the saved `models`"
+    """The JSON and CSV of phase 1 under `folder`, by file name;
+    all refer to the MLflow run `run_id` and the saved `models`"""
     best, primary = choose_best(candidates, plan), plan.metric.primary
-    shared = {"training_run_id": run_id, "task": plan.data.task, "primary_metric": primary, "maximize": plan.metric.maximize}
-    entries = [{"framework": item.framework, "model": item.title, "status": "skipped" if item.skipped else "trained",
-               "reason": item.skipped or item.warning, "training_rows": item.rows, "run_id": item.run_id, "baseline": item.baseline, "metrics": item.metrics,
-               "threshold": item.threshold, "training_seconds": item.training_seconds, "model_size_mb": item.size_mb,
-               "inference_ms_per_row": item.inference_ms_per_row, "device": item.device,
-               "gpu_used": item.device not in ("", "cpu")} for item in candidates]
+    shared = {
+        "training_run_id": run_id, "task": plan.data.task, "primary_metric": primary, "maximize": plan.metric.maximize
+    }
+    entries = [{
+        "framework": item.framework, "model": item.title, "status": "skipped" if item.skipped else "trained",
+        "reason": item.skipped or item.warning, "training_rows": item.rows, "run_id": item.run_id,
+        "baseline": item.baseline, "metrics": item.metrics, "threshold": item.threshold,
+        "training_seconds": item.training_seconds, "model_size_mb": item.size_mb,
+        "inference_ms_per_row": item.inference_ms_per_row, "device": item.device, "gpu_used": item.device not in ("",
+                                                                                                                  "cpu")
+    } for item in candidates]
     dummy = next((item.value(primary) for item in candidates if item.baseline), None)
     return {
         "all_models_metrics.json": write_json(folder / "all_models_metrics.json",
                                               {**shared, "best_framework": best.framework, "models": entries}),
         "model_comparison_summary.csv": write_text(folder / "model_comparison_summary.csv",
                                                    comparison_table(candidates, plan).to_csv(index=False)),
-        "best_model_info.json": write_json(folder / "best_model_info.json", {
-            **shared, "framework": best.framework, "model": best.title, "run_id": best.run_id, "value": best.value(primary),
-            "interval": best.metrics[primary], "baseline_value": dummy, "threshold": best.threshold,
-            "training_rows": best.rows, "warning": best.warning, "parameters": best.model.settings, "model_file": models[best.framework].relative_to(folder).as_posix(),
-            "model_sha256": sha256_of(models[best.framework]), "metrics": {name: metric["value"] for name, metric in best.metrics.items()},
-            "finding": comparison_claim(candidates, plan)}),
+        "best_model_info.json": write_json(
+            folder / "best_model_info.json", {
+                **shared, "framework": best.framework, "model": best.title, "run_id": best.run_id,
+                "value": best.value(primary), "interval": best.metrics[primary], "baseline_value": dummy,
+                "threshold": best.threshold, "training_rows": best.rows, "warning": best.warning,
+                "parameters": best.model.settings, "model_file": models[best.framework].relative_to(folder).as_posix(),
+                "model_sha256": sha256_of(models[best.framework]),
+                "metrics": {name: metric["value"]
+                            for name, metric in best.metrics.items()}, "finding": comparison_claim(candidates, plan)
+            }),
     }

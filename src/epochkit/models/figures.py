@@ -32,14 +32,17 @@ def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
     for row, item in enumerate(shown):
         metric = item.metrics[primary]
         colour = COLOURS["orange"] if item is best else COLOURS["blue"]
-        axes.hlines(row, metric["low"] or metric["value"], metric["high"] or metric["value"], color=colour, linewidth=3, alpha=0.5)
+        axes.hlines(row, metric["low"] or metric["value"], metric["high"] or metric["value"], color=colour, linewidth=3,
+                    alpha=0.5)
         axes.plot(metric["value"], row, "o", color=colour, markersize=9)
-        axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points", ha="center")
+        axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points",
+                      ha="center")
     for item in candidates:
         if item.baseline and item.value(primary) is not None:
             axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
             side = (6, "left") if plan.metric.maximize else (-6, "right")
-            axes.annotate(item.title, (item.value(primary), -0.5), xytext=(side[0], 0), textcoords="offset points", ha=side[1])
+            axes.annotate(item.title, (item.value(primary), -0.5), xytext=(side[0], 0), textcoords="offset points",
+                          ha=side[1])
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
     axes.set_ylim(-0.6, len(shown) - 0.2)
     axes.set_xlabel(f"{primary} on the validation rows, with 95% interval")
@@ -47,7 +50,8 @@ def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09
 def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, str]:
-    "Cost over the threshold (two classes), confusion of classes (more), or predicted against true values; and the claim"
+    """Cost over the threshold (two classes), confusion of classes (more), or predicted against true values;
+    and the claim"""
     from matplotlib.figure import Figure
 
     use_style()
@@ -55,7 +59,7 @@ def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any,
     draw = {"binary": _cost_curve, "multiclass": _confusion, "regression": _predicted_against_true}[plan.data.task]
     return figure, draw(figure.subplots(), best, data.y_validation, plan)
 
-
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-a
 def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
 
@@ -64,15 +68,20 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
 
     grid = np.linspace(0, 1, 101)
     axes.plot(grid, [cost(threshold) for threshold in grid], color=COLOURS["blue"])
-    axes.plot(best.threshold, cost(best.threshold), "o", color=COLOURS["orange"], markersize=10, label=f"chosen: {readable(best.threshold)}")
+    axes.plot(best.threshold, cost(best.threshold), "o", color=COLOURS["orange"], markersize=10,
+              label=f"chosen: {readable(best.threshold)}")
     axes.axvline(0.5, color=COLOURS["grey"], linestyle="--", label="0.5")
     axes.set_xlabel(f"threshold on the probability of '{plan.data.positive}'")
     axes.set_ylabel("expected cost per row")
     axes.legend()
-    return (f"Acting on '{plan.data.positive}' from a probability of {readable(best.threshold)} costs {readable(cost(best.threshold))} per "
-            f"row on validation, against {readable(cost(0.5))} at 0.5 (false positive {costs[0]:g}, false negative {costs[1]:g})")
+    return (
+        f"Acting on '{plan.data.positive}' from a probability of {readable(best.threshold)} costs "
+        f"{readable(cost(best.threshold))} per "
+        f"row on validation, against {readable(cost(0.5))} at 0.5 (false positive {costs[0]:g}, false negative "
+        f"{costs[1]:g})"
+    )
 
-
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-b
 def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     said, labels = best.output.argmax(axis=1), plan.data.classes
     counts = np.zeros((len(labels), len(labels)), dtype=int)
@@ -87,10 +96,12 @@ def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     axes.grid(False)
     wrong = counts * (1 - np.eye(len(labels), dtype=int))
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-    return (f"{best.title} is right on {np.trace(counts):,} of {len(y):,} validation rows; its commonest error calls '{labels[row]}' "
-            f"'{labels[column]}' ({wrong[row, column]:,} rows)")
+    return (
+        f"{best.title} is right on {np.trace(counts):,} of {len(y):,} validation rows; its commonest error calls "
+        f"'{labels[row]}' "
+        f"'{labels[column]}' ({wrong[row, column]:,} rows)")
 
-
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
 def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     axes.scatter(y, best.output, color=COLOURS["blue"], alpha=0.5, s=18)
     ends = [min(y.min(), best.output.min()), max(y.max(), best.output.max())]
@@ -100,8 +111,10 @@ def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Pla
     axes.legend()
     middle = float(np.median(np.abs(best.output - y)))
     bias = float(np.mean(best.output - y))
-    return (f"Half of {best.title}'s validation predictions lie within {readable(middle)} of the true {plan.data.target}; on average "
-            f"they are {readable(abs(bias))} too {'high' if bias > 0 else 'low'}")
+    return (
+        f"Half of {best.title}'s validation predictions lie within {readable(middle)} of the true "
+        f"{plan.data.target}; on average "
+        f"they are {readable(abs(bias))} too {'high' if bias > 0 else 'low'}")
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13
 def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
@@ -110,7 +123,8 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     from matplotlib.ticker import LogLocator
 
     use_style()
-    table, space = parameter_impact(tuning.trials).head(6), FRAMEWORKS[tuning.untuned.framework](task=plan.data.task).space
+    table, space = parameter_impact(
+        tuning.trials).head(6), FRAMEWORKS[tuning.untuned.framework](task=plan.data.task).space
     done = [trial for trial in tuning.trials if trial.value is not None]
     columns = min(3, max(1, len(table)))
     figure = Figure(figsize=(9.5, 3.1 * max(1, math.ceil(len(table) / columns))))
@@ -135,11 +149,12 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     if table.empty:
         return figure, f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
     values = [trial.value for trial in done]
-    return figure, (f"{table['parameter'].iloc[0]} moved {plan.metric.primary} of {tuning.untuned.title} most (rank correlation "
-                    f"{table['impact'].iloc[0]:.2f}); over {len(done)} trials it ran from {min(values):.4g} to "
-                    f"{max(values):.4g} (dashed: untuned)")
+    return figure, (
+        f"{table['parameter'].iloc[0]} moved {plan.metric.primary} of {tuning.untuned.title} most (rank correlation "
+        f"{table['impact'].iloc[0]:.2f}); over {len(done)} trials it ran from {min(values):.4g} to "
+        f"{max(values):.4g} (dashed: untuned)")
 
-
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-a
 def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     "The ten best trials with the untuned winner as a dashed line, and the claim"
     from matplotlib.figure import Figure

@@ -17,7 +17,8 @@ from ..planning.plan import criterion_for
 from ..lifecycle.tracking import tracking_client
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-04
-TRAINING_FILES = ("all_models_metrics.json", "model_comparison_summary.csv", "all_models_comparison.png", "best_model_info.json")
+TRAINING_FILES = ("all_models_metrics.json", "model_comparison_summary.csv", "all_models_comparison.png",
+                  "best_model_info.json")
 TUNING_FILES = ("all_tuning_results.json", "all_tuning_results.csv", "tuning_parameter_impact.png", "top_10_models.png",
                 "tuned_model_info.json", "tuning_summary_report.json")
 REQUIRED = ("linear", "random_forest", "xgboost", "lightgbm", "tensorflow", "torch")
@@ -40,7 +41,7 @@ def _at_least(value: float | None, other: float | None, maximize: bool) -> bool:
         return False
     return value >= other - 1e-9 if maximize else value <= other + 1e-9
 
-
+# %% ../../../nbs/models/04_gate.ipynb #64modelgate-08-a
 @gate_check(5, "winner beats the baseline")
 def winner_beats_the_baseline(context: GateContext) -> CheckResult:
     "Passes when the tuned winner is better than the dummy on the plan's primary metric"
@@ -50,7 +51,7 @@ def winner_beats_the_baseline(context: GateContext) -> CheckResult:
     ok = _at_least(tuned["value"], dummy, report["maximize"]) and tuned["value"] != dummy
     return verdict(ok, tuned["value"], dummy, f"{name} of {tuned['model']} against the dummy's on the validation rows")
 
-
+# %% ../../../nbs/models/04_gate.ipynb #64modelgate-08-b
 @gate_check(5, "tuning did not make it worse")
 def tuning_did_not_make_it_worse(context: GateContext) -> CheckResult:
     "Passes when what is handed on is at least as good as the untuned winner, which must be the winner of phase 1"
@@ -61,17 +62,28 @@ def tuning_did_not_make_it_worse(context: GateContext) -> CheckResult:
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-10
 def disagreements(files: dict[str, Any]) -> list[str]:
     "What the ten files contradict each other in; `files` maps their names to parsed content (CSV: list of rows)"
-    metrics, best, tuned = (files[name] for name in ("all_models_metrics.json", "best_model_info.json", "tuned_model_info.json"))
+    metrics, best, tuned = (files[name]
+                            for name in ("all_models_metrics.json", "best_model_info.json", "tuned_model_info.json"))
     results, summary = files["all_tuning_results.json"], files["tuning_summary_report.json"]
-    found = [f"{key} differs: {', '.join(sorted(map(str, values)))}" for key, values in {
-        "training_run_id": {part["training_run_id"] for part in (metrics, best, tuned, results, summary)},
-        "tuning_run_id": {part["tuning_run_id"] for part in (tuned, results, summary)},
-        "winner": {metrics["best_framework"], best["framework"], tuned["framework"], results["framework"], summary["framework"]},
-        "primary_metric": {part["primary_metric"] for part in (metrics, best, tuned, results, summary)},
-        "tuned value": {tuned["value"], summary["value"]},
-        "number of trials": {len(results["trials"]), len(files["all_tuning_results.csv"]), summary["trials"]},
-        "number of models": {len(metrics["models"]), len(files["model_comparison_summary.csv"])},
-    }.items() if len(values) > 1]
+    found = [
+        f"{key} differs: {', '.join(sorted(map(str, values)))}" for key, values in {
+            "training_run_id": {part["training_run_id"]
+                                for part in (metrics, best, tuned, results, summary)},
+            "tuning_run_id": {part["tuning_run_id"]
+                              for part in (tuned, results, summary)},
+            "winner": {
+                metrics["best_framework"], best["framework"], tuned["framework"], results["framework"],
+                summary["framework"]
+            },
+            "primary_metric": {part["primary_metric"]
+                               for part in (metrics, best, tuned, results, summary)},
+            "tuned value": {tuned["value"], summary["value"]},
+            "number of trials": {len(results["trials"]),
+                                 len(files["all_tuning_results.csv"]), summary["trials"]},
+            "number of models": {len(metrics["models"]),
+                                 len(files["model_comparison_summary.csv"])},
+        }.items() if len(values) > 1
+    ]
     named = {model["framework"]: model for model in metrics["models"]}
     if named[best["framework"]]["run_id"] != best["run_id"]:
         found.append(f"run of {best['framework']} differs")
@@ -82,7 +94,7 @@ def disagreements(files: dict[str, Any]) -> list[str]:
         found.append("runs in all_tuning_results.csv differ")
     return found
 
-
+# %% ../../../nbs/models/04_gate.ipynb #64modelgate-10-a
 @gate_check(5, "ten files agree")
 def ten_files_agree(context: GateContext) -> CheckResult:
     "Passes when all ten files are there, parse, are pictures where they should be, and do not contradict each other"
@@ -99,14 +111,18 @@ def ten_files_agree(context: GateContext) -> CheckResult:
     found = disagreements(files)
     return verdict(not found, len(found), 0, "; ".join(found))
 
-
+# %% ../../../nbs/models/04_gate.ipynb #64modelgate-10-b
 @gate_check(5, "metrics are in MLflow")
 def metrics_are_in_mlflow(context: GateContext) -> CheckResult:
-    "Passes when MLflow holds the primary metric of every trained framework and of the tuned model as the files say, to rounding"
+    """Passes when MLflow holds the primary metric of every trained framework and of the tuned model as the files
+    say, to rounding"""
     report, tuned = context.json("all_models_metrics.json"), context.json("tuned_model_info.json")
     client = tracking_client(context.settings)
     name = report["primary_metric"]
-    expected = {model["run_id"]: model["metrics"][name]["value"] for model in report["models"] if model["status"] == "trained"}
+    expected = {
+        model["run_id"]: model["metrics"][name]["value"]
+        for model in report["models"] if model["status"] == "trained"
+    }
     expected[tuned["tuning_run_id"]] = tuned["value"]
     logged = {run_id: client.get_run(run_id).data.metrics.get(name) for run_id in expected}
     wrong = [run_id for run_id, value in expected.items()
@@ -116,18 +132,22 @@ def metrics_are_in_mlflow(context: GateContext) -> CheckResult:
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-12
 @gate_check(5, "model is registered as saved")
 def model_is_registered_as_saved(context: GateContext) -> CheckResult:
-    "Passes when the saved bundle has the hash in `tuned_model_info.json` and MLflow's version with a signature carries the same"
+    """Passes when the saved bundle has the hash in `tuned_model_info.json` and MLflow's version with a signature
+    carries the same"""
     tuned = context.json("tuned_model_info.json")
     found = sha256_of(context.settings.absolute(tuned["bundle_path"]))
     tags = tracking_client(context.settings).get_model_version(context.settings.project, tuned["version"]).tags
     ok = found == tuned["bundle_sha256"] == tags.get("bundle_sha256")
-    return verdict(ok, found[:12], tuned["bundle_sha256"][:12], f"version {tuned['version']}, stage {tags.get('stage')}")
+    return verdict(ok, found[:12], tuned["bundle_sha256"][:12],
+                   f"version {tuned['version']}, stage {tags.get('stage')}")
 
-
+# %% ../../../nbs/models/04_gate.ipynb #64modelgate-12-a
 @gate_check(5, "training and validation rows are apart")
 def rows_are_apart(context: GateContext) -> CheckResult:
     "Passes when no row is in both parts and together they are the rows that epoch 004 handed over"
-    parts = [set(context.frame(name, columns=["row_id"])["row_id"]) for name in ("train_data.parquet", "val_data.parquet")]
+    parts = [
+        set(context.frame(name, columns=["row_id"])["row_id"]) for name in ("train_data.parquet", "val_data.parquet")
+    ]
     whole = set(context.frame("engineered_features.parquet", columns=["row_id"], epoch=4)["row_id"])
     shared = len(parts[0] & parts[1])
     if parts[0] | parts[1] != whole:

@@ -23,16 +23,16 @@ def _steps(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tup
     return (np.add.reduceat(ordered * positive[order], starts, axis=1),
             np.add.reduceat(ordered * ~positive[order], starts, axis=1))
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-04-a
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.asarray(bottom) > 0)
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-04-b
 def _roc_auc(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
     below = misses.sum(axis=1, keepdims=True) - misses.cumsum(axis=1)
     return _divide((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-04-c
 def _average_precision(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
     found = hits.cumsum(axis=1)
     precision = np.nan_to_num(_divide(found, found + misses.cumsum(axis=1)))
@@ -40,7 +40,8 @@ def _average_precision(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-06
 def classification_metrics(y: np.ndarray, probabilities: np.ndarray, threshold: float | None = None,
-                           costs: tuple[float, float] = (1.0, 1.0), weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+                           costs: tuple[float, float] = (1.0, 1.0),
+                           weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Metric name -> (n_resamples,) values; NaN where a metric is not defined
 
     y: codes, (n_rows,). probabilities: (n_rows, n_classes). threshold: on class 1, for two classes. costs: of a false
@@ -62,7 +63,7 @@ def classification_metrics(y: np.ndarray, probabilities: np.ndarray, threshold: 
         found["expected_cost"] = (costs[0] * false_positive + costs[1] * false_negative) / total
     return found
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-06-a
 def _one_class(truth: np.ndarray, said: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     both, called, actual = weights @ (truth & said), weights @ said, weights @ truth
     hits, misses = _steps(scores, truth, weights)
@@ -70,7 +71,7 @@ def _one_class(truth: np.ndarray, said: np.ndarray, scores: np.ndarray, weights:
             "f1": np.nan_to_num(_divide(2 * both, called + actual)), "roc_auc": _roc_auc(hits, misses),
             "average_precision": _average_precision(hits, misses)}
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-06-b
 def decide(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
     "Class codes, (n_rows,): class 1 from `threshold` on when one is given, else the likeliest class"
     if threshold is not None and probabilities.shape[1] == 2:
@@ -78,8 +79,10 @@ def decide(probabilities: np.ndarray, threshold: float | None = None) -> np.ndar
     return probabilities.argmax(axis=1)
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-11
-def regression_metrics(y: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    "Metric name -> (n_resamples,) values. y, predictions: (n_rows,), the target's units. weights: (n_resamples, n_rows)"
+def regression_metrics(y: np.ndarray, predictions: np.ndarray,
+                       weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Metric name -> (n_resamples,) values. y, predictions: (n_rows,), the target's units. weights: (n_resamples,
+    n_rows)"""
     y, predictions = np.asarray(y, dtype=float), np.asarray(predictions, dtype=float)
     weights = np.ones((1, len(y))) if weights is None else weights
     total, error = weights.sum(axis=1), predictions - y
@@ -98,9 +101,10 @@ def _resamples(rows: int, resamples: int, seed: int, cells: int = 2_000_000) -> 
     for start in range(0, resamples, block):
         yield random.multinomial(rows, np.full(rows, 1 / rows), size=min(block, resamples - start)).astype(float)
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-15-a
 def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
-            costs: tuple[float, float] = (1.0, 1.0), resamples: int = 500, seed: int = 42) -> dict[str, dict[str, float | None]]:
+            costs: tuple[float, float] = (1.0, 1.0), resamples: int = 500,
+            seed: int = 42) -> dict[str, dict[str, float | None]]:
     "Metric -> value, low, high. output: predictions (n_rows,) for regression, else probabilities (n_rows, n_classes)"
     if len(y) == 0:
         raise BadInputError("there are no rows to measure a model on: check the split in the plan")
@@ -112,7 +116,7 @@ def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | Non
     values, drawn = metrics(None), [metrics(weights) for weights in _resamples(len(y), resamples, seed)]
     return {name: _interval(value[0], [part[name] for part in drawn]) for name, value in values.items()}
 
-
+# %% ../../../nbs/models/01_metrics.ipynb #59metrics-15-b
 def _interval(value: float, drawn: list[np.ndarray]) -> dict[str, float | None]:
     known = np.concatenate(drawn) if drawn else np.array([])
     known = known[np.isfinite(known)]
@@ -122,7 +126,8 @@ def _interval(value: float, drawn: list[np.ndarray]) -> dict[str, float | None]:
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-20
 def choose_threshold(y: np.ndarray, probabilities: np.ndarray, metric: Any) -> float | None:
-    "The threshold on class 1 that serves the plan's metric section best on these rows; None unless there are two classes"
+    """The threshold on class 1 that serves the plan's metric section best on these rows;
+    None unless there are two classes"""
     if probabilities.shape[1] != 2:
         return None
     if metric.primary == "accuracy":

@@ -37,79 +37,99 @@ def target_column(features: pd.DataFrame, plan: Plan) -> str:
     "The column of `engineered_features.parquet` that holds the target"
     return plan.data.target if plan.data.target in features.columns else "target"
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-04-a
 def untuned_winner(folder: Path, data: TrainingData, plan: Plan) -> tuple[Candidate, dict[str, Any]]:
     "The winner of phase 1, measured again on the validation rows, and what `best_model_info.json` says about it"
     info = read_json(folder / "best_model_info.json")
     model = open_verified(folder / info["model_file"], info["model_sha256"])
     cls = frameworks_for(plan.data.task)[info["framework"]]
-    return Candidate(cls.name, info["model"], model=model, device=model.device, run_id=info["run_id"], rows=info.get("training_rows") or len(data.y),
-                     warning=info.get("warning", ""), **assess(model, data, plan)), info
+    return Candidate(cls.name, info["model"], model=model, device=model.device, run_id=info["run_id"],
+                     rows=info.get("training_rows") or len(data.y), warning=info.get("warning", ""),
+                     **assess(model, data, plan)), info
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-04-b
 def training_work(run: EpochRun, name: str, plan: Plan, features_file: Path, **facts: Any) -> KeptWork:
-    "Where the epoch keeps what it has trained, phase 1 as \"frameworks\", phase 2 as \"trials\"; found again by an interrupted run"
+    """Where the epoch keeps what it has trained, phase 1 as \"frameworks\", phase 2 as \"trials\";
+    found again by an interrupted run"""
     return KeptWork(run, name, cuda=cuda_devices(), **work_facts(plan, features_file), **facts)
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06
 def make_bundle(winner: Candidate, plan: Plan, pipeline: Any, raw: pd.DataFrame, info: dict[str, Any]) -> Bundle:
     "The bundle around a winner; raw: the training rows as epoch 002 left them, (n_rows, raw columns)"
-    return Bundle(task=plan.data.task, target=plan.data.target, pipeline=pipeline, model=winner.model, input_schema=_inputs(plan, pipeline, raw), classes=list(plan.data.classes),
+    return Bundle(task=plan.data.task, target=plan.data.target, pipeline=pipeline, model=winner.model,
+                  input_schema=_inputs(plan, pipeline, raw), classes=list(plan.data.classes),
                   positive=plan.data.positive if plan.data.task == "binary" else None, threshold=winner.threshold,
                   info={"framework": winner.framework, "model_type": winner.title, **info})
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-a
 def _inputs(plan: Plan, pipeline: Any, raw: pd.DataFrame) -> list[dict[str, Any]]:
     "What a row has to hold: the pipeline's columns and, when features look back, moment and unit, which may be missing"
     columns = dict(getattr(pipeline, "columns", None) or {name: plan.kind_of(name) for name in plan.feature_columns})
     kept = [getattr(pipeline, "origins_", {}).get(name, ("",))[0] for name in getattr(pipeline, "feature_names_", ())]
-    clock = [name for name in (plan.data.time, plan.data.group) if name and name not in columns] if "history" in kept else []
+    clock = [name for name in (plan.data.time, plan.data.group)
+             if name and name not in columns] if "history" in kept else []
     schema = input_schema(raw[[*columns, *clock]], {name: {"role": role} for name, role in columns.items()})
     return [entry | {"nullable": True} if entry["name"] in clock else entry for entry in schema]
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-b
 def write_tuning_files(folder: Path, tuning: Tuning, plan: Plan, shared: dict[str, Any], handed_on: dict[str, Any]
                        ) -> dict[str, Path]:
-    "The JSON and CSV of phase 2 under `folder`, by file name; `shared` stands in each, `handed_on` in tuned_model_info.json"
+    """The JSON and CSV of phase 2 under `folder`, by file name; `shared` stands in each,
+    `handed_on` in tuned_model_info.json"""
     primary, winner, untuned = plan.metric.primary, tuning.winner, tuning.untuned
-    trials = [{"trial": trial.number, "value": trial.value, "seconds": trial.seconds, "status": "failed" if trial.failed else "complete",
-               "reason": trial.failed or trial.warning, "run_id": trial.run_id, "parameters": trial.params} for trial in tuning.trials]
+    trials = [{
+        "trial": trial.number, "value": trial.value, "seconds": trial.seconds,
+        "status": "failed" if trial.failed else "complete", "reason": trial.failed or trial.warning,
+        "run_id": trial.run_id, "parameters": trial.params
+    } for trial in tuning.trials]
     table = pd.DataFrame([{**{key: value for key, value in row.items() if key != "parameters"},
                            **{f"param_{name}": value for name, value in row["parameters"].items()}} for row in trials])
     value, before = winner.value(primary), untuned.value(primary)
     gain = (value - before) * (1 if plan.metric.maximize else -1)
-    report = {**shared, "version": handed_on["version"], "value": value, "untuned_value": before, "improved": tuning.improved, "improvement": gain,
-              "improvement_percent": 100 * gain / abs(before) if before else None, "trials": len(trials),
-              "trials_failed": sum(row["status"] == "failed" for row in trials), "sampler": tuning.sampler,
-              "seconds": tuning.seconds, "stopped": tuning.stopped,
-              "best_trials": [trial.number for trial in best_trials(tuning.trials, plan)],
-              "parameter_impact": parameter_impact(tuning.trials).to_dict("records"), "finding": tuning_claim(tuning, plan)}
-    info = {**shared, "model": winner.title, "tuned": tuning.improved, "run_id": winner.run_id, "value": value,
-            "interval": winner.metrics[primary], "untuned_value": before, "threshold": winner.threshold, "device": winner.device,
-            "parameters": winner.model.settings, "metrics": winner.metrics, "warning": winner.warning, **handed_on}
+    report = {
+        **shared, "version": handed_on["version"], "value": value, "untuned_value": before, "improved": tuning.improved,
+        "improvement": gain, "improvement_percent": 100 * gain / abs(before) if before else None, "trials": len(trials),
+        "trials_failed": sum(row["status"] == "failed" for row in trials), "sampler": tuning.sampler,
+        "seconds": tuning.seconds, "stopped": tuning.stopped,
+        "best_trials": [trial.number for trial in best_trials(tuning.trials, plan)],
+        "parameter_impact": parameter_impact(tuning.trials).to_dict("records"), "finding": tuning_claim(tuning, plan)
+    }
+    info = {
+        **shared, "model": winner.title, "tuned": tuning.improved, "run_id": winner.run_id, "value": value,
+        "interval": winner.metrics[primary], "untuned_value": before, "threshold": winner.threshold,
+        "device": winner.device, "parameters": winner.model.settings, "metrics": winner.metrics,
+        "warning": winner.warning, **handed_on
+    }
     return {"all_tuning_results.json": write_json(folder / "all_tuning_results.json", {**shared, "trials": trials}),
             "all_tuning_results.csv": write_text(folder / "all_tuning_results.csv", table.to_csv(index=False)),
             "tuned_model_info.json": write_json(folder / "tuned_model_info.json", info),
             "tuning_summary_report.json": write_json(folder / "tuning_summary_report.json", report)}
 
-
-def register_bundle(run: EpochRun, run_id: str, bundle: Bundle, example: pd.DataFrame, facts: dict[str, Any]) -> dict[str, str]:
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-c
+def register_bundle(run: EpochRun, run_id: str, bundle: Bundle, example: pd.DataFrame,
+                    facts: dict[str, Any]) -> dict[str, str]:
     "Saves the bundle, logs it to MLflow and registers it with stage None; returns version, path and sha256"
     names = ("version", "model_uri", "bundle_path", "bundle_sha256")
-    for event in reversed(registered_versions(run.settings).values()):  # an interrupted attempt may have come as far as this
+    for event in reversed(registered_versions(
+            run.settings).values()):  # an interrupted attempt may have come as far as this
         path = run.settings.absolute(event.data["bundle_path"])
         if event.data["run_id"] == run_id and path.is_file() and sha256_of(path) == event.data["bundle_sha256"]:
             return {name: event.data[name] for name in names}
     path, sha256 = save_bundle(bundle, run.artifacts / "model")
     _forget_unrecorded_version(run, run_id)
     unattended = unattended_gates(run.settings)
-    place = {"model_uri": log_bundle(run_id, bundle, path, example), "bundle_path": run.settings.relative(path), "bundle_sha256": sha256}
-    tags = {"epoch": "005", "framework": bundle.info["framework"], "model_type": bundle.info["model_type"], **facts, **place,
-            "unattended": bool(unattended), "unattended_reason": "; ".join(unattended.values()),
-            "waivers": "; ".join(waivers(run.settings))}
+    place = {
+        "model_uri": log_bundle(run_id, bundle, path, example), "bundle_path": run.settings.relative(path),
+        "bundle_sha256": sha256
+    }
+    tags = {
+        "epoch": "005", "framework": bundle.info["framework"], "model_type": bundle.info["model_type"], **facts,
+        **place, "unattended": bool(unattended), "unattended_reason": "; ".join(unattended.values()),
+        "waivers": "; ".join(waivers(run.settings))
+    }
     return {"version": register_version(run, place["model_uri"], run_id, tags), **place}
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-d
 def _forget_unrecorded_version(run: EpochRun, run_id: str) -> None:
     "Removes a version that was registered in MLflow the moment before a crash, so that the record never heard of it"
     client, recorded = tracking_client(run.settings), registered_versions(run.settings)
@@ -119,7 +139,8 @@ def _forget_unrecorded_version(run: EpochRun, run_id: str) -> None:
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08
 def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") -> dict[str, Any]:
-    """Tunes the winner that phase 1 left in `run.artifacts`, writes figures, bundle, version and six files; returns the summary
+    """Tunes the winner that phase 1 left in `run.artifacts`, writes figures, bundle, version and six files; returns
+    the summary
 
     `died` says why the process that did this before ended for want of memory, so that its trial is made smaller.
     """
@@ -133,31 +154,43 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
     raw = raw[raw["row_id"].isin(features.loc[features["split"] == "train", "row_id"])].drop(columns="row_id")
     untuned, info = untuned_winner(run.artifacts, data, plan)
     cls = frameworks_for(plan.data.task)[untuned.framework]
-    asked = {"framework": untuned.framework, "space": repr(cls(task=plan.data.task).space), "trials": trials or plan.budget.tuning_trials}
+    asked = {
+        "framework": untuned.framework, "space": repr(cls(task=plan.data.task).space), "trials": trials
+        or plan.budget.tuning_trials
+    }
     with (training_work(run, "trials", plan, features_file, **asked) as kept,
-          continued(run, f"{untuned.framework}_tuning_parent", kept, {"framework": untuned.framework, "seed": plan.split.seed}) as track):
+          continued(run, f"{untuned.framework}_tuning_parent", kept,
+                    {"framework": untuned.framework, "seed": plan.split.seed}) as track):
         tuning = tune(untuned, data, plan, track, trials, kept=kept, died=died)
         facts = {"training_data_sha256": sha256_of(features_file), "training_rows": tuning.winner.rows,
                  "parameters": tuning.winner.model.settings}
-        bundle = make_bundle(tuning.winner, plan, pipeline, raw, {**facts, "run_id": track.run_id, "tuned": tuning.improved})
+        bundle = make_bundle(tuning.winner, plan, pipeline, raw,
+                             {**facts, "run_id": track.run_id, "tuned": tuning.improved})
         handed_on = register_bundle(run, track.run_id, bundle, raw[bundle.input_columns].head(5), facts)
-        shared = {"training_run_id": info["training_run_id"], "tuning_run_id": track.run_id, "framework": untuned.framework,
-                  "task": plan.data.task, "primary_metric": plan.metric.primary, "maximize": plan.metric.maximize,
-                  "baseline_value": info["baseline_value"]}
+        shared = {
+            "training_run_id": info["training_run_id"], "tuning_run_id": track.run_id, "framework": untuned.framework,
+            "task": plan.data.task, "primary_metric": plan.metric.primary, "maximize": plan.metric.maximize,
+            "baseline_value": info["baseline_value"]
+        }
         files = write_tuning_files(run.artifacts, tuning, plan, shared, {**handed_on, **facts})
         save_tuning_figures(run.artifacts, tuning, plan)
-        track.metrics({name: metric["value"] for name, metric in tuning.winner.metrics.items()} | {
-            "trials": len(tuning.trials), "tuning_seconds": tuning.seconds, "untuned_value": untuned.value(plan.metric.primary)})
+        track.metrics({name: metric["value"]
+                       for name, metric in tuning.winner.metrics.items()} | {
+                           "trials": len(tuning.trials), "tuning_seconds": tuning.seconds,
+                           "untuned_value": untuned.value(plan.metric.primary)
+                       })
         track.tags({"framework": untuned.framework, "model_version": handed_on["version"]})
         for name in TUNING_FILES:
             track.artifact(run.artifacts / name)
     fewer = [trial.number for trial in tuning.trials if trial.warning]
     if fewer:
-        run.warn(f"memory ran out in {len(fewer)} of {len(tuning.trials)} trials ({', '.join(map(str, fewer))}), so they were trained on half of the "
-                 f"rows: raise memory_gb in the brief, or tune with fewer rows or smaller models")
+        run.warn(
+            f"memory ran out in {len(fewer)} of {len(tuning.trials)} trials ({', '.join(map(str, fewer))}), so they "
+            f"were trained on half of the "
+            f"rows: raise memory_gb in the brief, or tune with fewer rows or smaller models")
     return {**read_json(files["tuning_summary_report.json"]), "version": handed_on["version"], "resumed": kept.resumed}
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-08-a
 def save_tuning_figures(folder: Path, tuning: Tuning, plan: Plan) -> Figures:
     "The two pictures of phase 2, added to the epoch's `figures.json`"
     figures = Figures(folder, subfolder="", keep=True)
@@ -166,13 +199,17 @@ def save_tuning_figures(folder: Path, tuning: Tuning, plan: Plan) -> Figures:
         figures.save(figure, name, claim)
     return figures
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-08-b
 def hand_over(run: EpochRun) -> list[Path]:
     "Registers everything epoch 005 leaves behind as outputs of the run"
     tuned = read_json(run.artifacts / "tuned_model_info.json")
-    files = [*(run.artifacts / name for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet")),
-             run.settings.absolute(tuned["bundle_path"]), *(run.data / name for name in ("train_data.parquet", "val_data.parquet")),
-             *sorted((run.artifacts / "candidates").glob("*.joblib"))]
+    files = [
+        *(run.artifacts / name
+          for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet")),
+        run.settings.absolute(tuned["bundle_path"]),
+        *(run.data / name for name in ("train_data.parquet", "val_data.parquet")), *sorted(
+            (run.artifacts / "candidates").glob("*.joblib"))
+    ]
     return [run.output(path) for path in files]
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-10
@@ -180,7 +217,8 @@ MOST_DEATHS = 6
 
 
 def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
-    """The summary that `scripts/tune_best_model.py` returns after tuning inside this run; trials 0 takes the plan's budget
+    """The summary that `scripts/tune_best_model.py` returns after tuning inside this run; trials 0 takes the plan's
+    budget
 
     Its `resumed` says where an interrupted run was taken up again, or nothing.
     """
@@ -196,11 +234,11 @@ def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
             logger.warning("going on with fewer rows: %s", died)
     raise ResourceLimitError(f"tuning ran out of memory {MOST_DEATHS} times, the last time so: {died}")
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-10-a
 def _in_script(script: Path, run_id: str, trials: int | None, died: str) -> dict[str, Any]:
     return runpy.run_path(str(script))["tune_within"](run_id, trials, died)
 
-
+# %% ../../../nbs/models/08_registration.ipynb #65modelhando-10-b
 def _memory_gb(run: EpochRun) -> float:
     "The plan's limit, and never more than the settings allow"
     planned = getattr(load_plan(run.settings).budget, "memory_gb", None)

@@ -41,7 +41,8 @@ RESULT_CODE = ("frameworks/*.py", "model_utils.py", "tuning.py", "metrics.py")
 
 
 def work_facts(plan: Any, rows: Path) -> dict[str, Any]:
-    "Plan, hash of the file with the rows, hash of the code that trains and measures, Python and every installed package"
+    """Plan, hash of the file with the rows, hash of the code that trains and measures,
+    Python and every installed package"""
     here = Path(__file__).parent
     code = [sha256_of(file) for pattern in RESULT_CODE for file in sorted(here.glob(pattern))]
     installed = sorted({f"{item.metadata['Name']}=={item.version}" for item in importlib.metadata.distributions()})
@@ -64,14 +65,14 @@ class _Canonical(NumpyPickler):
             value = self._records.setdefault(id(value), (value, _cleaned(value)))[1]
         super().save(value, *more, **options)
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-07-a
 def _cleaned(records: np.ndarray) -> np.ndarray:
     clean = np.zeros(records.shape, records.dtype)
     for name in records.dtype.names:
         clean[name] = records[name]
     return clean
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-07-b
 def joblib_bytes(value: Any) -> bytes:
     "What a compressed joblib file of `value` holds; the same for the same value in every process"
     buffer = io.BytesIO()
@@ -81,11 +82,13 @@ def joblib_bytes(value: Any) -> bytes:
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-12
 def _sealed(entry: dict[str, Any]) -> bytes:
     text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return (json.dumps({**entry, "hash": hashlib.sha256(text.encode()).hexdigest()}, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return (json.dumps({**entry, "hash": hashlib.sha256(text.encode()).hexdigest()}, ensure_ascii=False,
+                       separators=(",", ":")) + "\n").encode()
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-12-a
 class KeptWork:
-    "Finished pieces of an epoch's training under `<artifacts>/_work`, for exactly these `facts`; a context that one process holds"
+    """Finished pieces of an epoch's training under `<artifacts>/_work`, for exactly these `facts`;
+    a context that one process holds"""
 
     def __init__(self, run: EpochRun, name: str, wait_s: float = 30, **facts: Any):
         self.run, self.facts, self._wait_s = run, {"name": name, **plain(facts)}, wait_s
@@ -100,8 +103,9 @@ class KeptWork:
         try:
             self._lock.acquire(timeout=self._wait_s)
         except Timeout as error:
-            raise PipelineError(f"another process has been at work in {self.folder} for {self._wait_s:g} s: wait for it or end it, "
-                                f"then run 'epoch run {self.run.number}' again") from error
+            raise PipelineError(
+                f"another process has been at work in {self.folder} for {self._wait_s:g} s: wait for it or end it, "
+                f"then run 'epoch run {self.run.number}' again") from error
         try:
             self._read()
         except BaseException:
@@ -117,7 +121,8 @@ class KeptWork:
         return [entry["data"] for entry in self._entries if entry["kind"] == kind]
 
     def keep(self, kind: str, value: Any = None, **data: Any) -> dict[str, Any]:
-        "Keeps `data`, and the object `value` in a file beside it; returns what `entries` will return once it is on disk"
+        """Keeps `data`, and the object `value` in a file beside it;
+        returns what `entries` will return once it is on disk"""
         if value is not None:
             content = joblib_bytes(value)
             sha256 = hashlib.sha256(content).hexdigest()
@@ -132,12 +137,14 @@ class KeptWork:
         return self._entries[-1]["data"]
 
     def open(self, entry: Mapping[str, Any]) -> Any:
-        "The object that was kept with `entry`; CheckpointError, with nothing loaded, when its file is not the one that was kept"
+        """The object that was kept with `entry`; CheckpointError, with nothing loaded,
+        when its file is not the one that was kept"""
         file = self.folder / entry["file"]
         content = file.read_bytes() if file.is_file() else b""
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise CheckpointError(f"{file.name} is {'changed' if content else 'gone'} since it was kept: it was not loaded. "
-                                  f"Remove {self.folder} and run 'epoch run {self.run.number}' to train again")
+            raise CheckpointError(
+                f"{file.name} is {'changed' if content else 'gone'} since it was kept: it was not loaded. "
+                f"Remove {self.folder} and run 'epoch run {self.run.number}' to train again")
         return joblib.load(io.BytesIO(content))
 
     def drop(self, entry: Mapping[str, Any]) -> None:
@@ -160,8 +167,9 @@ class KeptWork:
         try:
             yield
         except OSError as error:
-            raise CheckpointError(f"{path} could not be written ({error.strerror}): make room, then run 'epoch run {self.run.number}' "
-                                  f"again; what was finished before is kept") from error
+            raise CheckpointError(
+                f"{path} could not be written ({error.strerror}): make room, then run 'epoch run {self.run.number}' "
+                f"again; what was finished before is kept") from error
 
     def _append(self, line: bytes) -> None:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -198,7 +206,7 @@ class KeptWork:
         raise CheckpointError(f"{self.path} line {number + 1} is not what was written: remove {self.folder} and run "
                               f"'epoch run {self.run.number}' to train again")
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-12-b
 def clear_work(run: EpochRun) -> None:
     "Removes everything kept by an epoch that is finished, and its checkpoint"
     Checkpoint(run.settings, run.number).clear()
@@ -210,8 +218,10 @@ def clear_work(run: EpochRun) -> None:
 
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-17
 @contextmanager
-def continued(run: EpochRun, name: str, kept: KeptWork, params: Mapping[str, Any] | None = None) -> Iterator[TrackedRun]:
-    "The MLflow run that an interrupted attempt opened for this work, else a new one; marked failed when the block raises"
+def continued(run: EpochRun, name: str, kept: KeptWork,
+              params: Mapping[str, Any] | None = None) -> Iterator[TrackedRun]:
+    """The MLflow run that an interrupted attempt opened for this work, else a new one;
+    marked failed when the block raises"""
     client = tracking_client(run.settings)
     current = _interrupted(client, kept)
     _close_orphans(client, run, current.run_id if current else "")
@@ -232,7 +242,7 @@ def continued(run: EpochRun, name: str, kept: KeptWork, params: Mapping[str, Any
     run.ledger.append("tracked", {"run": run.id, "name": name, "run_id": current.run_id, "resumed": True,
                                   "experiment": experiment_name(run.settings, run.epoch.experiment)}, epoch=run.number)
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-17-a
 def _interrupted(client: "MlflowClient", kept: KeptWork) -> TrackedRun | None:
     "The run of an earlier attempt; when the store no longer has it, what was kept is of no use either"
     from mlflow.exceptions import MlflowException
@@ -248,25 +258,32 @@ def _interrupted(client: "MlflowClient", kept: KeptWork) -> TrackedRun | None:
         kept.forget()
     return None
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-17-b
 def _children(client: "MlflowClient", parent: TrackedRun, kept: KeptWork) -> list[Any]:
     "Runs below `parent` that no kept piece belongs to"
     known = {entry["data"].get("run_id") for entry in kept._entries}
-    found = client.search_runs([parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'", max_results=50_000)
+    found = client.search_runs([parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'",
+                               max_results=50_000)
     return [item for item in found if item.info.run_id not in known]
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-17-c
 def _close_orphans(client: "MlflowClient", run: EpochRun, but: str) -> None:
-    "Marks what earlier runs of this epoch in this home left RUNNING, with all below it: none of them is alive, `begin` sees to that"
+    """Marks what earlier runs of this epoch in this home left RUNNING, with all below it: none of them is alive,
+    `begin` sees to that"""
     experiment = client.get_experiment_by_name(experiment_name(run.settings, run.epoch.experiment))
     if experiment is None:
         return
-    own = {event.data.get("run") for event in run.ledger.events() if event.kind == "epoch_started" and event.epoch == run.number} - {run.id}
+    own = {
+        event.data.get("run")
+        for event in run.ledger.events() if event.kind == "epoch_started" and event.epoch == run.number
+    } - {run.id}
     running = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=50_000)
     dead = {item.info.run_id for item in running if item.data.tags.get("epoch_run") in own} - {but}
-    _mark_killed(client, [item for item in running if item.info.run_id in dead or item.data.tags.get("mlflow.parentRunId") in dead])
+    _mark_killed(
+        client,
+        [item for item in running if item.info.run_id in dead or item.data.tags.get("mlflow.parentRunId") in dead])
 
-
+# %% ../../../nbs/models/02_resume.ipynb #49keptwork-17-d
 def _mark_killed(client: "MlflowClient", runs: list[Any]) -> None:
     for item in runs:
         client.set_tag(item.info.run_id, "interrupted", "true")

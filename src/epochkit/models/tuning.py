@@ -25,7 +25,8 @@ from ..lifecycle.tracking import TrackedRun
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04
 class Trial(NamedTuple):
-    "One combination: its parameters, the primary metric on the validation rows, seconds, MLflow run, why it failed, and what is odd"
+    """One combination: its parameters, the primary metric on the validation rows, seconds, MLflow run,
+    why it failed, and what is odd"""
     number: int
     params: dict[str, Any]
     value: float | None
@@ -34,7 +35,7 @@ class Trial(NamedTuple):
     failed: str = ""
     warning: str = ""
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-a
 class Tuning(NamedTuple):
     "All trials, the winner (tuned, or as it came), and how the search went"
     trials: list[Trial]
@@ -45,7 +46,7 @@ class Tuning(NamedTuple):
     seconds: float
     stopped: str = ""
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-b
 class _Grid:
     "Every combination of a small grid, in order"
 
@@ -58,7 +59,7 @@ class _Grid:
     def tell(self, trial: Trial) -> None:
         "A grid does not learn"
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-c
 class _Parzen:
     "Optuna's TPE sampler, in memory; each trial has a sampler of its own, seeded with the seed and the trial's number"
 
@@ -82,9 +83,11 @@ class _Parzen:
         drawn = self._optuna.trial.FixedTrial(trial.params)
         self._model.search_space(drawn)
         state = self._optuna.trial.TrialState.FAIL if trial.value is None else self._optuna.trial.TrialState.COMPLETE
-        self._told.append(self._optuna.trial.create_trial(params=trial.params, distributions=drawn.distributions, value=trial.value, state=state))
+        self._told.append(
+            self._optuna.trial.create_trial(params=trial.params, distributions=drawn.distributions, value=trial.value,
+                                            state=state))
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-d
 def _search(model: Any, plan: Plan, trials: int) -> tuple[Any, int, str]:
     grid = model.parameter_grid()
     small = not any(isinstance(values, Range) for values in model.space.values())
@@ -97,7 +100,7 @@ def _search(model: Any, plan: Plan, trials: int) -> tuple[Any, int, str]:
 class NothingSmaller(ResourceLimitError):
     "Memory ran out where no trial could be made on fewer rows"
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-06-a
 class _Done:
     "The finished trials and the best of them, taken from `kept` and kept there"
 
@@ -121,7 +124,8 @@ class _Done:
         if leads:
             self.best = candidate._replace(run_id=trial.run_id)
         if self.kept:
-            entry = self.kept.keep("trial", self.best if leads else None, trial=trial._asdict(), seconds=seconds, run_id=trial.run_id)
+            entry = self.kept.keep("trial", self.best if leads else None, trial=trial._asdict(), seconds=seconds,
+                                   run_id=trial.run_id)
             if leads:
                 self.best = self.kept.open(entry)
                 if self._best_entry:
@@ -134,7 +138,8 @@ class _Done:
             self.kept.keep("stopped", reason=reason)
 
     def say_died(self, reason: str, count: int) -> None:
-        "Keeps that the process of the first unfinished trial died for want of memory; when all are done, there is no smaller way"
+        """Keeps that the process of the first unfinished trial died for want of memory; when all are done,
+        there is no smaller way"""
         number = len(self.trials)
         if number == count or self.kept is None:
             raise NothingSmaller(f"all trials are done, so nothing is left to make smaller: {reason}")
@@ -145,14 +150,17 @@ class _Done:
         "Progress over both phases, for the checkpoint"
         if self.kept:
             first = len(frameworks_for(self.plan.data.task))
-            self.kept.step((first + number) / (first + count + 1), f"trial {number + 1} of {count}" if number < count else "registering the model")
+            self.kept.step((first + number) / (first + count + 1),
+                           f"trial {number + 1} of {count}" if number < count else "registering the model")
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08
 def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun | None = None, trials: int | None = None,
          minutes: float | None = None, kept: KeptWork | None = None, died: str = "") -> Tuning:
-    """The framework of `untuned` searched over its space; the winner is the best trial, or `untuned` when none is better
+    """The framework of `untuned` searched over its space; the winner is the best trial, or `untuned` when none is
+    better
 
-    With `kept`, a search that was cut short goes on; `died` says why the process before had no memory for its trial: that one
+    With `kept`, a search that was cut short goes on; `died` says why the process before had no memory for its trial:
+    that one
     is then made on half of the rows, and is a failure when it dies again.
     """
     from tqdm.auto import tqdm
@@ -178,33 +186,39 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
         search.tell(trial)
         done.add(trial, candidate, time.monotonic() - began)
     done.tell(count, count)
-    improved = done.best is not None and better(done.best.value(plan.metric.primary), untuned.value(plan.metric.primary), plan)
+    improved = done.best is not None and better(done.best.value(plan.metric.primary), untuned.value(
+        plan.metric.primary), plan)
     winner = done.best._replace(**assess(done.best.model, data, plan)) if improved else untuned
     return Tuning(done.trials, winner, untuned, improved, sampler, done.seconds, done.stopped)
 
-
-def _try(cls: Any, number: int, params: dict[str, Any], data: TrainingData, plan: Plan, track: TrackedRun | None, died: list[str]
-         ) -> tuple[Trial, Candidate]:
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-a
+def _try(cls: Any, number: int, params: dict[str, Any], data: TrainingData, plan: Plan, track: TrackedRun | None,
+         died: list[str]) -> tuple[Trial, Candidate]:
     "One trial; a value that is not a number counts as a failure"
     began = time.monotonic()
     if len(died) > 1:
-        candidate = Candidate(cls.name, cls(task=plan.data.task).title, skipped=f"its process died on half of the rows too: {died[-1]}")
+        candidate = Candidate(cls.name,
+                              cls(task=plan.data.task).title,
+                              skipped=f"its process died on half of the rows too: {died[-1]}")
     else:
         candidate = train_candidate(cls, data, plan, resamples=0, ran_out="".join(died), **params)
     value = candidate.value(plan.metric.primary)
     value = float(value) if value is not None and math.isfinite(value) else None
     run_id = _log_trial(track, number, params, candidate) if track else ""
-    return Trial(number, plain(params), value, time.monotonic() - began, run_id, candidate.skipped, candidate.warning), candidate
+    return Trial(number, plain(params), value,
+                 time.monotonic() - began, run_id, candidate.skipped, candidate.warning), candidate
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-b
 def _log_trial(track: TrackedRun, number: int, params: dict[str, Any], candidate: Candidate) -> str:
     "The MLflow run of one trial: one call to create it, one to fill it, one to close it"
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
     tags = {"mlflow.parentRunId": track.run_id, "framework": candidate.framework, "epoch": "005"}
-    run_id = track.client.create_run(track.experiment_id, run_name=f"{candidate.framework}_trial_{number:03d}", tags=tags).info.run_id
-    values = {name: metric["value"] for name, metric in candidate.metrics.items()} | {"training_seconds": candidate.training_seconds}
+    run_id = track.client.create_run(track.experiment_id, run_name=f"{candidate.framework}_trial_{number:03d}",
+                                     tags=tags).info.run_id
+    values = {name: metric["value"]
+              for name, metric in candidate.metrics.items()} | {"training_seconds": candidate.training_seconds}
     track.client.log_batch(run_id, params=[Param(name, str(value)) for name, value in params.items()],
                            metrics=[Metric(name, value, now, 0) for name, value in values.items() if value is not None])
     track.client.set_terminated(run_id, "FAILED" if candidate.skipped else "FINISHED")
@@ -223,11 +237,14 @@ def parameter_impact(trials: list[Trial]) -> pd.DataFrame:
             impact = 0.0
         else:
             impact = abs(values.rank().corr(ranks)) if number else _correlation_ratio(values.astype(str), ranks)
-        rows.append({"parameter": name, "impact": 0.0 if pd.isna(impact) else float(impact), "kind": "number" if number else "choice"})
+        rows.append({
+            "parameter": name, "impact": 0.0 if pd.isna(impact) else float(impact),
+            "kind": "number" if number else "choice"
+        })
     table = pd.DataFrame(rows, columns=["parameter", "impact", "kind"])
     return table.sort_values("impact", ascending=False, kind="stable").reset_index(drop=True)
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-13-a
 def _correlation_ratio(groups: pd.Series, ranks: pd.Series) -> float:
     spread = ((ranks - ranks.mean()) ** 2).sum()
     between = sum(len(part) * (part.mean() - ranks.mean()) ** 2 for _, part in ranks.groupby(groups))
@@ -239,14 +256,15 @@ def best_trials(trials: list[Trial], plan: Plan, most: int = 10) -> list[Trial]:
     done = [trial for trial in trials if trial.value is not None]
     return sorted(done, key=lambda trial: trial.value, reverse=plan.metric.maximize)[:most]
 
-
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-17-a
 def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     "The finding of phase 2 in one sentence, computed"
     primary, untuned = plan.metric.primary, tuning.untuned.value(plan.metric.primary)
     interval = tuning.untuned.metrics[primary]
     if not tuning.improved:
-        return (f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} {untuned:.4g}): "
-                f"it is handed on as it came")
+        return (
+            f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} {untuned:.4g}): "
+            f"it is handed on as it came")
     value = tuning.winner.value(primary)
     inside = interval["low"] is not None and interval["low"] <= value <= interval["high"]
     noise = "inside the 95% interval of the untuned model, so it may be chance" if inside else \

@@ -25,23 +25,30 @@ class Role(NamedTuple):
     reason: str
     kind: str = ""
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-04-a
 BOOLEAN_PAIRS = ({"yes", "no"}, {"true", "false"}, {"y", "n"}, {"t", "f"}, {"0", "1"})
-_DATE = re.compile(r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|^\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{2,4}|^[A-Za-z]{3,9} \d{1,2},? \d{4}")
+_DATE = re.compile(
+    r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|^\d{1,2}[ -][A-Za-z]{3,9}[ "
+    r"-]\d{2,4}|^[A-Za-z]{3,9} \d{1,2},? \d{4}"
+)
 _CODE = re.compile(r"[+-]?(?:0\d+|\d{16,})")  # a number that arithmetic would change
-_CODE_NAME = re.compile(r"sex|gender|race|ethni|nationalit|religio|educat|marri|marital|region|zone|district|state$|country|season|weather|"
-                        r"type|class|categor|code|status|segment|cluster|occupation|profession|channel|method|kind|brand|colou?r", re.IGNORECASE)
+_CODE_NAME = re.compile(
+    r"sex|gender|race|ethni|nationalit|religio|educat|marri|marital|region|zone|district|state$|country|season|weather|"
+    r"type|class|categor|code|status|segment|cluster|occupation|profession|channel|method|kind|brand|colou?r",
+    re.IGNORECASE)
 _FEW, _MANY = 20, 50
 
 
 def _says(pattern: re.Pattern, name: object) -> bool:
     return bool(pattern.search(str(name).strip()))
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-04-b
 def _is_key_name(name: object) -> bool:
     "`id`, `customer_id`, `customerID`, `row number`; but not `paid` or `kidney`"
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name)).strip()
-    return bool(re.search(r"(?:^|[^a-z0-9])(?:id|ids|uuid|guid|key|idx|index|rownames?|row|nr|no|number|serial)$|^unnamed", words, re.IGNORECASE))
+    return bool(
+        re.search(r"(?:^|[^a-z0-9])(?:id|ids|uuid|guid|key|idx|index|rownames?|row|nr|no|number|serial)$|^unnamed",
+                  words, re.IGNORECASE))
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05
 def _number_role(present: pd.Series, levels: int, name: object) -> Role:
@@ -52,26 +59,37 @@ def _number_role(present: pd.Series, levels: int, name: object) -> Role:
         return Role("numeric", numbers)
     low, high = float(present.min()), float(present.max())
     unique = levels == rows
-    if unique and present.is_monotonic_increasing and not 1500 <= low <= high <= 2200 and (rows > _MANY or (rows > 9 and high - low == rows - 1)):
+    if unique and present.is_monotonic_increasing and not 1500 <= low <= high <= 2200 and (
+            rows > _MANY or (rows > 9 and high - low == rows - 1)):
         return Role("id", f"{numbers}, rising by row: a row number")
     if unique and rows > 2 * _MANY and high - low < 1.2 * rows:
         return Role("id", f"{numbers}, none twice and hardly a gap: numbered rows")
     if _is_key_name(name) and levels > _MANY and levels > 0.2 * rows:
         return _key(levels, rows)
     if _says(_CODE_NAME, name) and 2 <= levels <= _FEW and levels < 0.5 * rows:
-        return Role("categorical", f"{levels} whole numbers from {low:g} to {high:g}, and the name speaks of kinds: codes, not quantities")
+        return Role(
+            "categorical",
+            f"{levels} whole numbers from {low:g} to {high:g}, and the name speaks of kinds: codes, not quantities")
     if 2 < levels <= 12 and low >= -9 and high <= 20:
-        return Role("numeric", f"{levels} whole numbers from {low:g} to {high:g}: taken as quantities; if they are codes, say so in [data] roles")
+        return Role(
+            "numeric",
+            f"{levels} whole numbers from {low:g} to {high:g}: taken as quantities; if they are codes, say so in "
+            f"[data] roles"
+        )
     return Role("numeric", numbers)
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-a
 def _key(levels: int, rows: int) -> Role:
     "An identifier; one that repeats names units whose rows belong together"
     if levels >= 0.95 * rows:
         return Role("id", f"{levels:,} different codes in {rows:,} rows")
-    return Role("id", f"{levels:,} codes in {rows:,} rows, {rows / levels:.1f} rows each: if rows of one code belong together, name it as group in [data]")
+    return Role(
+        "id",
+        f"{levels:,} codes in {rows:,} rows, {rows / levels:.1f} rows each: if rows of one code belong together, "
+        f"name it as group in [data]"
+    )
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-b
 def _text_role(text: pd.Series, name: object) -> Role:
     "The role of text"
     levels, rows = text.nunique(), len(text)
@@ -82,27 +100,31 @@ def _text_role(text: pd.Series, name: object) -> Role:
             return _read_as_number(text, levels, name)
         if levels > _MANY and levels >= 0.95 * rows:
             return Role("id", f"{levels:,} different codes in {rows:,} rows")
-        return Role("categorical" if levels <= _MANY else "high_cardinality", f"{levels:,} codes of digits, with leading zeros or too long for a number: arithmetic would change them")
+        return Role(
+            "categorical" if levels <= _MANY else "high_cardinality",
+            f"{levels:,} codes of digits, with leading zeros or too long for a number: arithmetic would change them")
     dated = values.head(5_000)
     if dated.str.match(_DATE).mean() >= 0.95:
         return Role("datetime", _DATES)
     words = values.str.count(r"\S+").mean()
     if levels > _MANY and levels >= 0.95 * rows:
-        return _key(levels, rows) if words < 1.5 else Role("text", f"{words:.0f} words, hardly a value twice in {rows:,} rows")
+        return _key(levels, rows) if words < 1.5 else Role("text",
+                                                           f"{words:.0f} words, hardly a value twice in {rows:,} rows")
     if words >= 4 and (levels > _MANY or levels >= 0.5 * rows):
         return Role("text", f"{words:.0f} words a value, {levels:,} different values")
     if levels > _MANY and _is_key_name(name) and levels > 0.2 * rows:
         return _key(levels, rows)
-    return Role("high_cardinality", f"{levels:,} different labels") if levels > _MANY else Role("categorical", f"{levels} different labels")
+    return Role("high_cardinality", f"{levels:,} different labels") if levels > _MANY else Role(
+        "categorical", f"{levels} different labels")
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-c
 def _read_as_number(text: pd.Series, levels: int, name: object) -> Role:
     numbers = pd.to_numeric(text, errors="coerce")
     role = _number_role(numbers.dropna(), levels, name)
     return role._replace(reason=f"text that reads as {role.reason}" if numbers.notna().all() else
                          f"text that reads as numbers in {numbers.notna().mean():.0%} of rows")
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-d
 _DATES = "dates; if later rows are to be predicted from earlier ones, name it as time in [data]"
 
 
@@ -120,7 +142,7 @@ def infer_role(column: pd.Series) -> Role:
         return _number_role(present.astype(float)[lambda numbers: np.isfinite(numbers)], levels, name)
     return _text_role(present, name)
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-e
 def _present(column: pd.Series) -> pd.Series:
     "The values that say something: text stripped, blanks and the usual marks left out"
     present = column.dropna()
@@ -129,10 +151,11 @@ def _present(column: pd.Series) -> pd.Series:
     text = present.astype("str").str.strip()
     return text[~text.str.lower().isin(MISSING_MARKS - {"none"})]
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-f
 def label_of(value: object) -> str:
     "A label as text: 1.0 and 1 are the same"
-    return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value).strip()
+    return str(int(value)) if isinstance(value,
+                                         (float, np.floating)) and float(value).is_integer() else str(value).strip()
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-10
 _MOST_CLASSES = 100
@@ -143,7 +166,8 @@ def infer_task(target: pd.Series, brief: DataSection) -> Role:
     present, name = _present(target), brief.target
     truth = pd.api.types.is_bool_dtype(present)
     numeric = pd.api.types.is_numeric_dtype(present) and not truth
-    if not numeric and not truth and len(present) and pd.to_numeric(present, errors="coerce").notna().all() and not present.str.fullmatch(_CODE).any():
+    if not numeric and not truth and len(present) and pd.to_numeric(
+            present, errors="coerce").notna().all() and not present.str.fullmatch(_CODE).any():
         present, numeric = pd.to_numeric(present), True
     levels = present.nunique()
     if levels < 2:
@@ -151,24 +175,32 @@ def infer_task(target: pd.Series, brief: DataSection) -> Role:
         raise BadInputError(f"the target '{name}' holds {seen} in {len(target):,} rows, a model needs at least two "
                             f"different values: choose another target in [data] of the brief")
     if brief.task == "regression" and not numeric:
-        raise BadInputError(f"the target '{name}' holds labels such as {label_of(present.iloc[0])!r}, task = \"regression\" needs "
-                            f"numbers: set task = \"auto\" in [data] of the brief")
+        raise BadInputError(
+            f"the target '{name}' holds labels such as {label_of(present.iloc[0])!r}, task = \"regression\" needs "
+            f"numbers: set task = \"auto\" in [data] of the brief")
     if brief.task == "binary" and levels != 2:
-        raise BadInputError(f"the target '{name}' has {levels:,} values, task = \"binary\" allows 2: set task = \"auto\"")
-    if levels > 2 and (brief.task == "multiclass" or (brief.task == "auto" and not numeric)) and (levels > _MOST_CLASSES or levels > 0.5 * len(present)):
-        raise BadInputError(f"the target '{name}' has {levels:,} labels in {len(present):,} rows, classes have to repeat (at most {_MOST_CLASSES}): "
-                            f"choose another target in [data] of the brief, or group its labels")
-    return Role(brief.task, "named in the brief") if brief.task != "auto" else _told_task(present, levels, numeric, name)
+        raise BadInputError(
+            f"the target '{name}' has {levels:,} values, task = \"binary\" allows 2: set task = \"auto\"")
+    if levels > 2 and (brief.task == "multiclass" or
+                       (brief.task == "auto" and not numeric)) and (levels > _MOST_CLASSES
+                                                                    or levels > 0.5 * len(present)):
+        raise BadInputError(
+            f"the target '{name}' has {levels:,} labels in {len(present):,} rows, classes have to repeat (at most "
+            f"{_MOST_CLASSES}): "
+            f"choose another target in [data] of the brief, or group its labels")
+    return Role(brief.task, "named in the brief") if brief.task != "auto" else _told_task(
+        present, levels, numeric, name)
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-10-a
 def _told_task(present: pd.Series, levels: int, numeric: bool, name: str) -> Role:
     if levels == 2:
         return Role("binary", "the target has two values")
     if not numeric:
         return Role("multiclass", f"the target has {levels} labels")
     if levels <= _FEW and (present % 1 == 0).all():
-        raise BadInputError(f"the target '{name}' holds {levels} whole numbers from {present.min():g} to {present.max():g}: "
-                            f"classes or quantities? Set task = \"multiclass\" or \"regression\" in [data] of the brief")
+        raise BadInputError(
+            f"the target '{name}' holds {levels} whole numbers from {present.min():g} to {present.max():g}: "
+            f"classes or quantities? Set task = \"multiclass\" or \"regression\" in [data] of the brief")
     return Role("regression", f"the target has {levels:,} different numbers")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-12
@@ -183,7 +215,8 @@ def class_labels(target: pd.Series, brief: DataSection) -> tuple[list[str], str,
         raise unknown_name("positive class", brief.positive, labels, "[data] of the brief")
     if len(labels) != 2:
         return labels, brief.positive, "named in the brief" if brief.positive else ""
-    yes = [label for label in labels if label.lower() in _YES] if {label.lower() for label in labels} in BOOLEAN_PAIRS else []
+    yes = [label for label in labels if label.lower() in _YES] if {label.lower()
+                                                                   for label in labels} in BOOLEAN_PAIRS else []
     positive = brief.positive or (yes[0] if yes else counts.index[-1])
     reason = ("named in the brief" if brief.positive else f"the yes of '{labels[0]}' and '{labels[1]}'" if yes
               else f"the rarer label ({counts[positive]:,} of {counts.sum():,} rows)")
@@ -192,18 +225,30 @@ def class_labels(target: pd.Series, brief: DataSection) -> tuple[list[str], str,
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17
 def column_roles(frame: pd.DataFrame, brief: DataSection) -> dict[str, Role]:
     "Role and reason of every column; BadInputError for a column that the brief names and the data lacks"
-    check_names(frame, {key: value for key, value in (("target", [brief.target]), ("time", [brief.time]), ("group", [brief.group]), ("ids", brief.ids),
-                        ("drop", brief.drop), ("protected", brief.protected), ("known_after", brief.known_after), ("roles", brief.roles))}, "data")
+    check_names(
+        frame, {
+            key: value
+            for key, value in (("target", [brief.target]), ("time", [brief.time]), ("group", [brief.group]),
+                               ("ids", brief.ids), ("drop", brief.drop), ("protected", brief.protected),
+                               ("known_after", brief.known_after), ("roles", brief.roles))
+        }, "data")
     named = {"id": brief.ids, "group": [brief.group], "time": [brief.time], "target": [brief.target]}
-    fixed = {column: Role(role, "named in the brief") for role, columns in named.items() for column in columns if column}
+    fixed = {
+        column: Role(role, "named in the brief")
+        for role, columns in named.items()
+        for column in columns if column
+    }
     twice = [column for column in brief.roles if column in fixed]
     if twice:
-        raise BadInputError(f"[data] roles of the brief gives '{twice[0]}' the role {brief.roles[twice[0]]}, but it is named as {fixed[twice[0]].role}: keep one")
+        raise BadInputError(
+            f"[data] roles of the brief gives '{twice[0]}' the role {brief.roles[twice[0]]}, but it is named as "
+            f"{fixed[twice[0]].role}: keep one"
+        )
     told = {column: Role(role, "set in the brief") for column, role in brief.roles.items()}
     roles = {name: fixed.get(name) or told.get(name) or infer_role(frame[name]) for name in frame}
     return {name: role if name in fixed else _suspected(frame, name, role, brief) for name, role in roles.items()}
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-a
 def check_names(columns: Iterable[str], named: dict[str, Iterable[str]], section: str) -> None:
     "BadInputError, with the nearest name, when a key of the brief's `section` names a column that is not there"
     there = list(columns)
@@ -212,7 +257,7 @@ def check_names(columns: Iterable[str], named: dict[str, Iterable[str]], section
             if name and name not in there:
                 raise unknown_name("column", name, there, f"{key} in [{section}] of the brief")
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-b
 def check_brief_columns(columns: Iterable[str], brief: Brief) -> None:
     "BadInputError when a cleaning key of the brief names a column that the data lacks"
     check_names(columns, {key: getattr(brief.cleaning, key) for key in type(brief.cleaning).model_fields}, "cleaning")
@@ -225,11 +270,12 @@ def _suspected(frame: pd.DataFrame, name: str, role: Role, brief: DataSection) -
     "The role, or leak_suspect when the column is known only after the outcome or is the target under another name"
     if name in brief.known_after:
         return Role("leak_suspect", "the brief says that it is known only after the outcome", role.role)
-    if role.role in ("id", "constant", "text", "datetime") or not _repeats(frame[name].head(_LOOKED_AT), frame[brief.target].head(_LOOKED_AT)):
+    if role.role in ("id", "constant", "text",
+                     "datetime") or not _repeats(frame[name].head(_LOOKED_AT), frame[brief.target].head(_LOOKED_AT)):
         return role
     return Role("leak_suspect", f"it repeats the target '{brief.target}' under another name", role.role)
 
-
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-18-a
 def _repeats(column: pd.Series, target: pd.Series) -> bool:
     "Whether the two say the same: labels one to one, or numbers in the same or the reverse order"
     known = column.notna() & target.notna()
@@ -240,5 +286,6 @@ def _repeats(column: pd.Series, target: pd.Series) -> bool:
         return column.nunique() > _FEW and abs(column.rank().corr(target.rank())) > 0.99999
     if column.nunique() != target.nunique() or target.nunique() > _MOST_CLASSES:
         return False
-    pairs = pd.DataFrame({"column": column.astype("str").to_numpy(), "target": target.astype("str").to_numpy()}).drop_duplicates()
+    pairs = pd.DataFrame({"column": column.astype("str").to_numpy(),
+                          "target": target.astype("str").to_numpy()}).drop_duplicates()
     return len(pairs) == target.nunique()

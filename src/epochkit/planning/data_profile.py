@@ -18,10 +18,13 @@ from ..cleaning.personal_data import personal_name, personal_values
 from ..sources.base import Source
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05
-PROTECTED_WORDS = {"sex": "sex", "gender": "sex", "age": "age", "birthdate": "age", "dob": "age", "race": "ethnic origin", "ethnic": "ethnic origin",
-                   "ethnicity": "ethnic origin", "foreign": "nationality", "nationality": "nationality", "citizenship": "nationality",
-                   "religion": "religion", "marital": "marital status", "married": "marital status", "disability": "disability",
-                   "pregnant": "pregnancy", "pregnancies": "pregnancy", "senior": "age", "personal status": "marital status"}
+PROTECTED_WORDS = {
+    "sex": "sex", "gender": "sex", "age": "age", "birthdate": "age", "dob": "age", "race": "ethnic origin",
+    "ethnic": "ethnic origin", "ethnicity": "ethnic origin", "foreign": "nationality", "nationality": "nationality",
+    "citizenship": "nationality", "religion": "religion", "marital": "marital status", "married": "marital status",
+    "disability": "disability", "pregnant": "pregnancy", "pregnancies": "pregnancy", "senior": "age",
+    "personal status": "marital status"
+}
 _LOOKED_AT = 2_000
 
 
@@ -30,26 +33,33 @@ def words_of(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name))
     return " " + " ".join(re.findall(r"[^\W_]+", spaced.lower())) + " "
 
-
+# %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05-a
 def _named(names: list[str], vocabulary: dict[str, str]) -> dict[str, str]:
-    found = {name: next((meaning for word, meaning in vocabulary.items() if f" {word} " in words_of(name)), "") for name in names}
+    found = {
+        name: next((meaning for word, meaning in vocabulary.items() if f" {word} " in words_of(name)), "")
+        for name in names
+    }
     return {name: meaning for name, meaning in found.items() if meaning}
 
-
+# %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05-b
 def columns_of_care(sample: pd.DataFrame, brief: Brief) -> dict[str, dict[str, str]]:
-    "`suspected_protected` and `personal_data`: columns that look so and that the brief does not settle, each with what it may be"
+    """`suspected_protected` and `personal_data`: columns that look so and that the brief does not settle,
+    each with what it may be"""
     data, cleaning = brief.data, brief.cleaning
     open_names = [name for name in sample if name not in {data.target, *data.drop}]
     texts = sample[open_names].select_dtypes(["object", "str"]).head(_LOOKED_AT)
     named = {name: what for name in open_names if (what := personal_name(name)) and _tells_apart(sample[name])}
-    seen = {name: max(kinds, key=lambda kind: kinds[kind].sum()) for name in texts
-            if (kinds := personal_values(text := texts[name].dropna().astype("str"))) and max(mask.sum() for mask in kinds.values()) > 0.05 * len(text)}
+    seen = {
+        name: max(kinds, key=lambda kind: kinds[kind].sum())
+        for name in texts if (kinds := personal_values(text := texts[name].dropna().astype("str"))) and max(
+            mask.sum() for mask in kinds.values()) > 0.05 * len(text)
+    }
     private = [name for name in open_names if name not in {*cleaning.hash, *cleaning.mask}]
     protected = [name for name in open_names if name not in {*data.protected, *data.ids}]
     return {"suspected_protected": _named(protected, PROTECTED_WORDS),
             "personal_data": {name: what for name, what in (named | seen).items() if name in private}}
 
-
+# %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05-c
 def _tells_apart(column: pd.Series) -> bool:
     "Whether cells are many enough to point at a person: a yes or no under `phone_service` does not"
     present = column.dropna()
@@ -67,15 +77,18 @@ def _distance(old: pd.Series, new: pd.Series) -> tuple[float, float]:
         return 0.0, 1.0
     if pd.api.types.is_numeric_dtype(old) and not pd.api.types.is_bool_dtype(old):
         points = np.sort(np.concatenate([old, new]).astype(float))
-        below = [np.searchsorted(np.sort(part.to_numpy(float)), points, side="right") / len(part) for part in (old, new)]
+        below = [
+            np.searchsorted(np.sort(part.to_numpy(float)), points, side="right") / len(part) for part in (old, new)
+        ]
         return float(np.abs(below[0] - below[1]).max()), 0.87 * (1 / len(old) + 1 / len(new)) ** 0.5
     shares = pd.concat([part.astype("str").value_counts(normalize=True) for part in (old, new)], axis=1).fillna(0)
     chance = (shares.mean(axis=1) * (1 - shares.mean(axis=1)) * (1 / len(old) + 1 / len(new))) ** 0.5
     return float(shares.iloc[:, 0].sub(shares.iloc[:, 1]).abs().sum() / 2), float(0.4 * chance.sum())
 
-
+# %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-09-a
 def change_over_time(sample: pd.DataFrame, data: DataSection) -> dict[str, Any]:
-    "`columns`: [{column, distance, chance}] that changed, the largest first; or `not_measured`: why there is nothing to compare"
+    """`columns`: [{column, distance, chance}] that changed, the largest first; or `not_measured`:
+    why there is nothing to compare"""
     if not data.time:
         return {"not_measured": "the brief names no time column"}
     moments = sample[data.time]
@@ -89,8 +102,9 @@ def change_over_time(sample: pd.DataFrame, data: DataSection) -> dict[str, Any]:
         return {"not_measured": f"a tenth of the rows with a time is {len(order) // 10}, fewer than {_FEWEST}"}
     old, new = sample.loc[order[:tenth]], sample.loc[order[-tenth:]]
     skipped = {data.time, *data.ids, *data.drop}
-    rows = [{"column": name, **dict(zip(("distance", "chance"), map(float, np.round(_distance(old[name], new[name]), 4))))}
-            for name in sample if name not in skipped]
+    rows = [{
+        "column": name, **dict(zip(("distance", "chance"), map(float, np.round(_distance(old[name], new[name]), 4))))
+    } for name in sample if name not in skipped]
     changed = [row for row in rows if row["distance"] >= max(_SMALLEST, 2 * row["chance"])]
     return {"rows_compared": tenth, "columns": sorted(changed, key=lambda row: -row["distance"])}
 
@@ -99,21 +113,28 @@ PROFILE_ROWS, PROFILE_CELLS = 200_000, 20_000_000
 
 
 def profile_source(source: Source, brief: Brief) -> tuple[pd.DataFrame, dict[str, Any]]:
-    "The first rows of the source, (at most 200,000, n_columns), and the counts and suspicions that plan and risks stand on"
+    """The first rows of the source, (at most 200,000, n_columns),
+    and the counts and suspicions that plan and risks stand on"""
     limit = max(1_000, min(PROFILE_ROWS, PROFILE_CELLS // max(1, len(source.columns))))
     sample = source.head(limit)
     rows = source.rows if len(sample) == limit else len(sample)
     missing = sample.isna().mean()
     return sample, {
-        "rows": rows, "columns": len(sample.columns), "rows_profiled": len(sample),
-        "missing_cells": int(sample.isna().sum().sum()), "missing_by_column": missing[missing > 0].round(4).to_dict(),
+        "rows": rows,
+        "columns": len(sample.columns),
+        "rows_profiled": len(sample),
+        "missing_cells": int(sample.isna().sum().sum()),
+        "missing_by_column": missing[missing > 0].round(4).to_dict(),
         "duplicate_rows": int(_comparable(sample).duplicated().sum()),
         "target_missing": int(sample[brief.data.target].isna().sum()),
-        "change_over_time": change_over_time(sample, brief.data), **columns_of_care(sample, brief),
-        "source": source.describe(), "source_warnings": list(getattr(source, "warnings", [])), "fingerprint": source.fingerprint(),
+        "change_over_time": change_over_time(sample, brief.data),
+        **columns_of_care(sample, brief),
+        "source": source.describe(),
+        "source_warnings": list(getattr(source, "warnings", [])),
+        "fingerprint": source.fingerprint(),
     }
 
-
+# %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-13-a
 def _comparable(sample: pd.DataFrame) -> pd.DataFrame:
     "The same table with mixed cells as text, so that rows can be compared"
     return sample.astype(dict.fromkeys(sample.select_dtypes("object").columns, "str"))

@@ -22,15 +22,25 @@ from .plan import Plan
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05
 SIZES = ((0.062, 14), (0.88, 22), (0.246, 82), (0.88, 22), (22, 22))  # million cells and columns of the measured tables
-EPOCH_SECONDS = {1: (9.3, 9.4, 11.8, 8.1, 14.8), 2: (15.8, 17.7, 17.1, 19.8, 84.3), 3: (27.1, 33.0, 35.6, 39.0, 133), 4: (26.6, 37.4, 68.5, 63.5, 160), 5: (29.2, 32.8, 22.9, 27.1),
-                 6: (8.5, 7.8, 7.2, 9.0), 7: (23.3, 17.7, 25.6, 17.8), 8: (5.6, 6.0, 6.7, 5.9)}
-PEAK_MB = {1: (388, 406, 394, 423, 439), 2: (455, 536, 490, 530, 1905), 3: (544, 634, 602, 655, 1521), 4: (409, 550, 458, 634, 2194), 5: (1190, 1325, 1194, 1321), 6: (397, 521, 437, 480),
-           7: (439, 454, 476, 491), 8: (412, 445, 410, 502)}
-FRAMEWORK_SECONDS = {"linear": (0.1, 0.1, 0.1, 0.1), "random_forest": (0.9, 3.5, 0.9, 4.9), "xgboost": (0.9, 2.7, 2.4, 2.5), "lightgbm": (1.4, 4.9, 3.1, 3.4),
-                     "tensorflow": (7.0, 15.3, 6.3, 23.4), "torch": (2.1, 13.1, 1.2, 23.7), "statsmodels": (None, None, 0.2, 0.4)}
+EPOCH_SECONDS = {
+    1: (9.3, 9.4, 11.8, 8.1, 14.8), 2: (15.8, 17.7, 17.1, 19.8, 84.3), 3: (27.1, 33.0, 35.6, 39.0, 133),
+    4: (26.6, 37.4, 68.5, 63.5, 160), 5: (29.2, 32.8, 22.9, 27.1), 6: (8.5, 7.8, 7.2, 9.0), 7: (23.3, 17.7, 25.6, 17.8),
+    8: (5.6, 6.0, 6.7, 5.9)
+}
+PEAK_MB = {
+    1: (388, 406, 394, 423, 439), 2: (455, 536, 490, 530, 1905), 3: (544, 634, 602, 655, 1521),
+    4: (409, 550, 458, 634, 2194), 5: (1190, 1325, 1194, 1321), 6: (397, 521, 437, 480), 7: (439, 454, 476, 491),
+    8: (412, 445, 410, 502)
+}
+FRAMEWORK_SECONDS = {
+    "linear": (0.1, 0.1, 0.1, 0.1), "random_forest": (0.9, 3.5, 0.9, 4.9), "xgboost": (0.9, 2.7, 2.4, 2.5),
+    "lightgbm": (1.4, 4.9, 3.1, 3.4), "tensorflow": (7.0, 15.3, 6.3, 23.4), "torch": (2.1, 13.1, 1.2, 23.7),
+    "statsmodels": (None, None, 0.2, 0.4)
+}
 WIDEST = 200  # columns that cost: wider tables are screened first, and 788 or 2,000 columns took hardly longer
 CELLS_PER_MB = 1_000_000  # of data.parquet with zstd, as in the demo; epochs 003 to 008 see no more than the file limit lets through
-SPREAD = (0.6, 2.0)  # the same epoch of the same demo took from 0.6 to 2 times its median over a day on a shared machine
+SPREAD = (0.6, 2.0
+          )  # the same epoch of the same demo took from 0.6 to 2 times its median over a day on a shared machine
 
 
 def _plane(points: tuple[float | None, ...], size: tuple[float, int]) -> float:
@@ -41,7 +51,7 @@ def _plane(points: tuple[float | None, ...], size: tuple[float, int]) -> float:
     scale = design.max(axis=0)
     return float(nnls(design / scale, values)[0] @ (np.array([1.0, size[0], min(size[1], WIDEST)]) / scale))
 
-
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05-a
 def _sizes(plan: Plan) -> tuple[tuple[float, int], tuple[float, int]]:
     "Million cells and columns of the source, and of the file that epochs 003 to 008 read"
     columns = plan.profile["columns"]
@@ -55,25 +65,31 @@ def playbook_files(settings: Settings, project: str, folder: str | None = None) 
     own = settings.folder(8) / "project_playbook.json"
     folder = os.environ.get("EPOCH_PLAYBOOKS") if folder is None else folder
     if folder and not Path(folder).is_dir():
-        raise BadInputError(f"EPOCH_PLAYBOOKS names {folder}, and there is no such folder: put project_playbook.json files into one")
+        raise BadInputError(
+            f"EPOCH_PLAYBOOKS names {folder}, and there is no such folder: put project_playbook.json files into one")
     found = sorted(Path(folder).glob("*.json")) if folder else []
     return [path for path in ([own] if own.is_file() else []) + found if load_playbook(path)["project"] != project]
 
-
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09-a
 def load_playbook(path: Path) -> dict[str, Any]:
     "A playbook with what estimates need; BadInputError names what is missing"
     playbook = read_json(path)
-    missing = [key for key in ("project", "rows", "columns", "seconds_by_epoch") if not isinstance(playbook, dict) or key not in playbook]
+    missing = [
+        key for key in ("project", "rows", "columns", "seconds_by_epoch")
+        if not isinstance(playbook, dict) or key not in playbook
+    ]
     if missing:
-        raise BadInputError(f"{path} is no playbook: '{missing[0]}' is missing. Epoch 008 writes one as project_playbook.json")
+        raise BadInputError(
+            f"{path} is no playbook: '{missing[0]}' is missing. Epoch 008 writes one as project_playbook.json")
     return playbook
 
-
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09-b
 def _ratios(playbooks: list[dict[str, Any]], epoch: int, plan: Plan) -> list[float]:
     "How much longer each earlier project took in this epoch than the kit's line says for its size"
     ratios = []
     for playbook in playbooks:
-        taken, size = playbook["seconds_by_epoch"].get(str(epoch)), (playbook["rows"] * playbook["columns"] / 1e6, playbook["columns"])
+        taken, size = playbook["seconds_by_epoch"].get(str(epoch)), (playbook["rows"] * playbook["columns"] / 1e6,
+                                                                     playbook["columns"])
         if taken:
             ratios.append(taken / _kit_seconds(plan, epoch, size))
     return ratios
@@ -85,52 +101,69 @@ def _training_seconds(plan: Plan, size: tuple[float, int]) -> float:
     each = {name: _plane(FRAMEWORK_SECONDS[name], size) for name in names}
     return sum(each.values()) + min(plan.budget.tuning_trials * median(each.values()), plan.budget.tuning_minutes * 60)
 
-
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-a
 def _kit_seconds(plan: Plan, epoch: int, size: tuple[float, int]) -> float:
     return _plane(EPOCH_SECONDS[epoch], size) + (_training_seconds(plan, size) if epoch == 5 else 0)
 
-
-def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: int, rate: float | None) -> dict[str, Any]:
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-b
+def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: int,
+               rate: float | None) -> dict[str, Any]:
     source, kept = _sizes(plan)
     size = source if number <= 2 else kept
     ratios = _ratios(playbooks, number, plan)
-    low, factor, high = (min(ratios) * 0.8, median(ratios), max(ratios) * 1.25) if ratios else (SPREAD[0], 2 / min(cores, 2), SPREAD[1] * 2 / min(cores, 2))
+    low, factor, high = (min(ratios) * 0.8, median(ratios),
+                         max(ratios) * 1.25) if ratios else (SPREAD[0], 2 / min(cores, 2),
+                                                             SPREAD[1] * 2 / min(cores, 2))
     seconds = [max(1, round(_kit_seconds(plan, number, size) * share)) for share in (low, factor, high)]
     memory = round(_plane(PEAK_MB[number], kept))  # 002 streams: it holds what it keeps
     sampled = f", sampled to {plan.budget.file_mb:g} MB" if number > 2 and kept < source else ""
     basis = f"{len(ratios)} playbook{'s' * (len(ratios) > 1)} of earlier projects" if ratios else "timings of the kit"
-    return {"epoch": number, "agent": EPOCHS[number - 1].agent, "seconds": seconds[1], "seconds_low": seconds[0], "seconds_high": seconds[2],
-            "memory_mb": memory, "memory_high_mb": round(memory * 1.3), "core_hours": round(seconds[1] * min(cores, 2) / 3600, 3),
-            **{key: round(rate * value / 3600, 4) if rate else None for key, value in zip(("cost_low", "cost", "cost_high"), seconds)},
-            "basis": f"{basis} at {size[0]:.2f} million cells in {size[1]} columns{sampled}"}
+    return {
+        "epoch": number, "agent": EPOCHS[number - 1].agent, "seconds": seconds[1], "seconds_low": seconds[0],
+        "seconds_high": seconds[2], "memory_mb": memory, "memory_high_mb": round(memory * 1.3),
+        "core_hours": round(seconds[1] * min(cores, 2) / 3600, 3), **{
+            key: round(rate * value / 3600, 4) if rate else None
+            for key, value in zip(("cost_low", "cost", "cost_high"), seconds)
+        }, "basis": f"{basis} at {size[0]:.2f} million cells in {size[1]} columns{sampled}"
+    }
 
-
-def make_estimates(plan: Plan, playbooks: list[dict[str, Any]] | None = None, cost_per_hour: float | None = None) -> dict[str, Any]:
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-c
+def make_estimates(plan: Plan, playbooks: list[dict[str, Any]] | None = None,
+                   cost_per_hour: float | None = None) -> dict[str, Any]:
     "Seconds, memory, compute and cost per epoch 002-008 and in sum, each with a range and what it stands on"
     cores, rate = os.cpu_count() or 1, cost_per_hour if cost_per_hour is not None else _cost_per_hour()
     rows = [_epoch_row(plan, epoch.number, playbooks or [], cores, rate) for epoch in EPOCHS[1:]]
     sums = {key: sum(row[key] for row in rows) for key in ("seconds", "seconds_low", "seconds_high")}
-    costs = {key: round(sum(row[key] for row in rows), 4) if rate else None for key in ("cost", "cost_low", "cost_high")}
+    costs = {
+        key: round(sum(row[key] for row in rows), 4) if rate else None
+        for key in ("cost", "cost_low", "cost_high")
+    }
     total = sums | {key: max(row[key] for row in rows) for key in ("memory_mb", "memory_high_mb")} | costs
     total["core_hours"] = round(sum(row["core_hours"] for row in rows), 3)
     machine = {"cores": cores, "memory_gb": round(psutil.virtual_memory().total / 2**30, 1), "cost_per_hour": rate}
     return {"machine": machine, "epochs": rows, "total": total, "limits": _against_limits(plan, total, machine)}
 
-
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-d
 def _cost_per_hour() -> float | None:
     text = os.environ.get("COST_PER_HOUR")
     try:
         return float(text) if text else None
     except ValueError:
-        raise BadInputError(f"COST_PER_HOUR is {text!r}: write a number, the cost of one hour of this machine") from None
+        raise BadInputError(
+            f"COST_PER_HOUR is {text!r}: write a number, the cost of one hour of this machine") from None
 
-
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-e
 def _against_limits(plan: Plan, total: dict[str, Any], machine: dict[str, Any]) -> list[dict[str, Any]]:
-    "Each limit of the brief beside the estimate: within, at risk when only the range reaches beyond it, beyond, or unknown"
-    rows = [("memory", total["memory_mb"], total["memory_high_mb"], (plan.budget.memory_gb or machine["memory_gb"]) * 1024, "MB")]
+    """Each limit of the brief beside the estimate: within, at risk when only the range reaches beyond it, beyond,
+    or unknown"""
+    rows = [("memory", total["memory_mb"], total["memory_high_mb"],
+             (plan.budget.memory_gb or machine["memory_gb"]) * 1024, "MB")]
     if plan.budget.cost_limit is not None:
         rows.append(("cost", total["cost"], total["cost_high"], plan.budget.cost_limit, ""))
     def outcome(value: float | None, high: float | None, limit: float) -> str:
         return "unknown" if value is None else "beyond" if value > limit else "at risk" if high > limit else "within"
-    return [{"of": name, "estimate": value, "high": high, "limit": limit, "unit": unit, "outcome": outcome(value, high, limit)}
-            for name, value, high, limit, unit in rows]
+
+    return [{
+        "of": name, "estimate": value, "high": high, "limit": limit, "unit": unit,
+        "outcome": outcome(value, high, limit)
+    } for name, value, high, limit, unit in rows]

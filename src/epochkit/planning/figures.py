@@ -20,7 +20,7 @@ def time_unit(seconds: float) -> tuple[float, str]:
     "Seconds per unit and the unit's name, so that a number stays readable: seconds, minutes or hours"
     return (1, "seconds") if seconds < 180 else (60, "minutes") if seconds < 3 * 3600 else (3600, "hours")
 
-
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-05-a
 def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     "The epochs in time with their range, dependencies and human gates, and the claim that goes with it"
     from matplotlib.figure import Figure
@@ -37,11 +37,13 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
         for before in epoch["depends_on"]:
             axes.plot([ends[before]] * 2, [before - 1, number - 1], color="#B0B0B0", linewidth=1.2, zorder=1)
         if row:
-            axes.barh(number - 1, row["seconds"] / size, left=begin, height=0.52, color=COLOURS["orange"] if row is longest else COLOURS["blue"], zorder=2)
-            axes.plot([begin + row[key] / size for key in ("seconds_low", "seconds_high")], [number - 1] * 2, color=_NIGHT, linewidth=1.4, zorder=3)
+            axes.barh(number - 1, row["seconds"] / size, left=begin, height=0.52,
+                      color=COLOURS["orange"] if row is longest else COLOURS["blue"], zorder=2)
+            axes.plot([begin + row[key] / size for key in ("seconds_low", "seconds_high")], [number - 1] * 2,
+                      color=_NIGHT, linewidth=1.4, zorder=3)
     gates = [epoch["epoch"] for epoch in plan.epochs if epoch["human_gate"]]
-    axes.plot([ends[number] for number in gates], [number - 1 for number in gates], "D", color=COLOURS["green"], markersize=8, zorder=4,
-              linestyle="none", label="a person decides")
+    axes.plot([ends[number] for number in gates], [number - 1 for number in gates], "D", color=COLOURS["green"],
+              markersize=8, zorder=4, linestyle="none", label="a person decides")
     axes.set_yticks(range(8), [f"{epoch.number:03d} {epoch.title}" for epoch in EPOCHS])
     axes.set_xlim(left=-0.015 * max(1, axes.get_xlim()[1]))
     axes.invert_yaxis()
@@ -49,8 +51,12 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     axes.set_xlabel(f"{unit} of computing since the plan; the line is the range of the estimate")
     axes.legend(loc="upper right")
     total = estimates["total"]
-    return figure, (f"Epoch {longest['epoch']:03d} takes {longest['seconds'] / total['seconds']:.0%} of about {total['seconds'] / size:.0f} {unit} "
-                    f"({total['seconds_low'] / size:.0f} to {total['seconds_high'] / size:.0f}); {len(gates)} decisions are a person's")
+    return figure, (
+        f"Epoch {longest['epoch']:03d} takes {longest['seconds'] / total['seconds']:.0%} of about "
+        f"{total['seconds'] / size:.0f} {unit} "
+        f"({total['seconds_low'] / size:.0f} to {total['seconds_high'] / size:.0f}); {len(gates)} decisions are a "
+        f"person's"
+    )
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-07
 def estimate_figure(estimates: dict[str, Any]) -> tuple[Any, str]:
@@ -58,15 +64,16 @@ def estimate_figure(estimates: dict[str, Any]) -> tuple[Any, str]:
     from matplotlib.figure import Figure
     use_style()
     rows, size, unit = estimates["epochs"], *time_unit(max(row["seconds"] for row in estimates["epochs"]))
-    panels = [("seconds", "seconds_low", "seconds_high", size, unit), ("memory_mb", "memory_mb", "memory_high_mb", 1, "MB of memory")]
+    panels = [("seconds", "seconds_low", "seconds_high", size, unit),
+              ("memory_mb", "memory_mb", "memory_high_mb", 1, "MB of memory")]
     panels += [("cost", "cost_low", "cost_high", 1, "cost")] if estimates["total"]["cost"] is not None else []
     figure = Figure(figsize=(3.4 * len(panels) + 2.4, 3.9))
     limits = {item["of"]: item for item in estimates["limits"]}
     for axes, (key, low, high, divisor, label) in zip(figure.subplots(1, len(panels), sharey=True), panels):
         values = [row[key] / divisor for row in rows]
         spans = [[(row[key] - row[low]) / divisor for row in rows], [(row[high] - row[key]) / divisor for row in rows]]
-        axes.barh([f"{row['epoch']:03d} {EPOCHS[row['epoch'] - 1].title}" for row in rows], values, height=0.6, color=COLOURS["sky"],
-                  xerr=spans, error_kw={"ecolor": _NIGHT, "elinewidth": 1.4, "capsize": 3})
+        axes.barh([f"{row['epoch']:03d} {EPOCHS[row['epoch'] - 1].title}" for row in rows], values, height=0.6,
+                  color=COLOURS["sky"], xerr=spans, error_kw={"ecolor": _NIGHT, "elinewidth": 1.4, "capsize": 3})
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(label)
         limit = limits["memory"]["limit"] if key == "memory_mb" else None
@@ -76,12 +83,17 @@ def estimate_figure(estimates: dict[str, Any]) -> tuple[Any, str]:
     axes.invert_yaxis()
     return figure, _estimate_claim(estimates)
 
-
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-07-a
 def _estimate_claim(estimates: dict[str, Any]) -> str:
-    words = {"within": "keeps within", "at risk": "may exceed", "beyond": "exceeds", "unknown": "cannot be held against"}
+    words = {
+        "within": "keeps within", "at risk": "may exceed", "beyond": "exceeds", "unknown": "cannot be held against"
+    }
     total, said = estimates["total"], []
     for item in estimates["limits"]:
-        said.append(f"{item['of']} {words[item['outcome']]} its limit of {item['limit']:,.6g}{' ' * bool(item['unit'])}{item['unit']}")
+        said.append(
+            f"{item['of']} {words[item['outcome']]} its limit of "
+            f"{item['limit']:,.6g}{' ' * bool(item['unit'])}{item['unit']}"
+        )
     price = "" if total["cost"] is not None else "; no price per hour is known"
     return f"At most {total['memory_mb']:,} MB at a time; {' and '.join(said)}{price}"
 
@@ -95,30 +107,39 @@ def risk_figure(risks: list[dict[str, Any]]) -> tuple[Any, str]:
     figure = Figure(figsize=(10.4, 4.8))
     axes, words = figure.subplots(1, 2, width_ratios=(1, 1.05))
     scores = np.outer(range(1, 6), range(1, 6))
-    axes.imshow(np.digitize(scores, (5, 12)), origin="lower", extent=(0.5, 5.5, 0.5, 5.5), cmap=ListedColormap(["#E5F0EC", "#FBEBC2", "#F2C4B3"]), aspect="auto")
+    axes.imshow(np.digitize(scores, (5, 12)), origin="lower", extent=(0.5, 5.5, 0.5, 5.5),
+                cmap=ListedColormap(["#E5F0EC", "#FBEBC2", "#F2C4B3"]), aspect="auto")
     cells: dict[tuple[int, int], list[int]] = {}
     for number, risk in enumerate(risks, 1):
         cells.setdefault((risk["likelihood"], risk["impact"]), []).append(number)
     for (likelihood, impact), numbers in cells.items():
         for place, number in enumerate(numbers):
-            axes.annotate(str(number), (likelihood + 0.27 * (place % 3 - (min(len(numbers), 3) - 1) / 2), impact + 0.2 - 0.32 * (place // 3)), ha="center", va="center",
-                          fontsize=9, fontweight="bold", color="white", bbox={"boxstyle": "circle,pad=0.25", "facecolor": "#33505E", "edgecolor": "none"})
-    axes.set(xticks=range(1, 6), yticks=range(1, 6), xlabel="likelihood (1 rare, 5 nearly certain)", ylabel="impact (1 small, 5 grave)")
+            axes.annotate(str(number),
+                          (likelihood + 0.27 * (place % 3 - (min(len(numbers), 3) - 1) / 2), impact + 0.2 - 0.32 *
+                           (place // 3)), ha="center", va="center", fontsize=9, fontweight="bold", color="white",
+                          bbox={"boxstyle": "circle,pad=0.25", "facecolor": "#33505E", "edgecolor": "none"})
+    axes.set(xticks=range(1, 6), yticks=range(1, 6), xlabel="likelihood (1 rare, 5 nearly certain)",
+             ylabel="impact (1 small, 5 grave)")
     axes.grid(visible=False)
     words.axis("off")
     step = min(0.1, 1 / max(1, len(risks)))
     for number, risk in enumerate(risks, 1):
-        words.text(0, 1 - step * (number - 0.5), f"{number:>2}  {risk['risk']} ({risk['score']})", va="center", fontsize=10.5, transform=words.transAxes,
-                   fontweight="bold" if risk["score"] >= 12 else "normal", parse_math=False)
+        words.text(0, 1 - step * (number - 0.5), f"{number:>2}  {risk['risk']} ({risk['score']})", va="center",
+                   fontsize=10.5, transform=words.transAxes, fontweight="bold" if risk["score"] >= 12 else "normal",
+                   parse_math=False)
     high = sum(risk["score"] >= 12 for risk in risks)
-    return figure, (f"Of {len(risks)} risks, {high or 'none'} score{'s' * (high == 1)} 12 or more; the largest is '{risks[0]['risk']}' with {risks[0]['score']}")
+    return figure, (
+        f"Of {len(risks)} risks, {high or 'none'} score{'s' * (high == 1)} 12 or more; the largest is "
+        f"'{risks[0]['risk']}' with {risks[0]['score']}"
+    )
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11
 _READABLE_CLASSES = 12
 
 
 def data_figure(plan: Plan) -> tuple[Any, str]:
-    "Columns by role, those that may become features apart from the others, and the balance of the classes; and the claim"
+    """Columns by role, those that may become features apart from the others, and the balance of the classes;
+    and the claim"""
     from matplotlib.figure import Figure
     use_style()
     counts = plan.profile.get("class_counts") or {}
@@ -129,7 +150,8 @@ def data_figure(plan: Plan) -> tuple[Any, str]:
         roles.setdefault(column["role"].replace("_", " "), [0, 0])[0 if name in plan.feature_columns else 1] += 1
     order = sorted(roles, key=lambda role: -sum(roles[role]))
     panels[0].barh(order, [roles[role][0] for role in order], color=COLOURS["blue"], label="may become features")
-    panels[0].barh(order, [roles[role][1] for role in order], left=[roles[role][0] for role in order], color="#B9C4C9", label="never do")
+    panels[0].barh(order, [roles[role][1] for role in order], left=[roles[role][0] for role in order], color="#B9C4C9",
+                   label="never do")
     panels[0].set_xlabel("columns")
     panels[0].legend(loc="lower right")
     claim = f"{len(plan.feature_columns)} of {len(plan.columns)} columns may become features"
@@ -138,7 +160,10 @@ def data_figure(plan: Plan) -> tuple[Any, str]:
         rarest = min(counts, key=counts.get)
         panels[1].barh([label if len(label) < 24 else label[:23] + "…" for label in shown], shown.values(),
                        color=[COLOURS["orange"] if label == rarest else COLOURS["sky"] for label in shown])
-        panels[1].set_xlabel(f"rows by '{plan.data.target}'" + (f"; {len(counts) - len(shown)} rarer classes are not drawn" if len(counts) > len(shown) else ""), parse_math=False)
+        panels[1].set_xlabel(
+            f"rows by '{plan.data.target}'" +
+            (f"; {len(counts) - len(shown)} rarer classes are not drawn" if len(counts) > len(shown) else ""),
+            parse_math=False)
         claim += f"; the rarest class, '{rarest}', has {counts[rarest] / max(1, sum(counts.values())):.1%} of the rows"
     for axes in panels:
         axes.invert_yaxis()

@@ -24,7 +24,10 @@ from ..sources.base import without_password
 _LONG, _SHOWN_FIRST, _COLUMNS_SHOWN = ("objective", "use_case"), ("project", "data", "metric"), 40
 _BY_PREVIEW = ("data", "roles")
 _COLUMN_KEYS = ("target", "time", "group")
-_LINES = {"missing": 'job = ["unknown"]', "ranges": "age = [0, 120]", "units": 'weight = "kg"', "spelling": 'city = {Munchen = "München"}', "dates": 'day = "%d.%m.%Y"'}
+_LINES = {
+    "missing": 'job = ["unknown"]', "ranges": "age = [0, 120]", "units": 'weight = "kg"',
+    "spelling": 'city = {Munchen = "München"}', "dates": 'day = "%d.%m.%Y"'
+}
 _LOOK = """<style>
 .kit.brief .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,350px),1fr));gap:0 22px;overflow:visible;width:auto}
 .kit.brief .grid>.whole{grid-column:1/-1}.kit.brief .about{opacity:.85}
@@ -42,17 +45,24 @@ _LOOK = """<style>
 
 def _widget(section: str, key: str, annotation: Any, default: Any, value: Any) -> Any:
     "The field for one key of the brief"
-    label, wide = key.replace("_", " "), {"style": {"description_width": "130px"}, "layout": widgets.Layout(width="100%")}
-    choices = list(get_args(annotation)) if get_origin(annotation) is not dict and all(isinstance(item, str) for item in get_args(annotation) or (0,)) else []
+    label, wide = key.replace("_",
+                              " "), {"style": {"description_width": "130px"}, "layout": widgets.Layout(width="100%")}
+    choices = list(get_args(annotation)) if get_origin(annotation) is not dict and all(
+        isinstance(item, str) for item in get_args(annotation) or (0, )) else []
     if choices:
-        return widgets.Dropdown(options=choices, value=value if value in choices else default, description=label, **wide)
-    hint = {dict: f"one line per column, such as: {_LINES.get(key, 'name = 1')}", list: "names, with commas between them"}.get(get_origin(annotation), "")
-    hint = hint or ("needed" if section == "data" and key in ("source", "target") else f"default: {field_text(default) or 'none'}")
-    kind = widgets.Textarea if get_origin(annotation) is dict or key in _LONG else widgets.Combobox if key in _COLUMN_KEYS else widgets.Text
+        return widgets.Dropdown(options=choices, value=value if value in choices else default, description=label,
+                                **wide)
+    hint = {
+        dict: f"one line per column, such as: {_LINES.get(key, 'name = 1')}", list: "names, with commas between them"
+    }.get(get_origin(annotation), "")
+    hint = hint or ("needed" if section == "data" and key in ("source", "target") else
+                    f"default: {field_text(default) or 'none'}")
+    kind = widgets.Textarea if get_origin(
+        annotation) is dict or key in _LONG else widgets.Combobox if key in _COLUMN_KEYS else widgets.Text
     more = {"rows": 2} if kind is widgets.Textarea else {"ensure_option": False} if kind is widgets.Combobox else {}
     return kind(value=field_text(value), description=label, placeholder=hint, continuous_update=False, **more, **wide)
 
-
+# %% ../../../nbs/planning/13_form.ipynb #29briefform-05-a
 class BriefForm:
     "The brief of a project as a form that displays itself; `save` writes it when it is right"
 
@@ -64,14 +74,24 @@ class BriefForm:
         try:
             self.content = parse_brief(text).model_dump(exclude_unset=True) if text else {}
         except BadInputError as error:
-            self.content, self.message.value = {}, bar("fail", "The brief on disk cannot be read:", f"{error}. It is kept as a copy when you save.")
-        self.fields = {(name, key): _widget(name, key, info.annotation, info.get_default(call_default_factory=True), self.content.get(name, {}).get(key))
-                       for name, section in Brief.model_fields.items() for key, info in section.annotation.model_fields.items() if (name, key) != _BY_PREVIEW}
+            self.content, self.message.value = {}, bar("fail", "The brief on disk cannot be read:",
+                                                       f"{error}. It is kept as a copy when you save.")
+        self.fields = {(name, key): _widget(name, key, info.annotation, info.get_default(call_default_factory=True),
+                                            self.content.get(name, {}).get(key))
+                       for name, section in Brief.model_fields.items()
+                       for key, info in section.annotation.model_fields.items() if (name, key) != _BY_PREVIEW}
         self.state, self.question, self.about = widgets.HTML(), widgets.VBox(), widgets.HTML()
-        self.columns, self.filter = widgets.VBox().add_class("columns"), widgets.Text(placeholder="show columns whose name contains …", continuous_update=False, layout=widgets.Layout(width="320px"))
-        self.sentence = widgets.Textarea(placeholder="Plan a credit risk project on the file loans.csv, target Status, at least 0.8 AUC", rows=2, continuous_update=False, layout=widgets.Layout(width="100%"))
-        self.fill, self.save_button, self.look_button = (widgets.Button(description=text, layout=widgets.Layout(width="auto")).add_class(role)
-                                                         for text, role in (("Fill in", "second"), ("Save the brief", "primary"), ("Look at the data", "second")))
+        self.columns, self.filter = widgets.VBox().add_class("columns"), widgets.Text(
+            placeholder="show columns whose name contains …", continuous_update=False,
+            layout=widgets.Layout(width="320px"))
+        self.sentence = widgets.Textarea(
+            placeholder="Plan a credit risk project on the file loans.csv, target Status, at least 0.8 AUC", rows=2,
+            continuous_update=False, layout=widgets.Layout(width="100%"))
+        self.fill, self.save_button, self.look_button = (widgets.Button(
+            description=text, layout=widgets.Layout(width="auto")).add_class(role)
+                                                         for text, role in (("Fill in", "second"), ("Save the brief",
+                                                                                                    "primary"),
+                                                                            ("Look at the data", "second")))
         self.form = widgets.VBox(self._rows()).add_class("kit").add_class("card").add_class("form").add_class("brief")
         self._listen()
         self._changed()
@@ -83,13 +103,25 @@ class BriefForm:
                 if isinstance(widget, widgets.Textarea):
                     widget.add_class("whole")
             grid = widgets.Box(fields, layout=widgets.Layout(display="grid")).add_class("grid")
-            return [widgets.HTML(f"<p class='quiet about'>{escaped(Brief.model_fields[name].annotation.__doc__)}.</p>"), grid]
+            return [
+                widgets.HTML(f"<p class='quiet about'>{escaped(Brief.model_fields[name].annotation.__doc__)}.</p>"),
+                grid
+            ]
         more = [name for name in Brief.model_fields if name not in _SHOWN_FIRST]
-        folded = widgets.Accordion([widgets.VBox(section(name)) for name in more], titles=tuple(name.capitalize() for name in more))
-        data = [widgets.HTML("<h4>Data</h4>"), *section("data"), widgets.HBox([self.look_button, self.filter]).add_class("actions"), self.about, self.columns, self.question]
-        return [widgets.HTML(f"{STYLE}{_LOOK}<h4>Say it in a sentence</h4>"), self.sentence, widgets.HBox([self.fill]).add_class("actions"), self.answer,
-                widgets.HTML("<h4>Project</h4>"), *section("project"), *data, widgets.HTML("<h4>What good means</h4>"), *section("metric"),
-                widgets.HTML("<h4>More</h4>"), folded, widgets.HBox([self.save_button, self.state]).add_class("actions"), self.message]
+        folded = widgets.Accordion([widgets.VBox(section(name)) for name in more],
+                                   titles=tuple(name.capitalize() for name in more))
+        data = [
+            widgets.HTML("<h4>Data</h4>"), *section("data"),
+            widgets.HBox([self.look_button, self.filter]).add_class("actions"), self.about, self.columns, self.question
+        ]
+        return [
+            widgets.HTML(f"{STYLE}{_LOOK}<h4>Say it in a sentence</h4>"), self.sentence,
+            widgets.HBox([self.fill]).add_class("actions"), self.answer,
+            widgets.HTML("<h4>Project</h4>"), *section("project"), *data,
+            widgets.HTML("<h4>What good means</h4>"), *section("metric"),
+            widgets.HTML("<h4>More</h4>"), folded,
+            widgets.HBox([self.save_button, self.state]).add_class("actions"), self.message
+        ]
 
     def _listen(self) -> None:
         for field in self.fields.values():
@@ -147,7 +179,8 @@ class BriefForm:
                 self.look = DataLook(source, self.settings)
                 self.about.value = f"<p class='quiet'>{escaped(f'{len(self.look.columns):,} columns; roles are told from the first {len(self.look.sample):,} rows')}</p>"
             except (PipelineError, OSError) as error:
-                self.about.value = bar("wait", "The data cannot be looked at:", str(error) if isinstance(error, PipelineError) else explain(error))
+                self.about.value = bar("wait", "The data cannot be looked at:",
+                                       str(error) if isinstance(error, PipelineError) else explain(error))
         for key in _COLUMN_KEYS:
             self.fields["data", key].options = tuple(self.look.columns) if self.look else ()
         self._changed()
@@ -158,7 +191,11 @@ class BriefForm:
             choices = self.look.choices(self.brief()) if self.look else {}
         except (BadInputError, KeyError):
             choices = {}
-        rows = [widgets.HTML(bar("wait", "Classes or quantities?", f"'{self.fields['data', 'target'].value}' can be read both ways."))] if choices else []
+        rows = [
+            widgets.HTML(
+                bar("wait", "Classes or quantities?",
+                    f"'{self.fields['data', 'target'].value}' can be read both ways."))
+        ] if choices else []
         for task, words in choices.items():
             button = widgets.Button(description=task, layout=widgets.Layout(width="auto")).add_class("second")
             button.on_click(lambda _, task=task: setattr(self.fields["data", "task"], "value", task))
@@ -184,22 +221,28 @@ class BriefForm:
         left = len(wanted) - len(rows)
         for widget in (widget for row in self.columns.children for widget in (*getattr(row, "children", ()), row)):
             widget.close()
-        self.columns.children = rows + ([widgets.HTML(f"<p class='quiet'>… and {left:,} more: name some in the field above</p>")] if left else [])
+        self.columns.children = rows + (
+            [widgets.HTML(f"<p class='quiet'>… and {left:,} more: name some in the field above</p>")] if left else [])
 
     def _column_row(self, name: str, role: Any, examples: str) -> Any:
-        kind = {"leak_suspect": "fail", "target": "pass", "constant": "skipped", "id": "skipped"}.get(role.role, "waived" if role.reason.startswith("set in") else "skipped")
-        what = widgets.HTML(f"<div class='what'><b>{escaped(name)}</b>{chip(role.role.replace('_', ' '), kind)}<span class='quiet'>{escaped(examples)}</span>"
-                            f"<span class='quiet'>{escaped(role.reason)}</span></div>").add_class("cell")
+        kind = {"leak_suspect": "fail", "target": "pass", "constant": "skipped",
+                "id": "skipped"}.get(role.role, "waived" if role.reason.startswith("set in") else "skipped")
+        what = widgets.HTML(
+            f"<div class='what'><b>{escaped(name)}</b>{chip(role.role.replace('_', ' '), kind)}<span "
+            f"class='quiet'>{escaped(examples)}</span>"
+            f"<span class='quiet'>{escaped(role.reason)}</span></div>").add_class("cell")
         fixed = role.reason == "named in the brief"
         told = self.content.get("data", {}).get("roles", {}).get(name, "")
-        choose = widgets.Dropdown(options=[("as inferred", ""), *((item.replace("_", " "), item) for item in ROLES)], value=told, disabled=fixed,
-                                  layout=widgets.Layout(width="150px", flex="none"), tooltip=f"role of {name}")
+        choose = widgets.Dropdown(options=[("as inferred", ""), *((item.replace("_", " "), item) for item in ROLES)],
+                                  value=told, disabled=fixed, layout=widgets.Layout(width="150px", flex="none"),
+                                  tooltip=f"role of {name}")
         choose.observe(lambda change, name=name: self._override(name, change["new"]), "value")
         return widgets.HBox([what, choose]).add_class("column")
 
     def _override(self, name: str, role: str) -> None:
         data = self.content.setdefault("data", {})
-        roles = {column: kept for column, kept in data.get("roles", {}).items() if column != name} | ({name: role} if role else {})
+        roles = {column: kept
+                 for column, kept in data.get("roles", {}).items() if column != name} | ({name: role} if role else {})
         data.pop("roles", None)
         if roles:
             data["roles"] = roles
@@ -221,7 +264,8 @@ class BriefForm:
             text, explanation = plan_from_sentence(self.sentence.value, self.settings, base)
         except (PipelineError, OSError) as error:
             head, *rest = str(error).splitlines() or [""]
-            self.answer.value = bar("wait", "Nothing was filled in:", Html(f"{escaped(head)}<pre>{escaped(chr(10).join(rest))}</pre>"))
+            self.answer.value = bar("wait", "Nothing was filled in:",
+                                    Html(f"{escaped(head)}<pre>{escaped(chr(10).join(rest))}</pre>"))
             return
         self._show(parse_brief(text).model_dump(exclude_unset=True))
         self.answer.value = bar("pass", "Filled in, not saved yet.", Html(f"<pre>{escaped(explanation)}</pre>"))
@@ -234,34 +278,44 @@ class BriefForm:
             return
         text, kept = brief_toml(self.brief()), ""
         if self.path.exists() and self.path.read_text(encoding="utf-8", errors="replace") != text:
-            number = next(number for number in range(1, 10_000) if not self.path.with_name(f"project_brief.{number}.toml").exists())
+            number = next(number for number in range(1, 10_000)
+                          if not self.path.with_name(f"project_brief.{number}.toml").exists())
             kept = self.path.with_name(f"project_brief.{number}.toml")
             kept.write_bytes(self.path.read_bytes())
         write_text(self.path, text)
         self.content = parse_brief(text).model_dump(exclude_unset=True)
         note = f" The one before is kept as {kept.name}." if kept else ""
-        self.message.value = bar("pass", "Saved.", f"{self.path.name} holds this brief.{note} Run the cells below, or 'epoch run 1'.")
+        self.message.value = bar("pass", "Saved.",
+                                 f"{self.path.name} holds this brief.{note} Run the cells below, or 'epoch run 1'.")
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
         if self.fields["data", "source"].value.strip() and self.look is None:
             self._open()
-        head = f"<h3>The brief</h3><p>Saved as {escaped(self.settings.relative(self.path))}. What is typed is checked at once, and only a right brief is written.</p>"
-        kept = f'<div class="body"><details><summary>What the file says</summary>{brief_html(self.content)}</details></div>' if self.content else ""
+        head = (f"<h3>The brief</h3><p>Saved as {escaped(self.settings.relative(self.path))}. What is typed is "
+                f"checked at once, and only a right brief is written.</p>")
+        kept = (f'<div class="body"><details><summary>What the file '
+                f'says</summary>{brief_html(self.content)}</details></div>') if self.content else ""
         display(Html(f'{STYLE}<div class="kit card"><div class="head">{head}</div>{kept}</div>'))
-        display({"application/vnd.jupyter.widget-view+json": {"model_id": self.form.model_id, "version_major": 2, "version_minor": 0},
-                 "text/plain": "The form of the brief is shown where this cell runs"}, raw=True)
+        display(
+            {
+                "application/vnd.jupyter.widget-view+json": {
+                    "model_id": self.form.model_id, "version_major": 2, "version_minor": 0
+                }, "text/plain": "The form of the brief is shown where this cell runs"
+            }, raw=True)
 
-
+# %% ../../../nbs/planning/13_form.ipynb #29briefform-05-b
 def brief_html(content: dict[str, Any]) -> Html:
     "What a brief says as a table: section, key, value"
-    rows = [(name, key.replace("_", " "), without_password(field_text(value))) for name, section in content.items() for key, value in section.items()]
+    rows = [(name, key.replace("_", " "), without_password(field_text(value))) for name, section in content.items()
+            for key, value in section.items()]
     return Html(f'{STYLE}<div class="kit">{rows_html(["Section", "Key", "Value"], rows)}</div>')
 
-
+# %% ../../../nbs/planning/13_form.ipynb #29briefform-05-c
 def brief_form(settings: Settings) -> BriefForm | Html:
     "The form of this project's brief; where nobody sits, a table of what the brief says"
     if not os.environ.get("EPOCH_RUNNER"):
         return BriefForm(settings)
     path = brief_path(settings)
-    return brief_html(parse_brief(path.read_text(encoding="utf-8")).model_dump(exclude_unset=True)) if path.exists() else bar("wait", "There is no brief yet.")
+    return brief_html(parse_brief(path.read_text(encoding="utf-8")).model_dump(
+        exclude_unset=True)) if path.exists() else bar("wait", "There is no brief yet.")

@@ -11,7 +11,9 @@ from typing import Any, get_args, get_origin
 
 from ..core.brief import Brief, DataSection
 from .sentence import brief_toml
-from .column_roles import Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
+from epochkit.planning.column_roles import (
+    Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
+)
 from ..core.settings import Settings
 from .data_profile import columns_of_care
 from ..cleaning.cleaner import as_cleaned
@@ -25,18 +27,19 @@ def field_text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, dict):
-        return "\n".join(brief_toml({"data": value}).splitlines()[1:]) if not any(isinstance(item, dict) for item in value.values()) else _nested(value)
+        return "\n".join(brief_toml({"data": value}).splitlines()[1:]) if not any(
+            isinstance(item, dict) for item in value.values()) else _nested(value)
     if isinstance(value, (list, tuple)):
         plain = all(isinstance(item, str) and not set(item) & set(",\"'[]") and item == item.strip() for item in value)
         return ", ".join(value) if plain else field_text({"x": list(value)}).partition(" = ")[2]
     return f"{value:,.15g}".replace(",", "")
 
-
+# %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-04-a
 def _nested(value: dict[str, dict[str, str]]) -> str:
     lines = (line for name, inner in value.items() for line in brief_toml({"data": {name: inner}}).splitlines())
     return "\n".join(line.replace("[data.", "[", 1) if line.startswith("[data.") else line for line in lines)
 
-
+# %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-04-b
 def field_value(annotation: Any, text: str, name: str) -> Any:
     "What is typed into a field as a value of the brief; None for an empty one"
     text, origin = text.strip(), get_origin(annotation)
@@ -55,7 +58,8 @@ def field_value(annotation: Any, text: str, name: str) -> Any:
     try:
         number = float(text)
     except ValueError:
-        raise BadInputError(f"{name}: '{text}' is no number: write it like {1_000 if int in numeric else 0.5}") from None
+        raise BadInputError(
+            f"{name}: '{text}' is no number: write it like {1_000 if int in numeric else 0.5}") from None
     return int(number) if int in numeric and number.is_integer() else number
 
 # %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-09
@@ -75,7 +79,9 @@ class DataLook:
         check_brief_columns(self.columns, brief)
         key = brief.data.model_dump_json() + brief.cleaning.model_dump_json()
         if key not in self._roles:
-            self._roles = {key: column_roles(as_cleaned(self.sample, brief.cleaning, keep=[brief.data.target]), brief.data)}
+            self._roles = {
+                key: column_roles(as_cleaned(self.sample, brief.cleaning, keep=[brief.data.target]), brief.data)
+            }
         return self._roles[key]
 
     def first_roles(self) -> dict[str, Role]:
@@ -87,9 +93,13 @@ class DataLook:
 
     def examples(self, brief: Brief | None = None, most: int = 3) -> dict[str, str]:
         "A few values of every column; of one that looks personal none"
-        personal = columns_of_care(self.sample, brief or Brief(data=DataSection(source="-", target="-")))["personal_data"]
-        return {name: "hidden: looks personal" if name in personal else
-                ", ".join(readable(value)[:24] for value in self.sample[name].dropna().head(500).unique()[:most]) for name in self.sample}
+        personal = columns_of_care(self.sample, brief
+                                   or Brief(data=DataSection(source="-", target="-")))["personal_data"]
+        return {
+            name: "hidden: looks personal" if name in personal else ", ".join(
+                readable(value)[:24] for value in self.sample[name].dropna().head(500).unique()[:most])
+            for name in self.sample
+        }
 
     def task(self, brief: Brief) -> tuple[str, str]:
         "The task and why; BadInputError when the target cannot be learned"
@@ -113,5 +123,9 @@ class DataLook:
         if fits("auto") or not (fits("multiclass") and fits("regression")):
             return {}
         counts = target.map(label_of).value_counts().sort_index(key=lambda index: index.astype(float))
-        return {"multiclass": f"{len(counts)} classes: {', '.join(f'{label} ({count:,})' for label, count in counts.items())}",
-                "regression": f"a quantity from {readable(target.min())} to {readable(target.max())}, {readable(float(target.mean()))} on average"}
+        return {
+            "multiclass": f"{len(counts)} classes: "
+                          f"{', '.join(f'{label} ({count:,})' for label, count in counts.items())}",
+            "regression": f"a quantity from {readable(target.min())} to {readable(target.max())}, "
+                          f"{readable(float(target.mean()))} on average"
+        }

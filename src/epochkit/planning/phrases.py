@@ -19,16 +19,18 @@ class Meaning(NamedTuple):
     hint: dict[str, str] = {}
     epoch: int = 0
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-a
 PHRASES: list[tuple[re.Pattern, Callable[[re.Match], Meaning | None]]] = []
 _NO_NAMES = "and|or|with|using|use|split|splitting|drop|ignore|ignoring|by|for|from|on|in|at|to|the|a|an|protect|protecting|predict|is|are|as|then|encoding|variable|column"
 NAME = rf"(?:'[^']+'|\"[^\"]+\"|`[^`]+`|(?<!\w)(?!(?:{_NO_NAMES})(?!\w))[^\W\d]\w*(?:\.\w+)*)"
-NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?(?:\s?(?:k|m|thousand|million|billion)\b)?|(?:a |one |two |three |five |ten |half a )?(?:hundred thousand|hundred|thousand|million|dozen)|ten|twenty|fifty)"
+NUMBER = (r"(?:\d[\d,_]*(?:\.\d+)?(?:\s?(?:k|m|thousand|million|billion)\b)?|(?:a |one |two |three |five |ten |half "
+          r"a )?(?:hundred thousand|hundred|thousand|million|dozen)|ten|twenty|fifty)")
 LIST = rf"{NAME}(?:\s*,\s*{NAME}(?=\s*[,;.]|\s*$|\s+and\s))*(?:,?\s+and\s+{NAME})?"
 
 
 def phrase(pattern: str, **parts: str) -> Callable[[Callable], Callable]:
-    "Registers a function match -> Meaning for a pattern in which {NAME}, {NUMBER}, {LIST} and `parts` stand for patterns"
+    """Registers a function match -> Meaning for a pattern in which {NAME}, {NUMBER},
+    {LIST} and `parts` stand for patterns"""
     parts = {"NAME": NAME, "NUMBER": NUMBER, "LIST": LIST} | parts
     text = re.sub(r"\{([A-Z]+)\}", lambda found: parts[found[1]], pattern)
     def register(meaning: Callable[[re.Match], Meaning | None]) -> Callable:
@@ -36,8 +38,11 @@ def phrase(pattern: str, **parts: str) -> Callable[[Callable], Callable]:
         return meaning
     return register
 
-
-_SIZES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "billion": 1e9, "hundred": 100, "dozen": 12, "hundred thousand": 1e5}
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-b
+_SIZES = {
+    "k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "billion": 1e9, "hundred": 100, "dozen": 12,
+    "hundred thousand": 1e5
+}
 _COUNTS = {"a": 1, "one": 1, "two": 2, "three": 3, "five": 5, "ten": 10, "twenty": 20, "fifty": 50, "half a": 0.5}
 
 
@@ -53,14 +58,15 @@ def amount(text: str) -> float:
     value *= _SIZES.get(rest, 1)
     return int(value) if float(value).is_integer() else value
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-c
 def names_in(text: str) -> list[str]:
     "The column names of a list such as: age, 'marital status' and sex"
     return [name.strip("'\"`") for name in re.findall(NAME, text) if name.lower() != "and"]
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-d
 def readings(sentence: str) -> Iterator[tuple[int, int, Meaning]]:
-    "Every phrase found, (start, end, meaning); earlier phrases of this list have the first word, and no letter is read twice"
+    """Every phrase found, (start, end, meaning); earlier phrases of this list have the first word,
+    and no letter is read twice"""
     taken = [False] * len(sentence)
     for pattern, meaning in PHRASES:
         for found in pattern.finditer(sentence):
@@ -73,127 +79,159 @@ def readings(sentence: str) -> Iterator[tuple[int, int, Meaning]]:
 _FILE = r"[^\s'\",;]+\.(?:csv|tsv|txt|parquet|jsonl?|ndjson|xlsx|arrow|feather)(?:\.(?:gz|bz2|xz|zst|zip))?(?:\?\S+)?"
 
 
-@phrase(r"(?:(?:the )?(?:data|file|dataset|table)(?: set)?(?: in| from| at)? )?(?:'({FILE}|[^']+\.\w+)'|\"([^\"]+\.\w+)\"|(?:file:)?({FILE}))", FILE=_FILE)
+@phrase(
+    r"(?:(?:the )?(?:data|file|dataset|table)(?: set)?(?: in| from| at)? "
+    r")?(?:'({FILE}|[^']+\.\w+)'|\"([^\"]+\.\w+)\"|(?:file:)?({FILE}))",
+    FILE=_FILE)
 def _file(found: re.Match) -> Meaning:
     path = next(part for part in found.groups() if part)
     return Meaning(f"the data is the file {path}", {"data": {"source": f"file:{path}"}})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-a
 @phrase(r"((?:https?|sql:\S+|sqlite|postgres(?:ql)?|mysql)://[^\s'\"]+|(?:sql|synthetic|demo):[^\s'\"]+)")
 def _address(found: re.Match) -> Meaning:
     place = found[1].rstrip(".,;")
     source = place if re.match(r"https?:|sql:|synthetic:|demo:", place) else f"sql:{place}"
     return Meaning(f"the data is read from {re.sub(r'://[^/@]*@', '://…@', source)}", {"data": {"source": source}})
 
-
-@phrase(r"(?:the )?(?:demo (?:data )?(credit|diabetes|breast cancer|wine)|(credit|diabetes|breast cancer|wine) demo)(?: data(?: ?set)?)?")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-b
+@phrase(
+    r"(?:the )?(?:demo (?:data )?(credit|diabetes|breast cancer|wine)|(credit|diabetes|breast cancer|wine) demo)(?: "
+    r"data(?: ?set)?)?"
+)
 def _demo(found: re.Match) -> Meaning:
     name = (found[1] or found[2]).lower().replace(" ", "_")
     return Meaning(f"the data is the demo table {name}", {"data": {"source": f"demo:{name}"}})
 
-
-@phrase(r"({NUMBER}) (?:of |data )?(?:rows?|records?|samples?|observations?|examples?|data points?|lines|instances|cases)(?! per second)")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-c
+@phrase(
+    r"({NUMBER}) (?:of |data )?(?:rows?|records?|samples?|observations?|examples?|data "
+    r"points?|lines|instances|cases)(?! per second)"
+)
 def _rows(found: re.Match) -> Meaning:
     return Meaning(f"{amount(found[1]):,} rows of synthetic data", table={"rows": int(amount(found[1]))})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-d
 @phrase(r"({NUMBER}) noise (?:features?|columns?|variables?)")
 def _noise(found: re.Match) -> Meaning:
     return Meaning(f"{amount(found[1]):,} columns of noise in synthetic data", table={"noise": int(amount(found[1]))})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-e
 @phrase(r"({NUMBER}) (?:input |predictive )?(?:features?|columns?|variables?|attributes?|predictors?|fields?)")
 def _features(found: re.Match) -> Meaning:
     return Meaning(f"{amount(found[1]):,} features of synthetic data", table={"features": int(amount(found[1]))})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-f
 @phrase(r"(\d+(?:\.\d+)?) ?% (?:of )?(?:the )?(?:cells )?(?:missing|gaps)(?: values| cells)?")
 def _missing(found: re.Match) -> Meaning:
     return Meaning(f"{found[1]} % missing cells in synthetic data", table={"missing": float(found[1]) / 100})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-g
 @phrase(r"(?:drift(?: of)? (\d?\.\d+)|(?:time |with |some )+drift(?! monitoring| detection| alarm))")
 def _drift(found: re.Match) -> Meaning:
     return Meaning(f"synthetic data that drifts by {found[1] or 0.3}", table={"drift": float(found[1] or 0.3)})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-h
 @phrase(r"(?:(?:a|one) )?(?:planted )?leak(?:ing column)?(?: planted)?")
 def _leak(found: re.Match) -> Meaning:
     return Meaning("one planted leak in synthetic data", table={"leak": 1})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-i
 @phrase(r"synthetic|simulated|artificial|invented|made[- ]up")
 def _synthetic(found: re.Match) -> Meaning:
     return Meaning("the data is made up", hint={"synthetic": "yes"})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12
-@phrase(r"(?:(?:with )?(?:the |a )?target(?: variable| column)?(?: is| being|:| =|=)?|(?:focus(?:ing|ed)?|concentrating|with (?:a )?focus) on)(?: the)?(?: target(?: variable| column)?)? ({NAME})(?: (?:as )?(?:the )?target(?: variable| column)?)?")
+@phrase(
+    r"(?:(?:with )?(?:the |a )?target(?: variable| column)?(?: is| being|:| "
+    r"=|=)?|(?:focus(?:ing|ed)?|concentrating|with (?:a )?focus) on)(?: the)?(?: target(?: variable| column)?)? "
+    r"({NAME})(?: (?:as )?(?:the )?target(?: variable| column)?)?"
+)
 def _target(found: re.Match) -> Meaning:
     name = names_in(found[1])[0]
     return Meaning(f"the target is {name}", {"data": {"target": name}})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-a
 @phrase(r"positive (?:class|label)(?: is| =|=|:)? ({NAME}|\d+)")
 def _positive(found: re.Match) -> Meaning:
-    return Meaning(f"the class to be found is {found[1]}", {"data": {"positive": found[1].strip(chr(39) + chr(34) + '`')}})
+    return Meaning(f"the class to be found is {found[1]}",
+                   {"data": {"positive": found[1].strip(chr(39) + chr(34) + '`')}})
 
-
-@phrase(r"(?:logistic|linear) (?:regression|models?)|random forests?|xgboost|light ?gbm|gradient boosting|tensorflow|keras|py ?torch|neural net(?:work)?s?|statsmodels|scikit-learn|all frameworks")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-b
+@phrase(
+    r"(?:logistic|linear) (?:regression|models?)|random forests?|xgboost|light ?gbm|gradient "
+    r"boosting|tensorflow|keras|py ?torch|neural net(?:work)?s?|statsmodels|scikit-learn|all frameworks"
+)
 def _model(found: re.Match) -> Meaning:
     return Meaning("no key of the brief: epoch 005 tries every framework, the best one is tuned and tested")
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-c
 @phrase(r"(binary|multi-?class|multinomial)(?: classification)?|(?:a |as )?(regression)(?: task| problem)?")
 def _task(found: re.Match) -> Meaning:
     task = "regression" if found[2] else "binary" if found[1].lower() == "binary" else "multiclass"
     return Meaning(f"the task is {task}", {"data": {"task": task}})
 
-
-@phrase(r"(?:split(?:ting)?|ordered|validated?) (?:by|on|over) (?:the )?time(?: column)? ({NAME})|(?:the )?time column(?: is| =|=|:)? ({NAME})")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-d
+@phrase(
+    r"(?:split(?:ting)?|ordered|validated?) (?:by|on|over) (?:the )?time(?: column)? ({NAME})|(?:the )?time "
+    r"column(?: is| =|=|:)? ({NAME})"
+)
 def _time_column(found: re.Match) -> Meaning:
     name = names_in(found[1] or found[2])[0]
     return Meaning(f"{name} is the time column", {"data": {"time": name}})
 
-
-@phrase(r"(?:split(?:ting)?|ordered|validated?) (?:by|on|over) (?:time|date)|(?:time|temporal|chronological)(?:-based|ly|-ordered)? split(?:s|ting)?|out[- ]of[- ]time(?: split| test)?")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-e
+@phrase(
+    r"(?:split(?:ting)?|ordered|validated?) (?:by|on|over) "
+    r"(?:time|date)|(?:time|temporal|chronological)(?:-based|ly|-ordered)? split(?:s|ting)?|out[- ]of[- ]time(?: "
+    r"split| test)?"
+)
 def _time_split(found: re.Match) -> Meaning:
     return Meaning("the newest rows test", {"split": {"strategy": "time"}})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-f
 @phrase(r"random(?:ly)? (?:stratified )?split|split(?:ting)? (?:at random|randomly)|stratified split")
 def _random_split(found: re.Match) -> Meaning:
     return Meaning("rows are split at random within the classes", {"split": {"strategy": "random"}})
 
-
-@phrase(r"(?:split(?:ting)?|group(?:ed|ing)?) by (?:the )?(?:group )?({NAME})|(?:the )?group column(?: is| =|=|:)? ({NAME})")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-g
+@phrase(
+    r"(?:split(?:ting)?|group(?:ed|ing)?) by (?:the )?(?:group )?({NAME})|(?:the )?group column(?: is| =|=|:)? ({NAME})"
+)
 def _group(found: re.Match) -> Meaning:
     name = names_in(found[1] or found[2])[0]
     return Meaning(f"rows of one {name} stay together", {"data": {"group": name}})
 
-
-@phrase(r"(?:({NUMBER}) ?% (?:of (?:the )?(?:rows |data )?)?(?:for |as )?(?:the )?(?:final )?test(?:ing)?(?: rows| set| data)?|test (?:fraction|size)(?: of)? (0?\.\d+))")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-h
+@phrase(
+    r"(?:({NUMBER}) ?% (?:of (?:the )?(?:rows |data )?)?(?:for |as )?(?:the )?(?:final )?test(?:ing)?(?: rows| set| "
+    r"data)?|test (?:fraction|size)(?: of)? (0?\.\d+))"
+)
 def _test_fraction(found: re.Match) -> Meaning:
     share = amount(found[1]) / 100 if found[1] else float(found[2])
     return Meaning(f"{share:.0%} of the rows are kept for the final test", {"split": {"test_fraction": share}})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-i
 @phrase(r"(?:random )?seed(?: of)? (\d+)")
 def _seed(found: re.Match) -> Meaning:
     return Meaning(f"the seed is {found[1]}", {"split": {"seed": int(found[1])}})
 
-
-@phrase(r"(?:protect(?:ing|ed)?(?: attributes?| columns?)?|(?:fair|fairness)(?: (?:to|by|across|over|for))+)(?: are| is|:)? ({LIST})(?: (?:as )?protected)?")
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-j
+@phrase(
+    r"(?:protect(?:ing|ed)?(?: attributes?| columns?)?|(?:fair|fairness)(?: (?:to|by|across|over|for))+)(?: are| "
+    r"is|:)? ({LIST})(?: (?:as )?protected)?"
+)
 def _protected(found: re.Match) -> Meaning:
     names = names_in(found[1])
     return Meaning(f"protected: {', '.join(names)}", {"data": {"protected": names}})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-k
 @phrase(r"(?:drop(?:ping)?|ignor(?:e|ing)|exclud(?:e|ing)|leav(?:e|ing) out)(?: the)?(?: columns?)? ({LIST})")
 def _drop(found: re.Match) -> Meaning:
     names = names_in(found[1])
     return Meaning(f"left out: {', '.join(names)}", {"data": {"drop": names}})
 
-
+# %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-l
 @phrase(r"({LIST}) (?:is|are) (?:only )?known (?:only )?(?:after(?:wards)?|later)(?: the outcome)?")
 def _known_after(found: re.Match) -> Meaning:
     names = names_in(found[1])

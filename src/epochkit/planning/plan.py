@@ -16,9 +16,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ..core.files import read_json
-from ..core.brief import (Brief, BudgetSection, CleaningSection, DataSection, MetricSection, ProjectSection, QualitySection,
-                               ServingSection, SplitSection)
-from .column_roles import Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
+from ..core.brief import (Brief, BudgetSection, CleaningSection, DataSection, MetricSection, ProjectSection,
+                                 QualitySection, ServingSection, SplitSection)
+from epochkit.planning.column_roles import (
+    Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
+)
 from ..core.settings import EPOCHS, Settings
 from ..cleaning.cleaner import as_cleaned
 from .data_profile import profile_source
@@ -52,12 +54,12 @@ class PlannedData(DataSection):
     task_reason: str = ""
     positive_reason: str = ""
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-09-a
 class PlannedMetric(MetricSection):
     "The brief's metric section with the primary metric settled"
     maximize: bool = True
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-09-b
 class Plan(BaseModel):
     "`project_plan.json`: what was decided, for every later epoch to read"
     model_config = ConfigDict(frozen=True)
@@ -78,7 +80,10 @@ class Plan(BaseModel):
     def feature_columns(self) -> list[str]:
         "Columns that may become features, in the order of the source; dropped and protected ones never do"
         barred = {*self.data.drop, *self.data.protected}
-        return [name for name in self.columns if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)]
+        return [
+            name for name in self.columns
+            if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)
+        ]
 
     def kind_of(self, name: str) -> str:
         "What a column holds: its role, and for a time column or a leak suspect the role it would have had"
@@ -86,13 +91,14 @@ class Plan(BaseModel):
 
     def _foreseeable(self, name: str) -> bool:
         age = bool(self.data.group) and self.split.strategy != "time"
-        return self.columns[name]["role"] not in STRUCTURE and (name != self.data.time or age or self.kind_of(name) == "datetime")
+        return self.columns[name]["role"] not in STRUCTURE and (name != self.data.time or age
+                                                                or self.kind_of(name) == "datetime")
 
     @property
     def classification(self) -> bool:
         return self.data.task != "regression"
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-09-c
 def load_plan(settings: Settings) -> Plan:
     "The plan that epoch 001 wrote"
     path = settings.folder(1) / "project_plan.json"
@@ -114,22 +120,26 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
         counts = target.dropna().map(label_of).value_counts()
         profile["class_counts"] = {label: int(counts.get(label, 0)) for label in labels}
     metric, maximize = resolve_metric(brief.metric, task.role)
-    budget = {"memory_gb": brief.budget.memory_gb or settings.memory_gb, "file_mb": brief.budget.file_mb or settings.file_mb}
+    budget = {
+        "memory_gb": brief.budget.memory_gb or settings.memory_gb, "file_mb": brief.budget.file_mb or settings.file_mb
+    }
     return Plan(
-        project=brief.project, cleaning=brief.cleaning, quality=brief.quality, serving=brief.serving, split=settle_split(brief),
-        data=PlannedData(**brief.data.model_dump() | {"task": task.role, "task_reason": task.reason, "classes": labels,
-                                                      "positive": positive, "positive_reason": why}),
-        metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
+        project=brief.project, cleaning=brief.cleaning, quality=brief.quality, serving=brief.serving,
+        split=settle_split(brief), data=PlannedData(**brief.data.model_dump() | {
+            "task": task.role, "task_reason": task.reason, "classes": labels, "positive": positive,
+            "positive_reason": why
+        }), metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
         budget=brief.budget.model_copy(update=budget), profile=profile,
-        columns={name: _column_entry(role, seen[name]) for name, role in roles.items()}, epochs=_planned_epochs())
+        columns={name: _column_entry(role, seen[name])
+                 for name, role in roles.items()}, epochs=_planned_epochs())
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-11-a
 def _column_entry(role: Role, column: pd.Series) -> dict[str, str]:
     "Role and reason, and for a role that hides what the column holds its kind"
     kind = getattr(role, "kind", "") or (infer_role(column).role if role.role in ("time", "leak_suspect") else "")
     return {"role": role.role, "reason": role.reason} | ({"kind": kind} if kind and kind != role.role else {})
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-11-b
 def settle_split(brief: Brief) -> SplitSection:
     "The split strategy: the brief's own, or what its time and group columns call for"
     if brief.split.strategy != "auto":
@@ -137,12 +147,21 @@ def settle_split(brief: Brief) -> SplitSection:
     strategy = {(False, False): "random", (True, False): "time", (False, True): "group", (True, True): "group_time"}
     return brief.split.model_copy(update={"strategy": strategy[bool(brief.data.time), bool(brief.data.group)]})
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-11-c
 DELIVERABLES = {
-    1: ["project_plan.json", "success_criteria.json", "resource_estimates.json", "risk_assessment.json", "executive_summary.md"],
-    2: ["data.parquet", "data_quality_report.json", "schema.json", "schema.toml", "data_dictionary.json", "openlineage.json"],
+    1: [
+        "project_plan.json", "success_criteria.json", "resource_estimates.json", "risk_assessment.json",
+        "executive_summary.md"
+    ],
+    2: [
+        "data.parquet", "data_quality_report.json", "schema.json", "schema.toml", "data_dictionary.json",
+        "openlineage.json"
+    ],
     3: ["eda_dataset.parquet", "statistical_summary.json", "eda_insights.json", "leak_audit.json"],
-    4: ["engineered_features.parquet", "test_data.parquet", "feature_pipeline.joblib", "feature_gain.json", "split_manifest.json"],
+    4: [
+        "engineered_features.parquet", "test_data.parquet", "feature_pipeline.joblib", "feature_gain.json",
+        "split_manifest.json"
+    ],
     5: ["all_models_metrics.json", "best_model_info.json", "tuned_model_info.json", "registered model"],
     6: ["test_report.json", "known_scores.json", "model in Staging"],
     7: ["FastAPI service", "Streamlit app", "drift report", "deployment files", "model in Production"],
@@ -151,19 +170,24 @@ DELIVERABLES = {
 
 
 def _planned_epochs() -> list[dict[str, Any]]:
-    return [{"epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "deliverables": DELIVERABLES[epoch.number],
-             "depends_on": [epoch.number - 1] if epoch.number > 1 else [], "human_gate": epoch.question or None}
-            for epoch in EPOCHS]
+    return [{
+        "epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "deliverables": DELIVERABLES[epoch.number],
+        "depends_on": [epoch.number - 1] if epoch.number > 1 else [], "human_gate": epoch.question or None
+    } for epoch in EPOCHS]
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15
 def make_criteria(plan: Plan) -> list[dict[str, Any]]:
     "Measurable criteria per epoch: id, epoch, check, measure, operator, limit, unit and where the limit comes from"
     metric, minimum = plan.metric, plan.metric.minimum
-    goal = ("better_than_baseline", "==", 1, "yes/no", "kit default: the brief sets no minimum") if minimum is None else (
-        metric.primary, ">=" if metric.maximize else "<=", minimum, "", "brief")
-    cost = [(1, "cost within its limit", "estimated_cost", "<=", plan.budget.cost_limit, "", "brief")] if plan.budget.cost_limit else []
+    goal = ("better_than_baseline", "==", 1, "yes/no",
+            "kit default: the brief sets no minimum") if minimum is None else (metric.primary,
+                                                                               ">=" if metric.maximize else "<=",
+                                                                               minimum, "", "brief")
+    cost = [(1, "cost within its limit", "estimated_cost", "<=", plan.budget.cost_limit, "",
+             "brief")] if plan.budget.cost_limit else []
     rows = [
-        (1, "every epoch is planned", "epochs_planned", "==", 8, "epochs", "kit default"), *cost,
+        (1, "every epoch is planned", "epochs_planned", "==", 8, "epochs", "kit default"),
+        *cost,
         (2, "data file within its limit", "data_file_mb", "<=", plan.budget.file_mb, "MB", "brief or settings"),
         (2, "data quality", "quality_score", ">=", plan.quality.minimum, "of 1", _origin(plan.quality, "minimum")),
         (2, "schema holds", "schema_violations", "==", 0, "rows", "kit default"),
@@ -174,8 +198,10 @@ def make_criteria(plan: Plan) -> list[dict[str, Any]]:
         (5, "every framework tried", "frameworks_missing", "==", 0, "frameworks", "kit default"),
         (5, "winner beats the baseline", "better_than_baseline", "==", 1, "yes/no", "kit default"),
         (6, "primary metric", *goal),
-        (6, "latency", "latency_p95_ms", "<=", plan.serving.latency_p95_ms, "ms", _origin(plan.serving, "latency_p95_ms")),
-        (6, "throughput", "rows_per_second", ">=", plan.serving.rows_per_second, "rows/s", _origin(plan.serving, "rows_per_second")),
+        (6, "latency", "latency_p95_ms", "<=", plan.serving.latency_p95_ms, "ms",
+         _origin(plan.serving, "latency_p95_ms")),
+        (6, "throughput", "rows_per_second", ">=", plan.serving.rows_per_second, "rows/s",
+         _origin(plan.serving, "rows_per_second")),
         (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
         (6, "robustness", "relative_loss", "<=", 0.05, "of the score", "kit default"),
         (7, "score parity", "score_difference", "<=", 1e-6, "", "kit default"),
@@ -185,12 +211,12 @@ def make_criteria(plan: Plan) -> list[dict[str, Any]]:
     keys = ("epoch", "check", "measure", "operator", "limit", "unit", "origin")
     return [{"id": f"{row[0]:03d}-{row[2]}", **dict(zip(keys, row))} for row in rows]
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-15-a
 def _origin(section: BaseModel, key: str) -> str:
     "Where a limit comes from: a value other than the default was asked for"
     return "kit default" if getattr(section, key) == type(section).model_fields[key].default else "brief"
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-15-b
 def load_criteria(settings: Settings) -> list[dict[str, Any]]:
     "The criteria that epoch 001 wrote"
     path = settings.folder(1) / "success_criteria.json"
@@ -198,13 +224,13 @@ def load_criteria(settings: Settings) -> list[dict[str, Any]]:
         raise DependencyError(f"there are no success criteria at {path}: run 'epoch run 1'")
     return read_json(path)["criteria"]
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-15-c
 def criterion_for(settings: Settings, epoch: int, measure: str, default: Any = None) -> Any:
     "The limit of one measure, or `default` when the plan sets none"
     found = [item["limit"] for item in load_criteria(settings) if (item["epoch"], item["measure"]) == (epoch, measure)]
     return found[0] if found else default
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-15-d
 def meets(observed: float | None, operator: str, limit: float) -> bool | None:
     "Whether an observed value meets a limit; None when nothing was observed"
     if observed is None:
@@ -225,16 +251,17 @@ def every_epoch_is_planned(context: GateContext) -> CheckResult:
     missing = [f"{epoch.number:03d}" for epoch in EPOCHS if epoch.number not in complete]
     return verdict(not missing, len(complete), 8, f"incomplete: {', '.join(missing)}" if missing else "")
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-19-a
 @gate_check(1, "criteria can be measured")
 def criteria_can_be_measured(context: GateContext) -> CheckResult:
     "Every criterion has a number and an operator"
     criteria = context.json("success_criteria.json")["criteria"]
     vague = [item["id"] for item in criteria
              if item["operator"] not in (">=", "<=", "==") or not isinstance(item["limit"], (int, float))]
-    return verdict(not vague, len(criteria) - len(vague), len(criteria), f"without a number: {', '.join(vague)}" if vague else "")
+    return verdict(not vague,
+                   len(criteria) - len(vague), len(criteria), f"without a number: {', '.join(vague)}" if vague else "")
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-19-b
 @gate_check(1, "risks are assessed")
 def risks_are_assessed(context: GateContext) -> CheckResult:
     "At least three risks, each with evidence and mitigation"
@@ -242,7 +269,7 @@ def risks_are_assessed(context: GateContext) -> CheckResult:
     complete = [risk for risk in risks if risk["evidence"] and risk["mitigation"]]
     return verdict(len(complete) >= 3, len(complete), 3)
 
-
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-19-c
 @gate_check(1, "the data can be learned from")
 def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
     "There are usable columns and, for classes, at least two cases of each"
@@ -251,6 +278,7 @@ def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
     return verdict(bool(plan.feature_columns) and rarest >= 2, len(plan.feature_columns), 1,
                    f"usable columns; the rarest class has {rarest} rows")
 
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-19-d
 @gate_check(1, "cost within its limit")
 def cost_within_its_limit(context: GateContext) -> CheckResult:
     "The estimated cost keeps to `cost_limit` of the brief"
@@ -258,4 +286,5 @@ def cost_within_its_limit(context: GateContext) -> CheckResult:
     if limit is None:
         return skipped("the brief sets no cost_limit")
     cost = context.json("resource_estimates.json")["total"].get("cost")
-    return verdict(cost is not None and cost <= limit, cost, limit, "" if cost is not None else "no cost is known: set COST_PER_HOUR")
+    return verdict(cost is not None and cost <= limit, cost, limit,
+                   "" if cost is not None else "no cost is known: set COST_PER_HOUR")

@@ -22,20 +22,20 @@ def risk_rule(rule: Any) -> Any:
     RULES.append(rule)
     return rule
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-a
 def _grade(value: float, steps: tuple[float, float, float, float]) -> int:
     return 1 + sum(value >= step for step in steps)
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-b
 def _share(plan: Plan, count: float) -> float:
     return count / max(1, plan.profile["rows_profiled"])
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-c
 def _names(names: Any, most: int = 3) -> str:
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-d
 @risk_rule
 def few_cases(plan: Plan) -> tuple | None:
     counts, features = plan.profile.get("class_counts"), max(1, len(plan.feature_columns))
@@ -44,30 +44,32 @@ def few_cases(plan: Plan) -> tuple | None:
             f"{rarest:,} cases{' of the rarest class' if counts else ''} for {features} features",
             "prefer simple models, report intervals, keep the test set for one use")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-e
 @risk_rule
 def missing_values(plan: Plan) -> tuple | None:
     cells = plan.profile["rows_profiled"] * plan.profile["columns"]
-    share, worst = plan.profile["missing_cells"] / max(1, cells), max(plan.profile["missing_by_column"].items(), key=lambda item: item[1], default=None)
+    share, worst = plan.profile["missing_cells"] / max(1, cells), max(plan.profile["missing_by_column"].items(),
+                                                                      key=lambda item: item[1], default=None)
     return ("missing values", _grade(share, (0.001, 0.02, 0.1, 0.3)), 3,
             f"{share:.1%} of cells are missing" + (f", most in '{worst[0]}' ({worst[1]:.0%})" if worst else ""),
             "impute with what the training rows say, add indicators, watch missingness in production")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-f
 @risk_rule
 def duplicates(plan: Plan) -> tuple | None:
     count = plan.profile["duplicate_rows"]
-    return ("duplicate rows across splits", _grade(_share(plan, count), (0.0005, 0.01, 0.05, 0.15)), 3, f"{count:,} rows repeat another",
-            "exact duplicates are removed before the split")
+    return ("duplicate rows across splits", _grade(_share(plan, count), (0.0005, 0.01, 0.05, 0.15)), 3,
+            f"{count:,} rows repeat another", "exact duplicates are removed before the split")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-g
 @risk_rule
 def leaking_column(plan: Plan) -> tuple | None:
     suspects = [name for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
     evidence = f"suspected already: {_names(suspects)}" if suspects else "none is known yet; epoch 003 looks"
-    return ("a column knows the answer", 5 if suspects else 2, 5, evidence, f"the leak audit of epoch 003, then on_leak = \"{plan.data.on_leak}\"")
+    return ("a column knows the answer", 5 if suspects else 2, 5, evidence,
+            f"the leak audit of epoch 003, then on_leak = \"{plan.data.on_leak}\"")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-h
 @risk_rule
 def change(plan: Plan) -> tuple | None:
     seen = plan.profile.get("change_over_time", {"not_measured": "the profile is older"})
@@ -79,74 +81,95 @@ def change(plan: Plan) -> tuple | None:
     return ("data changes after deployment", _grade(share, (1e-9, 0.1, 0.3, 0.6)), 4, evidence,
             "test on the newest rows, drift monitoring with alert limits in epoch 007")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-i
 @risk_rule
 def imbalance(plan: Plan) -> tuple | None:
     counts = plan.profile.get("class_counts")
     if not counts:
         return None
     share = min(counts.values()) / max(1, sum(counts.values()))
-    return ("imbalanced classes", 6 - _grade(share, (0.01, 0.05, 0.1, 0.3)), 3, f"the rarest class has {share:.1%} of the rows",
+    return ("imbalanced classes", 6 - _grade(share, (0.01, 0.05, 0.1, 0.3)), 3,
+            f"the rarest class has {share:.1%} of the rows",
             "stratified split, metrics that do not reward the majority")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-j
 @risk_rule
 def missing_target(plan: Plan) -> tuple | None:
     count = plan.profile["target_missing"]
-    return ("the answer is missing", _grade(_share(plan, count), (0.001, 0.02, 0.1, 0.3)), 3, f"{count:,} rows have no '{plan.data.target}'",
+    return ("the answer is missing", _grade(_share(plan, count),
+                                            (0.001, 0.02, 0.1, 0.3)), 3, f"{count:,} rows have no '{plan.data.target}'",
             "rows without an answer are left out; ask whether they are missing for a reason") if count else None
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-k
 @risk_rule
 def many_labels(plan: Plan) -> tuple | None:
     names = [name for name in plan.feature_columns if plan.kind_of(name) == "high_cardinality"]
-    return ("many labels", _grade(len(names) / max(1, len(plan.feature_columns)), (0.01, 0.1, 0.3, 0.5)), 2, f"more than 50 labels in {_names(names)}",
+    return ("many labels", _grade(len(names) / max(1, len(plan.feature_columns)),
+                                  (0.01, 0.1, 0.3, 0.5)), 2, f"more than 50 labels in {_names(names)}",
             "cross-fitted target encoding or frequencies, rare labels grouped") if names else None
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-l
 @risk_rule
 def unfair(plan: Plan) -> tuple | None:
     suspected = plan.profile.get("suspected_protected", {})
     if not plan.data.protected and not suspected:
         return None
-    parts = [f"protected: {_names(plan.data.protected)}"] * bool(plan.data.protected) + [f"by name perhaps protected: {_names(suspected)}"] * bool(suspected)
+    parts = [f"protected: {_names(plan.data.protected)}"] * bool(
+        plan.data.protected) + [f"by name perhaps protected: {_names(suspected)}"] * bool(suspected)
     return ("unfair decisions", 4 if suspected and not plan.data.protected else 3, 5, "; ".join(parts),
             "protected columns are no features; scores are compared between groups in epoch 006")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-m
 @risk_rule
 def personal_data(plan: Plan) -> tuple | None:
     found = plan.profile.get("personal_data", {})
-    return ("personal data spreads", 4, 4, f"looks personal: {_names(f'{name} ({what})' for name, what in found.items())}",
+    return ("personal data spreads", 4, 4,
+            f"looks personal: {_names(f'{name} ({what})' for name, what in found.items())}",
             "drop, hash or mask the columns in the brief; values are never printed") if found else None
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-04-n
 def make_risks(plan: Plan) -> list[dict[str, Any]]:
     "Risks with likelihood, impact, evidence and mitigation, the largest first"
     keys = ("risk", "likelihood", "impact", "evidence", "mitigation")
     found = [dict(zip(keys, row)) for rule in RULES if (row := rule(plan))]
     partly = plan.profile["rows_profiled"] < plan.profile["rows"]
     seen = f" (in the first {plan.profile['rows_profiled']:,} rows)" if partly else ""
-    return sorted((risk | {"evidence": risk["evidence"] + seen, "score": risk["likelihood"] * risk["impact"]} for risk in found),
-                  key=lambda risk: -risk["score"])
+    return sorted(
+        (risk | {"evidence": risk["evidence"] + seen, "score": risk["likelihood"] * risk["impact"]} for risk in found),
+        key=lambda risk: -risk["score"])
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-09
 DUTIES = {
-    "GDPR": (("a lawful basis for each use of personal data (Art. 6)", 1), ("no more columns than the purpose needs (Art. 5)", 2),
-             ("direct identifiers dropped, hashed or masked (Art. 25)", 2), ("a person can contest a decision made by the model alone (Art. 22)", 7)),
-    "EU AI Act": (("a risk management record (Art. 9)", 1), ("data governance: origin, gaps and bias examined (Art. 10)", 3),
-                  ("technical documentation and logs (Art. 11, 12)", 8), ("human oversight at the gates (Art. 14)", 6), ("accuracy and robustness tested (Art. 15)", 6)),
-    "ECOA": (("no prohibited basis is a feature: race, colour, religion, origin, sex, marital status, age, public assistance", 4),
-             ("reasons can be given for an adverse decision (12 CFR 1002.9)", 6), ("outcomes compared between groups", 6)),
-    "HIPAA": (("identifiers of 45 CFR 164.514 removed or a limited data set agreed", 2), ("access to health data is kept to who needs it", 7)),
+    "GDPR": (("a lawful basis for each use of personal data (Art. 6)",
+              1), ("no more columns than the purpose needs (Art. 5)",
+                   2), ("direct identifiers dropped, hashed or masked (Art. 25)", 2),
+             ("a person can contest a decision made by the model alone (Art. 22)", 7)),
+    "EU AI Act": (("a risk management record (Art. 9)",
+                   1), ("data governance: origin, gaps and bias examined (Art. 10)",
+                        3), ("technical documentation and logs (Art. 11, 12)", 8),
+                  ("human oversight at the gates (Art. 14)", 6), ("accuracy and robustness tested (Art. 15)", 6)),
+    "ECOA": ((
+        "no prohibited basis is a feature: race, colour, religion, origin, sex, marital status, age, public assistance",
+        4), ("reasons can be given for an adverse decision (12 CFR 1002.9)", 6), ("outcomes compared between groups",
+                                                                                  6)),
+    "HIPAA": (("identifiers of 45 CFR 164.514 removed or a limited data set agreed", 2),
+              ("access to health data is kept to who needs it", 7)),
 }
-ALIASES = {"gdpr": "GDPR", "dsgvo": "GDPR", "general data protection regulation": "GDPR", "eu ai act": "EU AI Act", "ai act": "EU AI Act",
-           "ecoa": "ECOA", "equal credit opportunity act": "ECOA", "regulation b": "ECOA", "hipaa": "HIPAA"}
-HIGH_RISK_USES = {"credit": "creditworthiness (Annex III 5b)", "loan": "creditworthiness (Annex III 5b)", "insurance": "life and health insurance (Annex III 5c)",
-                  "hiring": "recruitment (Annex III 4)", "recruitment": "recruitment (Annex III 4)", "employee": "employment (Annex III 4)",
-                  "school": "education (Annex III 3)", "student": "education (Annex III 3)", "biometric": "biometrics (Annex III 1)",
-                  "benefit": "public benefits (Annex III 5a)", "asylum": "migration (Annex III 7)", "police": "law enforcement (Annex III 6)"}
-HEALTH_WORDS = ("patient", "patients", "hospital", "clinical", "disease", "medical", "readmission", "diagnosis", "health")
+ALIASES = {
+    "gdpr": "GDPR", "dsgvo": "GDPR", "general data protection regulation": "GDPR", "eu ai act": "EU AI Act",
+    "ai act": "EU AI Act", "ecoa": "ECOA", "equal credit opportunity act": "ECOA", "regulation b": "ECOA",
+    "hipaa": "HIPAA"
+}
+HIGH_RISK_USES = {
+    "credit": "creditworthiness (Annex III 5b)", "loan": "creditworthiness (Annex III 5b)",
+    "insurance": "life and health insurance (Annex III 5c)", "hiring": "recruitment (Annex III 4)",
+    "recruitment": "recruitment (Annex III 4)", "employee": "employment (Annex III 4)",
+    "school": "education (Annex III 3)", "student": "education (Annex III 3)", "biometric": "biometrics (Annex III 1)",
+    "benefit": "public benefits (Annex III 5a)", "asylum": "migration (Annex III 7)",
+    "police": "law enforcement (Annex III 6)"
+}
+HEALTH_WORDS = ("patient", "patients", "hospital", "clinical", "disease", "medical", "readmission", "diagnosis",
+                "health")
 
 
 def _suggested(plan: Plan) -> dict[str, str]:
@@ -158,16 +181,24 @@ def _suggested(plan: Plan) -> dict[str, str]:
         found["ECOA"] = "the use case speaks of credit; it applies in the United States"
     if any(f" {word} " in text for word in HEALTH_WORDS):
         found["HIPAA"] = "the use case speaks of health; it applies in the United States"
-    people = [*plan.data.protected, *plan.profile.get("suspected_protected", {}), *plan.profile.get("personal_data", {})]
-    return found | ({"GDPR": f"the table seems to hold data about people ({_names(people)}); it applies in the European Union"} if people else {})
+    people = [
+        *plan.data.protected, *plan.profile.get("suspected_protected", {}), *plan.profile.get("personal_data", {})
+    ]
+    return found | ({
+        "GDPR": f"the table seems to hold data about people ({_names(people)}); it applies in the European Union"
+    } if people else {})
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-09-a
 def make_duties(plan: Plan) -> list[dict[str, Any]]:
-    "Duties by regulation: what, the epoch that does or tests it, and whether the brief names the law or the plan asks about it"
+    """Duties by regulation: what, the epoch that does or tests it,
+    and whether the brief names the law or the plan asks about it"""
     named = {ALIASES.get(name.strip().lower(), name.strip()): "named in the brief" for name in plan.project.regulations}
     laws = named | {law: why for law, why in _suggested(plan).items() if law not in named}
-    return [{"regulation": law, "duty": duty, "epoch": epoch, "status": "applies" if law in named else "to be clarified", "reason": why}
-            for law, why in laws.items() for duty, epoch in DUTIES.get(law, (("no list in the kit: name its duties with your counsel", 1),))]
+    return [{
+        "regulation": law, "duty": duty, "epoch": epoch, "status": "applies" if law in named else "to be clarified",
+        "reason": why
+    } for law, why in laws.items()
+            for duty, epoch in DUTIES.get(law, (("no list in the kit: name its duties with your counsel", 1), ))]
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13
 def make_assumptions(plan: Plan) -> list[str]:
@@ -176,7 +207,9 @@ def make_assumptions(plan: Plan) -> list[str]:
     chosen.append(f"The task is {data.task}: {data.task_reason}.")
     if data.positive:
         chosen.append(f"'{data.positive}' is the class to be found: {data.positive_reason}.")
-    how = {"random": "at random", "given": "as test_rows_file says"}.get(plan.split.strategy, f"by {plan.split.strategy.replace('_', ' and ')}")
+    how = {"random": "at random",
+           "given": "as test_rows_file says"}.get(plan.split.strategy,
+                                                  f"by {plan.split.strategy.replace('_', ' and ')}")
     chosen.append(f"Rows are split {how}, {plan.split.test_fraction:.0%} kept for one final test.")
     if plan.metric.minimum is None:
         chosen.append(f"No minimum is set for {plan.metric.primary}: better than the baseline counts as success.")
@@ -184,19 +217,36 @@ def make_assumptions(plan: Plan) -> list[str]:
         chosen.append("Both kinds of error cost the same.")
     if not data.time:
         chosen.append("The order of the rows does not matter: no time column is named.")
-    return chosen + [f"'{name}' is taken as {column['kind'] if 'kind' in column else column['role']}: {column['reason']}."
-                     for name, column in plan.columns.items() if " may be " in f" {column['reason']} "]
+    return chosen + [
+        f"'{name}' is taken as {column['kind'] if 'kind' in column else column['role']}: {column['reason']}."
+        for name, column in plan.columns.items() if " may be " in f" {column['reason']} "
+    ]
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-13-a
 def make_questions(plan: Plan) -> list[str]:
     "What only a person can answer before the plan is approved"
-    asked = [f"Is '{name}' ({what}) a protected attribute? Then name it in protected." for name, what in plan.profile.get("suspected_protected", {}).items()]
-    asked += [f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?" for name, what in plan.profile.get("personal_data", {}).items()]
-    asked += [f"When is '{name}' known? {column['reason'].capitalize()}." for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
+    asked = [
+        f"Is '{name}' ({what}) a protected attribute? Then name it in protected."
+        for name, what in plan.profile.get("suspected_protected", {}).items()
+    ]
+    asked += [
+        f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?"
+        for name, what in plan.profile.get("personal_data", {}).items()
+    ]
+    asked += [
+        f"When is '{name}' known? {column['reason'].capitalize()}." for name, column in plan.columns.items()
+        if column["role"] == "leak_suspect"
+    ]
     dates = [name for name, column in plan.columns.items() if column["role"] == "datetime"]
     if dates and not plan.data.time:
-        asked.append(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as time, and the newest rows test it.")
+        asked.append(
+            f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as time, and the "
+            f"newest rows test it."
+        )
     asked += [f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}."
               for row in {row["regulation"]: row for row in make_duties(plan)}.values() if row["status"] != "applies"]
-    blank = [word for word, value in (("use case", plan.project.use_case), ("objective", plan.project.objective)) if not value]
+    blank = [
+        word for word, value in (("use case", plan.project.use_case), ("objective", plan.project.objective))
+        if not value
+    ]
     return asked + ([f"What is the {' and the '.join(blank)}? The brief does not say."] if blank else [])

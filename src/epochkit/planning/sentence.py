@@ -22,7 +22,7 @@ from ..synthetic.domains import DOMAINS
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05-a
 def _value(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -30,14 +30,17 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05-b
 def _table(name: str, content: dict[str, Any]) -> list[str]:
     "The lines of a table, its own keys first, then the tables in it"
     plain = {key: value for key, value in content.items() if not isinstance(value, dict) and value is not None}
     lines = [f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in plain.items()), ""] if plain else []
-    return lines + [line for key, value in content.items() if isinstance(value, dict) for line in _table(f"{name}.{_key(key)}", value)]
+    return lines + [
+        line for key, value in content.items() if isinstance(value, dict)
+        for line in _table(f"{name}.{_key(key)}", value)
+    ]
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05-c
 def brief_toml(brief: Brief | dict[str, Any]) -> str:
     "The brief as TOML text: what was set, section by section; `parse_brief` of it gives the same brief"
     content = brief if isinstance(brief, dict) else brief.model_dump(exclude_unset=True)
@@ -54,7 +57,8 @@ customer customers column columns variable variables target feature features row
 
 
 class Understood(NamedTuple):
-    "A sentence read: the epoch it asks for, keys of the brief, options of a synthetic table, its domain, what each phrase meant, and the words left over"
+    """A sentence read: the epoch it asks for, keys of the brief, options of a synthetic table, its domain,
+    what each phrase meant, and the words left over"""
     sentence: str
     epoch: int
     fields: dict[str, dict[str, Any]]
@@ -64,16 +68,17 @@ class Understood(NamedTuple):
     facts: list[tuple[str, str]]
     not_understood: list[str]
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-09-a
 def _shown(source: str) -> str:
     "The same text with what may be a password left out"
     return re.sub(r"://[^/@\s]*@", "://…@", source)
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-09-b
 def understand(sentence: str) -> Understood:
     "What the sentence says, phrase by phrase; BadInputError when it is empty"
     if not sentence.strip():
-        raise BadInputError("the sentence is empty: say for example \"Plan a credit risk project with 20 features and 10k rows\"")
+        raise BadInputError(
+            "the sentence is empty: say for example \"Plan a credit risk project with 20 features and 10k rows\"")
     found, left = sorted(readings(sentence), key=lambda item: item[0]), list(sentence)
     fields, table, hints = {}, {}, {}
     for start, end, meant in found:
@@ -87,7 +92,10 @@ def understand(sentence: str) -> Understood:
     domain, words = domain_in(sentence)
     rest = re.findall(r"[^\W_][\w'.%-]*", "".join(left))
     known = {part for word in words for part in re.split(r"\W", word)}
-    over = [word for word in rest if word.lower().strip("'.-") not in _FILLER and not {word.lower(), word.lower().rstrip("s")} & known]
+    over = [
+        word for word in rest
+        if word.lower().strip("'.-") not in _FILLER and not {word.lower(), word.lower().rstrip("s")} & known
+    ]
     facts = [(_shown(sentence[start:end].strip()), meant.says) for start, end, meant in found]
     if domain:
         facts.append((", ".join(words), f"the domain is {domain.replace('_', ' ')}"))
@@ -97,7 +105,8 @@ def understand(sentence: str) -> Understood:
 
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12
 def plan_from_sentence(sentence: str, settings: Settings, base: Brief | None = None) -> tuple[str, str]:
-    "The brief's TOML text, and in words what was understood, assumed, changed and left over; BadInputError when data or target is missing"
+    """The brief's TOML text, and in words what was understood, assumed, changed and left over;
+    BadInputError when data or target is missing"""
     said = understand(sentence)
     if base is None and said.epoch != 1 and brief_path(settings).exists():
         base = load_brief(settings)
@@ -109,18 +118,24 @@ def plan_from_sentence(sentence: str, settings: Settings, base: Brief | None = N
         _settle_project(said, content)
     lacking = [key for key in ("source", "target") if not content.get("data", {}).get(key)]
     if lacking:
-        how = {"source": "where the data is, for example: file loans.csv", "target": "the target, for example: target Status"}
-        raise BadInputError(f"the sentence does not say {' and '.join(how[key] for key in lacking)}\n{_explained(said, {}, {}, assumed)}")
+        how = {
+            "source": "where the data is, for example: file loans.csv",
+            "target": "the target, for example: target Status"
+        }
+        raise BadInputError(
+            f"the sentence does not say "
+            f"{' and '.join(how[key] for key in lacking)}\n{_explained(said, {}, {}, assumed)}"
+        )
     text = brief_toml(content)
     brief = parse_brief(text, "the brief of this sentence")
     return text, _explained(said, before, brief.model_dump(exclude_unset=True), assumed)
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-a
 def _merged(before: dict[str, Any], fields: dict[str, dict[str, Any]]) -> dict[str, Any]:
     names = [*before, *(name for name in fields if name not in before)]
     return {name: {**before.get(name, {}), **fields.get(name, {})} for name in names}
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-b
 def _settle_source(said: Understood, content: dict[str, Any], assumed: list[str]) -> None:
     "The source that is named, the synthetic one with its options, or for a plan without data the domain's own"
     data = content.setdefault("data", {})
@@ -128,7 +143,9 @@ def _settle_source(said: Understood, content: dict[str, Any], assumed: list[str]
     kind, _, rest = now.partition(":")
     if now and kind != "synthetic" and (named or "synthetic" not in said.hints):
         if said.table:
-            assumed.append(f"{', '.join(said.table)}: left aside, they are options of synthetic data and the data is {_shown(now)}")
+            assumed.append(
+                f"{', '.join(said.table)}: left aside, they are options of synthetic data and the data is {_shown(now)}"
+            )
         return
     old, _, query = rest.partition("?") if kind == "synthetic" else ("", "", "")
     made_up = "synthetic" in said.hints or (said.epoch == 2 and said.table and not now)
@@ -136,34 +153,42 @@ def _settle_source(said: Understood, content: dict[str, Any], assumed: list[str]
     if not domain or (now and not made_up and not said.table):
         return
     if not now and not made_up:
-        assumed.append(f"no data is named: synthetic {domain.replace('_', ' ')} data stands in for it; name yours with \"file PATH\"")
+        assumed.append(
+            f"no data is named: synthetic {domain.replace('_', ' ')} data stands in for it; name yours with \"file "
+            f"PATH\""
+        )
     options = dict(parse_qsl(query)) if domain == old else {}
     options |= {key: str(value) for key, value in said.table.items()}
     data["source"] = f"synthetic:{domain}" + (f"?{urlencode(options)}" if options else "")
     if domain != old and domain in DOMAINS:
         _from_domain(domain, data, said, assumed)
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-c
 def _from_domain(domain: str, data: dict[str, Any], said: Understood, assumed: list[str]) -> None:
     "What the domain knows about its own columns, where the sentence says nothing else"
     spec = DOMAINS[domain]
     told = said.fields.get("data", {})
-    for key, value in {"target": spec.target, "positive": spec.positive, "time": spec.time, "group": spec.group, "protected": list(spec.protected)}.items():
+    for key, value in {
+            "target": spec.target, "positive": spec.positive, "time": spec.time, "group": spec.group,
+            "protected": list(spec.protected)
+    }.items():
         if key not in told:
             data.pop(key, None)
             if value:
                 data[key] = value
     shown = {key: data[key] for key in ("target", "time", "group", "protected") if data.get(key)}
-    assumed.append("from the domain: " + ", ".join(f"{key} {', '.join(value) if isinstance(value, list) else value}" for key, value in shown.items()))
+    assumed.append("from the domain: " + ", ".join(f"{key} {', '.join(value) if isinstance(value, list) else value}"
+                                                   for key, value in shown.items()))
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-d
 def _settle_columns(said: Understood, content: dict[str, Any], settings: Settings, assumed: list[str]) -> None:
     "Names in the sentence as the source writes them; a predicted thing becomes the target when a column is called so"
     data = content["data"]
     columns = _columns(data.get("source", ""), settings, assumed)
     predicted = said.hints.get("predicted", "").split("|")
     if not data.get("target") and columns:
-        data["target"] = next((near for name in ("_".join(predicted), *predicted) if (near := _as_written(name, columns))), "")
+        data["target"] = next(
+            (near for name in ("_".join(predicted), *predicted) if (near := _as_written(name, columns))), "")
         if data["target"]:
             assumed.append(f"the target is the column '{data['target']}', because the sentence predicts it")
     for key, value in said.fields.get("data", {}).items():
@@ -172,7 +197,7 @@ def _settle_columns(said: Understood, content: dict[str, Any], settings: Setting
         elif key in ("protected", "drop", "known_after", "ids") and columns:
             data[key] = [_column(name, columns, data, said) for name in value]
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-e
 def _columns(source: str, settings: Settings, assumed: list[str]) -> list[str]:
     "The columns of the source; empty, with a note, when it cannot be opened now"
     if not source:
@@ -184,21 +209,25 @@ def _columns(source: str, settings: Settings, assumed: list[str]) -> list[str]:
         assumed.append(f"the data could not be looked at, so names of columns are taken as written: {error}")
         return []
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-f
 def _as_written(name: str, columns: list[str]) -> str:
     plain = {re.sub(r"[\W_]+", "", column).lower(): column for column in columns}
     return name if name in columns else plain.get(re.sub(r"[\W_]+", "", name).lower(), "")
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-g
 def _column(name: str, columns: list[str], data: dict[str, Any], said: Understood) -> str:
     written = _as_written(name, columns)
-    if not written and data.get("source", "").startswith("synthetic:") and name.lower() in (said.domain, *(DOMAINS[said.domain].words if said.domain else ())):
-        written = DOMAINS[said.domain].target  # "focusing on churn" speaks of the domain, whose own target stands for it
+    if not written and data.get(
+            "source", "").startswith("synthetic:") and name.lower() in (said.domain,
+                                                                        *(DOMAINS[said.domain].words if said.domain else
+                                                                          ())):
+        written = DOMAINS[
+            said.domain].target  # "focusing on churn" speaks of the domain, whose own target stands for it
     if not written:
         raise unknown_name("column", name, columns, _shown(data["source"]))
     return written
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-h
 def _settle_project(said: Understood, content: dict[str, Any]) -> None:
     "Name and use case of a new brief, from the domain where the sentence names no other"
     project = content.get("project", {})
@@ -212,17 +241,23 @@ def _settle_project(said: Understood, content: dict[str, Any]) -> None:
         content.clear()
         content.update({"project": project} | rest)
 
-
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-i
 def _explained(said: Understood, before: dict[str, Any], after: dict[str, Any], assumed: list[str]) -> str:
     "What was understood, assumed, changed and not understood, as lines of text"
     width = min(44, max((len(words) for words, _ in said.facts), default=0))
-    lines = ["Understood:", *(f"  {words:<{width}}  {says}" for words, says in said.facts)] if said.facts else ["Nothing in the sentence was understood."]
+    lines = ["Understood:", *(f"  {words:<{width}}  {says}" for words, says in said.facts)
+             ] if said.facts else ["Nothing in the sentence was understood."]
     lines += ["Assumed:", *(f"  {text}" for text in assumed)] if assumed else []
-    changes = [f"  [{name}] {key}: {_shown(_value(before[name][key])) if key in before.get(name, {}) else 'not set'} -> {_shown(_value(value)) if not isinstance(value, dict) else value}"
-               for name, section in after.items() for key, value in section.items() if before.get(name, {}).get(key) != value]
-    lines += ["Written to the brief:" if not before else "Changed in the brief:", *changes] if changes else ["The brief stays as it is."] if after else []
+    changes = [
+        f"  [{name}] {key}: {_shown(_value(before[name][key])) if key in before.get(name, {}) else 'not set'} -> "
+        f"{_shown(_value(value)) if not isinstance(value, dict) else value}"
+        for name, section in after.items() for key, value in section.items() if before.get(name, {}).get(key) != value
+    ]
+    lines += ["Written to the brief:" if not before else "Changed in the brief:", *changes
+              ] if changes else ["The brief stays as it is."] if after else []
     lines += [f"Not understood: {', '.join(said.not_understood)}"] if said.not_understood else []
     if after:
         step = 1 if not before else said.epoch or 1
-        lines.append(f"Next: epoch run {step}" + (f" ({STEP_TITLES[step]})" if step in STEP_TITLES else "") + ("; a changed brief runs epoch 001 again first" if changes and step > 1 else ""))
+        lines.append(f"Next: epoch run {step}" + (f" ({STEP_TITLES[step]})" if step in STEP_TITLES else "") +
+                     ("; a changed brief runs epoch 001 again first" if changes and step > 1 else ""))
     return "\n".join(lines)

@@ -27,13 +27,14 @@ def _strata(target: pd.Series, classification: bool) -> pd.Series:
         return target.astype(str)
     return pd.qcut(target.rank(method="first"), min(10, max(1, len(target) // 10)), labels=False).astype(str)
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-04-a
 def _places(order: np.ndarray) -> np.ndarray:
-    "Place in (0, 1) of each row: the middle of its unit, when units are numbered from 0 in `order`; one number is one unit"
+    """Place in (0, 1) of each row: the middle of its unit, when units are numbered from 0 in `order`;
+    one number is one unit"""
     sizes = np.bincount(order)
     return ((np.cumsum(sizes) - sizes / 2) / len(order))[order]
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-04-b
 def _cut(places: np.ndarray, split: SplitSection, test_first: bool) -> np.ndarray:
     "The part of each place"
     test, validation = split.test_fraction, split.validation_fraction
@@ -42,7 +43,8 @@ def _cut(places: np.ndarray, split: SplitSection, test_first: bool) -> np.ndarra
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-06
 def equal_rows(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
-    "A number per row, the same for rows equal in all `columns`; every row its own where fewer than half of the rows differ"
+    """A number per row, the same for rows equal in all `columns`;
+    every row its own where fewer than half of the rows differ"""
     single = pd.Series(np.arange(len(frame)), index=frame.index)
     if not columns or len(frame) < 2:
         return single
@@ -50,9 +52,10 @@ def equal_rows(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
     codes = pd.Series(pd.factorize(hashes.to_numpy())[0], index=frame.index)
     return codes if codes.nunique() >= len(frame) / 2 else single
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-06-a
 def _random_places(target: pd.Series, classification: bool, seed: int, together: pd.Series | None) -> pd.Series:
-    units = pd.Series(np.arange(len(target)) if together is None else pd.factorize(together.to_numpy())[0], index=target.index)
+    units = pd.Series(
+        np.arange(len(target)) if together is None else pd.factorize(together.to_numpy())[0], index=target.index)
     first = ~units.duplicated()
     stratum = units.map(pd.Series(_strata(target, classification)[first].to_numpy(), index=units[first].to_numpy()))
     rng, places = np.random.default_rng(seed), pd.Series(0.0, index=target.index)
@@ -62,12 +65,15 @@ def _random_places(target: pd.Series, classification: bool, seed: int, together:
         places.loc[rows] = _places(units.loc[rows].map(order).to_numpy())
     return places
 
-
-def split_random(target: pd.Series, split: SplitSection, classification: bool, together: pd.Series | None = None) -> pd.Series:
-    "train, validation or test per row, in the same proportions per class or tenth of the target; equal `together` stay in one part"
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-06-b
+def split_random(target: pd.Series, split: SplitSection, classification: bool,
+                 together: pd.Series | None = None) -> pd.Series:
+    """train, validation or test per row, in the same proportions per class or tenth of the target;
+    equal `together` stay in one part"""
     places = _random_places(target, classification, split.seed, together)
     if classification:
-        places[target.astype(str).map(target.astype(str).value_counts()) < 3] = 1.0  # one or two rows of a class: all train
+        places[target.astype(str).map(target.astype(str).value_counts()) <
+               3] = 1.0  # one or two rows of a class: all train
     return pd.Series(_cut(places.to_numpy(), split, test_first=True), index=target.index)
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-11
@@ -83,19 +89,24 @@ def moments(column: pd.Series) -> pd.Series:
             found = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
     if found.isna().any():
         bad = column[found.isna()].index[0]
-        raise BadInputError(f"time column '{column.name}' holds no moment in row {bad} ({column.loc[bad]!r}): clean it in "
-                            f"epoch 002 or name another one in [data] of the brief")
+        raise BadInputError(
+            f"time column '{column.name}' holds no moment in row {bad} ({column.loc[bad]!r}): clean it in "
+            f"epoch 002 or name another one in [data] of the brief")
     return found
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-11-a
 def _alike(parts: np.ndarray, codes: np.ndarray, strata: np.ndarray, split: SplitSection) -> float:
     "How far rows per part and strata per part are from the plan: 0 is perfect"
-    counts = np.stack([np.bincount(strata[parts[codes] == name], minlength=strata.max() + 1) for name in PARTS]).astype(float)
-    wanted = np.array([1 - split.test_fraction - split.validation_fraction, split.validation_fraction, split.test_fraction])
+    counts = np.stack([np.bincount(strata[parts[codes] == name], minlength=strata.max() + 1) for name in PARTS
+                       ]).astype(float)
+    wanted = np.array(
+        [1 - split.test_fraction - split.validation_fraction, split.validation_fraction, split.test_fraction])
     inside = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return float(np.abs(counts.sum(axis=1) / counts.sum() - wanted).sum() + np.abs(inside - counts.sum(axis=0) / counts.sum()).sum())
+    return float(
+        np.abs(counts.sum(axis=1) / counts.sum() - wanted).sum() +
+        np.abs(inside - counts.sum(axis=0) / counts.sum()).sum())
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-11-b
 def _group_codes(groups: pd.Series) -> np.ndarray:
     "A number per group, in the order of their names; a row without a group is a group of its own"
     names = sorted(groups.dropna().unique(), key=str)
@@ -103,11 +114,13 @@ def _group_codes(groups: pd.Series) -> np.ndarray:
     codes[np.isnan(codes)] = len(names) + np.arange(int(np.isnan(codes).sum()))
     return codes.astype(int)
 
-
-def split_group(groups: pd.Series, split: SplitSection, target: pd.Series | None = None, classification: bool = True) -> pd.Series:
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-11-c
+def split_group(groups: pd.Series, split: SplitSection, target: pd.Series | None = None,
+                classification: bool = True) -> pd.Series:
     "Parts with every group whole, as like each other in `target` as the best of fifty shufflings makes them"
     codes, rng = _group_codes(groups), np.random.default_rng(split.seed)
-    strata = np.zeros(len(codes), int) if target is None else pd.factorize(_strata(target, classification).to_numpy(), sort=True)[0]
+    strata = np.zeros(len(codes), int) if target is None else pd.factorize(
+        _strata(target, classification).to_numpy(), sort=True)[0]
     sizes, best = np.bincount(codes), (np.inf, None)
     for _ in range(SHUFFLES):
         order = rng.permutation(len(sizes))
@@ -117,13 +130,13 @@ def split_group(groups: pd.Series, split: SplitSection, target: pd.Series | None
         best = min(best, (_alike(parts, codes, strata, split), parts), key=lambda found: found[0])
     return pd.Series(best[1][codes], index=groups.index)
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-11-d
 def split_time(time: pd.Series, split: SplitSection) -> pd.Series:
     "Parts in order of time: train, then validation, then test"
     order = moments(time).rank(method="dense").astype(int).to_numpy() - 1
     return pd.Series(_cut(_places(order), split, test_first=False), index=time.index)
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-11-e
 def split_group_time(groups: pd.Series, time: pd.Series, split: SplitSection, target: pd.Series | None = None,
                      classification: bool = True) -> pd.Series:
     "Parts with every group whole, the groups that began last testing; dealt by chance where all begin at one moment"
@@ -138,37 +151,47 @@ def split_group_time(groups: pd.Series, time: pd.Series, split: SplitSection, ta
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-15
 def given_rows(path: Path, rows: pd.Series, source_rows: int) -> pd.Series:
-    "Whether each row (0-based position in the source) is a given test row; BadInputError says what is wrong with the file"
+    """Whether each row (0-based position in the source) is a given test row;
+    BadInputError says what is wrong with the file"""
     problem = f"test_rows_file {path} cannot be used: "
     try:
         given = json.loads(path.read_text(encoding="utf-8"))["test"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{problem}it must be JSON with a list \"test\" of row positions ({type(error).__name__}: {error})") from error
+        raise BadInputError(
+            f"{problem}it must be JSON with a list \"test\" of row positions ({type(error).__name__}: {error})"
+        ) from error
     strange = [value for value in given if type(value) is not int] if isinstance(given, list) else [given]
     if strange:
-        raise BadInputError(f"{problem}\"test\" must be a list of row positions such as [0, 5, 9], but holds {strange[0]!r}")
+        raise BadInputError(
+            f"{problem}\"test\" must be a list of row positions such as [0, 5, 9], but holds {strange[0]!r}")
     outside = [value for value in given if not 0 <= value < source_rows]
     if outside:
-        raise BadInputError(f"{problem}position {outside[0]} is outside 0 to {source_rows - 1} (the source has {source_rows:,} rows)")
+        raise BadInputError(
+            f"{problem}position {outside[0]} is outside 0 to {source_rows - 1} (the source has {source_rows:,} rows)")
     found = rows.isin(set(given))
     if not found.any() or found.all():
-        raise BadInputError(f"{problem}it names {'no row' if not found.any() else 'every row'} of the data: name some of them, counting from 0")
+        raise BadInputError(
+            f"{problem}it names {'no row' if not found.any() else 'every row'} of the data: name some of them, "
+            f"counting from 0"
+        )
     return found
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-15-a
 def _rest_strategy(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> str:
     "The strategy by which given test rows were cut from the others"
     if plan.data.time and (when := moments(frame[plan.data.time]))[test].min() > when[~test].max():
         return "time"
-    if plan.data.group and not set(frame.loc[test, plan.data.group].dropna()) & set(frame.loc[~test, plan.data.group].dropna()):
+    if plan.data.group and not set(frame.loc[test, plan.data.group].dropna()) & set(
+            frame.loc[~test, plan.data.group].dropna()):
         return "group"
     return "random"
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-15-b
 def _split_given(frame: pd.DataFrame, plan: Plan, path: Path) -> pd.Series:
     test = given_rows(path, frame["row_id"], max(plan.profile.get("rows", 0), int(frame["row_id"].max()) + 1))
     share = min(0.5, plan.split.validation_fraction / max(1e-9, 1 - test.mean()))
-    rest = plan.split.model_copy(update={"strategy": _rest_strategy(frame, test, plan), "test_fraction": 0.0, "validation_fraction": share})
+    rest = plan.split.model_copy(
+        update={"strategy": _rest_strategy(frame, test, plan), "test_fraction": 0.0, "validation_fraction": share})
     return split_rows(frame.loc[~test], plan.model_copy(update={"split": rest})).reindex(frame.index, fill_value="test")
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-17
@@ -176,7 +199,7 @@ def _comparable(frame: pd.DataFrame, plan: Plan) -> list[str]:
     "The columns in which rows must be equal to be copies of each other"
     return [name for name in plan.feature_columns if name in frame]
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-17-a
 def split_rows(frame: pd.DataFrame, plan: Plan, folder: Path | None = None) -> pd.Series:
     "train, validation or test for each row of the cleaned data (with row_id); `folder` resolves test_rows_file"
     split, data = plan.split, plan.data
@@ -191,24 +214,29 @@ def split_rows(frame: pd.DataFrame, plan: Plan, folder: Path | None = None) -> p
         return _split_given(frame, plan, Path(folder or ".") / split.test_rows_file)
     return split_random(*target[:1], split, plan.classification, equal_rows(frame, _comparable(frame, plan)))
 
-
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-17-b
 def check_split(parts: pd.Series, target: pd.Series, classification: bool) -> None:
     "BadInputError when a part is empty, or a class is missing where the model must learn it"
     for part in PARTS:
         if not parts.eq(part).any():
-            raise BadInputError(f"the split leaves no row for {part} ({len(parts)} rows): give more data or change [split] "
-                                f"of the brief")
+            raise BadInputError(
+                f"the split leaves no row for {part} ({len(parts)} rows): give more data or change [split] "
+                f"of the brief")
     missing = set(target.unique()) - set(target[parts == "train"].unique()) if classification else set()
     if missing:
-        raise BadInputError(f"class '{sorted(missing, key=str)[0]}' has no training row: give more rows of it, merge it with another "
-                            f"or change [split] of the brief")
+        raise BadInputError(
+            f"class '{sorted(missing, key=str)[0]}' has no training row: give more rows of it, merge it with another "
+            f"or change [split] of the brief")
     if classification and (counts := target[parts == "train"].value_counts()).min() < 2:
-        raise BadInputError(f"class '{counts.idxmin()}' has {counts.min()} training row and a model needs 2: give more rows of it, merge it "
-                            f"with another class, or drop it")
+        raise BadInputError(
+            f"class '{counts.idxmin()}' has {counts.min()} training row and a model needs 2: give more rows of it, "
+            f"merge it "
+            f"with another class, or drop it")
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-21
 def cross_folds(frame: pd.DataFrame, plan: Plan, count: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
-    "(training, validation) positions in `frame` per fold, dealt as the plan splits; by chance where all is one moment or one group"
+    """(training, validation) positions in `frame` per fold, dealt as the plan splits;
+    by chance where all is one moment or one group"""
     strategy, data = plan.split.strategy, plan.data
     if strategy == "given":
         strategy = "time" if data.time else "group" if data.group else "random"
@@ -226,30 +254,45 @@ def cross_folds(frame: pd.DataFrame, plan: Plan, count: int = 5) -> list[tuple[n
         together = equal_rows(frame, _comparable(frame, plan))
         places = _random_places(frame[data.target], plan.classification, plan.split.seed, together).to_numpy()
     block = np.floor(places * count).astype(int)
-    return [(np.flatnonzero(block != fold), np.flatnonzero(block == fold)) for fold in range(count) if 0 < (block == fold).sum() < len(block)]
+    return [(np.flatnonzero(block != fold), np.flatnonzero(block == fold)) for fold in range(count)
+            if 0 < (block == fold).sum() < len(block)]
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-24
-REASONS = {"random": "rows are independent of each other as far as the brief says, so chance deals them within {strata}",
-           "group": "rows of one {group} resemble each other, so each {group} is whole in one part",
-           "time": "the model will meet rows later than those it learned from, so validation and test are the latest moments of {time}",
-           "group_time": "each {group} is whole in one part, and those that began last by {time} test",
-           "given": "the brief names the test rows itself; validation is cut from the rest in the same way"}
+REASONS = {
+    "random": "rows are independent of each other as far as the brief says, so chance deals them within {strata}",
+    "group": "rows of one {group} resemble each other, so each {group} is whole in one part",
+    "time": "the model will meet rows later than those it learned from, so validation and test are the latest "
+            "moments of {time}",
+    "group_time": "each {group} is whole in one part, and those that began last by {time} test",
+    "given": "the brief names the test rows itself; validation is cut from the rest in the same way"
+}
 
 
 def split_facts(frame: pd.DataFrame, parts: pd.Series, plan: Plan) -> dict[str, Any]:
-    "Strategy, reason, and per part rows, target, groups and first and last moment; equal rows and groups in two parts are counted"
+    """Strategy, reason, and per part rows, target, groups and first and last moment;
+    equal rows and groups in two parts are counted"""
     data, target = plan.data, frame[plan.data.target]
-    words = {"strata": "each class" if plan.classification else "each tenth of the target", "group": data.group, "time": data.time}
+    words = {
+        "strata": "each class" if plan.classification else "each tenth of the target", "group": data.group,
+        "time": data.time
+    }
     same = equal_rows(frame, _comparable(frame, plan))
-    facts: dict[str, Any] = {"strategy": plan.split.strategy, "reason": REASONS[plan.split.strategy].format(**words), "parts": {},
-                             "equal_rows": int(same.duplicated(keep=False).sum()), "equal_rows_torn": int((parts.groupby(same).nunique() > 1).sum())}
+    facts: dict[str, Any] = {
+        "strategy": plan.split.strategy, "reason": REASONS[plan.split.strategy].format(**words), "parts": {},
+        "equal_rows": int(same.duplicated(keep=False).sum()), "equal_rows_torn": int((parts.groupby(same).nunique()
+                                                                                      > 1).sum())
+    }
     if data.group:
         facts["groups_torn"] = int((parts.groupby(frame[data.group]).nunique() > 1).sum())
     when = moments(frame[data.time]) if data.time else None
     for name in PARTS:
         here = parts == name
-        facts["parts"][name] = {"rows": int(here.sum()), "target": {str(label): round(share, 4) for label, share in
-                                target[here].value_counts(normalize=True).sort_index().items()} if plan.classification else float(target[here].mean())}
+        facts["parts"][name] = {
+            "rows": int(here.sum()), "target": {
+                str(label): round(share, 4)
+                for label, share in target[here].value_counts(normalize=True).sort_index().items()
+            } if plan.classification else float(target[here].mean())
+        }
         if data.group:
             facts["parts"][name]["groups"] = int(frame.loc[here, data.group].nunique())
         if when is not None and here.any():

@@ -13,10 +13,14 @@ from .figures import time_unit
 from .plan import Plan
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05
-_METRIC_WORDS = {"roc_auc": "ranks a real case above another one (ROC AUC, 0.5 is chance, 1 is perfect)", "average_precision": "finds the rare cases without false alarms (average precision)",
-                 "accuracy": "is right (accuracy)", "f1": "finds the cases without false alarms (F1)", "log_loss": "gives honest probabilities (log loss)",
-                 "rmse": "misses the true value, large misses counting more (RMSE)", "mae": "misses the true value on average (MAE)",
-                 "mse": "misses the true value, squared (MSE)", "r2": "explains of the variation (R²)"}
+_METRIC_WORDS = {
+    "roc_auc": "ranks a real case above another one (ROC AUC, 0.5 is chance, 1 is perfect)",
+    "average_precision": "finds the rare cases without false alarms (average precision)",
+    "accuracy": "is right (accuracy)", "f1": "finds the cases without false alarms (F1)",
+    "log_loss": "gives honest probabilities (log loss)",
+    "rmse": "misses the true value, large misses counting more (RMSE)", "mae": "misses the true value on average (MAE)",
+    "mse": "misses the true value, squared (MSE)", "r2": "explains of the variation (R²)"
+}
 
 
 def duration(low: float, high: float) -> str:
@@ -25,13 +29,15 @@ def duration(low: float, high: float) -> str:
     shown = [f"{value / size:,.{0 if high / size >= 10 else 1}f}".removesuffix(".0") for value in (low, high)]
     return f"{shown[0]} to {shown[1]} {unit}" if shown[0] != shown[1] else f"about {shown[0]} {unit}"
 
-
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-a
 def errors_in_words(plan: Plan) -> str:
     "What each kind of error costs, as one sentence"
     if not plan.classification:
         return "A prediction that is too high and one that is too low count the same."
     false_alarm, missed = plan.metric.cost_false_positive, plan.metric.cost_false_negative
-    one, other = (f"missing a '{plan.data.positive}'", f"taking another case for '{plan.data.positive}'") if plan.data.positive else ("a missed case", "a false alarm")
+    one, other = (f"missing a '{plan.data.positive}'",
+                  f"taking another case for '{plan.data.positive}'") if plan.data.positive else ("a missed case",
+                                                                                                 "a false alarm")
     if false_alarm == missed:
         return f"{one.capitalize()} and {other} cost the same; say so if the business pays more for one of them."
     dear, cheap = (one, other) if missed > false_alarm else (other, one)
@@ -39,52 +45,79 @@ def errors_in_words(plan: Plan) -> str:
     times = f"{readable(max(missed, false_alarm) / least)} times as much as" if least else "money, unlike"
     return f"{dear[0].upper()}{dear[1:]} costs {times} {cheap}; the threshold is chosen for that."
 
-
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-b
 def _goal(plan: Plan, criteria: list[dict[str, Any]]) -> str:
     goal = next(item for item in criteria if item["check"] == "primary metric")
     kind = {"binary": "whether", "multiclass": "which", "regression": "how much"}[plan.data.task]
     what = f"**{plan.data.target}** is '{plan.data.positive}'" if plan.data.task == "binary" else f"**{plan.data.target}** it will be"
     metric = f"how well the model {_METRIC_WORDS[plan.metric.primary]}" if plan.metric.maximize or plan.metric.primary == "log_loss" else f"how far it {_METRIC_WORDS[plan.metric.primary]}"
-    wanted = (f"{plan.metric.primary} {goal['operator'].replace('>=', 'at least').replace('<=', 'at most')} {readable(goal['limit'])}"
-              if plan.metric.minimum is not None else "clearly better than a guess that knows nothing")
-    return f"{plan.project.objective or 'No objective is written in the brief.'} The model says {kind} {what}. We measure {metric}. Success: {wanted}, on rows the model never saw."
+    wanted = (
+        f"{plan.metric.primary} {goal['operator'].replace('>=', 'at least').replace('<=', 'at most')} "
+        f"{readable(goal['limit'])}"
+        if plan.metric.minimum is not None else "clearly better than a guess that knows nothing")
+    return (f"{plan.project.objective or 'No objective is written in the brief.'} The model says {kind} {what}. We "
+            f"measure {metric}. Success: {wanted}, on rows the model never saw.")
 
-
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-c
 def _data(plan: Plan) -> str:
     profile, barred = plan.profile, [*plan.data.protected]
-    sentences = [f"{profile['rows']:,} rows and {profile['columns']:,} columns from {profile['source'].get('where', 'the source')}; "
-                 f"{profile['missing_cells'] / max(1, profile['rows_profiled'] * profile['columns']):.1%} of the cells are empty.",
-                 f"{len(plan.feature_columns):,} columns may become features."]
-    sentences += [f"{', '.join(barred)} {'is' if len(barred) == 1 else 'are'} protected and will not be used to decide."] if barred else []
+    sentences = [
+        f"{profile['rows']:,} rows and {profile['columns']:,} columns from "
+        f"{profile['source'].get('where', 'the source')}; "
+        f"{profile['missing_cells'] / max(1, profile['rows_profiled'] * profile['columns']):.1%} of the cells are "
+        f"empty.",
+        f"{len(plan.feature_columns):,} columns may become features."
+    ]
+    sentences += [
+        f"{', '.join(barred)} {'is' if len(barred) == 1 else 'are'} protected and will not be used to decide."
+    ] if barred else []
     return " ".join(sentences)
 
-
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-d
 def _effort(plan: Plan, estimates: dict[str, Any]) -> str:
-    total, words = estimates["total"], {"within": "within", "at risk": "perhaps beyond", "beyond": "beyond", "unknown": "not comparable with"}
+    total, words = estimates["total"], {
+        "within": "within", "at risk": "perhaps beyond", "beyond": "beyond", "unknown": "not comparable with"
+    }
     gates = sum(bool(epoch["human_gate"]) for epoch in plan.epochs)
     price = (f"It costs about {total['cost']:,.2f} ({total['cost_low']:,.2f} to {total['cost_high']:,.2f})."
              if total["cost"] is not None else "No price per hour is known, so the cost is open.")
-    limits = [f"The {item['of']} is {words[item['outcome']]} the limit of {readable(item['limit'])}{' ' * bool(item['unit'])}{item['unit']}." for item in estimates["limits"]]
-    return f"{duration(total['seconds_low'], total['seconds_high']).capitalize()} of computing on {estimates['machine']['cores']} cores. {price} {' '.join(limits)} {gates} decisions are a person's."
+    limits = [
+        f"The {item['of']} is {words[item['outcome']]} the limit of "
+        f"{readable(item['limit'])}{' ' * bool(item['unit'])}{item['unit']}."
+        for item in estimates["limits"]
+    ]
+    return (f"{duration(total['seconds_low'], total['seconds_high']).capitalize()} of computing on "
+            f"{estimates['machine']['cores']} cores. {price} {' '.join(limits)} {gates} decisions are a person's.")
 
-
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-e
 def _listed(items: list[str], empty: str) -> str:
     return "\n".join(f"- {item}" for item in items) or empty
 
-
-def executive_summary(plan: Plan, criteria: list[dict[str, Any]], estimates: dict[str, Any], risks: list[dict[str, Any]],
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-f
+def executive_summary(plan: Plan, criteria: list[dict[str, Any]], estimates: dict[str, Any], risks: list[dict[str,
+                                                                                                              Any]],
                       duties: list[dict[str, Any]], assumptions: list[str], questions: list[str]) -> str:
     "The plan as Markdown that a manager can read; every number comes from the plan's own files"
     laws = {row["regulation"]: row for row in duties}
     serious = [risk for risk in risks if risk["score"] >= 12]
     return "\n\n".join([
         f"# {plan.project.name}: executive summary", plan.project.use_case or "No use case is written in the brief.",
-        f"**Decision asked.** Shall we go on with this project, with these criteria and this budget? Questions open: {len(questions)}; "
-        f"serious risks: {len(serious)} of {len(risks)}.",
-        "## What we want", _goal(plan, criteria), errors_in_words(plan),
-        "## What we have", _data(plan), "## What it takes", _effort(plan, estimates),
-        "## What could go wrong", _listed([f"**{risk['risk']}** ({risk['evidence']}): {risk['mitigation']}." for risk in (serious or risks[:3])], "Nothing stands out."),
-        "## Law and duties", _listed([f"**{law}** {row['status']}: {row['reason']}; {sum(item['regulation'] == law for item in duties)} duties are listed in the plan."
-                                      for law, row in laws.items()], "The brief names no regulation, and nothing in it suggests one."),
-        "## What we assume", _listed(assumptions, "Nothing."), "## What we ask", _listed(questions, "Nothing is open."),
-        "## How we will know", f"{len(criteria)} criteria are written down, each measured by a gate; the retrospective marks every one as met, missed or not measured."]) + "\n"
+        f"**Decision asked.** Shall we go on with this project, with these criteria and this budget? Questions open: "
+        f"{len(questions)}; "
+        f"serious risks: {len(serious)} of {len(risks)}.", "## What we want",
+        _goal(plan, criteria),
+        errors_in_words(plan), "## What we have",
+        _data(plan), "## What it takes",
+        _effort(plan, estimates), "## What could go wrong",
+        _listed([f"**{risk['risk']}** ({risk['evidence']}): {risk['mitigation']}."
+                 for risk in (serious or risks[:3])], "Nothing stands out."), "## Law and duties",
+        _listed([
+            f"**{law}** {row['status']}: {row['reason']}; {sum(item['regulation'] == law for item in duties)} duties "
+            f"are listed in the plan."
+            for law, row in laws.items()
+        ], "The brief names no regulation, and nothing in it suggests one."), "## What we assume",
+        _listed(assumptions, "Nothing."), "## What we ask",
+        _listed(questions, "Nothing is open."), "## How we will know",
+        f"{len(criteria)} criteria are written down, each measured by a gate; the retrospective marks every one as "
+        f"met, missed or not measured."
+    ]) + "\n"

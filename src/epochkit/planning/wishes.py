@@ -13,74 +13,101 @@ from .phrases import Meaning, amount, names_in, phrase
 from ..synthetic.domains import DOMAINS
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05
-METRIC_NAMES = {"average_precision": r"average precision|pr[- _]?auc", "roc_auc": r"roc[- _]?auc|auc(?:[- _]roc)?", "log_loss": r"log[- _]?loss|cross[- ]entropy", "accuracy": r"accuracy",
-                "f1": r"f1(?:[- _]score)?", "rmse": r"rmse|root mean squared error", "mae": r"mae|mean absolute error", "mse": r"mse|mean squared error", "r2": r"r2|r²|r[- ]squared"}
+METRIC_NAMES = {
+    "average_precision": r"average precision|pr[- _]?auc", "roc_auc": r"roc[- _]?auc|auc(?:[- _]roc)?",
+    "log_loss": r"log[- _]?loss|cross[- ]entropy", "accuracy": r"accuracy", "f1": r"f1(?:[- _]score)?",
+    "rmse": r"rmse|root mean squared error", "mae": r"mae|mean absolute error", "mse": r"mse|mean squared error",
+    "r2": r"r2|r²|r[- ]squared"
+}
 _ANY_METRIC = "(?:" + "|".join(METRIC_NAMES.values()) + ")"
-_LIMIT = r"(?:(?:of )?(?:at least|at most|no (?:less|more) than|above|over|below|under|better than|beyond|minimum(?: of)?|a minimum of|>=?|<=?|≥|≤|=|of) ?)"
+_LIMIT = (r"(?:(?:of )?(?:at least|at most|no (?:less|more) than|above|over|below|under|better "
+          r"than|beyond|minimum(?: of)?|a minimum of|>=?|<=?|≥|≤|=|of) ?)")
 
 
 def _metric_named(text: str) -> str:
     return next(name for name, pattern in METRIC_NAMES.items() if re.fullmatch(pattern, text.strip(), re.IGNORECASE))
 
-
-@phrase(r"{LIMIT}?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?) ?(%)? (?:of |in )?({METRIC})|({METRIC}) (?:score )?{LIMIT}?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?)(?!\w) ?(%)?", LIMIT=_LIMIT, METRIC=_ANY_METRIC)
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-a
+@phrase(
+    r"{LIMIT}?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?) ?(%)? (?:of |in )?({METRIC})|({METRIC}) (?:score "
+    r")?{LIMIT}?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?)(?!\w) ?(%)?",
+    LIMIT=_LIMIT, METRIC=_ANY_METRIC)
 def _minimum(found: re.Match) -> Meaning:
     name, number, percent = (found[3], found[1], found[2]) if found[3] else (found[4], found[5], found[6])
     metric, value = _metric_named(name), float(number.replace(",", "")) / (100 if percent else 1)
     return Meaning(f"success is a {metric} of {value:g} or better", {"metric": {"primary": metric, "minimum": value}})
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-b
 @phrase(r"(?:by |optimi[sz](?:e|ing) (?:for )?|measured (?:by|in)|metric )?({METRIC})", METRIC=_ANY_METRIC)
 def _metric(found: re.Match) -> Meaning:
     return Meaning(f"the metric is {_metric_named(found[1])}", {"metric": {"primary": _metric_named(found[1])}})
 
-
-@phrase(r"(?:a )?(?:(false negatives?|miss(?:ed|ing)(?: an?)?(?: \w+)?)|(false positives?|false alarms?))(?: (?:is|are|costs?))* ({NUMBER})(?: times(?: (?:as much|worse|more expensive|dearer)(?: (?:as|than) an? (?:false alarm|missed case|false positive|false negative|\w+))?)?)?")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-c
+@phrase(
+    r"(?:a )?(?:(false negatives?|miss(?:ed|ing)(?: an?)?(?: \w+)?)|(false positives?|false alarms?))(?: "
+    r"(?:is|are|costs?))* ({NUMBER})(?: times(?: (?:as much|worse|more expensive|dearer)(?: (?:as|than) an? (?:false "
+    r"alarm|missed case|false positive|false negative|\w+))?)?)?"
+)
 def _cost(found: re.Match) -> Meaning:
     key, words = ("cost_false_negative", "a missed case") if found[1] else ("cost_false_positive", "a false alarm")
     return Meaning(f"{words} costs {amount(found[3]):g}", {"metric": {key: float(amount(found[3]))}})
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-d
 @phrase(r"(?:data )?quality(?: score)? {LIMIT}(\d?\.\d+|\d+) ?(%)?", LIMIT=_LIMIT)
 def _quality(found: re.Match) -> Meaning:
     value = float(found[1]) / (100 if found[2] else 1)
     return Meaning(f"data quality has to reach {value:g}", {"quality": {"minimum": value}})
 
-
-@phrase(r"(?:p95 )?(?:latency|answers?|responses?)(?: time)?(?: of| (?:with)?in| under| below| at most| up to)* ({NUMBER}) ?(?:ms|milliseconds)|(?:with)?in ({NUMBER}) ?(?:ms|milliseconds)")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-e
+@phrase(
+    r"(?:p95 )?(?:latency|answers?|responses?)(?: time)?(?: of| (?:with)?in| under| below| at most| up to)* "
+    r"({NUMBER}) ?(?:ms|milliseconds)|(?:with)?in ({NUMBER}) ?(?:ms|milliseconds)"
+)
 def _latency(found: re.Match) -> Meaning:
     value = float(amount(found[1] or found[2]))
     return Meaning(f"the service answers within {value:g} ms", {"serving": {"latency_p95_ms": value}})
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-f
 @phrase(r"({NUMBER}) (?:rows|requests|predictions|records) (?:per|a) second")
 def _speed(found: re.Match) -> Meaning:
-    return Meaning(f"the service scores {amount(found[1]):,} rows a second", {"serving": {"rows_per_second": float(amount(found[1]))}})
+    return Meaning(f"the service scores {amount(found[1]):,} rows a second",
+                   {"serving": {"rows_per_second": float(amount(found[1]))}})
 
-
-@phrase(r"(?:(?:a )?(?:budget|cost limit|costs?)(?: of| limited to| at most| up to| below| under| is|:)* |(?:at most|for less than|no more than) )(?:[$€£] ?)?({NUMBER})(?: ?(?:euros?|dollars?|eur|usd|€))?(?! ?(?:ms|mb|gb|%|trials|minutes|rows|features))")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-g
+@phrase(
+    r"(?:(?:a )?(?:budget|cost limit|costs?)(?: of| limited to| at most| up to| below| under| is|:)* |(?:at most|for "
+    r"less than|no more than) )(?:[$€£] ?)?({NUMBER})(?: ?(?:euros?|dollars?|eur|usd|€))?(?! "
+    r"?(?:ms|mb|gb|%|trials|minutes|rows|features))"
+)
 def _budget(found: re.Match) -> Meaning:
     return Meaning(f"computing may cost {amount(found[1]):,}", {"budget": {"cost_limit": float(amount(found[1]))}})
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-h
 @phrase(r"({NUMBER}) (?:tuning )?trials")
 def _trials(found: re.Match) -> Meaning:
-    return Meaning(f"the winner is tuned in {amount(found[1]):,} trials", {"budget": {"tuning_trials": int(amount(found[1]))}})
+    return Meaning(f"the winner is tuned in {amount(found[1]):,} trials",
+                   {"budget": {"tuning_trials": int(amount(found[1]))}})
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-i
 @phrase(r"(?:tun(?:e|ing) (?:for )?({NUMBER}) minutes|({NUMBER}) minutes (?:of )?tuning)")
 def _minutes(found: re.Match) -> Meaning:
-    return Meaning(f"tuning ends after {amount(found[1] or found[2]):g} minutes", {"budget": {"tuning_minutes": float(amount(found[1] or found[2]))}}, epoch=5)
+    return Meaning(f"tuning ends after {amount(found[1] or found[2]):g} minutes",
+                   {"budget": {"tuning_minutes": float(amount(found[1] or found[2]))}}, epoch=5)
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-j
 @phrase(r"({NUMBER}) ?gb(?: of)?(?: memory| ram)?")
 def _memory(found: re.Match) -> Meaning:
-    return Meaning(f"the work may use {amount(found[1]):g} GB of memory", {"budget": {"memory_gb": float(amount(found[1]))}})
+    return Meaning(f"the work may use {amount(found[1]):g} GB of memory",
+                   {"budget": {"memory_gb": float(amount(found[1]))}})
 
-
-@phrase(r"(?:the )?(gdpr|dsgvo|(?:eu )?ai act|ecoa|hipaa|general data protection regulation|equal credit opportunity act)")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-k
+@phrase(
+    r"(?:the )?(gdpr|dsgvo|(?:eu )?ai act|ecoa|hipaa|general data protection regulation|equal credit opportunity act)")
 def _law(found: re.Match) -> Meaning:
-    names = {"gdpr": "GDPR", "dsgvo": "GDPR", "general data protection regulation": "GDPR", "hipaa": "HIPAA", "ecoa": "ECOA", "equal credit opportunity act": "ECOA"}
+    names = {
+        "gdpr": "GDPR", "dsgvo": "GDPR", "general data protection regulation": "GDPR", "hipaa": "HIPAA", "ecoa": "ECOA",
+        "equal credit opportunity act": "ECOA"
+    }
     law = names.get(found[1].lower(), "EU AI Act")
     return Meaning(f"{law} applies", {"project": {"regulations": [law]}})
 
@@ -90,24 +117,34 @@ def _name(found: re.Match) -> Meaning:
     name = names_in(found[1])[0]
     return Meaning(f"the project is called {name}", {"project": {"name": name}})
 
-
-@phrase(r"plan(?:ning)? (?:for )?(?:a |an |the |our |my |me |us )*(?:new )?([^,.;]+?) (?:project|use case|pilot)(?: plan)?")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-a
+@phrase(
+    r"plan(?:ning)? (?:for )?(?:a |an |the |our |my |me |us )*(?:new )?([^,.;]+?) (?:project|use case|pilot)(?: plan)?")
 def _plan(found: re.Match) -> Meaning:
     return Meaning(f"plan the use case '{found[1].strip()}'", {"project": {"use_case": found[1].strip()}}, epoch=1)
 
-
-@phrase(r"(?:in order to|so that(?: we)?(?: can)?|with the (?:goal|aim|objective) (?:of|to)|(?:the |our )?(?:goal|aim|objective) is to|(?:aiming|we want) to|to(?= (?:reduce|increase|improve|lower|raise|cut|prevent|avoid|save)\b)) ([^,.;]+?)(?= (?:with|using|on|from|at least|at most|under|within)\b|[,.;]|$)")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-b
+@phrase(
+    r"(?:in order to|so that(?: we)?(?: can)?|with the (?:goal|aim|objective) (?:of|to)|(?:the |our "
+    r")?(?:goal|aim|objective) is to|(?:aiming|we want) to|to(?= "
+    r"(?:reduce|increase|improve|lower|raise|cut|prevent|avoid|save)\b)) ([^,.;]+?)(?= (?:with|using|on|from|at "
+    r"least|at most|under|within)\b|[,.;]|$)"
+)
 def _objective(found: re.Match) -> Meaning:
     words = found[1].strip()
     return Meaning(f"the objective: {words}", {"project": {"objective": f"{words[0].upper()}{words[1:]}."}})
 
-
-@phrase(r"(?:predict(?:ing|s)?|forecast(?:ing)?|classify(?:ing)?|estimat(?:e|ing)|detect(?:ing)?) (?:which |whether |the |a |an )*({NAME})(?: ({NAME}))?")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-c
+@phrase(
+    r"(?:predict(?:ing|s)?|forecast(?:ing)?|classify(?:ing)?|estimat(?:e|ing)|detect(?:ing)?) (?:which |whether |the "
+    r"|a |an )*({NAME})(?: ({NAME}))?"
+)
 def _predict(found: re.Match) -> Meaning:
     names = [name for name in (found[1], found[2]) if name and name.lower() not in ("will", "that")]
-    return Meaning(f"what is predicted: {' '.join(names)}", hint={"predicted": "|".join(name.strip(chr(39) + chr(34) + '`') for name in names)})
+    return Meaning(f"what is predicted: {' '.join(names)}",
+                   hint={"predicted": "|".join(name.strip(chr(39) + chr(34) + '`') for name in names)})
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-d
 _STRATEGIES = r"(?:(?:target|one[- ]hot|ordinal|frequency|count|label|cross-fitted|mean)(?:,? (?:and |or )?(?:target|one[- ]hot|ordinal|frequency))*[- ]encod(?:ing|ers?|ed)|" \
               r"(?:standard|robust|min-?max|quantile|power|max-?abs)[- ]?(?:i[sz](?:ation|ed)|scal(?:ing|ers?|ed))|standardi[sz](?:ation|e|ing)|normali[sz](?:ation|e|ing)|" \
               r"(?:feature )?(?:interactions?|aggregations?)|lags?|rolling windows?|tf-?idf|(?:encoding|scaling)(?:/| and | or )(?:encoding|scaling))"
@@ -115,28 +152,47 @@ _STRATEGIES = r"(?:(?:target|one[- ]hot|ordinal|frequency|count|label|cross-fitt
 
 @phrase(_STRATEGIES)
 def _strategy(found: re.Match) -> Meaning:
-    return Meaning("no key of the brief: epoch 004 chooses encoding and scaling per column from the training rows and says why")
+    return Meaning(
+        "no key of the brief: epoch 004 chooses encoding and scaling per column from the training rows and says why")
 
-
-@phrase(r"edge[- ]cases?|robust(?:ness)?(?: testing| tests?)?|fairness|adversarial(?: inputs?)?|stress tests?|explainab(?:le|ility)|compliance|performance tests?")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-e
+@phrase(
+    r"edge[- ]cases?|robust(?:ness)?(?: testing| tests?)?|fairness|adversarial(?: inputs?)?|stress "
+    r"tests?|explainab(?:le|ility)|compliance|performance tests?"
+)
 def _tests(found: re.Match) -> Meaning:
     return Meaning("part of what epoch 006 tests")
 
-
-@phrase(r"(?:drift |model )?monitoring|api(?: serving| endpoints?)?|(?:interactive |streamlit )?(?:dashboards?|app)|docker|kubernetes|domino|fastapi|flask|alert(?:s|ing)")
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-f
+@phrase(
+    r"(?:drift |model )?monitoring|api(?: serving| endpoints?)?|(?:interactive |streamlit "
+    r")?(?:dashboards?|app)|docker|kubernetes|domino|fastapi|flask|alert(?:s|ing)"
+)
 def _deployment(found: re.Match) -> Meaning:
     return Meaning("part of what epoch 007 delivers")
 
-
-_STEPS = ((8, r"retrospective|lessons learned|post[- ]?mortem|look(?:ing)? back"), (7, r"deploy(?:ing|ment)?|put(?:ting)? .{0,30}in(?:to)? production|go live|serve|serving|release"),
-          (6, r"(?:run |do |perform )?(?:comprehensive |full |thorough )?(?:model )?test(?:ing|s)?|validat(?:e|ing|ion)"),
-          (4, r"(?:feature[- ]engineering|engineer(?:ing)?(?: the| some| new)? features?|(?:create|build|make|derive)(?: new)? features)"),
-          (3, r"(?:perform |do |run )?(?:comprehensive |full )?(?:eda|exploratory(?: data)? analysis|data exploration|explor(?:e|ing))|analy[sz]e"),
-          (5, r"(?:train(?:ing)?|develop(?:ing)?|tun(?:e|ing)|fit(?:ting)?|build(?:ing)?)(?: and tune)?(?: all| the| every| a)*(?: best)? models?|model (?:development|training)|tune|train"),
-          (2, r"(?:generat(?:e|ing)|simulat(?:e|ing)|load(?:ing)?|import(?:ing)?|clean(?:ing)?|wrangl(?:e|ing)|(?:creat(?:e|ing)|prepare|fetch|get|make|wrangle)(?= .*\bdata))"),
-          (1, r"plan(?:ning)?|start|set ?up|kick off"))
-STEP_TITLES = {1: "research and planning", 2: "data wrangling", 3: "exploratory analysis", 4: "feature engineering", 5: "model development",
-               6: "model testing", 7: "application development", 8: "retrospective"}
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-g
+_STEPS = ((8, r"retrospective|lessons learned|post[- ]?mortem|look(?:ing)? back"), (
+    7, r"deploy(?:ing|ment)?|put(?:ting)? .{0,30}in(?:to)? production|go live|serve|serving|release"
+), (6, r"(?:run |do |perform )?(?:comprehensive |full |thorough )?(?:model )?test(?:ing|s)?|validat(?:e|ing|ion)"), (
+    4,
+    r"(?:feature[- ]engineering|engineer(?:ing)?(?: the| some| new)? features?|(?:create|build|make|derive)(?: new)? "
+    r"features)"
+), (
+    3,
+    r"(?:perform |do |run )?(?:comprehensive |full )?(?:eda|exploratory(?: data)? analysis|data "
+    r"exploration|explor(?:e|ing))|analy[sz]e"
+), (
+    5,
+    r"(?:train(?:ing)?|develop(?:ing)?|tun(?:e|ing)|fit(?:ting)?|build(?:ing)?)(?: and tune)?(?: all| the| every| "
+    r"a)*(?: best)? models?|model (?:development|training)|tune|train"
+), (2,
+    r"(?:generat(?:e|ing)|simulat(?:e|ing)|load(?:ing)?|import(?:ing)?|clean(?:ing)?|wrangl(?:e|ing)|(?:creat(?:e|ing)|prepare|fetch|get|make|wrangle)(?= .*\bdata))"
+    ), (1, r"plan(?:ning)?|start|set ?up|kick off"))
+STEP_TITLES = {
+    1: "research and planning", 2: "data wrangling", 3: "exploratory analysis", 4: "feature engineering",
+    5: "model development", 6: "model testing", 7: "application development", 8: "retrospective"
+}
 
 
 def _step(number: int) -> Callable[[re.Match], Meaning]:
@@ -151,7 +207,10 @@ def domain_in(sentence: str) -> tuple[str, list[str]]:
     "The domain that the sentence speaks of and the words that say so; empty when there is none"
     text, best = sentence.lower(), ("", [])
     for name, domain in DOMAINS.items():
-        words = [word for word in dict.fromkeys((name.replace("_", " "), *domain.words)) if re.search(rf"(?<![\w.]){re.escape(word)}s?(?![\w.])", text)]
+        words = [
+            word for word in dict.fromkeys((name.replace("_", " "), *domain.words))
+            if re.search(rf"(?<![\w.]){re.escape(word)}s?(?![\w.])", text)
+        ]
         if sum(map(len, words)) > sum(map(len, best[1])):
             best = (name, words)
     return best

@@ -34,7 +34,7 @@ def _toml(key: str, text: str) -> str:
         return json.dumps(text.split())
     return text.lower() if text in ("True", "False") else json.dumps(text)
 
-
+# %% ../../../nbs/project/03_checks.ipynb #91projectche-04-a
 def nbdev_block(settings_ini: str) -> str:
     "The `[tool.nbdev]` block that `settings.ini` asks for"
     parser = configparser.ConfigParser(interpolation=None)
@@ -45,7 +45,7 @@ def nbdev_block(settings_ini: str) -> str:
         raise BadInputError(f"settings.ini has no '{missing[0]}' in [DEFAULT]: nbdev needs it")
     return "[tool.nbdev]\n" + "".join(f"{key} = {_toml(key, values[key])}\n" for key in _NBDEV_KEYS)
 
-
+# %% ../../../nbs/project/03_checks.ipynb #91projectche-04-b
 def check_settings(root: Path, write: bool = False) -> list[str]:
     "What in `pyproject.toml` and the package differs from `settings.ini`; `write` mends the nbdev block"
     ini, project_file = (root / "settings.ini").read_text(encoding="utf-8"), root / "pyproject.toml"
@@ -72,8 +72,10 @@ def check_export(root: Path) -> list[str]:
         differences = export_differences(root)
     except PipelineError as error:
         return [f"the export stopped: {error}"]
-    return [f"{name}: {'is made by no notebook' if content is None else 'differs from its notebook' if (root / name).exists() else 'was not exported'}: run nbdev_export"
-            for name, content in differences.items()]
+    return [
+        f"{name}: {'is made by no notebook' if content is None else 'differs from its notebook' if (root / name).exists() else 'was not exported'}: run nbdev_export"
+        for name, content in differences.items()
+    ]
 
 # %% ../../../nbs/project/03_checks.ipynb #91projectche-12
 HEADINGS = ("Question", "Inputs", "Data", "Action", "Picture", "Finding", "Outputs", "Gate")
@@ -82,17 +84,18 @@ HEADINGS = ("Question", "Inputs", "Data", "Action", "Picture", "Finding", "Outpu
 def _cells(path: Path) -> list[dict[str, Any]]:
     return read_notebook(path)["cells"]
 
-
+# %% ../../../nbs/project/03_checks.ipynb #91projectche-12-a
 def check_library_notebook(path: Path) -> list[str]:
     "What is wrong with one notebook of `nbs/`"
     cells = [cell for cell in _cells(path) if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
     counts = [cell["execution_count"] for cell in cells]
-    found = [] if counts == list(range(1, len(counts) + 1)) else ["is not executed from top to bottom in a fresh kernel"]
+    found = [] if counts == list(range(1,
+                                       len(counts) + 1)) else ["is not executed from top to bottom in a fresh kernel"]
     errors = [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
     streams = [output for cell in cells for output in cell["outputs"] if output.get("name") == "stderr"]
     return found + ["shows an error"] * bool(errors) + ["prints to stderr"] * bool(streams)
 
-
+# %% ../../../nbs/project/03_checks.ipynb #91projectche-12-b
 def check_epoch_notebook(path: Path) -> list[str]:
     "What is wrong with one epoch notebook"
     cells = _cells(path)
@@ -106,10 +109,13 @@ def check_epoch_notebook(path: Path) -> list[str]:
     found += ["does not end with its gate"] * ("gate_panel(" not in "".join(code[-1]["source"]))
     return found
 
-
+# %% ../../../nbs/project/03_checks.ipynb #91projectche-12-c
 def check_notebooks(root: Path) -> list[str]:
     "What is wrong with any notebook of the project"
-    found = [f"{path.relative_to(root)} {problem}" for path in notebooks_of(root, ["nbs"]) for problem in check_library_notebook(path)]
+    found = [
+        f"{path.relative_to(root)} {problem}" for path in notebooks_of(root, ["nbs"])
+        for problem in check_library_notebook(path)
+    ]
     for epoch in EPOCHS:
         folder = f"{epoch.folder}/notebooks"
         stories = [path for path in notebooks_of(root, [folder]) if is_story(path)]

@@ -19,21 +19,27 @@ def _lines_in_strings(source: str) -> set[int]:
     spans = [(t.start[0], t.end[0]) for t in tokens if t.end[0] > t.start[0]]
     return {line for start, end in spans for line in range(start + 1, end + 1)}
 
-
+# %% ../../../nbs/project/01_nbtests.ipynb #90nbtests-04-a
 def only_imports(source: str) -> bool:
     "True for a cell that holds imports and nothing else"
     return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(source).body)
 
-
+# %% ../../../nbs/project/01_nbtests.ipynb #90nbtests-04-b
 def as_test(source: str, title: str) -> str:
     "The source of a pytest function named after `title`; a cell that defines `test_*` is copied as it is"
     if any(isinstance(node, ast.FunctionDef) and node.name.startswith("test_") for node in ast.parse(source).body):
         return source
     if not title.strip():
         first = next((line for line in source.splitlines() if line.strip() and not line.startswith("#")), "")
-        raise ValueError(f"the `#| test` cell that begins with '{first[:60]}' has neither a function test_… nor a title: `#| test adds two numbers`")
+        raise ValueError(
+            f"the `#| test` cell that begins with '{first[:60]}' has neither a function test_… nor a title: `#| test "
+            f"adds two numbers`"
+        )
     keep = _lines_in_strings(source)
-    lines = [line if number in keep or not line.strip() else f"    {line}" for number, line in enumerate(source.splitlines(), 1)]
+    lines = [
+        line if number in keep or not line.strip() else f"    {line}"
+        for number, line in enumerate(source.splitlines(), 1)
+    ]
     return f"def test_{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}():\n" + "\n".join(lines)
 
 # %% ../../../nbs/project/01_nbtests.ipynb #90nbtests-08

@@ -45,20 +45,21 @@ def _git(folder: Path, *arguments: str, feed: bytes = b"") -> tuple[int, bytes, 
                           env=env | _IDENTITY | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"})
     return done.returncode, done.stdout, " ".join(done.stderr.decode(errors="replace").split())
 
-
+# %% ../../../nbs/record/03_anchors.ipynb #05anchors-07-a
 class _Checkout(NamedTuple):
     "Where notes of this home go: the common git folder, the home's name in the notes, the commit checked out"
     git: Path
     home: str
     commit: str
 
-
+# %% ../../../nbs/record/03_anchors.ipynb #05anchors-07-b
 def _checkout(settings: Settings) -> _Checkout | None:
     "The git checkout that holds the project and its home; None where there is none"
     code, home = settings.code_root.resolve(), settings.home.resolve()
     if not home.is_relative_to(code):
         return None
-    status, output, errors = _git(code, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir", "HEAD")
+    status, output, errors = _git(code, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir",
+                                  "HEAD")
     lines = output.decode(errors="surrogateescape").splitlines()
     if len(lines) < 3:
         if "not a git repository" not in errors and "must be run in a work tree" not in errors:
@@ -77,7 +78,8 @@ def anchor(settings: Settings, record_id: str, seq: int, sha256: str) -> str:
             return ""
         line = json.dumps({"record": record_id, "home": checkout.home, "seq": seq, "hash": sha256})
         with FileLock(checkout.git / "epoch-ledger.lock", timeout=5):
-            status, _, errors = _git(settings.code_root, "notes", f"--ref={_NOTES}", "append", "-m", line, checkout.commit)
+            status, _, errors = _git(settings.code_root, "notes", f"--ref={_NOTES}", "append", "-m", line,
+                                     checkout.commit)
         if status == 0:
             return checkout.commit
     except (OSError, Timeout, subprocess.SubprocessError) as error:
@@ -95,7 +97,7 @@ def _anchors_in(note: str, home: str, where: str) -> Iterable[Anchor]:
         except (ValueError, TypeError, KeyError, RecursionError):  # a line of somebody else
             continue
 
-
+# %% ../../../nbs/record/03_anchors.ipynb #05anchors-14-a
 def _read_notes(folder: Path) -> Iterable[tuple[str, str]]:
     "Commit and text of every note; RecordError when git cannot give one of them"
     status, listing, errors = _git(folder, "notes", f"--ref={_NOTES}", "list")
@@ -116,7 +118,7 @@ def _read_notes(folder: Path) -> Iterable[tuple[str, str]]:
         yield commit, content[:size].decode(errors="replace")
         content = content[size + 1:]
 
-
+# %% ../../../nbs/record/03_anchors.ipynb #05anchors-14-b
 def anchored(settings: Settings) -> list[Anchor]:
     "Every anchor of this home in git, by sequence; empty where the home is in no checkout"
     try:
@@ -139,14 +141,17 @@ def anchor_problems(anchors: Iterable[Anchor], record_id: str, hash_at: Mapping[
     own = [found for found in anchors if found.record == record_id]
     beyond = max((found for found in own if found.seq > end), key=lambda found: found.seq, default=None)
     if beyond:
-        problems.append(f"the ledger ends at event {end} but {beyond.where} anchors event {beyond.seq}: its tail was cut "
-                        f"off, restore ledger.jsonl from a backup")
+        problems.append(
+            f"the ledger ends at event {end} but {beyond.where} anchors event {beyond.seq}: its tail was cut "
+            f"off, restore ledger.jsonl from a backup")
     differing = [found for found in own if found.seq <= end and hash_at.get(found.seq) != found.hash]
     if differing:
         first = min(differing, key=lambda found: found.seq)
-        problems.append(f"event {first.seq} is not the one that {first.where} anchored: the ledger was rewritten, restore "
-                        f"ledger.jsonl from a backup")
+        problems.append(
+            f"event {first.seq} is not the one that {first.where} anchored: the ledger was rewritten, restore "
+            f"ledger.jsonl from a backup")
     foreign = {found.record: found for found in anchors if found.record != record_id}
-    return problems + [f"{found.where} anchors another record ({record[:12]}, event {found.seq}): this one was begun anew "
-                       f"or replaced; if you began anew on purpose: git update-ref -d {_NOTES}"
-                       for record, found in foreign.items()]
+    return problems + [
+        f"{found.where} anchors another record ({record[:12]}, event {found.seq}): this one was begun anew "
+        f"or replaced; if you began anew on purpose: git update-ref -d {_NOTES}" for record, found in foreign.items()
+    ]

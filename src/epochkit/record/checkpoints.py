@@ -19,9 +19,10 @@ def checkpoint_path(settings: Settings, epoch: int) -> Path:
     "Where the progress of an epoch is kept"
     return settings.context_root / "checkpoints" / f"epoch{epoch:03d}_checkpoint.json"
 
-
+# %% ../../../nbs/record/05_checkpoints.ipynb #09checkpoint-04-a
 def _read(path: Path) -> dict[str, Any] | None:
-    "What was saved, or None where nothing was, or only by a kit that did not seal yet; CheckpointError when a byte was changed"
+    """What was saved, or None where nothing was, or only by a kit that did not seal yet;
+    CheckpointError when a byte was changed"""
     if not path.exists():
         return None
     try:
@@ -35,13 +36,13 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (RecordError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read ({explain(error)}): remove it to start the epoch over") from error
 
-
+# %% ../../../nbs/record/05_checkpoints.ipynb #09checkpoint-04-b
 def _in_words(saved: dict[str, Any] | None) -> str:
     if saved is None or not 0 < saved["progress"] < 1:
         return ""
     return f"{100 * saved['progress']:.0f} %: {saved['next_step']} is next"
 
-
+# %% ../../../nbs/record/05_checkpoints.ipynb #09checkpoint-04-c
 def progress_of(settings: Settings, epoch: int) -> str:
     "How far an interrupted epoch came, such as '60 %: clean chunk 7 of 10 is next'; empty when nothing is half done"
     return _in_words(_read(checkpoint_path(settings, epoch)))
@@ -65,11 +66,15 @@ class Checkpoint:
         "Writes progress (0-1), the next step and the intermediate files with their hashes, atomically"
         files = {self.settings.relative(path): sha256_of(path) for path in artifacts}
         try:
-            write_sealed(self.path, {"schema_version": 2, "epoch": self.epoch, "plan_hash": self.plan_hash,
-                                     "progress": round(progress, 4), "next_step": next_step, "artifacts": files, "state": state})
+            write_sealed(
+                self.path, {
+                    "schema_version": 2, "epoch": self.epoch, "plan_hash": self.plan_hash, "progress": round(
+                        progress, 4), "next_step": next_step, "artifacts": files, "state": state
+                })
         except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be written ({error.strerror or error}): the work so far is kept; make room "
-                                  f"and run the epoch again") from error
+            raise CheckpointError(
+                f"{self.path} cannot be written ({error.strerror or error}): the work so far is kept; make room "
+                f"and run the epoch again") from error
         self._saved_progress, self._saved_at = progress, time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
@@ -85,7 +90,8 @@ class Checkpoint:
         return saved
 
     def describe(self) -> str:
-        "How far these inputs came, such as '60 %: clean chunk 7 of 10 is next'; empty when nothing of theirs is half done"
+        """How far these inputs came, such as '60 %: clean chunk 7 of 10 is next';
+        empty when nothing of theirs is half done"""
         saved = _read(self.path)
         return _in_words(saved) if saved and saved["plan_hash"] == self.plan_hash else ""
 

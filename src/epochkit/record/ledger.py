@@ -40,11 +40,11 @@ class Event(NamedTuple):
     prev: str
     hash: str
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-04-a
 def _canonical(fields: dict[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-04-b
 def seal(seq: int, time: str, kind: str, epoch: int | None, actor: str, data: dict[str, Any], prev: str) -> Event:
     "The event with its hash: sha256 over the canonical JSON of all other fields"
     fields = {"seq": seq, "time": time, "kind": kind, "epoch": epoch, "actor": actor, "data": data, "prev": prev}
@@ -66,15 +66,16 @@ class _Line(NamedTuple):
     def event(self) -> Event:
         return Event(**json.loads(self.raw))
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-08-a
 def _check_line(raw: bytes, number: int, path: Path) -> _Line:
     cut = raw.rfind(b',"hash":"')
     sha256, after = raw[cut + 9:cut + 73], _AFTER_HASH.fullmatch(raw, cut + 73)
     if cut < 0 or not after or hashlib.sha256(raw[:cut] + raw[cut + 74:]).hexdigest().encode() != sha256:
-        raise RecordError(f"{path.name} line {number} was changed after it was written (its hash does not fit): {_RESTORE}")
+        raise RecordError(
+            f"{path.name} line {number} was changed after it was written (its hash does not fit): {_RESTORE}")
     return _Line(raw, after[1].decode(), int(after[3]), after[2].decode(), sha256.decode())
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-08-b
 def _check_link(line: _Line, seq: int, prev: str, path: Path) -> None:
     if line.seq != seq or line.prev != prev:
         raise RecordError(f"{path.name} line {seq} does not follow the line before it (sequence {line.seq}, expected "
@@ -90,7 +91,7 @@ class Head(NamedTuple):
     def line(self) -> bytes:
         return f"seq {self.seq:012d} size {self.size:015d} hash {self.hash}\n".encode()
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-10-a
 def _read_head(path: Path) -> Head | None:
     try:
         line = path.read_bytes()
@@ -114,11 +115,11 @@ def current_user() -> str:
     except (KeyError, OSError):  # a container may run under a number that has no name
         return f"uid {os.getuid()}"
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-12-a
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-12-b
 _VIEWS = ("pipeline_state.json", "approval_log.json", "data_lineage.json", "error_log.json", "resource_tracking.json")
 _SAYS_SCHEMA = ("ledger_created", "ledger_upgraded")
 
@@ -127,7 +128,7 @@ def schema_of(events: Iterable[Event]) -> int:
     "The schema version of a record: the newest that one of its events names"
     return max((event.data.get("schema", 1) for event in events if event.kind in _SAYS_SCHEMA), default=1)
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-12-c
 @contextmanager
 def _opened(path: Path, how: int) -> Iterator[int]:
     "A handle of the operating system; what was fsynced does not become undone by an error of close"
@@ -138,7 +139,7 @@ def _opened(path: Path, how: int) -> Iterator[int]:
         with suppress(OSError):
             os.close(handle)
 
-
+# %% ../../../nbs/record/01_ledger.ipynb #03ledger-12-d
 class Ledger:
     "The append-only record in `folder`; `clock` and `actor` can be injected"
 
@@ -222,7 +223,8 @@ class Ledger:
             raise
 
     def _tail(self) -> tuple[Event | None, int, bool]:
-        "The last whole event, the bytes of a torn line cut off behind it, and whether the record is older than the head"
+        """The last whole event, the bytes of a torn line cut off behind it,
+        and whether the record is older than the head"""
         try:
             if not self.path.exists():
                 self._refuse_lost_ledger()
@@ -242,7 +244,8 @@ class Ledger:
         if head is None or size < head.size:
             lines = self._checked()
             end = sum(len(line.raw) + 1 for line in lines)
-            return (lines[-1].event() if lines else None, end), size - end, len(lines) > 1 and lines[-1].kind != "ledger_upgraded"
+            return (lines[-1].event() if lines else None,
+                    end), size - end, len(lines) > 1 and lines[-1].kind != "ledger_upgraded"
         known = self._acknowledged(handle, head)
         pieces = os.pread(handle, size - head.size, head.size).split(b"\n")
         lines = [known]
@@ -267,18 +270,21 @@ class Ledger:
                 if (line.seq, line.hash) == (head.seq, head.hash):
                     return line
         self._checked()
-        raise RecordError(f"{self.path.name} line {head.seq} is not the event that {self._head.name} acknowledged: {_RESTORE}")
+        raise RecordError(
+            f"{self.path.name} line {head.seq} is not the event that {self._head.name} acknowledged: {_RESTORE}")
 
     def _refuse_lost_ledger(self) -> None:
         if self.folder.exists() and not self.folder.is_dir():
             raise RecordError(f"{self.folder} is a file where the record's folder should be: move it away")
         orphans = [name for name in (self._head.name, *_VIEWS) if os.path.lexists(self.folder / name)]
         if orphans:
-            raise RecordError(f"{self.path} has no line 1 (it is missing or empty) but {orphans[0]} was drawn from it: restore the "
-                              f"ledger from a backup; to start over, remove {self.folder}")
+            raise RecordError(
+                f"{self.path} has no line 1 (it is missing or empty) but {orphans[0]} was drawn from it: restore the "
+                f"ledger from a backup; to start over, remove {self.folder}")
 
     def events(self, *kinds: str) -> list[Event]:
-        "All events, or those of some kinds, the whole chain checked; RecordError names the first line that does not fit"
+        """All events, or those of some kinds, the whole chain checked;
+        RecordError names the first line that does not fit"""
         return [line.event() for line in self._lines() if not kinds or line.kind in kinds]
 
     def record_id(self) -> str:
@@ -317,17 +323,20 @@ class Ledger:
     def _check_head(self, head: Head | None, lines: list[_Line]) -> None:
         schema = schema_of(line.event() for line in lines if line.kind in _SAYS_SCHEMA)
         if schema > SCHEMA_VERSION:
-            raise RecordError(f"{self.path.name} was written by a newer version of the kit (schema {schema}, this one knows "
-                              f"{SCHEMA_VERSION}): use that version")
+            raise RecordError(
+                f"{self.path.name} was written by a newer version of the kit (schema {schema}, this one knows "
+                f"{SCHEMA_VERSION}): use that version")
         if head is None and len(lines) > 1 and lines[-1].kind != "ledger_upgraded" and schema > 1:
             raise RecordError(f"{self._head.name} is missing, so nobody can tell how long the record was: {_RESTORE}")
         if head and head.seq > len(lines):
-            raise RecordError(f"{self.path.name} ends at line {len(lines)}, but line {head.seq} was acknowledged, its tail was "
-                              f"cut off: {_RESTORE}")
+            raise RecordError(
+                f"{self.path.name} ends at line {len(lines)}, but line {head.seq} was acknowledged, its tail was "
+                f"cut off: {_RESTORE}")
         known = lines[:head.seq] if head else []
         if head and (not known or known[-1].hash != head.hash or sum(len(line.raw) + 1 for line in known) != head.size):
-            raise RecordError(f"{self.path.name} line {head.seq} is not the event that {self._head.name} acknowledged, the "
-                              f"record was rewritten: {_RESTORE}")
+            raise RecordError(
+                f"{self.path.name} line {head.seq} is not the event that {self._head.name} acknowledged, the "
+                f"record was rewritten: {_RESTORE}")
 
 # %% ../../../nbs/record/01_ledger.ipynb #03ledger-17
 def latest(events: Iterable[Event], epoch: int, *kinds: str) -> Event | None:

@@ -46,11 +46,13 @@ def _ssh_keygen(*arguments: str, feed: bytes = b"") -> tuple[int, str, str]:
 
 # %% ../../../nbs/record/04_signatures.ipynb #06signatures-06
 def sign(payload: bytes, key: Path) -> str:
-    "The armored signature of `payload` by `key`, a private key file, or a public one whose private part is in the ssh-agent"
+    """The armored signature of `payload` by `key`, a private key file,
+    or a public one whose private part is in the ssh-agent"""
     key = Path(key).expanduser()
     if not key.is_file():
-        raise BadInputError(f"the signing key {key} is not there: set EPOCH_SIGNING_KEY to a key file, or make one with "
-                            f"ssh-keygen -t ed25519 -f {key}")
+        raise BadInputError(
+            f"the signing key {key} is not there: set EPOCH_SIGNING_KEY to a key file, or make one with "
+            f"ssh-keygen -t ed25519 -f {key}")
     with tempfile.TemporaryDirectory(prefix="epoch-sign-") as folder:
         content = Path(folder) / "payload"
         content.write_bytes(payload)
@@ -58,10 +60,12 @@ def sign(payload: bytes, key: Path) -> str:
         if status == 0:
             return content.with_suffix(".sig").read_text(encoding="ascii")
     if "passphrase" in errors:
-        raise BadInputError(f"the signing key {key} has a passphrase, and nothing is asked for here: unlock it once with "
-                            f"'ssh-add {key}' where the ssh-agent of this process runs, then decide again")
-    raise BadInputError(f"nothing was signed with {key}: {errors}: check it with ssh-keygen -l -f {key}; a public key needs "
-                        f"its private part in the ssh-agent (ssh-add -l)")
+        raise BadInputError(
+            f"the signing key {key} has a passphrase, and nothing is asked for here: unlock it once with "
+            f"'ssh-add {key}' where the ssh-agent of this process runs, then decide again")
+    raise BadInputError(
+        f"nothing was signed with {key}: {errors}: check it with ssh-keygen -l -f {key}; a public key needs "
+        f"its private part in the ssh-agent (ssh-add -l)")
 
 # %% ../../../nbs/record/04_signatures.ipynb #06signatures-11
 def _verified(principal: str, payload: bytes, files: tuple[str, ...], when: tuple[str, ...]) -> str:
@@ -75,13 +79,15 @@ def _verified(principal: str, payload: bytes, files: tuple[str, ...], when: tupl
         return f"{principal} signed it for another purpose than '{_NAMESPACE}'"
     return f"the key of {principal} does not count here: {errors}"
 
-
+# %% ../../../nbs/record/04_signatures.ipynb #06signatures-11-a
 def signer_of(payload: bytes, signature: str, allowed_signers: Path, at: str = "") -> str:
-    "The name in `allowed_signers` of who signed exactly this payload; `at`: ISO time at which the key must have been valid"
+    """The name in `allowed_signers` of who signed exactly this payload; `at`:
+    ISO time at which the key must have been valid"""
     allowed = Path(allowed_signers)
     if not allowed.is_file():
-        raise RecordError(f"the signature cannot be checked, {allowed} is not there: put one line per reviewer into it, "
-                          f"the name and then the public key")
+        raise RecordError(
+            f"the signature cannot be checked, {allowed} is not there: put one line per reviewer into it, "
+            f"the name and then the public key")
     moment = datetime.fromisoformat(at).astimezone(UTC) if at else None
     when = ("-O", f"verify-time={moment:%Y%m%d%H%M%S}") if moment else ()
     with tempfile.TemporaryDirectory(prefix="epoch-verify-") as folder:
@@ -90,7 +96,8 @@ def signer_of(payload: bytes, signature: str, allowed_signers: Path, at: str = "
         files = ("-s", str(armored), "-f", str(allowed))
         _, names, errors = _ssh_keygen("-Y", "find-principals", *when, *files)
         if "parse signature" in errors:
-            raise RecordError("this is not an SSH signature: it was damaged after it was made, or made by another program")
+            raise RecordError(
+                "this is not an SSH signature: it was damaged after it was made, or made by another program")
         people = [name for name in names.replace(",", "\n").splitlines() if name and not set(name) & set("*?!")]
         reasons = []
         for principal in people:
@@ -98,8 +105,9 @@ def signer_of(payload: bytes, signature: str, allowed_signers: Path, at: str = "
             if not reason:
                 return principal
             reasons.append(reason)
-    raise RecordError(reasons[0] if reasons else f"not signed by anyone in {allowed} ({errors or f'only {names.strip()}'}): "
-                      f"if this reviewer may decide, add a line with the name and the public key")
+    raise RecordError(
+        reasons[0] if reasons else f"not signed by anyone in {allowed} ({errors or f'only {names.strip()}'}): "
+        f"if this reviewer may decide, add a line with the name and the public key")
 
 # %% ../../../nbs/record/04_signatures.ipynb #06signatures-16
 @functools.cache
@@ -110,7 +118,7 @@ def _literal_key(text: str) -> Path:
     path.write_text(f"{text}\n", encoding="utf-8")
     return path
 
-
+# %% ../../../nbs/record/04_signatures.ipynb #06signatures-16-a
 def _git_value(env: Mapping[str, str], folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(["git", "config", *arguments], cwd=folder, capture_output=True, text=True, timeout=30,
@@ -119,14 +127,15 @@ def _git_value(env: Mapping[str, str], folder: Path, *arguments: str) -> str:
         return ""
     return done.stdout.strip()
 
-
+# %% ../../../nbs/record/04_signatures.ipynb #06signatures-16-b
 def signing_key(env: Mapping[str, str], code_root: Path) -> Path | None:
     "The key file that signs decisions, or None: EPOCH_SIGNING_KEY, else git's user.signingkey where gpg.format is ssh"
     if named := env.get("EPOCH_SIGNING_KEY", "").strip():
         path = code_root / Path(named).expanduser()
         if not path.is_file():
-            raise BadInputError(f"EPOCH_SIGNING_KEY names {path}, which is not a file: name a private key, or a public one "
-                                f"whose private part is in the ssh-agent; unset it to sign nothing")
+            raise BadInputError(
+                f"EPOCH_SIGNING_KEY names {path}, which is not a file: name a private key, or a public one "
+                f"whose private part is in the ssh-agent; unset it to sign nothing")
         return path
     if _git_value(env, code_root, "gpg.format") != "ssh":
         return None

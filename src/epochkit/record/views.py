@@ -28,18 +28,18 @@ def view(file_name: str) -> Callable:
         return fold
     return register
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-a
 def _entries(events: list[Event], *kinds: str) -> list[dict[str, Any]]:
     return [{"seq": event.seq, "time": event.time, "kind": event.kind, "epoch": event.epoch, "actor": event.actor,
              **event.data, "hash": event.hash} for event in events if event.kind in kinds]
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-b
 @view("approval_log.json")
 def approval_log(events: list[Event]) -> dict[str, Any]:
     "Every human or unattended decision, oldest first"
     return {"decisions": _entries(events, "decision"), "refused": _entries(events, "decision_refused")}
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-c
 @view("data_lineage.json")
 def data_lineage(events: list[Event]) -> dict[str, Any]:
     "Every transformation, and the latest provenance of every feature"
@@ -47,21 +47,24 @@ def data_lineage(events: list[Event]) -> dict[str, Any]:
                 for feature in event.data["features"]}
     return {"transformations": _entries(events, "transformation"), "features": list(features.values())}
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-d
 @view("error_log.json")
 def error_log(events: list[Event]) -> dict[str, Any]:
     "Errors, warnings and repairs, oldest first"
-    return {"errors": _entries(events, "epoch_failed", "epoch_blocked", "ledger_repaired"), "warnings": _entries(events, "warning")}
+    return {
+        "errors": _entries(events, "epoch_failed", "epoch_blocked", "ledger_repaired"),
+        "warnings": _entries(events, "warning")
+    }
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-e
 @view("resource_tracking.json")
 def resource_tracking(events: list[Event]) -> dict[str, Any]:
     "Measured time, memory and cost; empty unless ENABLE_COST_TRACKING is true"
     return {"resources": _entries(events, "resources")}
 
-
-
-_DRAWN_AT_ONCE = {"epoch_started", "epoch_finished", "epoch_failed", "executed", "decision"}  # their writers redraw the views
+# %% ../../../nbs/record/02_views.ipynb #04views-04-f
+_DRAWN_AT_ONCE = {"epoch_started", "epoch_finished", "epoch_failed", "executed",
+                  "decision"}  # their writers redraw the views
 
 
 def _view_text(events: list[Event], fold: Callable) -> str:
@@ -69,7 +72,7 @@ def _view_text(events: list[Event], fold: Callable) -> str:
     content = {"schema_version": schema_of(events), "ledger": head, **fold(events)}
     return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-g
 def _sweep(folder: Path, older_s: float = 60) -> None:
     "Removes what writers that were killed left behind"
     for litter in (*folder.glob(".*.part"), *folder.glob(".lock-probe-*")):
@@ -77,7 +80,7 @@ def _sweep(folder: Path, older_s: float = 60) -> None:
             if time.time() - litter.stat().st_mtime > older_s:
                 litter.unlink()
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-h
 def write_views(ledger: Ledger) -> None:
     "Draws every view anew, each file replaced atomically"
     with ledger.locked():
@@ -87,10 +90,11 @@ def write_views(ledger: Ledger) -> None:
             try:
                 write_bytes(ledger.folder / name, _view_text(events, fold).encode())
             except OSError as error:
-                raise RecordError(f"{ledger.folder / name} could not be written ({error.strerror}): the ledger is whole, make "
-                                  f"room and run 'epoch verify --rebuild'") from error
+                raise RecordError(
+                    f"{ledger.folder / name} could not be written ({error.strerror}): the ledger is whole, make "
+                    f"room and run 'epoch verify --rebuild'") from error
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-i
 def _drawn_up_to(text: str, events: list[Event]) -> int:
     "How many events a view knows of; all of them when it does not say, or when it misses more than a crash can explain"
     try:
@@ -100,7 +104,7 @@ def _drawn_up_to(text: str, events: list[Event]) -> int:
     missed = [event for event in events[max(seq, 0):-1] if event.kind in _DRAWN_AT_ONCE]
     return seq if 0 < seq <= len(events) and not missed else len(events)
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-j
 def _differing(ledger: Ledger, events: list[Event]) -> list[str]:
     differing = []
     for name, fold in VIEWS.items():
@@ -113,7 +117,7 @@ def _differing(ledger: Ledger, events: list[Event]) -> list[str]:
             differing.append(name)
     return differing
 
-
+# %% ../../../nbs/record/02_views.ipynb #04views-04-k
 def differing_views(ledger: Ledger, events: list[Event] | None = None) -> list[str]:
     "Names of views that are missing, unreadable or not, to the byte, what the ledger says"
     differing = _differing(ledger, ledger.events() if events is None else events)

@@ -33,7 +33,8 @@ def use_style() -> None:
     "Sets matplotlib to the kit's style: readable sizes, a light grid, grey text, the title at the left"
     import matplotlib
     from cycler import cycler
-    warnings.filterwarnings("ignore", message="The figure layout has changed to tight")  # seaborn's grids lay themselves out
+    warnings.filterwarnings("ignore",
+                            message="The figure layout has changed to tight")  # seaborn's grids lay themselves out
     matplotlib.rcParams.update({
         "figure.figsize": (9, 4.6), "figure.dpi": 100, "savefig.dpi": 150, "figure.constrained_layout.use": True,
         "font.family": "DejaVu Sans", "font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11,
@@ -88,7 +89,7 @@ def image_html(png: Path | bytes, alt: str, caption: str = "") -> Html:
     words = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
     return Html(f'<figure><img src="data:image/png;base64,{data}" alt="{markup.escape(alt)}">{words}</figure>')
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-14-a
 def _content_html(content: object) -> str:
     "A section's content as HTML: trusted HTML, a table, a picture's path, a mapping, a list of these, or text"
     if isinstance(content, Html):
@@ -113,19 +114,22 @@ def page_html(title: str, sections: Iterable[tuple[str, object]], banner: str = 
     parts, links = [], []
     for number, (heading, content) in enumerate(sections, 1):
         links.append(f'<a href="#section-{number}">{escaped(heading)}</a>')
-        parts.append(f'<section id="section-{number}">\n<h2>{escaped(heading)}</h2>\n{_content_html(content)}\n</section>')
+        parts.append(
+            f'<section id="section-{number}">\n<h2>{escaped(heading)}</h2>\n{_content_html(content)}\n</section>')
     navigation = f'<nav aria-label="Sections">{"".join(links)}</nav>' if len(links) > 2 else ""
     note = f'<p class="banner" role="note">{escaped(banner)}</p>' if banner else ""
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{markup.escape(title)}</title>\n'
-            f'<style>{PAGE_CSS}</style>\n</head>\n<body>\n<header><h1>{markup.escape(title)}</h1></header>\n{note}<main>\n'
-            f'{navigation}\n' + "\n".join(parts) + "\n</main>\n</body>\n</html>\n")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{markup.escape(title)}</title>\n'
+        f'<style>{PAGE_CSS}</style>\n</head>\n<body>\n<header><h1>{markup.escape(title)}</h1></header>\n{note}<main>\n'
+        f'{navigation}\n' + "\n".join(parts) + "\n</main>\n</body>\n</html>\n")
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-15-a
 def write_page(path: Path | str, title: str, sections: Iterable[tuple[str, object]], banner: str = "") -> Path:
     """`path`, a self-contained HTML page of (heading, content) sections
 
-    Content is a DataFrame, text (escaped), a list of sentences, a mapping, the path of a PNG, `Html`, or a list of these.
+    Content is a DataFrame, text (escaped), a list of sentences, a mapping, the path of a PNG, `Html`, or a list of
+    these.
     `banner` is a warning above everything, such as "no person approved this".
     """
     return write_text(path, page_html(title, sections, banner))
@@ -136,8 +140,8 @@ def _claim_on_matplotlib(figure: object, claim: str) -> None:
         text.remove()
     width, height = figure.get_size_inches()
     box = figure.get_tightbbox()
-    text = figure.text(box.x0 / width, (box.y1 + 0.14) / height, claim, gid="claim", ha="left", va="bottom", fontsize=13,
-                       fontweight="bold", color=_INK, parse_math=False, linespacing=1.3)
+    text = figure.text(box.x0 / width, (box.y1 + 0.14) / height, claim, gid="claim", ha="left", va="bottom",
+                       fontsize=13, fontweight="bold", color=_INK, parse_math=False, linespacing=1.3)
     text.set_in_layout(True)
     room = max(box.width, 3.0) * figure.dpi
     columns = max(12, int(len(claim) * min(1.0, room / max(1.0, text.get_window_extent().width))))
@@ -147,18 +151,19 @@ def _claim_on_matplotlib(figure: object, claim: str) -> None:
             return
         columns -= 2
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-19-a
 def _matplotlib_png(figure: object, claim: str) -> bytes:
     figure.canvas.draw()
     _freeze_layout(figure)
     _claim_on_matplotlib(figure, claim)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15, metadata={"Title": claim, "Software": None})
+    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15,
+                   metadata={"Title": claim, "Software": None})
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
     return buffer.getvalue()
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-19-b
 def _freeze_layout(figure: object) -> None:
     "The layout stays as drawn: the claim stands outside the figure and must not push the axes together"
     figure.set_layout_engine("none")
@@ -175,7 +180,7 @@ def _has_browser() -> bool:
         return False
     return bool(os.environ.get("BROWSER_PATH") or Chromium.find_browser(skip_local=False))
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-21-a
 def _render(figure: object, answer: dict) -> None:
     try:
         with warnings.catch_warnings():
@@ -188,7 +193,7 @@ def _render(figure: object, answer: dict) -> None:
     except Exception as error:  # whatever the browser does, a picture less must not stop an analysis
         answer["error"] = " ".join(str(error).split())[:200] or type(error).__name__
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-21-b
 def _plotly_png(figure: object) -> tuple[bytes | None, str]:
     "The picture and an empty reason, or None and why there is none"
     if importlib.util.find_spec("kaleido") is None:
@@ -196,7 +201,8 @@ def _plotly_png(figure: object) -> tuple[bytes | None, str]:
     if not _has_browser():
         return None, "no browser"
     answer: dict = {}
-    worker = threading.Thread(target=_render, args=(figure, answer), daemon=True)  # kaleido waits for ever when its browser dies
+    worker = threading.Thread(target=_render, args=(figure, answer),
+                              daemon=True)  # kaleido waits for ever when its browser dies
     worker.start()
     worker.join(_RENDER_TIMEOUT_S)
     return answer.get("png"), "" if answer.get("png") else answer.get("error", "the browser did not answer")
@@ -218,17 +224,19 @@ def _claim_on_plotly(figure: object, claim: str) -> None:
             if part is not None and isinstance(getattr(part, "color", None), str):
                 part.color = ours.get(part.color.lower(), part.color)
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-22-a
 def _plotly_page(figure: object, name: str, claim: str) -> str:
     import plotly.io
     twin = type(figure)(figure).update_layout(title=None, margin={"t": 30}, width=None)
     chart = plotly.io.to_html(twin, full_html=False, include_plotlyjs=False, div_id=f"figure-{name}",
                               config={"responsive": True, "displaylogo": False})
-    return _figure_page(claim, f'<script charset="utf-8" src="plotly.min.js"></script>\n<div class="paper">{chart}</div>')
+    return _figure_page(claim,
+                        f'<script charset="utf-8" src="plotly.min.js"></script>\n<div class="paper">{chart}</div>')
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-22-b
 def _show_interactive_and_picture(figure: object, claim: str, png: bytes | None) -> None:
-    "In a notebook the figure shows itself as interactive chart AND picture: where one cannot be drawn the other is there"
+    """In a notebook the figure shows itself as interactive chart AND picture:
+    where one cannot be drawn the other is there"""
     def display_both() -> None:
         import json
         from IPython.display import display
@@ -236,12 +244,15 @@ def _show_interactive_and_picture(figure: object, claim: str, png: bytes | None)
         display(data | ({"image/png": base64.b64encode(png).decode("ascii")} if png else {}), raw=True)
     figure._ipython_display_ = display_both
 
-
+# %% ../../../nbs/report/02_figures.ipynb #17reporting-22-c
 def _figure_page(claim: str, body: str) -> str:
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{markup.escape(claim)}</title>\n'
-            f'<style>{PAGE_CSS} h1 {{ font-size: 1.3rem; }} .paper {{ background: #fff; border-radius: 6px; margin: 1.2rem 0; }}'
-            f'</style>\n</head>\n<body>\n<header><h1>{markup.escape(claim)}</h1></header>\n<main>\n{body}\n</main>\n</body>\n</html>\n')
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{markup.escape(claim)}</title>\n'
+        f'<style>{PAGE_CSS} h1 {{ font-size: 1.3rem; }} .paper {{ background: #fff; border-radius: 6px; margin: '
+        f'1.2rem 0; }}'
+        f'</style>\n</head>\n<body>\n<header><h1>{markup.escape(claim)}</h1></header>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
+    )
 
 # %% ../../../nbs/report/02_figures.ipynb #17reporting-24
 class Figures:

@@ -26,11 +26,12 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 def _plotly_div(data: dict[str, Any], name: str) -> str:
     import plotly.graph_objects
     import plotly.io
-    figure = plotly.graph_objects.Figure({"data": data.get("data", []), "layout": data.get("layout", {})}, skip_invalid=True)
+    figure = plotly.graph_objects.Figure({"data": data.get("data", []), "layout": data.get("layout", {})},
+                                         skip_invalid=True)
     return plotly.io.to_html(figure, full_html=False, include_plotlyjs=False, div_id=name,
                              config={"responsive": True, "displaylogo": False})
 
-
+# %% ../../../nbs/report/03_pages.ipynb #18notebookht-04-a
 def offline_outputs(notebook: "NotebookNode") -> int:
     "Rewrites the notebook's outputs in place so that they need no kernel and no network; the number of Plotly figures"
     charts = 0
@@ -74,31 +75,31 @@ def _without_network(body: str) -> str:
     url = r'["\']?(?P<url>(?:https?:)?//[^"\'\s>]+)["\']?[^>]*'
     body = re.sub(rf"<img\b[^>]*?\bsrc\s*=\s*{url}/?>", link, body, flags=re.IGNORECASE)
     gone = '<p class="quiet">(something that loads from the network was left out)</p>'
-    body = re.sub(rf"<(?P<tag>script|iframe|video|audio|object)\b[^>]*?\b(?:src|data)\s*=\s*{url}>.*?</(?P=tag)>", gone, body,
-                  flags=re.IGNORECASE | re.DOTALL)
+    body = re.sub(rf"<(?P<tag>script|iframe|video|audio|object)\b[^>]*?\b(?:src|data)\s*=\s*{url}>.*?</(?P=tag)>", gone,
+                  body, flags=re.IGNORECASE | re.DOTALL)
     return re.sub(rf"<(?:link|embed|source)\b[^>]*?\b(?:href|src)\s*=\s*{url}/?>", gone, body, flags=re.IGNORECASE)
 
 # %% ../../../nbs/report/03_pages.ipynb #18notebookht-09
 def _body(notebook: "NotebookNode", folder: Path) -> str:
     from nbconvert import HTMLExporter
-    exporter = HTMLExporter(raw_template=_TEMPLATE, embed_images=True, require_js_url="", mathjax_url="", mermaid_js_url="",
-                            jquery_url="", jupyter_widgets_base_url="", exclude_output_prompt=True)
+    exporter = HTMLExporter(raw_template=_TEMPLATE, embed_images=True, require_js_url="", mathjax_url="",
+                            mermaid_js_url="", jquery_url="", jupyter_widgets_base_url="", exclude_output_prompt=True)
     return _without_network(exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(folder)}})[0])
 
-
+# %% ../../../nbs/report/03_pages.ipynb #18notebookht-09-a
 def _highlight_css() -> str:
     from pygments.formatters import HtmlFormatter
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("friendly", "nord"))
     ground = ".highlight, .highlight pre { background: var(--materialized); }"
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{ground}"
 
-
+# %% ../../../nbs/report/03_pages.ipynb #18notebookht-09-b
 def _title_of(notebook: "NotebookNode", default: str) -> str:
     texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     found = next((match for match in (re.search(r"^# +(.+)$", text, re.MULTILINE) for text in texts) if match), None)
     return found[1].strip() if found else default
 
-
+# %% ../../../nbs/report/03_pages.ipynb #18notebookht-09-c
 def export_notebook(executed_ipynb: Path | str, html_path: Path | str, title: str | None = None) -> Path:
     "`html_path`, a self-contained page of the executed notebook; `title` is by default its first heading"
     import nbformat
@@ -111,10 +112,13 @@ def export_notebook(executed_ipynb: Path | str, html_path: Path | str, title: st
     script = ""
     if offline_outputs(notebook):
         from plotly.offline import get_plotlyjs
-        script = f'<script>window.PlotlyConfig = {{MathJaxConfig: "local"}};</script>\n<script>{get_plotlyjs()}</script>'
+        script = (f'<script>window.PlotlyConfig = {{MathJaxConfig: '
+                  f'"local"}};</script>\n<script>{get_plotlyjs()}</script>')
     body = _body(notebook, executed_ipynb.parent)
     name = markup.escape(title or _title_of(notebook, executed_ipynb.stem))
-    return write_text(html_path, f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
-                                 f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{name}</title>\n'
-                                 f'<style>{PAGE_CSS}{_CSS}{_highlight_css()}</style>\n{script}\n</head>\n<body>\n<main>\n{_FOLD}\n{body}\n'
-                                 f'</main>\n</body>\n</html>\n')
+    return write_text(
+        html_path,
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<link rel="icon" href="data:,">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{name}</title>\n'
+        f'<style>{PAGE_CSS}{_CSS}{_highlight_css()}</style>\n{script}\n</head>\n<body>\n<main>\n{_FOLD}\n{body}\n'
+        f'</main>\n</body>\n</html>\n')

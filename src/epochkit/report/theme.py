@@ -21,14 +21,18 @@ PALETTE = {"table": "#BAD2DE", "view": "#CBE2DA", "materialized": "#E5F0EC", "te
 THEMES = {
     "light": {
         "paper": "#FFFFFF", "ink": "#5A5A5A", "strong": "#333333", "table": PALETTE["table"], "view": PALETTE["view"],
-        "materialized": PALETTE["materialized"], "line": "#D9E3E7", "edge": "#7A8A92", "link": "#006199", "accent": "#2E7D9A", "on-accent": "#FFFFFF",
-        "pass": "#CBE2DA", "pass-ink": "#17493A", "fail": "#F7D3C6", "fail-ink": "#7A2600", "wait": "#FBEBC2",
-        "wait-ink": "#5C4700", "waived": "#E3D7EE", "waived-ink": "#4B2E6B", "skipped": "#E6E9EB", "skipped-ink": "#4A4F52"},
+        "materialized": PALETTE["materialized"], "line": "#D9E3E7", "edge": "#7A8A92", "link": "#006199",
+        "accent": "#2E7D9A", "on-accent": "#FFFFFF", "pass": "#CBE2DA", "pass-ink": "#17493A", "fail": "#F7D3C6",
+        "fail-ink": "#7A2600", "wait": "#FBEBC2", "wait-ink": "#5C4700", "waived": "#E3D7EE", "waived-ink": "#4B2E6B",
+        "skipped": "#E6E9EB", "skipped-ink": "#4A4F52"
+    },
     "dark": {
         "paper": "#1D2327", "ink": "#C8CDD0", "strong": "#EEF2F4", "table": "#35505E", "view": "#33504A",
-        "materialized": "#273531", "line": "#3B464C", "edge": "#84939B", "link": "#7CC4EA", "accent": "#8CC7DC", "on-accent": "#10242C",
-        "pass": "#2C5547", "pass-ink": "#DDF3EA", "fail": "#6B3320", "fail-ink": "#FFE4D8", "wait": "#5C4A14",
-        "wait-ink": "#FFF0C7", "waived": "#4E3A66", "waived-ink": "#F0E4FC", "skipped": "#40484D", "skipped-ink": "#E1E6E9"},
+        "materialized": "#273531", "line": "#3B464C", "edge": "#84939B", "link": "#7CC4EA", "accent": "#8CC7DC",
+        "on-accent": "#10242C", "pass": "#2C5547", "pass-ink": "#DDF3EA", "fail": "#6B3320", "fail-ink": "#FFE4D8",
+        "wait": "#5C4A14", "wait-ink": "#FFF0C7", "waived": "#4E3A66", "waived-ink": "#F0E4FC", "skipped": "#40484D",
+        "skipped-ink": "#E1E6E9"
+    },
 }
 
 
@@ -41,7 +45,7 @@ def contrast(first: str, second: str) -> float:
     high, low = sorted((luminance(first), luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
-
+# %% ../../../nbs/report/01_theme.ipynb #16design-04-a
 def variables(theme: str, prefix: str = "") -> str:
     "The colours of a theme as CSS custom properties"
     return " ".join(f"--{prefix}{name}: {colour};" for name, colour in THEMES[theme].items())
@@ -76,12 +80,12 @@ class Html(str):
     def _repr_pretty_(self, printer: object, cycle: bool) -> None:
         printer.text(f"HTML, {len(self):,} characters")  # a saved notebook need not hold a page twice
 
-
+# %% ../../../nbs/report/01_theme.ipynb #16design-15-a
 def escaped(value: object) -> str:
     "A value as HTML: trusted HTML as it is, anything else readable and escaped"
     return str(value) if isinstance(value, Html) else markup.escape(readable(value))
 
-
+# %% ../../../nbs/report/01_theme.ipynb #16design-15-b
 def table_html(frame: object, max_rows: int = 200) -> Html:
     "A DataFrame as an HTML table: numbers at the right, everything escaped, the index left out when it only counts"
     named_index = type(frame.index).__name__ != "RangeIndex"
@@ -100,9 +104,11 @@ def table_html(frame: object, max_rows: int = 200) -> Html:
 
 # %% ../../../nbs/report/01_theme.ipynb #16design-19
 _SIGNS = {"pass": "✓", "fail": "✕", "wait": "◷", "waived": "≈", "skipped": "–"}
-_KIND_OF = {"done": "pass", "passed": "pass", "approved": "pass", "pass": "pass", "failed": "fail", "fail": "fail", "rejected": "fail",
-           "stale": "wait", "awaiting review": "wait", "running": "wait", "changes requested": "wait", "wait": "wait",
-           "unattended": "waived", "waived": "waived", "not started": "skipped", "skipped": "skipped"}
+_KIND_OF = {
+    "done": "pass", "passed": "pass", "approved": "pass", "pass": "pass", "failed": "fail", "fail": "fail",
+    "rejected": "fail", "stale": "wait", "awaiting review": "wait", "running": "wait", "changes requested": "wait",
+    "wait": "wait", "unattended": "waived", "waived": "waived", "not started": "skipped", "skipped": "skipped"
+}
 
 
 def chip(word: str, kind: str = "") -> Html:
@@ -110,24 +116,31 @@ def chip(word: str, kind: str = "") -> Html:
     kind = kind or _KIND_OF.get(word, "skipped")
     if kind not in _SIGNS:
         raise unknown_name("kind of chip", kind, _SIGNS)
-    return Html(f'<span class="chip {kind}"><span class="sign" aria-hidden="true">{_SIGNS[kind]}</span>{markup.escape(word)}</span>')
+    return Html(
+        f'<span class="chip {kind}"><span class="sign" '
+        f'aria-hidden="true">{_SIGNS[kind]}</span>{markup.escape(word)}</span>'
+    )
 
-
+# %% ../../../nbs/report/01_theme.ipynb #16design-19-a
 def bar(kind: str, head: str, text: object = "") -> Html:
     "One sentence that stands out: a bold head, then text (escaped unless it is `Html`)"
     if kind not in _SIGNS:
         raise unknown_name("kind of bar", kind, _SIGNS)
-    return Html(f'<div class="bar {kind}" role="status"><b><span class="sign" aria-hidden="true">{_SIGNS[kind]}</span>{escaped(head)}</b> '
-                f"{escaped(text)}</div>")
+    return Html(
+        f'<div class="bar {kind}" role="status"><b><span class="sign" '
+        f'aria-hidden="true">{_SIGNS[kind]}</span>{escaped(head)}</b> '
+        f"{escaped(text)}</div>")
 
-
+# %% ../../../nbs/report/01_theme.ipynb #16design-19-b
 def rows_html(heads: Iterable[str], rows: Iterable[Iterable[object]], numbers_at: Iterable[int] = ()) -> Html:
     "A table from plain rows, with the columns of `numbers_at` at the right; no DataFrame, so no pandas is needed"
     right = set(numbers_at)
     def line(tag: str, cells: Iterable[object]) -> str:
-        return "".join(f'<{tag} class="{"number" if place in right else "words"}">{escaped(cell)}</{tag}>' for place, cell in enumerate(cells))
+        return "".join(f'<{tag} class="{"number" if place in right else "words"}">{escaped(cell)}</{tag}>'
+                       for place, cell in enumerate(cells))
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return Html(f'<div class="wide"><table><thead><tr>{line("th", heads)}</tr></thead><tbody>{body}</tbody></table></div>')
+    return Html(
+        f'<div class="wide"><table><thead><tr>{line("th", heads)}</tr></thead><tbody>{body}</tbody></table></div>')
 
 # %% ../../../nbs/report/01_theme.ipynb #16design-23
 _RULES = """
@@ -175,6 +188,9 @@ _RULES = """
 .kit a:focus-visible,.kit summary:focus-visible{outline:3px solid var(--k-accent);outline-offset:2px;border-radius:2px}
 """
 _LIGHT, _DARK = variables("light", "k-"), variables("dark", "k-")
-STYLE = (f"<style>\n.kit{{{_LIGHT}}}\n"
-         f"@media (prefers-color-scheme:dark){{body:not([data-jp-theme-light]):not(.vscode-light) .kit{{{_DARK}}}}}\n"
-         f'[data-jp-theme-light="false"] .kit,.vscode-dark .kit{{{_DARK}--k-paper:var(--jp-layout-color1,#1D2327);color-scheme:dark;}}{_RULES}</style>')
+STYLE = (
+    f"<style>\n.kit{{{_LIGHT}}}\n"
+    f"@media (prefers-color-scheme:dark){{body:not([data-jp-theme-light]):not(.vscode-light) .kit{{{_DARK}}}}}\n"
+    f'[data-jp-theme-light="false"] .kit,.vscode-dark '
+    f'.kit{{{_DARK}--k-paper:var(--jp-layout-color1,#1D2327);color-scheme:dark;}}{_RULES}</style>'
+)

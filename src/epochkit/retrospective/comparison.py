@@ -27,28 +27,34 @@ def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
     "One row per finished epoch: started, finished, seconds, peak_mb, runs, failures, warnings, decision"
     events, rows = Ledger(settings.context_root).events(), []
     for epoch in EPOCHS[:up_to]:
-        finished, started = latest(events, epoch.number, "epoch_finished"), latest(events, epoch.number, "epoch_started")
+        finished, started = latest(events, epoch.number, "epoch_finished"), latest(events, epoch.number,
+                                                                                   "epoch_started")
         if finished is None:
             continue
         own = [event for event in events if event.epoch == epoch.number]
         decision = latest(events, epoch.number, "decision")
-        rows.append({"epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "started": started.time,
-                     "finished": finished.time, "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"],
-                     "runs": sum(event.kind == "epoch_started" for event in own),
-                     "failures": sum(event.kind == "epoch_failed" for event in own),
-                     "warnings": [event.data["text"] for event in own if event.kind == "warning"],
-                     "decision": decision.data["decision"] if decision else None})
+        rows.append({
+            "epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "started": started.time,
+            "finished": finished.time, "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"],
+            "runs": sum(event.kind == "epoch_started" for event in own),
+            "failures": sum(event.kind == "epoch_failed" for event in own),
+            "warnings": [event.data["text"] for event in own if event.kind == "warning"
+                         ], "decision": decision.data["decision"] if decision else None
+        })
     return rows
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-a
 def compare_with_estimates(estimates: dict[str, Any], happened: list[dict[str, Any]]) -> list[dict[str, Any]]:
     "Estimated and actual seconds and memory per epoch, and their ratio; None where one of them is missing"
     planned, rows = {row["epoch"]: row for row in estimates["epochs"]}, []
     for row in happened:
         guess = planned.get(row["epoch"], {})
-        rows.append({"epoch": row["epoch"], "title": row["title"], "estimated_s": guess.get("seconds"), "actual_s": row["seconds"],
-                     "ratio": round(row["seconds"] / guess["seconds"], 2) if guess.get("seconds") else None,
-                     "estimated_mb": guess.get("memory_mb"), "actual_mb": row["peak_mb"]})
+        rows.append({
+            "epoch": row["epoch"], "title": row["title"], "estimated_s": guess.get("seconds"),
+            "actual_s": row["seconds"],
+            "ratio": round(row["seconds"] / guess["seconds"], 2) if guess.get("seconds") else None,
+            "estimated_mb": guess.get("memory_mb"), "actual_mb": row["peak_mb"]
+        })
     return rows
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-09
@@ -72,74 +78,91 @@ def judge_criteria(criteria: list[dict[str, Any]], settings: Settings) -> list[d
 NOISE = 0.005  # differences of a score below this are chance on a few thousand rows
 
 
-def what_if(candidates: pd.DataFrame, tuned: dict[str, Any], predictions: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
+def what_if(candidates: pd.DataFrame, tuned: dict[str, Any], predictions: pd.DataFrame,
+            plan: Plan) -> list[dict[str, Any]]:
     """Scenarios with the primary metric they would have had on validation rows, and what they would have cost
 
     candidates: framework, value, seconds, chosen first. predictions: target and one column of scores per framework.
     """
     primary, chosen = plan.metric.primary, tuned["framework"]
     sign = 1 if plan.metric.maximize else -1
-    rows = [{"scenario": "as it was", "value": tuned["value"], "difference": 0.0, "seconds": None,
-             "basis": "tuned_model_info.json", "advice": "the reference"},
-            {"scenario": "without tuning", "value": tuned["untuned_value"], "difference": sign * (tuned["untuned_value"] - tuned["value"]),
-             "seconds": None, "basis": "tuned_model_info.json",
-             "advice": "tuning paid" if sign * (tuned["value"] - tuned["untuned_value"]) > NOISE else "tuning gained nothing measurable"}]
+    rows = [{
+        "scenario": "as it was", "value": tuned["value"], "difference": 0.0, "seconds": None,
+        "basis": "tuned_model_info.json", "advice": "the reference"
+    }, {
+        "scenario": "without tuning", "value": tuned["untuned_value"],
+        "difference": sign * (tuned["untuned_value"] - tuned["value"]), "seconds": None,
+        "basis": "tuned_model_info.json", "advice": "tuning paid" if sign *
+        (tuned["value"] - tuned["untuned_value"]) > NOISE else "tuning gained nothing measurable"
+    }]
     for row in candidates.itertuples():
         if row.framework != chosen and row.framework in predictions:
             value = _recompute(predictions, row.framework, plan)
             loss = sign * (value - tuned["value"])
-            rows.append({"scenario": f"{row.framework} instead of {chosen}", "value": value, "difference": loss, "seconds": row.seconds,
-                         "basis": f"{primary} recomputed from its stored validation predictions",
-                         "advice": "would have done as well" if loss > -NOISE else "would have cost accuracy"})
+            rows.append({
+                "scenario": f"{row.framework} instead of {chosen}", "value": value, "difference": loss,
+                "seconds": row.seconds, "basis": f"{primary} recomputed from its stored validation predictions",
+                "advice": "would have done as well" if loss > -NOISE else "would have cost accuracy"
+            })
     return rows
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-12-a
 def _recompute(predictions: pd.DataFrame, framework: str, plan: Plan) -> float:
     scores, target = predictions[framework].to_numpy(dtype=float), predictions["target"].to_numpy()
     output = np.column_stack([1 - scores, scores]) if plan.data.task == "binary" else scores
     return measure(plan.data.task, target, output, 0.5, resamples=0)[plan.metric.primary]["value"]
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-12-b
 def cost_of_thresholds(scores: pd.DataFrame, threshold: float, plan: Plan) -> list[dict[str, Any]]:
     "Cost per row on the test rows had the threshold been another one; binary tasks only. scores: target, score_1"
     rows = []
     for name, value in {"as it was": threshold, "0.5": 0.5, "flag nobody": 1.01, "flag everybody": 0.0}.items():
         called, actual = scores["score_1"] >= value, scores["target"] == 1
-        cost = plan.metric.cost_false_positive * (called & ~actual).mean() + plan.metric.cost_false_negative * (~called & actual).mean()
+        cost = plan.metric.cost_false_positive * (called & ~actual).mean() + plan.metric.cost_false_negative * (
+            ~called & actual).mean()
         rows.append({"threshold": name, "cost_per_row": float(cost), "flagged": float(called.mean())})
     return rows
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-15
-LESSONS = {"business_analysis": (1,), "data_wrangling": (2,), "eda_feature_engineering": (3, 4), "model_development": (5,),
-           "model_testing": (6,), "mlops_deployment": (7,)}
+LESSONS = {
+    "business_analysis": (1, ), "data_wrangling": (2, ), "eda_feature_engineering": (3, 4), "model_development": (5, ),
+    "model_testing": (6, ), "mlops_deployment": (7, )
+}
 
 
 def _advice(row: dict[str, Any], comparison: dict[int, dict[str, Any]]) -> list[str]:
     ratio, found = comparison.get(row["epoch"], {}).get("ratio"), []
     if ratio and not 0.5 <= ratio <= 2:
-        found.append(f"Estimate {row['title'].lower()} at {row['seconds']:.0f} s: it took {ratio:g} times what was planned.")
+        found.append(
+            f"Estimate {row['title'].lower()} at {row['seconds']:.0f} s: it took {ratio:g} times what was planned.")
     if row["failures"]:
-        found.append(f"{row['failures']} of {row['runs']} runs failed: look at error_log.json before starting a similar project.")
+        found.append(
+            f"{row['failures']} of {row['runs']} runs failed: look at error_log.json before starting a similar project."
+        )
     if row["decision"] == "unattended":
-        found.append("No person decided at this gate: have somebody look at the evidence before the model is relied on.")
+        found.append(
+            "No person decided at this gate: have somebody look at the evidence before the model is relied on.")
     return found + [f"Settle this warning: {text}" for text in dict.fromkeys(row["warnings"])]
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-15-a
 def lesson(numbers: Iterable[int], happened: list[dict[str, Any]], judged: list[dict[str, Any]],
            comparison: list[dict[str, Any]], learned: dict[int, list[str]]) -> str:
     "One role's retrospective as Markdown"
     by_epoch, lines = {row["epoch"]: row for row in comparison}, []
     for row in (row for row in happened if row["epoch"] in tuple(numbers)):
         own = [item for item in judged if item["epoch"] == row["epoch"]]
-        lines += [f"# {row['title']}", f"*{row['agent']}* · {row['seconds']:.1f} s · peak {row['peak_mb']:,.0f} MB · "
-                  f"{row['runs']} run{'s' * (row['runs'] != 1)}" + (f" · decision: {row['decision']}" if row["decision"] else ""),
-                  "## What was learned", *(f"- {text}" for text in learned.get(row["epoch"], []) or ["nothing was recorded"]),
-                  "## Criteria", *(f"- {item['criterion']}: **{item['outcome']}** (observed {readable(item['observed'])}, "
-                                   f"{item['operator']} {readable(item['limit'])})" for item in own),
-                  "## Next time", *(f"- {text}" for text in _advice(row, by_epoch) or ["Nothing in the record asks for a change."])]
+        lines += [
+            f"# {row['title']}", f"*{row['agent']}* · {row['seconds']:.1f} s · peak {row['peak_mb']:,.0f} MB · "
+            f"{row['runs']} run{'s' * (row['runs'] != 1)}" +
+            (f" · decision: {row['decision']}" if row["decision"] else ""), "## What was learned",
+            *(f"- {text}" for text in learned.get(row["epoch"], []) or ["nothing was recorded"]), "## Criteria",
+            *(f"- {item['criterion']}: **{item['outcome']}** (observed {readable(item['observed'])}, "
+              f"{item['operator']} {readable(item['limit'])})" for item in own), "## Next time",
+            *(f"- {text}" for text in _advice(row, by_epoch) or ["Nothing in the record asks for a change."])
+        ]
     return "\n\n".join(lines).replace("\n\n- ", "\n- ") + "\n"
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-15-b
 def overall(happened: list[dict[str, Any]], judged: list[dict[str, Any]], comparison: list[dict[str, Any]],
             scenarios: list[dict[str, Any]], unattended: dict[int, str], waived: Iterable[str] = ()) -> str:
     "`overall_recommendations.md`: the whole in one page"
@@ -148,30 +171,43 @@ def overall(happened: list[dict[str, Any]], judged: list[dict[str, Any]], compar
     total, hungriest = sum(row["seconds"] for row in happened), max(happened, key=lambda row: row["peak_mb"])
     rivals = [row for row in scenarios if " instead of " in row["scenario"] and row["difference"] > -NOISE]
     missed = [item for item in judged if item["outcome"] != "met" and item["epoch"] < 8]
-    points = [f"{counts.get('met', 0)} of {len(judged)} criteria met, {counts.get('missed', 0)} missed, "
-              f"{counts.get('not measured', 0)} not measured.",
-              f"{slowest['title']} took {slowest['seconds'] / total:.0%} of {total:.0f} seconds: speed-ups belong there.",
-              f"The largest process was {hungriest['title'].lower()} with {hungriest['peak_mb']:,.0f} MB.",
-              *(f"Open: {item['criterion']} ({item['outcome']}: {item['detail']})." for item in missed),
-              *(f"{row['scenario']}: {row['advice']} ({row['difference']:+.4f}); in a tie take the one that is cheaper to run." for row in rivals[:2]),
-              *([f"No person decided at gates {', '.join(f'{n:03d}' for n in unattended)}: this model carries the mark 'unattended'."]
-                if unattended else []),
-              *(f"Waived and still to settle: {text}." for text in waived)]
+    points = [
+        f"{counts.get('met', 0)} of {len(judged)} criteria met, {counts.get('missed', 0)} missed, "
+        f"{counts.get('not measured', 0)} not measured.",
+        f"{slowest['title']} took {slowest['seconds'] / total:.0%} of {total:.0f} seconds: speed-ups belong there.",
+        f"The largest process was {hungriest['title'].lower()} with {hungriest['peak_mb']:,.0f} MB.",
+        *(f"Open: {item['criterion']} ({item['outcome']}: {item['detail']})." for item in missed),
+        *(f"{row['scenario']}: {row['advice']} ({row['difference']:+.4f}); in a tie take the one that is cheaper to "
+          f"run."
+          for row in rivals[:2]),
+        *([
+            f"No person decided at gates {', '.join(f'{n:03d}' for n in unattended)}: this model carries the mark "
+            f"'unattended'."
+        ] if unattended else []), *(f"Waived and still to settle: {text}." for text in waived)
+    ]
     return "# Overall recommendations\n\n" + "\n".join(f"- {point}" for point in points) + "\n"
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-19
-def make_playbook(plan: Plan, happened: list[dict[str, Any]], judged: list[dict[str, Any]], tuned: dict[str, Any]) -> dict[str, Any]:
+def make_playbook(plan: Plan, happened: list[dict[str, Any]], judged: list[dict[str, Any]],
+                  tuned: dict[str, Any]) -> dict[str, Any]:
     "`project_playbook.json`"
-    packages = ("pandas", "scikit-learn", "xgboost", "lightgbm", "torch", "tensorflow-cpu", "mlflow", "papermill", "nbdev")
-    return {"project": plan.project.name, "task": plan.data.task, "rows": plan.profile["rows"], "columns": plan.profile["columns"],
-            "seconds_by_epoch": {str(row["epoch"]): row["seconds"] for row in happened},
-            "recommended_timeline": [{"epoch": row["epoch"], "seconds": round(row["seconds"] * 1.2)} for row in happened],
-            "resources": {"peak_mb": max(row["peak_mb"] for row in happened)},
-            "stack": {name: version(name) for name in packages},
-            "recommended_model": {"framework": tuned["framework"], "parameters": tuned["parameters"]},
-            "success_factors": [item["criterion"] for item in judged if item["outcome"] == "met"],
-            "pitfalls": [f"{item['criterion']}: {item['outcome']}" for item in judged if item["outcome"] != "met"],
-            "learnings": sorted({text for row in happened for text in row["warnings"]})}
+    packages = ("pandas", "scikit-learn", "xgboost", "lightgbm", "torch", "tensorflow-cpu", "mlflow", "papermill",
+                "nbdev")
+    return {
+        "project": plan.project.name, "task": plan.data.task, "rows": plan.profile["rows"],
+        "columns": plan.profile["columns"], "seconds_by_epoch": {str(row["epoch"]): row["seconds"]
+                                                                 for row in happened},
+        "recommended_timeline": [{"epoch": row["epoch"], "seconds": round(row["seconds"] * 1.2)} for row in happened
+                                 ], "resources": {"peak_mb": max(row["peak_mb"] for row in happened)},
+        "stack": {name: version(name)
+                  for name in packages},
+        "recommended_model": {"framework": tuned["framework"], "parameters": tuned["parameters"]
+                              }, "success_factors": [item["criterion"] for item in judged if item["outcome"] == "met"],
+        "pitfalls": [f"{item['criterion']}: {item['outcome']}" for item in judged if item["outcome"] != "met"
+                     ], "learnings": sorted({text
+                                             for row in happened
+                                             for text in row["warnings"]})
+    }
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-21
 def timeline_figure(settings: Settings, estimates: dict[str, Any], happened: list[dict[str, Any]]) -> tuple[Any, str]:
@@ -187,7 +223,8 @@ def timeline_figure(settings: Settings, estimates: dict[str, Any], happened: lis
         label = f"{row['epoch']:03d} {row['title']}"
         axes.barh(label, row["seconds"], left=at, color=COLOURS["blue"], height=0.5)
         if row["epoch"] in planned:
-            axes.plot([at + planned[row["epoch"]]] * 2, [len(axes.patches) - 1.38, len(axes.patches) - 0.62], color=COLOURS["orange"], linewidth=3)
+            axes.plot([at + planned[row["epoch"]]] * 2,
+                      [len(axes.patches) - 1.38, len(axes.patches) - 0.62], color=COLOURS["orange"], linewidth=3)
         at += row["seconds"]
         if row["decision"]:
             axes.plot(at, label, "D", color=COLOURS["green"], markersize=7)
@@ -195,7 +232,8 @@ def timeline_figure(settings: Settings, estimates: dict[str, Any], happened: lis
     axes.set_xlabel("seconds of work (bar), estimate (orange mark), decision (green diamond)")
     compared = [row for row in happened if row["epoch"] in planned]
     actual, estimated = sum(row["seconds"] for row in compared), sum(planned[row["epoch"]] for row in compared)
-    return figure, f"Epochs 002-{compared[-1]['epoch']:03d} took {actual:.0f} seconds, {actual / estimated:.1f} times the {estimated:.0f} that were estimated"
+    return figure, (f"Epochs 002-{compared[-1]['epoch']:03d} took {actual:.0f} seconds, {actual / estimated:.1f} "
+                    f"times the {estimated:.0f} that were estimated")
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-23
 @gate_check(8, "lessons are written")
@@ -205,16 +243,19 @@ def lessons_are_written(context: GateContext) -> CheckResult:
     written = [name for name in names if len(context.path(name).read_text(encoding="utf-8").split()) >= 20]
     return verdict(len(written) == 7, len(written), 7, ", ".join(set(names) - set(written)))
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-23-a
 @gate_check(8, "reports are complete")
 def reports_are_complete(context: GateContext) -> CheckResult:
     "Playbook, comparison, what-if and utilisation hold content, and the timeline was drawn"
-    sizes = {name: len(context.json(name)) for name in ("project_playbook.json", "performance_comparison.json", "what_if_analysis.json",
-                                                        "resource_utilization.json")}
+    sizes = {
+        name: len(context.json(name))
+        for name in ("project_playbook.json", "performance_comparison.json", "what_if_analysis.json",
+                     "resource_utilization.json")
+    }
     drawn = any(figure["name"] == "timeline" for figure in context.json("figures.json"))
     return verdict(all(sizes.values()) and drawn, sum(map(bool, sizes.values())) + drawn, 5)
 
-
+# %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-23-b
 @gate_check(8, "every criterion is judged")
 def every_criterion_is_judged(context: GateContext) -> CheckResult:
     "Every criterion of 001 has an outcome"

@@ -47,11 +47,15 @@ class Gate(NamedTuple):
     @property
     def suspects(self) -> list[dict[str, Any]]:
         "Leak suspects in the evidence, each with its `fate`: left out, restored, kept or ask"
-        return [item | ({"fate": "restored"} if item["column"] in self.restored else {}) for item in leak_suspects(self.settings, self.finished)]
+        return [
+            item | ({"fate": "restored"} if item["column"] in self.restored else {})
+            for item in leak_suspects(self.settings, self.finished)
+        ]
 
     @property
     def failing(self) -> list[dict[str, Any]]:
-        return [check for check in self.finished.data["gate"]["checks"] if check["result"] == "fail"] if self.finished else []
+        return [check for check in self.finished.data["gate"]["checks"]
+                if check["result"] == "fail"] if self.finished else []
 
     @property
     def can_be_decided(self) -> bool:
@@ -59,14 +63,18 @@ class Gate(NamedTuple):
         return bool(REVIEW.get(self.number) and self.finished and not self.interrupted
                     and self.state.state in ("awaiting review", "failed", "done", "rejected"))
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-04-a
 def read_gate(settings: Settings, number: int) -> Gate:
     "The gate of an epoch as the record and the files say now"
-    events = Ledger(settings.context_root).events("epoch_started", "epoch_finished", "epoch_failed", "decision", "warning")
+    events = Ledger(settings.context_root).events("epoch_started", "epoch_finished", "epoch_failed", "decision",
+                                                  "warning")
     last = latest(events, number, "epoch_started", "epoch_finished", "epoch_failed")
     finished = latest(events, number, "epoch_finished")
     run = finished.data["run"] if finished else None
-    warnings = [event.data["text"] for event in events if event.kind == "warning" and event.epoch == number and event.data.get("run") == run]
+    warnings = [
+        event.data["text"] for event in events
+        if event.kind == "warning" and event.epoch == number and event.data.get("run") == run
+    ]
     return Gate(settings, number, project_state(settings)[number - 1], finished, latest(events, number, "decision"),
                  last is not None and last.kind != "epoch_finished", tuple(dict.fromkeys(warnings)))
 
@@ -75,7 +83,8 @@ def _checks(gate: Gate) -> Html:
     checks, waivers = gate.finished.data["gate"]["checks"], gate.waivers
     def row(check: dict[str, Any]) -> list[object]:
         waived = check["name"] in waivers
-        why = Html(f"{escaped(check['reason'])}<div><b>Waived:</b> {escaped(waivers[check['name']])}</div>") if waived else check["reason"]
+        why = Html(f"{escaped(check['reason'])}<div><b>Waived:</b> {escaped(waivers[check['name']])}</div>"
+                   ) if waived else check["reason"]
         return [check["name"], chip("waived" if waived else check["result"]), check["observed"], check["limit"], why]
     results = ["waived" if check["name"] in waivers else check["result"] for check in checks]
     words = {"pass": "pass", "fail": "fail", "waived": "waived", "skipped": "not applicable"}
@@ -84,15 +93,17 @@ def _checks(gate: Gate) -> Html:
     table = rows_html(("Check", "Result", "Observed", "Limit", "Why"), map(row, ordered), numbers_at=(2, 3))
     return Html(f"<h4>Checks: {', '.join(told) or 'none was computed'}</h4>{table}")
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-a
 _FATES = {"left out": "skipped", "restored": "waived", "kept": "waived", "ask": "wait"}
 
 
 def evidence_text(evidence: dict[str, Any]) -> str:
     "The numbers behind a suspicion in one line"
-    return ", ".join(f"{name.replace('_', ' ')} {' + '.join(map(str, value)) if isinstance(value, list) else readable(value)}" for name, value in evidence.items())
+    return ", ".join(
+        f"{name.replace('_', ' ')} {' + '.join(map(str, value)) if isinstance(value, list) else readable(value)}"
+        for name, value in evidence.items())
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-b
 def _suspects(gate: Gate) -> Html:
     "Leak suspects with what follows from each, and the reason of those that a person took back in"
     suspects, restored = gate.suspects, gate.restored
@@ -102,20 +113,24 @@ def _suspects(gate: Gate) -> Html:
         name, why = item["column"], escaped(item["reason"])
         more = Html(f"{why}<div><b>Restored:</b> {escaped(restored[name])}</div>") if name in restored else Html(why)
         return [name, chip(item["fate"], _FATES[item["fate"]]), more, evidence_text(item["evidence"])]
-    told = [f"{count} {fate if fate != 'ask' else 'to ask about'}" for fate in _FATES if (count := sum(item["fate"] == fate for item in suspects))]
+
+    told = [
+        f"{count} {fate if fate != 'ask' else 'to ask about'}" for fate in _FATES
+        if (count := sum(item["fate"] == fate for item in suspects))
+    ]
     table = rows_html(("Column", "In 004", "Why it is suspected", "Evidence"), map(row, suspects))
     return Html(f"<h4>Leak suspects: {', '.join(told)}</h4>{table}")
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-c
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count} files"
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-d
 def _size(facts: dict[str, Any]) -> str:
     size = facts["bytes"]
     return f"{size} bytes" if size < 1000 else f"{size / 1e3:,.1f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-e
 def _file_cell(gate: Gate, recorded: str, start: Path | None) -> Html:
     "The file's name, as a link where JupyterLab can open it, and its path where it cannot"
     path, binary = gate.settings.absolute(recorded), (".parquet", ".joblib")
@@ -124,31 +139,43 @@ def _file_cell(gate: Gate, recorded: str, start: Path | None) -> Html:
     shape = f" <span class='quiet'>{facts['rows']:,} rows, {len(facts['columns'])} columns</span>" if "rows" in facts else ""
     if href:
         return Html(f'<a href="{markup.escape(href)}" title="{markup.escape(str(path))}">{name}</a>{shape}')
-    return Html(f'<span title="{markup.escape(str(path))}">{name}</span>{shape or f" <span class=quiet>{markup.escape(recorded)}</span>"}')
+    return Html(
+        f'<span title="{markup.escape(str(path))}">{name}</span>{shape or f" <span class=quiet>{markup.escape(recorded)}</span>"}'
+    )
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-f
 def _evidence(gate: Gate, start: Path | None) -> Html:
     evidence = evidence_of(gate.finished)
     if not evidence:
         return Html("")
     touched = " ".join(gate.state.reasons) if gate.state.state == "stale" else ""
-    rows = [[_file_cell(gate, recorded, start), _size(gate.finished.data["outputs"][recorded]),
-             Html(f'<code title="{sha256}">{sha256[:16]}…</code>'),
-             chip("changed", "fail") if f"output {recorded} changed" in touched else chip("gone", "fail") if f"output {recorded} is gone" in touched
-             else chip("unchanged", "pass")] for recorded, sha256 in evidence.items()]
+    rows = [[
+        _file_cell(gate, recorded, start),
+        _size(gate.finished.data["outputs"][recorded]),
+        Html(f'<code title="{sha256}">{sha256[:16]}…</code>'),
+        chip("changed", "fail") if f"output {recorded} changed" in touched else
+        chip("gone", "fail") if f"output {recorded} is gone" in touched else chip("unchanged", "pass")
+    ] for recorded, sha256 in evidence.items()]
     table = rows_html(("File", "Size", "SHA-256", "Since the run"), rows, numbers_at=(1,))
-    return Html(f"<h4>Evidence: the decision is bound to {f'these {len(rows)} files' if len(rows) > 1 else 'this file'}</h4>{table}")
+    return Html(
+        f"<h4>Evidence: the decision is bound to "
+        f"{f'these {len(rows)} files' if len(rows) > 1 else 'this file'}</h4>{table}"
+    )
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-g
 def _claim(picture: Path) -> str:
     "What a figure claims, from the manifest beside it"
     manifest = picture.parent.parent / "figures.json"
     entries = read_json(manifest) if manifest.is_file() else []
-    return next((entry["claim"] for entry in entries if entry.get("png") == f"figures/{picture.name}"), picture.stem.replace("_", " "))
+    return next((entry["claim"] for entry in entries if entry.get("png") == f"figures/{picture.name}"),
+                picture.stem.replace("_", " "))
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-06-h
 def _pictures(gate: Gate) -> Html:
-    found = [path for path in map(gate.settings.absolute, evidence_of(gate.finished)) if path.suffix == ".png" and path.is_file()]
+    found = [
+        path for path in map(gate.settings.absolute, evidence_of(gate.finished))
+        if path.suffix == ".png" and path.is_file()
+    ]
     images = "".join(image_html(path, _claim(path)) for path in found)
     return Html(f'<h4>Pictures</h4><div class="pictures">{images}</div>' if images else "")
 
@@ -159,49 +186,66 @@ _KIND = {"approved": "pass", "unattended": "waived", "changes requested": "wait"
 def receipt_html(decision: Event, waivers: dict[str, str]) -> Html:
     "What a decision left in the record: who, when, why, sequence number, hash, signer, waivers, restored columns"
     data = decision.data
-    head = "Unattended: no person decided" if data["decision"] == "unattended" else f"{data['decision'].capitalize()} by {data['reviewer']}"
-    back = f" Back to epoch {data['return_to']:03d}: run 'epoch run {data['return_to']}'." if data.get("return_to") else ""
+    head = "Unattended: no person decided" if data[
+        "decision"] == "unattended" else f"{data['decision'].capitalize()} by {data['reviewer']}"
+    back = f" Back to epoch {data['return_to']:03d}: run 'epoch run {data['return_to']}'." if data.get(
+        "return_to") else ""
     when = f"{decision.time[:16].replace('T', ' ')} UTC.{back}"
     words = f'<div class="words">{escaped(data["comment"])}</div>' if data["comment"] else ""
-    facts = [f'Receipt: event {decision.seq}, hash <code title="{decision.hash}">{decision.hash[:16]}…</code>',
-             f"signed by {escaped(data['signer'])}" if data.get("signer") else "not signed", f"{_files(len(data['evidence']))} of evidence"]
+    facts = [
+        f'Receipt: event {decision.seq}, hash <code title="{decision.hash}">{decision.hash[:16]}…</code>',
+        f"signed by {escaped(data['signer'])}" if data.get("signer") else "not signed",
+        f"{_files(len(data['evidence']))} of evidence"
+    ]
     if data.get("git_commit"):
         facts.append(f"commit <code>{escaped(data['git_commit'][:10])}</code>")
     waived = "".join(f"<div>{chip(word, 'waived')} <b>{escaped(name)}</b>: {escaped(reason)}</div>"
-                     for word, given in (("waived", waivers), ("restored", restored_by(decision))) for name, reason in given.items())
-    return bar(_KIND[data["decision"]], head, Html(f"· {when}{words}{waived}<div class='facts'>{' · '.join(facts)}</div>"))
+                     for word, given in (("waived", waivers), ("restored", restored_by(decision)))
+                     for name, reason in given.items())
+    return bar(_KIND[data["decision"]], head,
+               Html(f"· {when}{words}{waived}<div class='facts'>{' · '.join(facts)}</div>"))
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-08-a
 def _standing(gate: Gate) -> Html:
-    state, after = gate.state, f"epoch {gate.number + 1:03d} may start" if gate.number < len(EPOCHS) else "the project is closed"
+    state, after = gate.state, f"epoch {gate.number + 1:03d} may start" if gate.number < len(
+        EPOCHS) else "the project is closed"
     why, again = "; ".join(state.reasons), f"run 'epoch run {gate.number}'"
     if state.state == "done":
-        return receipt_html(gate.decision, gate.waivers) if REVIEW.get(gate.number) else bar("pass", "Passed.", f"No person decides here; {after}.")
+        return receipt_html(gate.decision, gate.waivers) if REVIEW.get(gate.number) else bar(
+            "pass", "Passed.", f"No person decides here; {after}.")
     if state.state == "rejected" and gate.decision:
         return receipt_html(gate.decision, {})
     if state.state == "failed" and gate.failing and not gate.interrupted:
         waive = ", or waive each failing check below with a written reason" if REVIEW.get(gate.number) else ""
         return bar("fail", "Blocked.", f"{why}. Mend it and {again}{waive}.")
     if state.state == "stale":
-        void = f" The decision of event {gate.decision.seq} ({gate.decision.data['decision']} by {gate.decision.data['reviewer']}) does not stand." \
+        void = (f" The decision of event {gate.decision.seq} ({gate.decision.data['decision']} by "
+                f"{gate.decision.data['reviewer']}) does not stand.") \
             if gate.decision else ""
         return bar("wait", "Stale.", f"{why}.{void} To go on, {again}.")
     if state.state == "awaiting review":
         return bar("wait", "Pending: a person decides.", "" if why == "no decision yet" else f"{why}.".capitalize())
     words = {"running": "Running.", "failed": "Failed.", "not started": "Not started."}
-    return bar("fail" if state.state == "failed" else "wait", words.get(state.state, state.state), " ".join(filter(None, (why, state.progress))) or f"To go on, {again}.")
+    return bar("fail" if state.state == "failed" else "wait", words.get(state.state, state.state),
+               " ".join(filter(None, (why, state.progress))) or f"To go on, {again}.")
 
-
+# %% ../../../nbs/review/03_card.ipynb #83gatecard-08-b
 def gate_html(settings: Settings, epoch: int) -> Html:
-    "The gate on one card, from the record alone: what is decided, checks, evidence, pictures, and where the decision stands"
+    """The gate on one card, from the record alone: what is decided, checks, evidence, pictures,
+    and where the decision stands"""
     gate, known = read_gate(settings, epoch), epoch_of(epoch)
     start = settings.artifacts(epoch) / "_executed" if os.environ.get("EPOCH_RUNNER") else None
-    opens = f"Approval opens epoch {epoch + 1:03d}, {EPOCHS[epoch].title}." if epoch < len(EPOCHS) else "It closes the project."
-    asked = f"<b>{escaped(known.question)}</b> {opens}" if known.human_gate else f"Computed from the files of this epoch. {opens.replace('Approval', 'Passing')}"
-    chips = chip(gate.state.state) + (chip("waived", "waived") if gate.waivers else "") + (chip("restored", "waived") if gate.restored else "")
+    opens = f"Approval opens epoch {epoch + 1:03d}, {EPOCHS[epoch].title}." if epoch < len(
+        EPOCHS) else "It closes the project."
+    asked = f"<b>{escaped(known.question)}</b> {opens}" if known.human_gate else (f"Computed from the files of this "
+                                                                                  f"epoch. {opens.replace('Approval', 'Passing')}")
+    chips = chip(gate.state.state) + (chip("waived", "waived") if gate.waivers else "") + (chip("restored", "waived")
+                                                                                           if gate.restored else "")
     notes = "".join(bar("wait", "Warning.", text) for text in gate.warnings)
     body = f"{_standing(gate)}{notes}"
     if gate.finished:
         body += f"{_checks(gate)}{_suspects(gate)}{_evidence(gate, start)}{_pictures(gate)}"
-    return Html(f'{STYLE}<section class="kit card gate" aria-label="Gate {epoch:03d}"><div class="head"><h3>Gate {epoch:03d} · {escaped(known.title)}</h3>'
-                f'<div>{chips}</div><p>{asked}</p></div><div class="body">{body}</div></section>')
+    return Html(
+        f'{STYLE}<section class="kit card gate" aria-label="Gate {epoch:03d}"><div class="head"><h3>Gate {epoch:03d} '
+        f'· {escaped(known.title)}</h3>'
+        f'<div>{chips}</div><p>{asked}</p></div><div class="body">{body}</div></section>')

@@ -31,11 +31,11 @@ def _cell_starts(*_: Any) -> None:
         _CONTEXT_IS_KEPT.set()
     _IN_CELL.set(True)
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-04-a
 def _cell_ends(*_: Any) -> None:
     _IN_CELL.set(False)
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-04-b
 def watch_cells() -> bool:
     "Whether cells are being watched from now on; False where there is no notebook. Call it before a button is shown"
     kernel = _kernel()
@@ -49,12 +49,13 @@ def watch_cells() -> bool:
             _cell_starts()
     return True
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-04-c
 def _scheduled_by_a_cell() -> bool:
-    unmarked = _IN_CELL.get() is None and _CONTEXT_IS_KEPT.is_set() and threading.current_thread() is threading.main_thread()
+    unmarked = _IN_CELL.get() is None and _CONTEXT_IS_KEPT.is_set() and threading.current_thread(
+    ) is threading.main_thread()
     return bool(_IN_CELL.get()) or unmarked
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-04-d
 def _kernel() -> Any:
     "The Jupyter kernel of this process, or None"
     if "IPython" not in sys.modules:
@@ -62,7 +63,7 @@ def _kernel() -> Any:
     from IPython import get_ipython
     return getattr(get_ipython(), "kernel", None)
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-04-e
 def _message_type(message: Any) -> str:
     return message.get("header", {}).get("msg_type", "") if isinstance(message, dict) else ""
 
@@ -72,21 +73,21 @@ def _folders(*packages: str) -> tuple[str, ...]:
     specs = (importlib.util.find_spec(name) for name in packages)
     return tuple(str(Path(spec.origin).parent) + "/" for spec in specs if spec and spec.origin)
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-06-a
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-06-b
 def _belongs_to(frame: FrameType, *packages: str) -> bool:
     return frame.f_code.co_filename.startswith(_folders(*packages))
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-06-c
 def _is_dispatch(frame: FrameType) -> bool:
     return frame.f_code.co_name == "dispatch_shell" and _belongs_to(frame, "ipykernel")
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-06-d
 def _on_kernel_thread() -> bool:
     "The main thread, or one that ipykernel itself started for messages"
     thread = threading.current_thread()
@@ -111,7 +112,7 @@ def _not_dispatched(frames: list[FrameType]) -> str:
         return "a message made in the kernel"
     return ""
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-08-a
 def _not_this_click(message: dict[str, Any], button: Any, own_session: str) -> str:
     "What the message is, when it is not a first, genuine click on this button"
     content = message.get("content", {})
@@ -126,7 +127,7 @@ def _not_this_click(message: dict[str, Any], button: Any, own_session: str) -> s
         return "a message that was used before"
     return ""
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-08-b
 def click_refusal(button: Any) -> str:
     "Empty for a person's click on `button`, which is being handled right now; else what it was instead"
     kernel = _kernel()
@@ -154,9 +155,10 @@ def _server_root() -> Path | None:
     except (ImportError, KeyError, OSError, ValueError):
         return None
 
-
+# %% ../../../nbs/review/01_click_origin.ipynb #19frontend-10-a
 def served_path(path: Path, start: Path | None = None) -> str:
-    "`path` as a link from the folder `start` (by default this notebook's); empty when the server does not show that file"
+    """`path` as a link from the folder `start` (by default this notebook's);
+    empty when the server does not show that file"""
     path, root = Path(path).absolute(), _server_root()
     if root is not None and not path.resolve().is_relative_to(root):
         return ""

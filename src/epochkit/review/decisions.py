@@ -17,7 +17,9 @@ from ..record.anchors import anchor
 from ..core.files import plain, read_json, sha256_of
 from ..core.settings import Settings, epoch_of
 from ..lifecycle.facts import names_at_work
-from ..core.errors import BadInputError, DependencyError, PipelineError, RecordError, WaitingForReviewError, unknown_name
+from epochkit.core.errors import (
+    BadInputError, DependencyError, PipelineError, RecordError, WaitingForReviewError, unknown_name
+)
 from .click_origin import click_refusal
 from ..lifecycle.gates import GateReport, evaluate
 from ..record.ledger import Event, Ledger, latest
@@ -30,7 +32,8 @@ from ..lifecycle.validity import RESTORING_GATE, decision_flaw, evidence_of, res
 REVIEW = {
     1: ("The deliverables of each epoch are clear", "The criteria can be measured", "The estimates are affordable",
         "The mitigations are adequate"),
-    3: ("The quality figures are acceptable", "The findings make sense for the business", "The leak suspects are settled"),
+    3: ("The quality figures are acceptable", "The findings make sense for the business",
+        "The leak suspects are settled"),
     4: ("The features make sense and none is forbidden", "The importance ranking is plausible", "No leak is left"),
     6: ("The results per category are acceptable", "The limitations are understood", "The compliance list is complete"),
     7: ("The service answers as it should", "Monitoring is active", "The way back is known"),
@@ -49,12 +52,13 @@ def _evidence_now(settings: Settings, finished: Event) -> list[dict[str, str]]:
     for recorded, sha256 in evidence_of(finished).items():
         path = settings.absolute(recorded)
         if not path.exists() or sha256_of(path) != sha256:
-            raise RecordError(f"{recorded} {'changed' if path.exists() else 'is gone'} since epoch {finished.epoch:03d} "
-                              f"finished: run 'epoch run {finished.epoch}' and look again")
+            raise RecordError(
+                f"{recorded} {'changed' if path.exists() else 'is gone'} since epoch {finished.epoch:03d} "
+                f"finished: run 'epoch run {finished.epoch}' and look again")
         evidence.append({"path": recorded, "sha256": sha256})
     return evidence
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-a
 def _git_commit(settings: Settings) -> str | None:
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=settings.code_root, capture_output=True, text=True)
@@ -62,10 +66,11 @@ def _git_commit(settings: Settings) -> str | None:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-b
 def _check_request(epoch: int, decision: str, reviewer: str, comment: str, return_to: int | None) -> None:
     if not epoch_of(epoch).human_gate:
-        raise BadInputError(f"epoch {epoch:03d} has no human gate: only {', '.join(f'{n:03d}' for n in REVIEW)} have one")
+        raise BadInputError(
+            f"epoch {epoch:03d} has no human gate: only {', '.join(f'{n:03d}' for n in REVIEW)} have one")
     if decision not in DECISIONS:
         raise BadInputError(f"unknown decision '{decision}': use one of {', '.join(DECISIONS)}")
     if not reviewer.strip():
@@ -75,44 +80,52 @@ def _check_request(epoch: int, decision: str, reviewer: str, comment: str, retur
     if return_to is not None and not 1 <= return_to <= epoch:
         raise BadInputError(f"epoch {epoch:03d} can go back to 1-{epoch}, not to {return_to}")
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-c
 def _check_waivers(report: GateReport, waivers: Mapping[str, str]) -> None:
     failing = [check.name for check in report.failures]
     for name, reason in waivers.items():
         if name not in failing:
-            raise BadInputError(f"the check '{name}' does not fail, so it cannot be waived: failing are {', '.join(failing) or 'none'}")
+            raise BadInputError(
+                f"the check '{name}' does not fail, so it cannot be waived: failing are {', '.join(failing) or 'none'}")
         if len(reason.strip()) < SHORTEST_REASON:
-            raise BadInputError(f"the waiver of '{name}' needs a written reason of {SHORTEST_REASON} characters or more")
+            raise BadInputError(
+                f"the waiver of '{name}' needs a written reason of {SHORTEST_REASON} characters or more")
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-d
 def leak_suspects(settings: Settings, finished: Event | None) -> list[dict[str, Any]]:
-    "Leak suspects in the evidence of a finished epoch, each with `fate`: left out, kept, or ask; none where the file is not as it was"
-    found = [(settings.absolute(recorded), sha256) for recorded, sha256 in (evidence_of(finished) if finished else {}).items()
+    """Leak suspects in the evidence of a finished epoch, each with `fate`: left out, kept, or ask;
+    none where the file is not as it was"""
+    found = [(settings.absolute(recorded), sha256)
+             for recorded, sha256 in (evidence_of(finished) if finished else {}).items()
              if recorded.rsplit("/", 1)[-1] == "leak_audit.json"]
-    if finished is None or finished.epoch != RESTORING_GATE or not found or not found[0][0].is_file() or sha256_of(found[0][0]) != found[0][1]:
+    if finished is None or finished.epoch != RESTORING_GATE or not found or not found[0][0].is_file() or sha256_of(
+            found[0][0]) != found[0][1]:
         return []
     report = read_json(found[0][0])
     critical = {"drop": "left out", "keep": "kept"}.get(report.get("on_leak", "drop"), "ask")
     return [item | {"fate": critical if item["severity"] == "critical" else "ask"} for item in report["suspects"]]
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-e
 def dropped_suspects(settings: Settings, finished: Event | None) -> list[dict[str, Any]]:
     "Leak suspects that epoch 004 leaves out unless a person restores them"
     return [item for item in leak_suspects(settings, finished) if item["fate"] == "left out"]
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-f
 def restored_columns(settings: Settings) -> dict[str, str]:
-    "Column -> reason, of the leak suspects that a person restored at the gate of epoch 003, as long as that approval stands"
+    """Column -> reason, of the leak suspects that a person restored at the gate of epoch 003,
+    as long as that approval stands"""
     state = project_state(settings)[RESTORING_GATE - 1]
     if (state.state, state.decision) != ("done", "approved"):
         return {}
     return restored_by(latest(Ledger(settings.context_root).events("decision"), RESTORING_GATE, "decision"))
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-g
 def _check_restored(settings: Settings, epoch: int, decision: str, restored: Mapping[str, str]) -> None:
     if restored and (epoch, decision) != (RESTORING_GATE, "approved"):
-        raise BadInputError(f"only an approval of gate {RESTORING_GATE:03d} restores columns, this is '{decision}' at gate {epoch:03d}: leave "
-                            f"{', '.join(restored)} out of it")
+        raise BadInputError(
+            f"only an approval of gate {RESTORING_GATE:03d} restores columns, this is '{decision}' at gate "
+            f"{epoch:03d}: leave "
+            f"{', '.join(restored)} out of it")
     finished = latest(Ledger(settings.context_root).events("epoch_finished"), epoch, "epoch_finished")
     dropped = [str(item["column"]) for item in dropped_suspects(settings, finished)] if restored else []
     for name, reason in restored.items():
@@ -121,41 +134,53 @@ def _check_restored(settings: Settings, epoch: int, decision: str, restored: Map
         if len(reason.strip()) < SHORTEST_REASON:
             raise BadInputError(f"to restore '{name}', write a reason of {SHORTEST_REASON} characters or more")
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-h
 def _check_open(settings: Settings, epoch: int, report: GateReport, waivers: Mapping[str, str]) -> None:
     "Raises when the gate cannot be opened as things are"
     state = project_state(settings, full=True)[epoch - 1]
     if state.state in ("not started", "running", "stale") or (state.state == "failed" and state.gate != "failed"):
         why = f" ({state.reasons[0]})" if state.reasons else ""
-        raise PipelineError(f"epoch {epoch:03d} is {state.state}{why}, so nothing can be approved: run 'epoch run {epoch}'")
-    left = [check.name for check in report.failures if check.name not in waivers] if report.checks else ["no check was computed"]
+        raise PipelineError(
+            f"epoch {epoch:03d} is {state.state}{why}, so nothing can be approved: run 'epoch run {epoch}'")
+    left = [check.name for check in report.failures
+            if check.name not in waivers] if report.checks else ["no check was computed"]
     if left:
-        raise PipelineError(f"gate {epoch:03d} does not pass ({', '.join(left)}): mend it and run 'epoch run {epoch}', or a person "
-                            f"waives it with a written reason")
+        raise PipelineError(
+            f"gate {epoch:03d} does not pass ({', '.join(left)}): mend it and run 'epoch run {epoch}', or a person "
+            f"waives it with a written reason")
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-i
 def _signature(settings: Settings, data: dict[str, Any]) -> dict[str, str]:
     "Signature and signer of a decision where the project demands one, or EPOCH_SIGNING_KEY offers one"
-    key = signing_key(os.environ, settings.code_root) if settings.require_signatures or os.environ.get("EPOCH_SIGNING_KEY") else None
+    key = signing_key(
+        os.environ, settings.code_root) if settings.require_signatures or os.environ.get("EPOCH_SIGNING_KEY") else None
     if key is None:
         if settings.require_signatures:
-            raise BadInputError("this project wants signed decisions, and no signing key was found: set EPOCH_SIGNING_KEY to the "
-                                "path of your SSH key")
+            raise BadInputError(
+                "this project wants signed decisions, and no signing key was found: set EPOCH_SIGNING_KEY to the "
+                "path of your SSH key")
         return {}
     signature = sign(signed_payload(data), key)
-    return {"signature": signature, "signer": signer_of(signed_payload(data), signature, settings.code_root / settings.allowed_signers)}
+    return {
+        "signature": signature, "signer": signer_of(signed_payload(data), signature,
+                                                    settings.code_root / settings.allowed_signers)
+    }
 
-
-def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str, comment: str = "", criteria: Iterable[str] = (),
-                    return_to: int | None = None, waivers: Mapping[str, str] | None = None, provenance: str = "python",
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-j
+def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str, comment: str = "",
+                    criteria: Iterable[str] = (), return_to: int | None = None,
+                    waivers: Mapping[str, str] | None = None, provenance: str = "python",
                     restored: Mapping[str, str] | None = None) -> Event:
-    """The decision as recorded, bound to the evidence as it is now; raises when gate, evidence or the project's rules forbid it
+    """The decision as recorded, bound to the evidence as it is now; raises when gate, evidence or the project's rules
+    forbid it
 
     waivers: name of a failing check -> written reason. return_to: the epoch a rejection goes back to.
     restored: leak suspect that epoch 003 leaves out -> written reason why it may be used after all.
     """
     _check_request(epoch, decision, reviewer, comment, return_to)
-    ledger, waivers, restored, criteria = Ledger(settings.context_root), dict(waivers or {}), dict(restored or {}), list(criteria)
+    ledger, waivers, restored, criteria = Ledger(settings.context_root), dict(waivers
+                                                                              or {}), dict(restored
+                                                                                           or {}), list(criteria)
     finished = latest(ledger.events("epoch_finished"), epoch, "epoch_finished")
     if finished is None:
         raise DependencyError(f"epoch {epoch:03d} has not finished: run 'epoch run {epoch}' first")
@@ -167,11 +192,15 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
         missing = [item for item in REVIEW[epoch] if item not in criteria] if decision == "approved" else []
         if missing:
             raise BadInputError(f"not confirmed: {missing[0]}")
-    data = {"gate": epoch, "decision": decision, "reviewer": reviewer.strip(), "comment": comment.strip(), "criteria": criteria,
-            "checks": [check._asdict() for check in report.checks], "evidence": evidence,
-            "waivers": {name: reason.strip() for name, reason in waivers.items()}, "return_to": return_to, "provenance": provenance,
-            "restored": {name: reason.strip() for name, reason in restored.items()},
-            "git_commit": _git_commit(settings), "finished": finished.hash, "decided_at": datetime.now(UTC).isoformat()}
+    data = {
+        "gate": epoch, "decision": decision, "reviewer": reviewer.strip(), "comment": comment.strip(),
+        "criteria": criteria, "checks": [check._asdict() for check in report.checks], "evidence": evidence,
+        "waivers": {name: reason.strip()
+                    for name, reason in waivers.items()}, "return_to": return_to, "provenance": provenance,
+        "restored": {name: reason.strip()
+                     for name, reason in restored.items()}, "git_commit": _git_commit(settings),
+        "finished": finished.hash, "decided_at": datetime.now(UTC).isoformat()
+    }
     data = plain(data)
     data |= _signature(settings, data)
     flaw = decision_flaw(settings, finished, data) if decision in ("approved", "unattended") else ""
@@ -184,14 +213,17 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-11
 def decide_unattended(settings: Settings, epoch: int, reason: str) -> Event:
-    "Records `unattended` at a human gate whose computed checks pass; WaitingForReviewError where only a person may decide"
+    """Records `unattended` at a human gate whose computed checks pass;
+    WaitingForReviewError where only a person may decide"""
     if settings.require_signatures:
-        raise WaitingForReviewError(f"gate {epoch:03d} needs a signed decision (require_signatures in settings.ini), so nobody but a "
-                                    f"person can open it: use the panel in its notebook, or 'epoch approve {epoch}'")
+        raise WaitingForReviewError(
+            f"gate {epoch:03d} needs a signed decision (require_signatures in settings.ini), so nobody but a "
+            f"person can open it: use the panel in its notebook, or 'epoch approve {epoch}'")
     last = latest(Ledger(settings.context_root).events("decision"), epoch, "decision")
     if last and last.data["decision"] in ("rejected", "changes requested"):
-        raise WaitingForReviewError(f"{last.data['reviewer']} sent gate {epoch:03d} back ({last.data['comment']}), so only a person can "
-                                    f"open it: use the panel in its notebook, or 'epoch approve {epoch}'")
+        raise WaitingForReviewError(
+            f"{last.data['reviewer']} sent gate {epoch:03d} back ({last.data['comment']}), so only a person can "
+            f"open it: use the panel in its notebook, or 'epoch approve {epoch}'")
     return record_decision(settings, epoch, "unattended", "nobody", comment=reason, provenance="unattended")
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-13
@@ -202,7 +234,7 @@ def refuse(settings: Settings, epoch: int, decision: str, origin: str, instead: 
     write_views(ledger)
     return BadInputError(f"this decision came from {origin}, so it was refused and the attempt recorded: {instead}")
 
-
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-13-a
 def decide_by_click(settings: Settings, epoch: int, button: Any, **decision: Any) -> Event:
     "Records a decision made by a click on `button`; refuses when that click did not come from a front end"
     origin = click_refusal(button)

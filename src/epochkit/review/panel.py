@@ -23,20 +23,24 @@ from ..lifecycle.state import EpochRun
 
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04
 def _field(kind: Any, value: str, label: str, hint: str, **more: Any) -> Any:
-    return kind(value, description=label, placeholder=hint, layout=widgets.Layout(width="100%", **more), style={"description_width": "110px"})
+    return kind(value, description=label, placeholder=hint, layout=widgets.Layout(width="100%", **more),
+                style={"description_width": "110px"})
 
-
+# %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-a
 def _button(label: str, role: str) -> Any:
     return widgets.Button(description=label, layout=widgets.Layout(width="auto")).add_class(role)
 
-
+# %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-b
 def _suspect_html(item: dict[str, Any]) -> Html:
     "A column that is left out: what it is suspected of, and the numbers behind it"
     more = "".join(f"; {escaped(reason)}" for reason in item.get("also", []))
     numbers = f" <span class='quiet'>({escaped(evidence_text(item['evidence']))})</span>" if item["evidence"] else ""
-    return Html(f"<p>{chip('left out', 'skipped')} <b>{escaped(item['column'])}</b>: {escaped(item['reason'])}{more}{numbers}</p>")
+    return Html(
+        f"<p>{chip('left out', 'skipped')} <b>{escaped(item['column'])}</b>: "
+        f"{escaped(item['reason'])}{more}{numbers}</p>"
+    )
 
-
+# %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-c
 class ApprovalPanel:
     "The card of a human gate and, below it, the form that records a decision; displays itself"
 
@@ -52,39 +56,61 @@ class ApprovalPanel:
     def _start(self, message: str = "") -> None:
         "Reads the gate and lays out an empty form for it"
         self.gate = gate = read_gate(self.settings, self.number)
-        self.boxes = [widgets.Checkbox(description=text, indent=False, layout=widgets.Layout(width="100%")) for text in REVIEW[self.number]]
-        self.waivers = {check["name"]: _field(widgets.Text, "", "Waive because", f"why it may pass, {SHORTEST_REASON} characters or more")
-                        for check in gate.failing}
+        self.boxes = [
+            widgets.Checkbox(description=text, indent=False, layout=widgets.Layout(width="100%"))
+            for text in REVIEW[self.number]
+        ]
+        self.waivers = {
+            check["name"]: _field(widgets.Text, "", "Waive because",
+                                  f"why it may pass, {SHORTEST_REASON} characters or more")
+            for check in gate.failing
+        }
         self.suspects = dropped_suspects(self.settings, gate.finished)
-        self.restored = {item["column"]: _field(widgets.Text, "", "Restore because", f"why it may be used, {SHORTEST_REASON} characters or more; empty: it stays out")
-                         for item in self.suspects}
+        self.restored = {
+            item["column"]: _field(widgets.Text, "", "Restore because",
+                                   f"why it may be used, {SHORTEST_REASON} characters or more; empty: it stays out")
+            for item in self.suspects
+        }
         self.reviewer = _field(widgets.Text, default_reviewer(self.settings), "Reviewer", "your name")
         self.comment = _field(widgets.Textarea, "", "Comment", "Required unless you approve", height="72px")
         back = [(f"epoch {number:03d} · {epoch_of(number).title}", number) for number in range(1, self.number + 1)]
-        self.return_to = widgets.Dropdown(options=back, value=self.number, description="and return to", style={"description_width": "initial"},
-                                          layout=widgets.Layout(width="auto"))
-        self.approve, self.change, self.reject = _button("Approve", "primary"), _button("Request changes", "second"), _button("Reject", "danger")
+        self.return_to = widgets.Dropdown(options=back, value=self.number, description="and return to",
+                                          style={"description_width": "initial"}, layout=widgets.Layout(width="auto"))
+        self.approve, self.change, self.reject = _button("Approve",
+                                                         "primary"), _button("Request changes",
+                                                                             "second"), _button("Reject", "danger")
         self.missing = widgets.HTML().add_class("missing")
         self._fields = widgets.VBox(self._rows())
         self.form.children, self.message.value = [self._fields, self.message, self.again], message
         self._listen()
-        self._show("nothing" if not gate.can_be_decided else "again" if gate.state.state in ("done", "rejected") else "form")
+        self._show("nothing" if not gate.can_be_decided else "again" if gate.state.state in ("done",
+                                                                                             "rejected") else "form")
 
     def _rows(self) -> list[Any]:
-        waivers = [widget for check in self.gate.failing for widget in (
-            widgets.HTML(f"<p>{chip('fail')} <b>{escaped(check['name'])}</b>: observed {escaped(check['observed'])}, limit {escaped(check['limit'])}</p>"),
-            self.waivers[check["name"]])]
-        restored = [widget for item in self.suspects for widget in (widgets.HTML(_suspect_html(item)), self.restored[item["column"]])]
-        return [widgets.HTML("<h4>I confirm</h4>"), *self.boxes, *([widgets.HTML("<h4>Failing checks</h4>"), *waivers] if waivers else []),
-                *([widgets.HTML("<h4>Left out as leaks</h4>"), *restored] if restored else []),
-                widgets.HTML("<h4>Decision</h4>"), self.reviewer, self.comment,
-                widgets.HBox([self.approve, self.missing]).add_class("actions"),
-                widgets.HBox([self.change, self.reject, self.return_to]).add_class("actions")]
+        waivers = [
+            widget for check in self.gate.failing for widget in (widgets.HTML(
+                f"<p>{chip('fail')} <b>{escaped(check['name'])}</b>: observed {escaped(check['observed'])}, limit "
+                f"{escaped(check['limit'])}</p>"
+            ), self.waivers[check["name"]])
+        ]
+        restored = [
+            widget for item in self.suspects
+            for widget in (widgets.HTML(_suspect_html(item)), self.restored[item["column"]])
+        ]
+        return [
+            widgets.HTML("<h4>I confirm</h4>"), *self.boxes,
+            *([widgets.HTML("<h4>Failing checks</h4>"), *waivers] if waivers else []),
+            *([widgets.HTML("<h4>Left out as leaks</h4>"), *restored] if restored else []),
+            widgets.HTML("<h4>Decision</h4>"), self.reviewer, self.comment,
+            widgets.HBox([self.approve, self.missing]).add_class("actions"),
+            widgets.HBox([self.change, self.reject, self.return_to]).add_class("actions")
+        ]
 
     def _listen(self) -> None:
         for field in (*self.boxes, *self.waivers.values(), *self.restored.values(), self.reviewer, self.comment):
             field.observe(self._refresh, "value")
-        for button, decision in ((self.approve, "approved"), (self.change, "changes requested"), (self.reject, "rejected")):
+        for button, decision in ((self.approve, "approved"), (self.change, "changes requested"), (self.reject,
+                                                                                                  "rejected")):
             button.on_click(lambda _, button=button, decision=decision: self._decide(button, decision))
 
     def _show(self, what: str) -> None:
@@ -104,8 +130,14 @@ class ApprovalPanel:
         "What keeps Approve shut"
         left = len(self.boxes) - len(self.ticked)
         missing = [f"{left} of {len(self.boxes)} criteria"] if left else []
-        missing += [f"a reason for '{name}'" for name, field in self.waivers.items() if len(field.value.strip()) < SHORTEST_REASON]
-        missing += [f"a longer reason to restore '{name}'" for name, field in self.restored.items() if 0 < len(field.value.strip()) < SHORTEST_REASON]
+        missing += [
+            f"a reason for '{name}'" for name, field in self.waivers.items()
+            if len(field.value.strip()) < SHORTEST_REASON
+        ]
+        missing += [
+            f"a longer reason to restore '{name}'" for name, field in self.restored.items()
+            if 0 < len(field.value.strip()) < SHORTEST_REASON
+        ]
         return missing + ([] if self.reviewer.value.strip() else ["the reviewer"])
 
     def _refresh(self, _: Any = None) -> None:
@@ -119,7 +151,8 @@ class ApprovalPanel:
         if now.finished and self.gate.finished and now.finished.hash != self.gate.finished.hash:
             return f"epoch {self.number:03d} ran again since this card was drawn"
         if (now.decision and now.decision.hash) != (self.gate.decision and self.gate.decision.hash):
-            return f"{now.decision.data['reviewer']} decided since this card was drawn ({now.decision.data['decision']})"
+            return (f"{now.decision.data['reviewer']} decided since this card was drawn "
+                    f"({now.decision.data['decision']})")
         return ""
 
     def _decide(self, button: Any, decision: str) -> None:
@@ -131,13 +164,18 @@ class ApprovalPanel:
             self._redraw_card()
             return
         waivers = {name: field.value for name, field in self.waivers.items()} if decision == "approved" else {}
-        restored = {name: field.value for name, field in self.restored.items() if decision == "approved" and field.value.strip()}
+        restored = {
+            name: field.value
+            for name, field in self.restored.items() if decision == "approved" and field.value.strip()
+        }
         try:
-            event = decide_by_click(self.settings, self.number, button, decision=decision, reviewer=self.reviewer.value, waivers=waivers,
-                                    comment=self.comment.value, criteria=self.ticked, restored=restored,
+            event = decide_by_click(self.settings, self.number, button, decision=decision, reviewer=self.reviewer.value,
+                                    waivers=waivers, comment=self.comment.value, criteria=self.ticked,
+                                    restored=restored,
                                     return_to=self.return_to.value if decision == "rejected" else None)
         except (PipelineError, OSError) as error:
-            self.message.value = bar("fail", "Nothing was recorded:", str(error) if isinstance(error, PipelineError) else explain(error))
+            self.message.value = bar("fail", "Nothing was recorded:",
+                                     str(error) if isinstance(error, PipelineError) else explain(error))
         else:
             self._start(receipt_html(event, waivers))
             self._show("again")
@@ -159,12 +197,18 @@ class ApprovalPanel:
         self._card = display(gate_html(self.settings, self.number), display_id=True)
         if self._shown != "nothing":
             words = f"Gate {self.number:03d}: the form is shown where this cell runs"
-            display({"application/vnd.jupyter.widget-view+json": {"model_id": self.form.model_id, "version_major": 2, "version_minor": 0},
-                     "text/plain": words}, raw=True)
+            display(
+                {
+                    "application/vnd.jupyter.widget-view+json": {
+                        "model_id": self.form.model_id, "version_major": 2, "version_minor": 0
+                    }, "text/plain": words
+                }, raw=True)
 
-
-def gate_panel(run: EpochRun | Settings, epoch: int | None = None, decided: Callable[[Event], Any] | None = None) -> Html | ApprovalPanel:
-    """The gate of an epoch notebook's run, or of an epoch by settings and number: its card, with the form where a person decides
+# %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-d
+def gate_panel(run: EpochRun | Settings, epoch: int | None = None,
+               decided: Callable[[Event], Any] | None = None) -> Html | ApprovalPanel:
+    """The gate of an epoch notebook's run, or of an epoch by settings and number: its card, with the form where a
+    person decides
 
     decided: called with the recorded event, for whoever shows more than this panel.
     """

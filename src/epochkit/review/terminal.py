@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .decisions import REVIEW, SHORTEST_REASON, default_reviewer, dropped_suspects, leak_suspects, record_decision, refuse
+from epochkit.review.decisions import (
+    REVIEW, SHORTEST_REASON, default_reviewer, dropped_suspects, leak_suspects, record_decision, refuse
+)
 from ..core.files import size_of
 from ..core.settings import Settings, epoch_of
 from ..report.theme import readable
@@ -32,49 +34,68 @@ def gate_text(settings: Settings, epoch: int, report: GateReport, finished: Even
     "The gate as lines of text: question, checks, leak suspects, evidence"
     item = epoch_of(epoch)
     width = max((len(check.name) for check in report.checks), default=0)
-    checks = [f"  {check.result:<8}{check.name:<{width}}  observed {readable(check.observed)}, limit {readable(check.limit)} {check.reason}".rstrip()
-              for check in report.checks]
-    evidence = [f"  {sha256[:16]}  {size_of(path) / 1024:>9,.1f} kB  {path}" if path.exists() else f"  {'gone':<16}  {path}"
-                for path, sha256 in ((settings.absolute(recorded), sha256) for recorded, sha256 in evidence_of(finished).items())]
-    suspects = [f"  {suspect['fate']:<10}{suspect['column']}: {suspect['reason']} ({evidence_text(suspect['evidence']) or 'no number'})"
-                for suspect in leak_suspects(settings, finished)]
-    return "\n".join([f"Gate {epoch:03d} · {item.title}: {item.question}", "", "Checks", *checks, *(["", "Leak suspects", *suspects] if suspects else []), "",
-                      "Evidence (SHA-256, size, file)", *evidence])
+    checks = [
+        f"  {check.result:<8}{check.name:<{width}}  observed {readable(check.observed)}, limit "
+        f"{readable(check.limit)} {check.reason}"
+        .rstrip() for check in report.checks
+    ]
+    evidence = [
+        f"  {sha256[:16]}  {size_of(path) / 1024:>9,.1f} kB  {path}" if path.exists() else f"  {'gone':<16}  {path}"
+        for path, sha256 in ((settings.absolute(recorded), sha256)
+                             for recorded, sha256 in evidence_of(finished).items())
+    ]
+    suspects = [
+        f"  {suspect['fate']:<10}{suspect['column']}: {suspect['reason']} "
+        f"({evidence_text(suspect['evidence']) or 'no number'})"
+        for suspect in leak_suspects(settings, finished)
+    ]
+    return "\n".join([
+        f"Gate {epoch:03d} · {item.title}: {item.question}", "", "Checks", *checks,
+        *(["", "Leak suspects", *suspects] if suspects else []), "", "Evidence (SHA-256, size, file)", *evidence
+    ])
 
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08
 def _yes(ask: Callable[[str], str], question: str) -> bool:
     return ask(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
-
+# %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-a
 def _waivers(ask: Callable[[str], str], report: GateReport) -> dict[str, str]:
     waivers = {}
     for check in report.failures:
         reason = ask(f"'{check.name}' fails. Why may it? ({SHORTEST_REASON} characters or more; empty: stop) ").strip()
         if not reason:
-            raise BadInputError(f"nothing was decided: '{check.name}' fails, mend it and run 'epoch run {report.epoch}'")
+            raise BadInputError(
+                f"nothing was decided: '{check.name}' fails, mend it and run 'epoch run {report.epoch}'")
         waivers[check.name] = reason
     return waivers
 
-
+# %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-b
 def _restored(ask: Callable[[str], str], dropped: list[dict[str, Any]], told: Mapping[str, str]) -> dict[str, str]:
     "Column -> reason, of the suspects to take back in: those told with the command, or those that get an answer"
     names = [str(item["column"]) for item in dropped]
     for name in told:
         if name not in names:
             raise unknown_name("leak suspect that is left out", name, names, "the leak audit")
-    answers = told or {name: ask(f"'{name}' is left out as a leak. Why may it be used? ({SHORTEST_REASON} characters or more; empty: it stays out) ")
-                       for name in names}
+    answers = told or {
+        name: ask(
+            f"'{name}' is left out as a leak. Why may it be used? ({SHORTEST_REASON} characters or more; empty: it "
+            f"stays out) "
+        )
+        for name in names
+    }
     return {name: reason.strip() for name, reason in answers.items() if reason.strip()}
 
-
-def review(settings: Settings, epoch: int, decision: str, return_to: int | None = None, ask: Callable[[str], str] = input,
+# %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-c
+def review(settings: Settings, epoch: int, decision: str, return_to: int | None = None, ask: Callable[[str],
+                                                                                                      str] = input,
            tell: Callable[[str], None] = print, restore: Mapping[str, str] | None = None) -> Event:
     """The decision that a person at this terminal made about a gate: approved, changes requested or rejected
 
     restore: leak suspect that epoch 003 leaves out -> why it may be used; without it each one is asked about.
     """
     if not epoch_of(epoch).human_gate:
-        raise BadInputError(f"epoch {epoch:03d} has no human gate: only {', '.join(f'{number:03d}' for number in REVIEW)} have one")
+        raise BadInputError(
+            f"epoch {epoch:03d} has no human gate: only {', '.join(f'{number:03d}' for number in REVIEW)} have one")
     check_terminal(settings, epoch, decision)
     finished = latest(Ledger(settings.context_root).events("epoch_finished"), epoch, "epoch_finished")
     if finished is None:
@@ -82,13 +103,14 @@ def review(settings: Settings, epoch: int, decision: str, return_to: int | None 
     report = evaluate(settings, epoch)
     tell(gate_text(settings, epoch, report, finished) + "\n")
     try:
-        return _asked(settings, epoch, decision, return_to, report, ask, dropped_suspects(settings, finished), restore or {})
+        return _asked(settings, epoch, decision, return_to, report, ask, dropped_suspects(settings, finished), restore
+                      or {})
     except EOFError as error:
         raise BadInputError("nothing was decided: the terminal was closed before the last answer") from error
 
-
-def _asked(settings: Settings, epoch: int, decision: str, return_to: int | None, report: GateReport, ask: Callable[[str], str],
-           dropped: list[dict[str, Any]], restore: Mapping[str, str]) -> Event:
+# %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-d
+def _asked(settings: Settings, epoch: int, decision: str, return_to: int | None, report: GateReport,
+           ask: Callable[[str], str], dropped: list[dict[str, Any]], restore: Mapping[str, str]) -> Event:
     waivers = _waivers(ask, report) if decision == "approved" else {}
     restored = _restored(ask, dropped, restore) if decision == "approved" else dict(restore)
     criteria = [item for item in REVIEW[epoch] if decision == "approved" and _yes(ask, f"{item}?")]
@@ -98,7 +120,8 @@ def _asked(settings: Settings, epoch: int, decision: str, return_to: int | None,
     default = default_reviewer(settings)
     reviewer = ask(f"Reviewer [{default}]: ").strip() or default
     where = f", back to epoch {return_to:03d}" if return_to else f", restoring {', '.join(restored)}" if restored else ""
-    if ask(f"{reviewer}: gate {epoch:03d} {decision}{where}. Type {epoch:03d} to record it: ").strip() != f"{epoch:03d}":
+    if ask(f"{reviewer}: gate {epoch:03d} {decision}{where}. Type {epoch:03d} to record it: ").strip(
+    ) != f"{epoch:03d}":
         raise BadInputError("nothing was decided: the number of the gate was not typed")
-    return record_decision(settings, epoch, decision, reviewer, comment, criteria, return_to, waivers, provenance="terminal",
-                           restored=restored)
+    return record_decision(settings, epoch, decision, reviewer, comment, criteria, return_to, waivers,
+                           provenance="terminal", restored=restored)

@@ -42,7 +42,7 @@ def declared_parameters(notebook: Path) -> list[str]:
     return [target.id for source in sources for node in ast.parse(source).body if isinstance(node, ast.Assign)
             for target in node.targets]
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-04-a
 def check_parameters(settings: Settings, numbers: list[int], given: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     "Which of the given parameters goes to which epoch; BadInputError for a name that none declares"
     declared = {number: declared_parameters(epoch_notebook(settings, number)) for number in numbers}
@@ -58,35 +58,35 @@ def _record_failure(settings: Settings, number: int, name: str, message: str, ce
     ledger.append("epoch_failed", {"error": name, "message": message, "cell": cell}, epoch=number)
     write_views(ledger)
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-a
 def _failed(settings: Settings, number: int, error: Exception, watch: Watch) -> PipelineError:
     "Records a failure and returns the error to raise for it"
     name, message = explained_failure(settings, number, error, watch)
     _record_failure(settings, number, name, message, getattr(error, "cell_index", None))
     return error_named(name, message)
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-b
 class Outcome(NamedTuple):
     "What became of one epoch in a run"
     epoch: int
     action: str
     reason: str = ""
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-c
 def _executed_copy(settings: Settings, number: int) -> Path:
     return check_writable(settings.artifacts(number) / "_executed") / epoch_notebook(settings, number).name
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-d
 def _last_times(events: list[Event], number: int) -> list[float]:
     last = latest(events, number, "executed")
     return last.data.get("cell_seconds", []) if last else []
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-e
 def _export(executed: Path) -> Path:
     from epochkit.report.pages import export_notebook
     return export_notebook(executed, executed.with_suffix(".html"))
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-f
 def _keep_copy(settings: Settings, number: int, executed: Path, **facts: Any) -> None:
     "Writes the page beside the executed notebook and records both"
     html, ledger = _export(executed), Ledger(settings.context_root)
@@ -94,7 +94,7 @@ def _keep_copy(settings: Settings, number: int, executed: Path, **facts: Any) ->
                                "html": settings.relative(html), **facts}, epoch=number)
     write_views(ledger)
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-g
 def _make_up_for_the_copy(settings: Settings, number: int) -> None:
     events, executed = Ledger(settings.context_root).events(), _executed_copy(settings, number)
     finished, kept = latest(events, number, "epoch_finished"), latest(events, number, "executed")
@@ -104,20 +104,22 @@ def _make_up_for_the_copy(settings: Settings, number: int) -> None:
     if executed.stat().st_mtime >= since and not unexecuted_cells(executed):
         _keep_copy(settings, number, executed)
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-h
 def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]) -> None:
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
     from papermill.exceptions import PapermillException
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     require_ready(settings, number)
-    events, executed, started = Ledger(settings.context_root).events(), _executed_copy(settings, number), time.monotonic()
+    events, executed, started = Ledger(settings.context_root).events(), _executed_copy(settings,
+                                                                                       number), time.monotonic()
     with Watch(settings, number, _last_times(events, number)) as watch:
         try:
             execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch)
         except (PapermillException, DeadKernelError, CellTimeoutError, RuntimeError) as error:
             raise _failed(settings, number, error, watch) from error
         except KeyboardInterrupt:
-            _record_failure(settings, number, "KeyboardInterrupt", f"stopped in '{watch.label}': 'epoch run {number}' goes on")
+            _record_failure(settings, number, "KeyboardInterrupt",
+                            f"stopped in '{watch.label}': 'epoch run {number}' goes on")
             raise
         watch.stage("writing the page")
         problems = unexecuted_cells(executed)
@@ -141,7 +143,7 @@ def _due(settings: Settings, state: EpochState, parameters: Mapping[str, Any], f
     changed = [name for name, value in parameters.items() if finished.data["parameters"].get(name) != value]
     return f"parameter {changed[0]} changed" if changed else ""
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-a
 def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], unattended: str = "",
               force: bool = False) -> Outcome:
     "Brings one epoch to done: executes it when due, then asks for the decision it needs"
@@ -156,15 +158,16 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
         raise ValidationError(f"gate {number:03d} does not pass: {state.reasons[0]}")
     if state.state == "awaiting review":
         if not unattended:
-            raise WaitingForReviewError(f"epoch {number:03d} waits for a person's decision: open {epoch_notebook(settings, number)} "
-                                        f"in JupyterLab ('make lab'), run it and use the panel in its last cell, or type "
-                                        f"'epoch approve {number}'")
+            raise WaitingForReviewError(
+                f"epoch {number:03d} waits for a person's decision: open {epoch_notebook(settings, number)} "
+                f"in JupyterLab ('make lab'), run it and use the panel in its last cell, or type "
+                f"'epoch approve {number}'")
         decide_unattended(settings, number, unattended)
     elif state.state != "done":
         raise PipelineError(f"epoch {number:03d} is {state.state} after its run: {'; '.join(state.reasons)}")
     return Outcome(number, "executed" if due else "skipped", due or "inputs, parameters and code are unchanged")
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-b
 def _say_where_it_resumes(settings: Settings, number: int) -> None:
     if kept := progress_of(settings, number):
         logger.warning("epoch %03d: resuming from %s", number, kept)
@@ -182,13 +185,14 @@ def only_runner(settings: Settings) -> Iterator[None]:
         raise PipelineError(f"another 'epoch run' is at work in {settings.home}{who}: wait for it to end") from error
     try:
         if stuck := end_processes(left_behind(settings)):
-            raise PipelineError(f"process {stuck[0]}, left by a runner that was killed, cannot be ended: end it yourself "
-                                f"(kill -9 {stuck[0]}) and run again")
+            raise PipelineError(
+                f"process {stuck[0]}, left by a runner that was killed, cannot be ended: end it yourself "
+                f"(kill -9 {stuck[0]}) and run again")
         yield
     finally:
         lock.release()
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-10-a
 def run_epochs(settings: Settings, which: str, parameters: Mapping[str, Any] | None = None, unattended: str = "",
                force: bool = False, tell: Callable[[Outcome], None] = lambda outcome: None) -> list[Outcome]:
     "Runs epoch `which` (a number, `next` or `all`); `tell` hears of each epoch as it ends"
@@ -201,7 +205,7 @@ def run_epochs(settings: Settings, which: str, parameters: Mapping[str, Any] | N
             tell(outcomes[-1])
         return outcomes
 
-
+# %% ../../../nbs/runner/03_epochs.ipynb #88runner-10-b
 def which_epochs(settings: Settings, which: str) -> list[int]:
     "The epoch numbers behind a number, a range such as `1-4`, `next` or `all`"
     if which == "all":

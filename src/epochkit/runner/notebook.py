@@ -28,7 +28,10 @@ def unexecuted_cells(notebook: Path) -> list[str]:
             continue
         if cell.get("execution_count") is None:
             problems.append(f"cell {number} did not run")
-        problems += [f"cell {number} ended in {output['ename']}" for output in cell["outputs"] if output["output_type"] == "error"]
+        problems += [
+            f"cell {number} ended in {output['ename']}" for output in cell["outputs"]
+            if output["output_type"] == "error"
+        ]
     return problems
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08
@@ -55,12 +58,15 @@ def _engine(watch: Watch) -> str:
     papermill_engines.register("watched", WatchedEngine)
     return "watched"
 
-
+# %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-a
 @contextmanager
 def _environment(settings: Settings) -> Iterator[None]:
-    "What the kernel finds in its environment; EPOCH_HOME stays unset in the default home, where Domino's roots are in force"
-    values = {RUNNER: str(os.getpid()), RUNNER_HOME: str(settings.home), "EPOCH_PROJECT": str(settings.code_root),
-              "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}  # spinning threads triple the time of small fits
+    """What the kernel finds in its environment; EPOCH_HOME stays unset in the default home,
+    where Domino's roots are in force"""
+    values = {
+        RUNNER: str(os.getpid()), RUNNER_HOME: str(settings.home), "EPOCH_PROJECT": str(settings.code_root),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    }  # spinning threads triple the time of small fits
     if "EPOCH_HOME" in os.environ or settings.home != settings.code_root:
         values["EPOCH_HOME"] = str(settings.home)
     before = {name: os.environ.get(name) for name in values}
@@ -71,7 +77,7 @@ def _environment(settings: Settings) -> Iterator[None]:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
-
+# %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-b
 @contextmanager
 def _stoppable(watch: Watch) -> Iterator[None]:
     "SIGINT and SIGTERM interrupt the kernel and then this process; signals somebody chose to ignore stay ignored"
@@ -88,8 +94,9 @@ def _stoppable(watch: Watch) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-
-def execute_notebook(settings: Settings, notebook: Path, executed: Path, parameters: Mapping[str, Any], watch: Watch) -> None:
+# %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-c
+def execute_notebook(settings: Settings, notebook: Path, executed: Path, parameters: Mapping[str, Any],
+                     watch: Watch) -> None:
     "Executes `notebook` in its own folder and writes the copy `executed` after each cell"
     import papermill
 
@@ -117,8 +124,9 @@ def explained_failure(settings: Settings, number: int, error: Exception, watch: 
     if watch.over_limit:
         return "ResourceLimitError", f"{watch.over_limit}: {_LESS}"
     if is_memory_error(type(name, (Exception,), {})(message)):
-        return "ResourceLimitError", (f"epoch {number:03d} ran out of memory in '{watch.label}' ({name}: {message[:200]}); "
-                                      f"the limit is {settings.memory_gb:g} GB: {_LESS}")
+        return "ResourceLimitError", (
+            f"epoch {number:03d} ran out of memory in '{watch.label}' ({name}: {message[:200]}); "
+            f"the limit is {settings.memory_gb:g} GB: {_LESS}")
     if name in ("DeadKernelError", "RuntimeError") and "kernel" in message.lower():
         close = watch.peak_mb > 0.8 * settings.memory_gb * 1024
         return ("ResourceLimitError" if close else "PipelineError",

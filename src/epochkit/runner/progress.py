@@ -28,7 +28,7 @@ def progress_file(settings: Settings) -> Path:
     "Where a runner says what it is doing"
     return settings.context_root / "progress.json"
 
-
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-04-a
 def write_progress(settings: Settings, facts: Mapping[str, Any]) -> None:
     "Puts the facts in place; a full disk costs the sign, never the run"
     path = progress_file(settings)
@@ -37,7 +37,7 @@ def write_progress(settings: Settings, facts: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(dict(facts)), encoding="utf-8")
         os.replace(part, path)
 
-
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-04-b
 def read_progress(settings: Settings) -> dict[str, Any] | None:
     "What a living runner of this project says, else None"
     try:
@@ -73,7 +73,7 @@ def memory_mb(processes: Iterable[psutil.Process]) -> list[float]:
             sizes.append(process.memory_info().rss / 2**20)
     return sizes
 
-
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-13-a
 def with_children(process: psutil.Process) -> list[psutil.Process]:
     "A process and all below it; nothing when it is gone"
     try:
@@ -81,7 +81,7 @@ def with_children(process: psutil.Process) -> list[psutil.Process]:
     except psutil.Error:
         return []
 
-
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-13-b
 def end_processes(processes: Iterable[psutil.Process], wait_s: float = 10) -> list[int]:
     "Kills the processes and waits until they are gone; the numbers of those that would not go"
     processes = list(processes)
@@ -95,14 +95,14 @@ def end_processes(processes: Iterable[psutil.Process], wait_s: float = 10) -> li
         time.sleep(0.02)
     return [process.pid for process in left]
 
-
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-13-c
 def _runs(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:
         return False
 
-
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-13-d
 def left_behind(settings: Settings) -> list[psutil.Process]:
     "Kernels of this home and what they started, whose runner is gone; ask only while you hold the runner's lock"
     own = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
@@ -115,7 +115,8 @@ def left_behind(settings: Settings) -> list[psutil.Process]:
 
 # %% ../../../nbs/runner/01_progress.ipynb #86runprogres-16
 class Watch:
-    "Follows the execution of one epoch's notebook: progress, peak of memory, and the end of a kernel that takes too much"
+    """Follows the execution of one epoch's notebook: progress, peak of memory,
+    and the end of a kernel that takes too much"""
 
     def __init__(self, settings: Settings, number: int, last_time: Sequence[float] = ()):
         self.settings, self.number, self.last_time = settings, number, list(last_time)

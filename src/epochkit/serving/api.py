@@ -89,7 +89,7 @@ class RequestGuard:
             return (422, f"the JSON is nested deeper than {self.service.limits.depth} levels"), b""
         return None, body
 
-
+# %% ../../../nbs/serving/03_api.ipynb #72serving-08-a
 def _replay(body: bytes, receive: Callable) -> Callable:
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -97,7 +97,7 @@ def _replay(body: bytes, receive: Callable) -> Callable:
         return waiting.pop() if waiting else await receive()
     return next_message
 
-
+# %% ../../../nbs/serving/03_api.ipynb #72serving-08-b
 async def _answer(send: Callable, status: int, detail: str) -> None:
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": json.dumps({"detail": detail}).encode()})
@@ -114,7 +114,7 @@ class Prediction(BaseModel):
     unattended: bool
     warnings: list[str]
 
-
+# %% ../../../nbs/serving/03_api.ipynb #72serving-10-a
 class Predictions(BaseModel):
     "The answers to a batch, in the order of its rows"
     model_config = ConfigDict(protected_namespaces=())
@@ -149,7 +149,8 @@ def _add_error_handlers(app: Any, service: PredictionService) -> None:
         return JSONResponse({"detail": "the service failed; its log says why"}, 500)
 
 # %% ../../../nbs/serving/03_api.ipynb #72serving-14
-def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None, limits: Limits = Limits()) -> Any:
+def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None,
+               limits: Limits = Limits()) -> Any:
     "The FastAPI application that serves `bundle`; `api_key` None reads $SERVING_API_KEY, empty means no key"
     from fastapi import FastAPI
     service = PredictionService(bundle, log_folder, limits)
@@ -162,7 +163,7 @@ def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None 
     _add_routes(app, service)
     return app
 
-
+# %% ../../../nbs/serving/03_api.ipynb #72serving-14-a
 def _add_routes(app: Any, service: PredictionService) -> None:
     Row, mark = service.row_type, {"unattended": bool(service.bundle.info.get("unattended"))}
     rows = Annotated[list[Row], Field(min_length=1, max_length=service.limits.rows)]
@@ -230,13 +231,13 @@ def serve_command(port: int, host: str = "127.0.0.1", stage: str = "Production")
     "The command that serves the model of `stage` on `host:port`"
     return [sys.executable, "-m", "epochkit.serving.api", "--port", str(port), "--host", host, "--stage", stage]
 
-
+# %% ../../../nbs/serving/03_api.ipynb #72serving-25-a
 def start_service(settings: Settings, port: int = 0, stage: str = "Staging", wait_s: float = 60) -> LocalServer:
     "The service of a stage's model on 127.0.0.1, healthy; stop it, or use it in a `with`"
     port = free_port(port)
     return start_server(serve_command(port, stage=stage), port, "/health", server_environment(settings), wait_s)
 
-
+# %% ../../../nbs/serving/03_api.ipynb #72serving-25-b
 def prediction_log_folder(settings: Settings) -> Path:
     "Where served predictions are logged: under the data root, because they hold inputs"
     return settings.data(7) / "prediction_log"
@@ -258,8 +259,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(explain(error), file=sys.stderr)
         return error.exit_code
     if given.host not in ("127.0.0.1", "localhost") and not os.environ.get(API_KEY_VARIABLE):
-        log.warning("listening on %s without an API key: set %s, or keep a proxy in front", given.host, API_KEY_VARIABLE)
-    uvicorn.run(app, host=given.host, port=port, limit_concurrency=64, timeout_keep_alive=5, log_level="warning", server_header=False)
+        log.warning("listening on %s without an API key: set %s, or keep a proxy in front", given.host,
+                    API_KEY_VARIABLE)
+    uvicorn.run(app, host=given.host, port=port, limit_concurrency=64, timeout_keep_alive=5, log_level="warning",
+                server_header=False)
     return 0
 
 # %% ../../../nbs/serving/03_api.ipynb #72serving-30

@@ -34,12 +34,14 @@ class AppData(NamedTuple):
     importance: dict[str, float]
     plan: dict[str, Any] | None
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-04-a
 def _report(settings: Settings, epoch: int, name: str) -> Any:
-    paths = [folder / name for folder in (settings.artifacts(epoch), settings.folder(epoch)) if (folder / name).exists()]
+    paths = [
+        folder / name for folder in (settings.artifacts(epoch), settings.folder(epoch)) if (folder / name).exists()
+    ]
     return read_json(paths[0]) if paths else None
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-04-b
 def importance_of(report: Any) -> dict[str, float]:
     "Feature -> importance from a list of rows, a mapping, or either under the key `features` or `importance`"
     if isinstance(report, Mapping) and isinstance(report.get("features", report.get("importance")), (list, Mapping)):
@@ -48,21 +50,24 @@ def importance_of(report: Any) -> dict[str, float]:
         (row.get("feature", row.get("name")), row.get("importance", row.get("value"))) for row in report or ()]
     return {str(name): float(value) for name, value in rows if isinstance(value, (int, float)) and math.isfinite(value)}
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-04-c
 def load_app_data(settings: Settings, stage: str = "Production") -> AppData:
     "Everything the app shows about the model of `stage`"
     service = PredictionService(served_bundle(settings, stage), prediction_log_folder(settings))
-    importance = next((found for epoch in (6, 5, 4) if (found := _report(settings, epoch, "feature_importance.json"))), None)
-    return AppData(service, _report(settings, 6, "test_report.json"), importance_of(importance), _report(settings, 1, "project_plan.json"))
+    importance = next((found for epoch in (6, 5, 4) if (found := _report(settings, epoch, "feature_importance.json"))),
+                      None)
+    return AppData(service, _report(settings, 6, "test_report.json"), importance_of(importance),
+                   _report(settings, 1, "project_plan.json"))
 
 # %% ../../../nbs/serving/06_app.ipynb #75apputils-09
 def metrics_table(test_report: Mapping[str, Any], first: str | None = None) -> pd.DataFrame:
     "Test metrics with their intervals: metric, value, low, high; the metric `first` leads"
     rows = [{"metric": name, "value": item.get("value"), "low": item.get("low"), "high": item.get("high")}
             for name, item in test_report.get("metrics", {}).items() if isinstance(item, Mapping)]
-    return pd.DataFrame(sorted(rows, key=lambda row: row["metric"] != first), columns=["metric", "value", "low", "high"])
+    return pd.DataFrame(sorted(rows, key=lambda row: row["metric"] != first),
+                        columns=["metric", "value", "low", "high"])
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-09-a
 def checks_table(test_report: Mapping[str, Any]) -> pd.DataFrame:
     "The checks of epoch 006: check, result, observed, limit, reason"
     rows = [{"check": item.get("name"), **{name: item.get(name) for name in ("result", "observed", "limit", "reason")}}
@@ -83,23 +88,27 @@ def _cell(text: Any, kind: str) -> Any:
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
     return text
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-13-a
 def read_upload(content: bytes, service: PredictionService) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     "The uploaded CSV as it came and its rows as the model takes them; BadInputError says which row or column is wrong"
     schema = service.bundle.input_schema
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=str, nrows=service.limits.rows + 1, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(io.BytesIO(content), dtype=str, nrows=service.limits.rows + 1, keep_default_na=False,
+                            na_values=[""])
     except (ValueError, UnicodeError) as error:
-        raise BadInputError(f"the file is not a CSV in UTF-8 ({type(error).__name__}): save it as 'CSV UTF-8' with a header line") from error
+        raise BadInputError(
+            f"the file is not a CSV in UTF-8 ({type(error).__name__}): save it as 'CSV UTF-8' with a header line"
+        ) from error
     missing = [column["name"] for column in schema if column["name"] not in table]
     if missing:
         raise BadInputError(f"the file lacks {len(missing)} of {len(schema)} columns: {', '.join(missing[:10])}")
     if len(table) > service.limits.rows:
         raise BadInputError(f"the file has more than {service.limits.rows} rows: split it")
-    rows = [{column["name"]: _cell(values[column["name"]], column["kind"]) for column in schema} for values in table.to_dict("records")]
+    rows = [{column["name"]: _cell(values[column["name"]], column["kind"])
+             for column in schema} for values in table.to_dict("records")]
     return table, service.check(rows)
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-13-b
 def score_upload(content: bytes, service: PredictionService) -> pd.DataFrame:
     "The uploaded table with prediction, probability, warnings and prediction_id beside it"
     table, rows = read_upload(content, service)
@@ -109,7 +118,7 @@ def score_upload(content: bytes, service: PredictionService) -> pd.DataFrame:
     scores = answers[[name for name in columns if name != "probability" or answers[name].notna().any()]]
     return pd.concat([scores, table.reset_index(drop=True).drop(columns=scores.columns, errors="ignore")], axis=1)
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-13-c
 def example_upload(service: PredictionService) -> bytes:
     "A CSV with the model's example row, to start an upload from"
     schema = service.bundle.input_schema
@@ -120,16 +129,21 @@ def app_path(settings: Settings) -> Path:
     "The app's page script"
     return settings.code_root / epoch_of(7).folder / "app" / "app.py"
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-18-a
 def app_command(settings: Settings, port: int, host: str = "127.0.0.1") -> list[str]:
     "The command that serves the app on `host:port` with safe settings and the kit's palette"
-    options = {"server.port": port, "server.address": host, "server.headless": "true", "server.maxUploadSize": UPLOAD_MB,
-               "server.fileWatcherType": "none", "browser.gatherUsageStats": "false", "client.showErrorDetails": "none",
-               "client.toolbarMode": "minimal", "theme.base": "light", "theme.primaryColor": "#2E7D9A", "theme.textColor": "#5A5A5A",
-               "theme.backgroundColor": "#FFFFFF", "theme.secondaryBackgroundColor": "#F1F6F8"}
-    return [sys.executable, "-m", "streamlit", "run", str(app_path(settings)), *(f"--{name}={value}" for name, value in options.items())]
+    options = {
+        "server.port": port, "server.address": host, "server.headless": "true", "server.maxUploadSize": UPLOAD_MB,
+        "server.fileWatcherType": "none", "browser.gatherUsageStats": "false", "client.showErrorDetails": "none",
+        "client.toolbarMode": "minimal", "theme.base": "light", "theme.primaryColor": "#2E7D9A",
+        "theme.textColor": "#5A5A5A", "theme.backgroundColor": "#FFFFFF", "theme.secondaryBackgroundColor": "#F1F6F8"
+    }
+    return [
+        sys.executable, "-m", "streamlit", "run",
+        str(app_path(settings)), *(f"--{name}={value}" for name, value in options.items())
+    ]
 
-
+# %% ../../../nbs/serving/06_app.ipynb #75apputils-18-b
 def start_app(settings: Settings, port: int = 0, stage: str = "Staging", wait_s: float = 60) -> LocalServer:
     "The app on 127.0.0.1 with a stage's model, healthy; stop it, or use it in a `with`"
     port = free_port(port)
@@ -147,7 +161,11 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
     test.run()
     answers: list[dict[str, Any] | None] = []
     for row in rows if not test.exception else ():
-        fields = {widget.label: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
+        fields = {
+            widget.label: widget
+            for kind in (test.number_input, test.selectbox, test.text_input)
+            for widget in kind
+        }
         for name, value in row.items():
             widget = fields[name]
             if widget.type == "selectbox" and isinstance(value, str) and value not in widget.options:

@@ -20,23 +20,23 @@ from ..report.figures import readable
 def _text(value: Any) -> str:
     return html.escape(readable(value))
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-a
 def card_html(title: str, value: Any, meta: str = "", colour: str = "table") -> str:
     "A card with one large value; `colour` is table, view, materialized or warning"
     return (f'<div class="ui card {html.escape(colour)}"><div class="header">{_text(title)}</div>'
             f'<div class="value">{_text(value)}</div><div class="meta">{_text(meta)}</div></div>')
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-b
 def grid_html(items: Iterable[str]) -> str:
     "Cards side by side, three in a row on a wide screen, one on a narrow one"
     return f'<div class="ui three column grid">{"".join(items)}</div>'
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-c
 def masthead_html(title: str, text: str = "") -> str:
     "The band at the top of the page"
     return f'<div class="ui masthead segment"><h1>{_text(title)}</h1><p>{_text(text)}</p></div>'
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-d
 def heading_html(title: str, text: str = "") -> str:
     "A section's heading and the sentence under it"
     return f'<h2 class="ui header">{_text(title)}</h2><p class="lead">{_text(text)}</p>'
@@ -48,14 +48,16 @@ def message_html(text: str, kind: str = "info", heading: str = "") -> str:
     role = "alert" if kind in ("warning", "error") else "note"
     return f'<div class="ui {html.escape(kind)} message" role="{role}">{head}<p>{_text(text)}</p></div>'
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-09-a
 def marks_html(info: Mapping[str, Any]) -> str:
-    "The banners that a model cannot leave behind: that no person approved it, and each failing check that a person waived"
+    """The banners that a model cannot leave behind: that no person approved it,
+    and each failing check that a person waived"""
     waived = "".join(message_html(text, "warning", "A failing check was waived") for text in info.get("waivers") or ())
     if not info.get("unattended"):
         return waived
-    return waived + message_html(f"It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
-                        "Do not decide about people with it.", "warning", "No person has approved this model")
+    return waived + message_html(
+        f"It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
+        "Do not decide about people with it.", "warning", "No person has approved this model")
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-13
 def semantic_table_html(frame: pd.DataFrame, mark: Mapping[int, str] | None = None) -> str:
@@ -67,31 +69,37 @@ def semantic_table_html(frame: pd.DataFrame, mark: Mapping[int, str] | None = No
     for position, values in enumerate(frame.itertuples(index=False, name=None)):
         cells = "".join(f'<td class="{kind}">{_text(value)}</td>' for value, kind in zip(values, side))
         rows.append(f'<tr class="{html.escape((mark or {}).get(position, ""))}">{cells}</tr>')
-    return f'<div class="scroll"><table class="ui celled table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return (f'<div class="scroll"><table class="ui celled '
+            f'table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>')
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-13-a
 def bars_html(values: Mapping[str, float], most: int = 15) -> str:
     "Horizontal bars, the largest first, lengths relative to it"
     shown = sorted(values.items(), key=lambda item: -abs(item[1]))[:most]
     longest = max((abs(value) for _, value in shown), default=1) or 1
     return '<div class="ui bars">' + "".join(
-        f'<div class="name">{_text(name)}</div><div class="track"><div class="bar" style="width:{abs(value) / longest:.1%}"></div></div>'
+        f'<div class="name">{_text(name)}</div><div class="track"><div class="bar" '
+        f'style="width:{abs(value) / longest:.1%}"></div></div>'
         f'<div class="number">{_text(float(value))}</div>' for name, value in shown) + "</div>"
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-17
-def answer_html(answer: Mapping[str, Any], target: str, positive: str | None = None, threshold: float | None = None) -> str:
+def answer_html(answer: Mapping[str, Any], target: str, positive: str | None = None,
+                threshold: float | None = None) -> str:
     "The result card of one answer of the prediction service"
     probability = answer.get("probability")
     whose = f"probability of {positive}" if positive else "probability of this answer"
     cut = f", decided at {threshold:.0%}" if positive and threshold is not None else ""
     bar = "" if probability is None else (
-        f'<div class="ui progress" role="img" aria-label="{_text(whose)} {probability:.1%}"><div class="bar" style="width:{probability:.1%}"></div>'
-        + (f'<div class="cut" style="left:{threshold:.1%}"></div>' if cut else "")
-        + f'</div><div class="meta">{probability:.1%} {_text(whose)}{_text(cut)}</div>')
+        f'<div class="ui progress" role="img" aria-label="{_text(whose)} {probability:.1%}"><div class="bar" '
+        f'style="width:{probability:.1%}"></div>'
+        + (f'<div class="cut" style="left:{threshold:.1%}"></div>' if cut else "") +
+        f'</div><div class="meta">{probability:.1%} {_text(whose)}{_text(cut)}</div>')
     notes = "".join(message_html(note, "warning") for note in answer["warnings"])
     trace = f'model version {answer["model_version"]}, {answer["inference_ms"]:.0f} ms, id {answer["prediction_id"]}'
-    return (f'<div class="ui fluid answer card"><div class="header">{_text(target)}</div><div class="value">{_text(answer["prediction"])}</div>'
-            f'{bar}{notes}<div class="trace">{_text(trace)}</div></div>')
+    return (
+        f'<div class="ui fluid answer card"><div class="header">{_text(target)}</div><div '
+        f'class="value">{_text(answer["prediction"])}</div>'
+        f'{bar}{notes}<div class="trace">{_text(trace)}</div></div>')
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-21
 def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
@@ -99,7 +107,8 @@ def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
     if column["kind"] == "number":
         known = column["minimum"] is not None and column["maximum"] is not None
         hint = f"training: {readable(column['minimum'])} to {readable(column['maximum'])}" if known else None
-        whole = all(value is None or float(value).is_integer() for value in (example, column["minimum"], column["maximum"]))
+        whole = all(
+            value is None or float(value).is_integer() for value in (example, column["minimum"], column["maximum"]))
         start = None if example is None else float(example)
         if optional:  # Streamlit lets people clear a field only when it starts empty, so the example comes from the state
             state.setdefault(key, start)
@@ -115,7 +124,7 @@ def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
                             help="as 2024-12-31 or 2024-12-31T23:59" if column["kind"] == "datetime" else None)
     return text if text or not optional else None
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-21-a
 def prediction_form(st: Any, schema: list[dict[str, Any]], label: str = "Predict") -> dict[str, Any] | None:
     "The row that the user sent, or None before that; widget keys are input_0, input_1, ... in the schema's order"
     with st.form("prediction_form", border=False):
@@ -126,7 +135,7 @@ def prediction_form(st: Any, schema: list[dict[str, Any]], label: str = "Predict
         sent = st.form_submit_button(label, type="primary", key="predict")
     return row if sent else None
 
-
+# %% ../../../nbs/serving/05_components.ipynb #74streamlitc-21-b
 def load_style(st: Any, path: Path) -> None:
     "Puts a style sheet into the page"
     st.html(path)

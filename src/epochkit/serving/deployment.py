@@ -44,11 +44,13 @@ def as_inputs(frame: pd.DataFrame, schema: list[dict[str, Any]]) -> list[dict[st
     kinds = {column["name"]: column["kind"] for column in schema}
     rows = [plain(row) for row in frame[list(kinds)].to_dict("records")]
     text = {name for name, kind in kinds.items() if kind in ("category", "text")}
-    return [{name: label_of(value) if name in text and value is not None else value for name, value in row.items()} for row in rows]
+    return [{name: label_of(value) if name in text and value is not None else value
+             for name, value in row.items()} for row in rows]
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-08-a
 def acceptable(bundle: Any, rows: list[dict[str, Any]]) -> tuple[list[int], list[str]]:
-    "Positions of the rows that the service takes, and why it refuses the others (such as a gap that training never saw)"
+    """Positions of the rows that the service takes,
+    and why it refuses the others (such as a gap that training never saw)"""
     service, positions, reasons = PredictionService(bundle), [], []
     for position, row in enumerate(rows):
         try:
@@ -58,7 +60,7 @@ def acceptable(bundle: Any, rows: list[dict[str, Any]]) -> tuple[list[int], list
             reasons.append(str(error).removeprefix("row 1: "))
     return positions, reasons
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-08-b
 def ask_service(url: str, rows: list[dict[str, Any]], alone: int = 100, client: Any = None) -> dict[str, Any]:
     "Health, the answer to each row, and the latency in ms of those that were sent alone"
     import httpx
@@ -74,29 +76,37 @@ def ask_service(url: str, rows: list[dict[str, Any]], alone: int = 100, client: 
     return {"health": {**health.json(), "status": health.status_code}, "answers": answers,
             "latency_ms": [round(value, 3) for value in latency_ms], "metrics": _body(client.get("/metrics"))}
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-08-c
 def _body(response: Any) -> Any:
     if response.status_code != 200:
-        raise DependencyError(f"the service answered {response.status_code} to a row that epoch 006 has scored: {response.text[:300]}")
+        raise DependencyError(
+            f"the service answered {response.status_code} to a row that epoch 006 has scored: {response.text[:300]}")
     return response.json()
 
 # %% ../../../nbs/serving/08_deployment.ipynb #77deployment-12
 def parity_rows(known: list[Mapping[str, Any]], **doors: Iterable[Mapping[str, Any] | None]) -> list[dict[str, Any]]:
     "One row per known score: row_id, the known score, and what each door (notebook, api, app) answered"
     found = {door: list(answers) for door, answers in doors.items()}
-    return [plain({"row_id": row["row_id"], "known": _score(row), **{door: _score(answers[i]) for door, answers in found.items()}})
-            for i, row in enumerate(known)]
+    return [
+        plain({
+            "row_id": row["row_id"], "known": _score(row),
+            **{door: _score(answers[i])
+               for door, answers in found.items()}
+        }) for i, row in enumerate(known)
+    ]
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-12-a
 def _score(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if answer is None else {"prediction": plain(answer["prediction"]), "probability": plain(answer.get("probability"))}
+    return None if answer is None else {
+        "prediction": plain(answer["prediction"]), "probability": plain(answer.get("probability"))
+    }
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-12-b
 def score_difference(rows: list[Mapping[str, Any]], doors: tuple[str, ...] = ("notebook", "api", "app")) -> float:
     "The largest distance between a known score and an answer; infinite when a label differs or an answer is missing"
     return max((_distance(row["known"], row.get(door)) for row in rows for door in doors), default=math.inf)
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-12-c
 def _distance(known: Mapping[str, Any], found: Mapping[str, Any] | None) -> float:
     if found is None:
         return math.inf
@@ -108,11 +118,14 @@ def _distance(known: Mapping[str, Any], found: Mapping[str, Any] | None) -> floa
 # %% ../../../nbs/serving/08_deployment.ipynb #77deployment-16
 def rang(report: Mapping[str, Any]) -> list[str]:
     "The columns of a drift report whose PSI is over its limit, computed from the numbers and not from the verdicts"
-    return [row["column"] for row in [*report["features"], *report["scores"]] if (row.get("psi") or 0) > (row.get("limit") or math.inf)]
+    return [
+        row["column"] for row in [*report["features"], *report["scores"]]
+        if (row.get("psi") or 0) > (row.get("limit") or math.inf)
+    ]
 
-
-def promotion_blockers(report: Mapping[str, Any], parity: list[Mapping[str, Any]], shifted: Mapping[str, Any], problems: list[str],
-                       tolerance: float = 1e-6) -> list[str]:
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-16-a
+def promotion_blockers(report: Mapping[str, Any], parity: list[Mapping[str, Any]], shifted: Mapping[str, Any],
+                       problems: list[str], tolerance: float = 1e-6) -> list[str]:
     "Why a version must not go to Production; empty when nothing stands against it"
     reasons = {f"the service answered {report['health']['status']}": report["health"]["status"] != 200,
                f"scores differ by {score_difference(parity):.2g}": not score_difference(parity) <= tolerance,
@@ -121,7 +134,7 @@ def promotion_blockers(report: Mapping[str, Any], parity: list[Mapping[str, Any]
                f"deployment files: {'; '.join(problems)}": bool(problems)}
     return [reason for reason, holds in reasons.items() if holds]
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-16-b
 def _app_worked(app: Mapping[str, Any]) -> bool:
     return app["health"] == 200 and not app["exceptions"] and bool(app["answered"]) and app["answered"] == app["asked"]
 
@@ -134,7 +147,7 @@ def service_is_healthy(context: GateContext) -> CheckResult:
     ok = health["status"] == 200 and str(health["model_version"]) == version
     return verdict(ok, health["status"], 200, f"version {health['model_version']} answered, {version} is deployed")
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-a
 @gate_check(7, "score parity")
 def score_parity(context: GateContext) -> CheckResult:
     "Notebook, API and app give the scores that epoch 006 stored"
@@ -144,9 +157,10 @@ def score_parity(context: GateContext) -> CheckResult:
     if any(stored.get(row["row_id"]) != row["known"] for row in rows):
         return verdict(False, None, limit, "the known scores are not those of epoch 006")
     difference = score_difference(rows)
-    return verdict(difference <= limit, difference if math.isfinite(difference) else "different", limit, f"{len(rows)} rows through three doors")
+    return verdict(difference <= limit, difference if math.isfinite(difference) else "different", limit,
+                   f"{len(rows)} rows through three doors")
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-b
 @gate_check(7, "service latency")
 def service_latency(context: GateContext) -> CheckResult:
     "The 95 % quantile of the measured latencies, over HTTP and one row at a time"
@@ -157,7 +171,7 @@ def service_latency(context: GateContext) -> CheckResult:
     p95 = round(float(np.quantile(latency, 0.95)), 1)
     return verdict(p95 <= limit, p95, limit, f"ms, {len(latency)} requests")
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-c
 @gate_check(7, "monitoring is active")
 def monitoring_is_active(context: GateContext) -> CheckResult:
     "Served rows have been compared with the reference"
@@ -167,7 +181,7 @@ def monitoring_is_active(context: GateContext) -> CheckResult:
     measured = sum("psi" in row for row in [*report["features"], *report["scores"]])
     return verdict(measured > 0, measured, 1, f"columns measured on {report['rows']} served rows")
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-d
 @gate_check(7, "drift alarm")
 def drift_alarm(context: GateContext) -> CheckResult:
     "An injected shift rings the alarm"
@@ -176,21 +190,22 @@ def drift_alarm(context: GateContext) -> CheckResult:
         return skipped(f"{report['rows']} rows were shifted, drift needs {MINIMUM_ROWS}")
     return verdict(bool(rang(report)), len(rang(report)), 1, f"columns over their limit: {', '.join(rang(report)[:5])}")
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-e
 @gate_check(7, "app works")
 def app_works(context: GateContext) -> CheckResult:
     "The app was healthy, showed no exception and answered every row"
     app = context.json("deployment_report.json")["app"]
-    return verdict(_app_worked(app), app["answered"], app["asked"], "; ".join(app["exceptions"]) or f"health {app['health']}")
+    return verdict(_app_worked(app), app["answered"], app["asked"], "; ".join(app["exceptions"])
+                   or f"health {app['health']}")
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-f
 @gate_check(7, "deployment files are sound")
 def deployment_files_are_sound(context: GateContext) -> CheckResult:
     "Every rule of `lint_deployment` holds for the files as they are now"
     problems = lint_deployment(context.path("Dockerfile").parent)
     return verdict(not problems, len(problems), 0, "; ".join(problems[:3]))
 
-
+# %% ../../../nbs/serving/08_deployment.ipynb #77deployment-19-g
 @gate_check(7, "model is in Production")
 def model_is_in_production(context: GateContext) -> CheckResult:
     "The registry says Production for the deployed version, with its deployment tags"
@@ -198,7 +213,9 @@ def model_is_in_production(context: GateContext) -> CheckResult:
     version = str(context.json("deployment_report.json")["version"])
     holder = stage_holder(context.settings, "Production")
     if holder != version:
-        return verdict(False, f"version {holder}", f"version {version}", "; ".join(context.json("deployment_report.json")["blockers"]))
+        return verdict(False, f"version {holder}", f"version {version}",
+                       "; ".join(context.json("deployment_report.json")["blockers"]))
     tags = tracking_client(context.settings).get_model_version(context.settings.project, version).tags
     missing = [name for name in ("stage", "deployed_by_epoch", "deployment_sha256", "unattended") if name not in tags]
-    return verdict(not missing, f"version {holder}", f"version {version}", f"tags missing: {', '.join(missing)}" if missing else "")
+    return verdict(not missing, f"version {holder}", f"version {version}",
+                   f"tags missing: {', '.join(missing)}" if missing else "")

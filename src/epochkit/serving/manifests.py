@@ -27,8 +27,8 @@ from .api import API_KEY_VARIABLE
 PORT, USER, DOMINO_PORT = 8000, 10001, 8888
 
 # %% ../../../nbs/serving/07_manifests.ipynb #76deployment-04
-SERVING_PACKAGES = ("fastapi", "filelock", "httpx", "joblib", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "scikit-learn",
-                    "scipy", "streamlit", "uvicorn")
+SERVING_PACKAGES = ("fastapi", "filelock", "httpx", "joblib", "numpy", "pandas", "pillow", "psutil", "pyarrow",
+                    "pydantic", "scikit-learn", "scipy", "streamlit", "uvicorn")
 
 
 def image_requirements(model: Any, lock: str) -> list[str]:
@@ -70,47 +70,84 @@ def _fill(text: str, facts: Mapping[str, Any]) -> str:
 # %% ../../../nbs/serving/07_manifests.ipynb #76deployment-11
 def compose_file(facts: Mapping[str, Any]) -> dict[str, Any]:
     "docker-compose.yml: the API and the app from one image, on this machine's loopback only"
-    shared = {"image": facts["IMAGE"], "restart": "unless-stopped", "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"],
-              "security_opt": ["no-new-privileges:true"], "mem_limit": "2g", "cpus": 2,
-              "volumes": [f"prediction-log:{facts['LOG']}"]}
+    shared = {
+        "image": facts["IMAGE"], "restart": "unless-stopped", "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"], "mem_limit": "2g", "cpus": 2,
+        "volumes": [f"prediction-log:{facts['LOG']}"]
+    }
     key = {API_KEY_VARIABLE: f"${{{API_KEY_VARIABLE}:?set it to a long random text}}"}
-    health = {"test": ["CMD", "python", "-c", f"import urllib.request as r; r.urlopen('http://127.0.0.1:{DOMINO_PORT}/_stcore/health', timeout=4)"],
-              "interval": "30s", "timeout": "5s", "retries": 3}
-    build = {"context": facts["ROOT"], "dockerfile": f"{facts['BACK']}/Dockerfile", "additional_contexts": {"deployment": "."}}
-    return {"name": facts["SLUG"], "services": {
-        "api": {**shared, "build": build, "ports": [f"127.0.0.1:{PORT}:{PORT}"], "environment": key},
-        "app": {**shared, "command": facts["APPCOMMAND"], "ports": [f"127.0.0.1:{DOMINO_PORT}:{DOMINO_PORT}"], "healthcheck": health,
-                "depends_on": ["api"]}}, "volumes": {"prediction-log": {}}}
+    health = {
+        "test": [
+            "CMD", "python", "-c",
+            f"import urllib.request as r; r.urlopen('http://127.0.0.1:{DOMINO_PORT}/_stcore/health', timeout=4)"
+        ], "interval": "30s", "timeout": "5s", "retries": 3
+    }
+    build = {
+        "context": facts["ROOT"], "dockerfile": f"{facts['BACK']}/Dockerfile",
+        "additional_contexts": {"deployment": "."}
+    }
+    return {
+        "name": facts["SLUG"], "services": {
+            "api": {**shared, "build": build, "ports": [f"127.0.0.1:{PORT}:{PORT}"], "environment": key}, "app": {
+                **shared, "command": facts["APPCOMMAND"], "ports": [f"127.0.0.1:{DOMINO_PORT}:{DOMINO_PORT}"],
+                "healthcheck": health, "depends_on": ["api"]
+            }
+        }, "volumes": {"prediction-log": {}}
+    }
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-11-a
 def kubernetes_files(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     "deployment.yaml, service.yaml and ingress.yaml"
     name, labels = facts["SLUG"], {"app": facts["SLUG"]}
     probe = {"httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 3}
     container = {
         "name": "api", "image": facts["IMAGE"], "ports": [{"containerPort": PORT}],
-        "env": [{"name": API_KEY_VARIABLE, "valueFrom": {"secretKeyRef": {"name": f"{name}-api-key", "key": "key"}}}],
-        "startupProbe": {**probe, "failureThreshold": 12}, "readinessProbe": probe, "livenessProbe": {**probe, "failureThreshold": 6},
-        "resources": {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "prediction-log", "mountPath": facts["LOG"]}, {"name": "tmp", "mountPath": "/tmp"}]}
-    pod = {"automountServiceAccountToken": False,
-           "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}},
-           "containers": [container], "volumes": [{"name": "prediction-log", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "tmp", "emptyDir": {}}]}
-    marks = {"model-version": str(facts["VERSION"]), "model-sha256": facts["SHA256"], "unattended": str(facts["UNATTENDED"]).lower()}
-    proxy = {"nginx.ingress.kubernetes.io/proxy-body-size": f"{Limits().body_mb:g}m", "nginx.ingress.kubernetes.io/proxy-read-timeout": "30",
-             "nginx.ingress.kubernetes.io/limit-rps": "50"}
+        "env": [{"name": API_KEY_VARIABLE,
+                 "valueFrom": {"secretKeyRef": {"name": f"{name}-api-key",
+                                                "key": "key"}}}], "startupProbe": {**probe, "failureThreshold": 12},
+        "readinessProbe": probe, "livenessProbe": {**probe, "failureThreshold": 6},
+        "resources": {"requests": {"cpu": "500m", "memory": "512Mi"},
+                      "limits": {"cpu": "2", "memory": "2Gi"}}, "securityContext": {
+                          "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                          "capabilities": {"drop": ["ALL"]}
+                      }, "volumeMounts": [{"name": "prediction-log", "mountPath": facts["LOG"]},
+                                          {"name": "tmp", "mountPath": "/tmp"}]
+    }
+    pod = {
+        "automountServiceAccountToken": False, "securityContext": {
+            "runAsNonRoot": True, "runAsUser": USER, "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}
+        }, "containers": [container], "volumes": [{"name": "prediction-log", "emptyDir": {"sizeLimit": "1Gi"}},
+                                                  {"name": "tmp", "emptyDir": {}}]
+    }
+    marks = {
+        "model-version": str(facts["VERSION"]), "model-sha256": facts["SHA256"],
+        "unattended": str(facts["UNATTENDED"]).lower()
+    }
+    proxy = {
+        "nginx.ingress.kubernetes.io/proxy-body-size": f"{Limits().body_mb:g}m",
+        "nginx.ingress.kubernetes.io/proxy-read-timeout": "30", "nginx.ingress.kubernetes.io/limit-rps": "50"
+    }
     backend = {"service": {"name": name, "port": {"number": 80}}}
     return {
-        "deployment.yaml": {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": labels, "annotations": marks},
-                            "spec": {"replicas": 2, "revisionHistoryLimit": 5, "selector": {"matchLabels": labels},
-                                     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                                     "template": {"metadata": {"labels": labels, "annotations": marks}, "spec": pod}}},
-        "service.yaml": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": labels},
-                         "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": PORT}]}},
-        "ingress.yaml": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name, "annotations": proxy},
-                         "spec": {"tls": [{"hosts": [facts["HOST"]], "secretName": f"{name}-tls"}],
-                                  "rules": [{"host": facts["HOST"], "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}}
+        "deployment.yaml": {
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "labels": labels, "annotations": marks}, "spec": {
+                "replicas": 2, "revisionHistoryLimit": 5, "selector": {"matchLabels": labels},
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                "template": {"metadata": {"labels": labels, "annotations": marks}, "spec": pod}
+            }
+        }, "service.yaml": {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": labels},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": PORT}]}
+        }, "ingress.yaml": {
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name, "annotations": proxy},
+            "spec": {
+                "tls": [{"hosts": [facts["HOST"]], "secretName": f"{name}-tls"}], "rules": [{
+                    "host": facts["HOST"], "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}
+                }]
+            }
+        }
+    }
 
 # %% ../../../nbs/serving/07_manifests.ipynb #76deployment-13
 APP_SH = """\
@@ -185,62 +222,87 @@ Served predictions keep their version: `epoch trace <prediction id>` tells which
 def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: Mapping[str, Any] | None = None) -> str:
     "The model card as Markdown"
     info, project = bundle.info, (plan or {}).get("project") or {}
-    mark = (f"> **No person has approved this model.** It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
-            "Do not decide about people with it.\n\n") if info.get("unattended") else ""
+    mark = (
+        f"> **No person has approved this model.** It passed its computed checks in an unattended run "
+        f"({info.get('reason') or 'no reason recorded'}). "
+        "Do not decide about people with it.\n\n") if info.get("unattended") else ""
     mark += "".join(f"> **A failing check was waived.** {text}.\n\n" for text in info.get("waivers") or ())
-    facts = {"Model": info.get("model"), "Version": bundle.version, "Framework": info.get("framework"), "Task": bundle.task, "Target": bundle.target,
-             "Positive class": bundle.positive, "Decision threshold": bundle.threshold, "Run": info.get("run_id"),
-             "Training data (sha256)": info.get("training_data_sha256"), "Inputs": len(bundle.input_schema)}
-    metrics = [(name, item) for name, item in ((test_report or {}).get("metrics") or {}).items() if isinstance(item, Mapping)]
+    facts = {
+        "Model": info.get("model"), "Version": bundle.version, "Framework": info.get("framework"), "Task": bundle.task,
+        "Target": bundle.target, "Positive class": bundle.positive, "Decision threshold": bundle.threshold,
+        "Run": info.get("run_id"), "Training data (sha256)": info.get("training_data_sha256"),
+        "Inputs": len(bundle.input_schema)
+    }
+    metrics = [
+        (name, item) for name, item in ((test_report or {}).get("metrics") or {}).items() if isinstance(item, Mapping)
+    ]
     failed = [check for check in (test_report or {}).get("checks", []) if check.get("result") == "fail"]
-    parts = [f"# Model card: {info.get('model') or bundle.target}, version {bundle.version}\n\n{mark}## What it is for\n\n"
-             + (" ".join(f"{text.strip().rstrip('.')}." for text in (project.get("use_case"), project.get("objective")) if text) or "The plan does not say."),
-             "## What it is\n\n" + _markdown_table(("", ""), [(name, readable(value)) for name, value in facts.items() if value is not None]),
-             "## What it is worth\n\nOn test rows that no earlier step has seen.\n\n" + (_markdown_table(
-                 ("metric", "value", "low", "high"), [(name, *(readable(item.get(key)) for key in ("value", "low", "high"))) for name, item in metrics])
-                 if metrics else "Not measured."),
-             "## Known limits\n\n" + "\n".join([*(f"- failed check: {check['name']} ({check.get('reason') or check.get('observed')})" for check in failed),
-                                              "- Categories that training did not see and numbers outside its range are scored and flagged, not refused.",
-                                              "- It says what tends to go together, not what causes what.",
-                                              "- Its worth holds while the data looks as it did: watch the drift report."]),
-             "## Inputs\n\n" + _markdown_table(("column", "kind", "training range or categories", "may be missing"), [
-                 (column["name"], column["kind"], _range_text(column), readable(bool(column["nullable"]))) for column in bundle.input_schema])]
+    parts = [
+        f"# Model card: {info.get('model') or bundle.target}, version {bundle.version}\n\n{mark}## What it is for\n\n" +
+        (" ".join(f"{text.strip().rstrip('.')}."
+                  for text in (project.get("use_case"), project.get("objective")) if text) or "The plan does not say."),
+        "## What it is\n\n" + _markdown_table(
+            ("", ""), [(name, readable(value)) for name, value in facts.items() if value is not None]),
+        "## What it is worth\n\nOn test rows that no earlier step has seen.\n\n" + (_markdown_table(
+            ("metric", "value", "low", "high"), [(name, *(readable(item.get(key)) for key in ("value", "low", "high")))
+                                                 for name, item in metrics]) if metrics else "Not measured."),
+        "## Known limits\n\n" + "\n".join([
+            *(f"- failed check: {check['name']} ({check.get('reason') or check.get('observed')})" for check in failed),
+            "- Categories that training did not see and numbers outside its range are scored and flagged, not refused.",
+            "- It says what tends to go together, not what causes what.",
+            "- Its worth holds while the data looks as it did: watch the drift report."
+        ]), "## Inputs\n\n" + _markdown_table(
+            ("column", "kind", "training range or categories", "may be missing"),
+            [(column["name"], column["kind"], _range_text(column), readable(bool(column["nullable"])))
+             for column in bundle.input_schema])
+    ]
     return "\n\n".join(parts) + "\n"
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-15-a
 def _range_text(column: Mapping[str, Any]) -> str:
     if column.get("categories"):
         shown = column["categories"][:8]
-        return ", ".join(map(str, shown)) + (f" and {len(column['categories']) - len(shown)} more" if len(column["categories"]) > len(shown) else "")
+        return ", ".join(map(str, shown)) + (f" and {len(column['categories']) - len(shown)} more"
+                                             if len(column["categories"]) > len(shown) else "")
     return "" if column.get("minimum") is None else f"{readable(column['minimum'])} to {readable(column['maximum'])}"
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-15-b
 def _markdown_table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     line = lambda cells: "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
     head = list(head)
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
 # %% ../../../nbs/serving/07_manifests.ipynb #76deployment-18
-def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str, before: str | None = None) -> dict[str, Any]:
+def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
+                     before: str | None = None) -> dict[str, Any]:
     "What the templates are filled with; paths are relative, so that the folder can move with the project"
     import sys
     slug, root = settings.project.replace("_", "-"), settings.code_root
     line = app_command(settings, DOMINO_PORT, host="0.0.0.0")
-    line = ["python", *(Path(part).relative_to(root).as_posix() if part.endswith("app.py") else part for part in line[1:])]
-    return {"PROJECT": settings.project, "SLUG": slug, "VERSION": bundle.version, "SHA256": sha256,
-            "UNATTENDED": bool(bundle.info.get("unattended")), "IMAGE": f"{slug}:{bundle.version}", "HOST": f"{slug}.example.com",
-            "PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}", "USER": USER, "PORT": PORT, "KEY": API_KEY_VARIABLE,
-            "APP": f"{epoch_of(7).folder}/app", "APPCOMMAND": line, "APPLINE": " ".join(f"'{part}'" if "#" in part else part for part in line),
-            "PLACE": os.path.relpath(folder, root), "ROOT": os.path.relpath(root, folder), "BACK": os.path.relpath(folder, root),
-            "LOG": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_log",
-            "BEFORE": f"version {before} held Production before and is Archived." if before else "there was no version before this one."}
+    line = [
+        "python", *(Path(part).relative_to(root).as_posix() if part.endswith("app.py") else part for part in line[1:])
+    ]
+    return {
+        "PROJECT": settings.project, "SLUG": slug, "VERSION": bundle.version, "SHA256": sha256,
+        "UNATTENDED": bool(bundle.info.get("unattended")), "IMAGE": f"{slug}:{bundle.version}",
+        "HOST": f"{slug}.example.com", "PYTHON": f"{sys.version_info.major}.{sys.version_info.minor}", "USER": USER,
+        "PORT": PORT, "KEY": API_KEY_VARIABLE, "APP": f"{epoch_of(7).folder}/app", "APPCOMMAND": line,
+        "APPLINE": " ".join(f"'{part}'" if "#" in part else part for part in line),
+        "PLACE": os.path.relpath(folder, root), "ROOT": os.path.relpath(root,
+                                                                        folder), "BACK": os.path.relpath(folder, root),
+        "LOG": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_log",
+        "BEFORE": f"version {before} held Production before and is Archived."
+        if before else "there was no version before this one."
+    }
 
-
-def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder: Path, known: Mapping[str, Any], plan: Mapping[str, Any] | None = None,
-                     test_report: Mapping[str, Any] | None = None, reports: Iterable[Path] = (), before: str | None = None) -> list[Path]:
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-18-a
+def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder: Path, known: Mapping[str, Any],
+                     plan: Mapping[str, Any] | None = None, test_report: Mapping[str, Any] | None = None,
+                     reports: Iterable[Path] = (), before: str | None = None) -> list[Path]:
     """The files of a deployment, written under `folder`
 
-    `known` is a row with its score for the smoke test; `reports` are artifacts of earlier epochs that the app shows; `before` is the version
+    `known` is a row with its score for the smoke test; `reports` are artifacts of earlier epochs that the app shows;
+    `before` is the version
     that held Production until now.
     """
     import yaml
@@ -249,24 +311,35 @@ def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder:
     shutil.copyfile(bundle_file, model)
     facts = deployment_facts(settings, bundle, folder, sha256_of(model), before)
     lock = (settings.code_root / "requirements.lock").read_text(encoding="utf-8")
-    texts = {"Dockerfile": _fill(DOCKERFILE, facts), "Dockerfile.dockerignore": _fill(DOCKERIGNORE, facts), "MODEL_CARD.md": model_card(bundle, plan, test_report),
-             "requirements.txt": "\n".join(image_requirements(getattr(bundle, "model", None), lock)) + "\n",
-             "docker-compose.yml": yaml.safe_dump(plain(compose_file(facts)), sort_keys=False, width=120), "domino/app.sh": _fill(APP_SH, facts),
-             "domino/endpoint.py": _fill(ENDPOINT, facts), "smoke_test.py": _fill(SMOKE_TEST, facts), "ROLLBACK.md": _fill(ROLLBACK, facts),
-             **{f"kubernetes/{name}": yaml.safe_dump(plain(content), sort_keys=False, width=120) for name, content in kubernetes_files(facts).items()}}
+    texts = {
+        "Dockerfile": _fill(DOCKERFILE, facts), "Dockerfile.dockerignore": _fill(DOCKERIGNORE, facts),
+        "MODEL_CARD.md": model_card(bundle, plan, test_report),
+        "requirements.txt": "\n".join(image_requirements(getattr(bundle, "model", None), lock)) + "\n",
+        "docker-compose.yml": yaml.safe_dump(plain(compose_file(facts)), sort_keys=False, width=120),
+        "domino/app.sh": _fill(APP_SH, facts), "domino/endpoint.py": _fill(ENDPOINT, facts),
+        "smoke_test.py": _fill(SMOKE_TEST, facts), "ROLLBACK.md": _fill(ROLLBACK, facts), **{
+            f"kubernetes/{name}": yaml.safe_dump(plain(content), sort_keys=False, width=120)
+            for name, content in kubernetes_files(facts).items()
+        }
+    }
     written = [write_text(folder / name, text) for name, text in texts.items()]
     (folder / "domino" / "app.sh").chmod(0o755)
-    written += [model, write_json(folder / "model" / "model.json", {**bundle.info, "version": str(bundle.version), "stage": "Production"}),
-                write_json(folder / "known_row.json", known), _log_folder_note(settings, folder / "home")]
+    written += [
+        model,
+        write_json(folder / "model" / "model.json",
+                   {**bundle.info, "version": str(bundle.version), "stage": "Production"}),
+        write_json(folder / "known_row.json", known),
+        _log_folder_note(settings, folder / "home")
+    ]
     return written + [_shipped_report(settings, Path(report), folder / "home") for report in reports]
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-18-b
 def _log_folder_note(settings: Settings, home: Path) -> Path:
     "A file in the log's folder: a volume mounted there takes over the folder's owner, who is not root"
     folder = home / "data" / settings.project / epoch_of(7).folder / "prediction_log"
     return write_text(folder / "README.md", "Served predictions are logged here, one file per day.\n")
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-18-c
 def _shipped_report(settings: Settings, report: Path, home: Path) -> Path:
     root = settings.artifacts_root if report.is_relative_to(settings.artifacts_root) else settings.home
     target = home / ("artifacts" if root == settings.artifacts_root else "") / report.relative_to(root)
@@ -275,44 +348,61 @@ def _shipped_report(settings: Settings, report: Path, home: Path) -> Path:
 
 # %% ../../../nbs/serving/07_manifests.ipynb #76deployment-20
 def _dockerfile_problems(text: str) -> list[str]:
-    rules = {"no base image with a fixed version": re.search(r"^FROM [^\s:]+:(?!latest)[^\s:]*\d[^\s:]*$", text, re.M), "runs as root": re.search(r"^USER (?!0$|root$)\S+$", text, re.M),
-             "no HEALTHCHECK": "HEALTHCHECK" in text, "packages are not held by requirements.lock": "-c requirements.lock" in text,
-             "no pinned model hash": re.search(r"EPOCH_MODEL_SHA256=[0-9a-f]{64}\b", text), "no command": re.search(r"^CMD \[", text, re.M)}
+    rules = {
+        "no base image with a fixed version": re.search(r"^FROM [^\s:]+:(?!latest)[^\s:]*\d[^\s:]*$", text, re.M),
+        "runs as root": re.search(r"^USER (?!0$|root$)\S+$", text, re.M), "no HEALTHCHECK": "HEALTHCHECK" in text,
+        "packages are not held by requirements.lock": "-c requirements.lock" in text,
+        "no pinned model hash": re.search(r"EPOCH_MODEL_SHA256=[0-9a-f]{64}\b",
+                                          text), "no command": re.search(r"^CMD \[", text, re.M)
+    }
     problems = [f"Dockerfile: {problem}" for problem, kept in rules.items() if not kept]
-    return problems + ["Dockerfile: a secret is built in"] * bool(re.search(r"(?i)(password|secret|api_key|token)\s*=\s*\S", text))
+    return problems + ["Dockerfile: a secret is built in"] * bool(
+        re.search(r"(?i)(password|secret|api_key|token)\s*=\s*\S", text))
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-20-a
 def _compose_problems(content: Mapping[str, Any]) -> list[str]:
     problems = []
     for name, service in content["services"].items():
-        rules = {"a port is open to the network": all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])),
-                 "no memory limit": service.get("mem_limit"), "the file system is writable": service.get("read_only"), "latest image": not service["image"].endswith("latest")}
+        rules = {
+            "a port is open to the network": all(
+                str(port).startswith("127.0.0.1:") for port in service.get("ports", [])),
+            "no memory limit": service.get("mem_limit"), "the file system is writable": service.get("read_only"),
+            "latest image": not service["image"].endswith("latest")
+        }
         problems += [f"docker-compose.yml: {name}: {problem}" for problem, kept in rules.items() if not kept]
     return problems
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-20-b
 def _kubernetes_problems(files: Mapping[str, Mapping[str, Any]]) -> list[str]:
     deployment, service, ingress = (files[f"{name}.yaml"] for name in ("deployment", "service", "ingress"))
     pod = deployment["spec"]["template"]
     container = pod["spec"]["containers"][0]
-    rules = {"runs as root": pod["spec"].get("securityContext", {}).get("runAsNonRoot"), "no readiness probe": container.get("readinessProbe"),
-             "no liveness probe": container.get("livenessProbe"), "no limits": container.get("resources", {}).get("limits"),
-             "image without a fixed version": ":" in container["image"] and not container["image"].endswith(":latest"),
-             "the key is not a secret": all("valueFrom" in entry for entry in container.get("env", [])),
-             "selector and labels differ": deployment["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"] == service["spec"]["selector"],
-             "service and container ports differ": service["spec"]["ports"][0]["targetPort"] == container["ports"][0]["containerPort"],
-             "ingress leads elsewhere": ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] == service["metadata"]["name"],
-             "no TLS": ingress["spec"].get("tls")}
+    rules = {
+        "runs as root": pod["spec"].get("securityContext",
+                                        {}).get("runAsNonRoot"), "no readiness probe": container.get("readinessProbe"),
+        "no liveness probe": container.get("livenessProbe"), "no limits": container.get("resources", {}).get("limits"),
+        "image without a fixed version": ":" in container["image"] and not container["image"].endswith(":latest"),
+        "the key is not a secret": all("valueFrom" in entry for entry in container.get("env", [])),
+        "selector and labels differ": deployment["spec"]["selector"]["matchLabels"] == pod["metadata"]["labels"] ==
+        service["spec"]["selector"], "service and container ports differ": service["spec"]["ports"][0]["targetPort"] ==
+        container["ports"][0]["containerPort"], "ingress leads elsewhere": ingress["spec"]["rules"][0]["http"]["paths"]
+        [0]["backend"]["service"]["name"] == service["metadata"]["name"], "no TLS": ingress["spec"].get("tls")
+    }
     return [f"kubernetes: {problem}" for problem, kept in rules.items() if not kept]
 
-
+# %% ../../../nbs/serving/07_manifests.ipynb #76deployment-20-c
 def lint_deployment(folder: Path) -> list[str]:
     "Every rule that the deployment files under `folder` break; empty when they are sound"
     import yaml
     try:
         read = lambda name: (folder / name).read_text(encoding="utf-8")
-        problems = [*_dockerfile_problems(read("Dockerfile")), *_compose_problems(yaml.safe_load(read("docker-compose.yml"))),
-                    *_kubernetes_problems({f"{name}.yaml": yaml.safe_load(read(f"kubernetes/{name}.yaml")) for name in ("deployment", "service", "ingress")})]
+        problems = [
+            *_dockerfile_problems(read("Dockerfile")), *_compose_problems(yaml.safe_load(read("docker-compose.yml"))),
+            *_kubernetes_problems({
+                f"{name}.yaml": yaml.safe_load(read(f"kubernetes/{name}.yaml"))
+                for name in ("deployment", "service", "ingress")
+            })
+        ]
         for name in ("domino/endpoint.py", "smoke_test.py"):
             compile(read(name), name, "exec")
         if f"EPOCH_MODEL_SHA256={sha256_of(folder / 'model' / 'bundle.joblib')}" not in read("Dockerfile"):
@@ -326,5 +416,7 @@ def lint_deployment(folder: Path) -> list[str]:
     except OSError as error:
         return [f"{Path(error.filename).name} cannot be read ({error.strerror})"]
     except (yaml.YAMLError, SyntaxError, KeyError, IndexError, TypeError) as error:
-        return [f"a deployment file cannot be understood ({type(error).__name__}: {' '.join(str(error).split())[:120]})"]
+        return [
+            f"a deployment file cannot be understood ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+        ]
     return problems

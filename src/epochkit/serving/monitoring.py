@@ -21,7 +21,9 @@ from ..core.settings import Settings
 from ..core.errors import BadInputError, unknown_name
 from .service import PredictionLog, rows_to_frame
 
-THRESHOLDS = {"feature": 0.10, "prediction": 0.15, "missing": 0.10, "unseen": 0.05, "error_rate": 0.01, "performance": 0.05}
+THRESHOLDS = {
+    "feature": 0.10, "prediction": 0.15, "missing": 0.10, "unseen": 0.05, "error_rate": 0.01, "performance": 0.05
+}
 MINIMUM_ROWS = 50
 ALPHA = 0.01
 
@@ -33,14 +35,14 @@ def _edges(values: np.ndarray, bins: int = 10) -> np.ndarray:
         return np.unique(np.concatenate([np.nextafter(distinct, -np.inf), distinct]))
     return np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-04-a
 def _number_profile(values: np.ndarray) -> dict[str, Any]:
     edges = _edges(values)
     counts = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
     return {"edges": edges, "counts": counts, "quantiles": np.quantile(values, np.linspace(0, 1, 201)),
             "deviation": float(np.std(values))}
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-04-b
 def _column_profile(column: pd.Series, kind: str) -> dict[str, Any]:
     values = column.dropna()
     profile = {"kind": kind, "rows": len(column), "missing": float(column.isna().mean())}
@@ -51,11 +53,11 @@ def _column_profile(column: pd.Series, kind: str) -> dict[str, Any]:
         return profile | {"counts": {str(name): int(count) for name, count in counts.items()}}
     return profile
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-04-c
 def _kind_of(column: pd.Series) -> str:
     return "number" if column.dtype.kind in "iuf" else "category"
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-04-d
 def reference_profile(frame: pd.DataFrame, scores: pd.DataFrame, schema: list[dict[str, Any]]) -> dict[str, Any]:
     "What drift is measured against: one profile per input column and per column of `scores`, ready for JSON"
     scores = scores[[name for name in scores if scores[name].notna().any()]]
@@ -70,7 +72,7 @@ def psi(expected: np.ndarray, observed: np.ndarray) -> float:
     p, q = p / p.sum(), q / q.sum()
     return float(np.sum((p - q) * np.log(p / q)))
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-09-a
 def psi_noise_floor(served_rows: int, reference_rows: int, bins: int, columns: int = 1) -> float:
     "The PSI that chance stays under, with probability 1 - ALPHA for all `columns` together, when nothing has changed"
     return float((1 / served_rows + 1 / reference_rows) * stats.chi2.isf(ALPHA / columns, max(1, bins - 1)))
@@ -83,23 +85,28 @@ def _counts(column: Mapping[str, Any], values: pd.Series) -> tuple[np.ndarray, n
         return np.array(column["counts"]), np.bincount(bins, minlength=len(column["counts"])), 0.0
     served, known = values.map(label_of).value_counts(), column["counts"]
     unseen = int(served[~served.index.isin(known)].sum())
-    return np.array([*known.values(), 0]), np.array([*(int(served.get(name, 0)) for name in known), unseen]), unseen / len(values)
+    return np.array([*known.values(), 0]), np.array([*(int(served.get(name, 0)) for name in known),
+                                                     unseen]), unseen / len(values)
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-13-a
 def _grouped(expected: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Both counts with the bins that expect fewer than five observed rows put into one"
     rare = expected / max(1, expected.sum()) * observed.sum() < 5
     return tuple(np.append(counts[~rare], counts[rare].sum()) for counts in (expected, observed))
 
-
-def _second_opinion(column: Mapping[str, Any], values: pd.Series, expected: np.ndarray, observed: np.ndarray) -> dict[str, Any]:
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-13-b
+def _second_opinion(column: Mapping[str, Any], values: pd.Series, expected: np.ndarray,
+                    observed: np.ndarray) -> dict[str, Any]:
     if column["kind"] == "number":
         grid, served = np.array(column["quantiles"]), np.sort(values.to_numpy(dtype=float))
         points = np.unique(np.concatenate([grid, served]))
-        distance = np.abs(np.searchsorted(grid, points, "right") / len(grid) - np.searchsorted(served, points, "right") / len(served))
+        distance = np.abs(
+            np.searchsorted(grid, points, "right") / len(grid) - np.searchsorted(served, points, "right") / len(served))
         statistic = max(0.0, float(distance.max()) - 1 / len(grid))  # the grid knows the reference to one step
         effective = len(served) * expected.sum() / (len(served) + expected.sum())
-        return {"test": "KS", "statistic": statistic, "p_value": float(stats.kstwobign.sf(statistic * math.sqrt(effective)))}
+        return {
+            "test": "KS", "statistic": statistic, "p_value": float(stats.kstwobign.sf(statistic * math.sqrt(effective)))
+        }
     table = np.array([expected, observed])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2:
@@ -107,12 +114,15 @@ def _second_opinion(column: Mapping[str, Any], values: pd.Series, expected: np.n
     result = stats.chi2_contingency(table, correction=False)
     return {"test": "chi-square", "statistic": float(result.statistic), "p_value": float(result.pvalue)}
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-13-c
 def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, threshold: float, columns: int = 1,
                  thresholds: Mapping[str, float] = THRESHOLDS) -> dict[str, Any]:
     "One row of a drift report: psi, limit, noise floor, second opinion, missing and unseen shares, result and reason"
-    row = {"column": name, "kind": column["kind"], "rows": len(served), "missing": float(served.isna().mean()) if len(served) else None,
-           "missing_reference": column["missing"], "result": "not measured"}
+    row = {
+        "column": name, "kind": column["kind"], "rows": len(served),
+        "missing": float(served.isna().mean()) if len(served) else None, "missing_reference": column["missing"],
+        "result": "not measured"
+    }
     values = served.dropna()
     if len(served) < MINIMUM_ROWS:
         return row | {"reason": f"{len(served)} rows, at least {MINIMUM_ROWS} are needed"}
@@ -128,19 +138,22 @@ def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, thresh
             reasons.insert(0, f"PSI {row['psi']:.3f} is over {row['limit']:.3f}")
         reasons += _unseen_alarm(column, unseen, len(values), thresholds)
     elif not reasons:
-        return row | {"reason": f"a {column['kind']} column is watched for missing values only" if len(values) >= MINIMUM_ROWS
-                      else f"{len(values)} values are not missing, at least {MINIMUM_ROWS} are needed"}
+        return row | {
+            "reason": f"a {column['kind']} column is watched for missing values only" if len(values) >= MINIMUM_ROWS
+            else f"{len(values)} values are not missing, at least {MINIMUM_ROWS} are needed"
+        }
     return row | {"result": "drift" if reasons else "ok", "reason": "; ".join(reasons)}
 
-
-def _missing_alarm(column: Mapping[str, Any], row: Mapping[str, Any], columns: int, thresholds: Mapping[str, float]) -> list[str]:
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-13-d
+def _missing_alarm(column: Mapping[str, Any], row: Mapping[str, Any], columns: int,
+                   thresholds: Mapping[str, float]) -> list[str]:
     n, m, p, q = row["rows"], column["rows"], row["missing"], column["missing"]
     pooled = (n * p + m * q) / (n + m)
     noise = stats.norm.isf(ALPHA / columns / 2) * math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     changed = abs(p - q) > max(thresholds["missing"], noise)
     return [f"missing in {p:.0%} of rows, {q:.0%} in the reference"] if changed else []
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-13-e
 def _unseen_alarm(column: Mapping[str, Any], unseen: float, rows: int, thresholds: Mapping[str, float]) -> list[str]:
     "Chance brings new categories too: their expected share is that of the categories seen once (Good 1953)"
     if column["kind"] == "number":
@@ -151,8 +164,10 @@ def _unseen_alarm(column: Mapping[str, Any], unseen: float, rows: int, threshold
 
 # %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-18
 def drift_report(reference: Mapping[str, Any], served_frame: pd.DataFrame, served_scores: pd.DataFrame,
-                 thresholds: Mapping[str, float] | None = None, metrics: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    "Drift of every feature and score of `served_frame` against `reference`, the alerts, and the error rate of `metrics`"
+                 thresholds: Mapping[str, float] | None = None,
+                 metrics: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Drift of every feature and score of `served_frame` against `reference`, the alerts,
+    and the error rate of `metrics`"""
     for name in set(thresholds or ()) - set(THRESHOLDS):
         raise unknown_name("threshold", name, THRESHOLDS)
     limits = THRESHOLDS | dict(thresholds or {})
@@ -165,26 +180,36 @@ def drift_report(reference: Mapping[str, Any], served_frame: pd.DataFrame, serve
     alerts = [f"{row['column']}: {row['reason']}" for row in rows if row["result"] == "drift"]
     errors = error_rate(metrics, limits["error_rate"]) if metrics else None
     alerts += [f"errors: {errors['reason']}"] if errors and errors["result"] == "alert" else []
-    return plain({"rows": len(served_frame), "reference_rows": reference["rows"], "thresholds": limits, **parts,
-                  "error_rate": errors, "alerts": alerts, "measured": any(row["result"] != "not measured" for row in rows)})
+    return plain({
+        "rows": len(served_frame), "reference_rows": reference["rows"], "thresholds": limits,
+        **parts, "error_rate": errors, "alerts": alerts,
+        "measured": any(row["result"] != "not measured" for row in rows)
+    })
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-18-a
 def error_rate(metrics: Mapping[str, Any], limit: float = THRESHOLDS["error_rate"]) -> dict[str, Any]:
-    "Whether the service fails more often than `limit`: an alert only when the 95 % interval (Wilson 1927) lies above it"
+    """Whether the service fails more often than `limit`:
+    an alert only when the 95 % interval (Wilson 1927) lies above it"""
     requests, failed = int(metrics["requests"]), int(metrics["server_errors"])
     row = {"requests": requests, "server_errors": failed, "limit": limit}
     if requests < MINIMUM_ROWS:
         return row | {"result": "not measured", "reason": f"{requests} requests, at least {MINIMUM_ROWS} are needed"}
     low = stats.binomtest(failed, requests).proportion_ci(method="wilson").low
     reason = f"{failed} of {requests} requests failed, the limit is {limit:.1%}"
-    return row | {"low": float(low), "result": "alert" if low > limit else "ok", "reason": reason if low > limit else ""}
+    return row | {
+        "low": float(low), "result": "alert" if low > limit else "ok", "reason": reason if low > limit else ""
+    }
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-18-b
 def performance_drop(reference: float, measured: float, maximize: bool = True,
                      limit: float = THRESHOLDS["performance"]) -> dict[str, Any]:
-    "Once true outcomes are known: how far the metric fell below its test value, as a share of it, and whether that is too far"
+    """Once true outcomes are known: how far the metric fell below its test value, as a share of it,
+    and whether that is too far"""
     loss = (reference - measured if maximize else measured - reference) / abs(reference)
-    return {"reference": reference, "measured": measured, "loss": loss, "limit": limit, "result": "alert" if loss > limit else "ok"}
+    return {
+        "reference": reference, "measured": measured, "loss": loss, "limit": limit,
+        "result": "alert" if loss > limit else "ok"
+    }
 
 # %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-23
 def inject_shift(frame: pd.DataFrame, reference: Mapping[str, Any], columns: list[str] | None = None) -> pd.DataFrame:
@@ -201,21 +226,25 @@ def inject_shift(frame: pd.DataFrame, reference: Mapping[str, Any], columns: lis
 # %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-27
 def drift_table(report: Mapping[str, Any]) -> pd.DataFrame:
     "The report as a table for people, alarms first"
-    rows = [{"column": row["column"], "result": row["result"], "PSI": row.get("psi"), "limit": row.get("limit"), "test": row.get("test"),
-             "p": row.get("p_value"), "missing": row["missing"], "reason": row.get("reason", "")}
-            for row in [*report["scores"], *report["features"]]]
+    rows = [{
+        "column": row["column"], "result": row["result"], "PSI": row.get("psi"), "limit": row.get("limit"),
+        "test": row.get("test"), "p": row.get("p_value"), "missing": row["missing"], "reason": row.get("reason", "")
+    } for row in [*report["scores"], *report["features"]]]
     order = {"drift": 0, "ok": 1, "not measured": 2}
-    return pd.DataFrame(rows).sort_values("result", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+    return pd.DataFrame(rows).sort_values("result", key=lambda column: column.map(order), kind="stable",
+                                          ignore_index=True)
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-27-a
 def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
     "Bars of PSI beside the limit that holds for each column, the largest first"
     import matplotlib.pyplot as plt
-    rows = sorted([row for row in [*report["scores"], *report["features"]] if "psi" in row], key=lambda row: -row["psi"])[:most][::-1]
+    rows = sorted([row for row in [*report["scores"], *report["features"]] if "psi" in row],
+                  key=lambda row: -row["psi"])[:most][::-1]
     figure, axis = plt.subplots(figsize=(8, 1.2 + 0.3 * max(3, len(rows))))
     colours = ["#D55E00" if row["result"] == "drift" else "#0072B2" for row in rows]
     axis.barh([row["column"] for row in rows], [row["psi"] for row in rows], color=colours, height=0.65)
-    axis.scatter([row["limit"] for row in rows], [row["column"] for row in rows], marker="|", s=160, color="#333333", label="limit (threshold or noise floor)")
+    axis.scatter([row["limit"] for row in rows], [row["column"] for row in rows], marker="|", s=160, color="#333333",
+                 label="limit (threshold or noise floor)")
     axis.set_xscale("symlog", linthresh=0.1)
     axis.set_xlim(left=0)
     ticks = [tick for tick in (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if tick <= axis.get_xlim()[1]]
@@ -232,7 +261,7 @@ def served_rows(entries: list[dict[str, Any]], schema: list[dict[str, Any]]) -> 
             pd.DataFrame([{"prediction": e["prediction"], "probability": e["probability"]} for e in entries],
                          columns=["prediction", "probability"]))
 
-
+# %% ../../../nbs/serving/04_monitoring.ipynb #73monitoring-31-a
 def monitor(settings: Settings, last: int = 5_000, thresholds: Mapping[str, float] | None = None) -> dict[str, Any]:
     "The drift report of the last `last` logged predictions against the reference profile of epoch 006"
     path = settings.artifacts(6) / "reference_profile.json"

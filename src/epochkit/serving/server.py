@@ -39,7 +39,10 @@ def free_port(port: int = 0, host: str = "127.0.0.1") -> int:
 def server_environment(settings: Settings, **extra: str) -> dict[str, str]:
     "The environment for a child process of this project: the same home, quiet thread pools, unbuffered output"
     home = {} if settings.home == settings.code_root else {"EPOCH_HOME": str(settings.home)}
-    return {**os.environ, "EPOCH_PROJECT": str(settings.code_root), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1", **home, **extra}
+    return {
+        **os.environ, "EPOCH_PROJECT": str(settings.code_root), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1",
+        **home, **extra
+    }
 
 # %% ../../../nbs/serving/01_server.ipynb #70localserve-12
 def guard(command: list[str], parent: int, poll_s: float = 0.5) -> int:

@@ -25,7 +25,10 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, ValidationError as SchemaError, create_model
+from pydantic import (
+    AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, ValidationError as
+    SchemaError, create_model
+)
 
 from ..core.files import plain, read_json
 from ..planning.column_roles import label_of
@@ -47,7 +50,7 @@ def _is_date(text: str) -> str:
         raise ValueError("the year is out of range")
     return text
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-10-a
 _CODE = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -56,7 +59,7 @@ def _as_label(value: Any) -> Any:
     number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
     return label_of(value) if number and not isinstance(value, bool) else value
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-10-b
 def _column_type(column: Mapping[str, Any], limits: Limits) -> Any:
     text = Annotated[StrictStr, Field(max_length=limits.text)]
     kinds = {"number": Annotated[float, Field(strict=True, allow_inf_nan=False)], "boolean": StrictBool,
@@ -65,11 +68,13 @@ def _column_type(column: Mapping[str, Any], limits: Limits) -> Any:
     kind = Annotated[text, BeforeValidator(_as_label)] if coded else kinds.get(column["kind"], text)
     return kind | None if column["nullable"] else kind
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-10-c
 def row_model(schema: list[dict[str, Any]], limits: Limits = Limits()) -> type[BaseModel]:
     "The pydantic type of one row of raw inputs, as `schema` describes them"
-    fields = {f"column_{i}": (_column_type(column, limits), Field(alias=column["name"], examples=[plain(column["example"])]))
-              for i, column in enumerate(schema)}
+    fields = {
+        f"column_{i}": (_column_type(column, limits), Field(alias=column["name"], examples=[plain(column["example"])]))
+        for i, column in enumerate(schema)
+    }
     settings = ConfigDict(extra="forbid", populate_by_name=False, protected_namespaces=(), hide_input_in_errors=True)
     return create_model("Row", __config__=settings, **fields)
 
@@ -96,10 +101,12 @@ def _typed(values: list[Any], kind: str) -> Any:
         return np.array(values, dtype=bool)
     return pd.Series(values, dtype=object)
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-18-a
 def rows_to_frame(rows: list[Mapping[str, Any]], schema: list[dict[str, Any]]) -> pd.DataFrame:
     "Raw rows as a DataFrame, (n_rows, n_columns), typed by the schema's kinds"
-    return pd.DataFrame({column["name"]: _typed([row[column["name"]] for row in rows], column["kind"]) for column in schema})
+    return pd.DataFrame(
+        {column["name"]: _typed([row[column["name"]] for row in rows], column["kind"])
+         for column in schema})
 
 # %% ../../../nbs/serving/02_service.ipynb #71prediction-22
 def row_warnings(row: Mapping[str, Any], schema: list[dict[str, Any]]) -> list[str]:
@@ -152,7 +159,8 @@ class PredictionLog:
         for entry in reversed(self.entries()):
             if entry["id"] == prediction_id:
                 return entry
-        raise BadInputError(f"no prediction '{prediction_id}' in {self.folder.name}: copy the prediction_id of an answer")
+        raise BadInputError(
+            f"no prediction '{prediction_id}' in {self.folder.name}: copy the prediction_id of an answer")
 
 # %% ../../../nbs/serving/02_service.ipynb #71prediction-29
 class ServiceMetrics:
@@ -180,7 +188,10 @@ class ServiceMetrics:
         "Counts, error rates and latency quantiles as plain numbers"
         with self._lock:
             latency = list(self._latency_ms)
-            counts = {name: getattr(self, name) for name in ("requests", "predictions", "client_errors", "server_errors")}
+            counts = {
+                name: getattr(self, name)
+                for name in ("requests", "predictions", "client_errors", "server_errors")
+            }
         quantiles = dict(zip(("p50", "p90", "p95", "p99"), np.quantile(latency, [.5, .9, .95, .99]))) if latency else {}
         return {**counts, "error_rate": counts["server_errors"] / max(1, counts["requests"]),
                 "latency_ms": {name: round(float(value), 3) for name, value in quantiles.items()},
@@ -190,7 +201,7 @@ class ServiceMetrics:
 class UnscorableError(BadInputError):
     "The rows are well formed, but no finite score comes out of them"
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-33-a
 class PredictionService:
     "Scores checked rows with a bundle, logs each prediction under `log_folder` (None: no log) and counts"
 
@@ -200,14 +211,17 @@ class PredictionService:
         self.journal = PredictionLog(log_folder) if log_folder else None
 
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        "One answer per checked row: prediction_id, prediction, probability, model_version, inference_ms, unattended, warnings"
+        """One answer per checked row: prediction_id, prediction, probability, model_version, inference_ms,
+        unattended, warnings"""
         started = time.perf_counter()
         answers = self._scores(rows)
         each_ms = round((time.perf_counter() - started) * 1_000 / len(rows), 3)
         shared = {"model_version": str(self.bundle.version), "inference_ms": each_ms,
                   "unattended": bool(self.bundle.info.get("unattended"))}
-        answers = [{"prediction_id": uuid.uuid4().hex, **answer, **shared, "warnings": row_warnings(row, self.bundle.input_schema)}
-                   for row, answer in zip(rows, answers)]
+        answers = [{
+            "prediction_id": uuid.uuid4().hex, **answer,
+            **shared, "warnings": row_warnings(row, self.bundle.input_schema)
+        } for row, answer in zip(rows, answers)]
         self._record(rows, answers)
         return answers
 
@@ -218,12 +232,14 @@ class PredictionService:
         except (ValueError, OverflowError, FloatingPointError) as error:
             log.warning("rows could not be scored: %s", type(error).__name__)
             log.debug("rows could not be scored", exc_info=True)
-            raise UnscorableError("the model cannot score these values: check for numbers far outside the usual range") from error
+            raise UnscorableError(
+                "the model cannot score these values: check for numbers far outside the usual range") from error
         answers = [{"prediction": plain(row["prediction"]), "probability": plain(row.get("probability"))}
                    for row in scored.to_dict("records")]
         expected = "prediction" if self.bundle.task == "regression" else "probability"
         if any(answer[expected] is None or not math.isfinite(answer[expected]) for answer in answers):
-            raise UnscorableError("no finite score comes out of these values: check for numbers far outside the usual range")
+            raise UnscorableError(
+                "no finite score comes out of these values: check for numbers far outside the usual range")
         return answers
 
     def _record(self, rows: list[dict[str, Any]], answers: list[dict[str, Any]]) -> None:
@@ -246,18 +262,24 @@ class PredictionService:
             return self.row_type.model_validate(row).model_dump(by_alias=True)
         except SchemaError as error:
             found = problems_of(error.errors(), [column["name"] for column in self.bundle.input_schema])
-            reasons = "; ".join(f"{item['where'].removeprefix('body')}: {item['problem']}".lstrip(": ") for item in found)
+            reasons = "; ".join(
+                f"{item['where'].removeprefix('body')}: {item['problem']}".lstrip(": ") for item in found)
             raise BadInputError(f"row {number}: {reasons}") from None
 
     def model_info(self) -> dict[str, Any]:
         "What the service tells about its model: origin, task, inputs, limits, the unattended mark and the waivers"
-        facts = {name: plain(getattr(self.bundle, name, None)) for name in ("task", "target", "classes", "positive", "threshold")}
-        return {**plain(self.bundle.info), **facts, "version": str(self.bundle.version),
-                "unattended": bool(self.bundle.info.get("unattended")), "waivers": list(self.bundle.info.get("waivers") or ()),
-                "limits": self.limits._asdict(),
-                "input_schema": plain(self.bundle.input_schema)}
+        facts = {
+            name: plain(getattr(self.bundle, name, None))
+            for name in ("task", "target", "classes", "positive", "threshold")
+        }
+        return {
+            **plain(self.bundle.info), **facts, "version": str(self.bundle.version),
+            "unattended": bool(self.bundle.info.get("unattended")),
+            "waivers": list(self.bundle.info.get("waivers")
+                            or ()), "limits": self.limits._asdict(), "input_schema": plain(self.bundle.input_schema)
+        }
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-33-b
 def inputs_hash(row: Mapping[str, Any]) -> str:
     "SHA-256 of a row's values in a fixed order and form"
     text = json.dumps(plain(row), sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -265,7 +287,8 @@ def inputs_hash(row: Mapping[str, Any]) -> str:
 
 # %% ../../../nbs/serving/02_service.ipynb #71prediction-38
 def served_bundle(settings: Any, stage: str = "Production", env: Mapping[str, str] = os.environ) -> Any:
-    "The bundle to serve: what the environment names, else the verified model of `stage` (Production, Staging or a version)"
+    """The bundle to serve: what the environment names, else the verified model of `stage` (Production,
+    Staging or a version)"""
     if factory := env.get("EPOCH_BUNDLE"):
         return _made_bundle(factory)
     if folder := env.get("EPOCH_MODEL_FOLDER"):
@@ -275,7 +298,7 @@ def served_bundle(settings: Any, stage: str = "Production", env: Mapping[str, st
     require_standing(settings, "the service")
     return load_bundle(settings, stage)
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-38-a
 def _made_bundle(factory: str) -> Any:
     module, _, name = factory.partition(":")
     try:
@@ -283,11 +306,12 @@ def _made_bundle(factory: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInputError(f"EPOCH_BUNDLE={factory} names no callable: write it as module:callable") from error
 
-
+# %% ../../../nbs/serving/02_service.ipynb #71prediction-38-b
 def _shipped_bundle(folder: Path, sha256: str) -> Any:
     from epochkit.models.bundle import open_verified
     if not sha256:
-        raise BadInputError("EPOCH_MODEL_FOLDER is set without EPOCH_MODEL_SHA256: a model file is loaded only when its hash is known")
+        raise BadInputError(
+            "EPOCH_MODEL_FOLDER is set without EPOCH_MODEL_SHA256: a model file is loaded only when its hash is known")
     bundle, story = open_verified(folder / "bundle.joblib", sha256), read_json(folder / "model.json")
     bundle.version, bundle.info = str(story["version"]), story
     return bundle

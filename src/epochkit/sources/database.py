@@ -26,14 +26,16 @@ from .base import Source, data_source, rechunk
 from .database_values import ValueTypes, typed_column
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-05
-_ADVICE = (("password|authentication|access denied", "check the user, and the environment variable that holds the password"),
-           ("resolve|translate host|getaddrinfo|name or service|unknown.*host", "check the name of the host"),
-           ("refused|no such file or directory", "check that the database runs there, and the port"),
-           ("timeout|timed out|unreachable|no route", "check host, port and network: nothing answered within 10 seconds"),
-           ("permission|privilege|not authorized", "ask for the right to read it"),
-           ("read-only|query_only|readonly", "write a SELECT: a source is only read"),
-           ("closed the connection|terminating connection|connection (was |is )?(lost|closed|reset)|gone away|bad connection|ssl",
-            "run again when the database is back, it goes on after the chunks that are done"))
+_ADVICE = ((
+    "password|authentication|access denied", "check the user, and the environment variable that holds the password"
+), ("resolve|translate host|getaddrinfo|name or service|unknown.*host", "check the name of the host"), (
+    "refused|no such file or directory", "check that the database runs there, and the port"
+), ("timeout|timed out|unreachable|no route", "check host, port and network: nothing answered within 10 seconds"), (
+    "permission|privilege|not authorized", "ask for the right to read it"
+), ("read-only|query_only|readonly", "write a SELECT: a source is only read"), (
+    "closed the connection|terminating connection|connection (was |is )?(lost|closed|reset)|gone away|bad "
+    "connection|ssl",
+    "run again when the database is back, it goes on after the chunks that are done"))
 
 
 def _reason(error: BaseException, secrets: Secrets) -> str:
@@ -47,7 +49,8 @@ def _reason(error: BaseException, secrets: Secrets) -> str:
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-09
 _PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 _TIMEOUT_S = 10
-_WRITES = re.compile(r"\s*(alter|copy|create|delete|drop|grant|insert|merge|replace|revoke|set|truncate|update|vacuum)\b", re.IGNORECASE)
+_WRITES = re.compile(
+    r"\s*(alter|copy|create|delete|drop|grant|insert|merge|replace|revoke|set|truncate|update|vacuum)\b", re.IGNORECASE)
 
 
 class _Wanted(NamedTuple):
@@ -57,7 +60,7 @@ class _Wanted(NamedTuple):
     table: str
     query: str
 
-
+# %% ../../../nbs/sources/04_database.ipynb #22adatabases-09-a
 def _wanted(rest: str) -> _Wanted:
     "What stands behind `sql:`; BadInputError unless it names either a table or a query"
     url, _, options = rest.partition("?")
@@ -68,20 +71,23 @@ def _wanted(rest: str) -> _Wanted:
     if bool(table) == bool(query):
         raise BadInputError(f"sql:{url} needs exactly one of ?table=NAME and ?query=SELECT …")
     if _WRITES.match(query):
-        raise BadInputError(f"sql:{url}: the query begins with {query.split()[0].upper()}, and a source is only read: write a SELECT")
+        raise BadInputError(
+            f"sql:{url}: the query begins with {query.split()[0].upper()}, and a source is only read: write a SELECT")
     return _Wanted(url, driver, table, query.strip().rstrip(";"))
 
-
+# %% ../../../nbs/sources/04_database.ipynb #22adatabases-09-b
 def _engine(wanted: _Wanted, secrets: Secrets, settings: Settings) -> Any:
     "The engine for an address, its secrets filled in; nothing is connected yet"
     import sqlalchemy
     try:
         user, mark, place = wanted.url.rpartition("@")
-        url = sqlalchemy.make_url(re.sub("^postgres(ql)?:", "postgresql+psycopg:", secrets.fill(user, lambda value: quote(value, safe=""))
-                                         + mark + secrets.fill(place)))
+        url = sqlalchemy.make_url(
+            re.sub("^postgres(ql)?:", "postgresql+psycopg:",
+                   secrets.fill(user, lambda value: quote(value, safe="")) + mark + secrets.fill(place)))
         secrets.keep("password", url.password or "")
         url = url.update_query_dict({key: secrets.fill(value) for key, value in wanted.driver.items()})
-        timeout = {"connect_timeout": _TIMEOUT_S} if url.get_backend_name() in ("postgresql", "mysql", "mariadb") else {}
+        timeout = {"connect_timeout": _TIMEOUT_S} if url.get_backend_name() in ("postgresql", "mysql",
+                                                                                "mariadb") else {}
         if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith(":"):
             url = url.set(database=str(find_file(url.database, settings)))
         given = {key: value for key, value in timeout.items() if key not in url.query}
@@ -101,7 +107,7 @@ def _table_names(look: Any, schema: str | None) -> dict[str, bool]:
         views = [*views, *look.get_materialized_view_names(schema)]
     return dict.fromkeys(look.get_table_names(schema), True) | dict.fromkeys(views, False)
 
-
+# %% ../../../nbs/sources/04_database.ipynb #22adatabases-13-a
 def _find_table(look: Any, name: str, where: str) -> tuple[str | None, str, bool]:
     "Schema, name and whether it is a table; BadInputError with the nearest name in any schema"
     schema, dot, inner = name.rpartition(".")
@@ -110,10 +116,14 @@ def _find_table(look: Any, name: str, where: str) -> tuple[str | None, str, bool
     schemas = look.get_schema_names()
     if dot and schema in schemas and inner in (names := _table_names(look, schema)):
         return schema, inner, names[inner]
-    own = [other for other in schemas if other not in ("information_schema", "pg_catalog", "pg_toast", look.default_schema_name, "sys")]
-    raise unknown_name("table", name, [*_table_names(look, None), *(f"{s}.{t}" for s in own for t in _table_names(look, s))], where)
+    own = [
+        other for other in schemas
+        if other not in ("information_schema", "pg_catalog", "pg_toast", look.default_schema_name, "sys")
+    ]
+    raise unknown_name("table", name,
+                       [*_table_names(look, None), *(f"{s}.{t}" for s in own for t in _table_names(look, s))], where)
 
-
+# %% ../../../nbs/sources/04_database.ipynb #22adatabases-13-b
 def _ordered(look: Any, dialect: str, found: tuple[str | None, str, bool]) -> tuple[Any, str]:
     "The SELECT of a table in a lasting order, and what a person should know about that order"
     import sqlalchemy
@@ -125,15 +135,23 @@ def _ordered(look: Any, dialect: str, found: tuple[str | None, str, bool]) -> tu
         return sqlalchemy.select(table).order_by(*(table.c[part] for part in key)), ""
     if is_table and dialect in ("postgresql", "sqlite") and not {"rowid", "ctid", "tableoid"} & set(names):
         stored = ("tableoid", "ctid") if dialect == "postgresql" else ("rowid",)
-        return (sqlalchemy.select(table).order_by(*map(sqlalchemy.literal_column, stored)),
-                f"'{name}' has no primary key: its rows come in the order in which they are stored, which lasts while nobody writes to it")
+        return (sqlalchemy.select(table).order_by(
+            *map(sqlalchemy.literal_column, stored)
+        ), f"'{name}' has no primary key: its rows come in the order in which they are stored, which lasts while "
+           f"nobody writes to it"
+                )
     order = [sqlalchemy.cast(column, sqlalchemy.Text) if dialect == "postgresql" else column for column in table.c]
-    return (sqlalchemy.select(table).order_by(*order),
-            f"'{name}' has no primary key: its rows are sorted by all columns at every read, name a key with query=SELECT … ORDER BY")
+    return (sqlalchemy.select(table).order_by(
+        *order
+    ), f"'{name}' has no primary key: its rows are sorted by all columns at every read, name a key with query=SELECT "
+       f"… ORDER BY"
+            )
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-15
-_READ_ONLY = {"postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SET LOCAL synchronize_seqscans = off"),
-              "sqlite": ("PRAGMA query_only = ON",)}
+_READ_ONLY = {
+    "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+                   "SET LOCAL synchronize_seqscans = off"), "sqlite": ("PRAGMA query_only = ON", )
+}
 _CELLS_AT_ONCE = 500_000
 
 
@@ -143,7 +161,7 @@ class _Scan(NamedTuple):
     rows: int
     sha256: str
 
-
+# %% ../../../nbs/sources/04_database.ipynb #22adatabases-15-a
 @data_source("sql")
 class SqlSource(Source):
     "A table or a query of a database"
@@ -169,7 +187,8 @@ class SqlSource(Source):
         import sqlalchemy
         if self._wanted.query:
             loose = not re.search(r"\border\s+by\b", self._wanted.query, re.IGNORECASE)
-            return None, "the query has no ORDER BY, so the database may give its rows in another order next time: add one" if loose else ""
+            return None, ("the query has no ORDER BY, so the database may give its rows in another order next time: "
+                          "add one") if loose else ""
         try:
             look = sqlalchemy.inspect(self._engine)
             found = _find_table(look, self._wanted.table, self._place)
@@ -178,7 +197,8 @@ class SqlSource(Source):
             raise self._broken(error) from None
 
     def _rows(self, batch: int, skip: int = 0) -> Iterator[tuple[list[str], Sequence[Any]]]:
-        "The names of the columns and at most `batch` rows at a time, from row `skip` on; once without rows when there are none"
+        """The names of the columns and at most `batch` rows at a time, from row `skip` on;
+        once without rows when there are none"""
         import sqlalchemy
         statement, done = self._statement[0], 0
         try:
@@ -186,8 +206,8 @@ class SqlSource(Source):
                 for words in _READ_ONLY.get(self._engine.dialect.name, ()):
                     connection.exec_driver_sql(words)
                 options = {"stream_results": True, "max_row_buffer": batch}
-                result = (connection.exec_driver_sql(self._wanted.query, execution_options={**options, "no_parameters": True})
-                          if statement is None else
+                result = (connection.exec_driver_sql(
+                    self._wanted.query, execution_options={**options, "no_parameters": True}) if statement is None else
                           connection.execute(statement.offset(skip) if skip else statement, execution_options=options))
                 if not result.returns_rows:
                     raise BadInputError(f"{self.describe()['where']}: the query gives no table: write a SELECT")
@@ -235,10 +255,13 @@ class SqlSource(Source):
             if not values:
                 return
             try:
-                columns = [typed_column(column, kind) for column, kind in zip(zip(*values, strict=True), types, strict=True)]
+                columns = [
+                    typed_column(column, kind) for column, kind in zip(zip(*values, strict=True), types, strict=True)
+                ]
             except (TypeError, ValueError) as error:
-                raise BadInputError(f"{self.describe()['where']} changed while it was read ({error}): read a table that is not being "
-                                    "written to") from error
+                raise BadInputError(
+                    f"{self.describe()['where']} changed while it was read ({error}): read a table that is not being "
+                    "written to") from error
             yield pd.concat(columns, axis=1, keys=self.columns)
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
@@ -261,11 +284,11 @@ class SqlSource(Source):
     def _place(self) -> str:
         url = self._engine.url
         local = url.get_backend_name() == "sqlite"
-        place = Path(url.database or "memory").name if local else f"{url.host or ''}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+        place = Path(
+            url.database
+            or "memory").name if local else f"{url.host or ''}{f':{url.port}' if url.port else ''}/{url.database or ''}"
         return self._secrets.hide(f"{url.get_backend_name()} {place}")
 
     def describe(self) -> dict[str, str]:
         what = self._wanted.table or textwrap.shorten(self._wanted.query, 120)
         return {"where": f"{self._place}, {what}", "licence": "not stated (the user's own database)"}
-
-

@@ -32,7 +32,8 @@ class ValueTypes:
         for number, values in enumerate(columns):
             self._kinds[number].update(map(type, values))
             if self._kinds[number] & {int, decimal.Decimal}:
-                numbers = (abs(value) for value in values if isinstance(value, (int, decimal.Decimal)) and value == value)
+                numbers = (abs(value) for value in values
+                           if isinstance(value, (int, decimal.Decimal)) and value == value)
                 self._largest[number] = max(self._largest[number], max(numbers, default=0))
 
     @property
@@ -46,7 +47,7 @@ class ValueTypes:
         return [(number, words) for number, kinds in enumerate(self._kinds)
                 for words in sorted({_TOLD[kind] for kind in kinds & set(_TOLD)})]
 
-
+# %% ../../../nbs/sources/03_database_values.ipynb #21ivaluecolu-05-a
 def _type_of(kinds: set[type], largest: int | decimal.Decimal) -> str:
     known, gaps = kinds - {type(None)}, type(None) in kinds
     if known == {bool}:
@@ -68,17 +69,20 @@ def typed_column(values: Sequence[Any], kind: str) -> pd.Series:
         return pd.Series([None if value is None else value.total_seconds() for value in values], dtype="float64")
     if kind == "datetime64[us]":
         return pd.Series(list(map(_utc, values)), dtype=kind)
-    return pd.Series(list(values), dtype="object").astype(kind) if kind == "float64" else pd.Series(list(values), dtype=kind)
+    return pd.Series(list(values), dtype="object").astype(kind) if kind == "float64" else pd.Series(
+        list(values), dtype=kind)
 
-
+# %% ../../../nbs/sources/03_database_values.ipynb #21ivaluecolu-08-a
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str) if isinstance(value, (dict, list, tuple)) else str(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str) if isinstance(value,
+                                                                                            (dict, list,
+                                                                                             tuple)) else str(value)
 
-
+# %% ../../../nbs/sources/03_database_values.ipynb #21ivaluecolu-08-b
 def _utc(value: Any) -> dt.datetime | None:
     "A date or a moment as a moment in UTC without zone"
     if isinstance(value, dt.datetime):

@@ -27,7 +27,8 @@ class Secrets:
         for name in (*_NAMED.findall(address), *names):
             if not environment.get(name):
                 state = "is empty" if name in environment else "is not set"
-                raise BadInputError(f"the data source needs the environment variable {name}, which {state}: export it first")
+                raise BadInputError(
+                    f"the data source needs the environment variable {name}, which {state}: export it first")
             self._values[name] = environment[name]
 
     def fill(self, text: str, encode: Callable[[str], str] = str) -> str:
@@ -55,8 +56,10 @@ class Secrets:
 
 # %% ../../../nbs/sources/02_secrets.ipynb #21jsourcesec-09
 _PASSWORD = re.compile(r"://[^:/?#@]*:(?!\d+/)([^@]*)@")
-_SECRET_WORDS = {"password", "passwd", "pwd", "secret", "client_secret", "token", "access_token", "auth_token", "api_key", "apikey",
-                 "api-key"}
+_SECRET_WORDS = {
+    "password", "passwd", "pwd", "secret", "client_secret", "token", "access_token", "auth_token", "api_key", "apikey",
+    "api-key"
+}
 
 
 def refuse_plain_secrets(address: str) -> None:
@@ -64,11 +67,15 @@ def refuse_plain_secrets(address: str) -> None:
     place, _, query = address.partition("?")
     inside = _PASSWORD.search(place)
     plain = ["password"] if inside and _NAMED.sub("", inside[1]) else []
-    plain += [key for key, value in parse_qsl(query.partition("#")[0]) if key.lower() in _SECRET_WORDS and _NAMED.sub("", value)]
+    plain += [
+        key for key, value in parse_qsl(query.partition("#")[0])
+        if key.lower() in _SECRET_WORDS and _NAMED.sub("", value)
+    ]
     if plain:
-        raise BadInputError(f"the address of the data source holds its {plain[0]} in plain text, where the brief and the record "
-                            f"would keep it: export it in a variable of your choice, and write ${{{_variable(plain[0])}}} in its place")
+        raise BadInputError(
+            f"the address of the data source holds its {plain[0]} in plain text, where the brief and the record "
+            f"would keep it: export it in a variable of your choice, and write ${{{_variable(plain[0])}}} in its place")
 
-
+# %% ../../../nbs/sources/02_secrets.ipynb #21jsourcesec-09-a
 def _variable(word: str) -> str:
     return re.sub(r"\W", "_", word).upper()

@@ -27,32 +27,32 @@ class Shape:
     low: float = -np.inf
     high: float = np.inf
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-a
 def normal(mean: float, sd: float, low: float = -np.inf, high: float = np.inf) -> Shape:
     "Normal, held between `low` and `high`"
     return Shape("norm", (("loc", mean), ("scale", sd)), low, high)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-b
 def lognormal(median: float, spread: float, low: float = 0, high: float = np.inf) -> Shape:
     "Lognormal; `spread` is the standard deviation of the logarithm"
     return Shape("lognorm", (("s", spread), ("scale", median)), low, high)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-c
 def gamma(mean: float, shape: float, low: float = 0, high: float = np.inf) -> Shape:
     "Gamma; the smaller `shape`, the longer the tail (1 is exponential)"
     return Shape("gamma", (("a", shape), ("scale", mean / shape)), low, high)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-d
 def beta(low: float, high: float, a: float, b: float) -> Shape:
     "Beta stretched over `low` to `high`"
     return Shape("beta", (("a", a), ("b", b), ("loc", low), ("scale", high - low)))
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-e
 def poisson(mean: float, high: float = np.inf) -> Shape:
     "Counts with this mean"
     return Shape("poisson", (("mu", mean),), 0, high)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-f
 @cache
 def _table(shape: Shape) -> np.ndarray:
     from scipy import stats
@@ -60,7 +60,7 @@ def _table(shape: Shape) -> np.ndarray:
     grid = np.linspace(-_REACH, _REACH, _STEPS + 1)
     return np.clip(getattr(stats, shape.family)(**dict(shape.parameters)).ppf(ndtr(grid)), shape.low, shape.high)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-05-g
 def values_at(shape: Shape, scores: np.ndarray) -> np.ndarray:
     "The distribution's values at normal scores"
     table = _table(shape)
@@ -102,34 +102,35 @@ class Column:
         "The number of the label at these scores"
         return np.searchsorted(_cuts(self.weights), scores)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-09-a
 @cache
 def _cuts(weights: tuple[tuple[str, float], ...]) -> np.ndarray:
     from scipy.special import ndtri
     shares = np.array([weight for _, weight in weights], float)
     return ndtri(np.cumsum(shares / shares.sum())[:-1])
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-09-b
 def number(name: str, shape: Shape, digits: int = 0, follows: Mapping[str, float] = {}, **more: object) -> Column:
     "A numeric column; `digits` 0 gives whole numbers, -2 hundreds; `outliers` lets a few cells be ten times too large"
     return Column(name, "number", shape, digits, follows=tuple(follows.items()), **more)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-09-c
 def labels(name: str, weights: Mapping[str, float], **more: object) -> Column:
     "A column of labels with these weights; their order is the one that correlations see"
     return Column(name, "labels", weights=tuple(weights.items()), **more)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-09-d
 def flag(name: str, share: float, **more: object) -> Column:
     "A column of yes and no with this share of yes"
     return labels(name, {"no": 1 - share, "yes": share}, **more)
 
-
-def text(name: str, weights: Mapping[str, float], before: tuple[str, ...], after: tuple[str, ...], **more: object) -> Column:
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-09-e
+def text(name: str, weights: Mapping[str, float], before: tuple[str, ...], after: tuple[str, ...],
+         **more: object) -> Column:
     "Free text: one of the weighted phrases, which may matter, between two that never do"
     return Column(name, "text", weights=tuple(weights.items()), around=(before, after), **more)
 
-
+# %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-09-f
 def days_before(name: str, shape: Shape, **more: object) -> Column:
     "A date so many days before the row's own"
     return Column(name, "days_before", shape, **more)
@@ -138,7 +139,8 @@ def days_before(name: str, shape: Shape, **more: object) -> Column:
 class Rows:
     "Clean rows as a signal sees them; `asked` and `asked_hidden` hold the names of what it used"
 
-    def __init__(self, columns: Mapping[str, Column], scores: Mapping[str, np.ndarray], hidden: Mapping[str, np.ndarray], size: int):
+    def __init__(self, columns: Mapping[str, Column], scores: Mapping[str, np.ndarray],
+                 hidden: Mapping[str, np.ndarray], size: int):
         self.columns, self.scores, self.all_hidden, self.size = columns, scores, hidden, size
         self.asked: dict[str, None] = {}
         self.asked_hidden: dict[str, None] = {}

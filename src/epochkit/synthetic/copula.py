@@ -20,7 +20,7 @@ def _plain(column: pd.Series) -> pd.Series:
         column = column.astype(column.cat.categories.dtype)
     return column if column.dtype != "object" else column.astype("str")
 
-
+# %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-05-a
 class Marginal:
     "One column's distribution: `codes` of its values, whose order carries the ranks, and `draw` for the way back"
 
@@ -36,7 +36,8 @@ class Marginal:
         if not self.discrete:
             self.digits = self._digits()
             if len(self.known) > 4 * _EXTREMES:
-                self.known[:_EXTREMES], self.known[-_EXTREMES:] = self.known[:_EXTREMES].mean(), self.known[-_EXTREMES:].mean()
+                self.known[:_EXTREMES], self.known[-_EXTREMES:] = self.known[:_EXTREMES].mean(
+                ), self.known[-_EXTREMES:].mean()
         del self.column
 
     def _codes(self) -> np.ndarray:
@@ -50,7 +51,8 @@ class Marginal:
 
     def _digits(self) -> int:
         "Decimals that the values were measured with"
-        return next((digits for digits in range(7) if np.allclose(self.known, self.known.round(digits), rtol=0, atol=1e-9)), 12)
+        return next(
+            (digits for digits in range(7) if np.allclose(self.known, self.known.round(digits), rtol=0, atol=1e-9)), 12)
 
     def draw(self, uniform: np.ndarray, missing: np.ndarray) -> pd.Series:
         "New values at the given ranks (0-1), empty where `missing`"
@@ -93,7 +95,7 @@ def correlation_root(matrix: np.ndarray) -> np.ndarray:
     lower = np.linalg.qr(root.T, mode="r").T
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
 
-
+# %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-09-a
 def _correlation(scores: np.ndarray) -> np.ndarray:
     "Correlation of each two columns over the rows where both are known; 0 where fewer than 10 are or one is constant"
     known = ~np.isnan(scores)
@@ -117,17 +119,19 @@ def _scores(codes: np.ndarray) -> np.ndarray:
     ranks = pd.DataFrame(codes).rank()
     return ndtri(((ranks - 0.5) / ranks.count()).to_numpy())
 
-
+# %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-13-a
 class Copula:
     "Distributions and rank correlations of `frame`; `draw` gives new rows, the same ones for the same random generator"
 
     def __init__(self, frame: pd.DataFrame, rounds: int = 3, fit_rows: int = 5_000, seed: int = 0):
         self.names = list(frame.columns)
         self.marginals = [Marginal(frame.iloc[:, i]) for i in range(len(self.names))]
-        wanted = _correlation(_scores(np.column_stack([marginal.codes for marginal in self.marginals]))) if self.names else np.eye(0)
+        wanted = _correlation(_scores(np.column_stack([marginal.codes
+                                                       for marginal in self.marginals]))) if self.names else np.eye(0)
         for marginal in self.marginals:
             del marginal.codes
-        normal = np.random.default_rng(seed).standard_normal((min(fit_rows, max(500, 2_000_000 // max(1, len(self.names)))), len(self.names)))
+        normal = np.random.default_rng(seed).standard_normal(
+            (min(fit_rows, max(500, 2_000_000 // max(1, len(self.names)))), len(self.names)))
         latent = wanted.copy()
         for _ in range(min(rounds, 1) if len(self.names) > _WIDE else rounds if self.names else 0):
             shown = _correlation(_scores(self._drawn_codes(normal @ correlation_root(latent).T)))
@@ -140,7 +144,8 @@ class Copula:
         uniform, codes = ndtr(normal), np.zeros(normal.shape)
         for i, marginal in enumerate(self.marginals):
             if len(marginal.known):
-                codes[:, i] = marginal.known[np.minimum((uniform[:, i] * len(marginal.known)).astype(int), len(marginal.known) - 1)]
+                codes[:, i] = marginal.known[np.minimum((uniform[:, i] * len(marginal.known)).astype(int),
+                                                        len(marginal.known) - 1)]
         return codes
 
     def draw(self, random: np.random.Generator, rows: int) -> pd.DataFrame:

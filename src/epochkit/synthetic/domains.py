@@ -8,8 +8,8 @@ __all__ = []
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-02
 import numpy as np
 
-from .columns import (Rows, beta, days_before, flag, gamma, labels, lognormal, normal, number, poisson,
-                                           text)
+from .columns import (Rows, beta, days_before, flag, gamma, labels, lognormal, normal, number,
+                                        poisson, text)
 from .layouts import Stream
 from .outcomes import Amount, Domain, YesNo, add_domain
 from .panels import DOMAINS
@@ -18,158 +18,183 @@ from .panels import DOMAINS
 def _credit_signal(rows: Rows) -> np.ndarray:
     """Log odds of a default rise with the loan relative to income (steeply above a third of a year's income), with
     utilisation squared, late payments and recent enquiries, are lowest in middle age, fall with years in the job,
-    are higher for renters and for holiday or debt consolidation loans; utilisation counts double for the self-employed."""
+    are higher for renters and for holiday or debt consolidation loans; utilisation counts double for the
+    self-employed."""
     burden = np.log(rows.value("loan_amount") / (12 * rows.value("monthly_income")) + 0.02)
     utilisation = rows.value("utilisation")
-    return (0.6 * burden + 0.9 * (burden > np.log(0.35)) + 1.6 * utilisation ** 2 * (1 + rows.effect("employment", {"self-employed": 1.0}))
-            + 0.7 * np.minimum(rows.value("late_payments"), 4) + 0.25 * rows.value("enquiries_6m") + 0.0012 * (rows.value("age") - 47) ** 2
-            - 0.35 * np.log1p(rows.value("years_in_job")) + rows.effect("home", {"rent": 0.4, "with parents": 0.6})
-            + rows.effect("purpose", {"holiday": 0.5, "debt consolidation": 0.6, "education": 0.3}))
+    return (0.6 * burden + 0.9 * (burden > np.log(0.35)) + 1.6 * utilisation**2 *
+            (1 + rows.effect("employment", {"self-employed": 1.0})) + 0.7 * np.minimum(rows.value("late_payments"), 4) +
+            0.25 * rows.value("enquiries_6m") + 0.0012 * (rows.value("age") - 47)**2 -
+            0.35 * np.log1p(rows.value("years_in_job")) + rows.effect("home", {"rent": 0.4, "with parents": 0.6}) +
+            rows.effect("purpose", {"holiday": 0.5, "debt consolidation": 0.6, "education": 0.3}))
 
 
-add_domain(Domain(
-    "credit_risk", "predict which loans will default, so that risk is priced before money is lent",
-    ("credit", "loan", "lending", "default", "borrower", "scoring"), "default", YesNo(0.18, 1.7), Stream("application_date"),
-    (number("late_payments", poisson(0.5), missing="age", drift=0.3),
-     number("utilisation", beta(0, 1, 1.3, 2.2), digits=3, missing="self"),
-     number("loan_amount", lognormal(9_000, 0.6), digits=-2, drift=0.5, outliers=True),
-     number("monthly_income", lognormal(2_600, 0.45), digits=-1, missing="self", outliers=True),
-     number("age", beta(20, 78, 1.8, 2.6)),
-     labels("employment", {"salaried": 0.68, "self-employed": 0.17, "retired": 0.09, "student": 0.05, "seasonal": 0.004}, missing="-monthly_income"),
-     number("years_in_job", gamma(6, 1.1), digits=1, missing="age"),
-     number("enquiries_6m", poisson(0.9), drift=0.4),
-     labels("purpose", {"car": 0.34, "furniture": 0.2, "renovation": 0.16, "debt consolidation": 0.14, "education": 0.08, "holiday": 0.05,
-                        "wedding": 0.025, "boat": 0.003}),
-     labels("home", {"owner": 0.47, "rent": 0.4, "with parents": 0.12, "houseboat": 0.003}),
-     labels("sex", {"female": 0.49, "male": 0.51}),
-     number("dependants", poisson(0.9, high=8), missing="random"),
-     number("savings", lognormal(2_200, 1.3), digits=0, missing="self", outliers=True),
-     days_before("customer_since", gamma(1_500, 1.2)),
-     number("term_months", beta(6, 84, 2, 2)),
-     labels("region", {"north": 0.24, "south": 0.27, "east": 0.19, "west": 0.22, "capital": 0.07, "islands": 0.004})),
-    _credit_signal, "branch_reference",
-    {("age", "years_in_job"): 0.5, ("age", "monthly_income"): 0.25, ("monthly_income", "loan_amount"): 0.5, ("monthly_income", "savings"): 0.45,
-     ("age", "savings"): 0.3, ("utilisation", "late_payments"): 0.35, ("utilisation", "enquiries_6m"): 0.3, ("utilisation", "savings"): -0.4,
-     ("loan_amount", "term_months"): 0.4, ("age", "customer_since"): 0.3, ("late_payments", "enquiries_6m"): 0.2},
-    protected=("age", "sex")))
+add_domain(
+    Domain(
+        "credit_risk", "predict which loans will default, so that risk is priced before money is lent",
+        ("credit", "loan", "lending", "default", "borrower", "scoring"), "default", YesNo(0.18, 1.7),
+        Stream("application_date"),
+        (number("late_payments", poisson(0.5), missing="age",
+                drift=0.3), number("utilisation", beta(0, 1, 1.3, 2.2), digits=3, missing="self"),
+         number("loan_amount", lognormal(9_000, 0.6), digits=-2, drift=0.5, outliers=True),
+         number("monthly_income", lognormal(2_600, 0.45), digits=-1, missing="self",
+                outliers=True), number("age", beta(20, 78, 1.8, 2.6)),
+         labels("employment",
+                {"salaried": 0.68, "self-employed": 0.17, "retired": 0.09, "student": 0.05, "seasonal": 0.004},
+                missing="-monthly_income"), number("years_in_job", gamma(6, 1.1), digits=1,
+                                                   missing="age"), number("enquiries_6m", poisson(0.9), drift=0.4),
+         labels(
+             "purpose", {
+                 "car": 0.34, "furniture": 0.2, "renovation": 0.16, "debt consolidation": 0.14, "education": 0.08,
+                 "holiday": 0.05, "wedding": 0.025, "boat": 0.003
+             }), labels("home", {"owner": 0.47, "rent": 0.4, "with parents": 0.12, "houseboat": 0.003}),
+         labels("sex", {"female": 0.49, "male": 0.51}), number("dependants", poisson(0.9, high=8), missing="random"),
+         number("savings", lognormal(2_200, 1.3), digits=0, missing="self", outliers=True),
+         days_before("customer_since", gamma(1_500, 1.2)), number("term_months", beta(6, 84, 2, 2)),
+         labels("region",
+                {"north": 0.24, "south": 0.27, "east": 0.19, "west": 0.22, "capital": 0.07, "islands": 0.004})),
+        _credit_signal, "branch_reference", {("age", "years_in_job"): 0.5, ("age", "monthly_income"): 0.25,
+                                             ("monthly_income", "loan_amount"): 0.5,
+                                             ("monthly_income", "savings"): 0.45, ("age", "savings"): 0.3,
+                                             ("utilisation", "late_payments"): 0.35,
+                                             ("utilisation", "enquiries_6m"): 0.3, ("utilisation", "savings"): -0.4,
+                                             ("loan_amount", "term_months"): 0.4, ("age", "customer_since"): 0.3,
+                                             ("late_payments", "enquiries_6m"): 0.2}, protected=("age", "sex")))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-07
 def _churn_signal(rows: Rows) -> np.ndarray:
-    """Log odds of leaving fall with months as a customer (quickly at first), rise with support calls when more than two,
-    with a price well above the usage it buys, with monthly contracts, electronic payment and notes of outages or a rival's
+    """Log odds of leaving fall with months as a customer (quickly at first), rise with support calls when more than
+    two,
+    with a price well above the usage it buys, with monthly contracts, electronic payment and notes of outages or a
+    rival's
     offer; fibre customers without technical support leave most."""
     price, usage = rows.value("monthly_charge"), rows.value("usage_gb")
-    return (-0.8 * np.log1p(rows.value("months_as_customer") / 6) + 0.7 * np.maximum(rows.value("support_calls") - 2, 0)
-            + 0.9 * np.tanh(price / (20 + 0.5 * usage) - 1.2) + rows.effect("contract", {"monthly": 0.9, "two years": -0.8})
-            + rows.effect("payment", {"electronic": 0.35, "cheque": 0.1})
-            + rows.effect("internet", {"fibre": 1.0}) * (1 - rows.effect("technical_support", {"yes": 1.0}))
-            + rows.effect("last_note", {"long outage": 1.0, "rival made a better offer": 1.3, "praised the service": -0.7})
-            - 0.25 * rows.value("products"))
+    return (
+        -0.8 * np.log1p(rows.value("months_as_customer") / 6) + 0.7 * np.maximum(rows.value("support_calls") - 2, 0) +
+        0.9 * np.tanh(price / (20 + 0.5 * usage) - 1.2) + rows.effect("contract", {"monthly": 0.9, "two years": -0.8}) +
+        rows.effect("payment", {"electronic": 0.35, "cheque": 0.1}) + rows.effect("internet", {"fibre": 1.0}) *
+        (1 - rows.effect("technical_support", {"yes": 1.0})) +
+        rows.effect("last_note", {"long outage": 1.0, "rival made a better offer": 1.3, "praised the service": -0.7}) -
+        0.25 * rows.value("products"))
 
 
-add_domain(Domain(
-    "churn", "predict which customers will leave, so that an offer reaches them in time",
-    ("churn", "customer retention", "attrition", "cancel", "subscriber", "telecom"), "churned", YesNo(0.24, 1.6), Stream("snapshot_date", id_name="customer_id"),
-    (labels("contract", {"two years": 0.24, "one year": 0.22, "monthly": 0.54}),
-     number("months_as_customer", gamma(30, 1.1)),
-     number("support_calls", poisson(1.4), drift=0.4),
-     number("monthly_charge", normal(64, 24, low=15), digits=2, drift=0.4, outliers=True),
-     labels("internet", {"none": 0.21, "dsl": 0.35, "fibre": 0.437, "satellite": 0.003}, drift=0.3),
-     text("last_note", {"asked about the bill": 0.4, "moved to another flat": 0.2, "praised the service": 0.14, "long outage": 0.14,
-                        "rival made a better offer": 0.08, "lost the router": 0.04},
-          ("customer called in the morning,", "chat with the customer today:", "letter received,", "call back after two days:"),
-          ("no further question", "promised to answer by mail", "passed on to the second line", "closed after ten minutes"), missing="-support_calls"),
-     flag("technical_support", 0.35, missing="months_as_customer"),
-     number("usage_gb", lognormal(95, 0.8), digits=1, missing="self", outliers=True),
-     labels("payment", {"transfer": 0.24, "card": 0.24, "cheque": 0.2, "electronic": 0.318, "cash": 0.002}),
-     number("products", poisson(1.6, high=7)),
-     labels("sex", {"female": 0.5, "male": 0.5}),
-     number("age", beta(18, 90, 1.7, 2.4), missing="random"),
-     flag("paperless", 0.58),
-     number("complaints", poisson(0.2), missing="self"),
-     labels("region", {f"district {i:02d}": 1 / (i + 2) for i in range(1, 41)})),
-    _churn_signal, "service_index",
-    {("months_as_customer", "contract"): -0.45, ("internet", "monthly_charge"): 0.6, ("usage_gb", "monthly_charge"): 0.4, ("support_calls", "complaints"): 0.5,
-     ("products", "monthly_charge"): 0.35, ("age", "usage_gb"): -0.3, ("age", "paperless"): -0.3, ("internet", "usage_gb"): 0.4},
-    protected=("sex", "age")))
+add_domain(
+    Domain(
+        "churn", "predict which customers will leave, so that an offer reaches them in time",
+        ("churn", "customer retention", "attrition", "cancel", "subscriber", "telecom"), "churned", YesNo(0.24, 1.6),
+        Stream("snapshot_date", id_name="customer_id"),
+        (labels("contract", {"two years": 0.24, "one year": 0.22, "monthly": 0.54}),
+         number("months_as_customer", gamma(30, 1.1)), number("support_calls", poisson(1.4), drift=0.4),
+         number("monthly_charge", normal(64, 24, low=15), digits=2, drift=0.4, outliers=True),
+         labels("internet", {"none": 0.21, "dsl": 0.35, "fibre": 0.437, "satellite": 0.003}, drift=0.3),
+         text(
+             "last_note", {
+                 "asked about the bill": 0.4, "moved to another flat": 0.2, "praised the service": 0.14,
+                 "long outage": 0.14, "rival made a better offer": 0.08, "lost the router": 0.04
+             }, ("customer called in the morning,", "chat with the customer today:", "letter received,",
+                 "call back after two days:"), ("no further question", "promised to answer by mail",
+                                                "passed on to the second line", "closed after ten minutes"),
+             missing="-support_calls"), flag("technical_support", 0.35, missing="months_as_customer"),
+         number("usage_gb", lognormal(95, 0.8), digits=1, missing="self", outliers=True),
+         labels("payment", {"transfer": 0.24, "card": 0.24, "cheque": 0.2, "electronic": 0.318, "cash": 0.002}),
+         number("products", poisson(1.6, high=7)), labels("sex", {"female": 0.5, "male": 0.5}),
+         number("age", beta(18, 90, 1.7, 2.4), missing="random"), flag(
+             "paperless", 0.58), number("complaints", poisson(0.2), missing="self"),
+         labels("region", {f"district {i:02d}": 1 / (i + 2)
+                           for i in range(1, 41)})), _churn_signal,
+        "service_index", {("months_as_customer", "contract"): -0.45, ("internet", "monthly_charge"): 0.6,
+                          ("usage_gb", "monthly_charge"): 0.4, ("support_calls", "complaints"): 0.5,
+                          ("products", "monthly_charge"): 0.35, ("age", "usage_gb"): -0.3, ("age", "paperless"): -0.3,
+                          ("internet", "usage_gb"): 0.4}, protected=("sex", "age")))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-09
 def _fraud_signal(rows: Rows) -> np.ndarray:
-    """Log odds of fraud rise with the amount relative to the card's usual one, with distance from home (saturating), with
-    payments in the last hour, at night between midnight and five, for gift cards, electronics and crypto, for new devices
+    """Log odds of fraud rise with the amount relative to the card's usual one, with distance from home (saturating),
+    with
+    payments in the last hour, at night between midnight and five, for gift cards, electronics and crypto, for new
+    devices
     and young cards; a large amount on a new device counts extra."""
     ratio = np.log(rows.value("amount") / rows.value("usual_amount") + 0.05)
     device = rows.effect("new_device", {"yes": 1.0})
-    return (0.5 * ratio + 1.1 * device + 0.5 * device * np.maximum(ratio, 0) + 1.2 * np.tanh(rows.value("distance_km") / 400)
-            + 0.45 * np.minimum(rows.value("payments_last_hour"), 5) + 0.9 * (rows.hidden("hour") < 5)
-            + rows.effect("merchant", {"gift cards": 1.4, "electronics": 0.6, "crypto exchange": 1.8})
-            - 0.5 * np.log1p(rows.value("card_age_days") / 100) + rows.effect("channel", {"web": 0.4, "phone order": 0.7, "chip": -0.8}))
+    return (0.5 * ratio + 1.1 * device + 0.5 * device * np.maximum(ratio, 0) +
+            1.2 * np.tanh(rows.value("distance_km") / 400) + 0.45 * np.minimum(rows.value("payments_last_hour"), 5) +
+            0.9 * (rows.hidden("hour") < 5) +
+            rows.effect("merchant", {"gift cards": 1.4, "electronics": 0.6, "crypto exchange": 1.8}) -
+            0.5 * np.log1p(rows.value("card_age_days") / 100) +
+            rows.effect("channel", {"web": 0.4, "phone order": 0.7, "chip": -0.8}))
 
 
-add_domain(Domain(
-    "fraud", "find fraudulent card payments among millions of honest ones",
-    ("fraud", "transaction", "payment", "card", "anomaly"), "is_fraud", YesNo(0.015, 2.1),
-    Stream("paid_at", days=365, clock=True, id_name="payment_id"),
-    (number("amount", lognormal(38, 1.1), digits=2, drift=0.2, outliers=True),
-     number("usual_amount", lognormal(42, 0.7), digits=2, missing="-card_age_days"),
-     flag("new_device", 0.08, drift=0.3),
-     number("distance_km", lognormal(12, 1.5), digits=1, missing="amount"),
-     number("payments_last_hour", poisson(0.35)),
-     labels("merchant", {"groceries": 0.32, "fuel": 0.14, "restaurant": 0.17, "clothes": 0.13, "travel": 0.08, "electronics": 0.08,
-                         "gift cards": 0.04, "pharmacy": 0.037, "crypto exchange": 0.003}),
-     labels("channel", {"chip": 0.5, "contactless": 0.22, "web": 0.27, "phone order": 0.01}, drift=0.4),
-     number("card_age_days", gamma(900, 1.2)),
-     number("account_balance", lognormal(1_900, 1.0), digits=2, missing="self", outliers=True),
-     labels("country", {"home": 0.9, "neighbour": 0.06, "overseas": 0.037, "unknown territory": 0.003}),
-     number("customer_age", beta(18, 92, 1.6, 2.4), missing="random"),
-     number("pin_tries", poisson(0.05, high=3)),
-     labels("currency", {"EUR": 0.92, "USD": 0.05, "GBP": 0.025, "CHF": 0.005}),
-     number("signal_strength", normal(-70, 9), digits=0, missing="distance_km"),
-     labels("terminal", {f"T{i:04d}": 1 / (i + 30) for i in range(1, 401)})),
-    _fraud_signal, "batch_weight",
-    {("amount", "usual_amount"): 0.5, ("distance_km", "country"): 0.5, ("usual_amount", "account_balance"): 0.45, ("customer_age", "account_balance"): 0.3,
-     ("new_device", "channel"): 0.25, ("country", "currency"): 0.5, ("card_age_days", "customer_age"): 0.3},
-    protected=("customer_age",)))
+add_domain(
+    Domain(
+        "fraud", "find fraudulent card payments among millions of honest ones",
+        ("fraud", "transaction", "payment", "card", "anomaly"), "is_fraud", YesNo(0.015, 2.1),
+        Stream("paid_at", days=365, clock=True, id_name="payment_id"),
+        (number("amount", lognormal(38, 1.1), digits=2, drift=0.2,
+                outliers=True), number("usual_amount", lognormal(42, 0.7), digits=2, missing="-card_age_days"),
+         flag("new_device", 0.08, drift=0.3), number("distance_km", lognormal(12, 1.5), digits=1,
+                                                     missing="amount"), number("payments_last_hour", poisson(0.35)),
+         labels(
+             "merchant", {
+                 "groceries": 0.32, "fuel": 0.14, "restaurant": 0.17, "clothes": 0.13, "travel": 0.08,
+                 "electronics": 0.08, "gift cards": 0.04, "pharmacy": 0.037, "crypto exchange": 0.003
+             }), labels("channel", {"chip": 0.5, "contactless": 0.22, "web": 0.27, "phone order": 0.01},
+                        drift=0.4), number("card_age_days", gamma(900, 1.2)),
+         number("account_balance", lognormal(1_900, 1.0), digits=2, missing="self", outliers=True),
+         labels("country", {"home": 0.9, "neighbour": 0.06, "overseas": 0.037, "unknown territory": 0.003}),
+         number("customer_age", beta(18, 92, 1.6, 2.4), missing="random"), number("pin_tries", poisson(
+             0.05, high=3)), labels("currency", {"EUR": 0.92, "USD": 0.05, "GBP": 0.025, "CHF": 0.005}),
+         number("signal_strength", normal(-70, 9), digits=0,
+                missing="distance_km"), labels("terminal", {f"T{i:04d}": 1 / (i + 30)
+                                                            for i in range(1, 401)})), _fraud_signal, "batch_weight",
+        {("amount", "usual_amount"): 0.5, ("distance_km", "country"): 0.5, ("usual_amount", "account_balance"): 0.45,
+         ("customer_age", "account_balance"): 0.3, ("new_device", "channel"): 0.25, ("country", "currency"): 0.5,
+         ("card_age_days", "customer_age"): 0.3}, protected=("customer_age", )))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-11
 def _claim_signal(rows: Rows) -> np.ndarray:
-    """The logarithm of a claim rises with the car's value and power (together more than alone), with accident severity and
+    """The logarithm of a claim rises with the car's value and power (together more than alone), with accident
+    severity and
     injuries, is higher for drivers under 25 and over 75, on motorways and in the capital, falls with years without a
     claim, and with a garage that is a partner."""
     age = rows.value("driver_age")
-    return (0.45 * rows.z("car_value") + 0.15 * rows.z("power_kw") + 0.2 * rows.z("car_value") * (rows.z("power_kw") > 0.8)
-            + rows.effect("severity", {"medium": 0.7, "heavy": 1.6, "total loss": 2.3}) + 0.5 * np.sqrt(rows.value("injured"))
-            + 0.5 * (age < 25) + 0.4 * (age > 75) - 0.04 * np.minimum(rows.value("claim_free_years"), 15)
-            + rows.effect("road", {"motorway": 0.35, "country road": 0.15}) + rows.effect("area", {"capital": 0.25})
-            + rows.effect("report", {"rolled over": 0.5, "scratched the door": -0.5}) - rows.effect("partner_garage", {"yes": 0.15}))
+    return (0.45 * rows.z("car_value") + 0.15 * rows.z("power_kw") + 0.2 * rows.z("car_value") *
+            (rows.z("power_kw") > 0.8) + rows.effect("severity", {"medium": 0.7, "heavy": 1.6, "total loss": 2.3}) +
+            0.5 * np.sqrt(rows.value("injured")) + 0.5 * (age < 25) + 0.4 * (age > 75) -
+            0.04 * np.minimum(rows.value("claim_free_years"), 15) +
+            rows.effect("road", {"motorway": 0.35, "country road": 0.15}) + rows.effect("area", {"capital": 0.25}) +
+            rows.effect("report", {"rolled over": 0.5, "scratched the door": -0.5}) -
+            rows.effect("partner_garage", {"yes": 0.15}))
 
 
-add_domain(Domain(
-    "insurance", "estimate what a reported claim will cost, so that reserves are neither short nor idle",
-    ("insurance", "claim", "claims", "policy", "underwriting", "premium"), "claim_amount", Amount(2_400, 0.85, 0.45, digits=2),
-    Stream("reported_on", id_name="claim_number"),
-    (labels("severity", {"light": 0.55, "medium": 0.32, "heavy": 0.115, "total loss": 0.015}),
-     number("car_value", lognormal(14_000, 0.6), digits=-2, missing="self", outliers=True),
-     number("power_kw", gamma(92, 7)),
-     number("injured", poisson(0.15, high=5)),
-     number("driver_age", beta(18, 92, 1.7, 2.4)),
-     number("claim_free_years", gamma(6, 0.9), missing="-driver_age"),
-     labels("road", {"town": 0.56, "country road": 0.29, "motorway": 0.146, "ferry": 0.004}),
-     labels("area", {"rural": 0.37, "town": 0.45, "capital": 0.18}, drift=0.3),
-     text("report", {"touched another car": 0.45, "hit a post": 0.2, "scratched the door": 0.15, "was hit from behind": 0.15, "rolled over": 0.05},
-          ("while parking the driver", "at the crossing the car", "in heavy rain the car", "on the way to work the driver"),
-          ("and took pictures at once", "police came after an hour", "no witness is known", "the other side admits it"), missing="severity"),
-     flag("partner_garage", 0.4, missing="random"),
-     labels("sex", {"female": 0.47, "male": 0.53}),
-     number("car_age", gamma(7, 1.8), digits=0, drift=0.3),
-     number("annual_km", lognormal(12_000, 0.5), digits=-2, missing="self", outliers=True),
-     labels("fuel", {"petrol": 0.52, "diesel": 0.33, "electric": 0.1, "hybrid": 0.048, "hydrogen": 0.002}, drift=0.6),
-     labels("colour", {"grey": 0.3, "black": 0.25, "white": 0.22, "blue": 0.13, "red": 0.07, "green": 0.026, "violet": 0.004}),
-     days_before("insured_since", gamma(1_800, 1.1))),
-    _claim_signal, "file_index",
-    {("car_value", "power_kw"): 0.6, ("car_value", "car_age"): -0.6, ("driver_age", "claim_free_years"): 0.5, ("driver_age", "insured_since"): 0.4,
-     ("severity", "injured"): 0.45, ("road", "severity"): 0.3, ("annual_km", "road"): 0.25, ("driver_age", "power_kw"): 0.15},
-    protected=("sex", "driver_age")))
+add_domain(
+    Domain(
+        "insurance", "estimate what a reported claim will cost, so that reserves are neither short nor idle",
+        ("insurance", "claim", "claims", "policy", "underwriting", "premium"), "claim_amount",
+        Amount(2_400, 0.85, 0.45, digits=2), Stream("reported_on", id_name="claim_number"),
+        (labels("severity", {"light": 0.55, "medium": 0.32, "heavy": 0.115, "total loss": 0.015}),
+         number("car_value", lognormal(14_000, 0.6), digits=-2, missing="self",
+                outliers=True), number("power_kw", gamma(92, 7)), number("injured", poisson(0.15, high=5)),
+         number("driver_age", beta(18, 92, 1.7, 2.4)), number("claim_free_years", gamma(6, 0.9), missing="-driver_age"),
+         labels("road", {"town": 0.56, "country road": 0.29, "motorway": 0.146, "ferry": 0.004}),
+         labels("area", {"rural": 0.37, "town": 0.45, "capital": 0.18}, drift=0.3),
+         text(
+             "report", {
+                 "touched another car": 0.45, "hit a post": 0.2, "scratched the door": 0.15,
+                 "was hit from behind": 0.15, "rolled over": 0.05
+             }, ("while parking the driver", "at the crossing the car", "in heavy rain the car",
+                 "on the way to work the driver"),
+             ("and took pictures at once", "police came after an hour", "no witness is known",
+              "the other side admits it"), missing="severity"), flag("partner_garage", 0.4, missing="random"),
+         labels("sex", {"female": 0.47, "male": 0.53}), number("car_age", gamma(7, 1.8), digits=0, drift=0.3),
+         number("annual_km", lognormal(12_000, 0.5), digits=-2, missing="self", outliers=True),
+         labels("fuel", {"petrol": 0.52, "diesel": 0.33, "electric": 0.1, "hybrid": 0.048, "hydrogen": 0.002},
+                drift=0.6),
+         labels("colour",
+                {"grey": 0.3, "black": 0.25, "white": 0.22, "blue": 0.13, "red": 0.07, "green": 0.026, "violet": 0.004
+                 }), days_before("insured_since", gamma(1_800, 1.1))), _claim_signal, "file_index",
+        {("car_value", "power_kw"): 0.6, ("car_value", "car_age"): -0.6, ("driver_age", "claim_free_years"): 0.5,
+         ("driver_age", "insured_since"): 0.4, ("severity", "injured"): 0.45, ("road", "severity"): 0.3,
+         ("annual_km", "road"): 0.25, ("driver_age", "power_kw"): 0.15}, protected=("sex", "driver_age")))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-13
 def _house_signal(rows: Rows) -> np.ndarray:
@@ -178,78 +203,99 @@ def _house_signal(rows: Rows) -> np.ndarray:
     beyond which old houses are dear again; a garden counts only outside the centre."""
     centre = rows.effect("district", {"old town": 1.0, "river side": 1.0})
     age = rows.value("age_years")
-    return (0.75 * np.log(rows.value("living_m2") / 100) + 0.045 * rows.value("quality") + 0.12 * np.maximum(rows.value("quality") - 7, 0)
-            + rows.effect("district", {"old town": 0.35, "river side": 0.45, "hills": 0.3, "station": -0.15, "harbour": -0.2})
-            - 0.012 * rows.value("centre_km") + 0.06 * rows.value("bathrooms") - 0.003 * np.minimum(age, 100) + 0.004 * np.maximum(age - 100, 0)
-            + 0.08 * np.log1p(rows.value("garden_m2") / 100) * (1 - centre)
-            + rows.effect("description", {"fully renovated": 0.14, "with a view of the river": 0.18, "needs some work": -0.16, "roof is leaking": -0.25}))
+    return (
+        0.75 * np.log(rows.value("living_m2") / 100) +
+        0.045 * rows.value("quality") + 0.12 * np.maximum(rows.value("quality") - 7, 0) + rows.effect(
+            "district", {"old town": 0.35, "river side": 0.45, "hills": 0.3, "station": -0.15, "harbour": -0.2}) -
+        0.012 * rows.value("centre_km") + 0.06 * rows.value("bathrooms") - 0.003 * np.minimum(age, 100) +
+        0.004 * np.maximum(age - 100, 0) + 0.08 * np.log1p(rows.value("garden_m2") / 100) * (1 - centre) +
+        rows.effect("description", {
+            "fully renovated": 0.14, "with a view of the river": 0.18, "needs some work": -0.16,
+            "roof is leaking": -0.25
+        }))
 
 
-add_domain(Domain(
-    "house_prices", "estimate what a house will sell for",
-    ("house price", "house prices", "housing", "real estate", "property", "home value"), "price", Amount(310_000, 0.45, 0.13, digits=-2),
-    Stream("sold_on", days=1_825),
-    (number("living_m2", lognormal(118, 0.38), outliers=True),
-     number("quality", beta(1, 10, 3.2, 2.6)),
-     labels("district", {"suburb": 0.33, "station": 0.18, "hills": 0.15, "old town": 0.13, "harbour": 0.11, "river side": 0.095, "island": 0.005}),
-     number("centre_km", gamma(7, 1.6), digits=1),
-     number("age_years", gamma(45, 1.3), missing="self"),
-     text("description", {"quiet street": 0.34, "sunny garden": 0.22, "fully renovated": 0.15, "needs some work": 0.14, "with a view of the river": 0.09,
-                          "roof is leaking": 0.06},
-          ("charming family house,", "house from first hand,", "detached house,", "compact town house,"),
-          ("free from autumn", "viewing by appointment", "bus stop around the corner", "schools nearby"), missing="random"),
-     number("garden_m2", gamma(260, 0.9), digits=-1, missing="centre_km", outliers=True),
-     number("bathrooms", poisson(1.5, high=6)),
-     number("bedrooms", poisson(3, high=9)),
-     number("garage_places", poisson(1.1, high=4), missing="-living_m2"),
-     labels("heating", {"gas": 0.5, "oil": 0.2, "heat pump": 0.18, "district heating": 0.117, "wood stove": 0.003}, drift=0.5),
-     labels("energy_class", {"A": 0.06, "B": 0.12, "C": 0.23, "D": 0.27, "E": 0.18, "F": 0.1, "G": 0.04}, missing="age_years"),
-     number("noise_db", normal(52, 7), digits=0, missing="random"),
-     flag("cellar", 0.55),
-     number("crime_index", gamma(3, 2), digits=2),
-     number("days_on_market", gamma(48, 1.2), drift=-0.4)),
-    _house_signal, "zone_factor",
-    {("living_m2", "bedrooms"): 0.65, ("living_m2", "bathrooms"): 0.55, ("bedrooms", "bathrooms"): 0.4, ("living_m2", "garden_m2"): 0.35, ("living_m2", "quality"): 0.3,
-     ("age_years", "energy_class"): 0.5, ("quality", "energy_class"): -0.3, ("age_years", "quality"): -0.35, ("living_m2", "garage_places"): 0.35,
-     ("centre_km", "garden_m2"): 0.3, ("centre_km", "noise_db"): -0.3, ("noise_db", "crime_index"): 0.25}))
+add_domain(
+    Domain(
+        "house_prices", "estimate what a house will sell for",
+        ("house price", "house prices", "housing", "real estate", "property", "home value"), "price",
+        Amount(310_000, 0.45, 0.13, digits=-2), Stream("sold_on", days=1_825),
+        (number("living_m2", lognormal(118, 0.38), outliers=True), number("quality", beta(1, 10, 3.2, 2.6)),
+         labels(
+             "district", {
+                 "suburb": 0.33, "station": 0.18, "hills": 0.15, "old town": 0.13, "harbour": 0.11, "river side": 0.095,
+                 "island": 0.005
+             }), number("centre_km", gamma(7, 1.6), digits=1), number("age_years", gamma(45, 1.3), missing="self"),
+         text(
+             "description", {
+                 "quiet street": 0.34, "sunny garden": 0.22, "fully renovated": 0.15, "needs some work": 0.14,
+                 "with a view of the river": 0.09, "roof is leaking": 0.06
+             }, ("charming family house,", "house from first hand,", "detached house,", "compact town house,"),
+             ("free from autumn", "viewing by appointment", "bus stop around the corner", "schools nearby"),
+             missing="random"), number("garden_m2", gamma(260, 0.9), digits=-1, missing="centre_km", outliers=True),
+         number("bathrooms", poisson(1.5, high=6)), number("bedrooms", poisson(
+             3, high=9)), number("garage_places", poisson(1.1, high=4), missing="-living_m2"),
+         labels("heating", {"gas": 0.5, "oil": 0.2, "heat pump": 0.18, "district heating": 0.117, "wood stove": 0.003},
+                drift=0.5),
+         labels("energy_class", {"A": 0.06, "B": 0.12, "C": 0.23, "D": 0.27, "E": 0.18, "F": 0.1, "G": 0.04},
+                missing="age_years"), number("noise_db", normal(52, 7), digits=0, missing="random"), flag(
+                    "cellar", 0.55), number("crime_index", gamma(3, 2),
+                                            digits=2), number("days_on_market", gamma(48, 1.2), drift=-0.4)),
+        _house_signal, "zone_factor", {("living_m2", "bedrooms"): 0.65, ("living_m2", "bathrooms"): 0.55,
+                                       ("bedrooms", "bathrooms"): 0.4, ("living_m2", "garden_m2"): 0.35,
+                                       ("living_m2", "quality"): 0.3, ("age_years", "energy_class"): 0.5,
+                                       ("quality", "energy_class"): -0.3, ("age_years", "quality"): -0.35,
+                                       ("living_m2", "garage_places"): 0.35, ("centre_km", "garden_m2"): 0.3,
+                                       ("centre_km", "noise_db"): -0.3, ("noise_db", "crime_index"): 0.25}))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-15
 def _readmission_signal(rows: Rows) -> np.ndarray:
-    """Log odds of coming back within 30 days rise with earlier stays, with the number of diagnoses, with age above 65, with
-    stays that were very short or very long, with heart failure and lung disease, when living alone, with notes of missed
+    """Log odds of coming back within 30 days rise with earlier stays, with the number of diagnoses, with age above
+    65, with
+    stays that were very short or very long, with heart failure and lung disease, when living alone, with notes of
+    missed
     medicines; a follow-up visit helps, most of all those with many diagnoses."""
     stay, diagnoses = rows.value("days_in_hospital"), rows.value("diagnoses")
-    return (0.55 * np.log1p(rows.value("stays_last_year") * 2) + 0.1 * diagnoses + 0.03 * np.maximum(rows.value("age") - 65, 0)
-            + 0.5 * np.abs(np.log(stay + 0.5) - np.log(4.5)) + rows.effect("main_diagnosis", {"heart failure": 0.7, "lung disease": 0.5, "injury": -0.4})
-            + rows.effect("lives_alone", {"yes": 0.35}) - rows.effect("follow_up_visit", {"yes": 0.25}) * (1 + 0.25 * diagnoses)
-            + rows.effect("nurse_note", {"does not take the tablets": 0.8, "walks without help": -0.5}) + 0.3 * (rows.value("haemoglobin") < 11))
+    return (0.55 * np.log1p(rows.value("stays_last_year") * 2) + 0.1 * diagnoses +
+            0.03 * np.maximum(rows.value("age") - 65, 0) + 0.5 * np.abs(np.log(stay + 0.5) - np.log(4.5)) +
+            rows.effect("main_diagnosis", {"heart failure": 0.7, "lung disease": 0.5, "injury": -0.4}) +
+            rows.effect("lives_alone", {"yes": 0.35}) - rows.effect("follow_up_visit", {"yes": 0.25}) *
+            (1 + 0.25 * diagnoses) +
+            rows.effect("nurse_note", {"does not take the tablets": 0.8, "walks without help": -0.5}) + 0.3 *
+            (rows.value("haemoglobin") < 11))
 
 
-add_domain(Domain(
-    "readmission", "predict which patients come back within thirty days, so that care after leaving reaches them",
-    ("readmission", "patient", "hospital", "clinical", "healthcare"), "readmitted", YesNo(0.14, 1.4),
-    Stream("discharged_on", group="patient", group_share=0.6),
-    (number("age", beta(18, 98, 3.4, 1.8), per_group=True),
-     labels("sex", {"female": 0.53, "male": 0.47}, per_group=True),
-     labels("ancestry", {"group 1": 0.62, "group 2": 0.2, "group 3": 0.12, "group 4": 0.055, "group 5": 0.005}, per_group=True, missing="random"),
-     flag("lives_alone", 0.3, per_group=True, missing="-age"),
-     number("stays_last_year", poisson(0.8)),
-     number("diagnoses", poisson(5, high=20)),
-     labels("main_diagnosis", {"injury": 0.2, "digestion": 0.22, "infection": 0.2, "lung disease": 0.16, "heart failure": 0.14, "tumour": 0.076,
-                               "rare disease": 0.004}),
-     number("days_in_hospital", lognormal(4.2, 0.75, low=1), outliers=True),
-     flag("follow_up_visit", 0.42, missing="-stays_last_year", drift=0.4),
-     text("nurse_note", {"sleeps well": 0.36, "walks without help": 0.26, "asks for more visits": 0.16, "does not take the tablets": 0.14, "fell last week": 0.08},
-          ("seen on the ward,", "before leaving:", "the family says the patient", "patient in good spirits,"),
-          ("letter to the doctor is written", "relatives are informed", "no pain today", "was told about the diet"), missing="days_in_hospital"),
-     number("haemoglobin", normal(12.8, 1.7, low=5), digits=1, missing="-diagnoses"),
-     number("creatinine", lognormal(1.0, 0.35), digits=2, missing="-diagnoses", outliers=True),
-     number("blood_pressure", normal(132, 17), digits=0, missing="random"),
-     number("medicines", poisson(6), drift=0.2),
-     labels("ward", {f"ward {i}": 1.0 for i in range(1, 13)}),
-     labels("insurance", {"public": 0.83, "private": 0.13, "self-paid": 0.036, "abroad": 0.004}),
-     number("weight_kg", normal(77, 15, low=35), digits=1, missing="self")),
-    _readmission_signal, "ward_index",
-    {("diagnoses", "medicines"): 0.6, ("diagnoses", "stays_last_year"): 0.4, ("diagnoses", "days_in_hospital"): 0.35, ("creatinine", "diagnoses"): 0.3,
-     ("haemoglobin", "diagnoses"): -0.25, ("age", "lives_alone"): 0.3, ("stays_last_year", "main_diagnosis"): 0.2},
-    protected=("age", "sex", "ancestry")))
+add_domain(
+    Domain(
+        "readmission", "predict which patients come back within thirty days, so that care after leaving reaches them",
+        ("readmission", "patient", "hospital", "clinical", "healthcare"), "readmitted", YesNo(0.14, 1.4),
+        Stream("discharged_on", group="patient", group_share=0.6),
+        (number("age", beta(18, 98, 3.4, 1.8),
+                per_group=True), labels("sex", {"female": 0.53, "male": 0.47}, per_group=True),
+         labels("ancestry", {"group 1": 0.62, "group 2": 0.2, "group 3": 0.12, "group 4": 0.055, "group 5": 0.005},
+                per_group=True, missing="random"), flag("lives_alone", 0.3, per_group=True, missing="-age"),
+         number("stays_last_year", poisson(0.8)), number("diagnoses", poisson(5, high=20)),
+         labels(
+             "main_diagnosis", {
+                 "injury": 0.2, "digestion": 0.22, "infection": 0.2, "lung disease": 0.16, "heart failure": 0.14,
+                 "tumour": 0.076, "rare disease": 0.004
+             }), number("days_in_hospital", lognormal(4.2, 0.75, low=1),
+                        outliers=True), flag("follow_up_visit", 0.42, missing="-stays_last_year", drift=0.4),
+         text(
+             "nurse_note", {
+                 "sleeps well": 0.36, "walks without help": 0.26, "asks for more visits": 0.16,
+                 "does not take the tablets": 0.14, "fell last week": 0.08
+             }, ("seen on the ward,", "before leaving:", "the family says the patient", "patient in good spirits,"),
+             ("letter to the doctor is written", "relatives are informed", "no pain today", "was told about the diet"),
+             missing="days_in_hospital"), number("haemoglobin", normal(12.8, 1.7, low=5), digits=1,
+                                                 missing="-diagnoses"),
+         number("creatinine", lognormal(1.0, 0.35), digits=2, missing="-diagnoses",
+                outliers=True), number("blood_pressure", normal(132, 17), digits=0, missing="random"),
+         number("medicines", poisson(6), drift=0.2), labels("ward", {f"ward {i}": 1.0
+                                                                     for i in range(1, 13)}),
+         labels("insurance", {"public": 0.83, "private": 0.13, "self-paid": 0.036, "abroad": 0.004}),
+         number("weight_kg", normal(77, 15, low=35), digits=1, missing="self")), _readmission_signal,
+        "ward_index", {("diagnoses", "medicines"): 0.6, ("diagnoses", "stays_last_year"): 0.4,
+                       ("diagnoses", "days_in_hospital"): 0.35, ("creatinine", "diagnoses"): 0.3,
+                       ("haemoglobin", "diagnoses"): -0.25, ("age", "lives_alone"): 0.3,
+                       ("stays_last_year", "main_diagnosis"): 0.2}, protected=("age", "sex", "ancestry")))

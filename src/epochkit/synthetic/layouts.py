@@ -29,7 +29,7 @@ class Place(NamedTuple):
         "The generator of one purpose (1 or more) for this chunk"
         return np.random.default_rng([self.seed, self.chunk, purpose])
 
-
+# %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-05-a
 class Laid(NamedTuple):
     "Rows in their place: columns that follow from it, hidden quantities, and the scores of the groups"
     fixed: dict[str, np.ndarray]
@@ -37,23 +37,24 @@ class Laid(NamedTuple):
     group: np.ndarray | None = None
     group_scores: np.ndarray | None = None
 
-
+# %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-05-b
 UnitSignal = Callable[[np.ndarray], np.ndarray]
 
 
 def _no_signal(scores: np.ndarray) -> np.ndarray:
     return np.zeros(len(scores))
 
-
+# %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-05-c
 def _moments(start: str, days: np.ndarray, clock: bool = False) -> np.ndarray:
     "Moments so many days after `start`, to the second or to the day"
     step = 1_000_000 if clock else _DAY_US
     return np.datetime64(start, "us") + (np.floor(days * (_DAY_US / step)).astype(np.int64) * step)
 
-
+# %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-05-d
 def _season(moments: np.ndarray) -> np.ndarray:
     "1 in the middle of July, -1 in the middle of January"
-    return -np.cos(2 * np.pi * ((moments - moments.astype("datetime64[Y]")) / np.timedelta64(_DAY_US, "us") - 15) / 365.25)
+    return -np.cos(2 * np.pi *
+                   ((moments - moments.astype("datetime64[Y]")) / np.timedelta64(_DAY_US, "us") - 15) / 365.25)
 
 # %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-07
 @dataclass(frozen=True)
@@ -86,10 +87,11 @@ class Stream:
         fixed[self.group] = 500_001 + place.chunk * CHUNK + group
         return Laid(fixed, hidden, group, random.standard_normal((groups, shared)))
 
-
+# %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-07-a
 @dataclass(frozen=True)
 class Fleet:
-    "Units that run to failure; lives are Weibull with `shape`, scaled so that whole lives fill each chunk; wear is (age/life)^power"
+    """Units that run to failure; lives are Weibull with `shape`, scaled so that whole lives fill each chunk;
+    wear is (age/life)^power"""
     time: str
     group: str
     age: str
@@ -115,10 +117,13 @@ class Fleet:
         position = (place.first + starts[unit] + 0.5) / place.rows
         moments = _moments(self.start, np.floor(position * self.days) + age)
         fixed = {self.time: moments, self.group: place.chunk * 1_000 + 1 + unit, self.age: age}
-        hidden = {"t": position, "wear": (age / life) ** self.power, "age": age.astype(float), "left": (life - age).astype(float)}
+        hidden = {
+            "t": position, "wear": (age / life)**self.power, "age": age.astype(float),
+            "left": (life - age).astype(float)
+        }
         return Laid(fixed, hidden, unit, scores)
 
-
+# %% ../../../nbs/synthetic/03_layouts.ipynb #22dsynthetic-07-b
 @dataclass(frozen=True)
 class Panel:
     "Every group on every day, about `days` days, ordered by day; one day in thirty is a holiday"
@@ -141,8 +146,12 @@ class Panel:
         phases, lengths = whole.uniform(0, 2 * np.pi, (groups, 3)), np.array([31.0, 47.0, 83.0])
         moments = _moments(self.start, day.astype(float))
         holiday = (day * 2_654_435_761 + place.seed) % 4_294_967_296 < 4_294_967_296 // 30
-        weekday = (day + int((np.datetime64(self.start) - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")) + 3) % 7
-        hidden = {"t": (number + 0.5) / place.rows, "season": _season(moments), "weekday": weekday, "holiday": holiday.astype(float),
-                  "store": effect[group], "wave": np.sin(2 * np.pi * day[:, None] / lengths + phases[group]).sum(axis=1) / 1.22}
+        weekday = (day + int(
+            (np.datetime64(self.start) - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")) + 3) % 7
+        hidden = {
+            "t": (number + 0.5) / place.rows, "season": _season(moments), "weekday": weekday,
+            "holiday": holiday.astype(float), "store": effect[group],
+            "wave": np.sin(2 * np.pi * day[:, None] / lengths + phases[group]).sum(axis=1) / 1.22
+        }
         fixed = {self.time: moments, self.group: group + 1, self.holiday: holiday}
         return Laid(fixed, hidden, group, scores)

@@ -26,11 +26,11 @@ class Calibration(NamedTuple):
     sd: float
     offset: float
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-a
 def _standardised(raw: np.ndarray, calibration: Calibration) -> np.ndarray:
     return (raw - calibration.mean) / calibration.sd
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-b
 @dataclass(frozen=True)
 class YesNo:
     "Two classes, the second with probability `rate` on average; `strength`: standard deviation of the log odds"
@@ -53,16 +53,18 @@ class YesNo:
     def expected(self, domain: "Domain", rows: Rows, calibration: Calibration) -> np.ndarray:
         "Probability of the second class"
         from scipy.special import expit
-        return expit(self.strength * _standardised(domain.signal(rows), calibration) + calibration.offset + rows.hidden("drift"))
+        return expit(self.strength * _standardised(domain.signal(rows), calibration) + calibration.offset +
+                     rows.hidden("drift"))
 
     def draw(self, expected: np.ndarray, rows: Rows, random: np.random.Generator) -> np.ndarray:
         "Whether each row is of the second class"
         return random.random(len(expected)) < expected
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-c
 @dataclass(frozen=True)
 class Amount:
-    "A positive number, lognormal with this centre; `strength` and `noise`: standard deviations of its logarithm, known and by chance"
+    """A positive number, lognormal with this centre; `strength` and `noise`: standard deviations of its logarithm,
+    known and by chance"""
     centre: float
     strength: float
     noise: float
@@ -77,27 +79,31 @@ class Amount:
 
     def expected(self, domain: "Domain", rows: Rows, calibration: Calibration) -> np.ndarray:
         "The mean of what is possible"
-        centre = self.strength * _standardised(domain.signal(rows), calibration) + calibration.offset + rows.hidden("drift")
+        centre = self.strength * _standardised(domain.signal(rows),
+                                               calibration) + calibration.offset + rows.hidden("drift")
         return np.exp(centre + self.noise ** 2 / 2)
 
     def draw(self, expected: np.ndarray, rows: Rows, random: np.random.Generator) -> np.ndarray:
         "An amount for each row"
-        return (expected * np.exp(self.noise * random.standard_normal(len(expected)) - self.noise ** 2 / 2)).round(self.digits)
+        return (expected * np.exp(self.noise * random.standard_normal(len(expected)) - self.noise**2 / 2)).round(
+            self.digits)
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-d
 @dataclass(frozen=True)
 class Count(Amount):
-    "A count around this centre, more spread than Poisson: `noise` is the standard deviation of its rate, relative to it"
+    """A count around this centre, more spread than Poisson: `noise` is the standard deviation of its rate,
+    relative to it"""
 
     def expected(self, domain: "Domain", rows: Rows, calibration: Calibration) -> np.ndarray:
         "The mean of what is possible"
-        return np.exp(self.strength * _standardised(domain.signal(rows), calibration) + calibration.offset + rows.hidden("drift"))
+        return np.exp(self.strength * _standardised(domain.signal(rows), calibration) + calibration.offset +
+                      rows.hidden("drift"))
 
     def draw(self, expected: np.ndarray, rows: Rows, random: np.random.Generator) -> np.ndarray:
         "A count for each row"
-        return random.poisson(expected * random.gamma(1 / self.noise ** 2, self.noise ** 2, len(expected))).astype(float)
+        return random.poisson(expected * random.gamma(1 / self.noise**2, self.noise**2, len(expected))).astype(float)
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-e
 @dataclass(frozen=True)
 class FailsWithin:
     "Whether a unit of a Fleet fails within so many days"
@@ -117,7 +123,7 @@ class FailsWithin:
         "Whether it did fail"
         return rows.hidden("left") <= self.days
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-f
 @dataclass(frozen=True)
 class DaysLeft(FailsWithin):
     "How many days a unit of a Fleet still runs, never told higher than `days`"
@@ -132,7 +138,7 @@ class DaysLeft(FailsWithin):
         "The days left"
         return np.minimum(rows.hidden("left"), self.days)
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-05-g
 def _weighed(domain: "Domain", rows: Rows, worth: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     "Mean of `worth(days left)` over the lives that are possible, weighed by what the readings and the unit say"
     fleet, age = domain.layout, rows.hidden("age")[:, None]
@@ -150,7 +156,8 @@ def _weighed(domain: "Domain", rows: Rows, worth: Callable[[np.ndarray], np.ndar
 # %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-07
 @dataclass(frozen=True, eq=False)
 class Domain:
-    "A kind of invented data; `leak` names the column that is planted on request; `words` are how a sentence names the domain"
+    """A kind of invented data; `leak` names the column that is planted on request;
+    `words` are how a sentence names the domain"""
     name: str
     use_case: str
     words: tuple[str, ...]
@@ -178,7 +185,8 @@ class Domain:
         for column in self.columns:
             driver = column.missing.removeprefix("-")
             if driver not in ("", "random", "self", *names):
-                raise unknown_name("reason of missing cells", driver, ["random", "self", *names], f"column '{column.name}' of {where}")
+                raise unknown_name("reason of missing cells", driver, ["random", "self", *names],
+                                   f"column '{column.name}' of {where}")
         for name in (name for pair in self.correlations for name in pair):
             if name not in names:
                 raise unknown_name("column", name, names, f"the correlations of {where}")
@@ -218,16 +226,23 @@ class Domain:
         "The signal of units with these scores of the per_group columns (Fleet)"
         k = self.group_columns
         mixed = scores @ self.root[:k, :k].T
-        return self.signal(Rows(self.by_name, {column.name: mixed[:, i] for i, column in enumerate(self.columns[:k])}, {}, len(scores)))
+        return self.signal(
+            Rows(self.by_name, {column.name: mixed[:, i]
+                                for i, column in enumerate(self.columns[:k])}, {}, len(scores)))
 
     @cached_property
     def mean_unit_factor(self) -> float:
         "Mean factor by which units live longer (Fleet)"
-        return float(np.exp(self.unit_signal(np.random.default_rng(0).standard_normal((20_000, self.group_columns)))).mean())
+        return float(
+            np.exp(self.unit_signal(np.random.default_rng(0).standard_normal((20_000, self.group_columns)))).mean())
 
     def readings(self, rows: Rows) -> tuple[np.ndarray, float]:
-        "What the readings say about wear: their sum weighed as the inverse correlation says, and the weight of that sum (Fleet)"
-        places = [i for i, column in enumerate(self.columns) if dict(column.follows).get("wear") and column.name in rows.scores]
+        """What the readings say about wear: their sum weighed as the inverse correlation says,
+        and the weight of that sum (Fleet)"""
+        places = [
+            i for i, column in enumerate(self.columns)
+            if dict(column.follows).get("wear") and column.name in rows.scores
+        ]
         if not places:
             return np.zeros(rows.size), 0.0
         loads = np.array([dict(self.columns[i].follows)["wear"] for i in places])
@@ -235,7 +250,7 @@ class Domain:
         moved = [rows.z(self.columns[i].name) - self.columns[i].drift * rows.hidden("drift") for i in places]
         return np.column_stack(moved) @ inverse, float(loads @ inverse)
 
-
+# %% ../../../nbs/synthetic/04_outcomes.ipynb #22esynthetic-07-a
 DOMAINS: dict[str, Domain] = {}
 
 

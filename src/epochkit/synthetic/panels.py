@@ -14,11 +14,13 @@ from .outcomes import DOMAINS, Count, DaysLeft, Domain, FailsWithin, add_domain
 
 # %% ../../../nbs/synthetic/05_panels.ipynb #22fsynthetic-04
 def _unit_signal(rows: Rows) -> np.ndarray:
-    """Units of the older model B and those in dusty halls live shorter, heavily loaded ones too; wear grows as the cube of
-    the share of life that is used up, and moves vibration, temperature, oil particles, pressure and current; chance of a
+    """Units of the older model B and those in dusty halls live shorter, heavily loaded ones too; wear grows as the
+    cube of
+    the share of life that is used up, and moves vibration, temperature, oil particles, pressure and current; chance
+    of a
     failure follows from age and readings by Bayes' rule."""
-    return (rows.effect("model", {"B": -0.2, "prototype": -0.5}) + rows.effect("hall", {"dusty": -0.15, "foundry": -0.3})
-            - 0.12 * rows.z("load_level"))
+    return (rows.effect("model", {"B": -0.2, "prototype": -0.5}) +
+            rows.effect("hall", {"dusty": -0.15, "foundry": -0.3}) - 0.12 * rows.z("load_level"))
 
 
 _UNIT_COLUMNS = (
@@ -36,52 +38,54 @@ _UNIT_COLUMNS = (
     labels("operator_team", {f"team {letter}": 1.0 for letter in "ABCDEFGH"}),
     flag("cleaned_today", 0.12),
     number("ambient_c", normal(19, 6), digits=1))
-_UNIT_CORRELATIONS = {("vibration_mm_s", "motor_current_a"): 0.3, ("temperature_c", "ambient_c"): 0.4, ("temperature_c", "oil_pressure_bar"): -0.3,
-                      ("vibration_mm_s", "oil_particles"): 0.25}
+_UNIT_CORRELATIONS = {("vibration_mm_s", "motor_current_a"): 0.3, ("temperature_c", "ambient_c"): 0.4,
+                      ("temperature_c", "oil_pressure_bar"): -0.3, ("vibration_mm_s", "oil_particles"): 0.25}
 _UNITS = Fleet("reading_date", "unit", "days_in_service")
 
-add_domain(Domain(
-    "predictive_maintenance", "warn thirty days before a unit fails, so that repair is planned and not suffered",
-    ("predictive maintenance", "maintenance", "machine", "sensor", "equipment failure", "breakdown"), "fails_within_30_days", FailsWithin(30), _UNITS,
-    _UNIT_COLUMNS, _unit_signal, "panel_reading_7", _UNIT_CORRELATIONS))
+add_domain(
+    Domain("predictive_maintenance", "warn thirty days before a unit fails, so that repair is planned and not suffered",
+           ("predictive maintenance", "maintenance", "machine", "sensor", "equipment failure", "breakdown"),
+           "fails_within_30_days", FailsWithin(30), _UNITS, _UNIT_COLUMNS, _unit_signal, "panel_reading_7",
+           _UNIT_CORRELATIONS))
 
-add_domain(Domain(
-    "remaining_life", "estimate the days that a unit still runs, so that parts are ordered in time",
-    ("remaining useful life", "remaining life", "rul", "days left", "run to failure"), "days_left", DaysLeft(125), _UNITS,
-    _UNIT_COLUMNS, _unit_signal, "panel_reading_7", _UNIT_CORRELATIONS))
+add_domain(
+    Domain("remaining_life", "estimate the days that a unit still runs, so that parts are ordered in time",
+           ("remaining useful life", "remaining life", "rul", "days left", "run to failure"), "days_left",
+           DaysLeft(125), _UNITS, _UNIT_COLUMNS, _unit_signal, "panel_reading_7", _UNIT_CORRELATIONS))
 
 # %% ../../../nbs/synthetic/05_panels.ipynb #22fsynthetic-06
 def _demand_signal(rows: Rows) -> np.ndarray:
     """The logarithm of units sold follows the weekday (Saturday best, Sunday worst), the season, a slow upward trend,
     promotions (stronger with a deeper discount), price with an elasticity of -1.3, holidays, warm days in summer, the
-    store's size and its nearest rival, a lasting effect of each store, and slow local waves that only past sales tell."""
+    store's size and its nearest rival, a lasting effect of each store, and slow local waves that only past sales
+    tell."""
     weekday = np.array([-0.1, -0.15, -0.1, 0.0, 0.25, 0.45, -0.5])[rows.hidden("weekday")]
     discount = rows.value("discount_pct") / 100
-    return (weekday + 0.2 * rows.hidden("season") + 0.25 * (rows.hidden("t") - 0.5) - 0.45 * rows.hidden("holiday")
-            + rows.effect("promotion", {"yes": 0.15}) * (1 + 4 * discount) - 1.3 * np.log(rows.value("price") * (1 - discount) / 4)
-            + 0.12 * rows.z("temperature_c") * (rows.hidden("season") > 0) + 0.3 * np.log(rows.value("store_m2") / 600)
-            + 0.1 * np.tanh(rows.value("rival_km") / 3) + rows.effect("district", {"centre": 0.25, "airport": 0.5})
-            + 0.15 * rows.hidden("store") + 0.12 * rows.hidden("wave"))
+    return (weekday + 0.2 * rows.hidden("season") + 0.25 * (rows.hidden("t") - 0.5) - 0.45 * rows.hidden("holiday") +
+            rows.effect("promotion", {"yes": 0.15}) * (1 + 4 * discount) -
+            1.3 * np.log(rows.value("price") * (1 - discount) / 4) + 0.12 * rows.z("temperature_c") *
+            (rows.hidden("season") > 0) + 0.3 * np.log(rows.value("store_m2") / 600) +
+            0.1 * np.tanh(rows.value("rival_km") / 3) + rows.effect("district", {"centre": 0.25, "airport": 0.5}) +
+            0.15 * rows.hidden("store") + 0.12 * rows.hidden("wave"))
 
 
-add_domain(Domain(
-    "demand", "forecast how much each store will sell, so that shelves are neither empty nor full of waste",
-    ("demand", "sales forecast", "forecast", "store sales", "inventory", "retail sales"), "units_sold", Count(60, 0.55, 0.15),
-    Panel("date", "store", "holiday"),
-    (number("store_m2", lognormal(620, 0.4), digits=-1, per_group=True),
-     labels("district", {"suburb": 0.45, "centre": 0.3, "village": 0.23, "airport": 0.02}, per_group=True),
-     number("rival_km", gamma(2.6, 1.3), digits=1, per_group=True, missing="random"),
-     labels("assortment", {"basic": 0.5, "extended": 0.4, "full": 0.1}, per_group=True),
-     number("price", normal(4, 0.35, low=2.5), digits=2, drift=0.5, outliers=True),
-     flag("promotion", 0.18),
-     number("discount_pct", beta(0, 40, 0.6, 3), digits=0),
-     number("temperature_c", normal(11, 8), digits=1, follows={"season": 0.9}, missing="random"),
-     number("rain_mm", gamma(2.2, 0.45), digits=1, missing="temperature_c"),
-     number("staff", poisson(7), missing="random"),
-     number("newsletter_clicks", gamma(140, 1.1), follows={"season": 0.2}),
-     labels("shelf", {"eye level": 0.4, "low": 0.35, "high": 0.2, "window": 0.05}),
-     number("delivery_delay_h", gamma(3, 0.8), digits=1, missing="self", outliers=True)),
-    _demand_signal, "shelf_index",
-    {("store_m2", "assortment"): 0.5, ("district", "rival_km"): -0.3, ("promotion", "discount_pct"): 0.6, ("promotion", "newsletter_clicks"): 0.4,
-     ("temperature_c", "rain_mm"): -0.3, ("promotion", "staff"): 0.2},
-    split="time"))
+add_domain(
+    Domain(
+        "demand", "forecast how much each store will sell, so that shelves are neither empty nor full of waste",
+        ("demand", "sales forecast", "forecast", "store sales", "inventory", "retail sales"), "units_sold",
+        Count(60, 0.55, 0.15), Panel("date", "store", "holiday"),
+        (number("store_m2", lognormal(620, 0.4), digits=-1, per_group=True),
+         labels("district", {"suburb": 0.45, "centre": 0.3, "village": 0.23, "airport": 0.02},
+                per_group=True), number("rival_km", gamma(2.6, 1.3), digits=1, per_group=True, missing="random"),
+         labels("assortment", {"basic": 0.5, "extended": 0.4, "full": 0.1}, per_group=True),
+         number("price", normal(4, 0.35, low=2.5), digits=2, drift=0.5, outliers=True), flag(
+             "promotion", 0.18), number("discount_pct", beta(0, 40, 0.6, 3), digits=0),
+         number("temperature_c", normal(11, 8), digits=1, follows={"season": 0.9},
+                missing="random"), number("rain_mm", gamma(2.2, 0.45), digits=1,
+                                          missing="temperature_c"), number("staff", poisson(7), missing="random"),
+         number("newsletter_clicks", gamma(140, 1.1),
+                follows={"season": 0.2}), labels("shelf", {"eye level": 0.4, "low": 0.35, "high": 0.2, "window": 0.05}),
+         number("delivery_delay_h", gamma(3, 0.8), digits=1, missing="self", outliers=True)),
+        _demand_signal, "shelf_index", {("store_m2", "assortment"): 0.5, ("district", "rival_km"): -0.3,
+                                        ("promotion", "discount_pct"): 0.6, ("promotion", "newsletter_clicks"): 0.4,
+                                        ("temperature_c", "rain_mm"): -0.3, ("promotion", "staff"): 0.2}, split="time"))

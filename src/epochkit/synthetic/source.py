@@ -29,8 +29,10 @@ from ..sources.base import Source, data_source, options_of, rechunk
 
 # %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-05
 GENERATOR_VERSION = 1
-_LIMITS = {"rows": (1, 1_000_000_000), "features": (1, 5_000), "seed": (0, 2 ** 32 - 1), "leak": (0, 1), "noise": (0, 4_000),
-           "missing": (0, 0.9), "outliers": (0, 0.2), "drift": (0, 5)}
+_LIMITS = {
+    "rows": (1, 1_000_000_000), "features": (1, 5_000), "seed": (0, 2**32 - 1), "leak": (0, 1), "noise": (0, 4_000),
+    "missing": (0, 0.9), "outliers": (0, 0.2), "drift": (0, 5)
+}
 _SHARES = ("missing", "outliers", "drift")
 
 
@@ -43,20 +45,27 @@ def _option(name: str, text: str, where: str) -> int | float:
         value = None
     if value is None or not low <= value <= high:
         kind = "a number" if name in _SHARES else "a whole number"
-        raise BadInputError(f"{where}: {name}={text} is not {kind} from {low:,} to {high:,}: write for example {name}={_example(name)}")
+        raise BadInputError(
+            f"{where}: {name}={text} is not {kind} from {low:,} to {high:,}: write for example {name}={_example(name)}")
     return value
 
-
+# %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-05-a
 def _example(name: str) -> str:
-    return {"rows": "50000", "features": "20", "leak": "1", "noise": "4", "missing": "0.05", "outliers": "0.002", "drift": "0.3"}.get(name, "42")
+    return {
+        "rows": "50000", "features": "20", "leak": "1", "noise": "4", "missing": "0.05", "outliers": "0.002",
+        "drift": "0.3"
+    }.get(name, "42")
 
-
+# %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-05-b
 def synthetic_table(rest: str) -> SyntheticTable:
-    "The table behind `DOMAIN?rows=…`, with or without `synthetic:` before it; BadInputError for a name or number that is wrong"
+    """The table behind `DOMAIN?rows=…`, with or without `synthetic:` before it;
+    BadInputError for a name or number that is wrong"""
     place, options = options_of(rest.removeprefix("synthetic:"), tuple(_LIMITS), "synthetic domain")
     if place not in DOMAINS:
         raise unknown_name("synthetic domain", place, [*DOMAINS, "like"])
-    return SyntheticTable(DOMAINS[place], **{name: _option(name, text, f"synthetic:{place}") for name, text in options.items()})
+    return SyntheticTable(DOMAINS[place],
+                          **{name: _option(name, text, f"synthetic:{place}")
+                             for name, text in options.items()})
 
 # %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-08
 class GroundTruth(NamedTuple):
@@ -74,7 +83,7 @@ class GroundTruth(NamedTuple):
     best: dict[str, float]
     rows: int
 
-
+# %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-08-a
 def ground_truth(spec: str, rows: int = 50_000) -> GroundTruth:
     "What is true of `synthetic:DOMAIN?…`, the best scores estimated on so many fresh rows"
     table = synthetic_table(spec)
@@ -87,18 +96,25 @@ def ground_truth(spec: str, rows: int = 50_000) -> GroundTruth:
         drawn.append(domain.outcome.draw(expected[-1], seen, place.random(6)))
         asked, hidden = asked | seen.asked, hidden | seen.asked_hidden
     relevant = {name: round(share, 4) for name, share in importances(domain).items() if name in asked}
-    return GroundTruth(domain.name, domain.target, domain.task, domain.formula, relevant, [name for name in hidden if name != "drift"],
-                       [name for name in table.kept if name not in asked], [column.name for column, source in table.extra if source],
+    return GroundTruth(domain.name, domain.target, domain.task, domain.formula, relevant,
+                       [name for name in hidden if name != "drift"], [name for name in table.kept if name not in asked],
+                       [column.name for column, source in table.extra if source],
                        [column.name for column, source in table.extra if not source], domain.leak if table.leak else "",
                        _best(domain, np.concatenate(expected), np.concatenate(drawn)), rows)
 
-
+# %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-08-b
 def _best(domain: Domain, expected: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     "Scores of the best possible prediction"
     from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, r2_score, roc_auc_score
     if domain.task == "binary":
-        scores = {"roc_auc": roc_auc_score, "average_precision": average_precision_score, "brier": brier_score_loss, "log_loss": log_loss}
-        return {name: round(float(score(drawn, np.clip(expected, 1e-12, 1 - 1e-12))), 4) for name, score in scores.items()}
+        scores = {
+            "roc_auc": roc_auc_score, "average_precision": average_precision_score, "brier": brier_score_loss,
+            "log_loss": log_loss
+        }
+        return {
+            name: round(float(score(drawn, np.clip(expected, 1e-12, 1 - 1e-12))), 4)
+            for name, score in scores.items()
+        }
     found = {"rmse": float(np.sqrt(np.mean((drawn - expected) ** 2))), "r2": float(r2_score(drawn, expected))}
     return {name: float(f"{value:.5g}") for name, value in found.items()}
 
@@ -112,7 +128,10 @@ class _LikeTable:
     def __init__(self, sample: pd.DataFrame, rows: int, seed: int):
         self.rows, self.seed, self.columns = rows, seed, list(sample.columns)
         self.copula = Copula(sample)
-        self.sorted = {i: self._line(sample.iloc[:, i]) for i in range(len(self.columns)) if _is_sorted(sample.iloc[:, i])}
+        self.sorted = {
+            i: self._line(sample.iloc[:, i])
+            for i in range(len(self.columns)) if _is_sorted(sample.iloc[:, i])
+        }
 
     @staticmethod
     def _line(column: pd.Series) -> tuple[float, float] | None:
@@ -134,10 +153,10 @@ class _LikeTable:
             frame.isetitem(i, rising)
         return frame
 
-
+# %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-11-a
 def _is_sorted(column: pd.Series) -> bool:
-    return bool(column.dtype.kind in "iufM" and len(column) > 50 and column.notna().all() and column.is_monotonic_increasing
-                and column.nunique() > 50)
+    return bool(column.dtype.kind in "iufM" and len(column) > 50 and column.notna().all()
+                and column.is_monotonic_increasing and column.nunique() > 50)
 
 # %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-14
 @data_source("synthetic")
@@ -153,7 +172,10 @@ class SyntheticSource(Source):
 
     def _read_like(self, options: dict[str, str]) -> None:
         if len({"file", "source"} & set(options)) != 1:
-            raise BadInputError("synthetic:like needs exactly one of ?file=PATH and ?source=SPEC (url-encoded): say which table to imitate")
+            raise BadInputError(
+                "synthetic:like needs exactly one of ?file=PATH and ?source=SPEC (url-encoded): say which table to "
+                "imitate"
+            )
         spec = options.get("source") or f"file:{options['file']}"
         if spec.startswith("synthetic:like"):
             raise BadInputError("synthetic:like imitates a table, not another imitation: name the table itself")
@@ -205,7 +227,13 @@ class SyntheticSource(Source):
 
     def describe(self) -> dict[str, str]:
         if self.table is None:
-            return {"where": f"synthetic data like {self.sample.describe()['where']}, {self.rows:,} rows, seed {self._seed}",
-                    "licence": f"generated from data whose licence is: {self.sample.describe()['licence']}"}
-        return {"where": f"synthetic data, domain {self.domain}, {self.rows:,} rows, seed {self.table.seed}, generator version {GENERATOR_VERSION}",
-                "licence": "generated, free to use"}
+            return {
+                "where": f"synthetic data like {self.sample.describe()['where']}, {self.rows:,} rows, seed "
+                         f"{self._seed}",
+                "licence": f"generated from data whose licence is: {self.sample.describe()['licence']}"
+            }
+        return {
+            "where": f"synthetic data, domain {self.domain}, {self.rows:,} rows, seed {self.table.seed}, generator "
+                     f"version {GENERATOR_VERSION}",
+            "licence": "generated, free to use"
+        }

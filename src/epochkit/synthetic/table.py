@@ -30,26 +30,27 @@ def _absent(column: Column, driver: np.ndarray | None, chance: np.ndarray, share
         chance = sign * _TEND * driver + np.sqrt(1 - _TEND ** 2) * chance
     return chance > ndtri(1 - share)
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-05-a
 def _words(levels: list[str], codes: np.ndarray, absent: np.ndarray | None = None):
     "An Arrow array of the labels with these numbers"
     import pyarrow as pa
     return pa.array(levels, pa.large_string()).take(pa.array(codes, pa.int32(), mask=absent))
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-05-b
 def _text(array) -> pd.api.extensions.ExtensionArray:
     import pyarrow as pa
     return pd.arrays.ArrowStringArray(pa.chunked_array([array]), dtype=pd.StringDtype("pyarrow", na_value=np.nan))
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-05-c
 def _sentences(column: Column, codes: np.ndarray, absent: np.ndarray | None, random: np.random.Generator):
     "Free text around each phrase"
     import pyarrow as pa
     import pyarrow.compute as pc
     before, after = (_words(list(words), random.integers(len(words), size=len(codes))) for words in column.around)
-    return pc.binary_join_element_wise(before, _words(column.levels, codes, absent), after, pa.scalar(" ", pa.large_string()))
+    return pc.binary_join_element_wise(before, _words(column.levels, codes, absent), after,
+                                       pa.scalar(" ", pa.large_string()))
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-05-d
 def _numbers(column: Column, scores: np.ndarray, wild: np.ndarray | None, absent: np.ndarray | None) -> np.ndarray:
     "Numbers, a few of them ten times too large; whole numbers are integers unless cells may be missing"
     values = column.numbers(scores) + 0.0
@@ -77,12 +78,17 @@ class SyntheticTable:
     def __post_init__(self):
         least = len(self._always) + 1 + self.noise
         if self.features and self.features < least:
-            raise BadInputError(f"synthetic:{self.domain.name}: features={self.features} is too few, at least {least} are needed "
-                                f"({', '.join(self._always) or 'no column'} always, {self.noise} of noise, one that matters): ask for more")
+            raise BadInputError(
+                f"synthetic:{self.domain.name}: features={self.features} is too few, at least {least} are needed "
+                f"({', '.join(self._always) or 'no column'} always, {self.noise} of noise, one that matters): ask "
+                f"for more"
+            )
 
     @property
     def _always(self) -> list[str]:
-        shared = [column.name for column in self.domain.columns if column.per_group and isinstance(self.domain.layout, Fleet)]
+        shared = [
+            column.name for column in self.domain.columns if column.per_group and isinstance(self.domain.layout, Fleet)
+        ]
         return [*self.domain.layout.features, *dict.fromkeys([*self.domain.protected, *shared])]
 
     @cached_property
@@ -101,7 +107,8 @@ class SyntheticTable:
         wanted = max(0, self.features - self.noise - len(self.domain.layout.features) - len(self.kept))
         noise = self.noise or wanted // 2
         numeric = [name for name in self.kept if self.domain.by_name[name].kind == "number"] or self.kept
-        sources = [(numeric[i % len(numeric)], i // len(numeric) + 1) for i in range(max(0, wanted - noise) if not self.noise else wanted)]
+        sources = [(numeric[i % len(numeric)], i // len(numeric) + 1)
+                   for i in range(max(0, wanted - noise) if not self.noise else wanted)]
         echoes = [(number(f"echo_of_{name}_{time}", normal(50, 10), digits=2), name) for name, time in sources]
         return echoes + [(_noise_column(i), "") for i in range(1, noise + 1)]
 
@@ -140,7 +147,10 @@ class SyntheticTable:
         place = self.place(chunk)
         laid, still, rows = self.scored(place)
         drawn = self._drawn(place, rows)
-        cells = {name: _text(_words(["no", "yes"], values)) if values.dtype == bool else values for name, values in laid.fixed.items()}
+        cells = {
+            name: _text(_words(["no", "yes"], values)) if values.dtype == bool else values
+            for name, values in laid.fixed.items()
+        }
         cells |= self._cells(place, still, rows.scores, laid.fixed[self.domain.time])
         cells[self.domain.target] = self._target(drawn)
         if self.leak:
@@ -152,7 +162,8 @@ class SyntheticTable:
         expected = outcome.expected(self.domain, rows, calibration(self)) if outcome.by_chance else np.empty(0)
         return outcome.draw(expected, rows, place.random(6))
 
-    def _cells(self, place: Place, still: dict[str, np.ndarray], scores: dict[str, np.ndarray], moments: np.ndarray) -> dict:
+    def _cells(self, place: Place, still: dict[str, np.ndarray], scores: dict[str, np.ndarray],
+               moments: np.ndarray) -> dict:
         "Values of the features"
         chance, wild, words, more = (place.random(purpose) for purpose in (3, 4, 5, 8))
         cells = {}
@@ -161,26 +172,32 @@ class SyntheticTable:
             if column.outliers:
                 far = wild.random(place.size, dtype=np.float32) < self.outliers
             if column.name in scores or column.kind == "text":
-                cells[column.name] = self._values(column, scores.get(column.name, still[column.name]), far, absent, moments, words)
+                cells[column.name] = self._values(column, scores.get(column.name, still[column.name]), far, absent,
+                                                  moments, words)
         for column, source in self.extra:
             values = more.standard_normal(place.size)
             values = 0.8 * scores[source] + 0.6 * values if source else values
-            cells[column.name] = self._values(column, values, None, self._holes(column, still, more, place.size), moments, words)
+            cells[column.name] = self._values(column, values, None, self._holes(column, still, more, place.size),
+                                              moments, words)
         return cells
 
-    def _holes(self, column: Column, still: dict[str, np.ndarray], random: np.random.Generator, size: int) -> np.ndarray | None:
+    def _holes(self, column: Column, still: dict[str, np.ndarray], random: np.random.Generator,
+               size: int) -> np.ndarray | None:
         if not (column.missing and self.missing):
             return None
         driver = column.name if column.missing.endswith("self") else column.missing.removeprefix("-")
-        return _absent(column, None if driver == "random" else still[driver], random.standard_normal(size), self.missing)
+        return _absent(column, None if driver == "random" else still[driver], random.standard_normal(size),
+                       self.missing)
 
     def _values(self, column: Column, scores: np.ndarray, far, absent, moments: np.ndarray, words: np.random.Generator):
         if column.kind == "number":
             return _numbers(column, scores, far, absent)
         if column.kind == "days_before":
-            return moments.astype("datetime64[D]").astype("datetime64[us]") - column.numbers(scores).astype("timedelta64[D]")
+            return moments.astype("datetime64[D]").astype("datetime64[us]") - column.numbers(scores).astype(
+                "timedelta64[D]")
         codes = column.codes(scores)
-        return _text(_sentences(column, codes, absent, words) if column.kind == "text" else _words(column.levels, codes, absent))
+        return _text(
+            _sentences(column, codes, absent, words) if column.kind == "text" else _words(column.levels, codes, absent))
 
     def _target(self, drawn: np.ndarray):
         outcome = self.domain.outcome
@@ -195,7 +212,7 @@ class SyntheticTable:
         noise = 1.0 if self.domain.task == "binary" else 0.25
         return (40 + 8 * (known + noise * random.standard_normal(len(drawn)))).round(2)
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-07-a
 def _mixed(root: np.ndarray, chance: np.ndarray) -> list[np.ndarray]:
     "The rows of root @ chance, added up in one fixed order, so that every machine gives the same bits"
     mixed = []
@@ -206,12 +223,13 @@ def _mixed(root: np.ndarray, chance: np.ndarray) -> list[np.ndarray]:
         mixed.append(total)
     return mixed
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-07-b
 def _noise_column(place: int) -> Column:
     kind = ("number", normal(0, 1)), ("number", lognormal(30, 0.8)), ("number", beta(0, 1, 1, 1)), ("labels", None)
     name, (what, shape) = f"noise_{place:02d}", kind[(place - 1) % 4]
     missing = "random" if place % 3 == 0 else ""
-    return number(name, shape, digits=3, missing=missing) if what == "number" else labels(name, dict.fromkeys("abcde", 1.0), missing=missing)
+    return number(name, shape, digits=3, missing=missing) if what == "number" else labels(
+        name, dict.fromkeys("abcde", 1.0), missing=missing)
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09
 _REFERENCE_ROWS, _REFERENCE_SEED = 20_000, 20_260_000
@@ -222,9 +240,10 @@ def _reference(table: SyntheticTable, rows: int = _REFERENCE_ROWS) -> Rows:
     other = replace(table, rows=rows, seed=_REFERENCE_SEED)
     parts = [other.scored(other.place(chunk))[2] for chunk in range(-(-rows // CHUNK))]
     join = lambda pick: {name: np.concatenate([pick(part)[name] for part in parts]) for name in pick(parts[0])}
-    return Rows(parts[0].columns, join(lambda part: part.scores), join(lambda part: part.all_hidden), sum(part.size for part in parts))
+    return Rows(parts[0].columns, join(lambda part: part.scores), join(lambda part: part.all_hidden),
+                sum(part.size for part in parts))
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-a
 @lru_cache(maxsize=16)
 def _calibrated(table: SyntheticTable) -> tuple[Calibration, tuple[float, float]]:
     rows, outcome = _reference(table), table.domain.outcome
@@ -233,27 +252,27 @@ def _calibrated(table: SyntheticTable) -> tuple[Calibration, tuple[float, float]
     drawn = _level(table.domain, outcome.draw(expected, rows, np.random.default_rng(_REFERENCE_SEED)))
     return found, (float(drawn.mean()), float(drawn.std()) or 1.0)
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-b
 def _signal_key(table: SyntheticTable) -> SyntheticTable:
     "The table without what does not touch its signal"
     plain = replace(table, rows=_REFERENCE_ROWS, seed=0, leak=0, missing=0.0, outliers=0.0)
     return replace(plain, features=0, noise=0) if len(table.kept) == len(table.domain.columns) else plain
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-c
 def calibration(table: SyntheticTable) -> Calibration:
     "What brings the table's signal to the domain's rate or centre, and strength"
     return _calibrated(_signal_key(table))[0]
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-d
 def _target_scale(table: SyntheticTable) -> tuple[float, float]:
     return _calibrated(_signal_key(table))[1]
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-e
 def _level(domain: Domain, drawn: np.ndarray) -> np.ndarray:
     "The target on the scale of its outcome"
     return np.log1p(drawn) if isinstance(domain.outcome, Amount) else np.asarray(drawn, float)
 
-
+# %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-f
 @lru_cache(maxsize=32)
 def importances(domain: Domain) -> dict[str, float]:
     "Column -> share of the best prediction's variance that is lost when the column is shuffled, largest first"
@@ -263,6 +282,7 @@ def importances(domain: Domain) -> dict[str, float]:
         domain.outcome.expected(domain, seen, found)
     best, random, lost = level(rows), np.random.default_rng(0), {}
     for name in domain.by_name:
-        shuffled = Rows(rows.columns, rows.scores | {name: random.permutation(rows.scores[name])}, rows.all_hidden, rows.size)
+        shuffled = Rows(rows.columns, rows.scores | {name: random.permutation(rows.scores[name])}, rows.all_hidden,
+                        rows.size)
         lost[name] = float(np.mean((level(shuffled) - best) ** 2) / (2 * best.var())) if name in rows.asked else 0.0
     return dict(sorted(lost.items(), key=lambda item: -item[1]))

@@ -14,7 +14,8 @@ from ..cleaning.cleaner import row_hashes
 
 # %% ../../../nbs/synthetic/09_twin.ipynb #33synthetict-04
 def synthetic_twin(frame: pd.DataFrame, rows: int, seed: int = 42) -> pd.DataFrame:
-    "A table of `rows` new rows with the same columns, marginals, rank correlations and missing rates as `frame`; row_id from 0"
+    """A table of `rows` new rows with the same columns, marginals, rank correlations and missing rates as `frame`;
+    row_id from 0"""
     real = frame.drop(columns="row_id", errors="ignore")
     copula = Copula(real, seed=seed)
     twin = copula.draw(np.random.default_rng(seed), 2 * rows)
@@ -25,10 +26,12 @@ def synthetic_twin(frame: pd.DataFrame, rows: int, seed: int = 42) -> pd.DataFra
     twin.insert(0, "row_id", np.arange(len(twin), dtype="int64"))
     return twin
 
-
+# %% ../../../nbs/synthetic/09_twin.ipynb #33synthetict-04-a
 def twin_statement(twin: pd.DataFrame, seed: int) -> str:
     "What the twin is and is not, for reports"
-    return (f"synthetic_data.parquet holds {len(twin):,} generated rows: same columns, distributions, rank correlations and "
-            f"missing rates as data.parquet, drawn from a Gaussian copula with seed {seed}. None of them is a row of the "
-            "source, the five most extreme values of each column are averaged, long text is replaced. It is a stand-in for "
-            "showing, not a formal privacy guarantee, and no later epoch reads it.")
+    return (
+        f"synthetic_data.parquet holds {len(twin):,} generated rows: same columns, distributions, rank correlations "
+        f"and "
+        f"missing rates as data.parquet, drawn from a Gaussian copula with seed {seed}. None of them is a row of the "
+        "source, the five most extreme values of each column are averaged, long text is replaced. It is a stand-in for "
+        "showing, not a formal privacy guarantee, and no later epoch reads it.")

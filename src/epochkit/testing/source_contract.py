@@ -19,7 +19,8 @@ from ..sources.base import Source
 
 # %% ../../../nbs/testing/01_source_contract.ipynb #21asourcecon-04
 class SourceContract:
-    "What every kind of source keeps to; a subclass named `Test...` implements `make` and `changed` and inherits the tests"
+    """What every kind of source keeps to; a subclass named `Test...` implements `make` and `changed` and inherits
+    the tests"""
     secrets: tuple[str, ...] = ()
 
     def make(self, tmp_path: Path, settings: Settings) -> tuple[str, pd.DataFrame]:
@@ -39,7 +40,8 @@ class SourceContract:
 
     def test_columns_and_rows_are_those_of_the_table(self, tmp_path):
         source, expected = self._made(tmp_path)
-        assert source.columns == list(expected.columns), f"columns are {source.columns}, expected {list(expected.columns)}"
+        assert source.columns == list(
+            expected.columns), f"columns are {source.columns}, expected {list(expected.columns)}"
         assert source.rows == len(expected), f"{source.rows} rows, expected {len(expected)}"
 
     def test_chunks_have_exactly_the_size_asked_for_and_add_up_to_the_table(self, tmp_path):
@@ -48,13 +50,15 @@ class SourceContract:
             chunks = list(source.chunks(size))
             sizes = [len(chunk) for chunk in chunks]
             assert set(sizes[:-1]) <= {size} and 0 < sizes[-1] <= size, f"chunks of {size} came as {sizes}"
-            assert all(chunk.index.equals(pd.RangeIndex(len(chunk))) for chunk in chunks), "a chunk's index must count from 0"
+            assert all(
+                chunk.index.equals(pd.RangeIndex(len(chunk))) for chunk in chunks), "a chunk's index must count from 0"
             same_table(pd.concat(chunks, ignore_index=True), expected, f"chunks of {size}")
 
     def test_every_chunk_has_the_same_types(self, tmp_path):
         source, expected = self._made(tmp_path)
         for chunk in source.chunks(1):
-            assert chunk.dtypes.equals(expected.dtypes), f"a chunk has {dict(chunk.dtypes)}, the table {dict(expected.dtypes)}"
+            assert chunk.dtypes.equals(
+                expected.dtypes), f"a chunk has {dict(chunk.dtypes)}, the table {dict(expected.dtypes)}"
 
     def test_two_reads_are_equal_even_at_the_same_time(self, tmp_path):
         source, expected = self._made(tmp_path)
@@ -77,7 +81,8 @@ class SourceContract:
         source, _ = self._made(tmp_path)
         first = source.fingerprint()
         assert len(first) == 64 and set(first) <= set("0123456789abcdef"), f"'{first}' is no sha256"
-        assert first == source.fingerprint() == self._made(tmp_path)[0].fingerprint(), "the fingerprint changed by itself"
+        assert first == source.fingerprint() == self._made(
+            tmp_path)[0].fingerprint(), "the fingerprint changed by itself"
         settings = load_settings(home=tmp_path, env={})
         other = open_source(self.changed(tmp_path, settings), settings)
         assert other.fingerprint() != first, "a changed cell did not change the fingerprint"
@@ -122,7 +127,7 @@ def same_table(read: pd.DataFrame, expected: pd.DataFrame, what: str) -> None:
     "AssertionError that names the first cell, type or column that differs"
     pd.testing.assert_frame_equal(read.reset_index(drop=True), expected.reset_index(drop=True), obj=what, rtol=1e-9)
 
-
+# %% ../../../nbs/testing/01_source_contract.ipynb #21asourcecon-06-a
 def error_line(spec: str, settings: Settings, target: str | None = None) -> str:
     "The error that opening and reading `spec` gives; AssertionError when there is none"
     try:

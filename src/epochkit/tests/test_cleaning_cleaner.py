@@ -46,10 +46,13 @@ def test_each_step_counts_what_it_touched():
     table, counts = cleaned(RAW, 40)
     found = {count.step: count for count in counts}
     assert found["strip_text"].columns == {"amount": 10, "home": 20}
-    assert found["missing_marks"].columns == {"amount": 10, "home": 10, "flag": 10} and found["missing_marks"].rows == 10
+    assert found["missing_marks"].columns == {"amount": 10, "home": 10, "flag": 10
+                                              } and found["missing_marks"].rows == 10
     assert found["column_kinds"].columns["amount"] == 30 and found["column_kinds"].emptied == 1
     assert found["infinite"].emptied == 10
-    assert found["missing_target"].removed == 10 and len(table) == 30 and found["missing_target"].removed_rows == [3, 7, 11]
+    assert found["missing_target"].removed == 10 and len(table) == 30 and found["missing_target"].removed_rows == [
+        3, 7, 11
+    ]
     assert table["amount"].dropna().unique().tolist() == [1000.0, 20.0]
     assert str(table["flag"].dtype) == "boolean" and table["when"].dtype.kind == "M"
 
@@ -63,19 +66,22 @@ def test_steps_show_where_and_what_but_never_of_hidden_columns():
 
 
 def test_the_briefs_wishes_are_steps_of_their_own():
-    wishes = CleaningSection(missing={"home": ["RENT"], "whole": [3]}, ranges={"amount": (0, 500)}, spelling={"home": {"own": "house"}},
-                             units={"w": "g"}, dates={"when": "%Y-%m-%d"})
+    wishes = CleaningSection(missing={"home": ["RENT"], "whole": [3]}, ranges={"amount": (0, 500)},
+                             spelling={"home": {"own": "house"}}, units={"w": "g"}, dates={"when": "%Y-%m-%d"})
     table, counts = cleaned(RAW.assign(w=["1 kg", "3 g"] * 20), 7, wishes)
     found = {count.step: count for count in counts}
-    assert found["named_missing"].columns == {"home": 10, "whole": 10} and found["impossible_values"].columns == {"amount": 10}
+    assert found["named_missing"].columns == {"home": 10, "whole": 10
+                                              } and found["impossible_values"].columns == {"amount": 10}
     assert found["spelling"].columns == {"home": 20} and set(table["home"].dropna()) == {"house"}
     assert table["w"].tolist()[:2] == [1000.0, 3.0] and table["when"].dtype.kind == "M"
-    assert [count.step for count in cleaned(RAW, 40)[1]] == ["strip_text", "missing_marks", "column_kinds", "infinite", "missing_target"]
+    assert [count.step for count in cleaned(RAW, 40)[1]
+            ] == ["strip_text", "missing_marks", "column_kinds", "infinite", "missing_target"]
 
 
 def test_hashing_and_masking_keep_joins_and_shape_and_nothing_else():
     cleaner = Cleaner({}, wishes=CleaningSection(hash=["name"], mask=["code", "n"]))
-    frame = pd.DataFrame({"name": ["Ada", "Bob", "Ada", None], "code": ["A-1", "b2", None, ""], "n": [12.0, 7.0, 12.0, None]})
+    frame = pd.DataFrame(
+        {"name": ["Ada", "Bob", "Ada", None], "code": ["A-1", "b2", None, ""], "n": [12.0, 7.0, 12.0, None]})
     table, counts = cleaner.protect(frame, b"k" * 32)
     assert table["name"][0] == table["name"][2] != table["name"][1] and table["code"].tolist()[:2] == ["X-9", "x9"]
     assert table["n"].tolist()[:2] == ["99", "9"] and table.isna().sum().tolist() == [1, 1, 1]
@@ -123,7 +129,8 @@ def test_a_rule_without_its_columns_is_skipped_with_the_reason():
 
 
 @pytest.mark.parametrize("apply,text", [(lambda t: t.assign(new=1), "same columns"), (lambda t: None, "must return"),
-                                        (lambda t: t.nope, "AttributeError"), (lambda t: t.set_index(t.index + 99), "must return")])
+                                        (lambda t: t.nope, "AttributeError"),
+                                        (lambda t: t.set_index(t.index + 99), "must return")])
 def test_a_rule_that_misbehaves_is_named(apply, text):
     with pytest.raises(PipelineError, match=f"cleaning rule 'odd'.*{text}"):
         cleaned(RAW, 40, rules=(CleaningRule("odd", ("home",), apply, ""),))
@@ -141,7 +148,12 @@ def test_an_unprofiled_column_is_an_error():
 
 
 def test_a_sample_is_seen_as_cleaning_will_make_it_and_a_kept_column_as_it_came():
-    sample = pd.DataFrame({"price": ["1,200.50", "990", "?"], "when": ["3.1.2026", "14.1.2026", None], "zip": ["01234", "80331", "1"], "y": ["1", "0", "1"], "n": [1, 2, 3]})
+    sample = pd.DataFrame({
+        "price": ["1,200.50", "990", "?"], "when": ["3.1.2026", "14.1.2026", None], "zip": ["01234", "80331", "1"],
+        "y": ["1", "0", "1"], "n": [1, 2, 3]
+    })
     seen = as_cleaned(sample, CleaningSection(missing={"n": [3]}), keep=["y"])
-    assert seen.dtypes.astype(str).to_dict() == {"price": "float64", "when": "datetime64[us]", "zip": "str", "y": "str", "n": "int64"}
+    assert seen.dtypes.astype(str).to_dict() == {
+        "price": "float64", "when": "datetime64[us]", "zip": "str", "y": "str", "n": "int64"
+    }
     assert seen["price"].tolist()[:2] == [1200.5, 990.0] and seen["n"].tolist() == [1, 2, 3]

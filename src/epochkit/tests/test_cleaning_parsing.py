@@ -8,15 +8,19 @@ from epochkit.cleaning.parsing import *
 
 
 def test_quantities_are_known_units_only():
-    texts = pd.Series(["12 kg", "1,200.50 EUR", "5%", "$ 3", "3b", "2 doors", "12:30", "-4.5 °C", "1 200 EUR", "EUR 7", "ABC 7", "10 USD EUR"])
+    texts = pd.Series([
+        "12 kg", "1,200.50 EUR", "5%", "$ 3", "3b", "2 doors", "12:30", "-4.5 °C", "1 200 EUR", "EUR 7", "ABC 7",
+        "10 USD EUR"
+    ])
     units = quantities(texts)["unit"].fillna("none").tolist()
     assert units == ["kg", "EUR", "%", "USD", "none", "none", "none", "°C", "EUR", "EUR", "none", "none"]
     assert in_unit(pd.Series(["1 200 EUR"]), "EUR").tolist() == [1200.0]
     assert in_unit(pd.Series(["1.200,50 €"]), "EUR", comma=True).tolist() == [1200.5]
 
 
-@pytest.mark.parametrize("value, unit, to, expected", [(1, "kg", "lb", 2.2046226), (212, "°F", "°C", 100), (0, "°C", "K", 273.15),
-                                                       (3, "ft", "m", 0.9144), (24, "month", "year", 2), (36, "km/h", "m/s", 10)])
+@pytest.mark.parametrize("value, unit, to, expected", [(1, "kg", "lb", 2.2046226), (212, "°F", "°C", 100),
+                                                       (0, "°C", "K", 273.15), (3, "ft", "m", 0.9144),
+                                                       (24, "month", "year", 2), (36, "km/h", "m/s", 10)])
 def test_units_are_converted(value, unit, to, expected):
     assert convert(pd.Series([float(value)]), unit, to)[0] == pytest.approx(expected)
     assert convert(pd.Series([165.0, 0.0, np.nan]), "cm", "m").fillna(-1).tolist() == [1.65, 0.0, -1]
@@ -34,19 +38,28 @@ def test_a_decimal_comma_is_read_only_when_asked():
     assert numbers(texts).fillna(-1).tolist() == [-1, -1, 1200, -1]
 
 
-@pytest.mark.parametrize("text, form, expected", [
-    ("2024-1-5", "ISO8601", "2024-01-05"), ("2024-01-05 10:30:15.25", "ISO8601", "2024-01-05 10:30:15.25"),
-    ("2024/02/29", "%Y/%m/%d", "2024-02-29"), ("29.2.2023", "%d.%m.%Y", None), ("3.4.99", "%d.%m.%Y", "1999-04-03"),
-    ("12/31/2024 12:05 am", "%m/%d/%Y", "2024-12-31 00:05"), ("31-12-2024", "%d-%m-%Y", "2024-12-31"), ("Mar 3rd, 2024", "%b %d, %Y", "2024-03-03"),
-    ("03-Mar-2024", "%d %b %Y", "2024-03-03"), ("5 Foo 2024", "%d %b %Y", None), ("1/2/2024 25:00", "%d/%m/%Y", None),
-    ("1/2/2024 10:00 -0530", "%d/%m/%Y", "2024-02-01 15:30"), ("1/2/2024 10:00 UTC", "%m/%d/%Y", "2024-01-02 10:00"), ("text", "%d.%m.%Y", None)])
+@pytest.mark.parametrize("text, form, expected", [("2024-1-5", "ISO8601", "2024-01-05"),
+                                                  ("2024-01-05 10:30:15.25", "ISO8601", "2024-01-05 10:30:15.25"),
+                                                  ("2024/02/29", "%Y/%m/%d", "2024-02-29"),
+                                                  ("29.2.2023", "%d.%m.%Y", None), ("3.4.99", "%d.%m.%Y", "1999-04-03"),
+                                                  ("12/31/2024 12:05 am", "%m/%d/%Y", "2024-12-31 00:05"),
+                                                  ("31-12-2024", "%d-%m-%Y", "2024-12-31"),
+                                                  ("Mar 3rd, 2024", "%b %d, %Y", "2024-03-03"),
+                                                  ("03-Mar-2024", "%d %b %Y", "2024-03-03"),
+                                                  ("5 Foo 2024", "%d %b %Y", None),
+                                                  ("1/2/2024 25:00", "%d/%m/%Y", None),
+                                                  ("1/2/2024 10:00 -0530", "%d/%m/%Y", "2024-02-01 15:30"),
+                                                  ("1/2/2024 10:00 UTC", "%m/%d/%Y", "2024-01-02 10:00"),
+                                                  ("text", "%d.%m.%Y", None)])
 def test_dates_are_read_in_their_form(text, form, expected):
     found = dates(pd.Series([text]), form)[0]
     assert pd.isna(found) if expected is None else found == pd.Timestamp(expected)
 
 
 def test_said_formats_and_seconds_since_1970_are_read():
-    assert said_dates(pd.Series([20240131, 20240201]), "%Y%m%d").tolist() == [pd.Timestamp("2024-01-31"), pd.Timestamp("2024-02-01")]
+    assert said_dates(pd.Series([20240131, 20240201]),
+                      "%Y%m%d").tolist() == [pd.Timestamp("2024-01-31"),
+                                             pd.Timestamp("2024-02-01")]
     assert said_dates(pd.Series(["1706659200", None]), "epoch s")[0] == pd.Timestamp("2024-01-31")
     assert said_dates(pd.Series([1706659200000.0]), "ms")[0] == pd.Timestamp("2024-01-31")
     with pytest.raises(BadInputError, match="no date format"):

@@ -7,18 +7,22 @@ from epochkit.core.errors import BadInputError
 from epochkit.cleaning.personal_data import *
 
 
-@pytest.mark.parametrize("text, kind", [
-    ("x.y@example.com", "e-mail addresses"), ("mail me: x@y.de now", "e-mail addresses"), ("(030) 123-4567", "phone numbers"),
-    ("555-123-4567", "phone numbers"), ("0049 30 1234567", "phone numbers"), ("DE89 3704 0044 0532 0130 00", "account numbers"),
-    ("DE88370400440532013000", None), ("4111111111111111", "card numbers"), ("4111111111111112", None), ("0000000000000", None),
-    ("2024-01-31", None), ("1,200.50", None), ("12345678", None), ("own", None), ("31.01.2024", None),
-    ("02/03/2024", None), ("01-02-2024", None)])
+@pytest.mark.parametrize("text, kind", [("x.y@example.com", "e-mail addresses"),
+                                        ("mail me: x@y.de now", "e-mail addresses"),
+                                        ("(030) 123-4567", "phone numbers"), ("555-123-4567", "phone numbers"),
+                                        ("0049 30 1234567", "phone numbers"),
+                                        ("DE89 3704 0044 0532 0130 00", "account numbers"),
+                                        ("DE88370400440532013000", None), ("4111111111111111", "card numbers"),
+                                        ("4111111111111112", None), ("0000000000000", None), ("2024-01-31", None),
+                                        ("1,200.50", None), ("12345678", None), ("own", None), ("31.01.2024", None),
+                                        ("02/03/2024", None), ("01-02-2024", None)])
 def test_personal_values_are_told_from_others(text, kind):
     assert list(personal_values(pd.Series([text, "a"]))) == ([kind] if kind else [])
 
 
-@pytest.mark.parametrize("name, kind", [("E-Mail", "e-mail addresses"), ("last_name", "names of people"), ("DateOfBirth", "birth dates"),
-                                        ("phone.1", "phone numbers"), ("emailed", ""), ("shipping", ""), ("duration", ""), ("zip", "")])
+@pytest.mark.parametrize("name, kind", [("E-Mail", "e-mail addresses"), ("last_name", "names of people"),
+                                        ("DateOfBirth", "birth dates"), ("phone.1", "phone numbers"), ("emailed", ""),
+                                        ("shipping", ""), ("duration", ""), ("zip", "")])
 def test_names_speak_by_whole_words(name, kind):
     assert personal_name(name) == kind
 
@@ -26,7 +30,8 @@ def test_names_speak_by_whole_words(name, kind):
 def test_a_hash_joins_and_needs_the_key():
     first, second = hash_cells(pd.Series(["a", "b", None, "a"]), b"k" * 32), hash_cells(pd.Series(["a"]), b"l" * 32)
     assert first[0] == first[3] != first[1] and pd.isna(first[2]) and first[0] != second[0] and len(first[0]) == 16
-    assert hash_cells(pd.Series([7.0]), b"k" * 32)[0] == hash_cells(pd.Series(["7"]), b"k" * 32)[0], "7 and 7.0 are one customer"
+    assert hash_cells(pd.Series([7.0]), b"k" * 32)[0] == hash_cells(pd.Series(["7"]),
+                                                                    b"k" * 32)[0], "7 and 7.0 are one customer"
 
 
 def test_the_key_is_made_once_for_its_owner_and_the_environment_wins(tmp_path, monkeypatch):

@@ -10,23 +10,32 @@ from epochkit.cleaning.profile import *
 
 
 def kind_of(values, **wishes):
-    return profile_table([pd.DataFrame({"a": values})], wishes=CleaningSection(**{name: {"a": wish} for name, wish in wishes.items()})).kinds["a"]
+    return profile_table([pd.DataFrame({"a": values})],
+                         wishes=CleaningSection(**{name: {"a": wish}
+                                                   for name, wish in wishes.items()})).kinds["a"]
 
 
 def advice_on(values, name="a", **options):
     return [(item["about"], item["cells"]) for item in profile_table([pd.DataFrame({name: values})], **options).advice]
 
 
-@pytest.mark.parametrize("values, kind", [
-    (["1", "2.5", None, "NA"], "number"), (["1"] * 95 + ["x"] * 5, "number"), (["1"] * 94 + ["x"] * 6, "text"), (["007", "12"], "text"),
-    (["True", "false", ""], "boolean"), ([True, None, False], "boolean"), ([2**60, 2**60 + 1], "text"), ([1, "a", 2.0], "text"),
-    ([None, None], "text"), ([np.nan, np.nan], "number"), ([1, "2", 3.5], "number"), (["1,5", "2,25"], "number comma"),
-    (["1.200,50 €", "3 €"], "number comma in EUR"), (["5%", "7 %"], "number in %"), (["12 kg", "500 g", "1 kg"], "number in kg"),
-    (["3 EUR", "4 USD"], "text"), (["3a", "4b"], "text"), (["36 months", "60 months"], "number in month"), (["Mr. 5 kg", "x"], "text"),
-    (["2024-01-31", "2024-02-01"], "datetime ISO8601"), (["31.01.2024", "01.02.2024"], "datetime %d.%m.%Y"), (["1.2.2024"], "datetime %d.%m.%Y"),
-    (["31/01/2024", "01/02/2024"], "datetime %d/%m/%Y"), (["01/31/2024", "01/02/2024"], "datetime %m/%d/%Y"),
-    (["01/02/2024", "02/02/2024"], "text"), (["13/01/2024", "01/13/2024"], "text"), (["31.01.2024", "2024-02-01", "5 Mar 2024"], "datetime ISO8601|%d.%m.%Y|%d %b %Y"),
-    (pd.to_datetime(["2024-01-01"]), "datetime ISO8601"), (pd.to_datetime(["2024-01-01 10:00+02:00"]), "datetime ISO8601")])
+@pytest.mark.parametrize("values, kind",
+                         [(["1", "2.5", None, "NA"], "number"), (["1"] * 95 + ["x"] * 5, "number"),
+                          (["1"] * 94 + ["x"] * 6, "text"), (["007", "12"], "text"), (["True", "false", ""], "boolean"),
+                          ([True, None, False], "boolean"), ([2**60, 2**60 + 1], "text"), ([1, "a", 2.0], "text"),
+                          ([None, None], "text"), ([np.nan, np.nan], "number"), ([1, "2", 3.5], "number"),
+                          (["1,5", "2,25"], "number comma"), (["1.200,50 €", "3 €"], "number comma in EUR"),
+                          (["5%", "7 %"], "number in %"), (["12 kg", "500 g", "1 kg"], "number in kg"),
+                          (["3 EUR", "4 USD"], "text"), (["3a", "4b"], "text"),
+                          (["36 months", "60 months"], "number in month"), (["Mr. 5 kg", "x"], "text"),
+                          (["2024-01-31", "2024-02-01"], "datetime ISO8601"),
+                          (["31.01.2024", "01.02.2024"], "datetime %d.%m.%Y"), (["1.2.2024"], "datetime %d.%m.%Y"),
+                          (["31/01/2024", "01/02/2024"], "datetime %d/%m/%Y"),
+                          (["01/31/2024", "01/02/2024"], "datetime %m/%d/%Y"), (["01/02/2024", "02/02/2024"], "text"),
+                          (["13/01/2024", "01/13/2024"], "text"),
+                          (["31.01.2024", "2024-02-01", "5 Mar 2024"], "datetime ISO8601|%d.%m.%Y|%d %b %Y"),
+                          (pd.to_datetime(["2024-01-01"]), "datetime ISO8601"),
+                          (pd.to_datetime(["2024-01-01 10:00+02:00"]), "datetime ISO8601")])
 def test_kinds_are_found(values, kind):
     assert kind_of(values) == kind
 
@@ -41,30 +50,45 @@ def test_the_brief_settles_what_cannot_be_told():
         kind_of([1], ranges=(9, 1))
 
 
-@pytest.mark.parametrize("values, options, found", [
-    ([999] * 50 + list(range(28)), {}, [("missing", 50)]), ([-1] * 5 + list(range(28)), {}, [("missing", 5)]),
-    (list(range(1200)), {}, []), ([-1.5, -1, 0, 2] * 9, {}, []), (["Unknown"] * 4 + ["clerk", "nurse"] * 9, {}, [("missing", 4)]),
-    (["Brooklyn"] * 30 + ["Broklyn"] * 2, {}, [("spelling", 2)]), (["München"] * 30 + ["Munchen"] * 2, {}, [("spelling", 2)]),
-    (["flat 100"] * 30 + ["flat 101"] * 2, {}, []), (["01/02/2024"] * 9, {}, [("dates", 9)]), (["3 EUR", "4 USD"] * 9, {}, [("units", 18)]),
-    (["2024-01-01 10:00Z"] * 8 + ["2024-01-01 10:00"], {}, [("dates", 8)]), (["a@b.de", "c@d.de", "x"], {}, [("personal", 2)]),
-    ([31, 45, 230], {"name": "Age"}, [("range", 1)]), (["Meier", "Li"], {"name": "lastName"}, [("personal", 2)]),
-    (["yes", "no"] * 9, {"name": "PhoneService"}, []), ([49301234567, 49307654321], {"name": "phone"}, [("personal", 2)]), ([31, 45, 230], {"name": "cage"}, [])])
+@pytest.mark.parametrize("values, options, found",
+                         [([999] * 50 + list(range(28)), {}, [("missing", 50)]),
+                          ([-1] * 5 + list(range(28)), {}, [("missing", 5)]), (list(range(1200)), {}, []),
+                          ([-1.5, -1, 0, 2] * 9, {}, []),
+                          (["Unknown"] * 4 + ["clerk", "nurse"] * 9, {}, [("missing", 4)]),
+                          (["Brooklyn"] * 30 + ["Broklyn"] * 2, {}, [("spelling", 2)]),
+                          (["München"] * 30 + ["Munchen"] * 2, {}, [("spelling", 2)]),
+                          (["flat 100"] * 30 + ["flat 101"] * 2, {}, []), (["01/02/2024"] * 9, {}, [("dates", 9)]),
+                          (["3 EUR", "4 USD"] * 9, {}, [("units", 18)]),
+                          (["2024-01-01 10:00Z"] * 8 + ["2024-01-01 10:00"], {}, [("dates", 8)]),
+                          (["a@b.de", "c@d.de", "x"], {}, [("personal", 2)]),
+                          ([31, 45, 230], {"name": "Age"}, [("range", 1)]),
+                          (["Meier", "Li"], {"name": "lastName"}, [("personal", 2)]),
+                          (["yes", "no"] * 9, {"name": "PhoneService"}, []),
+                          ([49301234567, 49307654321], {"name": "phone"}, [("personal", 2)]),
+                          ([31, 45, 230], {"name": "cage"}, [])])
 def test_advice_is_given_on_evidence(values, options, found):
     assert advice_on(values, **options) == found
 
 
 def test_advice_and_merges_leave_alone_what_they_are_told():
     assert advice_on(["secret@mail.de"] * 3, quiet=["a"], wishes=CleaningSection(mask=["a"])) == []
-    frame = pd.DataFrame({"a": ["Bonn", "bonn", "BONN ", "Bonn", "K  öln", "K öln"] * 3, "y": ["Yes", "yes", "yes"] * 6, "k": ["a", "A", "a"] * 6,
-                          "u": [f"Key{i}" for i in range(12)] + [f"key{i}" for i in range(6)]})
+    frame = pd.DataFrame({
+        "a": ["Bonn", "bonn", "BONN ", "Bonn", "K  öln", "K öln"] * 3, "y": ["Yes", "yes", "yes"] * 6,
+        "k": ["a", "A", "a"] * 6, "u": [f"Key{i}" for i in range(12)] + [f"key{i}" for i in range(6)]
+    })
     assert profile_table([frame], target="y").spelling == {"a": {"bonn": "Bonn", "BONN": "Bonn", "K  öln": "K öln"}}
-    assert profile_table([frame], alone=["a"], wishes=CleaningSection(spelling={"k": {"A": "b"}})).spelling == {"y": {"Yes": "yes"}, "k": {"A": "b"}}
+    assert profile_table([frame], alone=["a"], wishes=CleaningSection(spelling={"k": {"A": "b"}})).spelling == {
+        "y": {"Yes": "yes"}, "k": {"A": "b"}
+    }
     secret = profile_table([pd.DataFrame({"mail": ["ada@b.de", "bob@b.de"] * 5})]).advice
     assert "ada" not in str(secret) and "drop, hash or mask" in secret[0]["text"]
 
 
 def test_any_chunking_gives_the_same_profile():
-    frame = pd.DataFrame({"a": ["Bonn", "bonn", "unknown"] * 7, "n": [999, 1, 2] * 7, "d": ["1.2.2024", "2024-01-01", "x"] * 7, "u": [f"w{i}" for i in range(21)]})
+    frame = pd.DataFrame({
+        "a": ["Bonn", "bonn", "unknown"] * 7, "n": [999, 1, 2] * 7, "d": ["1.2.2024", "2024-01-01", "x"] * 7,
+        "u": [f"w{i}" for i in range(21)]
+    })
     profiles = [profile_table(frame[i:i + rows] for i in range(0, 21, rows)) for rows in (1, 4, 21)]
     assert profiles[0] == profiles[1] == profiles[2]
 
@@ -72,11 +96,15 @@ def test_any_chunking_gives_the_same_profile():
 def test_many_labels_are_not_kept_and_near_ones_are_found_quickly():
     frame = pd.DataFrame({"u": [f"name {i}" for i in range(10_500)] + ["Name 1"]})
     assert profile_table([frame]).spelling == {}
-    words = {f"{'abcdefghij'[i % 10]}{'klmnopqrst'[i // 10 % 10]}{'uvwxyzabcd'[i // 100]} label": 20 for i in range(900)}
+    words = {
+        f"{'abcdefghij'[i % 10]}{'klmnopqrst'[i // 10 % 10]}{'uvwxyzabcd'[i // 100]} label": 20
+        for i in range(900)
+    }
     assert ("aku labl", "aku label") in _nearly_alike(words | {"aku labl": 1}) and _nearly_alike(words) == []
 
 
 def test_a_class_label_is_text_and_a_regression_target_a_number():
     frame = pd.DataFrame({"y": ["1", "2"]})
-    assert profile_kinds([frame], "y", "binary") == {"y": "text"} and profile_kinds([frame], "y", "regression") == {"y": "number"}
+    assert profile_kinds([frame], "y", "binary") == {"y": "text"} and profile_kinds([frame], "y",
+                                                                                    "regression") == {"y": "number"}
     assert profile_kinds([pd.DataFrame({"y": ["1", "x"]})], "y", "regression") == {"y": "number"}

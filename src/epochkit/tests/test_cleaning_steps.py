@@ -15,13 +15,16 @@ def test_kinds_read_what_they_say():
 def test_steps_leave_what_they_do_not_touch():
     frame = pd.DataFrame({"x": [1.0, np.inf, 200.0], "w": ["B", "b ", "c"], "n": [1, 2, 3]})
     assert list(empty_infinite(frame)) == ["x"] and list(strip_text(frame)) == ["w"]
-    assert empty_impossible(frame, {"x": (0, 200), "w": (0, 1), "no": (0, 1)})["x"].isna().tolist() == [False, True, False]
+    assert empty_impossible(frame,
+                            {"x": (0, 200), "w": (0, 1), "no": (0, 1)})["x"].isna().tolist() == [False, True, False]
     assert respell(frame, {"w": {"B": "b"}, "n": {"1": "2"}})["w"].tolist() == ["b", "b ", "c"]
-    assert to_units(frame, {"n": "number in g", "x": "number"}, {"n": "kg", "x": "kg"})["n"].tolist() == [0.001, 0.002, 0.003]
+    assert to_units(frame, {"n": "number in g", "x": "number"},
+                    {"n": "kg", "x": "kg"})["n"].tolist() == [0.001, 0.002, 0.003]
 
 
 def test_marks_of_the_brief_are_found_in_text_and_numbers():
     frame = pd.DataFrame({"a": [999.0, 1.0], "b": [999, 1], "c": ["UNKNOWN", "x"], "d": ["999", "9"]})
     emptied = empty_named(frame, {"a": [999], "b": [999.0], "c": ["unknown"], "d": [999], "gone": [1]})
     assert {name: column.isna().tolist() for name, column in emptied.items()} == dict.fromkeys("abcd", [True, False])
-    assert set(empty_marks(pd.DataFrame({"y": ["NA", "none", "EU"]}), {"y": ["NA"]})) == set(), "a class named like a mark stays"
+    assert set(empty_marks(pd.DataFrame({"y": ["NA", "none", "EU"]}),
+                           {"y": ["NA"]})) == set(), "a class named like a mark stays"

@@ -9,8 +9,10 @@ from epochkit.cli import *
 
 
 def test_the_table_has_one_line_per_epoch_and_dashes_for_what_is_unknown():
-    table = status_table([EpochState(1, "Research and planning", "done", "passed", "approved", "2026-01-01T09:00", 4.2, 1210.0),
-                          EpochState(2, "Data wrangling", "not started")])
+    table = status_table([
+        EpochState(1, "Research and planning", "done", "passed", "approved", "2026-01-01T09:00", 4.2, 1210.0),
+        EpochState(2, "Data wrangling", "not started")
+    ])
     assert "4.2    1,210" in table and table.splitlines()[3].endswith("-") and len(table.splitlines()) == 4
 
 
@@ -27,9 +29,14 @@ def test_status_prints_one_json_document(home, capsys):
 
 
 @pytest.mark.parametrize("arguments, code, message", [
-    (["run", "2"], 1, "epoch run 1"), (["run", "nine"], 2, "is no epoch"), (["run", "1", "-p", "x"], 2, "key=value"),
-    (["run", "all", "--unattended", " "], 2, "needs a reason"), (["run", "1", "--brief", "no.toml"], 2, "no brief file"),
-    (["run", "1", "-p", "no_such=1"], 2, "unknown parameter"), (["approve", "2"], 2, "no human gate"), (["approve", "9"], 2, "there is no epoch 9"),
+    (["run", "2"], 1, "epoch run 1"),
+    (["run", "nine"], 2, "is no epoch"),
+    (["run", "1", "-p", "x"], 2, "key=value"),
+    (["run", "all", "--unattended", " "], 2, "needs a reason"),
+    (["run", "1", "--brief", "no.toml"], 2, "no brief file"),
+    (["run", "1", "-p", "no_such=1"], 2, "unknown parameter"),
+    (["approve", "2"], 2, "no human gate"),
+    (["approve", "9"], 2, "there is no epoch 9"),
 ])
 def test_errors_are_one_line_with_their_exit_code(home, capsys, arguments, code, message):
     assert main(arguments) == code

@@ -13,10 +13,12 @@ from epochkit.core.brief import *
     ('[data]\nsource = "a.csv"\ntarget = "y"\ntask = "ranking"', "task = 'ranking' is not allowed.*'regression'"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\ntest_fraction = 1.5', "test_fraction = 1.5.*less than 1"),
     ("data = ", "is not TOML"),
-    ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\ntest_fraction = 0.6\nvalidation_fraction = 0.5', "0.6.*0.5 leave no row to train on"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\ntest_fraction = 0.6\nvalidation_fraction = 0.5',
+     "0.6.*0.5 leave no row to train on"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\nstrategy = "given"', "needs test_rows_file"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\nstrategy = "group_time"\n', "needs a column: name it as group"),
-    ('[data]\nsource = "a.csv"\ntarget = "y"\n[data.roles]\nx = "number"', r"\[data\].*roles.*'number' is not allowed.*'numeric'"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[data.roles]\nx = "number"',
+     r"\[data\].*roles.*'number' is not allowed.*'numeric'"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[cleaning.ranges]\nx = [1]', r"\[cleaning\].*ranges"),
 ])
 def test_each_mistake_gives_one_clear_line(text, message):

@@ -48,14 +48,17 @@ def test_other_users_may_read_what_the_umask_lets_them(tmp_path):
 
 
 def test_what_science_libraries_return_becomes_plain_json(tmp_path):
-    data = {"count": np.int64(3), "share": np.float32(0.5), "yes": np.bool_(True), "gap": np.nan, "over": float("inf"), "name": "caf\udce9",
-            "when": pd.Timestamp("2020-01-02"), "never": pd.NaT, "nothing": pd.NA, "list": np.array([1.0, np.nan]),
-            "series": pd.Series({"a": 1}), "path": Path("a") / "b", "pair": (1, 2), 7: "number as key",
-            "utc": datetime(2020, 1, 2, tzinfo=timezone.utc), "set": {"b", "a"}}
+    data = {
+        "count": np.int64(3), "share": np.float32(0.5), "yes": np.bool_(True), "gap": np.nan, "over": float("inf"),
+        "name": "caf\udce9", "when": pd.Timestamp("2020-01-02"), "never": pd.NaT, "nothing": pd.NA,
+        "list": np.array([1.0, np.nan]), "series": pd.Series({"a": 1}), "path": Path("a") / "b", "pair": (1, 2),
+        7: "number as key", "utc": datetime(2020, 1, 2, tzinfo=timezone.utc), "set": {"b", "a"}
+    }
     assert read_json(write_json(tmp_path / "a.json", data)) == {
-        "count": 3, "share": 0.5, "yes": True, "gap": None, "over": None, "name": "caf?", "when": "2020-01-02T00:00:00", "never": None,
-        "nothing": None, "list": [1.0, None], "series": {"a": 1}, "path": "a/b", "pair": [1, 2], "7": "number as key",
-        "utc": "2020-01-02T00:00:00+00:00", "set": ["a", "b"]}
+        "count": 3, "share": 0.5, "yes": True, "gap": None, "over": None, "name": "caf?", "when": "2020-01-02T00:00:00",
+        "never": None, "nothing": None, "list": [1.0, None], "series": {"a": 1}, "path": "a/b", "pair": [1, 2],
+        "7": "number as key", "utc": "2020-01-02T00:00:00+00:00", "set": ["a", "b"]
+    }
 
 
 def test_keys_keep_their_order_and_the_file_ends_with_a_newline(tmp_path):
@@ -67,8 +70,9 @@ def test_a_torn_a_foreign_and_a_missing_file_are_named_with_the_line(tmp_path):
     torn, foreign = tmp_path / "torn.json", tmp_path / "foreign.json"
     torn.write_text('{\n "a": ')
     foreign.write_bytes(b'{\n\n"a": "\xff"}')
-    for file, message in ((torn, "torn.json is not JSON at line 2"), (foreign, "foreign.json is not UTF-8 text at line 3"),
-                          (tmp_path / "none.json", "none.json cannot be read")):
+    for file, message in ((torn, "torn.json is not JSON at line 2"),
+                          (foreign, "foreign.json is not UTF-8 text at line 3"), (tmp_path / "none.json",
+                                                                                  "none.json cannot be read")):
         with pytest.raises(RecordError, match=message):
             read_json(file)
     torn.write_text("[" * 100_000)

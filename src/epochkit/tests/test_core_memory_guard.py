@@ -14,24 +14,29 @@ from epochkit.core.memory_guard import *
 
 def in_a_process(code):
     "What a fresh interpreter prints"
-    return subprocess.run([sys.executable, "-c", "from epochkit.core.memory_guard import *\n" + code], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", "from epochkit.core.memory_guard import *\n" + code],
+                          capture_output=True, text=True)
 
 
 def test_a_process_that_limits_itself_gets_a_memory_error_and_lives_on():
-    done = in_a_process("print(limit_this_process(0.25))\ntry:\n    bytearray(2**29)\nexcept MemoryError:\n    print('refused')\n"
-                        "print(limit_this_process(2)); print(len(bytearray(2**29)))")
+    done = in_a_process(
+        "print(limit_this_process(0.25))\ntry:\n    bytearray(2**29)\nexcept MemoryError:\n    print('refused')\n"
+        "print(limit_this_process(2)); print(len(bytearray(2**29)))")
     assert done.stdout.split() == ["0.25", "refused", "2.0", str(2**29)], done.stderr
 
 
 def test_the_words_of_each_library_are_known_and_other_errors_are_not():
-    for error in (MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate"), RuntimeError("std::bad_alloc"),
-                  OSError(12, "Cannot allocate memory"), PipelineError("MemoryError: "), PipelineError("_ArrayMemoryError: Unable to allocate 4 GiB"),
-                  RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")):
+    for error in (
+            MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate"), RuntimeError("std::bad_alloc"),
+            OSError(12, "Cannot allocate memory"), PipelineError("MemoryError: "),
+            PipelineError("_ArrayMemoryError: Unable to allocate 4 GiB"),
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")):
         assert is_memory_error(error), error
     wrapped = ValueError("no fit")
     wrapped.__cause__ = MemoryError()
     assert is_memory_error(wrapped)
-    for error in (None, ValueError("memory_gb must be above 0"), KeyError("room"), ResourceLimitError("a.parquet is 60 MB, the limit is 50 MB")):
+    for error in (None, ValueError("memory_gb must be above 0"), KeyError("room"),
+                  ResourceLimitError("a.parquet is 60 MB, the limit is 50 MB")):
         assert not is_memory_error(error), error
 
 
@@ -56,12 +61,15 @@ def two_of_250():
     return [child.wait() for child in children]
 
 
-@pytest.mark.parametrize("step, args", [
-    (grow, (100,)), (bytearray, (2**30,)), (in_a_grandchild, ("bytearray(2**30)",)), (in_a_grandchild, (GROWS,)), (two_of_250, ())])
+@pytest.mark.parametrize("step, args", [(grow, (100, )), (bytearray, (2**30, )),
+                                        (in_a_grandchild, ("bytearray(2**30)", )), (in_a_grandchild, (GROWS, )),
+                                        (two_of_250, ())])
 def test_growth_one_huge_block_and_the_childs_children_end_in_the_same_error(step, args):
     with pytest.raises(ResourceLimitError, match="filling .*the limit is 400 MB: lower chunk_rows"):
         run_limited(step, *args, limit_mb=400, label="filling")
-    assert not [child for child in psutil.Process().children(recursive=True) if "limited_process" in " ".join(child.cmdline())]
+    assert not [
+        child for child in psutil.Process().children(recursive=True) if "limited_process" in " ".join(child.cmdline())
+    ]
 
 
 def test_what_fits_comes_back_and_its_words_are_seen(capfd):
@@ -132,13 +140,15 @@ def gone(pid):
 
 
 def test_the_cheap_list_of_descendants_is_the_whole_one():
-    child = subprocess.Popen([sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '60'])"], start_new_session=True)
+    child = subprocess.Popen([sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '60'])"],
+                             start_new_session=True)
     try:
         for _ in range(200):
             if len(limited_process._tree(child.pid)) == 2:
                 break
             time.sleep(0.02)
-        assert sorted(limited_process._numbers(child.pid)) == sorted(process.pid for process in limited_process._tree(child.pid))
+        assert sorted(limited_process._numbers(child.pid)) == sorted(
+            process.pid for process in limited_process._tree(child.pid))
         assert len(limited_process._numbers(child.pid)) == 2 and 1 < limited_process._tree_mb(child.pid, 1) < 100
     finally:
         limited_process._end(child)
@@ -147,7 +157,8 @@ def test_the_cheap_list_of_descendants_is_the_whole_one():
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_child_outlives_its_parent(tmp_path, how):
     file = tmp_path / "pids"
-    code = f"from epochkit.core.memory_guard import run_limited; from {__name__} import sleeps; run_limited(sleeps, {str(file)!r}, limit_mb=400)"
+    code = (f"from epochkit.core.memory_guard import run_limited; from {__name__} import sleeps; run_limited(sleeps, "
+            f"{str(file)!r}, limit_mb=400)")
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     for _ in range(400):
         if file.exists() or parent.poll() is not None:

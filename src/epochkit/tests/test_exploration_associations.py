@@ -13,7 +13,8 @@ def test_information_sees_a_curve_and_is_zero_for_chance():
     curve, noise = x ** 2 + rng.normal(0, 0.3, 2_000), pd.Series(rng.normal(size=2_000))
     share, p = information_share(bins_of(x, "number"), bins_of(curve, "number"))
     assert share > 0.2 and p < 1e-6
-    shares, p_values = zip(*(information_share(bins_of(x, "number"), bins_of(noise, "number"), seed) for seed in range(20)))
+    shares, p_values = zip(
+        *(information_share(bins_of(x, "number"), bins_of(noise, "number"), seed) for seed in range(20)))
     assert max(shares) < 0.01 and min(p_values) > 0.001
     assert information_share(bins_of(x, "number"), bins_of(x, "number"))[0] > 0.95
 
@@ -23,7 +24,8 @@ def test_bins_hold_ties_gaps_and_rare_labels():
     for rare in (-2.0, 2.0):
         tail = bins_of(pd.Series([0.0] * 98 + [rare] * 2), "number")
         assert tail[0] != tail[-1], "a rare value is not the common one beside it"
-    assert len(set(bins_of(pd.Series(range(1_000)), "number"))) == 10 and not bins_of(pd.Series([np.nan] * 9), "number").any()
+    assert len(set(bins_of(pd.Series(range(1_000)),
+                           "number"))) == 10 and not bins_of(pd.Series([np.nan] * 9), "number").any()
     gaps = bins_of(pd.Series([1.0, 2.0, np.nan, np.inf]), "number")
     assert gaps[2] == gaps[3] and gaps[2] not in gaps[:2]
     many = pd.Series([f"label {number}" for number in range(300)])
@@ -37,13 +39,16 @@ KINDS = {"income": "number", "home": "category", "noise": "number"}
 def loans():
     rng = np.random.default_rng(7)
     income = rng.gamma(3, 900, 600)
-    frame = pd.DataFrame({"income": income, "home": rng.choice(["rent", "owner", "parents"], 600), "noise": rng.normal(size=600),
-                          "Status": np.where(rng.random(600) < 1 / (1 + income / 900), "bad", "good")})
+    frame = pd.DataFrame({
+        "income": income, "home": rng.choice(["rent", "owner", "parents"], 600), "noise": rng.normal(size=600),
+        "Status": np.where(rng.random(600) < 1 / (1 + income / 900), "bad", "good")
+    })
     return frame.assign(income_eur=frame["income"] * 0.9 + 1)
 
 
 def plan_for(task="binary", target="Status", positive="bad"):
-    return SimpleNamespace(data=SimpleNamespace(task=task, target=target, positive=positive), classification=task != "regression")
+    return SimpleNamespace(data=SimpleNamespace(task=task, target=target, positive=positive), classification=task
+                           != "regression")
 
 
 def test_the_real_cause_stands_first_and_noise_is_not_significant(loans):
@@ -54,7 +59,8 @@ def test_the_real_cause_stands_first_and_noise_is_not_significant(loans):
 
 def test_a_number_target_gets_signed_correlations(loans):
     loans["minus"] = -loans["income"]
-    table = associations(loans, {"minus": "number", "home": "category"}, plan_for("regression", "income")).set_index("column")
+    table = associations(loans, {"minus": "number", "home": "category"}, plan_for("regression",
+                                                                                  "income")).set_index("column")
     assert table.loc["minus", "spearman"] == pytest.approx(-1) and table.loc["minus", "effect"] == pytest.approx(1)
     assert table.loc["home", "effect"] < 0.15
 
@@ -69,7 +75,8 @@ def test_effect_sizes_reach_their_ends():
 
 def test_a_constant_and_an_empty_column_are_measured_as_nothing(loans):
     loans["same"], loans["empty"] = 1.0, np.nan
-    table = associations(loans, {"same": "number", "empty": "number", "income": "number"}, plan_for()).set_index("column")
+    table = associations(loans, {"same": "number", "empty": "number", "income": "number"},
+                         plan_for()).set_index("column")
     assert table.loc["same", "strength"] == "none measurable" and table.loc["empty", "strength"] == "too few rows"
 
 
@@ -78,7 +85,8 @@ def test_a_few_rows_prove_nothing_and_dates_are_measured_as_days(loans):
     assert set(few["strength"]) == {"too few rows"}
     loans["opened"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(loans["income"].round(), unit="D")
     table = associations(loans, {"opened": "date", "income": "number", "note": "text"}, plan_for()).set_index("column")
-    assert table.loc["opened", "effect"] == pytest.approx(table.loc["income", "effect"], abs=0.01) and "note" not in table.index
+    assert table.loc["opened", "effect"] == pytest.approx(table.loc["income", "effect"],
+                                                          abs=0.01) and "note" not in table.index
 
 
 def test_no_feature_and_infinite_values_are_no_trouble(loans):

@@ -8,7 +8,10 @@ from epochkit.exploration.column_figures import *
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-@pytest.mark.parametrize("draw", [target_picture, association_picture, strongest_number_picture, category_picture, distributions_picture, by_target_picture, outlier_picture])
+@pytest.mark.parametrize("draw", [
+    target_picture, association_picture, strongest_number_picture, category_picture, distributions_picture,
+    by_target_picture, outlier_picture
+])
 def test_every_picture_makes_a_claim_with_a_number_for_every_task(task, draw):
     from matplotlib import pyplot
     figure, claim = draw(found_of(task))
@@ -23,7 +26,8 @@ def test_claims_are_computed_from_the_rows():
     assert f"{share:.1%} of rows are bad" in target_picture(found)[1]
     assert "income is the number that separates bad from good best" in strongest_number_picture(found)[1]
     flipped = explore(rows.assign(income=-rows["income"]), plan)
-    assert "lower when bad" in strongest_number_picture(found)[1] and "higher when bad" in strongest_number_picture(flipped)[1]
+    assert "lower when bad" in strongest_number_picture(found)[1] and "higher when bad" in strongest_number_picture(
+        flipped)[1]
 
 
 def test_a_number_that_is_nearly_always_the_same_shows_no_boxes_where_others_can():
@@ -31,21 +35,25 @@ def test_a_number_that_is_nearly_always_the_same_shows_no_boxes_where_others_can
     rows["cars"] = np.where((rows["y"] == "bad") & (rows["row_id"] % 5 == 0), rows["row_id"] % 4, 0)
     plan.columns["cars"], plan.feature_columns = {"role": "numeric", "reason": ""}, [*plan.feature_columns, "cars"]
     found = explore(rows, plan)
-    assert "cars" in numbers_by_strength(found) and "cars" not in varied_numbers(found) and len(varied_numbers(found)) > 1
-    assert "cars" in varied_numbers(found._replace(associations=found.associations[found.associations["column"] == "cars"]))
+    assert "cars" in numbers_by_strength(found) and "cars" not in varied_numbers(found) and len(
+        varied_numbers(found)) > 1
+    assert "cars" in varied_numbers(
+        found._replace(associations=found.associations[found.associations["column"] == "cars"]))
 
 
 def test_a_leak_is_shown_as_one_and_makes_no_claim():
     rows, plan = example()
     found = explore(rows, plan, leaks={"suspects": [{"column": "income", "severity": "critical"}]})
     assert "income" not in association_picture(found)[1] and "income" not in strongest_number_picture(found)[1]
-    assert association_picture(found)[0].axes[0].get_legend().get_texts()[0].get_text() == "under critical suspicion of a leak"
+    assert association_picture(
+        found)[0].axes[0].get_legend().get_texts()[0].get_text() == "under critical suspicion of a leak"
 
 
 def test_pictures_without_their_kind_of_column_are_none():
     rows, plan = example()
     plan.feature_columns = ["home"]
     found = explore(rows, plan)
-    assert strongest_number_picture(found) is None and by_target_picture(found) is None and distributions_picture(found) is None
+    assert strongest_number_picture(found) is None and by_target_picture(found) is None and distributions_picture(
+        found) is None
     plan.feature_columns = ["age"]
     assert category_picture(explore(rows, plan)) is None

@@ -24,10 +24,13 @@ KINDS = {"income": "number", "home": "category", "noise": "number"}
 
 
 def plan_for(task="binary", target="Status", positive="bad", on_leak="drop", **roles):
-    columns = {name: {"role": role, "reason": ""} for name, role in roles.items()} | {target: {"role": "target", "reason": ""}}
-    data = SimpleNamespace(task=task, target=target, positive=positive, classes=["good", "bad"], on_leak=on_leak, drop=[])
-    return SimpleNamespace(columns=columns, data=data, classification=task != "regression",
-                           feature_columns=[name for name, role in roles.items() if role in ("numeric", "categorical", "boolean")])
+    columns = {name: {"role": role, "reason": ""}
+               for name, role in roles.items()} | {target: {"role": "target", "reason": ""}}
+    data = SimpleNamespace(task=task, target=target, positive=positive, classes=["good", "bad"], on_leak=on_leak,
+                           drop=[])
+    return SimpleNamespace(
+        columns=columns, data=data, classification=task != "regression",
+        feature_columns=[name for name, role in roles.items() if role in ("numeric", "categorical", "boolean")])
 
 
 def test_kinds_cover_every_column_and_only_features_are_analysed(loans):
@@ -38,12 +41,16 @@ def test_kinds_cover_every_column_and_only_features_are_analysed(loans):
 
 
 def test_dates_texts_and_suspects_are_features_too_and_a_time_column_is_what_it_holds():
-    frame = pd.DataFrame({"when": ["2024-01-05", "2024-02-01"], "note": ["a b", "c d"], "late": [1.0, 2.0], "year": [1, 2], "y": ["n", "p"]})
+    frame = pd.DataFrame({
+        "when": ["2024-01-05", "2024-02-01"], "note": ["a b", "c d"], "late": [1.0, 2.0], "year": [1, 2],
+        "y": ["n", "p"]
+    })
     plan = plan_for(target="y", when="datetime", note="text", late="leak_suspect", year="time")
     plan.columns["late"]["kind"], plan.feature_columns = "numeric", ["when", "note", "late"]
     dated = exploration.with_dates(frame, plan)
     assert exploration.feature_kinds(dated, plan) == {"when": "date", "note": "text", "late": "number"}
-    assert exploration.column_kinds(dated, plan)["year"] == "number" and exploration.column_kinds(frame, plan)["when"] == "text"
+    assert exploration.column_kinds(dated, plan)["year"] == "number" and exploration.column_kinds(
+        frame, plan)["when"] == "text"
     assert dated["when"].iloc[1] == pd.Timestamp("2024-02-01")
 
 
@@ -67,7 +74,9 @@ def test_the_outcome_is_the_positive_class_or_the_value(loans):
 
 
 def test_the_interval_of_a_share_stays_inside_zero_and_one_and_is_wide_for_few_rows():
-    assert all(wilson_interval(hits, rows)[0] <= hits / rows <= wilson_interval(hits, rows)[1] for rows in range(1, 60) for hits in (0, 1, rows - 1, rows))
+    assert all(
+        wilson_interval(hits, rows)[0] <= hits / rows <= wilson_interval(hits, rows)[1] for rows in range(1, 60)
+        for hits in (0, 1, rows - 1, rows))
     low, high = wilson_interval(0, 10)
     assert low == 0 and 0.25 < high < 0.31
     low, high = wilson_interval(30, 100)

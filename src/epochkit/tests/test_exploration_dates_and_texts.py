@@ -11,7 +11,8 @@ def test_a_date_says_how_far_it_reaches_and_which_part_tells():
     outcome = pd.Series((rng.random(700) < np.where(days.dt.day_of_week == 4, 0.8, 0.2)).astype(float))
     frame = pd.DataFrame({"paid": days.where(days.index > 9), "opened": pd.Timestamp("2020-01-01"), "empty": pd.NaT})
     table = describe_dates(frame, dict.fromkeys(frame, "date"), outcome).set_index("column")
-    assert table.loc["paid", "part"] == "weekday" and table.loc["paid", "q_value"] < 1e-6 and table.loc["paid", "missing"] == 10
+    assert table.loc["paid", "part"] == "weekday" and table.loc["paid", "q_value"] < 1e-6 and table.loc["paid",
+                                                                                                        "missing"] == 10
     assert table.loc["paid", "parts"] == ["weekday", "day", "month", "year"] and table.loc["opened", "parts"] == []
     assert np.isnan(table.loc["empty", "effect"]) and describe_dates(frame, {}, outcome).empty
 
@@ -19,8 +20,10 @@ def test_a_date_says_how_far_it_reaches_and_which_part_tells():
 def notes(n=800, seed=2):
     rng = np.random.default_rng(seed)
     outcome = pd.Series((rng.random(n) < 0.3).astype(float))
-    return pd.Series([" ".join(rng.choice(["loan", "Haus", "дом", "wedding", "car", "12345"], 5)) + (" überfällig" if value and rng.random() < 0.6 else "")
-                      for value in outcome]), outcome
+    return pd.Series([
+        " ".join(rng.choice(["loan", "Haus", "дом", "wedding", "car", "12345"], 5)) +
+        (" überfällig" if value and rng.random() < 0.6 else "") for value in outcome
+    ]), outcome
 
 
 def test_the_word_that_tells_is_found_in_any_script_and_noise_words_are_not():
@@ -35,6 +38,9 @@ def test_texts_are_described_and_short_or_empty_ones_are_no_trouble():
     texts, outcome = notes()
     frame = pd.DataFrame({"note": texts.where(texts.index > 9), "empty": None, "same": "one two three"})
     table = describe_texts(frame, dict.fromkeys(frame, "text"), outcome).set_index("column")
-    assert table.loc["note", "rows"] == 790 and table.loc["note", "strongest"] == ["überfällig"] and table.loc["empty", "words"] == 0
+    assert table.loc["note", "rows"] == 790 and table.loc["note", "strongest"] == [
+        "überfällig"
+    ] and table.loc["empty", "words"] == 0
     assert table.loc["same", "telling"] == 0 and np.isnan(table.loc["same", "length_effect"])
-    assert telling_words(texts.head(20), outcome.head(20)).empty and telling_words(pd.Series(["1 2"] * 50), outcome.head(50)).empty
+    assert telling_words(texts.head(20), outcome.head(20)).empty and telling_words(pd.Series(["1 2"] * 50),
+                                                                                   outcome.head(50)).empty

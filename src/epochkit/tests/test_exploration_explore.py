@@ -10,10 +10,16 @@ from epochkit.exploration.explore import *
 
 
 def example_plan(task="binary", **data):
-    roles = {"income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric", "row_id": "id", "Status": "target"}
-    data = {"task": task, "target": "Status", "positive": "bad" if task == "binary" else "", "on_leak": "drop", "drop": [], "ids": [], "time": "",
-            "group": "", "protected": []} | data
-    return SimpleNamespace(columns={name: {"role": role, "reason": ""} for name, role in roles.items()}, data=SimpleNamespace(**data),
+    roles = {
+        "income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric",
+        "row_id": "id", "Status": "target"
+    }
+    data = {
+        "task": task, "target": "Status", "positive": "bad" if task == "binary" else "", "on_leak": "drop", "drop": [],
+        "ids": [], "time": "", "group": "", "protected": []
+    } | data
+    return SimpleNamespace(columns={name: {"role": role, "reason": ""}
+                                    for name, role in roles.items()}, data=SimpleNamespace(**data),
                            split=SimpleNamespace(strategy="random"), classification=task != "regression",
                            feature_columns=["income", "assets", "home", "noise", "same"])
 
@@ -23,19 +29,24 @@ def example_rows(n=500):
     income = rng.gamma(3, 900, n)
     bad = rng.random(n) < 1 / (1 + income / 1200)
     assets = np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(8, 1.4, n))
-    return pd.DataFrame({"row_id": range(n), "income": income, "assets": assets, "home": rng.choice(["rent", "owner", "parents"], n), "noise": rng.normal(size=n),
-                         "same": income * 12, "age": rng.integers(18, 70, n), "Status": np.where(bad, "bad", "good")})
+    return pd.DataFrame({
+        "row_id": range(n), "income": income, "assets": assets, "home": rng.choice(["rent", "owner", "parents"],
+                                                                                   n), "noise": rng.normal(size=n),
+        "same": income * 12, "age": rng.integers(18, 70, n), "Status": np.where(bad, "bad", "good")
+    })
 
 
 def test_a_forbidden_column_is_measured_but_nothing_is_built_on_it():
     leaks = {"suspects": [{"column": "income", "severity": "critical"}, {"column": "noise", "severity": "warning"}]}
     found = explore(example_rows(), example_plan(), leaks=leaks)
-    assert found.forbidden == ["income"] and "income" in set(found.associations["column"]) and "income" not in {*found.pairs["first"], *found.pairs["second"]}
+    assert found.forbidden == ["income"] and "income" in set(
+        found.associations["column"]) and "income" not in {*found.pairs["first"], *found.pairs["second"]}
     assert explore(example_rows(), example_plan(on_leak="keep"), leaks=leaks).forbidden == []
 
 
 def test_protected_columns_are_described_by_group_and_never_a_feature():
-    found = explore(example_rows().assign(sex=lambda table: np.where(table["age"] > 40, "m", "f")), example_plan(protected=["age", "sex"]))
+    found = explore(example_rows().assign(sex=lambda table: np.where(table["age"] > 40, "m", "f")),
+                    example_plan(protected=["age", "sex"]))
     assert set(found.protected["column"]) == {"age", "sex"} and (found.protected["column"] == "age").sum() == 4
     assert not {"age", "sex"} & set(found.features) and (found.protected["low"] <= found.protected["mean"]).all()
 
@@ -44,27 +55,34 @@ def test_spreads_that_differ_are_found():
     rows = example_rows(1_000)
     rows["noise"] = rows["noise"] * np.where(rows["Status"] == "bad", 3, 1)
     table = spreads(rows, {"noise": "number", "income": "number", "home": "category"}, example_plan())
-    assert table["column"].iloc[0] == "noise" and table["ratio"].iloc[0] == pytest.approx(3, abs=0.5) and table["q_value"].iloc[0] < 1e-6
+    assert table["column"].iloc[0] == "noise" and table["ratio"].iloc[0] == pytest.approx(
+        3, abs=0.5) and table["q_value"].iloc[0] < 1e-6
 
 
 @pytest.mark.parametrize("change", [
     lambda rows: rows.head(1), lambda rows: rows.head(5), lambda rows: rows.assign(income=np.nan, assets=np.nan),
-    lambda rows: rows.assign(Status="good"), lambda rows: rows.assign(income=np.inf), lambda rows: rows.assign(home=None),
-    lambda rows: rows.assign(Status=np.where(rows.index == 0, "bad", "good")), lambda rows: rows.head(28),
-    lambda rows: rows.assign(home=rows["row_id"].astype(str)), lambda rows: rows.astype({"noise": "float32", "home": "category"}),
-    lambda rows: rows.convert_dtypes(), lambda rows: rows.assign(noise=rows["noise"] > 0)])
+    lambda rows: rows.assign(Status="good"), lambda rows: rows.assign(income=np.inf),
+    lambda rows: rows.assign(home=None), lambda rows: rows.assign(Status=np.where(rows.index == 0, "bad", "good")),
+    lambda rows: rows.head(28), lambda rows: rows.assign(home=rows["row_id"].astype(str)),
+    lambda rows: rows.astype({"noise": "float32", "home": "category"}), lambda rows: rows.convert_dtypes(),
+    lambda rows: rows.assign(noise=rows["noise"] > 0)
+])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_whatever_the_rows_the_exploration_ends(change):
     found = explore(change(example_rows()), example_plan(protected=["age"]))
-    assert len(found.profile) == 8 and len(found.associations) == 5 and "NaN" not in json.dumps(plain(summary_of(found)))
+    assert len(found.profile) == 8 and len(found.associations) == 5 and "NaN" not in json.dumps(plain(
+        summary_of(found)))
 
 
 def test_columns_with_awkward_names_and_a_very_wide_table_end():
     rng = np.random.default_rng(0)
-    rows = pd.DataFrame(rng.normal(size=(300, 400)), columns=["index", "count", "row", "a/b", "größe (m²)", *[f"x{number}.{number}" for number in range(395)]])
+    rows = pd.DataFrame(
+        rng.normal(size=(300, 400)),
+        columns=["index", "count", "row", "a/b", "größe (m²)", *[f"x{number}.{number}" for number in range(395)]])
     rows["row_id"], rows["Status"] = range(300), np.where(rows["index"] > 0, "bad", "good")
     plan = example_plan()
-    plan.columns, plan.feature_columns = {name: {"role": "numeric", "reason": ""} for name in rows.columns[:400]}, list(rows.columns[:400])
+    plan.columns, plan.feature_columns = {name: {"role": "numeric", "reason": ""}
+                                          for name in rows.columns[:400]}, list(rows.columns[:400])
     found = explore(rows, plan)
     assert found.associations["column"].iloc[0] == "index" and len(found.pairs) == 60 * 59 / 2
 
@@ -83,4 +101,5 @@ def test_time_and_groups_are_in_the_summary_of_every_task():
     plan = example_plan("regression", time="day", group="unit")
     plan.columns |= {"day": {"role": "time", "reason": "", "kind": "datetime"}, "unit": {"role": "group", "reason": ""}}
     summary = json.loads(json.dumps(plain(summary_of(explore(rows, plan)))))
-    assert summary["time"]["first"].startswith("2023-01-01") and summary["groups"]["groups"] == 20 and summary["target"]["mean"] > 0
+    assert summary["time"]["first"].startswith(
+        "2023-01-01") and summary["groups"]["groups"] == 20 and summary["target"]["mean"] > 0

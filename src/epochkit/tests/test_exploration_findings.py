@@ -11,10 +11,17 @@ from epochkit.exploration.findings import *
 
 
 def example_plan(task="binary", on_leak="drop"):
-    roles = {"income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric", "row_id": "id", "Status": "target"}
-    data = SimpleNamespace(task=task, target="Status", positive="bad" if task == "binary" else "", on_leak=on_leak, drop=[], ids=[], time="", group="", protected=[])
-    return SimpleNamespace(columns={name: {"role": role, "reason": ""} for name, role in roles.items()}, data=data, metric=SimpleNamespace(primary="roc_auc"),
-                           split=SimpleNamespace(strategy="random"), classification=task != "regression", feature_columns=["income", "assets", "home", "noise", "same"])
+    roles = {
+        "income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric",
+        "row_id": "id", "Status": "target"
+    }
+    data = SimpleNamespace(task=task, target="Status", positive="bad" if task == "binary" else "", on_leak=on_leak,
+                           drop=[], ids=[], time="", group="", protected=[])
+    return SimpleNamespace(columns={name: {"role": role, "reason": ""}
+                                    for name, role in roles.items()}, data=data,
+                           metric=SimpleNamespace(primary="roc_auc"), split=SimpleNamespace(strategy="random"),
+                           classification=task != "regression",
+                           feature_columns=["income", "assets", "home", "noise", "same"])
 
 
 def example_rows(n=500):
@@ -22,11 +29,15 @@ def example_rows(n=500):
     income = rng.gamma(3, 900, n)
     bad = rng.random(n) < 1 / (1 + income / 1200)
     assets = np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(8, 1.4, n))
-    return pd.DataFrame({"row_id": range(n), "income": income, "assets": assets, "home": rng.choice(["rent", "owner", "parents"], n),
-                         "noise": rng.normal(size=n), "same": income * 12, "Status": np.where(bad, "bad", "good")})
+    return pd.DataFrame({
+        "row_id": range(n), "income": income, "assets": assets, "home": rng.choice(["rent", "owner", "parents"], n),
+        "noise": rng.normal(size=n), "same": income * 12, "Status": np.where(bad, "bad", "good")
+    })
 
 
-NO_LEAKS = {"suspects": [], "repeated_in_validation": {"rows": 0, "share": 0.0}, "single_column_scores": {}, "measure": "AUC"}
+NO_LEAKS = {
+    "suspects": [], "repeated_in_validation": {"rows": 0, "share": 0.0}, "single_column_scores": {}, "measure": "AUC"
+}
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -38,9 +49,11 @@ def test_findings_of_every_task_are_whole_sentences_with_values(task):
         rows["Status"] = rows["income"] * 2 + rows["noise"] * 900
     insights = insights_of(explore(rows, example_plan(task)), NO_LEAKS)
     known = {finding["id"] for finding in insights["findings"]}
-    assert {"strongest_features", "missing_cells", "leaks", "repeated_rows"} <= known and len(known) == len(insights["findings"])
+    assert {"strongest_features", "missing_cells", "leaks", "repeated_rows"} <= known and len(known) == len(
+        insights["findings"])
     for finding in insights["findings"]:
-        assert finding["claim"] and finding["consequence"] and finding["action"] and isinstance(finding["value"], (int, float))
+        assert finding["claim"] and finding["consequence"] and finding["action"] and isinstance(
+            finding["value"], (int, float))
         assert "nan" not in finding["claim"].lower().replace("finance", "") and "None" not in finding["claim"]
 
 
@@ -49,13 +62,17 @@ def test_the_numbers_in_the_sentences_are_those_of_the_data():
     insights = insights_of(explore(rows, example_plan()), NO_LEAKS)
     by_id = {finding["id"]: finding for finding in insights["findings"]}
     share = (rows["Status"] == "bad").mean()
-    assert by_id["class_balance"]["value"] == pytest.approx(share, abs=1e-6) and f"{share:.1%}" in by_id["class_balance"]["claim"]
+    assert by_id["class_balance"]["value"] == pytest.approx(
+        share, abs=1e-6) and f"{share:.1%}" in by_id["class_balance"]["claim"]
     assert by_id["missing_cells"]["value"] == pytest.approx(rows["assets"].isna().mean())
     assert by_id["repeated_information"]["value"] == pytest.approx(1)
 
 
 def test_a_leak_and_repeated_rows_are_said_aloud():
-    leaks = NO_LEAKS | {"suspects": [{"column": "copy", "severity": "critical", "reason": "r"}], "repeated_in_validation": {"rows": 9, "share": 0.05}}
+    leaks = NO_LEAKS | {
+        "suspects": [{"column": "copy", "severity": "critical", "reason": "r"}],
+        "repeated_in_validation": {"rows": 9, "share": 0.05}
+    }
     by_id = {finding["id"]: finding for finding in findings(explore(example_rows(), example_plan()), leaks)}
     assert "copy" in by_id["leaks"]["claim"] and "leave them out" in by_id["leaks"]["action"]
     assert "group equal rows" in by_id["repeated_rows"]["action"]
@@ -68,11 +85,13 @@ def test_a_finding_is_shown_with_consequence_and_next_step():
 
 
 def test_a_table_with_nothing_to_say_still_gives_findings():
-    rows = pd.DataFrame({"row_id": range(400), "noise": np.tile(np.arange(200.0), 2), "Status": ["good"] * 200 + ["bad"] * 200})
+    rows = pd.DataFrame(
+        {"row_id": range(400), "noise": np.tile(np.arange(200.0), 2), "Status": ["good"] * 200 + ["bad"] * 200})
     plan = example_plan()
     plan.feature_columns = ["noise"]
     known = [finding["id"] for finding in findings(explore(rows, plan), NO_LEAKS)]
-    assert [name for name in known if name != "test_choice"] == ["class_balance", "strongest_features", "weak_features", "missing_cells", "repeated_rows", "leaks"]
+    assert [name for name in known if name != "test_choice"
+            ] == ["class_balance", "strongest_features", "weak_features", "missing_cells", "repeated_rows", "leaks"]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -83,15 +102,21 @@ def test_a_handful_of_rows_proves_nothing_and_says_so(task, n):
         rows["Status"] = rows["income"]
     said = findings(explore(rows, example_plan(task)), NO_LEAKS)
     known = {item["id"] for item in said}
-    assert ("few_rows" in known) == (n < 30) and not (n < 30 and "strongest_features" in known) and "nan" not in json.dumps(plain(said)).lower()
+    assert ("few_rows"
+            in known) == (n < 30) and not (n < 30 and "strongest_features" in known) and "nan" not in json.dumps(
+                plain(said)).lower()
 
 
 def test_a_forbidden_column_is_no_strongest_feature_and_rare_classes_are_named():
-    leaks = NO_LEAKS | {"suspects": [{"column": "income", "severity": "critical", "reason": "r"}, {"column": "same", "severity": "critical", "reason": "r"}]}
+    leaks = NO_LEAKS | {
+        "suspects": [{"column": "income", "severity": "critical", "reason": "r"},
+                     {"column": "same", "severity": "critical", "reason": "r"}]
+    }
     rows = example_rows()
     rows.loc[:3, "Status"] = "late"
     by_id = {item["id"]: item for item in findings(explore(rows, example_plan("multiclass"), leaks=leaks), leaks)}
-    assert not by_id["strongest_features"]["claim"].startswith(("income", "same")) and "late (4)" in by_id["rare_classes"]["claim"]
+    assert not by_id["strongest_features"]["claim"].startswith(
+        ("income", "same")) and "late (4)" in by_id["rare_classes"]["claim"]
 
 
 def test_a_curve_is_seen_where_ranks_see_nothing():
@@ -103,5 +128,7 @@ def test_a_curve_is_seen_where_ranks_see_nothing():
 
 def test_the_insights_hold_findings_and_advice():
     insights = json.loads(json.dumps(plain(insights_of(explore(example_rows(), example_plan()), NO_LEAKS))))
-    assert {"findings", "drop", "encoding", "scaling", "transform", "missing_indicator", "interactions", "rare_labels", "date", "text", "about_time", "about_groups",
-            "protected", "recommended", "outlier_counts", "reasons", "leaks"} == set(insights)
+    assert {
+        "findings", "drop", "encoding", "scaling", "transform", "missing_indicator", "interactions", "rare_labels",
+        "date", "text", "about_time", "about_groups", "protected", "recommended", "outlier_counts", "reasons", "leaks"
+    } == set(insights)

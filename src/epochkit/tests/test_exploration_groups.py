@@ -9,34 +9,45 @@ from epochkit.exploration.groups import *
 
 def fleet(n=40, size=25, seed=3):
     rng, unit = np.random.default_rng(seed), np.repeat(range(n), size)
-    return pd.DataFrame({"unit": unit, "model": (unit % 3).astype(float), "noise": rng.normal(size=n * size),
-                         "heat": rng.normal(size=n)[unit] * 2 + rng.normal(size=n * size), "life": rng.normal(size=n)[unit] + rng.normal(size=n * size)})
+    return pd.DataFrame({
+        "unit": unit, "model": (unit % 3).astype(float), "noise": rng.normal(size=n * size),
+        "heat": rng.normal(size=n)[unit] * 2 + rng.normal(size=n * size),
+        "life": rng.normal(size=n)[unit] + rng.normal(size=n * size)
+    })
 
 
 def plan_for(group="unit", task="regression", time=""):
-    return SimpleNamespace(data=SimpleNamespace(group=group, target="life", task=task, positive="late" if task == "binary" else "", time=time),
-                           classification=task != "regression")
+    return SimpleNamespace(
+        data=SimpleNamespace(group=group, target="life", task=task, positive="late" if task == "binary" else "",
+                             time=time), classification=task != "regression")
 
 
 def test_the_correlation_within_groups_is_what_was_planted():
     frame = fleet(200)
     assert intraclass_correlation(frame["life"], frame["unit"]) == pytest.approx(0.5, abs=0.08)
-    assert intraclass_correlation(frame["noise"], frame["unit"]) < 0.02 and intraclass_correlation(frame["model"], frame["unit"]) == 1
+    assert intraclass_correlation(frame["noise"], frame["unit"]) < 0.02 and intraclass_correlation(
+        frame["model"], frame["unit"]) == 1
     assert np.isnan(intraclass_correlation(frame["noise"], frame["unit"] * 0)) and effective_rows(1000, 40, 1.0) == 40
 
 
 def test_groups_of_one_row_have_no_correlation():
-    assert np.isnan(intraclass_correlation(pd.Series([1.0, 2.0]), pd.Series(["a", "b"]))) and effective_rows(50, 50, np.nan) == 50
+    assert np.isnan(intraclass_correlation(pd.Series([1.0, 2.0]), pd.Series(["a", "b"]))) and effective_rows(
+        50, 50, np.nan) == 50
 
 
 def test_groups_are_counted_and_columns_that_describe_them_are_named():
-    found = group_structure(fleet().iloc[:-5], {"model": "number", "heat": "number", "noise": "number", "unit": "id"}, plan_for())
-    assert len(found.sizes) == 40 and found.sizes.min() == 20 and 60 < found.effective_rows < 300 and found.constant_target == 0
-    assert list(found.columns["column"]) == ["model", "heat", "noise"] and list(found.columns["one_value_per_group"]) == [True, False, False]
+    found = group_structure(fleet().iloc[:-5], {"model": "number", "heat": "number", "noise": "number", "unit": "id"},
+                            plan_for())
+    assert len(found.sizes) == 40 and found.sizes.min(
+    ) == 20 and 60 < found.effective_rows < 300 and found.constant_target == 0
+    assert list(found.columns["column"]) == ["model", "heat", "noise"] and list(
+        found.columns["one_value_per_group"]) == [True, False, False]
     assert len(found.outcome) == 40 and (found.outcome["low"] < found.outcome["high"]).all()
 
 
 def test_groups_where_nothing_changes_are_counted_and_one_group_is_none():
-    frame = fleet().assign(life=lambda table: np.where(table["unit"] < 10, "late", np.where(table["noise"] > 0, "late", "fine")))
+    frame = fleet().assign(
+        life=lambda table: np.where(table["unit"] < 10, "late", np.where(table["noise"] > 0, "late", "fine")))
     assert group_structure(frame, {}, plan_for(task="binary")).constant_target == 10
-    assert group_structure(frame.assign(unit=1), {}, plan_for(task="binary")) is None and group_structure(frame, {}, plan_for(group="")) is None
+    assert group_structure(frame.assign(unit=1), {}, plan_for(task="binary")) is None and group_structure(
+        frame, {}, plan_for(group="")) is None

@@ -46,7 +46,9 @@ def test_a_gap_that_another_column_explains_is_not_at_random(loans):
     loans.loc[(loans["age"] < 30) & (rng.random(900) < 0.9), "income"] = np.nan
     loans.loc[rng.random(900) < 0.15, "noise"] = np.nan
     table = gap_mechanisms(loans, KINDS).set_index("column")
-    assert table.loc["income", "told_by"] == "age" and table.loc["income", "mechanism"] == "MAR" and table.loc["income", "effect"] > 0.4
+    assert table.loc["income", "told_by"] == "age" and table.loc["income",
+                                                                 "mechanism"] == "MAR" and table.loc["income",
+                                                                                                     "effect"] > 0.4
     assert table.loc["noise", "mechanism"] == "MCAR not refuted"
 
 
@@ -61,7 +63,8 @@ def test_a_planted_outlier_is_found_by_both_rules():
     row = outliers(values.to_frame("x"), {"x": "number"}).iloc[0]
     assert (row["beyond_fences"], row["beyond_z"], row["both"]) == (1, 1, 1)
     mostly_zero = pd.Series([0.0] * 80 + list(range(1, 21)))
-    assert gaps_and_outliers._robust_z(mostly_zero).abs().max() < np.inf and gaps_and_outliers._robust_z(mostly_zero).iloc[0] == 0
+    assert gaps_and_outliers._robust_z(mostly_zero).abs().max() < np.inf and gaps_and_outliers._robust_z(
+        mostly_zero).iloc[0] == 0
     assert outliers(values.to_frame("x"), {"x": "category"}).empty
 
 
@@ -73,7 +76,8 @@ def test_a_row_that_is_odd_only_as_a_whole_is_found():
     table = odd_rows(frame, dict.fromkeys(frame, "number"))
     assert table["score"].idxmax() == 7 and table.loc[7, "odd"]
     assert frame.loc[7].abs().max() < outliers(frame, dict.fromkeys(frame, "number"))["high_fence"].min()
-    assert odd_rows(frame.head(50), dict.fromkeys(frame, "number")).empty and odd_rows(frame[["a"]], {"a": "number"}).empty
+    assert odd_rows(frame.head(50), dict.fromkeys(frame, "number")).empty and odd_rows(frame[["a"]],
+                                                                                       {"a": "number"}).empty
 
 
 def test_plain_noise_has_next_to_no_odd_rows():

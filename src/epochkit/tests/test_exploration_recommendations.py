@@ -11,11 +11,18 @@ from epochkit.exploration.recommendations import *
 
 
 def example_plan(task="binary", **data):
-    roles = {"income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric", "row_id": "id", "Status": "target"}
-    data = {"task": task, "target": "Status", "positive": "bad" if task == "binary" else "", "on_leak": "drop", "drop": [], "ids": [], "time": "",
-            "group": "", "protected": []} | data
-    return SimpleNamespace(columns={name: {"role": role, "reason": ""} for name, role in roles.items()}, data=SimpleNamespace(**data),
-                           split=SimpleNamespace(strategy="random"), metric=SimpleNamespace(primary="roc_auc"), classification=task != "regression",
+    roles = {
+        "income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric",
+        "row_id": "id", "Status": "target"
+    }
+    data = {
+        "task": task, "target": "Status", "positive": "bad" if task == "binary" else "", "on_leak": "drop", "drop": [],
+        "ids": [], "time": "", "group": "", "protected": []
+    } | data
+    return SimpleNamespace(columns={name: {"role": role, "reason": ""}
+                                    for name, role in roles.items()}, data=SimpleNamespace(**data),
+                           split=SimpleNamespace(strategy="random"), metric=SimpleNamespace(primary="roc_auc"),
+                           classification=task != "regression",
                            feature_columns=["income", "assets", "home", "noise", "same"])
 
 
@@ -24,12 +31,17 @@ def example_rows(n=500):
     income = rng.gamma(3, 900, n)
     bad = rng.random(n) < 1 / (1 + income / 1200)
     assets = np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(8, 1.4, n))
-    return pd.DataFrame({"row_id": range(n), "income": income, "assets": assets, "home": rng.choice(["rent", "owner", "parents"], n), "noise": rng.normal(size=n),
-                         "same": income * 12, "Status": np.where(bad, "bad", "good")})
+    return pd.DataFrame({
+        "row_id": range(n), "income": income, "assets": assets, "home": rng.choice(["rent", "owner", "parents"], n),
+        "noise": rng.normal(size=n), "same": income * 12, "Status": np.where(bad, "bad", "good")
+    })
 
 
 def test_leaks_copies_and_constants_are_dropped_unless_kept():
-    leaks = {"suspects": [{"column": "noise", "severity": "critical", "reason": "r"}, {"column": "home", "severity": "warning", "reason": "r"}]}
+    leaks = {
+        "suspects": [{"column": "noise", "severity": "critical", "reason": "r"},
+                     {"column": "home", "severity": "warning", "reason": "r"}]
+    }
     assert [item["column"] for item in drops_of(explore(example_rows(), example_plan()), leaks)] == ["noise", "same"]
     found = explore(example_rows().assign(noise=1.0), example_plan(on_leak="keep"))
     leaks = {"suspects": [{"column": "income", "severity": "critical", "reason": "r"}]}
@@ -46,18 +58,22 @@ def test_the_encoding_follows_the_number_of_labels(labels, encoding):
 
 def test_a_transform_is_advised_only_where_it_mends_something():
     rng = np.random.default_rng(1)
-    rows = example_rows(2_000).assign(noise=rng.normal(size=2_000), same=np.where(rng.random(2_000) < 0.8, 0.0, rng.gamma(2, 3, 2_000)), income=-rng.gamma(0.8, 2, 2_000))
+    rows = example_rows(2_000).assign(noise=rng.normal(size=2_000),
+                                      same=np.where(rng.random(2_000) < 0.8, 0.0,
+                                                    rng.gamma(2, 3, 2_000)), income=-rng.gamma(0.8, 2, 2_000))
     rows.loc[:2, "noise"] = 40
     rows.loc[3:5, "noise"] = -40
     found = explore(rows, example_plan())
     transform, scaling = transform_advice(found), scaling_advice(found)
-    assert transform["assets"][0] == "log" and transform["income"][0] == "yeo-johnson" and transform["noise"][0] == "clip"
+    assert transform["assets"][0] == "log" and transform["income"][0] == "yeo-johnson" and transform["noise"][
+        0] == "clip"
     assert "same" not in transform and scaling["same"][0] == "standard" and scaling["assets"][0] == "standard"
     assert all(reason for _, reason in [*transform.values(), *scaling.values()])
 
 
 def test_counts_of_few_values_and_tiny_tables_keep_their_shape():
-    rows = example_rows().assign(noise=np.minimum(np.random.default_rng(0).geometric(0.6, 500), 8), income=np.tile([0.0, 1.0], 250))
+    rows = example_rows().assign(noise=np.minimum(np.random.default_rng(0).geometric(0.6, 500), 8),
+                                 income=np.tile([0.0, 1.0], 250))
     found = explore(rows, example_plan())
     assert "noise" not in transform_advice(found) and scaling_advice(found)["income"][0] == "none"
     assert transform_advice(explore(example_rows(20), example_plan())) == {}
@@ -73,11 +89,15 @@ def test_gaps_that_say_something_get_one_indicator_together():
 
 def test_dates_and_texts_get_advice_that_fits_the_split():
     rng = np.random.default_rng(3)
-    rows = example_rows().assign(noise=pd.date_range("2024-01-01", periods=500), home=["late again " + " ".join(rng.choice(list("abcdefgh"), 3)) + f" word{i % 60}" for i in range(500)])
+    rows = example_rows().assign(
+        noise=pd.date_range("2024-01-01", periods=500),
+        home=["late again " + " ".join(rng.choice(list("abcdefgh"), 3)) + f" word{i % 60}" for i in range(500)])
     plan = example_plan()
     plan.columns["noise"], plan.columns["home"] = {"role": "datetime", "reason": ""}, {"role": "text", "reason": ""}
     found = explore(rows, plan)
-    assert date_advice(found)["noise"]["parts"] == ["weekday", "day", "month", "weekend", "day_of_year", "elapsed_days", "year"]
+    assert date_advice(found)["noise"]["parts"] == [
+        "weekday", "day", "month", "weekend", "day_of_year", "elapsed_days", "year"
+    ]
     assert text_advice(found)["home"]["encode"] == "tf-idf" and 2 <= text_advice(found)["home"]["components"] <= 30
     plan.split.strategy = "time"
     assert not {"year", "elapsed_days"} & set(date_advice(explore(rows, plan))["noise"]["parts"])
@@ -85,15 +105,25 @@ def test_dates_and_texts_get_advice_that_fits_the_split():
 
 
 def test_the_advice_is_json_and_names_only_features():
-    rows = example_rows().assign(day=pd.date_range("2023-01-01", periods=500), unit=np.repeat(range(20), 25), sex=["m", "f"] * 250)
+    rows = example_rows().assign(day=pd.date_range("2023-01-01", periods=500), unit=np.repeat(range(20), 25),
+                                 sex=["m", "f"] * 250)
     plan = example_plan(time="day", group="unit", protected=["sex"])
-    plan.columns |= {"day": {"role": "time", "reason": "", "kind": "datetime"}, "unit": {"role": "group", "reason": ""}, "sex": {"role": "categorical", "reason": ""}}
+    plan.columns |= {
+        "day": {"role": "time", "reason": "", "kind": "datetime"}, "unit": {"role": "group", "reason": ""},
+        "sex": {"role": "categorical", "reason": ""}
+    }
     found = explore(rows, plan)
     advice = json.loads(json.dumps(plain(advice_of(found, {"suspects": []}))))
-    named = {name for key in ("encoding", "scaling", "transform", "rare_labels", "date", "text", "missing_indicator", "recommended") for name in advice[key]}
+    named = {
+        name
+        for key in ("encoding", "scaling", "transform", "rare_labels", "date", "text", "missing_indicator",
+                    "recommended")
+        for name in advice[key]
+    }
     assert named <= set(plan.feature_columns) and "sex" not in named and advice["protected"][0]["column"] == "sex"
     assert advice["about_time"]["column"] == "day" and advice["about_groups"]["groups"] == 20
-    assert set(advice["reasons"]["scaling"]) == set(advice["scaling"]) and set(advice["reasons"]["missing_indicator"]) == set(advice["missing_indicator"])
+    assert set(advice["reasons"]["scaling"]) == set(advice["scaling"]) and set(
+        advice["reasons"]["missing_indicator"]) == set(advice["missing_indicator"])
     assert list(advice_table(advice, found.features).index) == plan.feature_columns
 
 

@@ -8,7 +8,10 @@ from epochkit.tests.explored_table import example, found_of
 from epochkit.exploration.relation_figures import *
 
 
-DRAWN = [missing_picture, missing_pattern_picture, correlation_picture, pair_picture, association_matrix_picture, interactive_picture, odd_rows_picture, glance_picture]
+DRAWN = [
+    missing_picture, missing_pattern_picture, correlation_picture, pair_picture, association_matrix_picture,
+    interactive_picture, odd_rows_picture, glance_picture
+]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -26,16 +29,20 @@ def test_pictures_without_their_kind_of_column_are_none_or_a_plain_claim():
     rows, plan = example()
     plan.feature_columns = ["home"]
     found = explore(rows, plan)
-    assert correlation_picture(found) is None and pair_picture(found) is None and odd_rows_picture(found) is None and missing_pattern_picture(found) is None
-    assert "No cell is missing" in missing_picture(found)[1] and association_matrix_picture(found) is None and "1 features" in glance_picture(found)[1]
+    assert correlation_picture(found) is None and pair_picture(found) is None and odd_rows_picture(
+        found) is None and missing_pattern_picture(found) is None
+    assert "No cell is missing" in missing_picture(found)[1] and association_matrix_picture(
+        found) is None and "1 features" in glance_picture(found)[1]
 
 
 def test_a_wide_table_is_cut_and_the_claim_says_so():
     rng = np.random.default_rng(0)
-    rows = pd.DataFrame(rng.normal(size=(200, 90)), columns=[f"x%{{y}}<b>{number}" for number in range(90)]).assign(row_id=range(200), y=["a", "b"] * 100)
+    rows = pd.DataFrame(rng.normal(size=(200, 90)), columns=[f"x%{{y}}<b>{number}" for number in range(90)
+                                                             ]).assign(row_id=range(200), y=["a", "b"] * 100)
     _, plan = example()
     plan.data.positive, plan.feature_columns = "a", list(rows.columns[:90])
     plan.columns = {name: {"role": "numeric"} for name in plan.feature_columns}
     found = explore(rows, plan)
-    assert "60 strongest of 90" in association_matrix_picture(found)[1] and "60 more not drawn" in glance_picture(found)[1]
+    assert "60 strongest of 90" in association_matrix_picture(found)[1] and "60 more not drawn" in glance_picture(
+        found)[1]
     assert "<b>" not in str(interactive_picture(found)[0].data[0].hovertemplate)

@@ -12,8 +12,10 @@ from epochkit.exploration.relations import *
 def loans():
     rng = np.random.default_rng(7)
     income = rng.gamma(3, 900, 600)
-    return pd.DataFrame({"income": income, "home": np.where(income > 2700, "owner", rng.choice(["rent", "parents"], 600)),
-                         "noise": rng.normal(size=600), "income_eur": income * 0.9 + 1})
+    return pd.DataFrame({
+        "income": income, "home": np.where(income > 2700, "owner", rng.choice(["rent", "parents"], 600)),
+        "noise": rng.normal(size=600), "income_eur": income * 0.9 + 1
+    })
 
 
 KINDS = {"income": "number", "home": "category", "noise": "number", "income_eur": "number"}
@@ -23,28 +25,36 @@ def test_the_matrix_agrees_with_the_measures_one_by_one(loans):
     loans["home_code"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "R"})
     loans.loc[:60, "noise"] = np.nan
     matrix = effect_matrix(pair_associations(loans, KINDS | {"home_code": "category"}))
-    assert matrix.loc["income", "noise"] == pytest.approx(abs(loans["income"].corr(loans["noise"], method="spearman")), abs=0.01)
+    assert matrix.loc["income", "noise"] == pytest.approx(abs(loans["income"].corr(loans["noise"], method="spearman")),
+                                                          abs=0.01)
     assert matrix.loc["home", "income"] == pytest.approx(correlation_ratio(loans["income"], loans["home"])[0], abs=0.01)
     assert matrix.loc["home", "home_code"] == pytest.approx(cramers_v(loans["home"], loans["home_code"])[0], abs=0.01)
     assert np.allclose(matrix, matrix.T) and (np.diag(matrix) == 1).all()
 
 
 def test_p_values_of_pairs_are_those_of_scipy_and_chance_pairs_stay_chance(loans):
-    loans["home_code"], loans["dice"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "R"}), np.random.default_rng(3).choice(list("abc"), 600)
+    loans["home_code"], loans["dice"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "R"
+                                                           }), np.random.default_rng(3).choice(list("abc"), 600)
     loans.loc[:60, "noise"] = np.nan
-    pairs = pair_associations(loans, KINDS | {"home_code": "category", "dice": "category"}).set_index(["first", "second"])
+    pairs = pair_associations(loans,
+                              KINDS | {"home_code": "category", "dice": "category"}).set_index(["first", "second"])
     assert len(pairs) == 15 and (pairs["q_value"] >= pairs["p_value"]).all()
     known = loans.dropna(subset=["noise"])
-    assert pairs.loc[("income", "noise"), "p_value"] == pytest.approx(stats.spearmanr(known["income"], known["noise"])[1], rel=0.02)
+    assert pairs.loc[("income", "noise"),
+                     "p_value"] == pytest.approx(stats.spearmanr(known["income"], known["noise"])[1], rel=0.02)
     assert pairs.loc[("income", "noise"), "rows"] == len(known)
-    assert pairs.loc[("dice", "noise"), "p_value"] == pytest.approx(correlation_ratio(known["noise"], known["dice"])[1], rel=0.02)
-    assert pairs.loc[("home_code", "dice"), "p_value"] == pytest.approx(cramers_v(loans["home_code"], loans["dice"])[1], rel=1e-6)
+    assert pairs.loc[("dice", "noise"),
+                     "p_value"] == pytest.approx(correlation_ratio(known["noise"], known["dice"])[1], rel=0.02)
+    assert pairs.loc[("home_code", "dice"),
+                     "p_value"] == pytest.approx(cramers_v(loans["home_code"], loans["dice"])[1], rel=1e-6)
     assert pairs.loc[("home", "income"), "q_value"] < 1e-9 and pairs.loc[("dice", "noise"), "q_value"] > 0.05
 
 
 def test_unrelated_columns_rarely_pass_for_related():
     rng = np.random.default_rng(4)
-    noise = pd.DataFrame({f"n{i}": rng.normal(size=300) for i in range(15)} | {f"c{i}": rng.choice(list("abcd"), 300) for i in range(10)})
+    noise = pd.DataFrame({f"n{i}": rng.normal(size=300)
+                          for i in range(15)} | {f"c{i}": rng.choice(list("abcd"), 300)
+                                                 for i in range(10)})
     pairs = pair_associations(noise, {name: "number" if name[0] == "n" else "category" for name in noise})
     assert len(pairs) == 300 and (pairs["p_value"] < 0.05).mean() < 0.1 and (pairs["q_value"] < 0.05).sum() <= 1
 
@@ -62,13 +72,15 @@ def test_signs_survive_and_constants_are_measured_as_nothing(loans):
 def test_five_hundred_columns_are_a_matter_of_a_moment():
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 500))).rename(columns=str)
     assert len(pair_associations(wide, dict.fromkeys(wide, "number"))) == 60 * 59 / 2
-    assert redundant_pairs(wide, dict.fromkeys(wide, "number")).empty and variance_inflation(wide, dict.fromkeys(wide, "number")).empty
+    assert redundant_pairs(wide, dict.fromkeys(wide, "number")).empty and variance_inflation(
+        wide, dict.fromkeys(wide, "number")).empty
 
 
 def test_copies_of_columns_are_found_whatever_their_unit_or_label(loans):
     loans["home_code"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "P"})
     pairs = redundant_pairs(loans, KINDS | {"home_code": "category"})
-    assert {(row.first, row.second) for row in pairs.itertuples(index=False)} == {("income", "income_eur"), ("home", "home_code")}
+    assert {(row.first, row.second)
+            for row in pairs.itertuples(index=False)} == {("income", "income_eur"), ("home", "home_code")}
     inflation = variance_inflation(loans, {"income": "number", "income_eur": "number", "noise": "number"})
     assert inflation["income"] > 1000 and inflation["noise"] < 1.1
 
@@ -80,7 +92,8 @@ def test_a_planted_interaction_is_found_and_noise_is_not():
     kinds, folds = {"a": "number", "b": "number", "c": "number", "home": "category"}, np.arange(3_000) % 10
     outcome = frame["a"] * frame["b"] + frame["c"] * (frame["home"] == "owner") + rng.normal(0, 0.7, 3_000)
     table = interactions(frame, kinds, outcome.to_numpy()[:, None], folds)
-    assert {(row.first, row.second, row.kind) for row in table.itertuples()} == {("a", "b", "product"), ("c", "home", "label x number")}
+    assert {(row.first, row.second, row.kind)
+            for row in table.itertuples()} == {("a", "b", "product"), ("c", "home", "label x number")}
     assert (table["low"] > 0).all() and (table["low"] < table["gain"]).all()
     assert interactions(frame, kinds, rng.normal(size=(3_000, 1)), folds).empty
 
@@ -89,7 +102,8 @@ def test_a_curve_that_differs_by_label_is_a_cross():
     rng = np.random.default_rng(8)
     frame = pd.DataFrame({"hour": rng.integers(0, 24, 4_000), "free": rng.choice(["yes", "no"], 4_000)})
     peak = np.where(frame["free"] == "yes", np.abs(frame["hour"] - 14) < 3, np.abs(frame["hour"] - 8) < 2)
-    table = interactions(frame, {"hour": "number", "free": "category"}, (peak + rng.normal(0, 0.3, 4_000))[:, None], np.arange(4_000) % 10)
+    table = interactions(frame, {"hour": "number", "free": "category"}, (peak + rng.normal(0, 0.3, 4_000))[:, None],
+                         np.arange(4_000) % 10)
     assert list(table["kind"]) == ["cross"] and table["gain"].iloc[0] > 0.1
 
 

@@ -28,7 +28,11 @@ def test_a_table_without_time_groups_texts_or_protected_columns_has_none_of_them
     rows, plan = example()
     plan.feature_columns = ["income", "age"]
     found = explore(rows, plan)
-    assert {draw(found) for draw in (time_picture, season_picture, memory_picture, drift_picture, group_picture, protected_picture, words_picture)} == {None}
+    assert {
+        draw(found)
+        for draw in (time_picture, season_picture, memory_picture, drift_picture, group_picture, protected_picture,
+                     words_picture)
+    } == {None}
 
 
 def test_the_word_that_tells_is_drawn():

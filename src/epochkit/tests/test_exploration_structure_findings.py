@@ -10,16 +10,27 @@ from epochkit.exploration.structure_findings import *
 
 def rides(n=800):
     rng, days = np.random.default_rng(7), pd.date_range("2022-01-01", periods=n)
-    frame = pd.DataFrame({"row_id": range(n), "day": days, "price": 2 + np.arange(n) / 400 + rng.normal(0, 0.2, n), "rain": rng.gamma(1, 2, n), "unit": np.repeat(range(20), n // 20),
-                          "sex": rng.choice(["m", "f"], n), "note": rng.choice(["sunny calm day here", "storm and hail all day"], n)})
-    frame["riders"] = 200.0 + 60 * (days.day_of_week >= 5) - 40 * frame["note"].str.startswith("storm") + 20 * (frame["sex"] == "m") + rng.normal(0, 15, n)
+    frame = pd.DataFrame({
+        "row_id": range(n), "day": days, "price": 2 + np.arange(n) / 400 + rng.normal(0, 0.2, n),
+        "rain": rng.gamma(1, 2, n), "unit": np.repeat(range(20), n // 20), "sex": rng.choice(["m", "f"], n),
+        "note": rng.choice(["sunny calm day here", "storm and hail all day"], n)
+    })
+    frame["riders"] = 200.0 + 60 * (days.day_of_week >= 5) - 40 * frame["note"].str.startswith("storm") + 20 * (
+        frame["sex"] == "m") + rng.normal(0, 15, n)
     return frame
 
 
 def plan_for(**data):
-    data = {"task": "regression", "target": "riders", "positive": "", "on_leak": "drop", "time": "day", "group": "", "protected": ["sex"]} | data
-    columns = {"day": {"role": "time", "kind": "datetime"}, "price": {"role": "numeric"}, "rain": {"role": "numeric"}, "note": {"role": "text"}, "sex": {"role": "categorical"}}
-    return SimpleNamespace(columns=columns, data=SimpleNamespace(**data), split=SimpleNamespace(strategy="time"), classification=data["task"] != "regression",
+    data = {
+        "task": "regression", "target": "riders", "positive": "", "on_leak": "drop", "time": "day", "group": "",
+        "protected": ["sex"]
+    } | data
+    columns = {
+        "day": {"role": "time", "kind": "datetime"}, "price": {"role": "numeric"}, "rain": {"role": "numeric"},
+        "note": {"role": "text"}, "sex": {"role": "categorical"}
+    }
+    return SimpleNamespace(columns=columns, data=SimpleNamespace(**data), split=SimpleNamespace(strategy="time"),
+                           classification=data["task"] != "regression",
                            feature_columns=["day", "price", "rain", "note"])
 
 
@@ -29,8 +40,10 @@ def said(rows, plan):
 
 def test_time_is_told_with_its_season_memory_and_drift():
     found = said(rides().drop(index=range(300, 340)), plan_for())
-    assert "weekday" in found["time_trend"]["claim"] and "weekday" in found["time_trend"]["action"] and "lag" in found["time_memory"]["claim"]
-    assert "price" in found["time_drift"]["claim"] and found["time_holes"]["value"] == 41 and "7 words of note" in found["texts"]["claim"]
+    assert "weekday" in found["time_trend"]["claim"] and "weekday" in found["time_trend"]["action"] and "lag" in found[
+        "time_memory"]["claim"]
+    assert "price" in found["time_drift"]["claim"] and found["time_holes"][
+        "value"] == 41 and "7 words of note" in found["texts"]["claim"]
     assert found["dates"]["claim"].startswith("1 date column: day") and "never use it" in found["protected"]["action"]
 
 
@@ -38,19 +51,24 @@ def test_groups_are_weighed_and_every_finding_is_whole():
     found = said(rides(), plan_for(group="unit", time=""))
     assert "20 groups of unit with 40 to 40 rows" in found["groups"]["claim"] and "time_trend" not in found
     for item in found.values():
-        assert item["claim"] and item["consequence"] and item["action"] and isinstance(item["value"], (int, float)) and " nan" not in item["claim"]
+        assert item["claim"] and item["consequence"] and item["action"] and isinstance(
+            item["value"], (int, float)) and " nan" not in item["claim"]
 
 
 def test_gaps_that_a_column_explains_are_said_with_its_name():
     rows = rides()
     rows.loc[rows["price"] > 3.2, "rain"] = np.nan
     found = said(rows, plan_for(time=""))
-    assert "price tells where rain is missing" in found["gap_mechanism"]["claim"] and "help of price" in found["gap_mechanism"]["action"]
+    assert "price tells where rain is missing" in found["gap_mechanism"]["claim"] and "help of price" in found[
+        "gap_mechanism"]["action"]
 
 
 def test_nothing_is_claimed_where_nothing_is():
     rng = np.random.default_rng(1)
-    rows = pd.DataFrame({"row_id": range(400), "price": rng.normal(size=400), "rain": rng.normal(size=400), "riders": rng.normal(size=400)})
+    rows = pd.DataFrame({
+        "row_id": range(400), "price": rng.normal(size=400), "rain": rng.normal(size=400),
+        "riders": rng.normal(size=400)
+    })
     plan = plan_for(time="", protected=[])
     plan.feature_columns = ["price", "rain"]
     assert set(said(rows, plan)) <= {"test_choice"} and said(rows.head(12), plan) == {}

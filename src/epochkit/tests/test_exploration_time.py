@@ -10,22 +10,27 @@ from epochkit.exploration.time import *
 def calendar(n=1096, seed=7):
     rng, days = np.random.default_rng(seed), pd.date_range("2022-01-01", periods=n)
     steps = np.arange(n)
-    riders = 200 + 0.1 * steps + 60 * (days.day_of_week >= 5) + 40 * np.sin(2 * np.pi * days.day_of_year / 365) + rng.normal(0, 15, n)
+    riders = 200 + 0.1 * steps + 60 * (days.day_of_week >= 5) + 40 * np.sin(
+        2 * np.pi * days.day_of_year / 365) + rng.normal(0, 15, n)
     return pd.DataFrame({"day": days, "price": 2 + steps / 400 + rng.normal(0, 0.2, n), "rain": rng.gamma(1, 2, n),
                          "home": rng.choice(["a", "b"], n), "riders": riders})
 
 
 def plan_for(time="day", group="", task="regression", target="riders"):
-    return SimpleNamespace(data=SimpleNamespace(time=time, group=group, task=task, target=target, positive="bad" if task == "binary" else ""),
-                           classification=task != "regression", split=SimpleNamespace(strategy="time"))
+    return SimpleNamespace(
+        data=SimpleNamespace(time=time, group=group, task=task, target=target,
+                             positive="bad" if task == "binary" else ""), classification=task != "regression",
+        split=SimpleNamespace(strategy="time"))
 
 
 KINDS = {"price": "number", "rain": "number", "home": "category"}
 
 
-@pytest.mark.parametrize("first, count, step, name", [
-    ("2024-01-01", 48, "h", "hour"), ("2024-01-01", 50, "D", "day"), ("2024-01-01", 200, "D", "week"), ("2020-01-01", 1000, "D", "month"),
-    ("2010-01-01", 5000, "D", "quarter"), ("1900-01-01", 600, "MS", "year")])
+@pytest.mark.parametrize("first, count, step, name", [("2024-01-01", 48, "h", "hour"), ("2024-01-01", 50, "D", "day"),
+                                                      ("2024-01-01", 200, "D", "week"),
+                                                      ("2020-01-01", 1000, "D", "month"),
+                                                      ("2010-01-01", 5000, "D", "quarter"),
+                                                      ("1900-01-01", 600, "MS", "year")])
 def test_periods_are_the_shortest_that_fit(first, count, step, name):
     starts, found = periods_of(pd.Series(pd.date_range(first, periods=count, freq=step)))
     assert found == name and starts.nunique() <= 60 and starts.is_monotonic_increasing
@@ -41,7 +46,8 @@ def test_numbers_are_cut_into_steps_and_bad_moments_are_missing():
 def test_the_week_and_the_year_are_found_and_one_year_is_not_enough_for_a_month():
     rides = calendar()
     table = seasons(rides["day"], rides["riders"]).set_index("part")
-    assert table.loc["weekday", "effect"] > 0.5 and table.loc["weekday", "q_value"] < 1e-6 and table.loc["month", "enough"]
+    assert table.loc["weekday", "effect"] > 0.5 and table.loc["weekday", "q_value"] < 1e-6 and table.loc["month",
+                                                                                                         "enough"]
     assert table.loc["day", "effect"] < 0.2 and "hour" not in table.index
     short = calendar(200)
     assert not seasons(short["day"], short["riders"]).set_index("part").loc["month", "enough"]

@@ -9,8 +9,8 @@ from epochkit.features.ablation import *
 
 
 def plan_of(strategy="random", time="", group="", classification=True):
-    return SimpleNamespace(split=SimpleNamespace(strategy=strategy, seed=42), classification=classification, feature_columns=["x", "z"],
-                           data=SimpleNamespace(time=time, group=group, target="y"))
+    return SimpleNamespace(split=SimpleNamespace(strategy=strategy, seed=42), classification=classification,
+                           feature_columns=["x", "z"], data=SimpleNamespace(time=time, group=group, target="y"))
 
 
 def test_measured_rows_are_whole_groups_or_the_latest():
@@ -25,12 +25,18 @@ def test_measured_rows_are_whole_groups_or_the_latest():
 def crossed():
     "Features of five folds: a true ratio, and nothing else to find"
     rng = np.random.default_rng(0)
-    data = pd.DataFrame({"x": rng.uniform(1, 9, 1000), "z": rng.uniform(1, 9, 1000), "w": rng.normal(size=1000),
-                         "note": rng.choice(["a b", "c d", "e f"], 1000), "when": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 900, 1000), "D")})
+    data = pd.DataFrame({
+        "x": rng.uniform(1, 9, 1000), "z": rng.uniform(1, 9, 1000), "w": rng.normal(size=1000),
+        "note": rng.choice(["a b", "c d", "e f"],
+                           1000), "when": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 900, 1000), "D")
+    })
     y = (np.tanh(5 * np.log(data["x"] / data["z"])) + rng.normal(0, 0.1, 1000)).to_numpy()
-    folds = [(np.flatnonzero(np.arange(1000) % 5 != fold), np.flatnonzero(np.arange(1000) % 5 == fold)) for fold in range(5)]
+    folds = [
+        (np.flatnonzero(np.arange(1000) % 5 != fold), np.flatnonzero(np.arange(1000) % 5 == fold)) for fold in range(5)
+    ]
     roles = {"x": "numeric", "z": "numeric", "w": "numeric", "note": "text", "when": "datetime"}
-    return fold_features(FeaturePipeline(roles, classification=False, groups=GROUPS), data, y, folds), data, y, folds, roles
+    return fold_features(FeaturePipeline(roles, classification=False, groups=GROUPS), data, y,
+                         folds), data, y, folds, roles
 
 
 def test_a_true_ratio_gains_and_dates_and_texts_that_say_nothing_are_left_out(crossed):
@@ -46,11 +52,13 @@ def test_the_interval_grows_with_the_spread_and_one_fold_proves_nothing():
     assert interval([0.1])[1:3] == (float("-inf"), float("inf"))
 
 
-@pytest.mark.parametrize("y, classification", [(np.arange(300) % 3, True), (np.arange(300) % 7 / 3, False), (np.r_[np.zeros(299), 1].astype(int), True)])
+@pytest.mark.parametrize("y, classification", [(np.arange(300) % 3, True), (np.arange(300) % 7 / 3, False),
+                                               (np.r_[np.zeros(299), 1].astype(int), True)])
 def test_every_task_has_a_score_even_where_a_fold_lacks_a_class(y, classification):
     data = pd.DataFrame({"x": y + np.random.default_rng(0).normal(0, 0.1, 300)})
     folds = [(np.arange(150), np.arange(150, 300)), (np.arange(150, 300), np.arange(150))]
-    study = GainStudy(fold_features(FeaturePipeline({"x": "numeric"}, classification=classification), data, y, folds), classification)
+    study = GainStudy(fold_features(FeaturePipeline({"x": "numeric"}, classification=classification), data, y, folds),
+                      classification)
     assert np.isfinite(study.scores(["numbers"])).all() and study.gains()[0].group == "numbers"
 
 
@@ -60,18 +68,23 @@ def test_history_that_needs_the_neighbours_is_measured_both_ways():
     data = pd.DataFrame({"x": rng.normal(size=1200), "unit": unit, "day": day, "w": rng.normal(size=1200)})
     y = data.groupby("unit")["x"].shift(1).fillna(0).to_numpy() + rng.normal(0, 0.1, 1200)
     folds = [(np.flatnonzero(unit % 4 != fold), np.flatnonzero(unit % 4 == fold)) for fold in range(4)]
-    pipeline = FeaturePipeline({"x": "numeric", "w": "numeric"}, classification=False, recipe=Recipe(time="day", group="unit"), groups=GROUPS)
+    pipeline = FeaturePipeline({"x": "numeric", "w": "numeric"}, classification=False,
+                               recipe=Recipe(time="day", group="unit"), groups=GROUPS)
     study = GainStudy(fold_features(pipeline, data, y, folds), False)
     history = next(gain for gain in study.gains() if gain.group == "history")
-    assert study.told_gain(["numbers"])[1] > 0.5 > history.high  # new units have no history alone, and much when it is handed in
+    assert study.told_gain(["numbers"
+                            ])[1] > 0.5 > history.high  # new units have no history alone, and much when it is handed in
 
 
 def test_importance_finds_the_signal_for_every_task():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"noise": rng.normal(size=200), "useful": rng.normal(size=200)})
-    folds = [(np.flatnonzero(np.arange(200) % 4 != fold), np.flatnonzero(np.arange(200) % 4 == fold)) for fold in range(4)]
+    folds = [
+        (np.flatnonzero(np.arange(200) % 4 != fold), np.flatnonzero(np.arange(200) % 4 == fold)) for fold in range(4)
+    ]
     thirds = pd.qcut(frame["useful"], 3, labels=False).to_numpy()
-    for classification, y in ((True, (frame["useful"] > 0).astype(int).to_numpy()), (True, thirds), (False, frame["useful"].to_numpy() * 2)):
+    for classification, y in ((True, (frame["useful"] > 0).astype(int).to_numpy()), (True, thirds),
+                              (False, frame["useful"].to_numpy() * 2)):
         table = importance_table(frame, y, folds, classification)
         assert table["feature"][0] == "useful" and table["low"][0] > table["high"][1]
         assert table["information_low"][0] > table["information_high"][1]
@@ -80,9 +93,12 @@ def test_importance_finds_the_signal_for_every_task():
 
 def test_copies_go_and_the_signal_stays():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"useful": rng.normal(size=400), "noise": rng.normal(size=400)}).assign(copy=lambda frame: frame["useful"] * -3 + 1)
+    frame = pd.DataFrame({"useful": rng.normal(size=400),
+                          "noise": rng.normal(size=400)}).assign(copy=lambda frame: frame["useful"] * -3 + 1)
     y = (frame["useful"] > 0).astype(int).to_numpy()
-    folds = [(np.flatnonzero(np.arange(400) % 4 != fold), np.flatnonzero(np.arange(400) % 4 == fold)) for fold in range(4)]
+    folds = [
+        (np.flatnonzero(np.arange(400) % 4 != fold), np.flatnonzero(np.arange(400) % 4 == fold)) for fold in range(4)
+    ]
     out = unneeded_features(frame, y, importance_table(frame, y, folds, True), folds, True)
     assert len({"useful", "copy"} & set(out)) == 1 and "repeats" in next(iter(out.values()))
 
@@ -92,7 +108,9 @@ def test_a_harmful_feature_goes_only_when_the_score_agrees():
     frame = pd.DataFrame({"useful": rng.normal(size=400), "other": rng.normal(size=400)})
     y = (frame["useful"] + frame["other"] > 0).astype(int).to_numpy()
     folds = [(np.arange(200), np.arange(200, 400)), (np.arange(200, 400), np.arange(200))]
-    said = pd.DataFrame({"feature": ["useful", "other"], "importance": [0.2, -0.1], "low": [0.1, -0.2], "high": [0.3, -0.05]})
+    said = pd.DataFrame(
+        {"feature": ["useful", "other"], "importance": [0.2, -0.1], "low": [0.1, -0.2], "high": [0.3, -0.05]})
     assert unneeded_features(frame, y, said, folds, True) == {}
     noise = frame.assign(other=rng.normal(size=400))
-    assert "harms" in unneeded_features(noise, (frame["useful"] > 0).astype(int).to_numpy(), said, folds, True).get("other", "harms")
+    assert "harms" in unneeded_features(noise, (frame["useful"] > 0).astype(int).to_numpy(), said, folds,
+                                        True).get("other", "harms")

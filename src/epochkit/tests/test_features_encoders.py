@@ -9,16 +9,22 @@ from epochkit.features.encoders import SCALERS, SHAPES
 from epochkit.features.encoders import *
 
 
-@pytest.mark.parametrize("values, expected", [
-    (pd.Series([1, 2], dtype="Int64"), [1, 2]), (pd.Series([True, False]), [1, 0]), (pd.Series(["1", " 2 "]), [1, 2]),
-    (pd.Series(["1", "2"], dtype="category"), [1, 2]), (pd.Series([np.inf, 3]), [np.nan, 3]), (pd.Series([None, "x"]), [np.nan, np.nan])])
+@pytest.mark.parametrize("values, expected", [(pd.Series([1, 2], dtype="Int64"), [1, 2]),
+                                              (pd.Series([True, False]), [1, 0]), (pd.Series(["1", " 2 "]), [1, 2]),
+                                              (pd.Series(["1", "2"], dtype="category"), [1, 2]),
+                                              (pd.Series([np.inf, 3]), [np.nan, 3]),
+                                              (pd.Series([None, "x"]), [np.nan, np.nan])])
 def test_numbers_come_in_any_type(values, expected):
     np.testing.assert_array_equal(as_numbers(values), np.array(expected, float))
 
 
 @pytest.mark.parametrize("values", [
-    pd.Series(["2026-01-02", None]), pd.Series(["2026-01-02T00:00:00Z", "?"]), pd.Series(pd.to_datetime(["2026-01-02", None])),
-    pd.Series(pd.to_datetime(["2026-01-02", None]).tz_localize("UTC")), pd.Series([pd.Timestamp("2026-01-02").date(), None])])
+    pd.Series(["2026-01-02", None]),
+    pd.Series(["2026-01-02T00:00:00Z", "?"]),
+    pd.Series(pd.to_datetime(["2026-01-02", None])),
+    pd.Series(pd.to_datetime(["2026-01-02", None]).tz_localize("UTC")),
+    pd.Series([pd.Timestamp("2026-01-02").date(), None])
+])
 def test_dates_come_in_any_type(values):
     found = as_moments(values)
     assert str(found[0]) == "2026-01-02T00:00:00.000000" and np.isnat(found[1])

@@ -14,9 +14,11 @@ def gains_of(*rows):
 
 
 def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
-    figure, claim = gain_picture(gains_of(("numbers", 0.3, True), ("dates", 0.05, True), ("text", -0.01, False)), "binary")
+    figure, claim = gain_picture(gains_of(("numbers", 0.3, True), ("dates", 0.05, True), ("text", -0.01, False)),
+                                 "binary")
     assert claim.startswith("Dates gain 0.05") and "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
-    assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)), "regression")[1].startswith("None of 1 optional")
+    assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)),
+                        "regression")[1].startswith("None of 1 optional")
     assert "no other group" in gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")[1]
 
 
@@ -28,14 +30,21 @@ def test_a_picture_is_saved_with_its_claim_or_said_to_be_missing(tmp_path):
 
 
 def test_importance_counts_what_is_clear_of_zero():
-    table = pd.DataFrame({"feature": ["a$b", "c"], "importance": [0.2, 0.0], "low": [0.1, -0.1], "high": [0.3, 0.1], "mutual_information": [0.5, 0.1],
-                          "information_low": [0.4, float("-inf")], "information_high": [0.6, float("inf")]})
+    table = pd.DataFrame({
+        "feature": ["a$b", "c"], "importance": [0.2, 0.0], "low": [0.1, -0.1], "high": [0.3, 0.1],
+        "mutual_information": [0.5, 0.1], "information_low": [0.4,
+                                                              float("-inf")], "information_high": [0.6,
+                                                                                                   float("inf")]
+    })
     figure, claim = importance_picture(table, {"a$b": "numbers"})
     assert claim.startswith("a$b matters most") and "1 of 2 features" in claim and len(figure.axes) == 2
 
 
 def test_a_split_is_shown_for_classes_and_numbers():
-    parts = {name: {"rows": rows, "target": {"bad": 0.3, "good": 0.7}} for name, rows in (("train", 60), ("validation", 20), ("test", 20))}
+    parts = {
+        name: {"rows": rows, "target": {"bad": 0.3, "good": 0.7}}
+        for name, rows in (("train", 60), ("validation", 20), ("test", 20))
+    }
     assert "share of bad is 30.0%" in split_picture({"strategy": "random", "parts": parts}, "bad")[1]
     numbers = {name: {"rows": 10, "target": -2.5} for name in parts}
     assert "mean of the target is -2.50 in training" in split_picture({"strategy": "group_time", "parts": numbers})[1]
@@ -51,11 +60,13 @@ def test_before_and_after_tell_the_skewness_and_constants_are_no_trouble():
 
 def test_made_features_are_shown_where_there_are_any():
     rng = np.random.default_rng(0)
-    train = pd.DataFrame({"a": rng.normal(size=300), "b": rng.normal(size=300)}).assign(a_times_b=lambda frame: frame["a"] * frame["b"])
+    train = pd.DataFrame({"a": rng.normal(size=300),
+                          "b": rng.normal(size=300)}).assign(a_times_b=lambda frame: frame["a"] * frame["b"])
     groups = {"a": "numbers", "b": "numbers", "a_times_b": "interactions"}
     importance = pd.DataFrame({"feature": ["a_times_b", "a", "b"]})
     assert made_correlation_picture(train, groups, importance)[1].startswith("a_times_b says most that is new")
-    assert "highest" in made_effect_picture(train, (train["a_times_b"] > 0).astype(int).to_numpy(), groups, importance, "share of yes", True)[1]
+    assert "highest" in made_effect_picture(train, (train["a_times_b"] > 0).astype(int).to_numpy(), groups, importance,
+                                            "share of yes", True)[1]
     assert made_correlation_picture(train[["a", "b"]], groups, importance) is None
     assert made_effect_picture(train[["a", "b"]], np.arange(300.0), groups, importance, "mean", False) is None
 
@@ -63,5 +74,6 @@ def test_made_features_are_shown_where_there_are_any():
 def test_parts_that_differ_are_said_to():
     rng = np.random.default_rng(0)
     train, far = pd.DataFrame(rng.normal(size=(200, 3))), pd.DataFrame(rng.normal(2, 1, size=(200, 3)))
-    assert "do not cover" in parts_picture(train, far)[1] and "rows cover the same" in parts_picture(train, train.sample(frac=1))[1]
+    assert "do not cover" in parts_picture(train, far)[1] and "rows cover the same" in parts_picture(
+        train, train.sample(frac=1))[1]
     assert parts_picture(train[[0]], far[[0]]) is None

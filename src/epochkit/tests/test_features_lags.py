@@ -9,8 +9,10 @@ from epochkit.features.lags import *
 
 
 def test_only_what_lies_before_is_found():
-    past = past_of(np.array(["a", "a", "b", "a"]), np.array([2.0, 1.0, 1.0, 2.0]), np.array([[5.0], [3.0], [9.0], [7.0]]))
-    first, end = past.before(np.array(["a", "a", "a", "b", "b", "new", "a"]), np.array([1.0, 2.0, 2.5, 1.0, 1.5, 5.0, np.nan]))
+    past = past_of(np.array(["a", "a", "b", "a"]), np.array([2.0, 1.0, 1.0, 2.0]), np.array([[5.0], [3.0], [9.0],
+                                                                                             [7.0]]))
+    first, end = past.before(np.array(["a", "a", "a", "b", "b", "new", "a"]),
+                             np.array([1.0, 2.0, 2.5, 1.0, 1.5, 5.0, np.nan]))
     assert past.values.ravel().tolist() == [3, 6, 9]
     assert (end - first).tolist() == [0, 1, 2, 0, 1, 0, 0]
     assert [past.values[at - 1, 0] for at, begin in zip(end, first) if at > begin] == [3, 6, 9]
@@ -46,8 +48,10 @@ def test_history_is_strictly_past_and_inside_the_group(machines):
 def test_the_order_and_the_number_of_rows_do_not_matter(machines):
     history = History().fit(machines, Screen(machines, np.arange(600.0), False))
     mixed = np.random.default_rng(1).permutation(600)
-    pd.testing.assert_frame_equal(values(history, some(machines, mixed)), values(history, machines).iloc[mixed].reset_index(drop=True))
-    later = Rows(pd.DataFrame({"heat": [1.0, 2.0], "load": [0.0, 0.0]}), machines.roles, np.array([30.0, 31.0]), np.array(["u3", "u3"], dtype=object))
+    pd.testing.assert_frame_equal(values(history, some(machines, mixed)),
+                                  values(history, machines).iloc[mixed].reset_index(drop=True))
+    later = Rows(pd.DataFrame({"heat": [1.0, 2.0], "load": [0.0, 0.0]}), machines.roles, np.array([30.0, 31.0]),
+                 np.array(["u3", "u3"], dtype=object))
     assert values(history, later).iloc[[1]].equals(values(history, some(later, [1])).set_axis([1]))
     assert values(history, later)["heat_lag_1"].tolist() == [machines.frame["heat"][119]] * 2
 
@@ -62,15 +66,19 @@ def test_the_future_changes_nothing(machines):
 
 def test_a_new_or_long_silent_group_has_no_history_unless_it_is_given(machines):
     history = History().fit(machines, Screen(machines, np.arange(600.0), False))
-    new = Rows(pd.DataFrame({"heat": [5.0, 7.0], "load": [0.0, 0.0]}), machines.roles, np.array([0.0, 1.0]), np.array(["new", "new"], dtype=object))
-    assert values(history, new)["without_history"].tolist() == [1, 1] and values(history, new)["heat_lag_1"].isna().all()
-    assert values(history.knowing(new), new)["heat_lag_1"].tolist()[1] == 5 and values(history, new)["heat_lag_1"].isna().all()
+    new = Rows(pd.DataFrame({"heat": [5.0, 7.0], "load": [0.0, 0.0]}), machines.roles, np.array([0.0, 1.0]),
+               np.array(["new", "new"], dtype=object))
+    assert values(history, new)["without_history"].tolist() == [1, 1] and values(history,
+                                                                                 new)["heat_lag_1"].isna().all()
+    assert values(history.knowing(new), new)["heat_lag_1"].tolist()[1] == 5 and values(history,
+                                                                                       new)["heat_lag_1"].isna().all()
     silent = new._replace(when=np.array([500.0, np.nan]), keys=np.array(["u1", "u1"], dtype=object))
     assert values(history, silent)["without_history"].tolist() == [1, 1]
 
 
 def test_a_long_past_is_cut_to_its_tail_and_later_rows_do_not_notice(machines):
-    short, long = (History(kept_values=size).fit(machines, Screen(machines, np.arange(600.0), False)) for size in (10, 10**6))
+    short, long = (History(kept_values=size).fit(machines, Screen(machines, np.arange(600.0), False))
+                   for size in (10, 10**6))
     short.shorten(), long.shorten()
     later = machines._replace(when=machines.when + 30)
     assert len(short.past.when) == 100 and len(long.past.when) == 600

@@ -18,15 +18,19 @@ def test_a_ratio_never_divides_by_zero():
 @pytest.fixture
 def raw():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"income": rng.normal(100, 20, 200), "debt": rng.exponential(10, 200),
-                          "home": rng.choice(["rent", "own", "other"], 200), "city": rng.choice([f"c{n}" for n in range(60)], 200),
-                          "records": rng.choice(["yes", "no"], 200)})
+    frame = pd.DataFrame({
+        "income": rng.normal(100, 20,
+                             200), "debt": rng.exponential(10, 200), "home": rng.choice(["rent", "own", "other"], 200),
+        "city": rng.choice([f"c{n}" for n in range(60)], 200), "records": rng.choice(["yes", "no"], 200)
+    })
     frame.loc[::10, "income"] = np.nan
     frame.loc[5, "home"] = None
     return frame
 
 
-COLUMNS = {"income": "numeric", "debt": "numeric", "home": "categorical", "city": "high_cardinality", "records": "boolean"}
+COLUMNS = {
+    "income": "numeric", "debt": "numeric", "home": "categorical", "city": "high_cardinality", "records": "boolean"
+}
 
 
 def test_features_are_finite_numbers_and_learned_from_training_rows_only(raw):
@@ -42,8 +46,10 @@ def test_features_are_finite_numbers_and_learned_from_training_rows_only(raw):
 
 def test_serving_meets_new_labels_missing_values_and_text_numbers(raw):
     pipeline = FeaturePipeline(COLUMNS).fit(raw, np.arange(200) % 2)
-    strange = pd.DataFrame({"income": ["120", None, "not a number"], "debt": [1, 2, 3], "home": ["castle", None, "rent"],
-                            "city": ["nowhere", None, "c1"], "records": ["yes", "maybe", None], "extra": [1, 2, 3]})
+    strange = pd.DataFrame({
+        "income": ["120", None, "not a number"], "debt": [1, 2, 3], "home": ["castle", None, "rent"],
+        "city": ["nowhere", None, "c1"], "records": ["yes", "maybe", None], "extra": [1, 2, 3]
+    })
     assert np.isfinite(pipeline.transform(strange).to_numpy()).all()
     with pytest.raises(PipelineError, match="column 'debt' is missing"):
         pipeline.transform(strange.drop(columns="debt"))
@@ -53,7 +59,8 @@ def test_target_encoding_of_training_rows_is_cross_fitted():
     city = pd.Series([f"c{number}" for number in range(100)] * 2)
     y = np.random.default_rng(0).integers(0, 2, 200)
     train = FeaturePipeline({"city": "high_cardinality"}).fit_transform(pd.DataFrame({"city": city}), y)
-    assert abs(np.corrcoef(train["city"], y)[0, 1]) < 0.3  # one label holds two rows: a plain mean would give away the answer
+    assert abs(np.corrcoef(train["city"],
+                           y)[0, 1]) < 0.3  # one label holds two rows: a plain mean would give away the answer
 
 
 @pytest.fixture
@@ -63,7 +70,8 @@ def no_custom(monkeypatch):
 
 
 def test_derived_features_apply_where_their_columns_are(raw, no_custom):
-    derived_feature("debt_share", ["debt", "income"], "debt / income")(lambda frame: ratio(frame["debt"], frame["income"]))
+    derived_feature("debt_share", ["debt", "income"],
+                    "debt / income")(lambda frame: ratio(frame["debt"], frame["income"]))
     derived_feature("loan_share", ["loan", "price"], "loan / price")(lambda frame: frame["loan"] / frame["price"])
     pipeline = FeaturePipeline(COLUMNS).fit(raw, np.arange(200) % 2)
     assert pipeline.derived_ == ["debt_share"] and pipeline.refused_ == {"loan_share": "needs loan, price"}
@@ -85,7 +93,9 @@ def test_a_robust_scale_of_zero_is_not_used(raw):
 def test_indicators_stay_zero_or_one_and_follow_the_advice(raw):
     features = FeaturePipeline(COLUMNS).fit_transform(raw, np.arange(200) % 2)
     assert set(features["missing_income"]) == {0.0, 1.0}
-    assert "missing_income" not in FeaturePipeline(COLUMNS, recipe=Recipe(indicators=())).fit_transform(raw, np.arange(200) % 2)
+    assert "missing_income" not in FeaturePipeline(COLUMNS,
+                                                   recipe=Recipe(indicators=())).fit_transform(raw,
+                                                                                               np.arange(200) % 2)
 
 
 def test_a_constant_column_is_no_feature(raw):
@@ -99,11 +109,14 @@ EVERY_ROLE = COLUMNS | {"opened": "datetime", "note": "text"}
 @pytest.fixture
 def rich(raw):
     rng = np.random.default_rng(1)
-    return raw.assign(opened=pd.date_range("2025-01-01", periods=200, freq="37h").astype("datetime64[us]"), unit=np.repeat(np.arange(20), 10),
-                      note=rng.choice(["paid late again", "paid on time", "called about the bill", ""], 200), day=np.tile(np.arange(10), 20))
+    return raw.assign(opened=pd.date_range("2025-01-01", periods=200,
+                                           freq="37h").astype("datetime64[us]"), unit=np.repeat(np.arange(20), 10),
+                      note=rng.choice(["paid late again", "paid on time", "called about the bill", ""],
+                                      200), day=np.tile(np.arange(10), 20))
 
 
-@pytest.mark.parametrize("y, classification", [(np.arange(200) % 2, True), (np.arange(200) % 3, True), (np.arange(200) / 7, False)])
+@pytest.mark.parametrize("y, classification", [(np.arange(200) % 2, True), (np.arange(200) % 3, True),
+                                               (np.arange(200) / 7, False)])
 def test_one_row_alone_gets_the_features_it_gets_among_others(rich, y, classification, tmp_path, no_custom):
     recipe = Recipe(shapes={"debt": "log"}, time="day", group="unit", pairs=(("debt", "income"),))
     pipeline = FeaturePipeline(EVERY_ROLE, classification=classification, recipe=recipe, groups=GROUPS).fit(rich, y)
@@ -112,22 +125,29 @@ def test_one_row_alone_gets_the_features_it_gets_among_others(rich, y, classific
     mixed = rich.sample(frac=1, random_state=3)
     together = pipeline.transform(mixed)
     for row in (0, 77, 150):
-        np.testing.assert_allclose(pipeline.transform(mixed.iloc[[row]]).to_numpy(), together.iloc[[row]].to_numpy(), atol=1e-9)
+        np.testing.assert_allclose(
+            pipeline.transform(mixed.iloc[[row]]).to_numpy(), together.iloc[[row]].to_numpy(), atol=1e-9)
     assert np.isfinite(together.to_numpy()).all() and together.columns.is_unique
     nothing = pipeline.transform(pd.DataFrame({name: [None] for name in EVERY_ROLE}))
-    assert np.isfinite(nothing.to_numpy()).all() and nothing["without_history"][0] == pipeline.transform(rich)["without_history"].max()
+    assert np.isfinite(nothing.to_numpy()).all() and nothing["without_history"][0] == pipeline.transform(
+        rich)["without_history"].max()
 
 
 def test_rows_given_as_history_are_known(rich):
-    pipeline = FeaturePipeline(EVERY_ROLE, recipe=Recipe(time="day", group="unit"), groups=GROUPS).fit(rich, np.arange(200) % 2)
+    pipeline = FeaturePipeline(EVERY_ROLE, recipe=Recipe(time="day", group="unit"),
+                               groups=GROUPS).fit(rich,
+                                                  np.arange(200) % 2)
     later = rich.iloc[:10].assign(unit=99)
-    alone, told = pipeline.transform(later)["without_history"], pipeline.transform(later, history=later)["without_history"]
+    alone, told = pipeline.transform(later)["without_history"], pipeline.transform(later,
+                                                                                   history=later)["without_history"]
     assert alone.nunique() == 1 and (told == alone).tolist() == [True] + [False] * 9
 
 
 def test_names_that_meet_are_told_apart_and_strange_names_are_no_trouble():
-    frame = pd.DataFrame({"a": ["b", "c", "d"] * 30, "a_b": np.arange(90.0), "größe/m.": np.arange(90.0) % 7, "index": np.arange(90) % 5,
-                          "missing_a_b": 1.0 * (np.arange(90) % 2)})
+    frame = pd.DataFrame({
+        "a": ["b", "c", "d"] * 30, "a_b": np.arange(90.0), "größe/m.": np.arange(90.0) % 7, "index": np.arange(90) % 5,
+        "missing_a_b": 1.0 * (np.arange(90) % 2)
+    })
     frame.loc[3, "a_b"] = np.nan
     roles = {"a": "categorical", "a_b": "numeric", "größe/m.": "numeric", "index": "numeric", "missing_a_b": "numeric"}
     pipeline = FeaturePipeline(roles, groups=GROUPS)
@@ -137,14 +157,20 @@ def test_names_that_meet_are_told_apart_and_strange_names_are_no_trouble():
 
 
 def test_it_is_a_scikit_learn_transformer(rich):
-    pipeline = clone(FeaturePipeline(EVERY_ROLE, recipe=Recipe(dates={"opened": ["weekday"]}))).fit(rich, np.arange(200) % 2)
-    assert [name for name in pipeline.feature_names_ if name.startswith("opened")] == ["opened_weekday_sin", "opened_weekday_cos"]
+    pipeline = clone(FeaturePipeline(EVERY_ROLE,
+                                     recipe=Recipe(dates={"opened": ["weekday"]}))).fit(rich,
+                                                                                        np.arange(200) % 2)
+    assert [name for name in pipeline.feature_names_ if name.startswith("opened")
+            ] == ["opened_weekday_sin", "opened_weekday_cos"]
     fewer = pipeline.leave_out(["debt"])
     assert "debt" not in fewer.transform(rich) and "debt" not in clone(fewer).fit_transform(rich, np.arange(200) % 2)
 
 
 def test_all_missing_and_infinite_values_and_one_label_are_handled():
-    frame = pd.DataFrame({"empty": [None] * 40, "wild": [np.inf, -np.inf, 1.0, 2.0] * 10, "one": ["x"] * 40, "when": [None] * 40, "text": [None] * 40})
+    frame = pd.DataFrame({
+        "empty": [None] * 40, "wild": [np.inf, -np.inf, 1.0, 2.0] * 10, "one": ["x"] * 40, "when": [None] * 40,
+        "text": [None] * 40
+    })
     roles = {"empty": "numeric", "wild": "numeric", "one": "categorical", "when": "datetime", "text": "text"}
     pipeline = FeaturePipeline(roles, groups=GROUPS)
     features = pipeline.fit_transform(frame, np.arange(40) % 2)
@@ -153,11 +179,20 @@ def test_all_missing_and_infinite_values_and_one_label_are_handled():
 
 def test_every_feature_names_its_sources_and_its_reason(rich, no_custom):
     recipe = Recipe(time="day", group="unit", pairs=(("debt", "income"),))
-    derived_feature("debt_share", ["debt", "income"], "debt / income")(lambda frame: ratio(frame["debt"], frame["income"]))
-    pipeline = FeaturePipeline(EVERY_ROLE, scaling={"debt": "robust"}, recipe=recipe, groups=GROUPS).fit(rich, rich["debt"] > 7)
+    derived_feature("debt_share", ["debt", "income"],
+                    "debt / income")(lambda frame: ratio(frame["debt"], frame["income"]))
+    pipeline = FeaturePipeline(EVERY_ROLE, scaling={"debt": "robust"}, recipe=recipe,
+                               groups=GROUPS).fit(rich, rich["debt"] > 7)
     rows = {row["feature"]: row for row in provenance(pipeline, {"debt": "it carries the signal"})}
     assert list(rows) == pipeline.feature_names_
-    assert all(set(row["sources"]) <= set(EVERY_ROLE) and row["sources"] and row["formula"] and row["reason"] for row in rows.values())
-    assert rows["debt"]["constants"]["centre"] == pytest.approx(rich["debt"].median()) and rows["debt"]["reason"] == "it carries the signal"
-    assert rows["debt_share"]["sources"] == ["debt", "income"] and rows["debt_share"]["formula"].startswith("debt_share = debt / income; ")
-    assert {row["group"] for row in rows.values()} >= {"numbers", "categories", "many labels", "indicators", "dates", "text", "derived", "history"}
+    assert all(
+        set(row["sources"]) <= set(EVERY_ROLE) and row["sources"] and row["formula"] and row["reason"]
+        for row in rows.values())
+    assert rows["debt"]["constants"]["centre"] == pytest.approx(
+        rich["debt"].median()) and rows["debt"]["reason"] == "it carries the signal"
+    assert rows["debt_share"]["sources"] == [
+        "debt", "income"
+    ] and rows["debt_share"]["formula"].startswith("debt_share = debt / income; ")
+    assert {row["group"]
+            for row in rows.values()
+            } >= {"numbers", "categories", "many labels", "indicators", "dates", "text", "derived", "history"}

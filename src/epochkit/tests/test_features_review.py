@@ -33,20 +33,27 @@ def test_a_person_can_restore_a_suspect_with_a_reason():
     leaks = {"suspects": [{"column": "bmi", "severity": "critical", "reason": "equals the target"}]}
     insights = {"drop": [{"column": "bmi", "reason": "leak: equals the target"}]}
     columns, advice = choose_columns(plan_with("drop"), insights, leaks, {"bmi": "measured before the visit"})
-    assert "bmi" in columns and not any(item.followed for item in advice) and "measured before the visit" in advice[0].why
+    assert "bmi" in columns and not any(item.followed
+                                        for item in advice) and "measured before the visit" in advice[0].why
     assert "bmi" in choose_columns(plan_with("block"), insights, leaks, {"bmi": "measured before the visit"})[0]
 
 
 def test_every_advice_is_followed_or_refused_with_a_reason():
     plan, columns = plan_with("drop"), {"bmi": "numeric", "when": "datetime", "note": "text", "home": "categorical"}
-    insights = {"encoding": {"home": "one-hot", "gone": "target"}, "scaling": {"bmi": "robust", "note": "standard"}, "transform": {"bmi": "log"},
-                "rare_labels": {"home": 20}, "date": {"when": {"parts": ["month"], "reason": "r"}}, "text": {"note": {"encode": "length"}},
-                "missing_indicator": ["bmi", "gone"], "interactions": [["bmi", "when", {}]], "about_time": {"lags": [1, 7]}}
+    insights = {
+        "encoding": {"home": "one-hot", "gone": "target"}, "scaling": {"bmi": "robust",
+                                                                       "note": "standard"}, "transform": {"bmi": "log"},
+        "rare_labels": {"home": 20}, "date": {"when": {"parts": ["month"],
+                                                       "reason": "r"}}, "text": {"note": {"encode": "length"}},
+        "missing_indicator": ["bmi", "gone"], "interactions": [["bmi", "when", {}]], "about_time": {"lags": [1, 7]}
+    }
     recipe = recipe_of(plan, insights, columns)
-    assert (recipe.shapes, recipe.rare, recipe.dates, recipe.lags, recipe.trend) == ({"bmi": "log"}, {"home": 20}, {"when": ["month"]}, (1, 7), True)
+    assert (recipe.shapes, recipe.rare, recipe.dates, recipe.lags, recipe.trend) == ({"bmi": "log"}, {"home": 20},
+                                                                                     {"when": ["month"]}, (1, 7), True)
     left = GroupGain("dates", 2, 0, 0, 0, 0, False, "gains nothing: left out")
     advice = {(item.column, item.advice.split(":")[0]): item for item in treatment_advice(insights, columns, [left])}
-    assert advice["bmi", "transform"].followed and not advice["gone", "encoding"].followed and advice["note", "scaling"].why == "holds text values"
+    assert advice["bmi", "transform"].followed and not advice["gone", "encoding"].followed and advice[
+        "note", "scaling"].why == "holds text values"
     assert advice["when", "date"].why == "gains nothing: left out" and not advice["gone", "missing indicator"].followed
     assert all(item.why for item in advice.values()) and recipe_of(plan, {}, columns).indicators is None
 
@@ -54,13 +61,15 @@ def test_every_advice_is_followed_or_refused_with_a_reason():
 def test_nothing_left_is_an_error():
     plan = plan_with("drop")
     with pytest.raises(DataQualityError, match="no column is left"):
-        choose_columns(plan, {"drop": [{"column": name, "reason": "x"} for name in plan.feature_columns]}, {"suspects": []})
+        choose_columns(plan, {"drop": [{"column": name, "reason": "x"} for name in plan.feature_columns]},
+                       {"suspects": []})
 
 
 def test_the_strongest_single_feature_is_found_for_both_tasks():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"useful": rng.normal(size=300), "noise": rng.normal(size=300), "flat": 0.0})
-    for classification, y in ((True, (frame["useful"] > 0).astype(int).to_numpy()), (False, frame["useful"].to_numpy() * 2)):
+    for classification, y in ((True, (frame["useful"]
+                                      > 0).astype(int).to_numpy()), (False, frame["useful"].to_numpy() * 2)):
         assert strongest_single_feature(frame, y, classification) == ("useful", pytest.approx(1.0))
 
 
@@ -80,16 +89,22 @@ def finished(tmp_path_factory):
     pipeline = FeaturePipeline({"x": "numeric", "z": "numeric"}, classification=False)
     train = pipeline.fit_transform(data[parts == "train"], data["y"][parts == "train"])
     features = pd.concat([train, pipeline.transform(data[parts == "validation"])])
-    engineered = pd.concat([data[["row_id"]], pd.Series(parts, name="split"), features, data["y"]], axis=1)[parts != "test"]
-    frames = {"engineered_features.parquet": engineered, "test_data.parquet": data[parts == "test"], "data.parquet": data}
+    engineered = pd.concat([data[["row_id"]], pd.Series(parts, name="split"), features, data["y"]],
+                           axis=1)[parts != "test"]
+    frames = {
+        "engineered_features.parquet": engineered, "test_data.parquet": data[parts == "test"], "data.parquet": data
+    }
     for name, frame in frames.items():
         frame.to_parquet(folder / name)
     joblib.dump(pipeline, folder / "feature_pipeline.joblib")
     names = pipeline.feature_names_
-    files = {"feature_list.json": {"features": names, "provenance": provenance(pipeline)},
-             "feature_gain.json": {"groups": [GroupGain("numbers", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]}, "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")},
-             "feature_importance.json": {"features": [{"feature": name, "importance": 0, "low": 0, "high": 0} for name in names]},
-             "project_plan.json": plan_with("drop").model_dump()}
+    files = {
+        "feature_list.json": {"features": names, "provenance": provenance(pipeline)},
+        "feature_gain.json": {"groups": [GroupGain("numbers", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]},
+        "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")}, "feature_importance.json": {
+            "features": [{"feature": name, "importance": 0, "low": 0, "high": 0} for name in names]
+        }, "project_plan.json": plan_with("drop").model_dump()
+    }
     files["project_plan.json"]["data"] |= {"target": "y", "group": "unit", "time": "day"}
 
     def context(split="random", events=provenance(pipeline), **changes):
@@ -97,23 +112,27 @@ def finished(tmp_path_factory):
         changed = {key.replace("__", "."): value for key, value in changes.items()}
 
         return SimpleNamespace(
-            frame=lambda name, columns=None, epoch=None: changed.get(name, frames[name])[columns or list(changed.get(name, frames[name]))],
-            json=lambda name, epoch=None: changed.get(name, files.get(name)), path=lambda name, epoch=None: folder / name,
-            events=lambda kind: [{"features": events}], settings=load_settings(home=folder, env={}))
+            frame=lambda name, columns=None, epoch=None: changed.get(name, frames[name])[columns or list(
+                changed.get(name, frames[name]))], json=lambda name, epoch=None: changed.get(name, files.get(name)),
+            path=lambda name, epoch=None: folder / name, events=lambda kind: [{"features": events}],
+            settings=load_settings(home=folder, env={}))
     return context, frames
 
 
 def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_damage(finished):
     context, frames = finished
-    engineered, test, data = (frames[name] for name in ("engineered_features.parquet", "test_data.parquet", "data.parquet"))
+    engineered, test, data = (frames[name]
+                              for name in ("engineered_features.parquet", "test_data.parquet", "data.parquet"))
     answer = engineered.assign(x=engineered["y"])
     swapped = engineered.assign(split=engineered["split"].where(engineered["row_id"] != 0, "validation"))
     damages = [
         (splits_do_not_overlap, {"test_data__parquet": data.iloc[60:]}),
         (splits_do_not_overlap, {"engineered_features__parquet": engineered.iloc[1:]}),
         (provenance_of_every_feature, {"events": []}),
-        (every_group_earns_its_place, {"feature_gain__json": {"groups": [GroupGain("categories", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]}}),
-        (importance_is_calculated, {"feature_importance__json": {"features": [{"feature": "x", "importance": None, "low": 0, "high": 0}]}}),
+        (every_group_earns_its_place,
+         {"feature_gain__json": {"groups": [GroupGain("categories", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]}}),
+        (importance_is_calculated,
+         {"feature_importance__json": {"features": [{"feature": "x", "importance": None, "low": 0, "high": 0}]}}),
         (no_feature_gives_the_answer_away, {"engineered_features__parquet": answer}),
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": answer}),
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": swapped}),
@@ -126,8 +145,10 @@ def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_dama
 
 def test_group_and_time_checks_apply_only_where_planned(finished):
     context, frames = finished
-    torn = frames["engineered_features.parquet"].assign(split=lambda frame: np.where(frame["row_id"] == 0, "validation", frame["split"]))
-    twins = frames["data.parquet"].assign(x=lambda frame: frame["x"].where(frame["row_id"] != 119, frame["x"][0]), z=lambda frame: frame["z"].where(frame["row_id"] != 119, frame["z"][0]))
+    torn = frames["engineered_features.parquet"].assign(
+        split=lambda frame: np.where(frame["row_id"] == 0, "validation", frame["split"]))
+    twins = frames["data.parquet"].assign(x=lambda frame: frame["x"].where(frame["row_id"] != 119, frame["x"][0]),
+                                          z=lambda frame: frame["z"].where(frame["row_id"] != 119, frame["z"][0]))
     twins = twins.rename(columns={"x": "bmi", "z": "bp"})
     assert groups_and_time_are_respected(context("given")).result == "skipped"
     assert groups_and_time_are_respected(context(data__parquet=twins.iloc[:119])).result == "pass"
@@ -135,4 +156,5 @@ def test_group_and_time_checks_apply_only_where_planned(finished):
     assert groups_and_time_are_respected(context("group")).result == "pass"
     assert groups_and_time_are_respected(context("group", engineered_features__parquet=torn)).result == "fail"
     assert groups_and_time_are_respected(context("time")).result == "pass"
-    assert groups_and_time_are_respected(context("time", data__parquet=frames["data.parquet"].assign(day=5))).result == "fail"
+    assert groups_and_time_are_respected(context("time",
+                                                 data__parquet=frames["data.parquet"].assign(day=5))).result == "fail"

@@ -13,14 +13,17 @@ def rows_of(frame, **roles):
 @pytest.fixture
 def loans():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"loan": rng.uniform(1, 9, 1500), "income": rng.uniform(1, 9, 1500), "age": rng.uniform(20, 70, 1500)})
+    frame = pd.DataFrame(
+        {"loan": rng.uniform(1, 9, 1500), "income": rng.uniform(1, 9, 1500), "age": rng.uniform(20, 70, 1500)})
     return frame, (frame["loan"] / frame["income"] + rng.normal(0, 0.1, 1500) > 1).to_numpy().astype(int)
 
 
 def test_noise_passes_no_screen(loans):
     frame, _ = loans
     rng = np.random.default_rng(1)
-    for y, classification in ((rng.integers(0, 2, 1500), True), (rng.integers(0, 3, 1500), True), (rng.normal(size=1500), False)):
+    for y, classification in ((rng.integers(0, 2,
+                                            1500), True), (rng.integers(0, 3,
+                                                                        1500), True), (rng.normal(size=1500), False)):
         screen = Screen(rows_of(frame), y, classification)
         assert screen.choose(rng.normal(size=(1500, 200)), 9) == []
 

@@ -15,15 +15,18 @@ def rows_of(frame, **roles):
 @pytest.fixture
 def loans():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"loan": rng.uniform(1, 9, 1500), "income": rng.uniform(1, 9, 1500), "age": rng.uniform(20, 70, 1500)})
+    frame = pd.DataFrame(
+        {"loan": rng.uniform(1, 9, 1500), "income": rng.uniform(1, 9, 1500), "age": rng.uniform(20, 70, 1500)})
     return frame, (frame["loan"] / frame["income"] + rng.normal(0, 0.1, 1500) > 1).to_numpy().astype(int)
 
 
 def test_dates_turn_in_circles_and_trends_are_left_out_of_a_time_split():
-    frame = pd.DataFrame({"a": pd.date_range("2025-01-01", periods=400).astype("datetime64[us]")}).assign(b=lambda frame: frame["a"] + pd.Timedelta(days=3))
+    frame = pd.DataFrame({"a": pd.date_range("2025-01-01", periods=400).astype("datetime64[us]")
+                          }).assign(b=lambda frame: frame["a"] + pd.Timedelta(days=3))
     rows = rows_of(frame, a="datetime", b="datetime")
     names = [origin.feature for origin in Dates().fit(rows).origins]
-    assert {"a_month_sin", "a_weekend", "a_year", "a_elapsed_days", "days_a_to_b"} <= set(names) and "a_hour_sin" not in names
+    assert {"a_month_sin", "a_weekend", "a_year", "a_elapsed_days", "days_a_to_b"
+            } <= set(names) and "a_hour_sin" not in names
     calm = Dates(trend=False).fit(rows)
     assert not {"a_year", "a_elapsed_days"} & {origin.feature for origin in calm.origins}
     made = dict(zip([origin.feature for origin in calm.origins], calm.make(rows)))
@@ -37,7 +40,8 @@ def test_missing_dates_stay_missing_and_are_said():
     frame = pd.DataFrame({"a": pd.to_datetime(["2026-01-03", "2026-07-06", None]).astype("datetime64[us]")})
     maker = Dates().fit(rows_of(frame, a="datetime"))
     made = dict(zip([origin.feature for origin in maker.origins], maker.make(rows_of(frame, a="datetime"))))
-    assert made["missing_a"].tolist() == [0, 0, 1] and np.isnan(made["a_weekend"][2]) and np.isnan(made["a_month_sin"][2])
+    assert made["missing_a"].tolist() == [0, 0, 1] and np.isnan(made["a_weekend"][2]) and np.isnan(
+        made["a_month_sin"][2])
 
 
 def test_topics_tell_texts_apart_and_every_row_is_alone():
@@ -54,7 +58,9 @@ def test_texts_without_a_common_word_or_advised_as_length_give_their_length():
     frame = pd.DataFrame({"note": [f"w{number}" for number in range(30)]})
     assert [origin.feature for origin in Texts().fit(rows_of(frame, note="text")).origins] == ["note_words"]
     frame = pd.DataFrame({"note": ["a b", "a c"] * 9})
-    assert [origin.feature for origin in Texts({"note": {"encode": "length"}}).fit(rows_of(frame, note="text")).origins] == ["note_words"]
+    assert [
+        origin.feature for origin in Texts({"note": {"encode": "length"}}).fit(rows_of(frame, note="text")).origins
+    ] == ["note_words"]
 
 
 def test_the_true_ratio_is_found_and_noise_gives_none(loans):
@@ -76,13 +82,18 @@ def test_the_distance_from_the_group_is_found_where_it_matters():
     rng = np.random.default_rng(0)
     city = rng.choice([f"c{number}" for number in range(40)], 3000)
     level = pd.Series({f"c{number}": value for number, value in enumerate(rng.uniform(0, 1000, 40))})
-    frame = pd.DataFrame({"price": level[city].to_numpy() + rng.normal(0, 30, 3000), "noise": rng.normal(size=3000), "city": city.astype(object)})
+    frame = pd.DataFrame({
+        "price": level[city].to_numpy() + rng.normal(0, 30, 3000), "noise": rng.normal(size=3000),
+        "city": city.astype(object)
+    })
     y = (frame["price"] - level[city].to_numpy() > 0).astype(int).to_numpy()
     rows = rows_of(frame, city="categorical")
     maker = Aggregates().fit(rows, Screen(rows, y, True))
     assert maker.origins[0].feature == "price_distance_by_city" and maker.origins[0].sources == ("price", "city")
-    strange = pd.DataFrame({"price": [10.0, 10.0], "noise": [0.0, 0.0], "city": np.array(["nowhere", None], dtype=object)})
-    assert maker.make(rows_of(strange, city="categorical"))[0].tolist() == pytest.approx([10 - frame["price"].mean()] * 2)
+    strange = pd.DataFrame(
+        {"price": [10.0, 10.0], "noise": [0.0, 0.0], "city": np.array(["nowhere", None], dtype=object)})
+    assert maker.make(rows_of(strange,
+                              city="categorical"))[0].tolist() == pytest.approx([10 - frame["price"].mean()] * 2)
     assert np.corrcoef(maker.make(rows)[0], y)[0, 1] > 0.7
 
 

@@ -22,11 +22,15 @@ def test_the_board_links_notebooks_and_says_why(place):
 
 
 @pytest.mark.parametrize("state, words", [
-    (EpochState(2, "x", "failed", progress="60 %: clean chunk 7 of 10 is next"), ["resuming from 60 %: clean chunk 7 of 10 is next"]),
+    (EpochState(2, "x", "failed",
+                progress="60 %: clean chunk 7 of 10 is next"), ["resuming from 60 %: clean chunk 7 of 10 is next"]),
     (EpochState(2, "x", "running", progress="60 %: clean chunk 7 of 10 is next"), [">60 %: clean chunk 7"]),
-    (EpochState(1, "x", "done", "waived", "approved", waived=("rows are enough",)), ["waived: rows are enough", 'class="chip waived"', ">approved<"]),
-    (EpochState(1, "x", "stale", reasons=("code @code/a.py changed", "output x/b.json is gone")), [">changed: a.py, b.json is gone<", "code @code/a.py changed"]),
-    (EpochState(1, "x", "stale", reasons=tuple(f"code {name}.py changed" for name in "abcde")), ["changed: a.py, b.py, c.py and 2 more"]),
+    (EpochState(1, "x", "done", "waived", "approved",
+                waived=("rows are enough", )), ["waived: rows are enough", 'class="chip waived"', ">approved<"]),
+    (EpochState(1, "x", "stale", reasons=("code @code/a.py changed", "output x/b.json is gone")),
+     [">changed: a.py, b.json is gone<", "code @code/a.py changed"]),
+    (EpochState(1, "x", "stale", reasons=tuple(
+        f"code {name}.py changed" for name in "abcde")), ["changed: a.py, b.py, c.py and 2 more"]),
     (EpochState(1, "x", "failed", reasons=("one", "two", "three", "four")), [">three<", "… and 1 more: epoch status"]),
 ])
 def test_a_row_says_why_and_what_is_kept(place, state, words):
@@ -48,12 +52,17 @@ def test_only_warnings_of_the_last_run_are_shown(place):
     assert "1 warning<" in board(place) and "rows &lt;dropped&gt; in b" in board(place) and "in a<" not in board(place)
 
 
-@pytest.mark.parametrize("seconds, words", [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3900, "1 h 5 min")])
+@pytest.mark.parametrize("seconds, words", [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"),
+                                            (3900, "1 h 5 min")])
 def test_times_read_well(seconds, words):
     assert duration(seconds) == words
 
 
 def test_progress_escapes_and_tells_percent_to_a_screen_reader():
-    facts = {"epoch": 2, "cell": 1, "cells": 4, "percent": 25, "label": "<i>", "seconds": 3.0, "left_s": None, "memory_mb": 120}
-    assert "&lt;i&gt;" in progress_html(facts) and 'aria-valuenow="25"' in progress_html(facts) and "left" not in progress_html(facts)
+    facts = {
+        "epoch": 2, "cell": 1, "cells": 4, "percent": 25, "label": "<i>", "seconds": 3.0, "left_s": None,
+        "memory_mb": 120
+    }
+    assert "&lt;i&gt;" in progress_html(facts) and 'aria-valuenow="25"' in progress_html(
+        facts) and "left" not in progress_html(facts)
     assert "Starting" in progress_html(None)

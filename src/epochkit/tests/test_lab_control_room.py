@@ -30,7 +30,8 @@ def test_a_run_says_what_went_wrong(place):
 
 def test_a_run_can_be_stopped_although_the_kernel_ignores_the_signal(place):
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    wait = _START.split(";")[0] + ";" + _START.split(";")[1] + "; import time; print('ready', file=sys.stderr, flush=True); time.sleep(60)"
+    wait = _START.split(";")[0] + ";" + _START.split(
+        ";")[1] + "; import time; print('ready', file=sys.stderr, flush=True); time.sleep(60)"
     try:
         run = StartedRun(place, "1", (sys.executable, "-c", wait))
         while not run.last_words():
@@ -41,11 +42,14 @@ def test_a_run_can_be_stopped_although_the_kernel_ignores_the_signal(place):
         signal.signal(signal.SIGINT, ignored)
 
 
-@pytest.mark.parametrize("states, pending", [
-    ([("done", "passed"), ("done", ""), ("awaiting review", "passed")], 3), ([("failed", "failed")], 1), ([("failed", "")], None),
-    ([("done", "passed"), ("awaiting review", "passed")], None), ([("stale", "passed"), ("done", ""), ("awaiting review", "passed")], None)])
+@pytest.mark.parametrize("states, pending", [([("done", "passed"), ("done", ""), ("awaiting review", "passed")], 3),
+                                             ([("failed", "failed")], 1), ([("failed", "")], None),
+                                             ([("done", "passed"), ("awaiting review", "passed")], None),
+                                             ([("stale", "passed"), ("done", ""),
+                                               ("awaiting review", "passed")], None)])
 def test_only_the_first_open_gate_can_be_decided(states, pending):
-    assert pending_gate([EpochState(number, "x", state, gate) for number, (state, gate) in enumerate(states, 1)]) == pending
+    assert pending_gate([EpochState(number, "x", state, gate) for number, (state, gate) in enumerate(states, 1)
+                         ]) == pending
 
 
 @pytest.fixture
@@ -58,22 +62,28 @@ def shown(room):
 
 
 def test_the_board_follows_the_record(room, place):
-    assert shown(room).count(">not started<") == 8 and not room.run_next.disabled and room.stop.disabled and room.gate.disabled
+    assert shown(room).count(
+        ">not started<") == 8 and not room.run_next.disabled and room.stop.disabled and room.gate.disabled
     Ledger(place.context_root).append("epoch_failed", {"error": "ValueError", "message": "no such column"}, epoch=1)
     assert room.look() is False and "no such column" in shown(room)
 
 
 def test_a_run_of_somebody_else_is_followed_and_can_be_stopped(room, place):
-    other = subprocess.Popen([sys.executable, "-c", "print(1, flush=True); import time; time.sleep(60)"], stdout=subprocess.PIPE)
+    other = subprocess.Popen([sys.executable, "-c", "print(1, flush=True); import time; time.sleep(60)"],
+                             stdout=subprocess.PIPE)
     try:
         other.stdout.read(1)
-        write_progress(place, {"epoch": 2, "cell": 3, "cells": 9, "percent": 22, "label": "Action", "seconds": 4.0, "memory_mb": 210,
-                               "pid": other.pid, "born": psutil.Process(other.pid).create_time()})
+        write_progress(
+            place, {
+                "epoch": 2, "cell": 3, "cells": 9, "percent": 22, "label": "Action", "seconds": 4.0, "memory_mb": 210,
+                "pid": other.pid, "born": psutil.Process(other.pid).create_time()
+            })
         assert room.look() is True and "cell 3 of 9" in room.doing.value
         assert room.run_next.disabled and room.choice.disabled and not room.stop.disabled
         room.stop.click()
         assert other.wait(10) == -signal.SIGTERM and "Stopping" in room.message.value
-        assert room.look() is False and room.doing.value == "" and not room.run_next.disabled and "Stopped." in room.message.value
+        assert room.look(
+        ) is False and room.doing.value == "" and not room.run_next.disabled and "Stopped." in room.message.value
     finally:
         other.kill()
         other.communicate()
@@ -81,10 +91,12 @@ def test_a_run_of_somebody_else_is_followed_and_can_be_stopped(room, place):
 
 def test_the_end_of_a_run_is_told_in_its_own_words(room, monkeypatch):
     say = "import sys; print('epoch: the brief names no target', file=sys.stderr); sys.exit(2)"
-    monkeypatch.setattr("epochkit.lab.control_room.StartedRun", lambda settings, which: StartedRun(settings, which, (sys.executable, "-c", say)))
+    monkeypatch.setattr("epochkit.lab.control_room.StartedRun",
+                        lambda settings, which: StartedRun(settings, which, (sys.executable, "-c", say)))
     room.run_next.click()
     room.run._process.wait(10)
-    assert room.look() is False and "the brief names no target" in room.message.value and "bar fail" in room.message.value
+    assert room.look(
+    ) is False and "the brief names no target" in room.message.value and "bar fail" in room.message.value
 
 
 def test_an_error_in_a_button_is_shown(room, monkeypatch):

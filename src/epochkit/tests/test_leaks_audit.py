@@ -15,8 +15,9 @@ def loans():
     n, status = 600, rng.choice(["bad", "good"], 600, p=[0.3, 0.7])
     return pd.DataFrame({
         "row_id": rng.permutation(n), "income": rng.gamma(3, 900, n) + 900 * (status == "good"),
-        "home": np.where(rng.random(n) < 0.3 + 0.2 * (status == "bad"), "rent", "owner"), "age": rng.integers(18, 70, n),
-        "debts": rng.gamma(2, 300, n) + 200 * (status == "bad"), "Status": status})
+        "home": np.where(rng.random(n) < 0.3 + 0.2 * (status == "bad"), "rent", "owner"),
+        "age": rng.integers(18, 70, n), "debts": rng.gamma(2, 300, n) + 200 * (status == "bad"), "Status": status
+    })
 
 
 def check(frame, target="Status", classification=True, more=None, **kinds):
@@ -39,18 +40,21 @@ def test_every_way_to_know_the_class_is_found(loans):
     found = check(loans)
     assert {name: item["check"] for name, item in found.items()} == {
         "code": "alone", "flag": "alone", "recovered": "alone", "days_late": "alone", "letter": "gaps"}
-    assert {item["severity"] for item in found.values()} == {"critical"} and all(item["evidence"] for item in found.values())
+    assert {item["severity"]
+            for item in found.values()} == {"critical"} and all(item["evidence"] for item in found.values())
     assert any("another name" in reason for reason in found["code"]["also"])
 
 
 def test_what_the_brief_says_is_enough(loans):
     found = check(loans, more={"known_after": ["age", "gone"]})
-    assert set(found) == {"age"} and found["age"]["severity"] == "critical" and "the brief says" in found["age"]["reason"]
+    assert set(found) == {"age"
+                          } and found["age"]["severity"] == "critical" and "the brief says" in found["age"]["reason"]
     assert check(loans.head(9), more={"known_after": ["age"]}).keys() == {"age"}
 
 
 def test_a_key_that_predicts_is_a_warning_unless_the_split_follows_it(loans):
-    ordered = loans.sort_values("Status", ignore_index=True).assign(key=lambda frame: frame.index, day=lambda frame: frame.index // 7)
+    ordered = loans.sort_values("Status", ignore_index=True).assign(key=lambda frame: frame.index,
+                                                                    day=lambda frame: frame.index // 7)
     assert check(ordered.drop(columns="day"), key="id")["key"]["severity"] == "warning"
     assert "key" not in check(ordered, key="id", day="date", more={"time": "day", "strategy": "time"})
     assert check(loans, row_id="id") == {}
@@ -58,24 +62,32 @@ def test_a_key_that_predicts_is_a_warning_unless_the_split_follows_it(loans):
 
 def test_copies_and_parts_of_a_number_are_found():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"day": rng.integers(0, 60, 500), "casual": rng.gamma(2, 30, 500), "registered": rng.gamma(3, 60, 500)})
+    frame = pd.DataFrame(
+        {"day": rng.integers(0, 60, 500), "casual": rng.gamma(2, 30, 500), "registered": rng.gamma(3, 60, 500)})
     frame["total"] = frame["casual"] + frame["registered"]
     found = check(frame, "total", classification=False)
     assert set(found) == {"casual", "registered"} and found["casual"]["evidence"]["operation"] == "sum"
     found = check(frame.assign(log_total=np.log(frame["total"])).drop(columns="casual"), "total", classification=False)
-    assert found["log_total"]["severity"] == "critical" and "copy" in " ".join([found["log_total"]["reason"], *found["log_total"]["also"]])
+    assert found["log_total"]["severity"] == "critical" and "copy" in " ".join(
+        [found["log_total"]["reason"], *found["log_total"]["also"]])
 
 
 def test_means_of_the_target_and_columns_from_the_future_are_found():
     rng = np.random.default_rng(1)
     town, day = rng.integers(0, 70, 2100), np.tile(np.arange(300), 7)
-    frame = pd.DataFrame({"day": day, "shop": np.repeat(np.arange(7), 300), "town": [f"t{number}" for number in town], "area": rng.gamma(2, 9, 2100)})
+    frame = pd.DataFrame({
+        "day": day, "shop": np.repeat(np.arange(7), 300), "town": [f"t{number}" for number in town],
+        "area": rng.gamma(2, 9, 2100)
+    })
     frame["sales"] = rng.normal(rng.normal(size=70)[town] * 5 + frame["area"], 8)
     frame["town_mean"] = frame.groupby("town")["sales"].transform("mean")
-    frame["next_days"] = frame.groupby("shop")["sales"].transform(lambda sales: sales[::-1].rolling(3, min_periods=1).mean()[::-1])
-    frame["last_days"] = frame.groupby("shop")["sales"].transform(lambda sales: sales.shift(1).rolling(3, min_periods=1).mean())
+    frame["next_days"] = frame.groupby("shop")["sales"].transform(
+        lambda sales: sales[::-1].rolling(3, min_periods=1).mean()[::-1])
+    frame["last_days"] = frame.groupby("shop")["sales"].transform(
+        lambda sales: sales.shift(1).rolling(3, min_periods=1).mean())
     found = check(frame, "sales", classification=False, more={"time": "day", "group": "shop", "strategy": "time"})
-    assert {name: item["check"] for name, item in found.items()} == {"town_mean": "mean of the target", "next_days": "later rows"}
+    assert {name: item["check"]
+            for name, item in found.items()} == {"town_mean": "mean of the target", "next_days": "later rows"}
     assert found["town_mean"]["evidence"]["group"] == "town"
 
 
@@ -95,38 +107,53 @@ def test_a_column_that_leaves_hardly_any_error_is_critical_whatever_its_name():
     rng = np.random.default_rng(8)
     signal = rng.normal(size=(1_500, 4))
     status = np.where(signal.sum(axis=1) + 3 * rng.normal(size=1_500) > 0, "bad", "good")
-    table = pd.DataFrame(signal, columns=list("abcd")).assign(Status=status, reading=2.8 * (status == "bad") + rng.normal(size=1_500))
-    found = {item["column"]: item["severity"] for item in audit(table, "Status", dict.fromkeys([*"abcd", "reading"], "number"), True)["suspects"]}
+    table = pd.DataFrame(signal, columns=list("abcd")).assign(Status=status,
+                                                              reading=2.8 * (status == "bad") + rng.normal(size=1_500))
+    found = {
+        item["column"]: item["severity"]
+        for item in audit(table, "Status", dict.fromkeys([*"abcd", "reading"], "number"), True)["suspects"]
+    }
     assert found == {"reading": "critical"}
 
 
 def test_the_audit_is_repeatable_and_takes_any_table(loans):
     assert audit(loans, "Status", {"income": "number"}, True) == audit(loans, "Status", {"income": "number"}, True)
     odd = loans.rename(columns={"income": "count", "age": "Größe / m²", "debts": "index"}).assign(
-        empty=None, one=1, mixed=[1, "a", None] * 200, when=pd.Timestamp("2026-01-01"), flag=pd.array([True, None, False] * 200, dtype="boolean"),
-        whole=pd.array([1, None, 3] * 200, dtype="Int64"), kind=pd.Categorical(["x", None, "y"] * 200), far=[np.inf, -np.inf, 1.0] * 200, note=["a b", "", None] * 200)
-    kinds = {name: "number" for name in ("count", "Größe / m²", "index", "whole", "far", "one")} | {"when": "date", "note": "text"} | dict.fromkeys(
-        ("empty", "mixed", "flag", "kind", "home"), "category")
+        empty=None, one=1, mixed=[1, "a", None] * 200, when=pd.Timestamp("2026-01-01"),
+        flag=pd.array([True, None, False] * 200, dtype="boolean"), whole=pd.array([1, None, 3] * 200, dtype="Int64"),
+        kind=pd.Categorical(["x", None, "y"] * 200), far=[np.inf, -np.inf, 1.0] * 200, note=["a b", "", None] * 200)
+    kinds = {name: "number"
+             for name in ("count", "Größe / m²", "index", "whole", "far", "one")
+             } | {"when": "date", "note": "text"} | dict.fromkeys(
+                 ("empty", "mixed", "flag", "kind", "home"), "category")
     assert audit(odd, "Status", kinds, True)["suspects"] == []
     for few in (odd.head(1), odd.head(0), odd[odd["Status"] == "bad"], odd.assign(Status=None)):
-        assert audit(few, "Status", kinds, True)["suspects"] == [] and "too few" in audit(few, "Status", kinds, True)["note"]
+        assert audit(few, "Status", kinds, True)["suspects"] == [] and "too few" in audit(few, "Status", kinds,
+                                                                                          True)["note"]
 
 
 def planned(**data):
-    data = SimpleNamespace(**{"target": "Status", "ids": ["age"], "known_after": [], "on_leak": "drop", "time": "", "group": ""} | data)
-    return SimpleNamespace(feature_columns=["income", "home", "fee"], classification=True, split=SimpleNamespace(seed=1, strategy="random"), data=data,
+    data = SimpleNamespace(
+        **{"target": "Status", "ids": ["age"], "known_after": [], "on_leak": "drop", "time": "", "group": ""} | data)
+    return SimpleNamespace(feature_columns=["income", "home", "fee"], classification=True,
+                           split=SimpleNamespace(seed=1, strategy="random"), data=data,
                            columns={"fee": {"role": "leak_suspect", "kind": "numeric", "reason": ""}})
 
 
 def test_the_plan_says_what_is_looked_at(loans):
-    kinds = {"row_id": "id", "income": "number", "home": "category", "age": "id", "debts": "number", "Status": "category", "fee": "leak_suspect"}
+    kinds = {
+        "row_id": "id", "income": "number", "home": "category", "age": "id", "debts": "number", "Status": "category",
+        "fee": "leak_suspect"
+    }
     parts = pd.Series(np.where(loans.index < 400, "train", "validation"))
     loans.loc[500] = loans.loc[3]
     loans["fee"] = 1.5 * loans["debts"]
     report = audit_plan(loans, planned(known_after=["fee"]), kinds, parts)
     assert set(report["single_column_scores"]) == {"income", "home", "row_id", "fee"} and report["on_leak"] == "drop"
     assert [(item["column"], item["check"]) for item in report["suspects"]] == [("fee", "known after")]
-    assert report["repeated_in_validation"] == {"rows": 1, "share": 0.005, "nearly": report["repeated_in_validation"]["nearly"], "same_outcome": 1.0}
+    assert report["repeated_in_validation"] == {
+        "rows": 1, "share": 0.005, "nearly": report["repeated_in_validation"]["nearly"], "same_outcome": 1.0
+    }
     assert 0.4 < report["train_against_validation"]["auc"] < 0.6
     assert suspects_table(report)["severity"].tolist() == ["critical"] and suspects_table({"suspects": []}).empty
 
@@ -135,7 +162,8 @@ def test_groups_on_both_sides_are_a_warning(loans):
     loans["customer"] = np.sort(np.arange(600) % 120)
     loans = loans.sort_values("Status", ignore_index=True).assign(customer=np.arange(600) // 5)
     parts = pd.Series(np.random.default_rng(0).choice(["train", "validation"], 600))
-    report = audit_plan(loans, planned(group="customer", ids=["row_id"]), {"customer": "group", "income": "number"}, parts)
+    report = audit_plan(loans, planned(group="customer", ids=["row_id"]), {"customer": "group", "income": "number"},
+                        parts)
     assert [(item["column"], item["check"]) for item in report["suspects"]] == [("customer", "group in both parts")]
     grouped = planned(group="customer", ids=["row_id"])
     grouped.split.strategy = "group"

@@ -28,8 +28,11 @@ def test_copies_in_any_dress_are_found_and_close_ones_are_not(rng):
     assert "slices" in found(pd.cut(price, 5).astype(str), Outcome(price, False)).reason
     assert "slices" in found((price > 1500).astype(int), Outcome(price, False), "number").reason
     noisy = status.where(rng.random(600) > 0.05, "bad")
-    for column, outcome, kind in ((noisy, Outcome(status, True), "category"), ((species == "b") & (rng.random(600) > 0.1), Outcome(species, True), "category"),
-                                  (price + rng.normal(0, 90, 600), Outcome(price, False), "number"), (price * 0 + 1, Outcome(price, False), "number"),
+    for column, outcome, kind in ((noisy, Outcome(status,
+                                                  True), "category"), ((species == "b") & (rng.random(600) > 0.1),
+                                                                       Outcome(species, True), "category"),
+                                  (price + rng.normal(0, 90, 600), Outcome(price, False),
+                                   "number"), (price * 0 + 1, Outcome(price, False), "number"),
                                   ((price + rng.normal(0, 300, 600)).round(-3), Outcome(price, False), "number")):
         assert found(column, outcome, kind) is None
 
@@ -38,11 +41,16 @@ def test_copies_in_any_dress_are_found_and_close_ones_are_not(rng):
 def test_a_word_that_tells_is_found_for_every_kind_of_target(rng):
     species, price = pd.Series(rng.choice(["a", "b", "c"], 600)), pd.Series(rng.gamma(2, 900, 600))
     said = pd.Series(rng.choice(["the clerk wrote", "a letter came", "office called"], 600))
-    for outcome, mark in ((Outcome(species, True), species == "b"), (Outcome(price, False), price > price.median()), (Outcome(species == "b", True), species == "b")):
+    for outcome, mark in ((Outcome(species,
+                                   True), species == "b"), (Outcome(price, False), price
+                                                            > price.median()), (Outcome(species == "b",
+                                                                                        True), species == "b")):
         found = copy_by_a_word(said + np.where(mark, ", closed with a loss", ", went on"), outcome)
-        assert found.severity == "critical" and found.evidence["word"] in ("closed", "loss", "with", "went", "on") and "the word '" in found.reason
+        assert found.severity == "critical" and found.evidence["word"] in ("closed", "loss", "with", "went",
+                                                                           "on") and "the word '" in found.reason
         wrong = mark ^ pd.Series(rng.random(600) < 0.05)
-        assert copy_by_a_word(said + np.where(wrong, " loss", ""), outcome) is None and copy_by_a_word(said, outcome) is None
+        assert copy_by_a_word(said + np.where(wrong, " loss", ""), outcome) is None and copy_by_a_word(said,
+                                                                                                       outcome) is None
         assert copy_by_a_word(pd.Series([""] * 600), outcome) is None
 
 
@@ -50,13 +58,15 @@ def test_a_mark_of_one_class_is_a_question_among_many_classes(rng):
     species = classes(rng, 3000, [f"species {number}" for number in range(30)], np.full(30, 1 / 30))
     toothed = pd.Series(np.where(species == "species 7", "yes", "no"), name="toothed")
     shape = pd.Series(np.where(species == "species 9", "needle", rng.choice(["oval", "round"], 3000)), name="shape")
-    outcome, few = Outcome(species, True), Outcome(species.where(species.isin(["species 7", "species 9"]), "other"), True)
+    outcome, few = Outcome(species, True), Outcome(species.where(species.isin(["species 7", "species 9"]), "other"),
+                                                   True)
     for known, gravity in ((outcome, "warning"), (few, "critical")):
         assert filled_for_one_class(toothed, "toothed", known).severity == gravity
         assert copy_of_target(shape, "category", as_codes(shape, "category"), known).severity == gravity
     assert filled_for_one_class(toothed, "final_toothed", outcome).severity == "critical"
     codes = as_codes(toothed, "category")
-    assert tells_one_class("toothed", "category", codes, outcome) is None and tells_one_class("toothed", "category", codes, few).severity == "warning"
+    assert tells_one_class("toothed", "category", codes, outcome) is None and tells_one_class(
+        "toothed", "category", codes, few).severity == "warning"
 
 
 def test_cells_that_one_class_alone_has_are_found(rng):
@@ -66,13 +76,19 @@ def test_cells_that_one_class_alone_has_are_found(rng):
     assert filled_for_one_class(letter, "letter", outcome).severity == "warning"
     assert filled_for_one_class(letter, "collection_letter", outcome).severity == "critical"
     fee = pd.Series(np.where(bad, rng.gamma(2, 9, 600), 0.0))
-    assert filled_for_one_class(fee, "fee", outcome).severity == "critical" and "usual value 0.0" in filled_for_one_class(fee, "fee", outcome).reason
-    for honest in (pd.Series(rng.normal(size=600)), pd.Series(np.where(rng.random(600) < 0.3, 1.0, np.nan)), pd.Series([None] * 600), status.where(status == "x")):
+    assert filled_for_one_class(fee, "fee",
+                                outcome).severity == "critical" and "usual value 0.0" in filled_for_one_class(
+                                    fee, "fee", outcome).reason
+    for honest in (pd.Series(rng.normal(size=600)), pd.Series(np.where(rng.random(600) < 0.3, 1.0, np.nan)),
+                   pd.Series([None] * 600), status.where(status == "x")):
         assert filled_for_one_class(honest, "x", outcome) is None
     price = pd.Series(rng.gamma(2, 900, 600))
     bonus = pd.Series(np.where((price > price.quantile(0.8)) & (rng.random(600) < 0.8), 1.0, np.nan))
     assert "only where the target lies between" in filled_for_one_class(bonus, "bonus", Outcome(price, False)).reason
-    assert filled_for_one_class(bonus.sample(frac=1, random_state=0, ignore_index=True), "bonus", Outcome(price, False)) is None
-    assert filled_for_one_class(bonus.fillna(0.0), "make", Outcome(price, False)) is None  # an honest flag, such as a costly make of car
+    assert filled_for_one_class(bonus.sample(frac=1, random_state=0, ignore_index=True), "bonus",
+                                Outcome(price, False)) is None
+    assert filled_for_one_class(bonus.fillna(0.0), "make", Outcome(
+        price, False)) is None  # an honest flag, such as a costly make of car
     rare = pd.Series(np.where(rng.random(600) < 0.05, "bad", "good"))
-    assert filled_for_one_class(pd.Series(np.where(rng.random(600) < 0.03, 1.0, np.nan)), "x", Outcome(rare, True)) is None
+    assert filled_for_one_class(pd.Series(np.where(rng.random(600) < 0.03, 1.0, np.nan)), "x", Outcome(rare,
+                                                                                                       True)) is None

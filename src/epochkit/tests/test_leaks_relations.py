@@ -14,17 +14,23 @@ def rng():
 
 
 def test_sums_products_and_ratios_are_found_and_noise_is_not(rng):
-    frame = pd.DataFrame({"a": rng.gamma(2, 9, 300), "b": rng.gamma(2, 5, 300), "c": rng.normal(size=300), "d": rng.normal(size=300)})
+    frame = pd.DataFrame(
+        {"a": rng.gamma(2, 9, 300), "b": rng.gamma(2, 5, 300), "c": rng.normal(size=300), "d": rng.normal(size=300)})
     names = list(frame)
 
     def found(target):
         columns, operation = formula_columns(frame, target, names)
         return set(columns), operation
-    assert found(frame["a"] - 2 * frame["b"]) == ({"a", "b"}, "sum") and found(frame["a"] + frame["b"] + frame["c"] - frame["d"]) == (set(names), "sum")
-    assert found(frame["a"] * frame["b"]) == ({"a", "b"}, "product") and found(frame["a"] / frame["b"]) == ({"a", "b"}, "product")
-    assert found(frame["c"] * frame["d"]) == ({"c", "d"}, "product") and found(frame["c"] / frame["b"]) == ({"c", "b"}, "ratio")
+
+    assert found(frame["a"] - 2 * frame["b"]) == ({"a", "b"}, "sum") and found(frame["a"] + frame["b"] + frame["c"] -
+                                                                               frame["d"]) == (set(names), "sum")
+    assert found(frame["a"] * frame["b"]) == ({"a", "b"}, "product") and found(
+        frame["a"] / frame["b"]) == ({"a", "b"}, "product")
+    assert found(frame["c"] * frame["d"]) == ({"c", "d"}, "product") and found(frame["c"] / frame["b"]) == ({"c", "b"
+                                                                                                             }, "ratio")
     assert found(frame["c"] ** 2) == ({"c"}, "product")
-    assert found(frame["a"] + rng.normal(size=300)) == (set(), "") and found(pd.Series(rng.normal(size=300))) == (set(), "")
+    assert found(frame["a"] + rng.normal(size=300)) == (set(), "") and found(pd.Series(
+        rng.normal(size=300))) == (set(), "")
     assert found(1 + 1e-6 * pd.Series(rng.normal(size=300))) == (set(), "")
 
 
@@ -41,8 +47,10 @@ def test_a_mean_of_the_answers_is_told_from_an_honest_rate(rng):
         assert mean_of_outcome(honest, outcome, {"town": town}) is None
         assert mean_of_outcome(pd.Series(rng.normal(size=3000)), outcome, {"town": town}) is None
         sums = share.groupby(town).agg(["sum", "count"]).loc[town].reset_index(drop=True)
-        assert "over the other rows" in mean_of_outcome((sums["sum"] - share) / (sums["count"] - 1), outcome, {"town": town}).reason
-        assert mean_of_outcome(-share, outcome, {"town": town}) is None  # falls with the target, but not as such a mean does
+        assert "over the other rows" in mean_of_outcome((sums["sum"] - share) / (sums["count"] - 1), outcome,
+                                                        {"town": town}).reason
+        assert mean_of_outcome(-share, outcome,
+                               {"town": town}) is None  # falls with the target, but not as such a mean does
         part = np.arange(3000) % 5 > 0  # the audit does not see the test rows that are in the mean
         assert mean_of_outcome(leaked[part], Outcome(target[part], classification), {}).severity == "critical"
 
@@ -57,10 +65,14 @@ def test_columns_from_the_future_are_found_and_lags_are_not(rng):
     group = np.repeat(np.arange(12), 60)
     sales = rng.normal(size=720).cumsum() + rng.normal(0, 4, 720)
     by_unit = pd.Series(sales).groupby(group)
-    frame = pd.DataFrame({"next": by_unit.shift(-1).ffill(), "lag": by_unit.shift(1).bfill(), "noise": rng.normal(size=720), "age": np.tile(np.arange(60), 12),
-                          "mean_to_come": _mean_ahead(sales, group), "so_far": by_unit.expanding().mean().droplevel(0)})
+    frame = pd.DataFrame({
+        "next": by_unit.shift(-1).ffill(), "lag": by_unit.shift(1).bfill(), "noise": rng.normal(size=720),
+        "age": np.tile(np.arange(60),
+                       12), "mean_to_come": _mean_ahead(sales, group), "so_far": by_unit.expanding().mean().droplevel(0)
+    })
     assert set(made_from_later_rows(frame, sales, group)) == {"next", "mean_to_come"}
-    assert made_from_later_rows(frame.head(50), sales[:50], group[:50]) == {} and made_from_later_rows(frame[[]], sales, group) == {}
+    assert made_from_later_rows(frame.head(50), sales[:50], group[:50]) == {} and made_from_later_rows(
+        frame[[]], sales, group) == {}
 
 
 def test_a_relation_that_ends_is_found_and_a_lasting_one_is_not(rng):

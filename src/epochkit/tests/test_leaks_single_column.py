@@ -20,22 +20,29 @@ def test_the_probe_sees_gaps_labels_dates_and_words_and_not_noise(rng):
     outcome, bad = Outcome(status, True), status == "bad"
     days = pd.Series(pd.Timestamp("2026-01-01") + pd.to_timedelta(np.where(bad, 90, 5) + rng.integers(0, 4, 600), "D"))
     notes = pd.Series(np.where(bad, "customer never paid again", "customer paid in full"))
-    for column, kind in ((pd.Series(np.where(bad, 100.0, np.nan)), "number"), (bad.map({True: "D", False: "P"}), "category"), (days, "date"),
-                         (days.dt.tz_localize("UTC"), "date"), (notes, "text"), (bad.astype("boolean"), "category"), (bad.astype("Int64"), "number")):
+    for column, kind in ((pd.Series(np.where(bad, 100.0, np.nan)), "number"), (bad.map({True: "D",
+                                                                                        False: "P"}), "category"),
+                         (days, "date"), (days.dt.tz_localize("UTC"), "date"), (notes, "text"),
+                         (bad.astype("boolean"), "category"), (bad.astype("Int64"), "number")):
         assert probe(column, kind, outcome) > 0.99, kind
-    for column, kind in ((pd.Series(rng.normal(size=600)), "number"), (pd.Series(rng.integers(0, 300, 600)).astype(str), "category"),
-                         (pd.Series([""] * 600), "text"), (pd.Series([np.nan] * 600), "number"), (pd.Series([np.inf, 1.0] * 300), "number")):
+    for column, kind in ((pd.Series(rng.normal(size=600)), "number"), (pd.Series(rng.integers(0, 300, 600)).astype(str),
+                                                                       "category"), (pd.Series([""] * 600), "text"),
+                         (pd.Series([np.nan] * 600), "number"), (pd.Series([np.inf, 1.0] * 300), "number")):
         assert 0.4 < probe(column, kind, outcome) < 0.6, kind
     number = Outcome(pd.Series(rng.normal(size=600)), False)
-    assert probe(pd.Series(number.values), "number", number) > 0.99 > 0.1 > probe(pd.Series(rng.normal(size=600)), "number", number)
+    assert probe(pd.Series(number.values), "number", number) > 0.99 > 0.1 > probe(pd.Series(rng.normal(size=600)),
+                                                                                  "number", number)
 
 
 def test_a_value_that_fills_a_slice_has_it_for_itself(rng):
-    for values in (np.r_[np.full(900, 45.0), np.linspace(10, 44, 80), np.full(20, 50.0)], np.r_[np.zeros(500), rng.gamma(2, 2, 500)]):
+    for values in (np.r_[np.full(900, 45.0), np.linspace(10, 44, 80),
+                         np.full(20, 50.0)], np.r_[np.zeros(500), rng.gamma(2, 2, 500)]):
         codes = as_codes(pd.Series(values), "number")
         usual = pd.Series(values).mode()[0]
         assert len(set(codes[values == usual])) == 1 and not set(codes[values == usual]) & set(codes[values != usual])
-        assert (np.diff(codes[np.argsort(values, kind="stable")]) >= 0).all() and set(codes) == set(range(1, codes.max() + 1))
+        assert (np.diff(codes[np.argsort(values, kind="stable")]) >= 0).all() and set(codes) == set(
+            range(1,
+                  codes.max() + 1))
 
 
 def test_folds_follow_what_the_split_keeps_apart(rng):
@@ -50,7 +57,8 @@ def test_a_score_from_few_rows_is_not_called_perfect(rng):
     for rows, severity in ((60, "warning"), (6000, "critical")):
         outcome = Outcome(pd.Series(["bad", "good"] * (rows // 2)), True)
         assert judge_probe("x", "number", 0.985, outcome).severity == severity
-    assert judge_probe("final_result", "number", 0.96, outcome).severity == "critical" and judge_probe("x", "number", 0.94, outcome) is None
+    assert judge_probe("final_result", "number", 0.96, outcome).severity == "critical" and judge_probe(
+        "x", "number", 0.94, outcome) is None
 
 
 def test_a_column_that_knows_one_class_of_three_is_asked_about(rng):
@@ -58,10 +66,14 @@ def test_a_column_that_knows_one_class_of_three_is_asked_about(rng):
     outcome, cycles = Outcome(result, True), pd.Series(np.where(result == "positive", rng.uniform(15, 44, 2000), 45.0))
     cycles[result == "negative"] = np.where(rng.random((result == "negative").sum()) < 0.002, 40.0, 45.0)
     codes = as_codes(cycles, "number")
-    assert judge_probe("cycles", "number", probe(cycles, "number", outcome), outcome) is None, "the mean over classes hides it"
+    assert judge_probe("cycles", "number", probe(cycles, "number", outcome),
+                       outcome) is None, "the mean over classes hides it"
     found = tells_one_class("cycles", "number", codes, outcome)
-    assert found.severity == "warning" and found.evidence["class"] == "positive" and tells_one_class("ct_result", "number", codes, outcome).severity == "critical"
+    assert found.severity == "warning" and found.evidence["class"] == "positive" and tells_one_class(
+        "ct_result", "number", codes, outcome).severity == "critical"
     assert tells_one_class("x", "number", as_codes(pd.Series(rng.normal(size=2000)), "number"), outcome) is None
-    assert tells_one_class("cycles", "number", codes, Outcome(result == "positive", True)) is None, "two classes: the probe says it"
+    assert tells_one_class("cycles", "number", codes, Outcome(result == "positive",
+                                                              True)) is None, "two classes: the probe says it"
     few = result.where(result != "positive", "negative").where(pd.Series(range(2000)) >= 20, "positive")
-    assert tells_one_class("x", "number", as_codes(pd.Series(range(2000)), "number"), Outcome(few, True)) is None, "20 rows prove nothing"
+    assert tells_one_class("x", "number", as_codes(pd.Series(range(2000)), "number"),
+                           Outcome(few, True)) is None, "20 rows prove nothing"

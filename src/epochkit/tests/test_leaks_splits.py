@@ -13,7 +13,10 @@ def rng():
 
 
 def test_repeats_are_counted_exactly_and_nearly(rng):
-    frame = pd.DataFrame({"x": rng.normal(size=400), "y": rng.normal(size=400), "z": rng.normal(size=400), "home": rng.choice(list("abcd"), 400)})
+    frame = pd.DataFrame({
+        "x": rng.normal(size=400), "y": rng.normal(size=400), "z": rng.normal(size=400),
+        "home": rng.choice(list("abcd"), 400)
+    })
     parts, target = pd.Series(np.repeat(["train", "validation"], 200)), pd.Series(rng.choice(["a", "b"], 400))
     assert shared_rows(frame, list(frame), parts, target)["rows"] == 0 and shared_rows(frame, [], parts)["rows"] == 0
     frame.loc[200:219] = frame.loc[0:19].to_numpy()
@@ -26,28 +29,35 @@ def test_repeats_are_counted_exactly_and_nearly(rng):
 
 def test_groups_that_agree_and_stand_on_both_sides_are_found(rng):
     machine, parts = pd.Series(np.repeat(np.arange(60), 5)), pd.Series(rng.choice(["train", "validation"], 300))
-    alike, mixed = pd.Series(np.where(machine % 3 == 0, "broken", "fine")), pd.Series(rng.choice(["broken", "fine"], 300))
+    alike, mixed = pd.Series(np.where(machine % 3 == 0, "broken",
+                                      "fine")), pd.Series(rng.choice(["broken", "fine"], 300))
     whole = pd.Series(np.where(machine < 40, "train", "validation"))
-    assert torn_groups(machine, parts, Outcome(alike, True))["agreement"] == 1.0 and abs(torn_groups(machine, parts, Outcome(mixed, True))["agreement"]) < 0.2
+    assert torn_groups(machine, parts, Outcome(alike, True))["agreement"] == 1.0 and abs(
+        torn_groups(machine, parts, Outcome(mixed, True))["agreement"]) < 0.2
     assert judge_groups("machine", torn_groups(machine, whole, Outcome(alike, True)), named=True) is None
     assert judge_groups("machine", torn_groups(machine, parts, Outcome(mixed, True)), named=False) is None
-    assert "split by group" in judge_groups("machine", torn_groups(machine, parts, Outcome(mixed, True)), named=True).reason
+    assert "split by group" in judge_groups("machine", torn_groups(machine, parts, Outcome(mixed, True)),
+                                            named=True).reason
     assert torn_groups(pd.Series(range(300)), parts, Outcome(alike, True)) is None
     steps = pd.Series(machine * 1.0 + rng.normal(0, 0.1, 300))
     assert torn_groups(machine, parts, Outcome(steps, False))["agreement"] > 0.9
 
 
 def test_parts_that_can_be_told_apart_are_named_with_what_follows(rng):
-    frame, parts = pd.DataFrame({"a": rng.normal(size=600), "b": rng.choice(list("xyz"), 600)}), pd.Series(np.repeat(["train", "validation"], 300))
+    frame, parts = pd.DataFrame({"a": rng.normal(size=600),
+                                 "b": rng.choice(list("xyz"), 600)}), pd.Series(np.repeat(["train", "validation"], 300))
     kinds = {"a": "number", "b": "category"}
     assert "look alike" in train_against_validation(frame, kinds, parts)["follows"]
     moved = train_against_validation(frame.assign(a=frame["a"] + 2 * (parts == "validation")), kinds, parts)
-    assert moved["auc"] > 0.85 and [item["column"] for item in moved["columns"]] == ["a"] and "by chance" in moved["follows"] and moved["follows"].endswith(": a")
+    assert moved["auc"] > 0.85 and [item["column"] for item in moved["columns"]
+                                    ] == ["a"] and "by chance" in moved["follows"] and moved["follows"].endswith(": a")
     assert train_against_validation(frame, kinds, parts.where(parts.index < 340, "test"))["auc"] is None
     assert train_against_validation(frame, {}, parts)["auc"] is None
-    twice = pd.concat([frame.head(150), frame.head(150), frame.tail(150), frame.tail(150)], ignore_index=True)  # equal rows are kept in one part
+    twice = pd.concat([frame.head(150), frame.head(150),
+                       frame.tail(150), frame.tail(150)], ignore_index=True)  # equal rows are kept in one part
     assert train_against_validation(twice, kinds, parts)["auc"] < 0.6
     unit = pd.Series(np.arange(600) // 50)
     sides = unit.map(lambda number: "validation" if number % 3 == 0 else "train")
     known = frame.assign(a=unit + rng.normal(0, 0.01, 600))
-    assert train_against_validation(known, kinds, sides)["auc"] > 0.9 > 0.7 > train_against_validation(known, kinds, sides, "group", group=unit)["auc"]
+    assert train_against_validation(known, kinds, sides)["auc"] > 0.9 > 0.7 > train_against_validation(
+        known, kinds, sides, "group", group=unit)["auc"]

@@ -9,7 +9,8 @@ from epochkit.lifecycle.facts import *
 
 def test_only_code_cells_count(tmp_path):
     def notebook(markdown, code):
-        cells = [{"cell_type": "markdown", "source": [markdown]}, {"cell_type": "code", "source": [code], "outputs": []}]
+        cells = [{"cell_type": "markdown", "source": [markdown]},
+                 {"cell_type": "code", "source": [code], "outputs": []}]
         (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
         return notebook_sha256(tmp_path / "a.ipynb")
     assert notebook("one", "x = 1") == notebook("two", "x = 1") != notebook("two", "x = 2")

@@ -46,7 +46,8 @@ def test_the_bar_starts_at_what_was_done_and_follows(capsys):
     assert seen == [(6, 7, 10, "312 MB"), (6, 9, 10, "312 MB")]
 
 
-NOISE = pd.DataFrame({"x": np.random.default_rng(0).normal(size=400_000), "n": np.arange(400_000), "t": ["a", None] * 200_000})
+NOISE = pd.DataFrame(
+    {"x": np.random.default_rng(0).normal(size=400_000), "n": np.arange(400_000), "t": ["a", None] * 200_000})
 
 
 def test_an_oversize_file_is_sampled_partitioned_or_refused(tmp_path):
@@ -58,7 +59,8 @@ def test_an_oversize_file_is_sampled_partitioned_or_refused(tmp_path):
     parted = write_parquet(NOISE, path, limit_mb=1, on_oversize="partition")
     assert (parted.rows_out, parted.degraded, parted.path) == (400_000, False, path) and path.is_dir()
     sizes = [part.stat().st_size for part in sorted(path.iterdir())]
-    assert parted.files == len(sizes) > 3 and max(sizes) <= 2**20 and parted.size_mb == pytest.approx(sum(sizes) / 2**20, rel=1e-3)
+    assert parted.files == len(sizes) > 3 and max(sizes) <= 2**20 and parted.size_mb == pytest.approx(
+        sum(sizes) / 2**20, rel=1e-3)
     assert largest_file_mb(path) == max(sizes) / 2**20
     pd.testing.assert_frame_equal(pd.read_parquet(path), NOISE)
     before = sha256_of(path)

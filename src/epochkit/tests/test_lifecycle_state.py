@@ -97,11 +97,14 @@ def test_what_stands_in_the_way_is_kept_as_a_blocker_once(settings):
 def test_an_epoch_is_open_in_one_process_at_a_time(settings):
     import subprocess
     import sys
-    code = ("import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); "
-            "sys.stdin.read()")
+    code = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', "
+        "flush=True); "
+        "sys.stdin.read()")
     settings.context_root.mkdir(parents=True)
-    holder = subprocess.Popen([sys.executable, "-c", code, str(settings.context_root / "epoch001.lock")], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(settings.context_root / "epoch001.lock")], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(PipelineError, match="epoch 001 is open in"):
         begin(1, settings, wait_s=0.2)
@@ -126,8 +129,8 @@ def test_a_failing_gate_blocks(settings):
 def test_a_run_that_died_is_failed_and_not_running_for_ever(settings):
     begin(1, settings)
     assert project_state(settings)[0].state == "running"
-    Ledger(settings.context_root).append("epoch_started", {"pid": 2**22 + 1, "host": __import__("socket").gethostname()},
-                                         epoch=1)
+    Ledger(settings.context_root).append("epoch_started",
+                                         {"pid": 2**22 + 1, "host": __import__("socket").gethostname()}, epoch=1)
     assert project_state(settings)[0].state == "failed"
 
 

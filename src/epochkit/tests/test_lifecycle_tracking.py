@@ -80,12 +80,20 @@ def test_promotion_needs_the_epochs_before(run):
 
 def test_waivers_are_told_with_who_and_why(tmp_path):
     settings = load_settings(home=tmp_path, env={})
-    data = {"decision": "approved", "reviewer": "ada", "waivers": {"latency": "the new machine arrives in May"}, "comment": ""}
-    restored = {"decision": "approved", "reviewer": "bob", "restored": {"duration": "the length is planned before the call"}, "comment": ""}
+    data = {
+        "decision": "approved", "reviewer": "ada", "waivers": {"latency": "the new machine arrives in May"},
+        "comment": ""
+    }
+    restored = {
+        "decision": "approved", "reviewer": "bob", "restored": {"duration": "the length is planned before the call"},
+        "comment": ""
+    }
     Ledger(settings.context_root).append("decision", restored, epoch=3)
     Ledger(settings.context_root).append("decision", data, epoch=6)
-    assert waivers(settings) == ["gate 003: bob took back the leak suspect 'duration': the length is planned before the call",
-                                 "gate 006: ada waived 'latency': the new machine arrives in May"]
+    assert waivers(settings) == [
+        "gate 003: bob took back the leak suspect 'duration': the length is planned before the call",
+        "gate 006: ada waived 'latency': the new machine arrives in May"
+    ]
 
 
 def test_two_homes_in_one_process_have_two_stores(tmp_path):

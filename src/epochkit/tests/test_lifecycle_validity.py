@@ -12,8 +12,14 @@ SETTINGS = load_settings(home="/somewhere", env={})
 
 
 def finished_epoch(observed, number=3):
-    checks = [{"name": "completeness", "result": "fail" if observed < 0.9 else "pass", "observed": observed, "limit": 0.9, "reason": ""}]
-    data = {"outputs": {"a.json": {"sha256": "1f"}}, "evidence": ["a.json"], "authors": ["Ada"], "gate": {"passed": observed >= 0.9, "checks": checks}}
+    checks = [{
+        "name": "completeness", "result": "fail" if observed < 0.9 else "pass", "observed": observed, "limit": 0.9,
+        "reason": ""
+    }]
+    data = {
+        "outputs": {"a.json": {"sha256": "1f"}}, "evidence": ["a.json"], "authors": ["Ada"],
+        "gate": {"passed": observed >= 0.9, "checks": checks}
+    }
     return seal(5, "2026-01-01T00:00:00+00:00", "epoch_finished", number, "ada", data, GENESIS)
 
 
@@ -29,14 +35,19 @@ def test_a_waiver_holds_for_the_values_that_were_seen():
     assert waived_checks(finished_epoch(0.79), waiver) == waived_checks(finished_epoch(0.95), waiver) == ()
     nobody = decided(finished_epoch(0.84), "unattended", waivers={"completeness": "nobody may waive"})
     assert waived_checks(finished_epoch(0.84), nobody) == ()
-    assert waived_checks(finished_epoch(0.84), decided(finished_epoch(0.84))) == waived_checks(finished_epoch(0.84), None) == ()
+    assert waived_checks(finished_epoch(0.84), decided(finished_epoch(0.84))) == waived_checks(
+        finished_epoch(0.84), None) == ()
 
 
-@pytest.mark.parametrize("decisions, state", [
-    ([], "awaiting review"), ([decided(finished_epoch(0.95))], "done"), ([decided(finished_epoch(0.95), "unattended")], "done"),
-    ([decided(finished_epoch(0.95), "rejected", return_to=1)], "rejected"), ([decided(finished_epoch(0.95), "changes requested")], "rejected"),
-    ([decided(finished_epoch(0.95), evidence=[{"path": "a.json", "sha256": "2f"}])], "awaiting review"),
-    ([decided(finished_epoch(0.95), "rejected"), decided(finished_epoch(0.95), seq=7)], "done")])
+@pytest.mark.parametrize(
+    "decisions, state",
+    [([], "awaiting review"), ([decided(finished_epoch(0.95))], "done"),
+     ([decided(finished_epoch(0.95), "unattended")], "done"),
+     ([decided(finished_epoch(0.95), "rejected", return_to=1)], "rejected"),
+     ([decided(finished_epoch(0.95), "changes requested")], "rejected"),
+     ([decided(finished_epoch(0.95), evidence=[{"path": "a.json", "sha256": "2f"}])], "awaiting review"),
+     ([decided(finished_epoch(0.95), "rejected"),
+       decided(finished_epoch(0.95), seq=7)], "done")])
 def test_only_a_standing_approval_opens_the_gate(decisions, state):
     assert decision_state(SETTINGS, decisions, finished_epoch(0.95))[0] == state
 
@@ -44,11 +55,13 @@ def test_only_a_standing_approval_opens_the_gate(decisions, state):
 def test_only_an_approval_restores_and_what_was_made_without_it_is_stale():
     reason = {"duration": "known before the second call"}
     plain, restoring = decided(finished_epoch(0.95), seq=6), decided(finished_epoch(0.95), seq=11, restored=reason)
-    assert restored_by(restoring) == reason and restored_by(plain) == restored_by(decided(finished_epoch(0.95), "unattended", restored=reason)) == {}
+    assert restored_by(restoring) == reason and restored_by(plain) == restored_by(
+        decided(finished_epoch(0.95), "unattended", restored=reason)) == {}
     started = seal(8, "2026-01-01T00:00:02+00:00", "epoch_started", 5, "ada", {}, GENESIS)
     made = finished_epoch(0.95, number=5)._replace(seq=9)
     for decisions, state in (([plain], "done"), ([plain, restoring], "stale"), ([restoring._replace(seq=6)], "done"),
-                             ([restoring._replace(seq=6), plain._replace(seq=11)], "stale"), ([plain, restoring._replace(seq=8)], "stale"),
+                             ([restoring._replace(seq=6),
+                               plain._replace(seq=11)], "stale"), ([plain, restoring._replace(seq=8)], "stale"),
                              ([restoring._replace(seq=6), restoring._replace(seq=12)], "done")):
         found = decision_state(SETTINGS, [*decisions, started], made)
         assert found[0] == state and ("duration" in "".join(found[2])) == (state == "stale"), decisions
@@ -74,13 +87,16 @@ def test_who_ran_the_epoch_does_not_decide_where_the_project_says_so():
 def signed(tmp_path):
     "A project that wants signatures, and a decision signed by Bob"
     for name in ("bob", "eve"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(tmp_path / name)], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f",
+                        str(tmp_path / name)], check=True)
     (tmp_path / "allowed").write_text("bob " + (tmp_path / "bob.pub").read_text())
-    strict = SETTINGS.model_copy(update={"require_signatures": True, "code_root": tmp_path, "allowed_signers": "allowed"})
+    strict = SETTINGS.model_copy(
+        update={"require_signatures": True, "code_root": tmp_path, "allowed_signers": "allowed"})
     bare = decided(finished_epoch(0.95)).data
 
     def decision(key, **changes):
-        return decided(finished_epoch(0.95), **{**bare, "signature": sign(signed_payload(bare), tmp_path / key), "signer": "bob", **changes})
+        return decided(finished_epoch(0.95),
+                       **{**bare, "signature": sign(signed_payload(bare), tmp_path / key), "signer": "bob", **changes})
     return strict, decision
 
 
@@ -89,7 +105,9 @@ def test_a_signed_decision_counts_and_a_changed_or_foreign_one_does_not(signed):
     assert decision_state(strict, [decision("bob")], finished_epoch(0.95))[0] == "done"
     again = [decision("bob"), decided(finished_epoch(0.95), "rejected", seq=7), decision("bob")._replace(seq=8)]
     assert "copied from event 6" in decision_state(strict, again, finished_epoch(0.95))[2][0]
-    for wrong, why in ((decision("eve"), "not signed by anyone"), (decision("bob", reviewer="eve"), "changed after it was signed"),
-                       (decision("bob", signature=""), "not signed"), (decision("bob", signer="ada"), "names ada but bob")):
+    for wrong, why in ((decision("eve"), "not signed by anyone"), (decision("bob", reviewer="eve"),
+                                                                   "changed after it was signed"),
+                       (decision("bob", signature=""), "not signed"), (decision("bob",
+                                                                                signer="ada"), "names ada but bob")):
         state, _, reasons, _ = decision_state(strict, [wrong], finished_epoch(0.95))
         assert state == "awaiting review" and why in reasons[0]

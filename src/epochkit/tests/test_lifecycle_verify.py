@@ -57,11 +57,16 @@ def test_a_rewritten_record_does_not_fit_what_was_kept_outside(run, monkeypatch)
     assert check_record(run.settings).problems == [] and check_record(run.settings).anchors == 1
     kept[0] = kept[0]._replace(seq=99)
     kept.append(Anchor("another record", 4, "0" * 64, "a git note on 77aa01"))
-    assert {problem.kind for problem in check_record(run.settings).problems} == {"anchor"} and check_record(run.settings).exit_code == 4
+    assert {problem.kind
+            for problem in check_record(run.settings).problems} == {"anchor"} and check_record(
+                run.settings).exit_code == 4
 
 
 def test_a_decision_against_the_projects_rules_is_found(run):
-    data = {"decision": "approved", "reviewer": run.ledger.events()[-1].data["authors"][0], "comment": "", "evidence": [], "checks": []}
+    data = {
+        "decision": "approved", "reviewer": run.ledger.events()[-1].data["authors"][0], "comment": "", "evidence": [],
+        "checks": []
+    }
     run.ledger.append("decision", data, epoch=1)
     write_views(run.ledger)
     assert kinds(run) == []

@@ -52,10 +52,16 @@ def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():
     rows = pd.DataFrame({"n": [1, 2, 9], "c": ["b", "a", "a"], "t": pd.to_datetime(["2020-01-01", "2020-01-03", None]),
                          "f": [True, True, False], "free": ["x", "y", "z"], "whole": pd.array([1, None, 3], dtype="Int64")})
     rows["code"] = [1.0, 2.0, None]
-    schema = {entry["name"]: entry for entry in input_schema(rows, {"free": {"role": "text"}, "code": {"role": "categorical"}})}
+    schema = {
+        entry["name"]: entry
+        for entry in input_schema(rows, {"free": {"role": "text"}, "code": {"role": "categorical"}})
+    }
     assert schema["code"]["kind"] == "category" and schema["code"]["categories"] == ["1", "2"]
-    assert {name: entry["kind"] for name, entry in schema.items()} == {
-        "n": "number", "c": "category", "code": "category", "t": "datetime", "f": "boolean", "free": "text", "whole": "number"}
+    assert {name: entry["kind"]
+            for name, entry in schema.items()} == {
+                "n": "number", "c": "category", "code": "category", "t": "datetime", "f": "boolean", "free": "text",
+                "whole": "number"
+            }
     assert (schema["n"]["minimum"], schema["n"]["maximum"], schema["n"]["example"]) == (1.0, 9.0, 2.0)
     assert schema["c"]["categories"] == ["a", "b"] and schema["free"]["categories"] is None
     assert schema["t"]["nullable"] and not schema["n"]["nullable"] and json.dumps(list(schema.values()))
@@ -65,18 +71,22 @@ def registered(tmp_path):
     settings = load_settings(home=tmp_path, env={})
     bundle = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], "yes", 0.3, info={"framework": "by hand"})
     path, sha256 = save_bundle(bundle, settings.artifacts(5) / "model")
-    facts = {"model": "m", "version": "1", "run_id": "r", "bundle_path": settings.relative(path), "bundle_sha256": sha256}
+    facts = {
+        "model": "m", "version": "1", "run_id": "r", "bundle_path": settings.relative(path), "bundle_sha256": sha256
+    }
     Ledger(settings.context_root).append("model_registered", facts, epoch=5)
     return settings, path
 
 
 def test_the_newest_version_loads_with_its_story(tmp_path, monkeypatch):
-    monkeypatch.setattr("epochkit.models.bundle.stage_holder", lambda settings, stage: "1" if stage == "Staging" else None)
+    monkeypatch.setattr("epochkit.models.bundle.stage_holder", lambda settings, stage: "1"
+                        if stage == "Staging" else None)
     settings, path = registered(tmp_path)
     Ledger(settings.context_root).append("decision", {"decision": "unattended", "comment": "nightly"}, epoch=4)
     bundle = load_bundle(settings, "Staging")
     assert bundle.info["stage"] == "Staging" and bundle.info["framework"] == "by hand" and bundle.version == "1"
-    assert bundle.info["unattended"] is True and bundle.info["reason"] == "gate 004: nightly" and bundle.info["waivers"] == []
+    assert bundle.info["unattended"] is True and bundle.info["reason"] == "gate 004: nightly" and bundle.info[
+        "waivers"] == []
     assert load_bundle(settings, "None").version == load_bundle(settings, "1").version == "1"
     with pytest.raises(DependencyError, match="no recorded model holds stage Production"):
         load_bundle(settings, "Production")
@@ -108,7 +118,8 @@ def test_mlflow_serves_the_same_scores(tmp_path, monkeypatch):
     import mlflow
     served = mlflow.pyfunc.load_model(uri)
     assert served.predict(rows).equals(bundle.score(rows))
-    assert served.metadata.signature.inputs.input_names() == ["chance"] and "scikit-learn==" in " ".join(requirements_of(bundle.model))
+    assert served.metadata.signature.inputs.input_names() == ["chance"] and "scikit-learn==" in " ".join(
+        requirements_of(bundle.model))
 
 
 def test_without_a_model_the_next_step_is_named(tmp_path):

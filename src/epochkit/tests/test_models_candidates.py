@@ -17,9 +17,10 @@ from epochkit.models.candidates import *
 
 def small_plan(task="binary", primary="roc_auc", maximize=True):
     classes = {"binary": ["good", "bad"], "multiclass": ["a", "b", "c"], "regression": []}[task]
-    return SimpleNamespace(data=SimpleNamespace(task=task, classes=classes, positive="bad", target="y"),
-                           split=SimpleNamespace(seed=1), budget=SimpleNamespace(tuning_trials=5),
-                           metric=SimpleNamespace(primary=primary, maximize=maximize, cost_false_positive=1.0, cost_false_negative=5.0))
+    return SimpleNamespace(
+        data=SimpleNamespace(task=task, classes=classes, positive="bad",
+                             target="y"), split=SimpleNamespace(seed=1), budget=SimpleNamespace(tuning_trials=5),
+        metric=SimpleNamespace(primary=primary, maximize=maximize, cost_false_positive=1.0, cost_false_negative=5.0))
 
 
 def small_data(task="binary", rows=240):
@@ -82,7 +83,8 @@ def test_one_that_runs_out_of_memory_is_tried_on_half_of_the_rows_and_says_so():
 def test_half_of_the_rows_holds_every_class_in_its_order():
     data = small_data("multiclass")
     half, again = (half_of(data, small_plan("multiclass")) for _ in range(2))
-    assert [np.bincount(half.y).tolist(), half.X["a"].tolist()] == [((np.bincount(data.y) + 1) // 2).tolist(), again.X["a"].tolist()]
+    assert [np.bincount(half.y).tolist(), half.X["a"].tolist()] == [((np.bincount(data.y) + 1) // 2).tolist(),
+                                                                    again.X["a"].tolist()]
     places = [data.X["a"].tolist().index(value) for value in half.X["a"]]
     assert places == sorted(places) and np.array_equal(data.y[places], half.y) and len(half.y_validation) == 60
     assert len(half_of(small_data("regression"), small_plan("regression")).y) == 90
@@ -103,7 +105,8 @@ def test_what_was_trained_before_an_interruption_is_not_trained_again(tmp_path, 
     with KeptWork(run, "frameworks", seed=1) as kept:
         found = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken}, kept=kept)
         assert trained == ["dummy", "linear", "random_forest"] and kept.resumed == "resuming from 3 of 4 frameworks"
-    assert read_json(run.settings.context_root / "checkpoints" / "epoch005_checkpoint.json")["next_step"] == "framework 4 of 4"
+    assert read_json(run.settings.context_root / "checkpoints" /
+                     "epoch005_checkpoint.json")["next_step"] == "framework 4 of 4"
     fresh = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken})
     assert [item.metrics for item in found] == [item.metrics for item in fresh] and found[3].skipped == fresh[3].skipped
 
@@ -137,13 +140,15 @@ def test_the_best_is_first_in_the_table_and_never_the_dummy():
 
 def test_better_follows_the_direction_and_nothing_is_never_better():
     assert better(0.8, 0.7, small_plan()) and not better(0.8, 0.7, small_plan(maximize=False))
-    assert better(0.1, None, small_plan()) and not better(None, 0.1, small_plan()) and not better(None, None, small_plan())
+    assert better(0.1, None,
+                  small_plan()) and not better(None, 0.1, small_plan()) and not better(None, None, small_plan())
 
 
 def test_the_claim_names_the_leader():
     found = train_candidates(small_data(), small_plan(), frameworks={**QUICK, "broken": Broken})
     claim = comparison_claim(found, small_plan())
-    assert claim.startswith(choose_best(found, small_plan()).title) and "knowing nothing: 0.500" in claim and "interval" in claim
+    assert claim.startswith(choose_best(
+        found, small_plan()).title) and "knowing nothing: 0.500" in claim and "interval" in claim
 
 
 def test_the_files_of_phase_1_agree(tmp_path):
@@ -152,7 +157,8 @@ def test_the_files_of_phase_1_agree(tmp_path):
     files = write_training_files(tmp_path, found, small_plan(), "run-1", saved)
     metrics, best = (read_json(files[name]) for name in ("all_models_metrics.json", "best_model_info.json"))
     table = pd.read_csv(files["model_comparison_summary.csv"])
-    assert metrics["best_framework"] == best["framework"] and metrics["training_run_id"] == best["training_run_id"] == "run-1"
+    assert metrics["best_framework"] == best[
+        "framework"] and metrics["training_run_id"] == best["training_run_id"] == "run-1"
     assert len(metrics["models"]) == len(table) == 4
     winner = next(model for model in metrics["models"] if model["framework"] == best["framework"])
     assert winner["metrics"]["roc_auc"]["value"] == best["value"] == pytest.approx(table["roc_auc"].max())
@@ -160,4 +166,6 @@ def test_the_files_of_phase_1_agree(tmp_path):
     assert list(table.columns) == ["row_id", "target", "dummy", "linear", "random_forest"] and len(table) == 60
     assert list(saved) == ["dummy", "linear", "random_forest"]
     model = open_verified(tmp_path / best["model_file"], best["model_sha256"])
-    assert np.array_equal(model_output(model, small_data().X_validation, small_plan()), choose_best(found, small_plan()).output)
+    assert np.array_equal(model_output(model,
+                                       small_data().X_validation, small_plan()),
+                          choose_best(found, small_plan()).output)

@@ -21,13 +21,16 @@ def small(task="binary", primary="roc_auc", rows=240):
     classes = {"binary": ["good", "bad"], "multiclass": ["a", "b", "c"], "regression": []}[task]
     plan = SimpleNamespace(
         data=SimpleNamespace(task=task, classes=classes, positive="bad", target="y"), split=SimpleNamespace(seed=1),
-        metric=SimpleNamespace(primary=primary, maximize=task != "regression", cost_false_positive=1.0, cost_false_negative=5.0))
+        metric=SimpleNamespace(primary=primary, maximize=task != "regression", cost_false_positive=1.0,
+                               cost_false_negative=5.0))
     return training_data(frame, "y"), plan
 
 
 def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
     data, plan = small()
-    found = train_candidates(data, plan, frameworks={name: frameworks_for("binary")[name] for name in ("dummy", "linear", "random_forest")})
+    found = train_candidates(
+        data, plan, frameworks={name: frameworks_for("binary")[name]
+                                for name in ("dummy", "linear", "random_forest")})
     axes = comparison_figure(found, plan).axes[0]
     assert {label.get_text() for label in axes.get_yticklabels()} == {"LogisticRegression", "RandomForest"}
     assert any(line.get_linestyle() == "--" for line in axes.lines)
@@ -45,7 +48,8 @@ def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
 def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     data, plan = small()
     trials = [Trial(number, {"C": 10.0 ** -number, "l1_ratio": 0.5}, value, 0.1) for number, value in enumerate(values)]
-    untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)._replace(metrics={"roc_auc": {"value": 0.9, "low": 0.85, "high": 0.95}})
+    untuned = train_candidate(frameworks_for("binary")["linear"], data,
+                              plan)._replace(metrics={"roc_auc": {"value": 0.9, "low": 0.85, "high": 0.95}})
     tuning = Tuning(trials, untuned, untuned, False, "tpe", 1.0)
     figure, claim = impact_figure(tuning, plan)
     top, best = top_trials_figure(tuning, plan)
@@ -53,5 +57,6 @@ def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     if len(values) == 1:
         assert claim.startswith("No trial of LogisticRegression gave a value")
     else:
-        assert "C moved roc_auc of LogisticRegression most" in claim and len([axes for axes in figure.axes if axes.get_visible()]) == 2
+        assert "C moved roc_auc of LogisticRegression most" in claim and len(
+            [axes for axes in figure.axes if axes.get_visible()]) == 2
         assert [label.get_text() for label in top.axes[0].get_yticklabels()] == ["trial 0", "trial 3", "trial 1"]

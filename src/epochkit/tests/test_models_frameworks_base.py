@@ -42,7 +42,8 @@ class Mean(FrameworkModel):
 def test_the_base_settles_classes_columns_and_parameters():
     frame = pd.DataFrame({"a": [1.0, 2, 3], "b": [0.0, 0, 1]})
     model = Mean(task="multiclass", level=2.0).fit(frame, [0, 2, 2], frame, [0, 1, 2])
-    assert np.allclose(model.predict_proba(frame[["b", "a"]])[0], [1 / 3, 0, 2 / 3]), "an unseen class has no probability"
+    assert np.allclose(model.predict_proba(frame[["b", "a"]])[0],
+                       [1 / 3, 0, 2 / 3]), "an unseen class has no probability"
     assert model.predict(frame).tolist() == [2, 2, 2] and model.validation[1].tolist() == [0, 1]
     assert clone(model).get_params() == {"task": "multiclass", "seed": 42, "level": 2.0} and is_classifier(model)
     assert not is_classifier(Mean(task="regression"))
@@ -90,7 +91,8 @@ def test_a_network_predicts_from_plain_arrays():
 
         def _train(self, train, validation, outputs):
             assert train[0].dtype == np.float32 and np.allclose(train[0].mean(axis=0), 0, atol=1e-6)
-            return [(np.ones((1, outputs), np.float32) * [-1, 1][:outputs], np.zeros(outputs, np.float32))], {"loss": [1.0]}, "cpu"
+            return [(np.ones((1, outputs), np.float32) * [-1, 1][:outputs], np.zeros(outputs,
+                                                                                     np.float32))], {"loss": [1.0]}, "cpu"
 
 
     frame = pd.DataFrame({"a": [0.0, 0, 10, 10]})

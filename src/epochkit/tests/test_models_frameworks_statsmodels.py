@@ -13,4 +13,5 @@ def test_ordinary_least_squares_finds_the_line_and_a_penalty_shrinks_it():
     assert abs(plain.predict(pd.DataFrame({"a": [1.0], "b": [0.0]}))[0] - 5) < 0.1
     assert (plain.coefficients()["standard_error"] < 0.02).all()
     shrunk = StatsmodelsModel(task="regression", alpha=1.0).fit(rows, y)
-    assert abs(shrunk.coefficients_).sum() < abs(plain.coefficients_).sum() and shrunk.coefficients()["standard_error"].isna().all()
+    assert abs(shrunk.coefficients_).sum() < abs(
+        plain.coefficients_).sum() and shrunk.coefficients()["standard_error"].isna().all()

@@ -10,7 +10,8 @@ from epochkit.models.frameworks.tensorflow import *
 
 def test_the_arrays_say_what_keras_says():
     tensorflow = quiet_tensorflow()
-    model = TensorFlowModel(epochs=1, hidden_units=8).fit(pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))), [0, 1] * 20)
+    model = TensorFlowModel(epochs=1, hidden_units=8).fit(pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))),
+                                                          [0, 1] * 20)
     network = model._network(tensorflow, 3, 2)
     network.set_weights([value for layer in model.layers_ for value in layer])
     X = np.random.default_rng(1).normal(size=(10, 3))

@@ -7,7 +7,8 @@ from epochkit.models.frameworks.torch import *
 
 
 def test_the_arrays_say_what_pytorch_says():
-    model = TorchModel(epochs=1, hidden_units=8).fit(pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))), [0, 1] * 20)
+    model = TorchModel(epochs=1, hidden_units=8).fit(pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))),
+                                                     [0, 1] * 20)
     network = model._network(torch, 3, 2).eval()
     linear = [part for part in network if isinstance(part, torch.nn.Linear)]
     for part, (weights, bias) in zip(linear, model.layers_):

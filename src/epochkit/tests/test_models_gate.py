@@ -17,8 +17,10 @@ SHARED = {"training_run_id": "a", "tuning_run_id": "b", "primary_metric": "roc_a
 
 def consistent():
     names = ["dummy", *REQUIRED]
-    models = [{"framework": name, "run_id": f"run-{name}", "status": "trained", "reason": "", "baseline": name == "dummy",
-               "metrics": {"roc_auc": {"value": 0.5 if name == "dummy" else 0.8}}} for name in names]
+    models = [{
+        "framework": name, "run_id": f"run-{name}", "status": "trained", "reason": "", "baseline": name == "dummy",
+        "metrics": {"roc_auc": {"value": 0.5 if name == "dummy" else 0.8}}
+    } for name in names]
     return {"all_models_metrics.json": {**SHARED, "best_framework": "linear", "models": models},
             "best_model_info.json": {**SHARED, "run_id": "run-linear"}, "tuned_model_info.json": dict(SHARED),
             "all_tuning_results.json": {**SHARED, "trials": [{"run_id": "t1"}, {"run_id": "t2"}]},
@@ -33,8 +35,9 @@ def gate(tmp_path, name, change=lambda files: None, rows=((0, 1), (2, 3))):
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         (folder / file).write_text(json.dumps(content))
-    pd.DataFrame([{"framework": m["framework"], "run_id": m["run_id"]} for m in consistent()["all_models_metrics.json"]["models"]]
-                 ).to_csv(folder / "model_comparison_summary.csv")
+    pd.DataFrame([
+        {"framework": m["framework"], "run_id": m["run_id"]} for m in consistent()["all_models_metrics.json"]["models"]
+    ]).to_csv(folder / "model_comparison_summary.csv")
     pd.DataFrame({"run_id": ["t1", "t2"]}).to_csv(folder / "all_tuning_results.csv")
     for picture in ("all_models_comparison", "tuning_parameter_impact", "top_10_models"):
         (folder / f"{picture}.png").write_bytes(b"\x89PNG")

@@ -18,10 +18,12 @@ def test_two_classes_agree_with_scikit_learn_ties_included():
     y, probabilities = made_up(2)
     found = {name: value[0] for name, value in classification_metrics(y, probabilities).items()}
     said = probabilities.argmax(axis=1)
-    expected = {"accuracy": reference.accuracy_score(y, said), "precision": reference.precision_score(y, said),
-                "recall": reference.recall_score(y, said), "f1": reference.f1_score(y, said),
-                "roc_auc": reference.roc_auc_score(y, probabilities[:, 1]), "log_loss": reference.log_loss(y, probabilities),
-                "average_precision": reference.average_precision_score(y, probabilities[:, 1])}
+    expected = {
+        "accuracy": reference.accuracy_score(y, said), "precision": reference.precision_score(y, said),
+        "recall": reference.recall_score(y, said), "f1": reference.f1_score(y, said),
+        "roc_auc": reference.roc_auc_score(y, probabilities[:, 1]), "log_loss": reference.log_loss(y, probabilities),
+        "average_precision": reference.average_precision_score(y, probabilities[:, 1])
+    }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
@@ -73,7 +75,9 @@ def test_the_threshold_follows_the_costs():
     from types import SimpleNamespace
     y, probabilities = made_up(2, seed=3)
     def cut(primary, positive_cost, negative_cost):
-        return choose_threshold(y, probabilities, SimpleNamespace(primary=primary, cost_false_positive=positive_cost, cost_false_negative=negative_cost))
+        return choose_threshold(
+            y, probabilities,
+            SimpleNamespace(primary=primary, cost_false_positive=positive_cost, cost_false_negative=negative_cost))
     def cost(threshold, costs):
         return classification_metrics(y, probabilities, threshold, costs)["expected_cost"][0]
     assert cut("roc_auc", 1, 5) < cut("roc_auc", 5, 1)

@@ -18,7 +18,9 @@ from epochkit.models.gate import TRAINING_FILES, TUNING_FILES
 from epochkit.models.resume import KeptWork, continued
 from epochkit.models.figures import comparison_figure
 from epochkit.models.registration import _forget_unrecorded_version
-from epochkit.models.candidates import choose_best, comparison_claim, save_candidates, train_candidates, training_data, write_training_files
+from epochkit.models.candidates import (
+    choose_best, comparison_claim, save_candidates, train_candidates, training_data, write_training_files
+)
 from epochkit.lifecycle.state import EpochRun, file_facts
 from epochkit.report.figures import Figures
 from epochkit.models.registration import *
@@ -34,10 +36,14 @@ class Raw:
 def phase_1(run, plan, features):
     data = training_data(features, "y")
     few = {name: frameworks_for(plan.data.task)[name] for name in ("dummy", "linear")}
-    with training_work(run, "frameworks", plan, run.input(4, "engineered_features.parquet")) as kept, continued(run, "model_training", kept) as track:
+    with training_work(run, "frameworks", plan,
+                       run.input(4, "engineered_features.parquet")) as kept, continued(run, "model_training",
+                                                                                       kept) as track:
         found = train_candidates(data, plan, run, track.run_id, few, kept)
-        write_training_files(run.artifacts, found, plan, track.run_id, save_candidates(run.artifacts / "candidates", found))
-        Figures(run.artifacts, subfolder="").save(comparison_figure(found, plan), "all_models_comparison", comparison_claim(found, plan))
+        write_training_files(run.artifacts, found, plan, track.run_id,
+                             save_candidates(run.artifacts / "candidates", found))
+        Figures(run.artifacts, subfolder="").save(comparison_figure(found, plan), "all_models_comparison",
+                                                  comparison_claim(found, plan))
     return found
 
 
@@ -49,8 +55,8 @@ def finished(tmp_path_factory):
     y = (raw["a"] + random.normal(scale=0.5, size=200) > 0).astype(int)
     features = raw.assign(split=np.where(np.arange(200) % 4, "train", "validation"), y=y)
     plan = SimpleNamespace(
-        data=SimpleNamespace(task="binary", target="y", classes=["good", "bad"], positive="bad"), split=SimpleNamespace(seed=1),
-        columns={}, budget=SimpleNamespace(tuning_trials=3, tuning_minutes=1.0),
+        data=SimpleNamespace(task="binary", target="y", classes=["good", "bad"], positive="bad"),
+        split=SimpleNamespace(seed=1), columns={}, budget=SimpleNamespace(tuning_trials=3, tuning_minutes=1.0),
         metric=SimpleNamespace(primary="roc_auc", maximize=True, cost_false_positive=1.0, cost_false_negative=5.0))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -58,14 +64,19 @@ def finished(tmp_path_factory):
         run = EpochRun(5, load_settings(home=tmp_path_factory.mktemp("home"), env={}), {})
         for number in (1, 2, 4):
             run.settings.data(number).mkdir(parents=True)
-        files = {1: [run.settings.data(1) / "project_plan.json"], 2: [run.settings.data(2) / "data.parquet"],
-                 4: [run.settings.data(4) / "engineered_features.parquet", run.settings.data(4) / "feature_pipeline.joblib"]}
+        files = {
+            1: [run.settings.data(1) / "project_plan.json"], 2: [run.settings.data(2) / "data.parquet"],
+            4: [run.settings.data(4) / "engineered_features.parquet",
+                run.settings.data(4) / "feature_pipeline.joblib"]
+        }
         write_json(files[1][0], {})
         raw.to_parquet(files[2][0])
         features.to_parquet(files[4][0])
         joblib.dump(Raw(), files[4][1])
         for number, paths in files.items():
-            run.ledger.append("epoch_finished", {"outputs": {run.settings.relative(path): file_facts(path) for path in paths}}, epoch=number)
+            run.ledger.append("epoch_finished",
+                              {"outputs": {run.settings.relative(path): file_facts(path)
+                                           for path in paths}}, epoch=number)
         found = phase_1(run, plan, features)
         summary = tune_best_model(run)
         for name, part in (("train_data", "train"), ("val_data", "validation")):
@@ -80,9 +91,11 @@ def test_all_ten_files_are_there_and_the_gate_believes_them(finished):
     handed = hand_over(run)
     outputs = {run.settings.relative(path): {} for path in handed}
     context = GateContext(run.settings, 5, outputs)
-    results = {name: CHECKS[5][name](context) for name in ("winner beats the baseline", "tuning did not make it worse", "ten files agree",
-                                                          "metrics are in MLflow", "model is registered as saved",
-                                                          "training and validation rows are apart")}
+    results = {
+        name: CHECKS[5][name](context)
+        for name in ("winner beats the baseline", "tuning did not make it worse", "ten files agree",
+                     "metrics are in MLflow", "model is registered as saved", "training and validation rows are apart")
+    }
     assert {name: result.result for name, result in results.items()} == dict.fromkeys(results, "pass"), results
 
 
@@ -93,7 +106,8 @@ def test_trials_are_nested_runs_and_the_summary_counts_them(finished):
     parent = finished.summary["tuning_run_id"]
     children = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert len(children) == finished.summary["trials"] == 3
-    assert {child.info.status for child in children} == {"FINISHED"} and all("roc_auc" in child.data.metrics for child in children)
+    assert {child.info.status
+            for child in children} == {"FINISHED"} and all("roc_auc" in child.data.metrics for child in children)
     assert [figure["name"] for figure in read_json(finished.run.artifacts / "figures.json")] == [
         "all_models_comparison", "tuning_parameter_impact", "top_10_models"]
 
@@ -149,7 +163,8 @@ def test_a_registration_that_the_record_knows_is_not_made_twice(finished):
     from epochkit.lifecycle.tracking import tracking_client
     run, info = finished.run, read_json(finished.run.artifacts / "tuned_model_info.json")
     client = tracking_client(run.settings)
-    client.create_model_version(run.settings.project, info["model_uri"], run_id=info["tuning_run_id"])  # killed before the record heard of it
+    client.create_model_version(run.settings.project, info["model_uri"],
+                                run_id=info["tuning_run_id"])  # killed before the record heard of it
     assert len(client.search_model_versions(f"run_id = '{info['tuning_run_id']}'")) == 2
     _forget_unrecorded_version(run, info["tuning_run_id"])
     assert [str(item.version) for item in client.search_model_versions(f"run_id = '{info['tuning_run_id']}'")] == ["1"]
@@ -166,7 +181,8 @@ def test_a_search_that_is_done_is_only_written_down_again(finished, monkeypatch)
 
 
 def test_trials_on_fewer_rows_are_a_warning_in_the_record(finished, monkeypatch):
-    monkeypatch.setattr("epochkit.models.registration.training_work", lambda run, name, *rest, **facts: KeptWork(run, "again"))
+    monkeypatch.setattr("epochkit.models.registration.training_work",
+                        lambda run, name, *rest, **facts: KeptWork(run, "again"))
     real = FrameworkModel.fit
 
     def hungry(self, X, *rest):

@@ -18,7 +18,10 @@ from epochkit.models.resume import *
 
 def test_equal_strings_are_one_however_they_were_made():
     one = {"classes_": np.arange(3.0), "x": ["classes_", np.array(["classes_"], dtype=object)]}
-    two = {"".join(["clas", "ses_"]): np.arange(3.0), "x": ["".join(["classes", "_"]), np.array(["".join(["classe", "s_"])], dtype=object)]}
+    two = {
+        "".join(["clas", "ses_"]): np.arange(3.0),
+        "x": ["".join(["classes", "_"]), np.array(["".join(["classe", "s_"])], dtype=object)]
+    }
     assert joblib_bytes(one) == joblib_bytes(two) and pickle.dumps(one) != pickle.dumps(two)
     back = joblib.load(io.BytesIO(joblib_bytes(two)))
     assert back["classes_"].tolist() == [0, 1, 2] and back["x"][0] == back["x"][1][0] == "classes_"
@@ -172,4 +175,5 @@ def test_a_lost_store_means_starting_over(run):
         kept.keep("tracked", run_id="0" * 32)
         kept.keep("piece", run_id="1" * 32)
         with continued(run, "parent", kept) as fresh:
-            assert [entry["run_id"] for entry in kept.entries("tracked")] == [fresh.run_id] and not kept.entries("piece")
+            assert [entry["run_id"]
+                    for entry in kept.entries("tracked")] == [fresh.run_id] and not kept.entries("piece")

@@ -22,9 +22,10 @@ def small(task="binary", primary="roc_auc", maximize=True, trials=6):
     y = signal * 50 if task == "regression" else (signal + random.normal(scale=0.5, size=200) > 0).astype(int)
     frame = pd.DataFrame({"row_id": range(200), "split": np.where(np.arange(200) % 4, "train", "validation"),
                           "a": signal, "b": random.normal(size=200), "y": y})
-    plan = SimpleNamespace(data=SimpleNamespace(task=task, classes=["good", "bad"], positive="bad", target="y"),
-                           split=SimpleNamespace(seed=1), budget=SimpleNamespace(tuning_trials=trials, tuning_minutes=1.0),
-                           metric=SimpleNamespace(primary=primary, maximize=maximize, cost_false_positive=1.0, cost_false_negative=5.0))
+    plan = SimpleNamespace(
+        data=SimpleNamespace(task=task, classes=["good", "bad"], positive="bad", target="y"),
+        split=SimpleNamespace(seed=1), budget=SimpleNamespace(tuning_trials=trials, tuning_minutes=1.0),
+        metric=SimpleNamespace(primary=primary, maximize=maximize, cost_false_positive=1.0, cost_false_negative=5.0))
     return training_data(frame, "y"), plan
 
 
@@ -104,7 +105,8 @@ def test_minutes_count_over_all_attempts_and_a_stop_is_final(tmp_path):
         first = tune(untuned, data, plan, trials=500, minutes=0.003, kept=kept)
     with KeptWork(run, "trials", seed=1) as kept:
         second = tune(untuned, data, plan, trials=500, minutes=60, kept=kept)
-    assert first.stopped and (second.trials, second.stopped, second.seconds) == (first.trials, first.stopped, first.seconds)
+    assert first.stopped and (second.trials, second.stopped, second.seconds) == (first.trials, first.stopped,
+                                                                                 first.seconds)
     run = EpochRun(5, load_settings(home=tmp_path / "other", env={}), {})
     with KeptWork(run, "trials", seed=1) as kept:
         params = _search(FRAMEWORKS["linear"](task="binary"), plan, 500)[0].ask(0)
@@ -121,7 +123,8 @@ def test_a_trial_that_kills_its_process_is_made_smaller_and_then_given_up(tmp_pa
         kept.keep("died", trial=1, reason="SIGKILL")
         tuning = tune(untuned, data, plan, kept=kept)
         assert "trained on 76 of 150 training rows" in tuning.trials[0].warning and tuning.trials[0].value is not None
-        assert tuning.trials[1].failed == "its process died on half of the rows too: SIGKILL" and not tuning.trials[2].warning
+        assert tuning.trials[
+            1].failed == "its process died on half of the rows too: SIGKILL" and not tuning.trials[2].warning
         with pytest.raises(NothingSmaller, match="no room to register"):
             tune(untuned, data, plan, kept=kept, died="no room to register")
     with KeptWork(run, "other", seed=1) as kept:
@@ -170,6 +173,7 @@ def test_the_parameter_that_moves_the_metric_comes_first():
 def test_a_gain_says_whether_it_may_be_chance():
     data, plan = small()
     untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
-    better_one = untuned._replace(metrics={"roc_auc": {"value": untuned.value("roc_auc") + 1e-4, "low": 0.0, "high": 1.0}})
+    better_one = untuned._replace(
+        metrics={"roc_auc": {"value": untuned.value("roc_auc") + 1e-4, "low": 0.0, "high": 1.0}})
     tuning = Tuning([Trial(0, {}, 0.9, 0.1)], better_one, untuned, True, "tpe", 1.0)
     assert "may be chance" in tuning_claim(tuning, plan) and "lifts" in tuning_claim(tuning, plan)

@@ -9,32 +9,56 @@ from epochkit.planning.column_roles import *
 
 
 @pytest.mark.parametrize("name, values, role", [
-    ("x", range(100), "id"), ("x", [f"c-{number}" for number in range(100)], "id"), ("x", [3, 1, 2, 2], "numeric"),
-    ("x", ["1", "2.5", "3", "4"], "numeric"), ("x", ["Yes", "No", "Yes", None], "boolean"), ("x", [0, 1, 1, 0], "boolean"),
-    ("x", [0.0, 1.0, None], "boolean"), ("x", [True, False, True], "boolean"), ("x", ["2026-01-02", "2026-01-03"], "datetime"),
-    ("x", ["3.1.2026", "14.1.2026"], "datetime"), ("x", ["3 Jan 2026", "14 Feb 2026"], "datetime"), ("x", ["a", "b", None], "categorical"),
-    ("x", ["x", "x"], "constant"), ("x", [None, None], "constant"), ("x", ["?", " ", "NA"], "constant"),
+    ("x", range(100), "id"),
+    ("x", [f"c-{number}" for number in range(100)], "id"),
+    ("x", [3, 1, 2, 2], "numeric"),
+    ("x", ["1", "2.5", "3", "4"], "numeric"),
+    ("x", ["Yes", "No", "Yes", None], "boolean"),
+    ("x", [0, 1, 1, 0], "boolean"),
+    ("x", [0.0, 1.0, None], "boolean"),
+    ("x", [True, False, True], "boolean"),
+    ("x", ["2026-01-02", "2026-01-03"], "datetime"),
+    ("x", ["3.1.2026", "14.1.2026"], "datetime"),
+    ("x", ["3 Jan 2026", "14 Feb 2026"], "datetime"),
+    ("x", ["a", "b", None], "categorical"),
+    ("x", ["x", "x"], "constant"),
+    ("x", [None, None], "constant"),
+    ("x", ["?", " ", "NA"], "constant"),
     ("x", [f"label {number % 60}" for number in range(600)], "high_cardinality"),
     ("x", ["the customer called about a bill today", "another long note written by the agent"], "text"),
     ("x", ["no known property at this time"] * 50 + ["real estate or a savings contract"] * 50, "categorical"),
     ("Name", [f"Braund, Mr. Owen {number}" for number in range(100)], "text"),
-    ("PID", [f"0{number}" for number in range(100_000, 100_100)], "id"), ("MS SubClass", ["020", "060", "120"] * 40, "categorical"),
-    ("customer_id", [7 * (number % 40) ** 3 + number for number in range(200)], "id"), ("customerID", list(range(500, 300, -1)), "id"),
-    ("paid", [7 * (number % 40) ** 3 + number for number in range(200)], "numeric"), ("SEX", [1, 2, 2, 1, 2], "categorical"),
-    ("season", [1, 2, 3, 4] * 9, "categorical"), ("rooms", [1, 2, 3, 4] * 9, "numeric"), ("store_id", [1, 2, 3] * 99, "numeric"),
-    ("year", range(1950, 2020), "numeric"), ("x", [1.5, np.inf, 2.5, 9.0], "numeric"), ("x", ["1", "2", "x", "y"] * 9, "categorical"),
-    ("einkommen €", [1.5, 2.5, 3.5], "numeric"), (3, [1.5, 2.5, 3.5], "numeric"),
+    ("PID", [f"0{number}" for number in range(100_000, 100_100)], "id"),
+    ("MS SubClass", ["020", "060", "120"] * 40, "categorical"),
+    ("customer_id", [7 * (number % 40)**3 + number for number in range(200)], "id"),
+    ("customerID", list(range(500, 300, -1)), "id"),
+    ("paid", [7 * (number % 40)**3 + number for number in range(200)], "numeric"),
+    ("SEX", [1, 2, 2, 1, 2], "categorical"),
+    ("season", [1, 2, 3, 4] * 9, "categorical"),
+    ("rooms", [1, 2, 3, 4] * 9, "numeric"),
+    ("store_id", [1, 2, 3] * 99, "numeric"),
+    ("year", range(1950, 2020), "numeric"),
+    ("x", [1.5, np.inf, 2.5, 9.0], "numeric"),
+    ("x", ["1", "2", "x", "y"] * 9, "categorical"),
+    ("einkommen €", [1.5, 2.5, 3.5], "numeric"),
+    (3, [1.5, 2.5, 3.5], "numeric"),
 ])
 def test_roles_by_value_and_name(name, values, role):
     assert infer_role(pd.Series(list(values), name=name)).role == role
 
 
 def test_every_dtype_has_a_role():
-    frame = pd.DataFrame({"Int64": pd.array([1, None, 3, 4], "Int64"), "boolean": pd.array([True, None, False, True], "boolean"),
-                          "category": pd.Categorical(["a", "b", "a", None]), "date": pd.to_datetime(["2026-01-01", None, "2026-01-02", "2026-01-03"]),
-                          "mixed": [1, "a", 2.5, None], "complex words": ["a b", "c", None, "d"]})
-    assert {name: infer_role(frame[name]).role for name in frame} == {
-        "Int64": "numeric", "boolean": "boolean", "category": "categorical", "date": "datetime", "mixed": "categorical", "complex words": "categorical"}
+    frame = pd.DataFrame({
+        "Int64": pd.array([1, None, 3, 4], "Int64"), "boolean": pd.array([True, None, False, True], "boolean"),
+        "category": pd.Categorical(["a", "b", "a",
+                                    None]), "date": pd.to_datetime(["2026-01-01", None, "2026-01-02", "2026-01-03"]),
+        "mixed": [1, "a", 2.5, None], "complex words": ["a b", "c", None, "d"]
+    })
+    assert {name: infer_role(frame[name]).role
+            for name in frame} == {
+                "Int64": "numeric", "boolean": "boolean", "category": "categorical", "date": "datetime",
+                "mixed": "categorical", "complex words": "categorical"
+            }
 
 
 def test_the_task_is_told_asked_or_refused():
@@ -43,9 +67,12 @@ def test_the_task_is_told_asked_or_refused():
     assert infer_task(pd.Series([0.5, 1.25, 2.5] * 3), brief).role == "regression"
     assert infer_task(pd.Series(["a", "b", "c"] * 3), brief).role == "multiclass"
     assert infer_task(pd.Series(["1.5", "2.5", "", "7"]), brief).role == "regression"
-    for truth in (pd.Series([True, False, None] * 3, dtype="boolean"), pd.Series([True, False] * 3), pd.Series([True, None, False] * 3, dtype=object)):
-        assert infer_task(truth, brief).role == "binary" and class_labels(truth, brief)[:2] == (["False", "True"], "True")
-    for values, message in (([1, 1, None], "holds only '1'"), ([None], "no value"), ([3, 4, 5], "classes or quantities"),
+    for truth in (pd.Series([True, False, None] * 3, dtype="boolean"), pd.Series([True, False] * 3),
+                  pd.Series([True, None, False] * 3, dtype=object)):
+        assert infer_task(truth, brief).role == "binary" and class_labels(truth, brief)[:2] == (["False", "True"
+                                                                                                 ], "True")
+    for values, message in (([1, 1, None], "holds only '1'"), ([None], "no value"), ([3, 4,
+                                                                                      5], "classes or quantities"),
                             ([f"n{i}" for i in range(300)], "300 labels in 300 rows")):
         with pytest.raises(BadInputError, match=message):
             infer_task(pd.Series(values), brief)
@@ -71,7 +98,8 @@ def test_the_brief_wins_and_a_wrong_name_is_suggested():
     with pytest.raises(BadInputError, match="'y' the role numeric, but it is named as target"):
         column_roles(frame, DataSection(source="a.csv", target="y", roles={"y": "numeric"}))
     with pytest.raises(BadInputError, match=r"ranges in \[cleaning\].*did you mean 'unit'"):
-        check_brief_columns(frame, parse_brief('[data]\nsource = "a:b"\ntarget = "y"\n[cleaning.ranges]\nunits = [0, 1]'))
+        check_brief_columns(frame,
+                            parse_brief('[data]\nsource = "a:b"\ntarget = "y"\n[cleaning.ranges]\nunits = [0, 1]'))
 
 
 def test_a_copy_of_the_target_is_suspected_and_an_honest_column_is_not():
@@ -79,7 +107,9 @@ def test_a_copy_of_the_target_is_suspected_and_an_honest_column_is_not():
     y = pd.Series([number * 37 % 61 for number in range(60)]) * 1.5
     frame = pd.DataFrame({"y": y, "in_cents": 100 * y + 7, "near": y + [0, 9] * 30, "note": ["a", "b"] * 30})
     roles = column_roles(frame, DataSection(source="a.csv", target="y"))
-    assert roles["in_cents"].role == "leak_suspect" and roles["in_cents"].kind in ("numeric", "id") and roles["near"].role == "numeric"
+    assert roles["in_cents"].role == "leak_suspect" and roles["in_cents"].kind in (
+        "numeric", "id") and roles["near"].role == "numeric"
     classes = pd.DataFrame({"y": ["good", "bad", "bad"] * 20, "code": [1, 0, 0] * 20, "honest": [1, 0, 1, 0] * 15})
     found = column_roles(classes, DataSection(source="a.csv", target="y", known_after=["honest"]))
-    assert {name: role.role for name, role in found.items()} == {"y": "target", "code": "leak_suspect", "honest": "leak_suspect"}
+    assert {name: role.role
+            for name, role in found.items()} == {"y": "target", "code": "leak_suspect", "honest": "leak_suspect"}

@@ -12,20 +12,31 @@ from epochkit.planning.data_profile import *
 
 def test_what_looks_protected_or_personal_is_named_and_what_the_brief_settles_is_not():
     text = '[data]\nsource = "a:b"\ntarget = "y"\nprotected = ["sex"]\ndrop = ["phone"]\n[cleaning]\nhash = ["e-mail"]'
-    frame = pd.DataFrame({"sex": ["f"], "personal_status": ["x"], "phone": ["1"], "e-mail": ["a@b.de"], "contact": ["a@b.de"], "Essex": [1],
-                          "Maße 7": ["x"], "y": [1]})
+    frame = pd.DataFrame({
+        "sex": ["f"], "personal_status": ["x"], "phone": ["1"], "e-mail": ["a@b.de"], "contact": ["a@b.de"],
+        "Essex": [1], "Maße 7": ["x"], "y": [1]
+    })
     found = columns_of_care(frame, parse_brief(text))
-    flags = pd.DataFrame({"phone_service": ["yes", "no"] * 50, "street": ["paved"] * 100, "3Ssn Porch": [0, 1] * 50, "surname": [f"name {i % 40}" for i in range(100)], "y": 1})
-    assert columns_of_care(flags, parse_brief('[data]\nsource = "a:b"\ntarget = "y"'))["personal_data"] == {"surname": "names of people"}
-    assert found == {"suspected_protected": {"personal_status": "marital status"}, "personal_data": {"contact": "e-mail addresses"}}
+    flags = pd.DataFrame({
+        "phone_service": ["yes", "no"] * 50, "street": ["paved"] * 100, "3Ssn Porch": [0, 1] * 50,
+        "surname": [f"name {i % 40}" for i in range(100)], "y": 1
+    })
+    assert columns_of_care(
+        flags, parse_brief('[data]\nsource = "a:b"\ntarget = "y"'))["personal_data"] == {"surname": "names of people"}
+    assert found == {
+        "suspected_protected": {"personal_status": "marital status"}, "personal_data": {"contact": "e-mail addresses"}
+    }
 
 
 @pytest.mark.parametrize("shift, share, expected", [(0, 0.5, []), (1.5, 0.5, ["number"]), (0, 0.9, ["label"])])
 def test_a_column_that_changes_is_found_and_a_steady_one_is_not(shift, share, expected):
     rng = np.random.default_rng(1)
     late = np.arange(3_000) > 1_500
-    frame = pd.DataFrame({"t": [f"2026-{1 + i // 280:02d}-{1 + i % 28:02d}" for i in range(3_000)], "number": rng.normal(size=3_000) + shift * late,
-                          "label": np.where(rng.random(3_000) < np.where(late, share, 0.5), "a", "b"), "y": rng.normal(size=3_000)})
+    frame = pd.DataFrame({
+        "t": [f"2026-{1 + i // 280:02d}-{1 + i % 28:02d}" for i in range(3_000)],
+        "number": rng.normal(size=3_000) + shift * late,
+        "label": np.where(rng.random(3_000) < np.where(late, share, 0.5), "a", "b"), "y": rng.normal(size=3_000)
+    })
     found = change_over_time(frame.sample(frac=1, random_state=0), DataSection(source="a:b", target="y", time="t"))
     assert [row["column"] for row in found["columns"]] == expected
 
@@ -34,14 +45,17 @@ def test_where_there_is_nothing_to_compare_it_says_why():
     frame = pd.DataFrame({"t": range(100), "y": range(100)})
     assert "no time column" in change_over_time(frame, DataSection(source="a:b", target="y"))["not_measured"]
     assert "fewer than 30" in change_over_time(frame, DataSection(source="a:b", target="y", time="t"))["not_measured"]
-    assert "age within" in change_over_time(frame, DataSection(source="a:b", target="y", time="t", group="y"))["not_measured"]
+    assert "age within" in change_over_time(frame, DataSection(source="a:b", target="y", time="t",
+                                                               group="y"))["not_measured"]
 
 
 def test_the_profile_counts_gaps_and_repeats_of_any_cells(tmp_path):
     (tmp_path / "t.csv").write_text("naïve name,y\n1,a\n1,a\nx,b\n,b\n")
     brief = parse_brief('[data]\nsource = "file:t.csv"\ntarget = "y"')
-    sample, profile = profile_source(open_source(f"file:{tmp_path / 't.csv'}", load_settings(home=tmp_path, env={})), brief)
-    assert (profile["rows"], profile["duplicate_rows"], profile["missing_cells"]) == (4, 1, 1) and profile["missing_by_column"] == {"naïve name": 0.25}
+    sample, profile = profile_source(open_source(f"file:{tmp_path / 't.csv'}", load_settings(home=tmp_path, env={})),
+                                     brief)
+    assert (profile["rows"], profile["duplicate_rows"],
+            profile["missing_cells"]) == (4, 1, 1) and profile["missing_by_column"] == {"naïve name": 0.25}
     mixed = pd.DataFrame({"mixed": [1, "1", [2]], "y": [1, 1, 2]}, dtype=object)
     assert _comparable(mixed).duplicated().tolist() == [False, True, False]
 
@@ -60,4 +74,6 @@ def test_a_wide_table_is_profiled_with_fewer_rows():
 
         def fingerprint(self):
             return ""
-    assert profile_source(Wide(), parse_brief('[data]\nsource = "a:b"\ntarget = "c0"'))[1]["rows"] == 10 ** 6 and Wide.asked == [10_000]
+
+    assert profile_source(
+        Wide(), parse_brief('[data]\nsource = "a:b"\ntarget = "c0"'))[1]["rows"] == 10**6 and Wide.asked == [10_000]

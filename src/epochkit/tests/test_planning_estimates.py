@@ -15,8 +15,12 @@ def test_the_plane_is_near_the_points_and_grows_with_rows_and_columns():
     for points in (*EPOCH_SECONDS.values(), *PEAK_MB.values(), *FRAMEWORK_SECONDS.values()):
         for size, value in zip(SIZES, points):
             assert value is None or abs(_plane(points, size) - value) <= max(4, 0.5 * value), (points, size)
-    assert _plane(EPOCH_SECONDS[3], (10, 20)) > _plane(EPOCH_SECONDS[3], (1, 20)) and _plane(EPOCH_SECONDS[4], (1, 200)) > _plane(EPOCH_SECONDS[4], (1, 20))
-    assert _plane((9, 6, 9, 6), (10, 500)) >= 6 and _plane(EPOCH_SECONDS[4], (1, 2_000)) == _plane(EPOCH_SECONDS[4], (1, WIDEST))
+    assert _plane(EPOCH_SECONDS[3],
+                  (10, 20)) > _plane(EPOCH_SECONDS[3],
+                                     (1, 20)) and _plane(EPOCH_SECONDS[4],
+                                                         (1, 200)) > _plane(EPOCH_SECONDS[4], (1, 20))
+    assert _plane((9, 6, 9, 6), (10, 500)) >= 6 and _plane(EPOCH_SECONDS[4],
+                                                           (1, 2_000)) == _plane(EPOCH_SECONDS[4], (1, WIDEST))
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +31,16 @@ def diabetes():
 
 
 def sized(plan, rows, **budget):
-    return Plan(**plan.model_dump() | {"profile": plan.profile | {"rows": rows}, "budget": plan.budget.model_dump() | budget})
+    return Plan(**plan.model_dump()
+                | {"profile": plan.profile | {"rows": rows}, "budget": plan.budget.model_dump() | budget})
 
 
 def test_every_epoch_has_a_number_inside_its_range_and_a_basis(diabetes):
     estimates = make_estimates(diabetes, cost_per_hour=1.5)
     assert [row["epoch"] for row in estimates["epochs"]] == list(range(2, 9))
     for row in estimates["epochs"]:
-        assert row["seconds_low"] <= row["seconds"] <= row["seconds_high"] and row["cost_low"] <= row["cost"] <= row["cost_high"] and "kit" in row["basis"]
+        assert row["seconds_low"] <= row["seconds"] <= row["seconds_high"] and row["cost_low"] <= row["cost"] <= row[
+            "cost_high"] and "kit" in row["basis"]
     assert estimates["total"]["seconds"] == sum(row["seconds"] for row in estimates["epochs"])
     assert estimates["total"]["cost"] == pytest.approx(1.5 * estimates["total"]["seconds"] / 3600, rel=0.01)
     assert make_estimates(diabetes)["total"]["cost"] is None or "COST_PER_HOUR" in __import__("os").environ
@@ -43,16 +49,21 @@ def test_every_epoch_has_a_number_inside_its_range_and_a_basis(diabetes):
 def test_more_rows_take_longer_until_the_file_limit_samples_them(diabetes):
     small, large, huge = (make_estimates(sized(diabetes, rows)) for rows in (442, 10 ** 6, 10 ** 8))
     assert [a["seconds"] < b["seconds"] for a, b in zip(small["epochs"], large["epochs"])][:5] == [True] * 5
-    assert huge["epochs"][0]["seconds"] > 10 * large["epochs"][0]["seconds"] and "sampled to 50 MB" in huge["epochs"][1]["basis"]
+    assert huge["epochs"][0]["seconds"] > 10 * large["epochs"][0]["seconds"] and "sampled to 50 MB" in huge["epochs"][
+        1]["basis"]
     assert huge["epochs"][1]["seconds"] == make_estimates(sized(diabetes, 2 * 10 ** 8))["epochs"][1]["seconds"]
     assert make_estimates(sized(diabetes, 442, tuning_trials=1))["epochs"][3]["seconds"] < small["epochs"][3]["seconds"]
 
 
 def test_playbooks_correct_the_estimate_by_size(diabetes):
     kit = make_estimates(sized(diabetes, 10 ** 5))["epochs"][1]["seconds"]
-    slow = [{"project": "a", "rows": 442, "columns": 11, "seconds_by_epoch": {"3": 3 * _plane(EPOCH_SECONDS[3], (0.005, 11))}}]
+    slow = [{
+        "project": "a", "rows": 442, "columns": 11,
+        "seconds_by_epoch": {"3": 3 * _plane(EPOCH_SECONDS[3], (0.005, 11))}
+    }]
     row = make_estimates(sized(diabetes, 10 ** 5), slow)["epochs"][1]
-    assert "1 playbook " in row["basis"] and row["seconds"] > 1.4 * kit and row["seconds_low"] < row["seconds"] < row["seconds_high"]
+    assert "1 playbook " in row["basis"] and row[
+        "seconds"] > 1.4 * kit and row["seconds_low"] < row["seconds"] < row["seconds_high"]
     both = make_estimates(sized(diabetes, 10 ** 5), [*slow, slow[0] | {"seconds_by_epoch": {"3": 10}}])["epochs"][1]
     assert "2 playbooks" in both["basis"] and both["seconds_low"] < row["seconds_low"]
 
@@ -78,7 +89,10 @@ def test_playbooks_are_found_and_a_broken_one_is_named(tmp_path, monkeypatch):
 def test_limits_of_the_brief_are_compared(diabetes, monkeypatch):
     monkeypatch.delenv("COST_PER_HOUR", raising=False)
     for limit, rate, outcome in ((1, 0.5, "within"), (0.001, 2, "beyond"), (1, None, "unknown")):
-        limits = {row["of"]: row for row in make_estimates(sized(diabetes, 442, cost_limit=limit), cost_per_hour=rate)["limits"]}
+        limits = {
+            row["of"]: row
+            for row in make_estimates(sized(diabetes, 442, cost_limit=limit), cost_per_hour=rate)["limits"]
+        }
         assert limits["cost"]["outcome"] == outcome and limits["memory"]["outcome"] == "within"
     assert make_estimates(sized(diabetes, 442, memory_gb=0.5))["limits"][0]["outcome"] == "beyond"
     monkeypatch.setenv("COST_PER_HOUR", "cheap")

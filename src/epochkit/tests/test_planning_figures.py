@@ -14,7 +14,8 @@ from epochkit.planning.figures import *
 
 @pytest.fixture(scope="module")
 def plan():
-    brief = parse_brief('[data]\nsource = "demo:credit"\ntarget = "Status"\nprotected = ["Age"]\n[budget]\ncost_limit = 0.05')
+    brief = parse_brief(
+        '[data]\nsource = "demo:credit"\ntarget = "Status"\nprotected = ["Age"]\n[budget]\ncost_limit = 0.05')
     settings = load_settings(env={})
     return make_plan(brief, open_source("demo:credit", settings), settings)
 
@@ -25,13 +26,15 @@ def no_window():
 
 
 def texts(figure):
-    return " | ".join(text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_yticklabels(), *axes.get_xticklabels(), axes.xaxis.label])
+    return " | ".join(text.get_text() for axes in figure.axes
+                      for text in [*axes.texts, *axes.get_yticklabels(), *axes.get_xticklabels(), axes.xaxis.label])
 
 
 def test_the_gantt_shows_every_epoch_and_the_five_gates(plan):
     figure, claim = gantt_figure(plan, make_estimates(plan))
     axes = figure.axes[0]
-    assert [label.get_text()[:3] for label in axes.get_yticklabels()] == [f"{number:03d}" for number in range(1, 9)] and "5 decisions" in claim
+    assert [label.get_text()[:3] for label in axes.get_yticklabels()] == [f"{number:03d}" for number in range(1, 9)
+                                                                          ] and "5 decisions" in claim
     starts = [bar.get_x() for bar in axes.patches]
     assert len(axes.patches) == 7 and starts == sorted(starts)
     assert [time_unit(seconds)[1] for seconds in (20, 2_000, 20_000)] == ["seconds", "minutes", "hours"]
@@ -57,9 +60,16 @@ def test_every_risk_has_its_number_in_the_matrix_and_in_the_list(plan):
 def test_the_table_is_drawn_with_and_without_classes(plan):
     figure, claim = data_figure(plan)
     assert len(figure.axes) == 2 and "12 of 14" in claim and "'bad', has 28.2%" in claim
-    numbers = Plan(**plan.model_dump() | {"profile": {key: value for key, value in plan.profile.items() if key != "class_counts"}})
+    numbers = Plan(**plan.model_dump()
+                   | {"profile": {key: value
+                                  for key, value in plan.profile.items() if key != "class_counts"}})
     assert len(data_figure(numbers)[0].axes) == 1
-    many = Plan(**plan.model_dump() | {"profile": plan.profile | {"class_counts": {f"a $very$ long label of class {number}": number + 1 for number in range(40)}}})
+    many = Plan(
+        **plan.model_dump() | {
+            "profile": plan.profile
+            | {"class_counts": {f"a $very$ long label of class {number}": number + 1
+                                for number in range(40)}}
+        })
     figure, _ = data_figure(many)
     figure.savefig("/dev/null", format="png")
     assert "28 rarer classes are not drawn" in texts(figure)

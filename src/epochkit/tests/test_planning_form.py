@@ -16,13 +16,17 @@ def form_of(settings, text=""):
     return form
 
 
-CREDIT = '# mine\n[project]\nname = "loans"\n[data]\nsource = "demo:credit"\ntarget = "Status"\nroles = {Age = "categorical"}\n[cleaning.ranges]\nAge = [0, 120]\n'
+CREDIT = ('# mine\n[project]\nname = "loans"\n[data]\nsource = "demo:credit"\ntarget = "Status"\nroles = {Age = '
+          '"categorical"}\n[cleaning.ranges]\nAge = [0, 120]\n')
 
 
 def test_every_key_of_the_schema_has_a_field(settings):
     form = BriefForm(settings)
-    keys = {(name, key) for name, section in Brief.model_fields.items() for key in section.annotation.model_fields} - {("data", "roles")}
-    assert set(form.fields) == keys and form.save_button.disabled and "Still needed: source and target" in form.state.value
+    keys = {(name, key)
+            for name, section in Brief.model_fields.items()
+            for key in section.annotation.model_fields} - {("data", "roles")}
+    assert set(
+        form.fields) == keys and form.save_button.disabled and "Still needed: source and target" in form.state.value
 
 
 def test_fill_in_save_and_read_again(settings):
@@ -32,7 +36,8 @@ def test_fill_in_save_and_read_again(settings):
     assert not form.save_button.disabled and form.look is not None and len(form.columns.children) == 14
     form.save_button.click()
     brief = load_brief(settings)
-    assert (brief.data.target, brief.data.protected, brief.metric.minimum) == ("Status", ["Age", "Marital"], 0.8) and "Saved." in form.message.value
+    assert (brief.data.target, brief.data.protected, brief.metric.minimum) == ("Status", ["Age", "Marital"],
+                                                                               0.8) and "Saved." in form.message.value
     assert "tuning_trials" not in brief_path(settings).read_text(), "a default stays a default"
     assert form_of(settings).brief() == brief
 
@@ -43,8 +48,10 @@ def test_a_role_is_overridden_in_one_click_and_nothing_else_is_lost(settings):
     row.children[1].value = "high_cardinality"
     form.save()
     brief = load_brief(settings)
-    assert brief.data.roles == {"Age": "categorical", "Amount": "high_cardinality"} and brief.cleaning.ranges == {"Age": (0, 120)} and brief.project.name == "loans"
-    assert brief_path(settings).with_name("project_brief.1.toml").read_text() == CREDIT and "project_brief.1.toml" in form.message.value
+    assert brief.data.roles == {"Age": "categorical", "Amount": "high_cardinality"
+                                } and brief.cleaning.ranges == {"Age": (0, 120)} and brief.project.name == "loans"
+    assert brief_path(settings).with_name(
+        "project_brief.1.toml").read_text() == CREDIT and "project_brief.1.toml" in form.message.value
     next(row for row in form.columns.children if ">Age<" in row.children[0].value).children[1].value = ""
     form.save()
     assert load_brief(settings).data.roles == {"Amount": "high_cardinality"}
@@ -52,14 +59,17 @@ def test_a_role_is_overridden_in_one_click_and_nothing_else_is_lost(settings):
 
 def test_what_is_wrong_is_said_as_the_epoch_would_and_is_not_saved(settings):
     form = form_of(settings, CREDIT)
-    for (section, key), value, words in ((("data", "target"), "Statsu", "did you mean &#x27;Status&#x27;"), (("metric", "minimum"), "high", "is no number"),
-                                         (("split", "test_fraction"), "1.5", "less than 1"), (("cleaning", "ranges"), "Aeg = [0, 1]", "did you mean &#x27;Age&#x27;")):
+    for (section, key), value, words in ((("data", "target"), "Statsu", "did you mean &#x27;Status&#x27;"),
+                                         (("metric", "minimum"), "high", "is no number"), (("split", "test_fraction"),
+                                                                                           "1.5", "less than 1"),
+                                         (("cleaning", "ranges"), "Aeg = [0, 1]", "did you mean &#x27;Age&#x27;")):
         kept = form.fields[section, key].value
         form.fields[section, key].value = value
         assert words in form.state.value and form.save_button.disabled, form.state.value
         form.save()
         form.fields[section, key].value = kept
-    assert brief_path(settings).read_text() == CREDIT and not form.save_button.disabled and "Nothing was saved" in form.message.value
+    assert brief_path(
+        settings).read_text() == CREDIT and not form.save_button.disabled and "Nothing was saved" in form.message.value
 
 
 def test_the_task_is_asked_with_both_answers(settings):
@@ -74,7 +84,8 @@ def test_a_sentence_fills_the_form_and_saves_nothing(settings):
     form = form_of(settings)
     form.sentence.value = "Plan a loan project on the demo credit data, target status, at least 0.8 AUC"
     form.fill.click()
-    assert form.fields["data", "source"].value == "demo:credit" and form.fields["metric", "primary"].value == "roc_auc" and not form.save_button.disabled
+    assert form.fields["data", "source"].value == "demo:credit" and form.fields[
+        "metric", "primary"].value == "roc_auc" and not form.save_button.disabled
     assert "not saved yet" in form.answer.value and not brief_path(settings).exists()
     form.sentence.value = "gibberish"
     form.fill.click()
@@ -91,14 +102,19 @@ def test_data_that_cannot_be_opened_and_a_broken_brief_are_said(settings):
 def test_columns_are_shown_before_the_target_is_named(settings):
     form = form_of(settings)
     form.fields["data", "source"].value = "demo:credit"
-    assert len(form.columns.children) == 14 and form.save_button.disabled and form.fields["data", "target"].options[0] == "Status"
+    assert len(
+        form.columns.children) == 14 and form.save_button.disabled and form.fields["data",
+                                                                                   "target"].options[0] == "Status"
 
 
 def test_names_are_escaped_and_many_columns_are_capped(settings):
     names = ["y", "<b>x</b>", *(f"column {number}" for number in range(60))]
-    brief = brief_of(settings, "y", [",".join(names), *(",".join(str((i * 7 + j) % 11 + j / 3) for j in range(len(names))) for i in range(40))])
+    brief = brief_of(
+        settings, "y",
+        [",".join(names), *(",".join(str((i * 7 + j) % 11 + j / 3) for j in range(len(names))) for i in range(40))])
     form = form_of(settings, brief_toml(brief))
-    assert len(form.columns.children) == 41 and "<b>x</b>" not in "".join(row.children[0].value for row in form.columns.children[:40])
+    assert len(form.columns.children) == 41 and "<b>x</b>" not in "".join(row.children[0].value
+                                                                          for row in form.columns.children[:40])
     form.filter.value = "column 5"
     assert len(form.columns.children) == 11
 

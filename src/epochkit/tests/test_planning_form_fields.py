@@ -9,8 +9,14 @@ from epochkit.planning.form_fields import *
 
 
 @pytest.mark.parametrize("annotation, value", [
-    (str, "a b"), (list[str], ["age", "marital status"]), (list[str], ["a, b", "c'd", "[x]"]), (float | None, 0.85), (int, 30), (float, 1e-7),
-    (dict[str, list[str | float]], {"job": ["unknown"], "p days.x": [999, -1.5]}), (dict[str, dict[str, str]], {"city name": {"Munchen": "München"}, "b": {"x y": "z"}}),
+    (str, "a b"),
+    (list[str], ["age", "marital status"]),
+    (list[str], ["a, b", "c'd", "[x]"]),
+    (float | None, 0.85),
+    (int, 30),
+    (float, 1e-7),
+    (dict[str, list[str | float]], {"job": ["unknown"], "p days.x": [999, -1.5]}),
+    (dict[str, dict[str, str]], {"city name": {"Munchen": "München"}, "b": {"x y": "z"}}),
 ])
 def test_a_value_survives_its_field(annotation, value):
     assert field_value(annotation, field_text(value), "key") == value
@@ -37,7 +43,10 @@ def brief_of(settings, target, rows, **more):
 def test_a_target_that_may_be_read_both_ways_is_asked(settings):
     brief = brief_of(settings, "score", ["score,mail,x", *(f"{3 + i % 4},a{i}@b.org,{i / 7:.3f}" for i in range(60))])
     look = DataLook(brief.data.source, settings)
-    assert look.choices(brief) == {"multiclass": "4 classes: 3 (15), 4 (15), 5 (15), 6 (15)", "regression": "a quantity from 3 to 6, 4.50 on average"}
+    assert look.choices(brief) == {
+        "multiclass": "4 classes: 3 (15), 4 (15), 5 (15), 6 (15)",
+        "regression": "a quantity from 3 to 6, 4.50 on average"
+    }
     assert look.examples(brief)["mail"] == "hidden: looks personal" and "a1@b.org" not in str(look.examples(brief))
     told = parse_brief(brief_toml({"data": brief.data.model_dump(exclude_unset=True) | {"task": "regression"}}))
     assert look.choices(told) == {} and look.task(told)[0] == "regression"

@@ -4,8 +4,9 @@ import pytest
 from epochkit.planning.phrases import *
 
 
-@pytest.mark.parametrize("text, value", [("10k", 10_000), ("1.5 million", 1_500_000), ("12,000", 12_000), ("half a million", 500_000), ("two hundred", 200),
-                                         ("50_000", 50_000), ("twenty", 20), ("3M", 3_000_000), ("0.8", 0.8), ("a dozen", 12)])
+@pytest.mark.parametrize("text, value", [("10k", 10_000), ("1.5 million", 1_500_000), ("12,000", 12_000),
+                                         ("half a million", 500_000), ("two hundred", 200), ("50_000", 50_000),
+                                         ("twenty", 20), ("3M", 3_000_000), ("0.8", 0.8), ("a dozen", 12)])
 def test_amounts(text, value):
     assert amount(text) == value
 
@@ -30,5 +31,10 @@ def test_data_phrases(sentence, fields):
 
 
 def test_options_of_a_synthetic_table():
-    found = {key: value for _, _, meant in readings("20 features, 1.5 million rows, 4 noise columns, 5 % missing, drift of 0.2 and one leak") for key, value in meant.table.items()}
+    found = {
+        key: value
+        for _, _, meant in readings(
+            "20 features, 1.5 million rows, 4 noise columns, 5 % missing, drift of 0.2 and one leak")
+        for key, value in meant.table.items()
+    }
     assert found == {"features": 20, "rows": 1_500_000, "noise": 4, "missing": 0.05, "drift": 0.2, "leak": 1}

@@ -38,7 +38,10 @@ def test_a_plan_survives_its_file(diabetes):
 ])
 def test_what_may_become_a_feature(diabetes, changes, expected):
     data = diabetes.data.model_copy(update={"protected": []} | changes.get("data", {}))
-    roles = {"key": "id", "same": "constant", "unit": "group", "date": "datetime", "words": "text", "late": "leak_suspect", "age": "numeric", "y": "target"}
+    roles = {
+        "key": "id", "same": "constant", "unit": "group", "date": "datetime", "words": "text", "late": "leak_suspect",
+        "age": "numeric", "y": "target"
+    }
     columns = {name: {"role": role, "reason": "-"} for name, role in roles.items()}
     columns["late"]["kind"] = "categorical"
     if data.time:
@@ -71,9 +74,11 @@ def test_a_minimum_in_the_brief_becomes_the_criterion():
 
 
 def test_what_the_brief_asks_of_data_service_and_budget_becomes_criteria(diabetes):
-    plan = Plan(**diabetes.model_dump() | {"quality": {"minimum": 0.97}, "serving": {"latency_p95_ms": 20}, "budget": {"cost_limit": 5}})
+    plan = Plan(**diabetes.model_dump()
+                | {"quality": {"minimum": 0.97}, "serving": {"latency_p95_ms": 20}, "budget": {"cost_limit": 5}})
     limits = {item["measure"]: (item["limit"], item["origin"]) for item in make_criteria(plan)}
-    assert limits["quality_score"] == (0.97, "brief") and limits["latency_p95_ms"] == (20, "brief") and limits["estimated_cost"] == (5, "brief")
+    assert limits["quality_score"] == (0.97, "brief") and limits["latency_p95_ms"] == (
+        20, "brief") and limits["estimated_cost"] == (5, "brief")
     assert limits["rows_per_second"] == (1_000, "kit default")
 
 
@@ -87,9 +92,11 @@ def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
     settings = load_settings(home=tmp_path, env={})
     folder = settings.folder(1)
     folder.mkdir(parents=True)
-    content = {"project_plan.json": diabetes.model_dump(), "success_criteria.json": {"criteria": make_criteria(diabetes)},
-               "resource_estimates.json": {"epochs": [{"epoch": number} for number in range(1, 9)], "total": {"cost": 3.0}},
-               "risk_assessment.json": {"risks": [{"evidence": "1 of 2", "mitigation": "look"}] * 3}}
+    content = {
+        "project_plan.json": diabetes.model_dump(), "success_criteria.json": {"criteria": make_criteria(diabetes)},
+        "resource_estimates.json": {"epochs": [{"epoch": number} for number in range(1, 9)], "total": {"cost": 3.0}},
+        "risk_assessment.json": {"risks": [{"evidence": "1 of 2", "mitigation": "look"}] * 3}
+    }
 
     def gate(**changes):
         for name, value in (content | {key.replace("__", "."): value for key, value in changes.items()}).items():
@@ -100,7 +107,8 @@ def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
     limited = diabetes.model_dump() | {"budget": diabetes.budget.model_dump() | {"cost_limit": 2.5}}
     assert set(gate().values()) == {"pass", "skipped"} and list(gate().values()).count("skipped") == 1
     assert gate(project_plan__json=limited)["cost within its limit"] == "fail"
-    assert gate(project_plan__json=limited, resource_estimates__json={"epochs": [], "total": {}})["cost within its limit"] == "fail"
+    assert gate(project_plan__json=limited, resource_estimates__json={"epochs": [],
+                                                                      "total": {}})["cost within its limit"] == "fail"
     assert gate(resource_estimates__json={"epochs": []})["every epoch is planned"] == "fail"
     assert gate(risk_assessment__json={"risks": []})["risks are assessed"] == "fail"
     vague = [make_criteria(diabetes)[0] | {"limit": "good"}]

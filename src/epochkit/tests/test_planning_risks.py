@@ -10,7 +10,9 @@ from epochkit.planning.risks import *
 
 @pytest.fixture(scope="module")
 def credit():
-    brief = parse_brief('[project]\nuse_case = "Credit scoring"\n[data]\nsource = "demo:credit"\ntarget = "Status"\nprotected = ["Age"]')
+    brief = parse_brief(
+        '[project]\nuse_case = "Credit scoring"\n[data]\nsource = "demo:credit"\ntarget = "Status"\nprotected = ["Age"]'
+    )
     settings = load_settings(env={})
     return make_plan(brief, open_source("demo:credit", settings), settings)
 
@@ -21,12 +23,14 @@ def risks_of(plan, **profile):
 
 def test_each_risk_is_scored_from_what_was_seen(credit):
     risks = risks_of(credit)
-    assert risks["imbalanced classes"]["evidence"] == "the rarest class has 28.2% of the rows" and risks["missing values"]["likelihood"] < 4
+    assert risks["imbalanced classes"]["evidence"] == "the rarest class has 28.2% of the rows" and risks[
+        "missing values"]["likelihood"] < 4
     assert "Marital" in risks["unfair decisions"]["evidence"] and "Age" in risks["unfair decisions"]["evidence"]
     assert risks_of(credit, missing_cells=30_000)["missing values"]["likelihood"] == 5
     assert risks_of(credit, duplicate_rows=2_000)["duplicate rows across splits"]["likelihood"] == 5
     assert risks_of(credit, class_counts={"good": 4_450, "bad": 4})["imbalanced classes"]["likelihood"] == 5
-    assert risks_of(credit, target_missing=900)["the answer is missing"]["likelihood"] == 4 and "the answer is missing" not in risks
+    assert risks_of(
+        credit, target_missing=900)["the answer is missing"]["likelihood"] == 4 and "the answer is missing" not in risks
     assert "first 4,454 rows" in risks_of(credit, rows=10 ** 6)["missing values"]["evidence"]
     scores = [risk["score"] for risk in make_risks(credit)]
     assert scores == sorted(scores, reverse=True) and all(1 <= risk["likelihood"] <= 5 for risk in risks.values())
@@ -35,16 +39,19 @@ def test_each_risk_is_scored_from_what_was_seen(credit):
 @pytest.mark.parametrize("columns, likelihood, words", [
     ([], 1, "are alike"), ([{"column": "Income", "distance": 0.42, "chance": 0.02}], 2, "Income (0.42)")])
 def test_change_over_time_is_scored_from_the_distance(credit, columns, likelihood, words):
-    risk = risks_of(credit, change_over_time={"rows_compared": 400, "columns": columns})["data changes after deployment"]
+    risk = risks_of(credit, change_over_time={"rows_compared": 400,
+                                              "columns": columns})["data changes after deployment"]
     assert risk["likelihood"] == likelihood and words in risk["evidence"]
     assert "no time column" in risks_of(credit)["data changes after deployment"]["evidence"]
 
 
 def test_a_leak_suspect_and_personal_data_are_large_risks(credit):
     columns = credit.columns | {"Amount": {"role": "leak_suspect", "reason": "-", "kind": "numeric"}}
-    suspected = type(credit)(**credit.model_dump() | {"columns": columns, "profile": credit.profile | {"personal_data": {"Home": "e-mail"}}})
+    suspected = type(credit)(**credit.model_dump()
+                             | {"columns": columns, "profile": credit.profile | {"personal_data": {"Home": "e-mail"}}})
     risks = {risk["risk"]: risk for risk in make_risks(suspected)}
-    assert risks["a column knows the answer"]["score"] == 25 and "Amount" in risks["a column knows the answer"]["evidence"]
+    assert risks["a column knows the answer"]["score"] == 25 and "Amount" in risks["a column knows the answer"][
+        "evidence"]
     assert "Home (e-mail)" in risks["personal data spreads"]["evidence"]
 
 
@@ -52,21 +59,28 @@ def test_a_law_in_the_brief_applies_and_a_suggested_one_is_a_question(credit):
     project = credit.project.model_copy(update={"regulations": ["gdpr", "Swiss FADP"]})
     duties = make_duties(credit.model_copy(update={"project": project}))
     status = {row["regulation"]: row["status"] for row in duties}
-    assert status == {"GDPR": "applies", "Swiss FADP": "applies", "EU AI Act": "to be clarified", "ECOA": "to be clarified"}
+    assert status == {
+        "GDPR": "applies", "Swiss FADP": "applies", "EU AI Act": "to be clarified", "ECOA": "to be clarified"
+    }
     assert any("no list in the kit" in row["duty"] for row in duties if row["regulation"] == "Swiss FADP")
     quiet = credit.model_copy(update={"project": credit.project.model_copy(update={"use_case": "sorting mail"}),
                                       "data": credit.data.model_copy(update={"protected": []}), "profile": {}})
     assert make_duties(quiet) == []
-    ward = credit.model_copy(update={"project": credit.project.model_copy(update={"use_case": "Readmission of patients"})})
+    ward = credit.model_copy(
+        update={"project": credit.project.model_copy(update={"use_case": "Readmission of patients"})})
     assert "HIPAA" in {row["regulation"] for row in make_duties(ward)}
 
 
 def test_what_is_open_is_asked_and_what_was_settled_is_said(credit):
     questions, assumptions = make_questions(credit), make_assumptions(credit)
-    assert any("'Marital' (marital status) a protected" in text for text in questions) and not any("'Age'" in text for text in questions)
+    assert any("'Marital' (marital status) a protected" in text
+               for text in questions) and not any("'Age'" in text for text in questions)
     assert any("objective" in text for text in questions) and any("Does EU AI Act apply?" in text for text in questions)
-    assert any("'bad' is the class to be found" in text for text in assumptions) and any("cost the same" in text for text in assumptions)
-    dated = credit.model_copy(update={"columns": credit.columns | {"opened on": {"role": "datetime", "reason": "dates"}}})
+    assert any("'bad' is the class to be found" in text for text in assumptions) and any("cost the same" in text
+                                                                                         for text in assumptions)
+    dated = credit.model_copy(
+        update={"columns": credit.columns | {"opened on": {"role": "datetime", "reason": "dates"}}})
     assert any("name 'opened on' as time" in text for text in make_questions(dated))
-    told = credit.model_copy(update={"metric": credit.metric.model_copy(update={"minimum": 0.8, "cost_false_negative": 5})})
+    told = credit.model_copy(
+        update={"metric": credit.metric.model_copy(update={"minimum": 0.8, "cost_false_negative": 5})})
     assert not any("cost the same" in text or "No minimum" in text for text in make_assumptions(told))

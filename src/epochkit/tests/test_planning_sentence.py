@@ -11,10 +11,15 @@ from epochkit.planning.sentence import *
 
 @pytest.mark.parametrize("brief", [
     Brief(data=DataSection(source="file:a\\b \"c\".csv", target="Größe.€\n\t\x7f\x00")),
-    Brief(data=DataSection(source="a:b", target="y", roles={"a.b": "text", "": "id", "x y": "numeric"}, ids=["a", "b'"]),
-          cleaning=CleaningSection(missing={"job": ["unknown", -1.0, 1e-9]}, ranges={"Age": (0, 120)}, spelling={"stadt": {"Munchen": "München"}}),
-          budget=BudgetSection(cost_limit=1e22, memory_gb=None)),
-    parse_brief('[project]\nregulations = ["GDPR"]\n[data]\nsource = "a:b"\ntarget = "y"\n[split]\nstrategy = "random"\n[metric]\nminimum = 0.7'),
+    Brief(
+        data=DataSection(source="a:b", target="y", roles={"a.b": "text", "": "id", "x y": "numeric"}, ids=["a", "b'"]),
+        cleaning=CleaningSection(missing={"job": ["unknown", -1.0, 1e-9]}, ranges={"Age": (0, 120)}, spelling={
+            "stadt": {"Munchen": "München"}
+        }), budget=BudgetSection(cost_limit=1e22, memory_gb=None)),
+    parse_brief(
+        '[project]\nregulations = ["GDPR"]\n[data]\nsource = "a:b"\ntarget = "y"\n[split]\nstrategy = '
+        '"random"\n[metric]\nminimum = 0.7'
+    ),
 ])
 def test_a_brief_survives_its_text(brief):
     text = brief_toml(brief)
@@ -80,7 +85,9 @@ def test_every_usage_sentence_is_read_to_its_last_word():
     assert len(SEED) > 40 and not left, left
 
 
-@pytest.mark.parametrize("sentence, left", [("Plan a churn project with zebras", ["zebras"]), ("grüße from mars", ["grüße", "mars"]), ("focus on 99 balloons", ["focus", "99", "balloons"])])
+@pytest.mark.parametrize("sentence, left", [("Plan a churn project with zebras", ["zebras"]),
+                                            ("grüße from mars", ["grüße", "mars"]),
+                                            ("focus on 99 balloons", ["focus", "99", "balloons"])])
 def test_what_is_not_understood_is_said(sentence, left):
     assert understand(sentence).not_understood == left
 
@@ -91,29 +98,36 @@ def settings(tmp_path):
 
 
 def test_a_plan_on_a_named_table(settings):
-    text, explanation = plan_from_sentence("Plan a loan default project on the demo credit data, target status, protecting age, split at random", settings)
+    text, explanation = plan_from_sentence(
+        "Plan a loan default project on the demo credit data, target status, protecting age, split at random", settings)
     brief = parse_brief(text)
-    assert (brief.data.source, brief.data.target, brief.data.protected, brief.split.strategy) == ("demo:credit", "Status", ["Age"], "random")
+    assert (brief.data.source, brief.data.target, brief.data.protected,
+            brief.split.strategy) == ("demo:credit", "Status", ["Age"], "random")
     assert brief.project.use_case == "loan default" and "Next: epoch run 1" in explanation and "Assumed" not in explanation
 
 
 def test_a_plan_without_data_stands_on_the_synthetic_domain_and_says_so(settings):
     text, explanation = plan_from_sentence("Plan a customer churn project with 12 features and 5k rows", settings)
     brief, domain = parse_brief(text), DOMAINS["churn"]
-    assert brief.data.source == "synthetic:churn?features=12&rows=5000" and brief.data.target == domain.target and brief.data.protected == list(domain.protected)
+    assert brief.data.source == "synthetic:churn?features=12&rows=5000" and brief.data.target == domain.target and brief.data.protected == list(
+        domain.protected)
     assert "no data is named: synthetic churn data stands in" in explanation and brief.project.name == "customer_churn"
 
 
 def test_a_later_sentence_changes_the_brief_that_is_there(settings):
     path = brief_path(settings)
     path.parent.mkdir(parents=True)
-    path.write_text('[project]\nname = "mine"\n[data]\nsource = "synthetic:churn?rows=5000&seed=1"\ntarget = "churned"\n[budget]\ntuning_trials = 7')
+    path.write_text(
+        '[project]\nname = "mine"\n[data]\nsource = "synthetic:churn?rows=5000&seed=1"\ntarget = '
+        '"churned"\n[budget]\ntuning_trials = 7'
+    )
     text, explanation = plan_from_sentence("Generate synthetic churn data with 8 features", settings)
     brief = parse_brief(text)
     assert brief.data.source == "synthetic:churn?rows=5000&seed=1&features=8" and brief.budget.tuning_trials == 7 and brief.project.name == "mine"
     assert "Changed in the brief" in explanation and "Next: epoch run 2" in explanation
     untouched, explanation = plan_from_sentence("Conduct a comprehensive retrospective", settings)
-    assert parse_brief(untouched) == load_brief(settings) and "stays as it is" in explanation and "Next: epoch run 8" in explanation
+    assert parse_brief(untouched) == load_brief(
+        settings) and "stays as it is" in explanation and "Next: epoch run 8" in explanation
     other = parse_brief(plan_from_sentence("Generate synthetic fraud data", settings)[0])
     assert other.data.source == "synthetic:fraud" and other.data.target == "is_fraud"
     focus = parse_brief(plan_from_sentence("Perform EDA focusing on churn", settings)[0])
@@ -138,7 +152,8 @@ def test_what_is_missing_or_wrong_is_one_clear_answer(settings):
         plan_from_sentence("Plan a loan project on the demo credit data, target Status, 120% for testing", settings)
     text, explanation = plan_from_sentence("Plan a loan project with the file nowhere.csv, target Statsu", settings)
     assert parse_brief(text).data.target == "Statsu" and "could not be looked at" in explanation
-    secret = plan_from_sentence("Plan a loan project from postgresql://me:geheim@nowhere.invalid/base?table=t, target y", settings)[1]
+    secret = plan_from_sentence(
+        "Plan a loan project from postgresql://me:geheim@nowhere.invalid/base?table=t, target y", settings)[1]
     assert "geheim" not in secret
 
 

@@ -72,7 +72,8 @@ def test_the_future_never_trains_the_past_and_ties_stay_together():
     parts = split_time(days, SplitSection())
     assert days[parts == "train"].max() < days[parts == "validation"].min()
     assert days[parts == "validation"].max() < days[parts == "test"].min()
-    assert split_time(pd.Series(["9", "10", "11", "12", "13"]), SplitSection()).tolist() == ["train"] * 3 + ["validation", "test"]
+    assert split_time(pd.Series(["9", "10", "11", "12", "13"]),
+                      SplitSection()).tolist() == ["train"] * 3 + ["validation", "test"]
     with pytest.raises(BadInputError, match="no moment in row 1"):
         split_time(pd.Series(["2026-01-01", "soon"], name="day"), SplitSection())
 
@@ -110,10 +111,13 @@ def test_given_rows_test_and_the_rest_is_divided(tmp_path):
     assert 60 < parts.eq("validation").sum() < 120
 
 
-@pytest.mark.parametrize("content, message", [
-    ("[]", "must be JSON with a list"), ('{"test": 5}', "must be a list of row positions"), ('{"test": [1, "2"]}', "holds '2'"),
-    ('{"test": [true]}', "holds True"), ('{"test": [1, 442]}', "442 is outside 0 to 441"), ('{"test": [-1]}', "-1 is outside"),
-    ('{"test": []}', "names no row"), (json.dumps({"test": list(range(442))}), "names every row"), ("{", "must be JSON"), (None, "must be JSON")])
+@pytest.mark.parametrize("content, message", [("[]", "must be JSON with a list"),
+                                              ('{"test": 5}', "must be a list of row positions"),
+                                              ('{"test": [1, "2"]}', "holds '2'"), ('{"test": [true]}', "holds True"),
+                                              ('{"test": [1, 442]}', "442 is outside 0 to 441"),
+                                              ('{"test": [-1]}', "-1 is outside"), ('{"test": []}', "names no row"),
+                                              (json.dumps({"test": list(range(442))}), "names every row"),
+                                              ("{", "must be JSON"), (None, "must be JSON")])
 def test_a_bad_file_of_given_rows_is_named_with_what_is_wrong(tmp_path, content, message):
     plan, frame = diabetes_with('strategy = "given"\ntest_rows_file = "rows.json"')
     if content is not None:
@@ -145,9 +149,11 @@ def test_a_part_without_rows_or_a_class_without_training_is_refused():
 def test_folds_go_as_the_split_goes():
     plan, frame = diabetes_with('strategy = "time"', time="s1")
     folds = cross_folds(frame, plan)
-    assert len(folds) == 5 and all(frame["s1"].iloc[train].max() < frame["s1"].iloc[valid].min() for train, valid in folds)
+    assert len(folds) == 5 and all(frame["s1"].iloc[train].max() < frame["s1"].iloc[valid].min()
+                                   for train, valid in folds)
     plan, frame = diabetes_with('strategy = "group"', group="s1")
-    assert all(not set(frame["s1"].iloc[train]) & set(frame["s1"].iloc[valid]) for train, valid in cross_folds(frame, plan))
+    assert all(
+        not set(frame["s1"].iloc[train]) & set(frame["s1"].iloc[valid]) for train, valid in cross_folds(frame, plan))
     plan, frame = diabetes_with('strategy = "random"')
     valid = np.concatenate([rows for _, rows in cross_folds(frame, plan)])
     assert sorted(valid) == list(range(442))

@@ -13,15 +13,21 @@ from epochkit.planning.summary import *
 def summary_of(text, rate=None):
     settings, brief = load_settings(env={}), parse_brief(text)
     plan = make_plan(brief, open_source(brief.data.source, settings), settings)
-    return plan, executive_summary(plan, make_criteria(plan), make_estimates(plan, cost_per_hour=rate), make_risks(plan), make_duties(plan),
-                                   make_assumptions(plan), make_questions(plan))
+    return plan, executive_summary(plan, make_criteria(plan), make_estimates(plan, cost_per_hour=rate),
+                                   make_risks(plan), make_duties(plan), make_assumptions(plan), make_questions(plan))
 
 
 def test_a_manager_reads_goal_errors_effort_risks_and_the_decision():
-    plan, text = summary_of('[project]\nname = "loans"\nuse_case = "Credit scoring"\nobjective = "Fewer defaults."\nregulations = ["GDPR"]\n[data]\nsource = "demo:credit"\n'
-                            'target = "Status"\nprotected = ["Age"]\n[metric]\nprimary = "roc_auc"\nminimum = 0.8\ncost_false_negative = 5\n[budget]\ncost_limit = 9', rate=3)
-    for words in ("Fewer defaults.", "**Status** is 'bad'", "roc_auc at least 0.800", "Missing a 'bad' costs 5 times as much", "4,454 rows", "Age is protected",
-                  "The cost is within the limit of 9.", "**GDPR** applies", "Decision asked", make_risks(plan)[0]["risk"]):
+    plan, text = summary_of(
+        '[project]\nname = "loans"\nuse_case = "Credit scoring"\nobjective = "Fewer defaults."\nregulations = '
+        '["GDPR"]\n[data]\nsource = "demo:credit"\n'
+        'target = "Status"\nprotected = ["Age"]\n[metric]\nprimary = "roc_auc"\nminimum = 0.8\ncost_false_negative = '
+        '5\n[budget]\ncost_limit = 9',
+        rate=3)
+    for words in ("Fewer defaults.", "**Status** is 'bad'", "roc_auc at least 0.800",
+                  "Missing a 'bad' costs 5 times as much", "4,454 rows",
+                  "Age is protected", "The cost is within the limit of 9.", "**GDPR** applies", "Decision asked",
+                  make_risks(plan)[0]["risk"]):
         assert words in text, words
     assert "nan" not in text and "None" not in text
 
@@ -31,9 +37,14 @@ def test_what_the_brief_leaves_open_is_said():
     assert "No use case is written" in text and "the cost is open" in text and "clearly better than a guess" in text and "how far it misses" in text
 
 
-@pytest.mark.parametrize("costs, words", [((1, 1), "cost the same"), ((3, 1), "Taking another case for 'bad' costs 3 times as much as missing a 'bad'"),
-                                          ((0, 2), "costs money, unlike")])
+@pytest.mark.parametrize("costs, words",
+                         [((1, 1), "cost the same"),
+                          ((3, 1), "Taking another case for 'bad' costs 3 times as much as missing a 'bad'"),
+                          ((0, 2), "costs money, unlike")])
 def test_the_cost_of_errors_in_words(costs, words):
     settings = load_settings(env={})
-    brief = parse_brief(f'[data]\nsource = "demo:credit"\ntarget = "Status"\n[metric]\ncost_false_positive = {costs[0]}\ncost_false_negative = {costs[1]}')
+    brief = parse_brief(
+        f'[data]\nsource = "demo:credit"\ntarget = "Status"\n[metric]\ncost_false_positive = '
+        f'{costs[0]}\ncost_false_negative = {costs[1]}'
+    )
     assert words in errors_in_words(make_plan(brief, open_source("demo:credit", settings), settings))

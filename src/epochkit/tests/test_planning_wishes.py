@@ -5,16 +5,20 @@ from epochkit.planning.phrases import PHRASES, readings
 from epochkit.planning.wishes import *
 
 
-@pytest.mark.parametrize("sentence, domain", [("synthetic credit risk data", "credit_risk"), ("customer churn", "churn"), ("card fraud", "fraud"), ("retail demand", "demand"),
-                                              ("patient readmission", "readmission"), ("house prices", "house_prices"), ("insurance claims", "insurance"),
-                                              ("predictive maintenance of pumps", "predictive_maintenance"), ("weather", ""), ("credits.csv", "")])
+@pytest.mark.parametrize("sentence, domain", [("synthetic credit risk data", "credit_risk"),
+                                              ("customer churn", "churn"), ("card fraud", "fraud"),
+                                              ("retail demand", "demand"), ("patient readmission", "readmission"),
+                                              ("house prices", "house_prices"), ("insurance claims", "insurance"),
+                                              ("predictive maintenance of pumps", "predictive_maintenance"),
+                                              ("weather", ""), ("credits.csv", "")])
 def test_domains_by_their_words(sentence, domain):
     assert domain_in(sentence)[0] == domain
 
 
 
 def test_no_letter_is_read_twice_and_every_phrase_has_words():
-    sentence = "Plan a credit risk project with 20 features and 10,000 rows, target default, at least 0.8 AUC, split by time and seed 7"
+    sentence = ("Plan a credit risk project with 20 features and 10,000 rows, target default, at least 0.8 AUC, "
+                "split by time and seed 7")
     spans = sorted((start, end) for start, end, _ in readings(sentence))
     assert len(spans) >= 7 and all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:]))
     assert len(PHRASES) > 35

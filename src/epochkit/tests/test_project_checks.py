@@ -7,7 +7,8 @@ from epochkit.core.errors import BadInputError
 from epochkit.project.checks import *
 
 
-INI = "[DEFAULT]\nlib_name = x\nlib_path = x\nversion = 1.0\nnbs_path = .\nrecursive = True\nupdate_pyproject = False\nallowed_cell_metadata_keys = tags\nexport_procs = a:B\n"
+INI = ("[DEFAULT]\nlib_name = x\nlib_path = x\nversion = 1.0\nnbs_path = .\nrecursive = True\nupdate_pyproject = "
+       "False\nallowed_cell_metadata_keys = tags\nexport_procs = a:B\n")
 
 
 def test_drift_between_settings_and_pyproject_is_found_and_mended(tmp_path):
@@ -15,7 +16,8 @@ def test_drift_between_settings_and_pyproject_is_found_and_mended(tmp_path):
     (tmp_path / "x" / "__init__.py").write_text('__version__ = "1.0"\n')
     (tmp_path / "settings.ini").write_text(INI)
     project = tmp_path / "pyproject.toml"
-    project.write_text('[project]\nname = "x"\nversion = "1.0"\n\n[tool.nbdev]\nlib_path = "y"\n\n[tool.other]\na = 1\n')
+    project.write_text(
+        '[project]\nname = "x"\nversion = "1.0"\n\n[tool.nbdev]\nlib_path = "y"\n\n[tool.other]\na = 1\n')
     assert "[tool.nbdev]" in check_settings(tmp_path)[0]
     assert check_settings(tmp_path, write=True) == [] == check_settings(tmp_path)
     assert "[tool.other]\na = 1" in project.read_text()
@@ -42,7 +44,10 @@ def test_a_library_notebook_must_be_executed_in_order(tmp_path):
 
 def test_an_epoch_notebook_keeps_its_shape(tmp_path):
     story = {"cell_type": "markdown", "source": ["\n".join(f"## {name}: x" for name in HEADINGS)]}
-    first = {"cell_type": "code", "source": ["a = 1"], "execution_count": None, "outputs": [], "metadata": {"tags": ["parameters"]}}
+    first = {
+        "cell_type": "code", "source": ["a = 1"], "execution_count": None, "outputs": [],
+        "metadata": {"tags": ["parameters"]}
+    }
     last = {"cell_type": "code", "source": ["gate_panel(run)"], "execution_count": None, "outputs": []}
     assert check_epoch_notebook(notebook(tmp_path / "a.ipynb", [story, first, last])) == []
     problems = check_epoch_notebook(notebook(tmp_path / "a.ipynb", [last | {"execution_count": 3}]))

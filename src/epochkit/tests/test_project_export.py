@@ -9,7 +9,10 @@ from epochkit.project.export import *
 
 def notebook(path: Path, *cells: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": text.splitlines(keepends=True)} for i, text in enumerate(cells)]
+    made = [{
+        "cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [],
+        "source": text.splitlines(keepends=True)
+    } for i, text in enumerate(cells)]
     path.write_text(json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
 
@@ -17,15 +20,19 @@ def notebook(path: Path, *cells: str) -> None:
 def both(tmp_path):
     "A repository with a kit and a project"
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = own\nlib_path = src/own\n[kit]\nlib_path = src/kit\n")
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "kit"\nversion = "1"\n[tool.nbdev]\nlib_path = "src/kit"\nnbs_path = "nbs"\n')
-    notebook(tmp_path / "nbs/core/01_a.ipynb", "#| default_exp core.a", "#| export\ndef one():\n    return 1", "#| test one is one\nassert one() == 1")
-    notebook(tmp_path / "epoch004-feature-engineering/notebooks/004_own.ipynb", "#| default_exp features", "#| export\nfrom kit.core.a import one", "#| export\ntwo = one() + 1")
+    (tmp_path / "pyproject.toml"
+     ).write_text('[project]\nname = "kit"\nversion = "1"\n[tool.nbdev]\nlib_path = "src/kit"\nnbs_path = "nbs"\n')
+    notebook(tmp_path / "nbs/core/01_a.ipynb", "#| default_exp core.a", "#| export\ndef one():\n    return 1",
+             "#| test one is one\nassert one() == 1")
+    notebook(tmp_path / "epoch004-feature-engineering/notebooks/004_own.ipynb", "#| default_exp features",
+             "#| export\nfrom kit.core.a import one", "#| export\ntwo = one() + 1")
     return tmp_path
 
 
 def test_two_packages_from_one_repository(both):
     export_project(both)
-    assert "from kit.core.a import one" in (both / "src/own/features.py").read_text() and (both / "src/kit/core/__init__.py").exists()
+    assert "from kit.core.a import one" in (both / "src/own/features.py").read_text() and (
+        both / "src/kit/core/__init__.py").exists()
     assert (both / "src/kit/tests/test_core_a.py").exists() and not (both / "src/kit/features.py").exists()
     assert export_project(both) == [] == list(export_differences(both))
 

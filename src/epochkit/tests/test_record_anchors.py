@@ -108,9 +108,11 @@ def test_a_worktree_and_its_main_checkout_are_two_homes(repository, tmp_path):
 def test_lines_of_others_are_passed_over(repository):
     settings = project_in(repository)
     anchor(settings, RECORD, 1, HASH)
-    for note in ("reviewed by bob", "[1, 2]", '{"home": "."}', '{"record": "x", "home": ".", "seq": "1", "hash": "y"}', "null", "[" * 90_000):
+    for note in ("reviewed by bob", "[1, 2]", '{"home": "."}', '{"record": "x", "home": ".", "seq": "1", "hash": "y"}',
+                 "null", "[" * 90_000):
         git(repository, "notes", "--ref=epoch-ledger", "append", "-m", note)
-    blob = subprocess.run(["git", "hash-object", "-w", "--stdin"], cwd=repository, input=b"\xff\x00\n", capture_output=True)
+    blob = subprocess.run(["git", "hash-object", "-w", "--stdin"], cwd=repository, input=b"\xff\x00\n",
+                          capture_output=True)
     commit(repository)
     git(repository, "notes", "--ref=epoch-ledger", "add", "-C", blob.stdout.decode().strip())
     anchor(settings, RECORD, 2, HASH)
@@ -127,7 +129,8 @@ def test_five_hundred_notes_are_read_in_three_calls(repository, monkeypatch):
         stream.append(f"N inline :{number}\ndata {len(line)}\n{line}\n")
     subprocess.run(["git", "fast-import", "--quiet"], cwd=repository, input="".join(stream), text=True, check=True)
     calls, real = [], subprocess.run
-    monkeypatch.setattr("epochkit.record.anchors.subprocess.run", lambda *given, **named: (calls.append(given), real(*given, **named))[1])
+    monkeypatch.setattr("epochkit.record.anchors.subprocess.run", lambda *given, **named:
+                        (calls.append(given), real(*given, **named))[1])
     assert [found.seq for found in anchored(project_in(repository))] == list(range(1, 501)) and len(calls) == 3
 
 
@@ -167,10 +170,12 @@ def test_a_record_that_fits_its_anchors_has_no_problem():
     ([(RECORD, 4, "aa"), (RECORD, 9, "bb")], RECORD, {3: "x", 4: "aa"},
      "the ledger ends at event 4 but a git note on 3f2a anchors event 9: its tail was cut off"),
     ([(RECORD, 9, "bb")], RECORD, {}, "the ledger ends at event 0"),
-    ([(RECORD, 9, "bb"), (RECORD, 4, "aa")], RECORD, {4: "cc", 9: "dd"},
-     "event 4 is not the one that a git note on 3f2a anchored: the ledger was rewritten"),
+    ([
+        (RECORD, 9, "bb"), (RECORD, 4, "aa")
+    ], RECORD, {4: "cc", 9: "dd"}, "event 4 is not the one that a git note on 3f2a anchored: the ledger was rewritten"),
     ([(RECORD, 4, "aa")], RECORD, {3: "x", 9: "bb"}, "event 4 is not the one"),
-    ([("0" * 64, 4, "aa"), ("0" * 64, 5, "ab")], RECORD, {4: "aa"}, "anchors another record .*git update-ref -d refs/notes/epoch-ledger"),
+    ([("0" * 64, 4, "aa"),
+      ("0" * 64, 5, "ab")], RECORD, {4: "aa"}, "anchors another record .*git update-ref -d refs/notes/epoch-ledger"),
 ])
 def test_each_kind_of_misfit_is_one_sentence(anchors, record, hash_at, message):
     found = anchor_problems([Anchor(*entry, "a git note on 3f2a") for entry in anchors], record, hash_at)

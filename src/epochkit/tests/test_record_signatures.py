@@ -12,7 +12,8 @@ from epochkit.record.signatures import *
 
 
 def new_key(folder, name, passphrase=""):
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", name, "-f", str(folder / name)], check=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", name, "-f",
+                    str(folder / name)], check=True)
     return folder / name
 
 
@@ -49,7 +50,8 @@ def test_a_signature_names_its_signer(ada, tmp_path):
     payload = b'{"gate":1,"decision":"approved"}\n\x00\xff'
     for name, key in (("ada", ada), ("bob", bob)):
         signature = sign(payload, key)
-        assert signature.startswith("-----BEGIN SSH SIGNATURE-----\n") and signature.endswith("-----END SSH SIGNATURE-----\n")
+        assert signature.startswith("-----BEGIN SSH SIGNATURE-----\n") and signature.endswith(
+            "-----END SSH SIGNATURE-----\n")
         assert signer_of(payload, signature, allowed) == name
 
 
@@ -69,7 +71,8 @@ def test_a_passphrase_is_never_asked_for(ada, tmp_path, monkeypatch):
     locked, asked = new_key(tmp_path, "carol", passphrase="secret"), tmp_path / "asked"
     (tmp_path / "askpass").write_text(f"#!/bin/sh\ntouch {asked}\necho secret\n")
     (tmp_path / "askpass").chmod(0o700)
-    for name, value in {"SSH_ASKPASS": str(tmp_path / "askpass"), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":0"}.items():
+    for name, value in {"SSH_ASKPASS": str(tmp_path / "askpass"), "SSH_ASKPASS_REQUIRE": "force",
+                        "DISPLAY": ":0"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(BadInputError, match="has a passphrase.*ssh-add"):
         sign(b"secret\nis not read from what is signed", locked)
@@ -78,7 +81,8 @@ def test_a_passphrase_is_never_asked_for(ada, tmp_path, monkeypatch):
 
 def test_a_passphrase_is_not_asked_for_at_a_terminal_either(ada, tmp_path):
     locked = new_key(tmp_path, "carol", passphrase="secret")
-    code = "import sys; from pathlib import Path; from epochkit.record.signatures import sign; sign(b'x', Path(sys.argv[1]))"
+    code = ("import sys; from pathlib import Path; from epochkit.record.signatures import sign; sign(b'x', "
+            "Path(sys.argv[1]))")
     in_a_terminal = "import pty, sys; pty.spawn(sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", in_a_terminal, sys.executable, "-c", code, str(locked)], timeout=30,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -137,8 +141,9 @@ def test_each_reason_to_refuse_has_its_sentence(ada, tmp_path):
     refused("not an SSH signature", signature="")
     refused("not an SSH signature", signature=signature[:-40])
     refused("not|does not count", signature="\n".join(body) + "\n")
-    for line, message in (("", "not signed by anyone"), ("ada\n", "not signed by anyone.*missing key"), ("*@bank " + public, "only .*@bank"),
-                          ('ada namespaces="git" ' + public, "does not count here.*not permitted"),
+    for line, message in (("", "not signed by anyone"), ("ada\n", "not signed by anyone.*missing key"),
+                          ("*@bank " + public, "only .*@bank"), ('ada namespaces="git" ' + public,
+                                                                 "does not count here.*not permitted"),
                           ('ada valid-before="20200101" ' + public, "key has expired")):
         lines.write_text(line)
         refused(message, allowed=lines)
@@ -151,8 +156,9 @@ def test_each_reason_to_refuse_has_its_sentence(ada, tmp_path):
 def test_lines_of_allowed_signers_as_people_write_them(ada, tmp_path):
     public, signature, lines = ada.with_name("ada.pub").read_text(), sign(b"x", ada), tmp_path / "lines"
     for line, signer in (("# our reviewers\n\nada " + public, "ada"), ('"Ada Lovelace" ' + public, "Ada Lovelace"),
-                         ("*@bank,ada@bank " + public, "ada@bank"), ('ada namespaces="git,epoch-decision" ' + public, "ada"),
-                         ("broken\nada " + public, "ada"), ("bob ssh-ed25519 AAAA\nada " + public, "ada")):
+                         ("*@bank,ada@bank " + public, "ada@bank"), ('ada namespaces="git,epoch-decision" ' + public,
+                                                                     "ada"), ("broken\nada " + public, "ada"),
+                         ("bob ssh-ed25519 AAAA\nada " + public, "ada")):
         lines.write_text(line)
         assert signer_of(b"x", signature, lines) == signer
 
@@ -172,8 +178,11 @@ def git_says(tmp_path):
     "Writes a git configuration and returns the environment that makes git read only that"
     def says(**values):
         file = tmp_path / "gitconfig"
-        file.write_text("".join(f"[{name.split('_')[0]}]\n{name.split('_')[1]} = \"{value}\"\n" for name, value in values.items()))
-        return {"GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+        file.write_text("".join(
+            f"[{name.split('_')[0]}]\n{name.split('_')[1]} = \"{value}\"\n" for name, value in values.items()))
+        return {
+            "GIT_CONFIG_GLOBAL": str(file), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)
+        }
     return says
 
 

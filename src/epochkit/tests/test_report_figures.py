@@ -31,7 +31,8 @@ def test_the_style_sets_grey_text_and_colours_that_all_can_tell_apart():
 
 
 def test_markdown_becomes_html_and_html_stays_text():
-    assert "<strong>18</strong>" in markdown_html("- **18** of 18") and "<script" not in markdown_html("a <script>b</script>")
+    assert "<strong>18</strong>" in markdown_html("- **18** of 18") and "<script" not in markdown_html(
+        "a <script>b</script>")
 
 
 def test_a_page_escapes_text_keeps_trusted_html_and_needs_nothing_else(tmp_path):

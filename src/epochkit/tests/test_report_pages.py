@@ -24,7 +24,9 @@ def shown(**data):
 def network_loads(page):
     "src of anything and href of a stylesheet that point to the network, outside plotly.js itself"
     markup_only = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
-    return re.findall(r"""(?:\bsrc\s*=\s*["']?(?:https?:)?//|<link[^>]*href\s*=\s*["']?(?:https?:)?//|@import|url\(["']?http)""", markup_only)
+    return re.findall(
+        r"""(?:\bsrc\s*=\s*["']?(?:https?:)?//|<link[^>]*href\s*=\s*["']?(?:https?:)?//|@import|url\(["']?http)""",
+        markup_only)
 
 
 def test_the_title_is_the_first_heading_and_code_folds(export):
@@ -58,15 +60,18 @@ def test_plotly_is_interactive_and_its_library_is_inside_once(export):
 def test_nothing_loads_from_the_network_but_links_stay(export):
     page = export(
         v4.new_markdown_cell("# A\n![logo](https://example.org/logo.png) and [a link](https://example.org/page)"),
-        shown(text__html='<script src="https://example.org/a.js"></script><link rel="stylesheet" href="//example.org/a.css">'
-                         '<iframe src="https://example.org"></iframe><p>kept</p>'))
+        shown(text__html=
+              '<script src="https://example.org/a.js"></script><link rel="stylesheet" href="//example.org/a.css">'
+              '<iframe src="https://example.org"></iframe><p>kept</p>'))
     assert network_loads(page) == [] and "<p>kept</p>" in page
     assert 'href="https://example.org/page"' in page and 'href="https://example.org/logo.png"' in page
 
 
 def test_text_and_pictures_stay(export):
-    page = export(v4.new_markdown_cell("# A\nProse with `code`, **bold** and 5 < 6."), shown(image__png="iVBORw0KGgo="),
-                  v4.new_code_cell("1/0", outputs=[v4.new_output("error", ename="ZeroDivisionError", evalue="x", traceback=["trace"])]))
+    page = export(
+        v4.new_markdown_cell("# A\nProse with `code`, **bold** and 5 < 6."), shown(image__png="iVBORw0KGgo="),
+        v4.new_code_cell("1/0",
+                         outputs=[v4.new_output("error", ename="ZeroDivisionError", evalue="x", traceback=["trace"])]))
     assert "<strong>bold</strong>" in page and "data:image/png;base64,iVBORw0KGgo=" in page and "trace" in page
 
 

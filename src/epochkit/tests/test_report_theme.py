@@ -26,14 +26,17 @@ def test_every_text_can_be_read_on_its_ground(theme):
 
 
 def test_the_palette_is_the_standard_one():
-    assert [*PALETTE.values()] == ["#BAD2DE", "#CBE2DA", "#E5F0EC", "rgb(90, 90, 90)"] and THEMES["light"]["ink"] == "#5A5A5A"
+    assert [*PALETTE.values()] == ["#BAD2DE", "#CBE2DA", "#E5F0EC", "rgb(90, 90, 90)"
+                                   ] and THEMES["light"]["ink"] == "#5A5A5A"
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21) and THEMES["light"].keys() == THEMES["dark"].keys()
 
 
 def test_the_app_has_the_same_colours():
-    app = (load_settings(env={}).code_root / "epoch007-application-development" / "app" / "style.css").read_text(encoding="utf-8")
+    app = (load_settings(env={}).code_root / "epoch007-application-development" / "app" /
+           "style.css").read_text(encoding="utf-8")
     own = dict(re.findall(r"--([a-z-]+): (#[0-9A-Fa-f]{6}|rgb\([^)]*\))", app))
-    expected = {name: THEMES["light"][name] for name in ("table", "view", "materialized", "strong", "line", "accent")} | {"ink": PALETTE["text"]}
+    expected = {name: THEMES["light"][name]
+                for name in ("table", "view", "materialized", "strong", "line", "accent")} | {"ink": PALETTE["text"]}
     assert {name: own[name].lower() for name in expected} == {name: colour.lower() for name, colour in expected.items()}
 
 
@@ -56,8 +59,10 @@ def test_a_long_table_says_how_much_is_left_out_and_a_named_index_is_shown():
 
 
 def test_chips_and_bars_escape_and_tell_nothing_by_colour_alone():
-    assert 'class="chip pass"' in chip("approved") and "✓" in chip("approved") and 'class="chip skipped"' in chip("what <b>")
-    assert "&lt;b&gt;" in chip("what <b>") and "&lt;i&gt;" in bar("wait", "Pending.", "<i>") and "<i>" in bar("wait", "a", Html("<i>"))
+    assert 'class="chip pass"' in chip("approved") and "✓" in chip("approved") and 'class="chip skipped"' in chip(
+        "what <b>")
+    assert "&lt;b&gt;" in chip("what <b>") and "&lt;i&gt;" in bar("wait", "Pending.", "<i>") and "<i>" in bar(
+        "wait", "a", Html("<i>"))
     assert len(set(_SIGNS.values())) == len(_SIGNS)
     with pytest.raises(BadInputError, match="did you mean 'waived'"):
         chip("x", "waive")

@@ -23,13 +23,16 @@ def settings(tmp_path):
               {"name": "fairness", "result": "skipped", "observed": None, "limit": None, "reason": "no groups"}]
     ledger.append("epoch_started", {}, epoch=6)
     ledger.append("warning", {"text": "12 rows were left out"}, epoch=6)
-    ledger.append("epoch_finished", {"seconds": 9.5, "peak_mb": 512.0, "gate": {"passed": False, "checks": checks}}, epoch=6)
+    ledger.append("epoch_finished", {"seconds": 9.5, "peak_mb": 512.0, "gate": {"passed": False, "checks": checks}},
+                  epoch=6)
     return settings
 
 
 def test_a_criterion_is_met_missed_or_not_measured(settings):
-    criteria = [{"id": name, "epoch": 6, "check": name, "operator": "<=", "limit": 1} for name in ("latency", "robustness", "fairness", "cost")]
-    assert [row["outcome"] for row in judge_criteria(criteria, settings)] == ["met", "missed", "not measured", "not measured"]
+    criteria = [{"id": name, "epoch": 6, "check": name, "operator": "<=", "limit": 1}
+                for name in ("latency", "robustness", "fairness", "cost")]
+    assert [row["outcome"] for row in judge_criteria(criteria, settings)
+            ] == ["met", "missed", "not measured", "not measured"]
 
 
 def test_what_happened_is_read_from_the_record(settings):
@@ -47,8 +50,10 @@ def test_another_framework_is_recomputed_from_its_stored_predictions():
     candidates = pd.DataFrame({"framework": ["forest", "linear", "tensorflow"], "seconds": [2.0, 0.1, 9.0]})
     tuned = {"framework": "forest", "value": 1.0, "untuned_value": 1.0}
     rows = {row["scenario"]: row for row in what_if(candidates, tuned, predictions, binary_plan())}
-    assert rows["linear instead of forest"]["value"] == 0.75 and "cost accuracy" in rows["linear instead of forest"]["advice"]
-    assert rows["without tuning"]["advice"] == "tuning gained nothing measurable" and "tensorflow instead of forest" not in rows
+    assert rows["linear instead of forest"]["value"] == 0.75 and "cost accuracy" in rows["linear instead of forest"][
+        "advice"]
+    assert rows["without tuning"][
+        "advice"] == "tuning gained nothing measurable" and "tensorflow instead of forest" not in rows
 
 
 def test_costs_of_thresholds_follow_the_plan():
@@ -58,9 +63,14 @@ def test_costs_of_thresholds_follow_the_plan():
 
 
 def test_lessons_name_what_the_record_asks_for():
-    row = {"epoch": 3, "title": "Exploratory analysis", "agent": "a", "seconds": 9.0, "peak_mb": 1.0, "runs": 1, "failures": 0,
-           "warnings": ["two columns agree"], "decision": "unattended"}
-    text = lesson((3, 4), [row], [{"epoch": 3, "criterion": "enough figures", "outcome": "met", "observed": 8, "operator": ">=", "limit": 6}], [], {})
+    row = {
+        "epoch": 3, "title": "Exploratory analysis", "agent": "a", "seconds": 9.0, "peak_mb": 1.0, "runs": 1,
+        "failures": 0, "warnings": ["two columns agree"], "decision": "unattended"
+    }
+    text = lesson(
+        (3, 4), [row],
+        [{"epoch": 3, "criterion": "enough figures", "outcome": "met", "observed": 8, "operator": ">=", "limit": 6}],
+        [], {})
     assert "Settle this warning: two columns agree" in text and "No person decided" in text and "enough figures: **met**" in text
     assert "nothing was recorded" in text
 
@@ -69,15 +79,19 @@ def test_each_check_of_gate_008_can_fail(tmp_path):
     import json
     from epochkit.lifecycle.gates import CHECKS
     text = "word " * 30
-    files = {"project_playbook.json": {"a": 1}, "performance_comparison.json": {"criteria": [{"id": "006-x", "outcome": "met"}]},
-             "what_if_analysis.json": {"a": 1}, "resource_utilization.json": {"a": 1}, "figures.json": [{"name": "timeline"}],
-             "success_criteria.json": {"criteria": [{"id": "006-x", "epoch": 6}]}}
+    files = {
+        "project_playbook.json": {"a": 1},
+        "performance_comparison.json": {"criteria": [{"id": "006-x", "outcome": "met"}]},
+        "what_if_analysis.json": {"a": 1}, "resource_utilization.json": {"a": 1},
+        "figures.json": [{"name": "timeline"}], "success_criteria.json": {"criteria": [{"id": "006-x", "epoch": 6}]}
+    }
 
     def results(short="", **changes):
         for name in (*LESSONS, "overall_recommendations"):
             (tmp_path / f"{name}.md").write_text("" if name == short else text)
         content = files | {key.replace("__", "."): value for key, value in changes.items()}
-        context = SimpleNamespace(path=lambda name, epoch=None: tmp_path / name, json=lambda name, epoch=None: content[name])
+        context = SimpleNamespace(path=lambda name, epoch=None: tmp_path / name,
+                                  json=lambda name, epoch=None: content[name])
         return {name: check(context).result for name, check in CHECKS[8].items()}
 
     assert set(results().values()) == {"pass"}

@@ -11,7 +11,9 @@ from epochkit.lifecycle.state import begin
 from epochkit.review.card import *
 
 
-PIXEL = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8cfc0f01f00050001ff89993d1d0000000049454e44ae426082")
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8cfc0f01f00050001ff89993d1d0000000049454e44ae426082"
+)
 
 
 @pytest.fixture
@@ -29,13 +31,16 @@ def finish(settings, content):
     (run.artifacts / "figures").mkdir(exist_ok=True)
     (run.artifacts / "figures" / "risks.png").write_bytes(PIXEL)
     run.output(run.artifacts / "figures" / "risks.png", evidence=True)
-    write_json(run.artifacts / "figures.json", [{"name": "risks", "claim": "One risk <is> high", "html": "figures/risks.html", "png": "figures/risks.png"}])
+    write_json(
+        run.artifacts / "figures.json",
+        [{"name": "risks", "claim": "One risk <is> high", "html": "figures/risks.html", "png": "figures/risks.png"}])
     run.finish()
     return run
 
 
 def approve(run, **changes):
-    return record_decision(run.settings, 1, **({"decision": "approved", "reviewer": "ada", "criteria": REVIEW[1]} | changes))
+    return record_decision(run.settings, 1,
+                           **({"decision": "approved", "reviewer": "ada", "criteria": REVIEW[1]} | changes))
 
 
 def card(run):
@@ -62,7 +67,8 @@ def test_a_waiver_stays_visible_with_its_reason(run):
     bad = finish(run.settings, "bad")
     assert "Blocked." in card(bad) and 'class="chip fail"' in card(bad) and "written reason" in card(bad)
     approve(bad, waivers={"goal": "the pilot needs <few> rows"})
-    assert card(bad).count('class="chip waived"') == 3 and "the pilot needs &lt;few&gt; rows" in card(bad) and "1 waived" in card(bad)
+    assert card(bad).count('class="chip waived"') == 3 and "the pilot needs &lt;few&gt; rows" in card(
+        bad) and "1 waived" in card(bad)
 
 
 def test_a_decision_that_went_stale_says_why_and_marks_the_file(run):
@@ -85,12 +91,14 @@ def test_rejections_requests_and_unattended_runs_are_told_apart(run):
 
 def test_an_epoch_that_has_not_run_and_one_without_a_person_have_a_card(run):
     assert "Not started." in gate_html(run.settings, 3)
-    assert "No person decides" not in gate_html(run.settings, 2) and "Passing opens epoch 003" in gate_html(run.settings, 2)
+    assert "No person decides" not in gate_html(run.settings, 2) and "Passing opens epoch 003" in gate_html(
+        run.settings, 2)
 
 
-SUSPECTS = [{"column": "call <duration>", "severity": "critical", "check": "dominant", "reason": "better than all & others", "also": [],
-             "evidence": {"probe": 0.8214, "parts": ["a", "b"]}},
-            {"column": "age", "severity": "warning", "check": "alone", "reason": "strong", "evidence": {}, "also": []}]
+SUSPECTS = [{
+    "column": "call <duration>", "severity": "critical", "check": "dominant", "reason": "better than all & others",
+    "also": [], "evidence": {"probe": 0.8214, "parts": ["a", "b"]}
+}, {"column": "age", "severity": "warning", "check": "alone", "reason": "strong", "evidence": {}, "also": []}]
 
 
 @pytest.fixture
@@ -101,7 +109,8 @@ def audited(run):
         gate_check(number, "goal")(lambda context: verdict(True, 1, 1))
     begin(2, run.settings).finish()
     third = begin(3, run.settings)
-    third.output(write_json(third.artifacts / "leak_audit.json", {"suspects": SUSPECTS, "on_leak": "drop"}), evidence=True)
+    third.output(write_json(third.artifacts / "leak_audit.json", {"suspects": SUSPECTS, "on_leak": "drop"}),
+                 evidence=True)
     third.finish()
     return third
 
@@ -110,9 +119,11 @@ def test_leak_suspects_stand_on_the_card_with_what_follows(audited):
     shown = gate_html(audited.settings, 3)
     assert "Leak suspects: 1 left out, 1 to ask about" in shown and "call &lt;duration&gt;" in shown and "all &amp; others" in shown
     assert "probe 0.821, parts a + b" in shown and "restored" not in shown
-    record_decision(audited.settings, 3, "approved", "ada", criteria=REVIEW[3], restored={"call <duration>": "known before the <second> call"})
+    record_decision(audited.settings, 3, "approved", "ada", criteria=REVIEW[3],
+                    restored={"call <duration>": "known before the <second> call"})
     shown = gate_html(audited.settings, 3)
-    assert "Leak suspects: 1 restored, 1 to ask about" in shown and shown.count("known before the &lt;second&gt; call") == 2
+    assert "Leak suspects: 1 restored, 1 to ask about" in shown and shown.count(
+        "known before the &lt;second&gt; call") == 2
     assert shown.count('<span class="chip waived">') == 3
     (audited.artifacts / "leak_audit.json").write_text("{")
     assert "Stale." in gate_html(audited.settings, 3) and "Leak suspects" not in gate_html(audited.settings, 3)

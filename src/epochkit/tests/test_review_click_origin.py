@@ -14,7 +14,8 @@ def test_only_files_under_the_servers_root_become_links(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     assert served_path(tmp_path / "a b.json", tmp_path) == "a%20b.json"
     (tmp_path / "jpserver-4242.json").write_text(f'{{"root_dir": "{served}"}}')
-    assert served_path(served / "plan.json", served / "nbs") == "../plan.json" and served_path(tmp_path / "a.json", served) == ""
+    assert served_path(served / "plan.json", served / "nbs") == "../plan.json" and served_path(
+        tmp_path / "a.json", served) == ""
 
 
 CRAFTED = """
@@ -69,7 +70,8 @@ asyncio.create_task(later())""",
 import asyncio
 asyncio.get_running_loop().call_later(0.01, lambda: asyncio.ensure_future(kernel.shell_main(None, signed())))""",
     "a thread": "import threading; thread = threading.Thread(target=button.click); thread.start(); thread.join()",
-    "a thread with a message": "import threading; thread = threading.Thread(target=button.comm.handle_msg, args=(crafted(),)); thread.start(); thread.join()",
+    "a thread with a message": "import threading; thread = threading.Thread(target=button.comm.handle_msg, "
+                               "args=(crafted(),)); thread.start(); thread.join()",
     "a thread that runs a loop": """
 import asyncio, threading
 thread = threading.Thread(target=lambda: asyncio.run(kernel.dispatch_shell(signed())))
@@ -97,7 +99,9 @@ asyncio.create_task(press())""",
 }
 ON_ANOTHER_CLICK = {  # a person clicks `other`, and what a cell hung on it presses the button
     "an observer of another button": "other.on_click(lambda _: button.click())",
-    "the bound click of the button": "other.on_click(lambda *_: None); other._click_handlers.register_callback(lambda _: button._click_handlers(button))",
+    "the bound click of the button": "other.on_click(lambda *_: None); "
+                                     "other._click_handlers.register_callback(lambda _: "
+                                     "button._click_handlers(button))",
     "the button's own handler on another button": "other.on_click(button._click_handlers)",
     "the button's message handler on another button": "other.on_msg(button._handle_button_msg)",
     "a hook of the shell": """
@@ -110,7 +114,8 @@ refusals = []  # filled in the kernel by the handler below
 
 
 def note_clicks(button):
-    "Hangs a handler of trusted code on the button, as the panel does: it asks about its own button, whoever is said to have been clicked"
+    """Hangs a handler of trusted code on the button, as the panel does: it asks about its own button,
+    whoever is said to have been clicked"""
     button.on_click(lambda _: refusals.append(front_end.click_refusal(button)))
 
 

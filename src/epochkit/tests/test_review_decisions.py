@@ -21,7 +21,9 @@ def test_every_human_gate_has_a_list_to_confirm():
 def run(tmp_path, monkeypatch):
     monkeypatch.setattr("epochkit.lifecycle.gates.CHECKS", {})
     monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
-    gate_check(1, "goal")(lambda context: verdict(context.path("plan.json").read_text() != "bad", context.path("plan.json").read_text(), "good"))
+    gate_check(1, "goal")(lambda context: verdict(
+        context.path("plan.json").read_text() != "bad",
+        context.path("plan.json").read_text(), "good"))
     settings = load_settings(home=tmp_path, env={}).model_copy(update={"gate_modules": ()})
     return finish(settings, "good")
 
@@ -63,7 +65,8 @@ def test_changed_evidence_and_failing_checks_cannot_be_approved(run):
 ])
 def test_incomplete_decisions_are_refused(run, changes, message):
     with pytest.raises(BadInputError, match=message):
-        record_decision(run.settings, 1, **({"decision": "approved", "reviewer": "ada", "criteria": REVIEW[1]} | changes))
+        record_decision(run.settings, 1,
+                        **({"decision": "approved", "reviewer": "ada", "criteria": REVIEW[1]} | changes))
 
 
 def test_unattended_is_never_approved(run):
@@ -84,12 +87,14 @@ def test_a_click_that_no_person_made_is_refused_and_recorded(run, monkeypatch):
 def test_a_failing_check_can_be_waived_with_a_written_reason_only(run):
     bad, ask = finish(run.settings, "bad"), {"decision": "approved", "reviewer": "ada", "criteria": REVIEW[1]}
     assert state(bad) == "failed"
-    for waivers, message in (({"goal": "because"}, "written reason"), ({"other": "a long enough reason"}, "does not fail")):
+    for waivers, message in (({"goal": "because"}, "written reason"), ({"other": "a long enough reason"},
+                                                                       "does not fail")):
         with pytest.raises(BadInputError, match=message):
             record_decision(bad.settings, 1, **ask, waivers=waivers)
     event = record_decision(bad.settings, 1, **ask, waivers={"goal": "the board accepted this in May"})
     assert event.data["waivers"] == {"goal": "the board accepted this in May"}
-    assert project_state(bad.settings)[0][2:5] == ("done", "waived", "approved") and project_state(bad.settings)[0].waived == ("goal",)
+    assert project_state(bad.settings)[0][2:5] == ("done", "waived", "approved") and project_state(
+        bad.settings)[0].waived == ("goal", )
     finish(run.settings, "bad")
     assert state(bad) == "done"  # the same evidence, the same failing value
     finish(run.settings, "worse")
@@ -108,9 +113,15 @@ def audited(run):
 
 def audit(settings, on_leak="drop", **more):
     run = begin(3, settings)
-    suspects = [{"column": "duration", "severity": "critical", "check": "dominant", "reason": "better than all others", "evidence": {"probe": 0.82}, "also": []},
-                {"column": "nr.employed", "severity": "warning", "check": "alone", "reason": "strong", "evidence": {}, "also": []}]
-    run.output(write_json(run.artifacts / "leak_audit.json", {"suspects": suspects, "on_leak": on_leak} | more), evidence=True)
+    suspects = [{
+        "column": "duration", "severity": "critical", "check": "dominant", "reason": "better than all others",
+        "evidence": {"probe": 0.82}, "also": []
+    }, {
+        "column": "nr.employed", "severity": "warning", "check": "alone", "reason": "strong", "evidence": {},
+        "also": []
+    }]
+    run.output(write_json(run.artifacts / "leak_audit.json", {"suspects": suspects, "on_leak": on_leak} | more),
+               evidence=True)
     run.finish()
     return settings
 
@@ -121,15 +132,17 @@ WHY = {"duration": "the second call is planned after the first"}
 
 def test_a_person_restores_a_suspect_with_a_written_reason_and_it_is_bound_to_the_audit(audited):
     assert restored_columns(audited) == {}
-    for restored, message in (({"duraton": "a long enough reason"}, "did you mean 'duration'"), ({"duration": "because"}, "10 characters"),
-                              ({"nr.employed": "a long enough reason"}, "unknown leak suspect that is left out")):
+    for restored, message in (({"duraton": "a long enough reason"}, "did you mean 'duration'"),
+                              ({"duration": "because"}, "10 characters"), ({"nr.employed": "a long enough reason"},
+                                                                           "unknown leak suspect that is left out")):
         with pytest.raises(BadInputError, match=message):
             record_decision(audited, 3, **ASK, restored=restored)
     with pytest.raises(BadInputError, match="only an approval of gate 003"):
         record_decision(audited, 3, "rejected", "ada", "no", restored=WHY)
     with pytest.raises(BadInputError, match="only an approval of gate 003"):
         record_decision(audited, 1, "approved", "ada", criteria=REVIEW[1], restored=WHY)
-    assert record_decision(audited, 3, **ASK, restored={"duration": f" {WHY['duration']} "}).data["restored"] == WHY and restored_columns(audited) == WHY
+    assert record_decision(audited, 3, **ASK, restored={"duration": f" {WHY['duration']} "
+                                                        }).data["restored"] == WHY and restored_columns(audited) == WHY
     audit(audited)
     assert restored_columns(audited) == WHY  # the same audit again
     audit(audited, seed=43)
@@ -138,15 +151,18 @@ def test_a_person_restores_a_suspect_with_a_written_reason_and_it_is_bound_to_th
 
 def test_nothing_is_restored_by_forgery_or_by_nobody(audited):
     decide_unattended(audited, 3, "nightly")
-    assert restored_columns(audited) == {} and Ledger(audited.context_root).events("decision")[-1].data["restored"] == {}
+    assert restored_columns(audited) == {} and Ledger(
+        audited.context_root).events("decision")[-1].data["restored"] == {}
     record_decision(audited, 3, **ASK, restored=WHY)
     path = audited.artifacts(3) / "leak_audit.json"
     kept = path.read_text()
     path.write_text(kept.replace("nr.employed", "x"))
     finished = latest(Ledger(audited.context_root).events(), 3, "epoch_finished")
-    assert restored_columns(audited) == {} and leak_suspects(audited, finished) == [] and project_state(audited)[2].state == "stale"
+    assert restored_columns(audited) == {} and leak_suspects(
+        audited, finished) == [] and project_state(audited)[2].state == "stale"
     path.write_text(kept)
-    assert restored_columns(audited) == WHY and [item["fate"] for item in leak_suspects(audited, finished)] == ["left out", "ask"]
+    assert restored_columns(audited) == WHY and [item["fate"]
+                                                 for item in leak_suspects(audited, finished)] == ["left out", "ask"]
     record_decision(audited, 3, **ASK)  # a later decision without it
     assert restored_columns(audited) == {}
 
@@ -166,7 +182,9 @@ def test_what_the_brief_keeps_or_blocks_is_not_for_the_panel_to_restore(audited)
     for on_leak, fate in (("keep", "kept"), ("block", "ask")):
         audit(audited, on_leak=on_leak)
         finished = latest(Ledger(audited.context_root).events(), 3, "epoch_finished")
-        assert leak_suspects(audited, finished)[0]["fate"] == fate and dropped_suspects(audited, finished) == [] == leak_suspects(audited, None)
+        assert leak_suspects(
+            audited,
+            finished)[0]["fate"] == fate and dropped_suspects(audited, finished) == [] == leak_suspects(audited, None)
         with pytest.raises(BadInputError, match="unknown leak suspect"):
             record_decision(audited, 3, **ASK, restored=WHY)
 

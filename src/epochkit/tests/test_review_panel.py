@@ -32,9 +32,11 @@ def test_approve_opens_when_all_is_ticked_and_says_what_is_missing(run, clicks):
     assert panel.approve.disabled and "the reviewer" in panel.missing.value
     panel.reviewer.value, approve = "ada", panel.approve
     approve.click()
-    assert decisions(run) == ["approved"] and "Receipt: event" in panel.message.value and project_state(run.settings)[0].state == "done"
+    assert decisions(run) == ["approved"] and "Receipt: event" in panel.message.value and project_state(
+        run.settings)[0].state == "done"
     approve.click()  # the second half of a double click
-    assert decisions(run) == ["approved"] and panel._fields.layout.display == "none" and panel.again.layout.display == ""
+    assert decisions(run) == ["approved"
+                              ] and panel._fields.layout.display == "none" and panel.again.layout.display == ""
 
 
 def test_a_failing_check_wants_a_written_reason(run, clicks):
@@ -52,7 +54,8 @@ def test_a_failing_check_wants_a_written_reason(run, clicks):
 def test_a_leak_suspect_stays_out_unless_a_reason_is_written(audited, clicks):
     panel = ApprovalPanel(audited.settings, 3)
     name, = panel.restored
-    shown = "".join(widget.value for widget in panel._fields.children if hasattr(widget, "value") and isinstance(widget.value, str))
+    shown = "".join(
+        widget.value for widget in panel._fields.children if hasattr(widget, "value") and isinstance(widget.value, str))
     assert name == "call <duration>" and "Left out as leaks" in shown and "better than all &amp; others" in shown and "probe 0.821" in shown
     for box in panel.boxes:
         box.value = True
@@ -61,12 +64,14 @@ def test_a_leak_suspect_stays_out_unless_a_reason_is_written(audited, clicks):
     assert panel.approve.disabled and f"a longer reason to restore '{name}'" in panel.still_missing()
     panel.restored[name].value = "it is known before the second call"
     panel.approve.click()
-    assert restored_columns(audited.settings) == {name: "it is known before the second call"} and "second call" in panel.message.value
+    assert restored_columns(audited.settings) == {name: "it is known before the second call"
+                                                  } and "second call" in panel.message.value
     panel.again.click()
     assert panel.restored[name].value == "" and not ApprovalPanel(audited.settings, 1).restored
     panel.comment.value, panel.restored[name].value = "not yet", "it is known before the second call"
     panel.change.click()
-    assert Ledger(audited.settings.context_root).events("decision")[-1].data["restored"] == {} == restored_columns(audited.settings)
+    assert Ledger(audited.settings.context_root).events("decision")[-1].data["restored"] == {} == restored_columns(
+        audited.settings)
 
 
 def test_other_decisions_want_a_comment_and_a_rejection_returns(run, clicks):
@@ -96,7 +101,8 @@ def test_what_changed_since_the_card_was_drawn_is_not_decided_on(run, clicks):
         panel.comment.value = "no"
     first.change.click()
     second.reject.click()
-    assert decisions(run) == ["changes requested"] and "ada decided since" in second.message.value.replace(default_reviewer(run.settings), "ada")
+    assert decisions(run) == ["changes requested"] and "ada decided since" in second.message.value.replace(
+        default_reviewer(run.settings), "ada")
 
 
 def test_files_that_changed_leave_nothing_to_decide(run, clicks):
@@ -110,7 +116,8 @@ def test_errors_of_the_record_are_shown_and_nothing_is_recorded(run, clicks):
     (run.folder / "plan.json").write_text("touched")
     panel.comment.value = "no"
     panel.change.click()
-    assert decisions(run) == [] and "Nothing was recorded" in panel.message.value and "plan.json changed" in panel.message.value
+    assert decisions(
+        run) == [] and "Nothing was recorded" in panel.message.value and "plan.json changed" in panel.message.value
 
 
 def test_who_shows_more_than_the_panel_is_told(run, clicks):
@@ -145,12 +152,14 @@ gates.gate_check(1, "goal")(lambda context: gates.verdict(True, 1, 1))
 panel = gate_panel(settings, 1)
 panel
 {CRAFTED}""")
-        comm_id = kernel.run("button = panel.approve\nfor box in panel.boxes:\n    box.value = True\nprint(button.comm.comm_id)")
+        comm_id = kernel.run(
+            "button = panel.approve\nfor box in panel.boxes:\n    box.value = True\nprint(button.comm.comm_id)")
         for code in FORGERIES.values():
             kernel.run(code)
         kernel.run("import asyncio; await asyncio.sleep(0.1)")
         refused = Ledger(run.settings.context_root).events("decision_refused")
-        assert decisions(run) == [] and len(refused) == len(FORGERIES) and all("'" in event.data["origin"] for event in refused)
+        assert decisions(run) == [] and len(refused) == len(FORGERIES) and all("'" in event.data["origin"]
+                                                                               for event in refused)
         kernel.click(comm_id)
         assert decisions(run) == ["approved"], kernel.run("print(panel.message.value)")
     finally:

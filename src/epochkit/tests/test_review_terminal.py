@@ -69,7 +69,10 @@ def audited(settings, monkeypatch):
     for number in (2, 3):
         gate_check(number, "goal")(lambda context: verdict(True, 1, 1))
     begin(2, settings).finish()
-    run, suspect = begin(3, settings), {"column": "duration", "severity": "critical", "reason": "better than all others", "evidence": {"probe": 0.82}, "also": []}
+    run, suspect = begin(3, settings), {
+        "column": "duration", "severity": "critical", "reason": "better than all others", "evidence": {"probe": 0.82},
+        "also": []
+    }
     run.output(write_json(run.artifacts / "leak_audit.json", {"suspects": [suspect], "on_leak": "drop"}), evidence=True)
     run.finish()
     return settings
@@ -78,16 +81,20 @@ def audited(settings, monkeypatch):
 def test_a_leak_suspect_is_shown_asked_about_and_restored(audited, person):
     shown, three = [], ["y"] * len(REVIEW[3])
     review(audited, 3, "approved", ask=person("", *three, "", "ada", "003"), tell=shown.append)
-    assert "Leak suspects\n  left out  duration: better than all others (probe 0.82" in shown[0] and restored_columns(audited) == {}
+    assert "Leak suspects\n  left out  duration: better than all others (probe 0.82" in shown[0] and restored_columns(
+        audited) == {}
     why = "it is known before the second call"
     review(audited, 3, "approved", ask=person(why, *three, "", "ada", "003"), tell=str)
     assert restored_columns(audited) == {"duration": why}
-    event = review(audited, 3, "approved", ask=person(*three, "", "ada", "003"), tell=str, restore={"duration": "told with the command"})
+    event = review(audited, 3, "approved", ask=person(*three, "", "ada", "003"), tell=str,
+                   restore={"duration": "told with the command"})
     assert restored_columns(audited) == {"duration": "told with the command"} == event.data["restored"]
-    for restore, decision, message in (({"duraton": why}, "approved", "did you mean 'duration'"), ({"duration": "short"}, "approved", "10 characters"),
-                                       ({"duration": why}, "rejected", "only an approval")):
+    for restore, decision, message in (({"duraton": why}, "approved", "did you mean 'duration'"),
+                                       ({"duration": "short"}, "approved",
+                                        "10 characters"), ({"duration": why}, "rejected", "only an approval")):
         with pytest.raises(BadInputError, match=message):
-            review(audited, 3, decision, ask=person(*(three if decision == "approved" else []), "no", "ada", "003"), tell=str, restore=restore)
+            review(audited, 3, decision, ask=person(*(three if decision == "approved" else []), "no", "ada", "003"),
+                   tell=str, restore=restore)
     assert restored_columns(audited) == {"duration": "told with the command"}
 
 

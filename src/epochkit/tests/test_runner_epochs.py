@@ -9,7 +9,9 @@ import threading
 import time
 import pytest
 from epochkit.core.settings import load_settings
-from epochkit.core.errors import BadInputError, DependencyError, PipelineError, ResourceLimitError, WaitingForReviewError
+from epochkit.core.errors import (
+    BadInputError, DependencyError, PipelineError, ResourceLimitError, WaitingForReviewError
+)
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.record.ledger import Ledger, latest
 from epochkit.lifecycle.state import project_state
@@ -30,7 +32,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr("epochkit.runner.epochs._export", lambda executed: executed)
     for number in (1, 2):
         gate_check(number, "always")(lambda context: verdict(True, 1, 1))
-    settings = load_settings(home=tmp_path / "home", env={}).model_copy(update={"gate_modules": (), "code_root": tmp_path})
+    settings = load_settings(home=tmp_path / "home",
+                             env={}).model_copy(update={"gate_modules": (), "code_root": tmp_path})
     settings.home.mkdir()
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = credit_risk\n")
     for number in (1, 2):
@@ -42,17 +45,21 @@ def write_notebook(settings, number, last):
     from epochkit.core.settings import epoch_of
     folder = settings.code_root / epoch_of(number).folder / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
-    begin = ("from epochkit.core.settings import load_settings\\nfrom epochkit.lifecycle.gates import gate_check, verdict\\n"
-             "import epochkit.lifecycle.gates\\nfrom epochkit.lifecycle.state import begin\\n"
-             f"gate_check({number}, 'always')(lambda context: verdict(True, 1, 1))\\nepochkit.lifecycle.gates.load_rooms = lambda *_: None\\n"
-             "home = load_settings().home\\n"
-             "settings = load_settings().model_copy(update={'gate_modules': (), 'code_root': home.parent})\\n"
-             f"run = begin({number}, settings, level=level)\\n(run.folder / 'a.json').write_text(str(level))").replace("\\n", chr(10))
+    begin = (
+        "from epochkit.core.settings import load_settings\\nfrom epochkit.lifecycle.gates import gate_check, verdict\\n"
+        "import epochkit.lifecycle.gates\\nfrom epochkit.lifecycle.state import begin\\n"
+        f"gate_check({number}, 'always')(lambda context: verdict(True, 1, 1))\\nepochkit.lifecycle.gates.load_rooms "
+        f"= lambda *_: None\\n"
+        "home = load_settings().home\\n"
+        "settings = load_settings().model_copy(update={'gate_modules': (), 'code_root': home.parent})\\n"
+        f"run = begin({number}, settings, level=level)\\n(run.folder / 'a.json').write_text(str(level))").replace(
+            "\\n", chr(10))
     heading = {"cell_type": "markdown", "source": ["## Work"], "metadata": {}, "id": "heading"}
     cells = [code_cell("level = 1", None) | {"metadata": {"tags": ["parameters"]}}, code_cell(begin, None), heading,
              code_cell(last, None), code_cell("run.finish()", None)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    (folder / f"{number:03d}_tiny.ipynb").write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    (folder / f"{number:03d}_tiny.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
 
 
 def test_the_way_of_two_epochs(project):
@@ -112,16 +119,20 @@ def test_a_killed_kernel_is_a_clean_failure_and_the_next_run_goes_on(project):
 
 def test_memory_of_kernel_and_children_together_is_limited(project):
     hog = "import sys, time; x = bytearray(300 * 2**20); time.sleep(60)"
-    write_notebook(project, 1, f"import subprocess, sys\nhogs = [subprocess.Popen([sys.executable, '-c', {hog!r}]) for _ in range(2)]\n"
-                               "[hog.wait() for hog in hogs]")
-    with pytest.raises(ResourceLimitError, match="epoch 001 and its child processes used .* the limit is 512 MB.*raise memory_gb"):
+    write_notebook(
+        project, 1,
+        f"import subprocess, sys\nhogs = [subprocess.Popen([sys.executable, '-c', {hog!r}]) for _ in range(2)]\n"
+        "[hog.wait() for hog in hogs]")
+    with pytest.raises(ResourceLimitError,
+                       match="epoch 001 and its child processes used .* the limit is 512 MB.*raise memory_gb"):
         run_epochs(project.model_copy(update={"memory_gb": 0.5}), "1")
     assert latest(Ledger(project.context_root).events(), 1, "epoch_failed").data["error"] == "ResourceLimitError"
 
 
 def test_a_memory_error_in_a_cell_says_what_to_do(project):
     write_notebook(project, 1, "raise MemoryError('Unable to allocate 9.1 TiB')")
-    with pytest.raises(ResourceLimitError, match="ran out of memory in 'Work' .MemoryError: Unable to allocate.*the limit is 12 GB"):
+    with pytest.raises(ResourceLimitError,
+                       match="ran out of memory in 'Work' .MemoryError: Unable to allocate.*the limit is 12 GB"):
         run_epochs(project, "1")
 
 
@@ -141,7 +152,8 @@ def test_a_stop_interrupts_the_kernel_and_is_in_the_record(project):
 
 
 def test_a_kernel_that_a_dead_runner_left_is_ended_first(project):
-    orphan = subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"], stdout=subprocess.PIPE,
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"],
+                              stdout=subprocess.PIPE,
                               env={**os.environ, "EPOCH_RUNNER": "1", "EPOCH_RUNNER_HOME": str(project.home)})
     orphan.stdout.read(1)
     with only_runner(project):

@@ -79,7 +79,8 @@ def test_a_dead_kernel_near_the_limit_was_out_of_memory(place):
     watch.peak_mb = 0.9 * place.memory_gb * 1024
     assert explained_failure(place, 2, RuntimeError("Kernel died"), watch)[0] == "ResourceLimitError"
     watch.over_limit = "epoch 002 used 13,000 MB"
-    assert explained_failure(place, 2, RuntimeError("Kernel died"), watch)[1].startswith("epoch 002 used 13,000 MB: lower")
+    assert explained_failure(place, 2, RuntimeError("Kernel died"),
+                             watch)[1].startswith("epoch 002 used 13,000 MB: lower")
 
 
 def test_any_other_error_keeps_its_name(place):

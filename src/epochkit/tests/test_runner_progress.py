@@ -43,8 +43,8 @@ def test_a_text_without_a_heading_leaves_the_one_above_in_force():
 
 
 def sleeper(home):
-    return subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"], stdout=subprocess.PIPE,
-                            env={**os.environ, RUNNER_HOME: str(home)})
+    return subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60)"],
+                            stdout=subprocess.PIPE, env={**os.environ, RUNNER_HOME: str(home)})
 
 
 def test_a_kernel_of_this_home_is_found_and_ended_and_no_other(settings, tmp_path):
@@ -83,7 +83,8 @@ def test_a_cell_that_takes_longer_than_the_last_time_never_passes_its_share(sett
 
 def test_a_tree_over_the_limit_is_ended(settings):
     greedy = settings.model_copy(update={"memory_gb": 0.06})
-    nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(80 * 2**20); import time; time.sleep(60)'])"
+    nested = ("import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = bytearray(80 * 2**20); import "
+              "time; time.sleep(60)'])")
     with Watch(greedy, 2) as watch:
         watch.begin(CELLS)
         process = subprocess.Popen([sys.executable, "-c", nested])

@@ -31,16 +31,21 @@ def test_predict_batch_info_health_and_metrics(client, tmp_path):
     assert single["probability"] == batch["predictions"][0]["probability"] and single["unattended"] is True
     assert client.get("/health").json() == {"status": "ok", "model_version": "7", "unattended": True}
     info = client.get("/model/info").json()
-    assert info["reason"] == "a test" and [column["name"] for column in info["input_schema"]][:2] == ["income", "debt ratio"]
+    assert info["reason"] == "a test" and [column["name"]
+                                           for column in info["input_schema"]][:2] == ["income", "debt ratio"]
     metrics = client.get("/metrics").json()
-    assert metrics["predictions"] == 3 and metrics["requests"] == 4 and set(metrics["latency_ms"]) == {"p50", "p90", "p95", "p99"}
+    assert metrics["predictions"] == 3 and metrics["requests"] == 4 and set(
+        metrics["latency_ms"]) == {"p50", "p90", "p95", "p99"}
     logged = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
     assert [entry["id"] for entry in logged][0] == single["prediction_id"] and len(logged) == 3
 
 
 def test_the_row_is_described_in_openapi(client):
     document = client.get("/openapi.json").json()
-    assert set(document["components"]["schemas"]["Row"]["properties"]) == {item["name"] for item in ExampleBundle.input_schema}
+    assert set(document["components"]["schemas"]["Row"]["properties"]) == {
+        item["name"]
+        for item in ExampleBundle.input_schema
+    }
 
 
 def _row(**changes):
@@ -48,20 +53,41 @@ def _row(**changes):
 
 
 ATTACKS = {
-    "nan": (_row(income=float("nan")), 422), "infinity": (_row(income=float("inf")), 422),
-    "negative infinity": (_row(income=float("-inf")), 422), "overflowing float": (_row().replace(b"40.0", b"1e999"), 422),
-    "400 digits": (_row().replace(b"40.0", b"9" * 400), 422), "5000 digits": (_row().replace(b"40.0", b"9" * 5_000), (400, 422)),
-    "huge but finite": (_row(income=1e308), 200), "missing column": (b'{"income": 1}', 422), "empty object": (b"{}", 422),
-    "extra column": (_row(secret_column=1), 422), "text for number": (_row(income="secret"), 422),
-    "number for text": (_row(home=12), 422), "true for number": (_row(income=True), 422), "list for value": (_row(home=["secret"]), 422),
-    "null where none is allowed": (_row(home=None), 422), "long text": (_row(home="secret" * 1_000), 422),
-    "unseen category": (_row(home="boat"), 200), "null byte": (_row(home="a\0b"), 200), "lone surrogate": (_row(home="\ud800"), 422),
-    "surrogate column": (_row(**{"\ud800": 1}), 422), "bad date": (_row(since="0000-13-45"), 422), "early date": (_row(since="0001-01-01"), 422),
-    "date with zone": (_row(since="2024-05-01T00:00:00+05:00"), 200), "week date": (_row(since="2024-W01-1"), 200),
-    "bare nan": (b"NaN", 422), "a list": (b"[]", 422), "a string": (b'"secret"', 422), "nothing": (b"", 422), "half JSON": (b'{"income": ', 422),
-    "invalid utf-8": (b'{"income": "\xff\xfe"}', (400, 422)), "utf-16": (_row().decode().encode("utf-16"), (200, 400, 422)),
-    "deep nesting": (b'{"income": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 422), "deep open nesting": (b"[" * 100_000, 422),
-    "5 MB": (b'{"home": "' + b"x" * 5_000_000 + b'"}', 413), "column called __proto__": (_row(__proto__={"a": 1}), 422),
+    "nan": (_row(income=float("nan")), 422),
+    "infinity": (_row(income=float("inf")), 422),
+    "negative infinity": (_row(income=float("-inf")), 422),
+    "overflowing float": (_row().replace(b"40.0", b"1e999"), 422),
+    "400 digits": (_row().replace(b"40.0", b"9" * 400), 422),
+    "5000 digits": (_row().replace(b"40.0", b"9" * 5_000), (400, 422)),
+    "huge but finite": (_row(income=1e308), 200),
+    "missing column": (b'{"income": 1}', 422),
+    "empty object": (b"{}", 422),
+    "extra column": (_row(secret_column=1), 422),
+    "text for number": (_row(income="secret"), 422),
+    "number for text": (_row(home=12), 422),
+    "true for number": (_row(income=True), 422),
+    "list for value": (_row(home=["secret"]), 422),
+    "null where none is allowed": (_row(home=None), 422),
+    "long text": (_row(home="secret" * 1_000), 422),
+    "unseen category": (_row(home="boat"), 200),
+    "null byte": (_row(home="a\0b"), 200),
+    "lone surrogate": (_row(home="\ud800"), 422),
+    "surrogate column": (_row(**{"\ud800": 1}), 422),
+    "bad date": (_row(since="0000-13-45"), 422),
+    "early date": (_row(since="0001-01-01"), 422),
+    "date with zone": (_row(since="2024-05-01T00:00:00+05:00"), 200),
+    "week date": (_row(since="2024-W01-1"), 200),
+    "bare nan": (b"NaN", 422),
+    "a list": (b"[]", 422),
+    "a string": (b'"secret"', 422),
+    "nothing": (b"", 422),
+    "half JSON": (b'{"income": ', 422),
+    "invalid utf-8": (b'{"income": "\xff\xfe"}', (400, 422)),
+    "utf-16": (_row().decode().encode("utf-16"), (200, 400, 422)),
+    "deep nesting": (b'{"income": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 422),
+    "deep open nesting": (b"[" * 100_000, 422),
+    "5 MB": (b'{"home": "' + b"x" * 5_000_000 + b'"}', 413),
+    "column called __proto__": (_row(__proto__={"a": 1}), 422),
 }
 
 
@@ -73,23 +99,29 @@ def test_an_attack_gives_no_5xx_and_no_echo(client, name):
     assert "secret" not in answer.text
 
 
-@pytest.mark.parametrize("body,expected", [({"rows": []}, 422), ({"rows": [example_row()] * 1_001}, 422), ({"rows": None}, 422),
-                                           ({"rows": [example_row(), {}]}, 422), ({"rows": example_row()}, 422), ([example_row()], 422),
-                                           ({"rows": [example_row()], "extra": 1}, 422), ({"rows": [[1]]}, 422), ({"rows": [None]}, 422)])
+@pytest.mark.parametrize("body,expected", [({"rows": []}, 422), ({"rows": [example_row()] * 1_001}, 422),
+                                           ({"rows": None}, 422), ({"rows": [example_row(), {}]}, 422),
+                                           ({"rows": example_row()}, 422), ([example_row()], 422),
+                                           ({"rows": [example_row()], "extra": 1}, 422), ({"rows": [[1]]}, 422),
+                                           ({"rows": [None]}, 422)])
 def test_a_batch_attack_gives_no_5xx(client, body, expected):
     assert client.post("/predict/batch", json=body).status_code == expected
 
 
-@pytest.mark.parametrize("method,path,expected", [
-    ("GET", "/predict", 405), ("DELETE", "/health", 405), ("PUT", "/predict/batch", 405), ("GET", "/../../etc/passwd", 404),
-    ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404), ("GET", "/model/../../settings.ini", 404), ("GET", "/docs/..%2f..%2fsettings.ini", 404),
-    ("TRACE", "/predict", 405), ("GET", "/nowhere", 404), ("OPTIONS", "/predict", 405)])
+@pytest.mark.parametrize("method,path,expected", [("GET", "/predict", 405), ("DELETE", "/health", 405),
+                                                  ("PUT", "/predict/batch", 405), ("GET", "/../../etc/passwd", 404),
+                                                  ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
+                                                  ("GET", "/model/../../settings.ini", 404),
+                                                  ("GET", "/docs/..%2f..%2fsettings.ini", 404),
+                                                  ("TRACE", "/predict", 405), ("GET", "/nowhere", 404),
+                                                  ("OPTIONS", "/predict", 405)])
 def test_odd_methods_and_paths_are_refused(client, method, path, expected):
     answer = client.request(method, path)
     assert answer.status_code == expected and "root:" not in answer.text
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data", "", "application/json; charset=nope"])
+@pytest.mark.parametrize("kind",
+                         ["text/plain", "application/xml", "multipart/form-data", "", "application/json; charset=nope"])
 def test_odd_content_types_give_no_5xx(client, kind):
     assert client.post("/predict", content=_row(), headers={"content-type": kind}).status_code < 500
 
@@ -97,7 +129,8 @@ def test_odd_content_types_give_no_5xx(client, kind):
 def test_a_body_without_content_length_is_limited_too(client):
     chunks = (b"x" * 500_000 for _ in range(10))
     assert client.post("/predict", content=chunks, headers={"content-type": "application/json"}).status_code == 413
-    assert client.post("/predict", content=b"{}", headers={"content-length": "99999999999999999999999"}).status_code == 413
+    assert client.post("/predict", content=b"{}",
+                       headers={"content-length": "99999999999999999999999"}).status_code == 413
 
 
 def test_a_failure_inside_tells_nothing_and_is_counted(client):
@@ -109,7 +142,8 @@ def test_a_failure_inside_tells_nothing_and_is_counted(client):
 def test_no_log_no_prediction(tmp_path):
     from fastapi.testclient import TestClient
     (tmp_path / "file").write_text("in the way")
-    client = TestClient(create_app(ExampleBundle(), api_key="", log_folder=tmp_path / "file"), raise_server_exceptions=False)
+    client = TestClient(create_app(ExampleBundle(), api_key="", log_folder=tmp_path / "file"),
+                        raise_server_exceptions=False)
     assert client.post("/predict", json=example_row()).status_code == 503
 
 
@@ -125,7 +159,9 @@ def test_the_key_is_needed_everywhere_but_at_health(monkeypatch):
 
 def test_flask_gives_the_same_score_and_refuses_the_same_rows(client):
     twin = create_flask_app(ExampleBundle(), api_key="").test_client()
-    assert twin.post("/predict", json=example_row()).json["probability"] == client.post("/predict", json=example_row()).json()["probability"]
+    assert twin.post("/predict",
+                     json=example_row()).json["probability"] == client.post("/predict",
+                                                                            json=example_row()).json()["probability"]
     for name, (body, expected) in ATTACKS.items():
         answer = twin.post("/predict", data=body, content_type="application/json")
         assert answer.status_code < 500 and "secret" not in answer.text, name
@@ -141,7 +177,8 @@ def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
         answer = httpx.post(server.url + "/predict", json=example_row(), trust_env=False).json()
         with pytest.raises(BadInputError, match=f"port {server.port}"):
             start_service(settings, port=server.port)
-        busy = subprocess.run(serve_command(server.port), capture_output=True, text=True, env={**os.environ, "EPOCH_HOME": str(tmp_path)})
+        busy = subprocess.run(serve_command(server.port), capture_output=True, text=True,
+                              env={**os.environ, "EPOCH_HOME": str(tmp_path)})
     assert answer["model_version"] == "7" and free_port(server.port) == server.port
     assert PredictionService(ExampleBundle(), prediction_log_folder(settings)).journal.find(answer["prediction_id"])
     assert busy.returncode == 2 and f"port {server.port}" in busy.stderr and "Traceback" not in busy.stderr

@@ -44,12 +44,14 @@ def test_the_example_upload_scores_like_the_example_row():
     assert scored["probability"].tolist() == [answer["probability"] for answer in service.predict([example_row()])]
 
 
-@pytest.mark.parametrize("content,message", [
-    (b"", "not a CSV"), (b"\xff\xfe\x00a", "not a CSV|lacks"), (b"income\n1\n", "lacks 4 of 5 columns: debt ratio"),
-    (b"income,debt ratio,home,married,since\n", "0 rows"), (b"income,debt ratio,home,married,since\n1,,rent,yes,\n", "row 1: debt ratio"),
-    (b"income,debt ratio,home,married,since\n" + b"1,0.1,rent,maybe,\n", "row 1: married"),
-    (b"income,debt ratio,home,married,since\n" + b"inf,0.1,rent,no,\n", "row 1: income"),
-    (b"income,debt ratio,home,married,since\n" + b"1,0.1,rent,no,\n" * 4, "more than 3 rows")])
+@pytest.mark.parametrize("content,message",
+                         [(b"", "not a CSV"), (b"\xff\xfe\x00a", "not a CSV|lacks"),
+                          (b"income\n1\n", "lacks 4 of 5 columns: debt ratio"),
+                          (b"income,debt ratio,home,married,since\n", "0 rows"),
+                          (b"income,debt ratio,home,married,since\n1,,rent,yes,\n", "row 1: debt ratio"),
+                          (b"income,debt ratio,home,married,since\n" + b"1,0.1,rent,maybe,\n", "row 1: married"),
+                          (b"income,debt ratio,home,married,since\n" + b"inf,0.1,rent,no,\n", "row 1: income"),
+                          (b"income,debt ratio,home,married,since\n" + b"1,0.1,rent,no,\n" * 4, "more than 3 rows")])
 def test_a_wrong_upload_is_named(content, message):
     with pytest.raises(BadInputError, match=message):
         read_upload(content, PredictionService(ExampleBundle(), limits=Limits(rows=3)))
@@ -58,7 +60,12 @@ def test_a_wrong_upload_is_named(content, message):
 def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     monkeypatch.setenv("EPOCH_BUNDLE", FACTORY)
     settings = load_settings(home=tmp_path, env={})
-    rows = [example_row(income=7), example_row(income=None, since=None), example_row(home="own"), example_row(home="boat")]
+    rows = [
+        example_row(income=7),
+        example_row(income=None, since=None),
+        example_row(home="own"),
+        example_row(home="boat")
+    ]
     tried = try_app(settings, rows)
     expected = [answer["probability"] for answer in PredictionService(ExampleBundle()).predict(rows)]
     assert tried["exceptions"] == [] and [answer["probability"] for answer in tried["answers"]] == expected

@@ -26,7 +26,10 @@ def test_tables_mark_rows_and_escape_cells_and_bars_are_relative_to_the_longest(
 
 
 def test_the_answer_shows_label_probability_warnings_and_id():
-    answer = {"prediction": "bad", "probability": 0.625, "warnings": ["age: <low>"], "model_version": "3", "inference_ms": 7.2, "prediction_id": "ab12"}
+    answer = {
+        "prediction": "bad", "probability": 0.625, "warnings": ["age: <low>"], "model_version": "3", "inference_ms": 7.2,
+        "prediction_id": "ab12"
+    }
     shown = answer_html(answer, "Status", "bad", 0.5)
     assert "62.5% probability of bad, decided at 50%" in shown and "&lt;low&gt;" in shown and "ab12" in shown
     assert "progress" not in answer_html(answer | {"probability": None, "prediction": 1234.5}, "price")
@@ -52,4 +55,6 @@ def test_the_form_shows_the_example_and_returns_the_row():
     assert not test.exception and test.session_state["row"]["home"] == "a boat"
     test.selectbox(key="input_2").set_value("own")
     test.button[0].click().run()
-    assert test.session_state["row"] == {"income": None, "debt ratio": 0.3, "home": "own", "married": True, "since": "2024-05-01"}
+    assert test.session_state["row"] == {
+        "income": None, "debt ratio": 0.3, "home": "own", "married": True, "since": "2024-05-01"
+    }

@@ -42,19 +42,23 @@ def test_rows_that_the_service_refuses_are_told_apart():
 
 
 def test_a_frame_becomes_rows_that_the_service_takes():
-    frame = pd.DataFrame({"income": [np.nan, 3.0], "debt ratio": [1, 2], "home": ["own", "rent"], "married": [True, False],
-                          "since": pd.to_datetime(["2024-01-01", None]), "row_id": [1, 2]})
+    frame = pd.DataFrame({
+        "income": [np.nan, 3.0], "debt ratio": [1, 2], "home": ["own", "rent"], "married": [True, False],
+        "since": pd.to_datetime(["2024-01-01", None]), "row_id": [1, 2]
+    })
     rows = as_inputs(frame, ExampleBundle.input_schema)
     assert PredictionService(ExampleBundle()).check(rows)[1]["since"] is None and "row_id" not in rows[0]
 
 
 def test_a_different_label_a_missing_answer_and_an_empty_list_are_infinitely_far():
     known = [{"row_id": 1, "prediction": "good", "probability": 0.3}]
-    same, near, other = ({"prediction": label, "probability": p} for label, p in (("good", 0.3), ("good", 0.31), ("bad", 0.3)))
+    same, near, other = ({"prediction": label, "probability": p}
+                         for label, p in (("good", 0.3), ("good", 0.31), ("bad", 0.3)))
     difference = lambda answer: score_difference(parity_rows(known, api=[answer]), ("api",))
     assert difference(same) == 0 and round(difference(near), 6) == 0.01
     assert difference(other) == difference(None) == score_difference([]) == float("inf")
-    house = parity_rows([{"row_id": 1, "prediction": 2e5, "probability": None}], api=[{"prediction": 2e5 + 0.1, "probability": None}])
+    house = parity_rows([{"row_id": 1, "prediction": 2e5, "probability": None}],
+                        api=[{"prediction": 2e5 + 0.1, "probability": None}])
     assert 0 < score_difference(house, ("api",)) < 1e-6
 
 
@@ -68,23 +72,36 @@ def deployed(tmp_path, monkeypatch):
     known = [{"row_id": 4, "inputs": example_row(), "prediction": "good", "probability": 0.33}]
     answer = [{"prediction": "good", "probability": 0.33}]
     drift = {"rows": 200, "features": [{"column": "income", "psi": 2.0, "limit": 0.1, "result": "drift"}], "scores": []}
-    files = {"deployment_report.json": {"version": "7", "health": {"status": 200, "model_version": "7"}, "latency_ms": [5.0, 9.0], "blockers": [],
-                                        "app": {"health": 200, "exceptions": [], "asked": 1, "answered": 1}},
-             "known_answers.json": parity_rows(known, notebook=answer, api=answer, app=answer), "drift_served.json": drift, "drift_shifted.json": drift}
+    files = {
+        "deployment_report.json": {
+            "version": "7", "health": {"status": 200, "model_version": "7"}, "latency_ms": [5.0, 9.0], "blockers": [],
+            "app": {"health": 200, "exceptions": [], "asked": 1, "answered": 1}
+        }, "known_answers.json": parity_rows(known, notebook=answer, api=answer, app=answer),
+        "drift_served.json": drift, "drift_shifted.json": drift
+    }
     write_json(settings.folder(1) / "success_criteria.json", {"criteria": []})
     joblib.dump(ExampleBundle(), tmp_path / "m.joblib")
     folder = settings.artifacts(7) / "deployment"
     write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, known[0])
     earlier = write_json(settings.artifacts(6) / "known_scores.json", known)
     Ledger(settings.context_root).append("epoch_finished", {"outputs": {settings.relative(earlier): {}}}, epoch=6)
-    registry = {"holder": "7", "tags": {"stage": "Production", "deployed_by_epoch": "007", "deployment_sha256": "a", "unattended": "true"}}
+    registry = {
+        "holder": "7",
+        "tags": {"stage": "Production", "deployed_by_epoch": "007", "deployment_sha256": "a", "unattended": "true"}
+    }
     monkeypatch.setattr("epochkit.lifecycle.tracking.stage_holder", lambda *_: registry["holder"])
-    monkeypatch.setattr("epochkit.lifecycle.tracking.tracking_client", lambda *_: SimpleNamespace(get_model_version=lambda *_: SimpleNamespace(tags=registry["tags"])))
+    monkeypatch.setattr("epochkit.lifecycle.tracking.tracking_client",
+                        lambda *_: SimpleNamespace(get_model_version=lambda *_: SimpleNamespace(tags=registry["tags"])))
 
     def failures():
-        paths = [write_json(settings.artifacts(7) / name, content) for name, content in files.items()] + [folder / "Dockerfile"]
+        paths = [write_json(settings.artifacts(7) / name, content)
+                 for name, content in files.items()] + [folder / "Dockerfile"]
         context = GateContext(settings, 7, {settings.relative(path): {} for path in paths})
-        return {name for name, check in CHECKS[7].items() if check.__module__ == "epochkit.serving.deployment" and check(context).result == "fail"}
+        return {
+            name
+            for name, check in CHECKS[7].items()
+            if check.__module__ == "epochkit.serving.deployment" and check(context).result == "fail"
+        }
     return files, registry, folder, failures
 
 
@@ -101,14 +118,18 @@ def test_a_sound_deployment_passes(deployed):
     ("score parity", lambda files, *_: files["known_answers.json"].clear()),
     ("service latency", lambda files, *_: files["deployment_report.json"].update(latency_ms=[500.0])),
     ("service latency", lambda files, *_: files["deployment_report.json"].update(latency_ms=[])),
-    ("monitoring is active", lambda files, *_: files.update({"drift_served.json": {"rows": 200, "features": [{"column": "a"}], "scores": []}})),
-    ("drift alarm", lambda files, *_: files.update({"drift_shifted.json": {"rows": 200, "features": [
-        {"column": "a", "psi": 0.01, "limit": 0.1, "result": "drift"}], "scores": []}})),
-    ("app works", lambda files, *_: files["deployment_report.json"]["app"].update(exceptions=["KeyError"])),
+    ("monitoring is active",
+     lambda files, *_: files.update({"drift_served.json": {"rows": 200, "features": [{"column": "a"}], "scores": []}})),
+    ("drift alarm", lambda files, *_: files.update({
+        "drift_shifted.json": {
+            "rows": 200, "features": [{"column": "a", "psi": 0.01, "limit": 0.1, "result": "drift"}], "scores": []
+        }
+    })), ("app works", lambda files, *_: files["deployment_report.json"]["app"].update(exceptions=["KeyError"])),
     ("app works", lambda files, *_: files["deployment_report.json"]["app"].update(answered=0)),
     ("deployment files are sound", lambda files, registry, folder: (folder / "ROLLBACK.md").unlink()),
     ("model is in Production", lambda files, registry, folder: registry.update(holder="6")),
-    ("model is in Production", lambda files, registry, folder: registry["tags"].pop("deployment_sha256"))])
+    ("model is in Production", lambda files, registry, folder: registry["tags"].pop("deployment_sha256"))
+])
 def test_each_check_can_fail(deployed, check, break_it):
     *parts, failures = deployed
     break_it(*parts)

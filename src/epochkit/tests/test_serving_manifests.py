@@ -30,19 +30,28 @@ def _closure(names):
 
 
 def test_the_image_has_every_package_that_the_service_imports():
-    code = ("import sys; import epochkit.serving.api, epochkit.serving.app, epochkit.serving.monitoring, epochkit.models.bundle, uvicorn, fastapi;"
-            "print(*sorted({name.split('.')[0] for name in sys.modules}))")
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    code = (
+        "import sys; import epochkit.serving.api, epochkit.serving.app, epochkit.serving.monitoring, "
+        "epochkit.models.bundle, uvicorn, fastapi;"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))")
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     packages = importlib.metadata.packages_distributions()
     image = _closure(SERVING_PACKAGES)
-    absent = [name for name in loaded & set(packages) if not {item.lower().replace("_", "-") for item in packages[name]} & image]
+    absent = [
+        name for name in loaded & set(packages) if not {item.lower().replace("_", "-")
+                                                        for item in packages[name]} & image
+    ]
     assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools"}
 
 
 def test_the_framework_decides_what_is_added():
     lock = (load_settings().code_root / "requirements.lock").read_text()
-    plain, boosted = image_requirements(None, lock), image_requirements(type("Boosted", (), {"package": "lightgbm"})(), lock)
-    assert set(boosted) - set(plain) == {line for line in boosted if line.startswith("lightgbm==")} and len(plain) == len(SERVING_PACKAGES)
+    plain, boosted = image_requirements(None,
+                                        lock), image_requirements(type("Boosted", (), {"package": "lightgbm"})(), lock)
+    assert set(boosted) - set(plain) == {line
+                                         for line in boosted
+                                         if line.startswith("lightgbm==")} and len(plain) == len(SERVING_PACKAGES)
 
 
 @pytest.fixture
@@ -53,27 +62,40 @@ def written(tmp_path):
     report = settings.artifacts(6) / "test_report.json"
     report.parent.mkdir(parents=True)
     report.write_text("{}")
-    write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", tmp_path / "deploy", known, reports=[report], before="3")
+    write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", tmp_path / "deploy", known, reports=[report],
+                     before="3")
     return tmp_path / "deploy"
 
 
 def test_the_files_are_sound_and_hold_the_model(written):
     assert lint_deployment(written) == []
     compose = yaml.safe_load((written / "docker-compose.yml").read_text())
-    assert compose["services"]["api"]["image"] == "credit-risk:7" and "API_KEY:?" in str(compose["services"]["api"]["environment"])
-    assert "*id" not in (written / "docker-compose.yml").read_text() + (written / "kubernetes" / "deployment.yaml").read_text()
-    assert "@" not in re.sub(r"\S+@\S+\.\S+", "", (written / "ROLLBACK.md").read_text()) and "version 3 held" in (written / "ROLLBACK.md").read_text()
-    assert list((written / "home").rglob("test_report.json")) and json.loads((written / "model" / "model.json").read_text())["unattended"] is True
+    assert compose["services"]["api"]["image"] == "credit-risk:7" and "API_KEY:?" in str(
+        compose["services"]["api"]["environment"])
+    assert "*id" not in (written / "docker-compose.yml").read_text() + (written / "kubernetes" /
+                                                                        "deployment.yaml").read_text()
+    assert "@" not in re.sub(
+        r"\S+@\S+\.\S+", "",
+        (written / "ROLLBACK.md").read_text()) and "version 3 held" in (written / "ROLLBACK.md").read_text()
+    assert list((written / "home").rglob("test_report.json")) and json.loads(
+        (written / "model" / "model.json").read_text())["unattended"] is True
 
 
-@pytest.mark.parametrize("file,old,new,problem", [
-    ("Dockerfile", "USER 10001", "USER root", "runs as root"), ("Dockerfile", "HEALTHCHECK", "# none", "no HEALTHCHECK"),
-    ("Dockerfile", "-slim-bookworm", ":latest", "fixed version"), ("Dockerfile", " -c requirements.lock", "", "requirements.lock"),
-    ("Dockerfile", "OMP_WAIT_POLICY=PASSIVE", "API_KEY=hunter2", "secret"), ("docker-compose.yml", "127.0.0.1:8000:8000", "8000:8000", "open to the network"),
-    ("docker-compose.yml", "read_only: true", "read_only: false", "writable"), ("kubernetes/deployment.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "root"),
-    ("kubernetes/service.yaml", "targetPort: 8000", "targetPort: 80", "ports differ"), ("kubernetes/ingress.yaml", "name: credit-risk\n", "name: other\n", "elsewhere"),
-    ("kubernetes/deployment.yaml", "kind:", "kind: [", "cannot be understood"), ("model/bundle.joblib", "", "", "pinned hash"), ("smoke_test.py", "def main", "def (", "SyntaxError"),
-    ("domino/app.sh", "0.0.0.0", "127.0.0.1", "0.0.0.0"), ("MODEL_CARD.md", None, "", "empty")])
+@pytest.mark.parametrize("file,old,new,problem",
+                         [("Dockerfile", "USER 10001", "USER root", "runs as root"),
+                          ("Dockerfile", "HEALTHCHECK", "# none", "no HEALTHCHECK"),
+                          ("Dockerfile", "-slim-bookworm", ":latest", "fixed version"),
+                          ("Dockerfile", " -c requirements.lock", "", "requirements.lock"),
+                          ("Dockerfile", "OMP_WAIT_POLICY=PASSIVE", "API_KEY=hunter2", "secret"),
+                          ("docker-compose.yml", "127.0.0.1:8000:8000", "8000:8000", "open to the network"),
+                          ("docker-compose.yml", "read_only: true", "read_only: false", "writable"),
+                          ("kubernetes/deployment.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "root"),
+                          ("kubernetes/service.yaml", "targetPort: 8000", "targetPort: 80", "ports differ"),
+                          ("kubernetes/ingress.yaml", "name: credit-risk\n", "name: other\n", "elsewhere"),
+                          ("kubernetes/deployment.yaml", "kind:", "kind: [", "cannot be understood"),
+                          ("model/bundle.joblib", "", "", "pinned hash"),
+                          ("smoke_test.py", "def main", "def (", "SyntaxError"),
+                          ("domino/app.sh", "0.0.0.0", "127.0.0.1", "0.0.0.0"), ("MODEL_CARD.md", None, "", "empty")])
 def test_each_rule_can_fail(written, file, old, new, problem):
     path = written / file
     if file.endswith("joblib"):
@@ -97,25 +119,33 @@ def test_the_card_carries_the_mark_and_the_intervals():
 
     class Approved(ExampleBundle):
         info = {**ExampleBundle.info, "unattended": False}
-    assert "go bad. Lose less." in model_card(Approved(), {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
+
+    assert "go bad. Lose less." in model_card(Approved(),
+                                              {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
     assert "The plan does not say." in model_card(Approved()) and "# Model card: example" in model_card(Approved())
     assert "No person" not in model_card(Approved()) and "Not measured." in model_card(Approved())
     Approved.info["waivers"] = ["gate 006: ada waived 'latency': new machine in May"]
-    assert "> **A failing check was waived.** gate 006: ada waived 'latency': new machine in May." in model_card(Approved())
+    assert "> **A failing check was waived.** gate 006: ada waived 'latency': new machine in May." in model_card(
+        Approved())
 
 
 def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, monkeypatch, tmp_path):
     from epochkit.tests.test_serving_service import ExampleBundle as Importable
     from epochkit.core.files import sha256_of
     joblib.dump(Importable(), written / "model" / "bundle.joblib")
-    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "bundle.joblib"), (written / "domino" / "endpoint.py").read_text())
+    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "bundle.joblib"),
+                    (written / "domino" / "endpoint.py").read_text())
     space = {"__file__": str(written / "domino" / "endpoint.py")}
     exec(compile(source, "endpoint.py", "exec"), space)
     assert round(space["predict"](**example_row())["probability"], 4) == 0.33
 
     smoke = {"__file__": str(written / "smoke_test.py"), "__name__": "smoke"}
     exec(compile((written / "smoke_test.py").read_text(), "smoke_test.py", "exec"), smoke)
-    smoke["ask"] = lambda url, body=None: {"status": "ok", "model_version": "7", "probability": 0.33, "prediction": "good"}
+    smoke["ask"] = lambda url, body=None: {
+        "status": "ok", "model_version": "7", "probability": 0.33, "prediction": "good"
+    }
     assert smoke["main"]("http://x") == 0
-    smoke["ask"] = lambda url, body=None: {"status": "ok", "model_version": "7", "probability": 0.5, "prediction": "good"}
+    smoke["ask"] = lambda url, body=None: {
+        "status": "ok", "model_version": "7", "probability": 0.5, "prediction": "good"
+    }
     assert smoke["main"]("http://x") == 1

@@ -10,7 +10,8 @@ from epochkit.serving.service import PredictionLog
 from epochkit.serving.monitoring import *
 
 
-SCHEMA = [{"name": "income", "kind": "number"}, {"name": "home", "kind": "category"}, {"name": "flat", "kind": "number"}]
+SCHEMA = [{"name": "income", "kind": "number"}, {"name": "home", "kind": "category"},
+          {"name": "flat", "kind": "number"}]
 
 
 def make(rows, shift=0.0, rent=0.3, seed=0, flat=1.0):
@@ -23,13 +24,16 @@ def make(rows, shift=0.0, rent=0.3, seed=0, flat=1.0):
 def test_the_reference_sums_up_and_keeps_no_rows():
     profile = reference_profile(*make(3_000), SCHEMA)
     assert set(profile["features"]) == {"income", "home", "flat"} and set(profile["scores"]) == {"probability"}
-    assert sum(profile["features"]["income"]["counts"]) == 3_000 and len(profile["features"]["income"]["quantiles"]) == 201
+    assert sum(profile["features"]["income"]["counts"]) == 3_000 and len(
+        profile["features"]["income"]["quantiles"]) == 201
 
 
 def test_the_noise_floor_holds_for_identical_distributions():
     random = np.random.default_rng(1)
-    exceeded = [psi(random.multinomial(1_000, [.1] * 10), random.multinomial(200, [.1] * 10)) > psi_noise_floor(200, 1_000, 10)
-                for _ in range(2_000)]
+    exceeded = [
+        psi(random.multinomial(1_000, [.1] * 10), random.multinomial(200, [.1] * 10)) > psi_noise_floor(200, 1_000, 10)
+        for _ in range(2_000)
+    ]
     assert np.mean(exceeded) < 0.02
     assert psi([10, 10], [10, 10]) == 0 and psi([100, 0], [0, 100]) > 1
 
@@ -79,7 +83,8 @@ def test_error_rate_and_performance():
     assert error_rate({"requests": 10, "server_errors": 10})["result"] == "not measured"
     assert error_rate({"requests": 1_000, "server_errors": 30})["result"] == "alert"
     assert error_rate({"requests": 100, "server_errors": 1})["result"] == "ok"
-    assert performance_drop(0.8, 0.74)["result"] == "alert" and performance_drop(10.0, 10.4, maximize=False)["result"] == "ok"
+    assert performance_drop(0.8, 0.74)["result"] == "alert" and performance_drop(10.0, 10.4,
+                                                                                 maximize=False)["result"] == "ok"
 
 
 def test_an_injected_shift_rings_every_alarm_it_should():
@@ -87,7 +92,9 @@ def test_an_injected_shift_rings_every_alarm_it_should():
     frame, scores = make(200, seed=4)
     alerts = drift_report(reference, inject_shift(frame, reference), scores)["alerts"]
     assert {alert.split(":")[0] for alert in alerts} == {"income", "home", "flat"}
-    assert [alert.split(":")[0] for alert in drift_report(reference, inject_shift(frame, reference, ["home"]), scores)["alerts"]] == ["home"]
+    assert [
+        alert.split(":")[0] for alert in drift_report(reference, inject_shift(frame, reference, ["home"]), scores)["alerts"]
+    ] == ["home"]
 
 
 def test_the_table_puts_alarms_first_and_the_figure_shows_every_measured_column():

@@ -19,9 +19,11 @@ class ExampleBundle:
     input_schema = [
         dict(name="income", kind="number", categories=None, minimum=0.0, maximum=100.0, nullable=True, example=40.0),
         dict(name="debt ratio", kind="number", categories=None, minimum=0.0, maximum=2.0, nullable=False, example=0.3),
-        dict(name="home", kind="category", categories=["own", "rent"], minimum=None, maximum=None, nullable=False, example="rent"),
+        dict(name="home", kind="category", categories=["own", "rent"], minimum=None, maximum=None, nullable=False,
+             example="rent"),
         dict(name="married", kind="boolean", categories=None, minimum=None, maximum=None, nullable=False, example=True),
-        dict(name="since", kind="datetime", categories=None, minimum=None, maximum=None, nullable=True, example="2024-05-01"),
+        dict(name="since", kind="datetime", categories=None, minimum=None, maximum=None, nullable=True,
+             example="2024-05-01"),
     ]
 
     def score(self, frame):
@@ -41,9 +43,10 @@ def test_the_example_bundle_scores_by_hand():
     assert score["prediction"].tolist() == ["good"] and score["probability"].round(4).tolist() == [0.33]
 
 
-@pytest.mark.parametrize("change", [{"income": "40"}, {"income": float("nan")}, {"income": float("inf")}, {"married": 1},
-                                    {"debt ratio": None}, {"home": "x" * 1_001}, {"since": "yesterday"}, {"extra": 1},
-                                    {"since": "0001-01-01"}, {"home": 3}, {"income": [1]}, {"income": True}])
+@pytest.mark.parametrize("change",
+                         [{"income": "40"}, {"income": float("nan")}, {"income": float("inf")}, {"married": 1},
+                          {"debt ratio": None}, {"home": "x" * 1_001}, {"since": "yesterday"}, {"extra": 1},
+                          {"since": "0001-01-01"}, {"home": 3}, {"income": [1]}, {"income": True}])
 def test_a_row_is_strict(change):
     model = row_model(ExampleBundle.input_schema)
     assert model.model_validate(example_row()).model_dump(by_alias=True) == example_row()
@@ -109,7 +112,8 @@ def test_each_prediction_is_logged_and_can_be_found(tmp_path):
     assert len({answer["prediction_id"] for answer in answers}) == 2
     entry = service.journal.find(answers[1]["prediction_id"])
     assert entry["inputs"] == example_row(income=5) and entry["version"] == "7"
-    assert entry["inputs_sha256"] == inputs_hash(example_row(income=5.0)) and entry["probability"] == answers[1]["probability"]
+    assert entry["inputs_sha256"] == inputs_hash(
+        example_row(income=5.0)) and entry["probability"] == answers[1]["probability"]
     assert service.metrics.summary()["predictions"] == 2
 
 
@@ -136,7 +140,8 @@ def test_checking_names_the_place_and_the_row_limit():
         service.check([example_row(home=3)])
     with pytest.raises(BadInputError, match="0 rows: send 1 to 2"):
         service.check([])
-    assert service.model_info()["unattended"] is True and service.model_info()["reason"] == "a test" and service.model_info()["waivers"] == []
+    assert service.model_info()["unattended"] is True and service.model_info(
+    )["reason"] == "a test" and service.model_info()["waivers"] == []
 
 
 def test_the_environment_can_make_or_name_a_bundle(tmp_path):

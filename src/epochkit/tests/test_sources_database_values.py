@@ -10,15 +10,29 @@ from epochkit.sources.database_values import *
 
 
 @pytest.mark.parametrize("values, kind, expected", [
-    ([1, 2], "int64", [1, 2]), ([1, None], "float64", [1.0, np.nan]), ([2**60, None], "Int64", [2**60, pd.NA]), ([2**70, 1], "str", [str(2**70), "1"]),
-    ([2**63 - 1], "int64", [2**63 - 1]), ([2**63], "str", [str(2**63)]), ([2**53 + 1, 0.5], "float64", [2**53, 0.5]),
-    ([True, False], "bool", [True, False]), ([True, None], "boolean", [True, pd.NA]), ([1, 2.5, None], "float64", [1, 2.5, np.nan]),
-    ([decimal.Decimal("1.5"), decimal.Decimal("NaN")], "float64", [1.5, np.nan]), ([decimal.Decimal(10**20), None], "str", [str(10**20), None]),
-    ([dt.date(2024, 2, 29), None], "datetime64[us]", [pd.Timestamp("2024-02-29"), pd.NaT]), ([dt.date(1, 1, 1)], "datetime64[us]", [pd.Timestamp(1, 1, 1)]),
-    ([dt.datetime(2024, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))], "datetime64[us]", [pd.Timestamp("2023-12-31 23:00")]),
-    ([dt.timedelta(days=1, microseconds=5), None], "seconds", [86400.000005, np.nan]), ([dt.time(8, 30)], "str", ["08:30:00"]),
-    ([uuid.UUID(int=1), None], "str", ["00000000-0000-0000-0000-000000000001", None]), ([b"\x00\xff", None], "str", ["00ff", None]),
-    ([{"b": 1, "a": [None]}, [1, "ü"]], "str", ['{"a": [null], "b": 1}', '[1, "ü"]']), ([1, "1", None], "str", ["1", "1", None]), ([None, None], "str", [None, None]),
+    ([1, 2], "int64", [1, 2]),
+    ([1, None], "float64", [1.0, np.nan]),
+    ([2**60, None], "Int64", [2**60, pd.NA]),
+    ([2**70, 1], "str", [str(2**70), "1"]),
+    ([2**63 - 1], "int64", [2**63 - 1]),
+    ([2**63], "str", [str(2**63)]),
+    ([2**53 + 1, 0.5], "float64", [2**53, 0.5]),
+    ([True, False], "bool", [True, False]),
+    ([True, None], "boolean", [True, pd.NA]),
+    ([1, 2.5, None], "float64", [1, 2.5, np.nan]),
+    ([decimal.Decimal("1.5"), decimal.Decimal("NaN")], "float64", [1.5, np.nan]),
+    ([decimal.Decimal(10**20), None], "str", [str(10**20), None]),
+    ([dt.date(2024, 2, 29), None], "datetime64[us]", [pd.Timestamp("2024-02-29"), pd.NaT]),
+    ([dt.date(1, 1, 1)], "datetime64[us]", [pd.Timestamp(1, 1, 1)]),
+    ([dt.datetime(2024, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+      ], "datetime64[us]", [pd.Timestamp("2023-12-31 23:00")]),
+    ([dt.timedelta(days=1, microseconds=5), None], "seconds", [86400.000005, np.nan]),
+    ([dt.time(8, 30)], "str", ["08:30:00"]),
+    ([uuid.UUID(int=1), None], "str", ["00000000-0000-0000-0000-000000000001", None]),
+    ([b"\x00\xff", None], "str", ["00ff", None]),
+    ([{"b": 1, "a": [None]}, [1, "ü"]], "str", ['{"a": [null], "b": 1}', '[1, "ü"]']),
+    ([1, "1", None], "str", ["1", "1", None]),
+    ([None, None], "str", [None, None]),
 ])
 def test_each_kind_of_value_has_its_column(values, kind, expected):
     for batches in ([values], [[value] for value in values]):

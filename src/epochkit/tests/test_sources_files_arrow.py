@@ -17,10 +17,14 @@ def written(path, table, groups=2):
     return ArrowFile(path, {})
 
 
-MANY = {"i": pa.array([1, None, 3]), "b": pa.array([True, None, False]), "d": pa.array([0, 1, None], pa.date32()),
-        "m": pa.array([1, 2, None], pa.int64()).cast(pa.decimal128(24, 2)), "t": pa.array([1, 2, 3], pa.duration("s")),
-        "c": pa.array(["x", None, "y"]).dictionary_encode(), "z": pa.nulls(3), "u": pa.array([1, 2, 3], pa.uint8()),
-        "o": pa.array([1, 2, 3], pa.time32("s")), "a.b": pa.array([1.5, 2.5, 3.5], pa.float32()), "a": pa.array(["p", "q", "r"], pa.large_string())}
+MANY = {
+    "i": pa.array([1, None, 3]), "b": pa.array([True, None, False]), "d": pa.array([0, 1, None], pa.date32()),
+    "m": pa.array([1, 2, None], pa.int64()).cast(pa.decimal128(24, 2)), "t": pa.array([1, 2, 3], pa.duration("s")),
+    "c": pa.array(["x", None, "y"]).dictionary_encode(), "z": pa.nulls(3), "u": pa.array([1, 2, 3], pa.uint8()),
+    "o": pa.array([1, 2, 3], pa.time32("s")), "a.b": pa.array([1.5, 2.5, 3.5],
+                                                              pa.float32()), "a": pa.array(["p", "q", "r"],
+                                                                                           pa.large_string())
+}
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.arrows"])
@@ -30,8 +34,9 @@ def test_every_simple_type_is_the_same_in_every_chunk(tmp_path, name):
     for size in (1, 2, 3):
         for frame in table.frames(size, kinds):
             assert frame.dtypes.astype(str).to_dict() == {
-                "i": "float64", "b": "object", "d": "datetime64[s]", "m": "float64", "t": "float64", "c": "str", "z": "str", "u": "uint8",
-                "o": "str", "a.b": "float32", "a": "str"}, name
+                "i": "float64", "b": "object", "d": "datetime64[s]", "m": "float64", "t": "float64", "c": "str",
+                "z": "str", "u": "uint8", "o": "str", "a.b": "float32", "a": "str"
+            }, name
     whole = next(table.frames(3, kinds)) if name == "t.arrows" else frame
     assert table.rows == 3 and table.columns == list(MANY)
 

@@ -12,8 +12,10 @@ from epochkit.sources.files.bytes import *
 
 def test_the_first_bytes_give_a_file_away():
     assert looks_like(b"a\x00\x01\x02b,c\n") == "binary" and looks_like(b"") == "text"
-    assert [wide_encoding("id,name\n".encode(code)) for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "utf-8")] == [
-        "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", ""]
+    assert [
+        wide_encoding("id,name\n".encode(code))
+        for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "utf-8")
+    ] == ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", ""]
 
 
 def packed(path, content):
@@ -61,8 +63,10 @@ def test_the_hash_taken_on_the_way_is_that_of_the_file(tmp_path):
 
 
 def test_guessing_an_encoding_reads_common_ones_right():
-    texts = {"cp1252": "Müller;Größe – “x” €", "cp1250": "Łukasz;Łódź\nŚwiętosława;Gdańsk", "cp1251": "имя;город\nИван;Москва",
-             "cp932": "名前;都市\n田中;東京\n鈴木;大阪市北区", "gb18030": "姓名;城市\n张伟;北京市", "cp1253": "όνομα;πόλη\nΓιώργος;Αθήνα"}
+    texts = {
+        "cp1252": "Müller;Größe – “x” €", "cp1250": "Łukasz;Łódź\nŚwiętosława;Gdańsk", "cp1251": "имя;город\nИван;Москва",
+        "cp932": "名前;都市\n田中;東京\n鈴木;大阪市北区", "gb18030": "姓名;城市\n张伟;北京市", "cp1253": "όνομα;πόλη\nΓιώργος;Αθήνα"
+    }
     assert guess_encoding("Müller;Köln".encode("latin-1")) == "cp1252"
     assert {code: text.encode(code).decode(guess_encoding(text.encode(code))) for code, text in texts.items()} == texts
 
@@ -79,4 +83,5 @@ def test_blocks_cut_anywhere_become_the_same_text(encoding):
 
 
 def test_an_ending_is_found_behind_a_packing():
-    assert [ending_of(name) for name in ("a.CSV", "a.csv.zst", "a.zip", "a", "a.b.parquet")] == [".csv", ".csv", "", "", ".parquet"]
+    assert [ending_of(name) for name in ("a.CSV", "a.csv.zst", "a.zip", "a", "a.b.parquet")
+            ] == [".csv", ".csv", "", "", ".parquet"]

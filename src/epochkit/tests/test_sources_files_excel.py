@@ -36,8 +36,9 @@ def test_one_filled_sheet_is_found_and_of_several_one_is_said(tmp_path):
 
 
 def test_dates_errors_short_rows_and_columns_without_anything(tmp_path):
-    path = workbook(tmp_path / "a.xlsx", S=[[], [None, None], ["when", "x", "late", None], [datetime.datetime(2024, 1, 5), "#DIV/0!"],
-                                            [], [None, 2, 7]])
+    path = workbook(
+        tmp_path / "a.xlsx", S=[[], [None, None], ["when", "x", "late", None],
+                                [datetime.datetime(2024, 1, 5), "#DIV/0!"], [], [None, 2, 7]])
     table = ExcelFile(path, {})
     frame = next(table.frames(10, table.decide([table])))
     assert frame.dtypes.astype(str).tolist() == ["datetime64[us]", "float64", "float64"] and table.rows == 2
@@ -48,7 +49,8 @@ def test_a_header_of_numbers_is_asked_for_and_other_files_are_refused(tmp_path):
     path = workbook(tmp_path / "a.xlsx", S=[[2020, 2021], [1, 2]])
     with pytest.raises(BadInputError, match="looks like data.*header=none"):
         read(path)
-    assert read(path, header="none") == {"column_1": [2020, 1], "column_2": [2021, 2]} and read(path, header="yes") == {"2020": [1], "2021": [2]}
+    assert read(path, header="none") == {"column_1": [2020, 1], "column_2": [2021, 2]} and read(
+        path, header="yes") == {"2020": [1], "2021": [2]}
     import zipfile
     with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as archive:
         archive.writestr("a.csv", "a")

@@ -17,7 +17,9 @@ def test_cells_of_one_column_share_one_type():
 
     assert column(1, 2) == ("int64", ["1", "2"]) and column(1, None, "NA", 2.5) == ("float64", ["1.0", "nan", "nan", "2.5"])
     assert column(True, False) == ("bool", ["True", "False"]) and column(True, None) == ("object", ["True", "None"])
-    assert column(1, "x", None) == ("text", ["1", "x", "nan"]) and column(1 << 70) == ("text", [str(1 << 70)]) and column(None) == ("text", ["nan"])
+    assert column(1, "x", None) == ("text", ["1", "x", "nan"]) and column(1 << 70) == ("text", [
+        str(1 << 70)
+    ]) and column(None) == ("text", ["nan"])
     assert column(datetime.date(2024, 1, 5), None)[1] == ["2024-01-05 00:00:00", "NaT"]
 
 
@@ -42,10 +44,13 @@ def test_an_array_is_read_as_lines_are_wherever_its_blocks_end(tmp_path, monkeyp
         assert str(read(tmp_path / "b.json", lines.encode("utf-16"))) == str(expected)
 
 
-@pytest.mark.parametrize("content, words", [
-    ("{\n\"a\": 1}", "line 1: it looks like one JSON document"), ('{"a": 1}\nnope', "line 2: that line is not JSON"), ("3", "line 1 holds int"),
-    ('[{"a": 1}, 3]', "record 2 holds int"), ('[{"a": {"b": 1}}]', "record 1: 'a' holds a nested value"), ('[{"a": 1}', "record 2.*not whole"),
-    ('[{"a": 1}] x', "something follows"), ('[{"a": 1}, {"a"', "record 2.*not whole"), (b'{"a": "\xe4"}', "is not utf-8 text")])
+@pytest.mark.parametrize("content, words", [("{\n\"a\": 1}", "line 1: it looks like one JSON document"),
+                                            ('{"a": 1}\nnope', "line 2: that line is not JSON"),
+                                            ("3", "line 1 holds int"), ('[{"a": 1}, 3]', "record 2 holds int"),
+                                            ('[{"a": {"b": 1}}]', "record 1: 'a' holds a nested value"),
+                                            ('[{"a": 1}', "record 2.*not whole"), ('[{"a": 1}] x', "something follows"),
+                                            ('[{"a": 1}, {"a"', "record 2.*not whole"),
+                                            (b'{"a": "\xe4"}', "is not utf-8 text")])
 def test_json_that_is_no_table_is_one_clear_line(tmp_path, content, words):
     with pytest.raises(BadInputError, match=words) as caught:
         read(tmp_path / "a.json", content)

@@ -34,29 +34,45 @@ def read(source):
     ("a;b\n1;x\n2;y\n".encode("utf-16-le"), "", {"a": [1, 2], "b": ["x", "y"]}),
     ("a;b\n1;x\n2;y\n".encode("utf-32"), "", {"a": [1, 2], "b": ["x", "y"]}),
     ("# made today\n\n# by me\na;b\n1;x\n", "", {"a": [1], "b": ["x"]}),
-    ("#a;b\n1;x\n", "", {"#a": [1], "b": ["x"]}), ("sep=;\na;b\n1;x\n", "", {"a": [1], "b": ["x"]}),
+    ("#a;b\n1;x\n", "", {"#a": [1], "b": ["x"]}),
+    ("sep=;\na;b\n1;x\n", "", {"a": [1], "b": ["x"]}),
     ("Report\nof 2024\na;b\n1;x\n", "?skip=2", {"a": [1], "b": ["x"]}),
-    ("a||b\n1||x|y\n2||\"p||q\"\n", "", {"a": [1, 2], "b": ["x|y", "p||q"]}), ("a<>b\n1<>x\n", "?delimiter=<>", {"a": [1], "b": ["x"]}),
-    (" a   b\n 1  x \n 2 \"y z\"\n", "?delimiter=space", {"a": [1, 2], "b": ["x", "y z"]}), ("a\tb\n1\t\n", "?delimiter=tab", {"a": [1], "b": [None]}),
-    ("a,b\n1,'x,y'\n", "?quote='", {"a": [1], "b": ["x,y"]}), ('a,b\n1,5" pipe\n2,"x\ny"\n', "", {"a": [1, 2], "b": ['5" pipe', "x\ny"]}),
-    ('a,b\n1,"x\n2,y\n', "?quote=none", {"a": [1, 2], "b": ['"x', "y"]}), ("5.1,setosa\n4.9,setosa\n", "?header=none", {"column_1": [5.1, 4.9], "column_2": ["setosa"] * 2}),
-    ("2019,2020\n1,2\n", "?header=yes", {"2019": [1], "2020": [2]}), ("x\none word\ntwo, words here\n", "?delimiter=tab", {"x": ["one word", "two, words here"]}),
-    ("x\n1.5\n\n2\n", "", {"x": [1.5, 2.0]}), ('"a ""q""";"b;c"\n1;2\n', "", {'a "q"': [1], "b;c": [2]}), ('"a\nb",c\n1,2\n', "", {"a\nb": [1], "c": [2]}),
+    ("a||b\n1||x|y\n2||\"p||q\"\n", "", {"a": [1, 2], "b": ["x|y", "p||q"]}),
+    ("a<>b\n1<>x\n", "?delimiter=<>", {"a": [1], "b": ["x"]}),
+    (" a   b\n 1  x \n 2 \"y z\"\n", "?delimiter=space", {"a": [1, 2], "b": ["x", "y z"]}),
+    ("a\tb\n1\t\n", "?delimiter=tab", {"a": [1], "b": [None]}),
+    ("a,b\n1,'x,y'\n", "?quote='", {"a": [1], "b": ["x,y"]}),
+    ('a,b\n1,5" pipe\n2,"x\ny"\n', "", {"a": [1, 2], "b": ['5" pipe', "x\ny"]}),
+    ('a,b\n1,"x\n2,y\n', "?quote=none", {"a": [1, 2], "b": ['"x', "y"]}),
+    ("5.1,setosa\n4.9,setosa\n", "?header=none", {"column_1": [5.1, 4.9], "column_2": ["setosa"] * 2}),
+    ("2019,2020\n1,2\n", "?header=yes", {"2019": [1], "2020": [2]}),
+    ("x\none word\ntwo, words here\n", "?delimiter=tab", {"x": ["one word", "two, words here"]}),
+    ("x\n1.5\n\n2\n", "", {"x": [1.5, 2.0]}),
+    ('"a ""q""";"b;c"\n1;2\n', "", {'a "q"': [1], "b;c": [2]}),
+    ('"a\nb",c\n1,2\n', "", {"a\nb": [1], "c": [2]}),
     ("index,count,row,a.b,x/y\n1,2,3,4,5\n", "", {"index": [1], "count": [2], "row": [3], "a.b": [4], "x/y": [5]}),
-    ("a;b\n1.234,56;1,234\n", "", {"a": [1234.56], "b": [1.234]}), ("a;b\n1,234;x\n", "?decimal=point", {"a": [1234.0], "b": ["x"]}),
+    ("a;b\n1.234,56;1,234\n", "", {"a": [1234.56], "b": [1.234]}),
+    ("a;b\n1,234;x\n", "?decimal=point", {"a": [1234.0], "b": ["x"]}),
     ('a,b\n"1.234,5",x\n', "?decimal=comma", {"a": [1234.5], "b": ["x"]}),
 ], ids=lambda value: repr(value)[:40])
 def test_text_of_every_kind_becomes_its_table(tmp_path, content, options, expected):
     source = opened(tmp_path, "a.csv", content, options)
-    assert read(source) == expected and source.columns == list(expected) and source.rows == len(next(iter(expected.values())))
+    assert read(source) == expected and source.columns == list(expected) and source.rows == len(
+        next(iter(expected.values())))
 
 
 @pytest.mark.parametrize("content, words", [
-    ("a,b\n1,2\n3\n", "line 3 has 1 field, the header has 2"), ("a,b\n1,2\n1,2,3,4\n", "line 3 has 4 fields, the header has 2"),
-    ('a,b\n1,"x\ny"\n1,2,3\n', "line 4 has 3 fields"), ("Report\na;b;c\n1;2;3\n", "line 2 has 3 fields, the header has 1.*skip=N"),
-    ("1,2\n3,4\n", "line 1 looks like data .1, 2.*header=none"), ("2024-01-05;7\n2024-01-06;8\n", "looks like data"),
-    ("5.1,setosa\n4.9,setosa\n", "looks like data"), ('a,b\n1,2\n3,"x\n4,5\n', "a quote is opened in line 3 or later and never closed"),
-    (b"a,b\n" + b"1,x\n" * 40_000 + b"1,\x00\n", "line 40002 holds a zero byte"), ("a;b\n", "no rows"), ("\n\n", "no rows"),
+    ("a,b\n1,2\n3\n", "line 3 has 1 field, the header has 2"),
+    ("a,b\n1,2\n1,2,3,4\n", "line 3 has 4 fields, the header has 2"),
+    ('a,b\n1,"x\ny"\n1,2,3\n', "line 4 has 3 fields"),
+    ("Report\na;b;c\n1;2;3\n", "line 2 has 3 fields, the header has 1.*skip=N"),
+    ("1,2\n3,4\n", "line 1 looks like data .1, 2.*header=none"),
+    ("2024-01-05;7\n2024-01-06;8\n", "looks like data"),
+    ("5.1,setosa\n4.9,setosa\n", "looks like data"),
+    ('a,b\n1,2\n3,"x\n4,5\n', "a quote is opened in line 3 or later and never closed"),
+    (b"a,b\n" + b"1,x\n" * 40_000 + b"1,\x00\n", "line 40002 holds a zero byte"),
+    ("a;b\n", "no rows"),
+    ("\n\n", "no rows"),
     ("größe,b\n1,ü\n2,ä\n3,ö\n".encode() + b"4,\xe4\n", "is UTF-8 but for 1 of 5 lines"),
 ], ids=lambda value: repr(value)[:40])
 def test_text_that_is_no_table_is_one_clear_line(tmp_path, content, words):
@@ -92,20 +108,25 @@ def test_an_unclear_comma_is_told(tmp_path):
 def test_two_thousand_columns_and_ten_thousand_labels(tmp_path):
     names = [f"ä {number}" for number in range(2_000)]
     wide = opened(tmp_path, "wide.csv", ",".join(names) + "\n" + "\n".join(",".join(["1"] * 2_000) for _ in range(3)))
-    assert wide.columns == names and wide.head().shape == (3, 2_000) and set(wide.head().dtypes.astype(str)) == {"int64"}
+    assert wide.columns == names and wide.head().shape == (3, 2_000) and set(
+        wide.head().dtypes.astype(str)) == {"int64"}
     long = opened(tmp_path, "long.csv", "label\n" + "\n".join(f"label {number}" for number in range(10_000)))
     assert long.head(20_000)["label"].nunique() == 10_000
 
 
 def test_a_folder_is_one_table_with_the_parts_of_its_path(tmp_path):
-    for year, month, frame in ((2023, "a", {"n": [1, 2]}), (2024, "b", {"n": [3, None]}), (2024, "__HIVE_DEFAULT_PARTITION__", {"n": [5]})):
+    for year, month, frame in ((2023, "a", {"n": [1, 2]}), (2024, "b", {"n": [3, None]}),
+                               (2024, "__HIVE_DEFAULT_PARTITION__", {"n": [5]})):
         (tmp_path / f"sales/year={year}/city={month}").mkdir(parents=True)
         pd.DataFrame(frame, dtype="Int64").to_parquet(tmp_path / f"sales/year={year}/city={month}/part.parquet")
     (tmp_path / "sales/_SUCCESS").touch()
     (tmp_path / "sales/readme.md").touch()
     source = FileSource("sales", load_settings(home=tmp_path, env={}))
-    assert read(source) == {"n": [1, 2, 5, 3, None], "year": [2023, 2023, 2024, 2024, 2024], "city": ["a", "a", None, "b", "b"]}
-    assert len(source.files) == 3 and "readme.md" in source.warnings[0] and "folder sales (3 files)" == source.describe()["where"]
+    assert read(source) == {
+        "n": [1, 2, 5, 3, None], "year": [2023, 2023, 2024, 2024, 2024], "city": ["a", "a", None, "b", "b"]
+    }
+    assert len(source.files) == 3 and "readme.md" in source.warnings[0] and "folder sales (3 files)" == source.describe(
+    )["where"]
     read(pickle.loads(pickle.dumps(source)))
 
 
@@ -131,11 +152,16 @@ def test_text_files_of_a_folder_share_their_types_and_must_share_their_columns(t
         FileSource("nothing", settings)
 
 
-@pytest.mark.parametrize("name, content, options, words", [
-    ("a.cvs", "a\n1\n", "", "ending '.cvs' is not one"), ("a.xls", "a\n1\n", "", "save it as .xlsx"), ("a.xlsx", "a\n1\n", "", "expected zip, found text"),
-    ("a.csv", "a\n1\n", "?sheet=x", "'sheet' is not for .csv files"), ("a.csv", "a\n1\n", "?encodign=x", "did you mean 'encoding'"),
-    ("a.log", "a\n1\n", "?format=cvs", "did you mean 'csv'"), ("a.csv", b"PK\x03\x04....", "", "found a zip"), ("a.csv.bz2", "a\n1\n", "", "expected bzip2, found plain text"),
-    ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 90_000)[:-900], "", "damaged gzip")])
+@pytest.mark.parametrize("name, content, options, words",
+                         [("a.cvs", "a\n1\n", "", "ending '.cvs' is not one"),
+                          ("a.xls", "a\n1\n", "", "save it as .xlsx"),
+                          ("a.xlsx", "a\n1\n", "", "expected zip, found text"),
+                          ("a.csv", "a\n1\n", "?sheet=x", "'sheet' is not for .csv files"),
+                          ("a.csv", "a\n1\n", "?encodign=x", "did you mean 'encoding'"),
+                          ("a.log", "a\n1\n", "?format=cvs", "did you mean 'csv'"),
+                          ("a.csv", b"PK\x03\x04....", "", "found a zip"),
+                          ("a.csv.bz2", "a\n1\n", "", "expected bzip2, found plain text"),
+                          ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 90_000)[:-900], "", "damaged gzip")])
 def test_a_file_that_is_not_what_it_says_is_one_clear_line(tmp_path, name, content, options, words):
     with pytest.raises(BadInputError, match=words) as caught:
         opened(tmp_path, name, content, options)

@@ -6,12 +6,14 @@ from epochkit.sources.files.text_layout import *
 
 
 def test_delimiters_and_headers_are_told_apart():
-    assert [find_delimiter([line, line]) for line in ("a,b", "a\tb", "a|b", "a~b", '"x,y";b', "a::b")] == [",", "\t", "|", "~", ";", "::"]
+    assert [find_delimiter([line, line]) for line in ("a,b", "a\tb", "a|b", "a~b", '"x,y";b', "a::b")
+            ] == [",", "\t", "|", "~", ";", "::"]
     assert not looks_like_data(["country", "2019", "2020"], [["DE", "1", "2"]]) and looks_like_data(["1", "2024-01-05"], [])
     assert split_line("  1   2.5 \t x ", "space") == ["1", "2.5", "x"] and split_line('"a||b"||c', "||") == ["a\x1fb", "c"]
 
 
-@pytest.mark.parametrize("text", [b'a,"x\ny"\nb,c\n', b'a,5" pipe\nb,"x\ny"\nc,6" x 7"\n', b'a,"say ""hi""\n"\n\n"","\n"\n'])
+@pytest.mark.parametrize("text",
+                         [b'a,"x\ny"\nb,c\n', b'a,5" pipe\nb,"x\ny"\nc,6" x 7"\n', b'a,"say ""hi""\n"\n\n"","\n"\n'])
 def test_records_are_never_cut_wherever_the_blocks_end(text):
     import csv, io
     whole = [row for row in csv.reader(io.StringIO(text.decode(), newline="")) if row]

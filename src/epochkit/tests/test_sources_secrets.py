@@ -13,8 +13,10 @@ def test_a_value_is_filled_in_encoded_and_hidden_in_every_form_it_may_come_back_
     assert "p@" not in repr(secrets)
 
 
-@pytest.mark.parametrize("address, word", [("postgresql://me:pw@host/base", "password"), ("postgresql://me:p/w@host/base", "password"),
-                                           ("postgresql://me:${A}x@host/base", "password"), ("postgresql://host/base?user=me&password=pw", "password"),
+@pytest.mark.parametrize("address, word", [("postgresql://me:pw@host/base", "password"),
+                                           ("postgresql://me:p/w@host/base", "password"),
+                                           ("postgresql://me:${A}x@host/base", "password"),
+                                           ("postgresql://host/base?user=me&password=pw", "password"),
                                            ("https://host/items?page=1&API_KEY=abc#token=T", "API_KEY")])
 def test_a_plain_secret_is_refused_without_repeating_it(address, word):
     with pytest.raises(BadInputError, match=f"its {word} in plain text") as caught:
@@ -22,8 +24,11 @@ def test_a_plain_secret_is_refused_without_repeating_it(address, word):
     assert "pw" not in str(caught.value) and "abc" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["postgresql://me:${A}@host:5432/base", "postgresql://me@host/base", "postgresql://host:5432/base",
-                                     "sqlite:///a.db", "https://host:8443/users/@me/orders", "https://host/items?api_key=${KEY}&q=a:b@c#token=API_TOKEN", "https://host/a?token="])
+@pytest.mark.parametrize("address", [
+    "postgresql://me:${A}@host:5432/base", "postgresql://me@host/base", "postgresql://host:5432/base", "sqlite:///a.db",
+    "https://host:8443/users/@me/orders", "https://host/items?api_key=${KEY}&q=a:b@c#token=API_TOKEN",
+    "https://host/a?token="
+])
 def test_a_named_secret_and_none_at_all_are_fine(address):
     refuse_plain_secrets(address)
 

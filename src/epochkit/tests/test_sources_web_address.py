@@ -7,18 +7,26 @@ from epochkit.sources.web.address import *
 
 def test_a_place_is_found_also_through_names_with_dots():
     document = {"a.b": {"c": 1}, "a": {"b": {"d": 2}}, "@odata.nextLink": "x"}
-    assert [value_at(document, path) for path in ("a.b.c", "@odata.nextLink")] == [1, "x"] and value_at(document, "a.b") == {"c": 1}
+    assert [value_at(document, path)
+            for path in ("a.b.c", "@odata.nextLink")] == [1, "x"] and value_at(document, "a.b") == {"c": 1}
     for path in ("a.c", "a.b.d.e", "x"):
         with pytest.raises(KeyError):
             value_at(document, path)
 
 
-@pytest.mark.parametrize("spec, words", [
-    ("https://h/x#pge=p", "did you mean 'page'"), ("https://h/x#page=p&offset=o", "choose one"), ("https://h/x#format=xml", "not one of json"),
-    ("https://h/x#cursor=after", "needs a parameter and a place"), ("https://h/x#page=p:first", "number only"), ("https://h/x#size=500", "a parameter and a number"),
-    ("https://h/x#header=X-Key", "needs token="), ("https://h/x#token=abc-123", "not the secret itself"), ("https://h/x#refresh=soon", "24h or refresh=7d"),
-    ("https://h/x#max_mb=lots", "number of megabytes"), ("https://h/x?limit=5#size=limit:9", "already has limit="), ("https:///x", "names no host"),
-    ("https://me:pw@h/x", "plain text"), ("https://h/x?access_token=abc", "plain text")])
+@pytest.mark.parametrize("spec, words", [("https://h/x#pge=p", "did you mean 'page'"),
+                                         ("https://h/x#page=p&offset=o", "choose one"),
+                                         ("https://h/x#format=xml", "not one of json"),
+                                         ("https://h/x#cursor=after", "needs a parameter and a place"),
+                                         ("https://h/x#page=p:first", "number only"),
+                                         ("https://h/x#size=500", "a parameter and a number"),
+                                         ("https://h/x#header=X-Key", "needs token="),
+                                         ("https://h/x#token=abc-123", "not the secret itself"),
+                                         ("https://h/x#refresh=soon", "24h or refresh=7d"),
+                                         ("https://h/x#max_mb=lots", "number of megabytes"),
+                                         ("https://h/x?limit=5#size=limit:9", "already has limit="),
+                                         ("https:///x", "names no host"), ("https://me:pw@h/x", "plain text"),
+                                         ("https://h/x?access_token=abc", "plain text")])
 def test_a_wrong_option_is_named(spec, words):
     with pytest.raises(BadInputError, match=words) as caught:
         web_address(spec)
@@ -27,17 +35,22 @@ def test_a_wrong_option_is_named(spec, words):
 
 def test_the_servers_own_parameters_are_left_alone():
     address = web_address("https://h/x?page=1&records=a%20b&token_type=x#records=data.items&refresh=7d")
-    assert address == ("https://h/x?page=1&records=a%20b&token_type=x", {"records": "data.items", "refresh": "7d"}) and address.refresh_s == 604_800
+    assert address == ("https://h/x?page=1&records=a%20b&token_type=x", {"records": "data.items", "refresh": "7d"
+                                                                         }) and address.refresh_s == 604_800
 
 
-
-
-@pytest.mark.parametrize("words, document, link, first, following", [
-    ("page=p", None, "", "https://h/x?a=1&p=1", "https://h/x?a=1&p=4"), ("page=p:0&size=n:5", None, "", "https://h/x?a=1&n=5&p=0", "https://h/x?a=1&n=5&p=3"),
-    ("offset=skip", None, "", "https://h/x?a=1&skip=0", "https://h/x?a=1&skip=40"), ("", None, "https://h/y", "https://h/x?a=1", "https://h/y"),
-    ("cursor=after:meta.c", {"meta": {"c": "a b&/="}}, "", "https://h/x?a=1", "https://h/x?a=1&after=a+b%26%2F%3D"), ("cursor=c:c", {"c": 0}, "", "https://h/x?a=1", "https://h/x?a=1&c=0"),
-    ("cursor=c:c", {"c": None}, "https://h/y", "https://h/x?a=1", ""), ("next=n", {"n": "?b=2"}, "", "https://h/x?a=1", "https://h/x?b=2"),
-    ("next=n", {"n": "https://other/z"}, "", "https://h/x?a=1", "https://other/z"), ("next=n", {"n": ""}, "", "https://h/x?a=1", ""), ("next=n", [], "", "https://h/x?a=1", "")])
+@pytest.mark.parametrize(
+    "words, document, link, first, following",
+    [("page=p", None, "", "https://h/x?a=1&p=1", "https://h/x?a=1&p=4"),
+     ("page=p:0&size=n:5", None, "", "https://h/x?a=1&n=5&p=0", "https://h/x?a=1&n=5&p=3"),
+     ("offset=skip", None, "", "https://h/x?a=1&skip=0", "https://h/x?a=1&skip=40"),
+     ("", None, "https://h/y", "https://h/x?a=1", "https://h/y"),
+     ("cursor=after:meta.c", {"meta": {"c": "a b&/="}}, "", "https://h/x?a=1", "https://h/x?a=1&after=a+b%26%2F%3D"),
+     ("cursor=c:c", {"c": 0}, "", "https://h/x?a=1", "https://h/x?a=1&c=0"),
+     ("cursor=c:c", {"c": None}, "https://h/y", "https://h/x?a=1", ""),
+     ("next=n", {"n": "?b=2"}, "", "https://h/x?a=1", "https://h/x?b=2"),
+     ("next=n", {"n": "https://other/z"}, "", "https://h/x?a=1", "https://other/z"),
+     ("next=n", {"n": ""}, "", "https://h/x?a=1", ""), ("next=n", [], "", "https://h/x?a=1", "")])
 def test_each_way_to_go_on(words, document, link, first, following):
     address = web_address(f"https://h/x?a=1#{words}")
     assert address.first() == first and address.following(first, document, link, pages=3, rows=40) == following

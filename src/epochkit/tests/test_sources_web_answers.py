@@ -8,8 +8,9 @@ from epochkit.sources.web.client import Answer
 from epochkit.sources.web.answers import *
 
 
-@pytest.mark.parametrize("record, words", [
-    ({"a": {"b": {"c": 1}}}, r"'a.b' holds an object.*#drop=a.b"), ({"a b": []}, "#drop=a%20b"), ({"a.b": 1, "a": {"b": 2}}, "comes twice"), ("x", "row 3 is text")])
+@pytest.mark.parametrize("record, words", [({"a": {"b": {"c": 1}}}, r"'a.b' holds an object.*#drop=a.b"),
+                                           ({"a b": []}, "#drop=a%20b"), ({"a.b": 1, "a": {"b": 2}}, "comes twice"),
+                                           ("x", "row 3 is text")])
 def test_what_fits_no_cell_is_said(record, words):
     with pytest.raises(BadInputError, match=words):
         flat_record(record, 3)
@@ -25,11 +26,18 @@ def answer_of(folder, body, kind=""):
     return Answer(folder / "body", kind, "", "")
 
 
-@pytest.mark.parametrize("spec, kind, body, form", [
-    ("https://h/x", "application/json", b"[]", "json"), ("https://h/x", "application/x-ndjson", b"{}", "jsonl"), ("https://h/x", "application/vnd.api+json", b"{}", "json"),
-    ("https://h/x", "text/csv", b"{", "csv"), ("https://h/x.tsv", "text/plain", b"a", "tsv"), ("https://h/x.csv.gz?a=b.json", "application/gzip", b"a", "csv"),
-    ("https://h/x", "text/plain", b" \n[1]", "json"), ("https://h/x", "", b"a;b", "csv"), ("https://h/x#format=jsonl", "text/csv", b"{}", "jsonl"),
-    ("https://h/x.xlsx", "application/octet-stream", b"PK", "xlsx"), ("https://h/x.csv.zst", "", b"", "csv.zst"), ("https://h/v1.2/x", "", b"a,b", "csv")])
+@pytest.mark.parametrize("spec, kind, body, form", [("https://h/x", "application/json", b"[]", "json"),
+                                                    ("https://h/x", "application/x-ndjson", b"{}", "jsonl"),
+                                                    ("https://h/x", "application/vnd.api+json", b"{}", "json"),
+                                                    ("https://h/x", "text/csv", b"{", "csv"),
+                                                    ("https://h/x.tsv", "text/plain", b"a", "tsv"),
+                                                    ("https://h/x.csv.gz?a=b.json", "application/gzip", b"a", "csv"),
+                                                    ("https://h/x", "text/plain", b" \n[1]", "json"),
+                                                    ("https://h/x", "", b"a;b", "csv"),
+                                                    ("https://h/x#format=jsonl", "text/csv", b"{}", "jsonl"),
+                                                    ("https://h/x.xlsx", "application/octet-stream", b"PK", "xlsx"),
+                                                    ("https://h/x.csv.zst", "", b"", "csv.zst"),
+                                                    ("https://h/v1.2/x", "", b"a,b", "csv")])
 def test_the_format_is_found(tmp_path, spec, kind, body, form):
     assert format_of(web_address(spec), answer_of(tmp_path, body, kind)) == form
 
@@ -40,13 +48,19 @@ def test_a_web_page_is_no_data(tmp_path):
             format_of(web_address("https://h/x.csv"), answer_of(tmp_path, body, kind))
 
 
-@pytest.mark.parametrize("spec, form, body, words", [
-    ("#records=data", "json", b'{"data": {"a": 1}}', "an object at 'data'"), ("", "json", b'{"a": {"b": [{"c": 1}]}}', "#records=a.b"), ("", "json", b'"x"', "is text"),
-    ("", "json", b'{"a": 1}\n{"a": 2}', "format=jsonl"), ("", "json", b"\xff", "no JSON"), ("", "jsonl", b'{"a": 1}\nnope', "line 2"), ("", "json", b"[3]", "row 11 is a number"),
-    ("", "json", b'[{"a": [1]}]', "row 11: 'a' holds a list"), ("#encoding=nonsense", "csv", b"a", "no nonsense text"), ("", "csv", b"\xff,a", "encoding="), ("", "csv", b"a,c\n", "one of a table|a, c")])
+@pytest.mark.parametrize("spec, form, body, words",
+                         [("#records=data", "json", b'{"data": {"a": 1}}', "an object at 'data'"),
+                          ("", "json", b'{"a": {"b": [{"c": 1}]}}', "#records=a.b"), ("", "json", b'"x"', "is text"),
+                          ("", "json", b'{"a": 1}\n{"a": 2}', "format=jsonl"), ("", "json", b"\xff", "no JSON"),
+                          ("", "jsonl", b'{"a": 1}\nnope', "line 2"), ("", "json", b"[3]", "row 11 is a number"),
+                          ("", "json", b'[{"a": [1]}]', "row 11: 'a' holds a list"),
+                          ("#encoding=nonsense", "csv", b"a", "no nonsense text"), ("", "csv", b"\xff,a", "encoding="),
+                          ("", "csv", b"a,c\n", "one of a table|a, c")])
 def test_an_answer_that_is_no_table_is_said(tmp_path, spec, form, body, words):
     with pytest.raises(BadInputError, match=words) as caught:
-        list(read_page(web_address(f"https://h/x{spec}"), answer_of(tmp_path, body), form, 10, '["a", "b"]', False).parts)
+        list(
+            read_page(web_address(f"https://h/x{spec}"), answer_of(tmp_path, body), form, 10, '["a", "b"]',
+                      False).parts)
     assert "\n" not in str(caught.value)
 
 
@@ -54,12 +68,15 @@ def test_pages_of_text_are_joined_under_one_header(tmp_path):
     address = web_address("https://h/x")
     first = read_page(address, answer_of(tmp_path, "\ufeffa,b\r\n1,\"x\ny\"\r\n".encode()), "csv", 0, None, False)
     second = read_page(address, answer_of(tmp_path, "a,b\n2,ü\u2028\n3,z".encode()), "csv", 1, first.header, False)
-    assert b"".join([*first.parts, *second.parts]).decode() == "a,b\r\n1,\"x\ny\"\r\n2,ü\u2028\n3,z\n" and (first.rows, second.rows) == (1, 2)
+    assert b"".join([*first.parts, *second.parts
+                     ]).decode() == "a,b\r\n1,\"x\ny\"\r\n2,ü\u2028\n3,z\n" and (first.rows, second.rows) == (1, 2)
     assert read_page(address, answer_of(tmp_path, b"a,b\n"), "csv", 1, first.header, False).rows == 0
 
 
 def test_a_page_alone_keeps_its_bytes(tmp_path):
-    assert b"".join(read_page(web_address("https://h/x"), answer_of(tmp_path, b"a;b\n\xfc;1"), "csv", 0, None, True).parts) == b"a;b\n\xfc;1"
+    assert b"".join(
+        read_page(web_address("https://h/x"), answer_of(tmp_path, b"a;b\n\xfc;1"), "csv", 0, None,
+                  True).parts) == b"a;b\n\xfc;1"
 
 
 def test_gzip_is_unpacked_up_to_the_limit(tmp_path):

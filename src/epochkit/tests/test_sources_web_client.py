@@ -32,26 +32,31 @@ def test_a_busy_server_is_asked_again_after_growing_pauses(tmp_path, pauses):
 
 
 def test_retry_after_is_kept_to_in_both_forms(tmp_path, pauses):
-    assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT", 99) == 0 and retry_after(None, 0) is None and retry_after("x", 0) is None
+    assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT", 99) == 0 and retry_after(None, 0) is None and retry_after(
+        "x", 0) is None
     with serving({"/x": [Page(429, headers={"Retry-After": "17"}), Page(text="ok")]}) as server:
         fetched(server, "/x", tmp_path)
     assert pauses == [17]
-    with serving({"/x": [Page(429, headers={"Retry-After": "3600"})]}) as server, pytest.raises(BadInputError, match="wait 3,600 seconds"):
+    with serving({"/x": [Page(429, headers={"Retry-After": "3600"})]
+                  }) as server, pytest.raises(BadInputError, match="wait 3,600 seconds"):
         fetched(server, "/x", tmp_path)
     assert pauses == [17]
 
 
-@pytest.mark.parametrize("page, words", [(Page(503), "answered 503"), (Page(hang_up=True), "cannot be reached"), (Page(text="abc", cut=True), "cannot be reached")])
+@pytest.mark.parametrize("page, words", [(Page(503), "answered 503"), (Page(hang_up=True), "cannot be reached"),
+                                         (Page(text="abc", cut=True), "cannot be reached")])
 def test_it_gives_up_after_five_attempts(tmp_path, pauses, page, words):
     with serving({"/x": [page]}) as server, pytest.raises(BadInputError, match=f"{words}.*5 attempts") as caught:
         fetched(server, "/x", tmp_path)
     assert len(server.asked) == 5 and len(pauses) == 4 and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("page, words", [
-    (Page(401), "#token="), (Page(403, text='{"error": "no  rights"}'), r'"no rights".*#token='), (Page(404, text="<html>"), "404 Not Found: check the address"),
-    (Page(400, text="limit too large"), r"\(limit too large\): check the parameters"), (Page(302, headers={"Location": "/x"}), "again and again"),
-    (Page(302, headers={"Location": "ftp://host/x"}), "neither http nor https")])
+@pytest.mark.parametrize("page, words",
+                         [(Page(401), "#token="), (Page(403, text='{"error": "no  rights"}'), r'"no rights".*#token='),
+                          (Page(404, text="<html>"), "404 Not Found: check the address"),
+                          (Page(400, text="limit too large"), r"\(limit too large\): check the parameters"),
+                          (Page(302, headers={"Location": "/x"}), "again and again"),
+                          (Page(302, headers={"Location": "ftp://host/x"}), "neither http nor https")])
 def test_what_waiting_cannot_help_is_refused_at_once(tmp_path, pauses, page, words):
     with serving({"/x": [page]}) as server, pytest.raises(BadInputError, match=words):
         fetched(server, "/x", tmp_path)
@@ -73,8 +78,10 @@ def test_too_large_a_body_stops_early_also_when_it_was_compressed(tmp_path):
 
 def test_a_secret_goes_to_its_own_host_only(tmp_path):
     secret = ("X-Api-Key", "hunter2")
-    with serving({"/data": [Page(text="ok")]}) as other, serving({"/near": [Page(302, headers={"Location": "/data"})], "/data": [Page(text="ok")],
-                                                                  "/far": [Page(302, headers={"Location": f"{other.url}/data"})]}) as server:
+    with serving({"/data": [Page(text="ok")]}) as other, serving({
+            "/near": [Page(302, headers={"Location": "/data"})], "/data": [Page(text="ok")],
+            "/far": [Page(302, headers={"Location": f"{other.url}/data"})]
+    }) as server:
         fetched(server, "/near", tmp_path, secret=secret)
         fetched(server, "/far", tmp_path, secret=secret)
     assert [asked["X-Api-Key"] for asked in server.headers] == ["hunter2"] * 3 and other.headers[0]["X-Api-Key"] is None
@@ -84,7 +91,8 @@ def test_a_secret_goes_to_its_own_host_only(tmp_path):
 def test_a_secret_in_the_address_is_not_carried_to_another_host(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     secrets = Secrets("${KEY}", environment={"KEY": "hunter2/&"})
-    with serving({}) as other, serving({"/x": [Page(302, headers={"Location": f"{other.url}/x?key=hunter2/%26"})], "/y": [Page(403)]}) as server:
+    with serving({}) as other, serving(
+        {"/x": [Page(302, headers={"Location": f"{other.url}/x?key=hunter2/%26"})], "/y": [Page(403)]}) as server:
         with pytest.raises(BadInputError, match="not meant for it") as caught:
             fetched(server, "/x?key=${KEY}", tmp_path, secrets)
         with pytest.raises(BadInputError, match="secret was refused") as refused:
@@ -101,12 +109,18 @@ def test_the_same_host_is_home_also_when_it_turns_to_https():
 
 
 def test_a_link_header_names_the_next_page(tmp_path):
-    with serving({"/x": [Page(text="[]", kind="application/json; charset=utf-8", headers={"Link": '</x?p=2>; rel="next", </x>; rel="first"'})]}) as server:
+    with serving({
+            "/x": [
+                Page(text="[]", kind="application/json; charset=utf-8",
+                     headers={"Link": '</x?p=2>; rel="next", </x>; rel="first"'})
+            ]
+    }) as server:
         answer = fetched(server, "/x", tmp_path)[0]
     assert (answer.kind, answer.charset, answer.next_link) == ("application/json", "utf-8", f"{server.url}/x?p=2")
 
 
 def test_a_login_in_the_address_becomes_a_header():
     secrets = Secrets("${U}${P}", environment={"U": "me", "P": "p@:w"})
-    assert without_login("https://${U}:${P}@host:8/x", secrets) == ("https://host:8/x", ("Authorization", "Basic bWU6cEA6dw=="))
+    assert without_login("https://${U}:${P}@host:8/x",
+                         secrets) == ("https://host:8/x", ("Authorization", "Basic bWU6cEA6dw=="))
     assert without_login("https://host/x?a=b@c", secrets) == ("https://host/x?a=b@c", None)

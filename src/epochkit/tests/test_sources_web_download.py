@@ -34,11 +34,18 @@ def kept(server, place, tmp_path):
 ROWS = [{"id": number} for number in range(7)]
 WAYS = {
     "page": ("#page=page&size=limit:3", lambda p: sent(ROWS[3 * int(p["page"]) - 3:3 * int(p["page"])]), 4),
-    "page until 404": ("#page=page:0", lambda p: sent(ROWS[3 * int(p["page"]):][:3]) if int(p["page"]) < 3 else Page(404), 4),
+    "page until 404": ("#page=page:0", lambda p: sent(ROWS[3 * int(p["page"]):][:3])
+                       if int(p["page"]) < 3 else Page(404), 4),
     "offset": ("#offset=skip&size=n:4&records=d", lambda p: sent({"d": ROWS[int(p["skip"]):][:int(p["n"]) - 1]}), 4),
-    "cursor": ("#cursor=after:meta.next&records=d", lambda p: sent({"d": ROWS[int(p.get("after", 0)):][:3], "meta": {"next": int(p.get("after", 0)) + 3 if int(p.get("after", 0)) < 6 else None}}), 3),
-    "next": ("#next=next&records=d", lambda p: sent({"d": ROWS[int(p.get("s", 0)):][:4], "next": "?s=4" if "s" not in p else ""}), 2),
-    "link": ("", lambda p: sent(ROWS[int(p.get("s", 0)):][:4], **({} if "s" in p else {"Link": '</x?s=4>; rel="next"'})), 2),
+    "cursor": ("#cursor=after:meta.next&records=d", lambda p: sent({
+        "d": ROWS[int(p.get("after", 0)):][:3],
+        "meta": {"next": int(p.get("after", 0)) + 3 if int(p.get("after", 0)) < 6 else None}
+    }), 3),
+    "next": ("#next=next&records=d",
+             lambda p: sent({"d": ROWS[int(p.get("s", 0)):][:4], "next": "?s=4" if "s" not in p else ""}), 2),
+    "link": ("", lambda p: sent(ROWS[int(p.get("s", 0)):][:4], **({}
+                                                                  if "s" in p else {"Link": '</x?s=4>; rel="next"'})),
+             2),
 }
 
 
@@ -49,12 +56,15 @@ def test_every_way_to_go_on_gives_all_rows_once(tmp_path, way):
         assert kept(server, f"/x{words}", tmp_path)[0] == ROWS and len(server.asked) == requests
         rows, download = kept(server, f"/x{words}", tmp_path)
         assert rows == ROWS and len(server.asked) == requests
-    assert download.ready()["pages"] == {"page": 3, "page until 404": 3, "offset": 3, "cursor": 3, "next": 2, "link": 2}[way]
+    assert download.ready()["pages"] == {
+        "page": 3, "page until 404": 3, "offset": 3, "cursor": 3, "next": 2, "link": 2
+    }[way]
 
 
 def test_a_crash_costs_one_page(tmp_path, pauses):
     state = {"down": True}
-    with serving({"/x": lambda p: Page(hang_up=True) if p["page"] == "3" and state["down"] else WAYS["page"][1](p)}) as server:
+    with serving({"/x": lambda p: Page(hang_up=True)
+                  if p["page"] == "3" and state["down"] else WAYS["page"][1](p)}) as server:
         with pytest.raises(BadInputError, match="page=3.*5 attempts.*finished pages are kept"):
             kept(server, "/x#page=page", tmp_path)
         folder = next((tmp_path / "data").rglob("pages.jsonl")).parent
@@ -68,9 +78,11 @@ def test_a_crash_costs_one_page(tmp_path, pauses):
 
 
 def test_an_old_half_begins_anew_and_so_does_one_whose_rows_are_gone(tmp_path, pauses, monkeypatch):
-    for spoil in (lambda folder: monkeypatch.setattr(web_download, "_RESUMED_WITHIN_S", -1), lambda folder: (folder / "rows.jsonl").unlink()):
+    for spoil in (lambda folder: monkeypatch.setattr(web_download, "_RESUMED_WITHIN_S", -1), lambda folder:
+                  (folder / "rows.jsonl").unlink()):
         state = {"down": True}
-        with serving({"/x": lambda p: Page(503) if p["page"] == "2" and state["down"] else WAYS["page"][1](p)}) as server:
+        with serving({"/x": lambda p: Page(503)
+                      if p["page"] == "2" and state["down"] else WAYS["page"][1](p)}) as server:
             with pytest.raises(BadInputError):
                 kept(server, "/x#page=page", tmp_path)
             spoil(next((tmp_path / "data").rglob("pages.jsonl")).parent)
@@ -79,7 +91,10 @@ def test_an_old_half_begins_anew_and_so_does_one_whose_rows_are_gone(tmp_path, p
 
 
 def test_a_parameter_the_server_ignores_and_a_circle_are_errors(tmp_path):
-    with serving({"/same": lambda p: sent(ROWS[:2]), "/circle": lambda p: sent({"d": [{"id": len(p.get("s", ""))}], "n": "/circle" if p.get("s") else "?s=1"})}) as server:
+    with serving({
+            "/same": lambda p: sent(ROWS[:2]),
+            "/circle": lambda p: sent({"d": [{"id": len(p.get("s", ""))}], "n": "/circle" if p.get("s") else "?s=1"})
+    }) as server:
         with pytest.raises(BadInputError, match="repeats the rows.*#page="):
             kept(server, "/same#page=page", tmp_path)
         with pytest.raises(BadInputError, match="comes a second time.*#next="):
@@ -109,7 +124,8 @@ def test_a_kept_copy_that_was_changed_is_refused(tmp_path):
 
 
 def test_pages_larger_than_allowed_stop_in_the_middle(tmp_path):
-    with serving({"/x": lambda p: sent([{"v": "x" * 400_000, "n": p["page"]}])}) as server, pytest.raises(BadInputError, match="more than 1 MB"):
+    with serving({"/x": lambda p: sent([{"v": "x" * 400_000, "n": p["page"]}])
+                  }) as server, pytest.raises(BadInputError, match="more than 1 MB"):
         kept(server, "/x#page=page&max_mb=1", tmp_path)
     assert len(server.asked) == 3
 
@@ -123,9 +139,14 @@ def test_an_answer_without_rows_and_one_that_has_more_pages_are_told(tmp_path):
 
 def test_a_secret_reaches_the_server_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("API_TOKEN", "hunter2/x")
-    with serving({"/x": lambda p: sent({"d": [{"id": p.get("s", "0")}], "next": "/x?s=1&key=hunter2%2Fx" if "s" not in p else None})}) as server:
+    with serving({
+            "/x": lambda p: sent(
+                {"d": [{"id": p.get("s", "0")}], "next": "/x?s=1&key=hunter2%2Fx" if "s" not in p else None})
+    }) as server:
         rows, download = kept(server, "/x?key=${API_TOKEN}#next=next&records=d&token=API_TOKEN", tmp_path)
         kept(server, "/x#records=d&token=API_TOKEN&header=X-Api-Key", tmp_path)
-    assert len(rows) == 2 and server.asked[1] == "/x?s=1&key=hunter2%2Fx" and server.headers[1]["Authorization"] == "Bearer hunter2/x"
+    assert len(rows) == 2 and server.asked[1] == "/x?s=1&key=hunter2%2Fx" and server.headers[1][
+        "Authorization"] == "Bearer hunter2/x"
     assert server.headers[-1]["X-Api-Key"] == "hunter2/x" and server.headers[-1]["Authorization"] is None
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()] and "hunter2" not in repr(vars(download)["secrets"])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()
+                ] and "hunter2" not in repr(vars(download)["secrets"])

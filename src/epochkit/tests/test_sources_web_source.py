@@ -27,10 +27,18 @@ def pauses(monkeypatch):
 
 CSV = "id;city;amount\n1;Köln;1.5\n2;Bonn;\n3;Köln;2.5\n"
 BODIES = {
-    "csv": Page(text=CSV, kind="text/csv; charset=utf-8"), "latin": Page(body=CSV.encode("latin-1"), kind="text/csv; charset=iso-8859-1"),
-    "packed": Page(body=gzip.compress(CSV.encode()), kind="text/csv", headers={"Content-Encoding": "gzip"}), "data.csv.gz": Page(body=gzip.compress(CSV.encode()), kind="application/gzip"),
-    "json": Page(text=json.dumps([{"id": 1, "city": "Köln", "amount": 1.5}, {"id": 2, "city": "Bonn"}, {"id": 3, "city": "Köln", "amount": 2.5}]), kind="application/json"),
-    "lines": Page(text='{"id": 1, "city": "Köln", "amount": 1.5}\n{"id": 2, "city": "Bonn", "amount": null}\n{"id": 3, "city": "Köln", "amount": 2.5}', kind="application/x-ndjson"),
+    "csv": Page(text=CSV, kind="text/csv; charset=utf-8"),
+    "latin": Page(body=CSV.encode("latin-1"), kind="text/csv; charset=iso-8859-1"),
+    "packed": Page(body=gzip.compress(CSV.encode()), kind="text/csv", headers={"Content-Encoding": "gzip"}),
+    "data.csv.gz": Page(body=gzip.compress(CSV.encode()), kind="application/gzip"),
+    "json": Page(
+        text=json.dumps([{"id": 1, "city": "Köln", "amount": 1.5}, {"id": 2, "city": "Bonn"},
+                         {"id": 3, "city": "Köln", "amount": 2.5}]), kind="application/json"),
+    "lines": Page(
+        text=
+        '{"id": 1, "city": "Köln", "amount": 1.5}\n{"id": 2, "city": "Bonn", "amount": null}\n{"id": 3, "city": '
+        '"Köln", "amount": 2.5}',
+        kind="application/x-ndjson"),
 }
 
 
@@ -46,7 +54,8 @@ def test_every_shape_gives_the_same_table(tmp_path, body):
 def test_a_parquet_file_is_kept_as_it_is(tmp_path):
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
     frame.to_parquet(tmp_path / "t.parquet")
-    with serving({"/t.parquet": [Page(body=(tmp_path / "t.parquet").read_bytes(), kind="application/octet-stream")]}) as server:
+    with serving({"/t.parquet": [Page(body=(tmp_path / "t.parquet").read_bytes(),
+                                      kind="application/octet-stream")]}) as server:
         pd.testing.assert_frame_equal(opened(server, "/t.parquet?v=2", tmp_path).head(), frame, check_dtype=False)
 
 
@@ -55,15 +64,21 @@ def test_the_network_is_read_once_for_all_passes_and_processes(tmp_path):
         source = opened(server, "/x#refresh=1h", tmp_path)
         first = source.fingerprint(), source.rows, source.columns, source.describe()
         moved = pickle.loads(pickle.dumps(source))
-        assert (moved.fingerprint(), moved.rows, moved.columns, moved.describe()) == first and moved._pinned and not source._pinned
-        assert opened(server, "/x#refresh=1h", tmp_path).files == source.files and source.files[0].is_file() and len(server.asked) == 1
+        assert (moved.fingerprint(), moved.rows, moved.columns,
+                moved.describe()) == first and moved._pinned and not source._pinned
+        assert opened(server, "/x#refresh=1h", tmp_path).files == source.files and source.files[0].is_file() and len(
+            server.asked) == 1
 
 
 def test_what_the_server_gives_besides_a_table_is_one_line(tmp_path, pauses):
-    pages = {"/html": Page(text="<html>login</html>", kind="text/html"), "/text": Page(text="just words"), "/nested": Page(text='[{"a": {"b": [1]}}]', kind="application/json"),
-             "/busy": Page(503), "/broken": Page(text='[{"a": 1}', kind="application/json")}
+    pages = {
+        "/html": Page(text="<html>login</html>", kind="text/html"), "/text": Page(text="just words"),
+        "/nested": Page(text='[{"a": {"b": [1]}}]', kind="application/json"), "/busy": Page(503),
+        "/broken": Page(text='[{"a": 1}', kind="application/json")
+    }
     with serving({path: [page] for path, page in pages.items()}) as server:
-        for path, words in (("/html", "web page"), ("/nested", "#drop=a.b"), ("/busy", "5 attempts"), ("/broken", "no JSON"), ("/text", "no rows"), ("/gone", "404"),
+        for path, words in (("/html", "web page"), ("/nested", "#drop=a.b"), ("/busy", "5 attempts"),
+                            ("/broken", "no JSON"), ("/text", "no rows"), ("/gone", "404"),
                             ("/x#token=NO_SUCH_TOKEN", "NO_SUCH_TOKEN, which is not set")):
             with pytest.raises(BadInputError, match=words) as caught:
                 opened(server, path, tmp_path).rows

@@ -8,8 +8,9 @@ from epochkit.synthetic.copula import *
 
 
 def test_every_type_comes_back_as_it_was():
-    for values in (pd.Series([1, 2, 3]), pd.Series([1, None, 3], dtype="Int64"), pd.Series([True, False]), pd.Series(["a", None], dtype="str"),
-                   pd.Series([0.25, np.inf, np.nan]), pd.Series(pd.to_datetime(["2024-01-01", None])), pd.Series([True, None], dtype="boolean"),
+    for values in (pd.Series([1, 2, 3]), pd.Series([1, None, 3], dtype="Int64"), pd.Series([True, False]),
+                   pd.Series(["a", None], dtype="str"), pd.Series([0.25, np.inf, np.nan]),
+                   pd.Series(pd.to_datetime(["2024-01-01", None])), pd.Series([True, None], dtype="boolean"),
                    pd.Series(pd.to_datetime(["2024-01-01", "2025-01-01"], utc=True)), pd.Series([None, None], dtype="str")):
         drawn = Marginal(values).draw(np.array([0.2, 0.8, 0.5]), np.zeros(3, bool))
         assert drawn.dtype == values.dtype and drawn.isna().sum() in (0, 3), values
@@ -24,15 +25,18 @@ def test_correlations_are_those_of_pandas_and_a_proper_matrix_is_kept():
     expected = pd.DataFrame(numbers).corr(min_periods=10).fillna(0).to_numpy(copy=True)
     assert np.allclose(_correlation(numbers)[:3, :3], expected[:3, :3]) and not _correlation(numbers)[3, :3].any()
     proper = np.array([[1, 0.5], [0.5, 1]])
-    assert np.allclose(correlation_root(proper) @ correlation_root(proper).T, proper) and correlation_root(proper)[0, 1] == 0
+    assert np.allclose(correlation_root(proper) @ correlation_root(proper).T, proper) and correlation_root(proper)[0,
+                                                                                                                   1] == 0
     assert np.isfinite(correlation_root(np.ones((3, 3)))).all()
 
 
 def test_draws_keep_distributions_rank_correlations_and_missing_rates():
     numbers = np.random.default_rng(1)
     x = numbers.normal(size=3000)
-    real = pd.DataFrame({"x": np.exp(x).round(2), "zero": np.where(x < 0.3, 0, (x * 100).round()).astype(int), "w": np.where(x > 0.5, "high", "low"),
-                         "gap": np.where(numbers.random(3000) < 0.3, np.nan, -x), "one": 1.0})
+    real = pd.DataFrame({
+        "x": np.exp(x).round(2), "zero": np.where(x < 0.3, 0, (x * 100).round()).astype(int),
+        "w": np.where(x > 0.5, "high", "low"), "gap": np.where(numbers.random(3000) < 0.3, np.nan, -x), "one": 1.0
+    })
     drawn = Copula(real).draw(np.random.default_rng(2), 4000)
     assert drawn.dtypes.equals(real.dtypes) and abs(drawn["gap"].isna().mean() - 0.3) < 0.03 and (drawn["one"] == 1).all()
     assert abs((drawn["zero"] == 0).mean() - (real["zero"] == 0).mean()) < 0.03
@@ -42,6 +46,7 @@ def test_draws_keep_distributions_rank_correlations_and_missing_rates():
 
 
 def test_strange_tables_can_be_drawn_from():
-    for frame in (pd.DataFrame(index=range(3)), pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [None, None]}), pd.DataFrame({"index": [1.5, 2], "ü x": ["a", None]})):
+    for frame in (pd.DataFrame(index=range(3)), pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [None, None]}),
+                  pd.DataFrame({"index": [1.5, 2], "ü x": ["a", None]})):
         drawn = Copula(frame).draw(np.random.default_rng(0), 7)
         assert len(drawn) == 7 and list(drawn) == list(frame)

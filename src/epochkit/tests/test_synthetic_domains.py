@@ -10,12 +10,16 @@ from epochkit.synthetic.domains import *
 @pytest.mark.parametrize("name", list(DOMAINS))
 def test_a_domain_can_be_planned_and_its_signal_uses_its_columns(name):
     domain = DOMAINS[name]
-    names = [*domain.by_name, domain.target, domain.time, domain.group, domain.leak, *domain.ids, *domain.layout.features]
+    names = [
+        *domain.by_name, domain.target, domain.time, domain.group, domain.leak, *domain.ids, *domain.layout.features
+    ]
     filled = [part for part in names if part]
     assert len(set(filled)) == len(filled) and domain.words and domain.use_case and len(domain.formula) > 100
-    assert domain.task in ("binary", "regression") and bool(domain.positive) == (domain.task == "binary") and domain.time
+    assert domain.task in ("binary", "regression") and bool(domain.positive) == (domain.task
+                                                                                 == "binary") and domain.time
     assert len(domain.columns) >= 13 and np.allclose(np.diag(domain.root @ domain.root.T), 1)
-    hidden = dict.fromkeys(("t", "season", "hour", "holiday", "store", "wave", "wear", "age", "left", "drift"), np.full(5, 0.5)) | {"weekday": np.arange(5)}
+    hidden = dict.fromkeys(("t", "season", "hour", "holiday", "store", "wave", "wear", "age", "left", "drift"),
+                           np.full(5, 0.5)) | {"weekday": np.arange(5)}
     rows = Rows(domain.by_name, {name: np.linspace(-1, 1, 5) for name in domain.by_name}, hidden, 5)
     assert np.isfinite(domain.signal(rows)).all() and len(rows.asked) >= 3
 
@@ -29,11 +33,16 @@ def test_wished_correlations_fit_together():
 
 def test_a_planted_leak_is_not_given_away_by_its_name():
     for domain in DOMAINS.values():
-        assert not any(word in domain.leak for word in ("leak", "target", "label", "outcome", domain.target, *domain.target.split("_")))
+        assert not any(word in domain.leak
+                       for word in ("leak", "target", "label", "outcome", domain.target, *domain.target.split("_")))
 
 
 def test_rare_labels_and_every_reason_of_missing_cells_are_there():
-    reasons = {column.missing if column.missing in ("", "random", "self") else "other" for domain in DOMAINS.values() for column in domain.columns}
+    reasons = {
+        column.missing if column.missing in ("", "random", "self") else "other"
+        for domain in DOMAINS.values()
+        for column in domain.columns
+    }
     assert reasons == {"", "random", "self", "other"}
     for name in ("credit_risk", "churn", "fraud", "insurance", "house_prices", "readmission"):
         assert any(weight < 0.006 for column in DOMAINS[name].columns for _, weight in column.weights), name

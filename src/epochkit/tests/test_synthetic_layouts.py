@@ -5,11 +5,15 @@ from epochkit.synthetic.layouts import *
 
 
 def test_a_stream_is_in_order_of_time_and_groups_share_their_scores():
-    laid = Stream("when", clock=True, id_name="id", group="patient", group_share=0.5).lay(Place(20_000, 10_000, 10_000, 1, 1), 2)
-    assert (np.diff(laid.fixed["when"]) >= np.timedelta64(0)).all() and laid.fixed["id"][[0, -1]].tolist() == [110_001, 120_000]
-    assert laid.group_scores.shape == (5_000, 2) and laid.group.max() < 5_000 and 1_500 < (np.bincount(laid.group) > 2).sum() < 1_800
+    laid = Stream("when", clock=True, id_name="id", group="patient",
+                  group_share=0.5).lay(Place(20_000, 10_000, 10_000, 1, 1), 2)
+    assert (np.diff(laid.fixed["when"])
+            >= np.timedelta64(0)).all() and laid.fixed["id"][[0, -1]].tolist() == [110_001, 120_000]
+    assert laid.group_scores.shape == (5_000, 2) and laid.group.max() < 5_000 and 1_500 < (np.bincount(laid.group)
+                                                                                           > 2).sum() < 1_800
     hours = (laid.fixed["when"] - laid.fixed["when"].astype("datetime64[D]")) / np.timedelta64(1, "h")
-    assert np.abs(hours - laid.hidden["hour"]).max() < 0.01 and 0.5 < laid.hidden["t"].min() < laid.hidden["t"].max() < 1
+    assert np.abs(hours -
+                  laid.hidden["hour"]).max() < 0.01 and 0.5 < laid.hidden["t"].min() < laid.hidden["t"].max() < 1
     summer = Stream("when", days=365).lay(Place(365, 0, 365, 1, 0)).hidden["season"]
     assert 190 <= summer.argmax() <= 200 and abs(summer.max() - 1) < 0.01
 
@@ -26,10 +30,14 @@ def test_whole_lives_fill_a_chunk_and_units_keep_their_columns():
 
 def test_a_panel_has_every_store_on_every_day():
     rows = 7_300
-    parts = [Panel("day", "store", "holiday").lay(Place(rows, first, size, 5, chunk), 1) for chunk, (first, size) in enumerate([(0, 5_000), (5_000, 2_300)])]
+    parts = [
+        Panel("day", "store", "holiday").lay(Place(rows, first, size, 5, chunk), 1)
+        for chunk, (first, size) in enumerate([(0, 5_000), (5_000, 2_300)])
+    ]
     stores = np.concatenate([part.fixed["store"] for part in parts])
     days = np.concatenate([part.fixed["day"] for part in parts])
-    assert set(np.bincount(stores)[1:]) == {730} and (np.diff(days) >= np.timedelta64(0)).all() and len(np.unique(days)) == 730
+    assert set(np.bincount(stores)[1:]) == {730} and (np.diff(days) >= np.timedelta64(0)).all() and len(
+        np.unique(days)) == 730
     assert np.array_equal(parts[0].group_scores, parts[1].group_scores)
     weekday = np.concatenate([part.hidden["weekday"] for part in parts])
     assert (weekday == (days.astype("datetime64[D]").astype(int) + 3) % 7).all()

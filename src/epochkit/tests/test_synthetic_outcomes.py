@@ -9,13 +9,15 @@ from epochkit.synthetic.outcomes import *
 
 
 def domain_of(layout, columns, outcome=YesNo(0.2, 1.0), **more):
-    return Domain("made", "", (), "y", outcome, layout, columns, lambda rows: rows.z(columns[-1].name), "leak", more.pop("correlations", {}), **more)
+    return Domain("made", "", (), "y", outcome, layout, columns, lambda rows: rows.z(columns[-1].name), "leak",
+                  more.pop("correlations", {}), **more)
 
 
 def test_a_domain_is_checked_when_it_is_made():
     one, two = number("a", normal(0, 1), missing="b"), number("b", normal(0, 1), per_group=True)
-    for columns, more, message in (((one, two), {}, "stand first"), ((one,), {}, "reason of missing cells 'b'"),
-                                   ((two,), {"protected": ("sex",)}, "protected column 'sex'"), ((two,), {"correlations": {("b", "c"): 0.1}}, "column 'c'")):
+    for columns, more, message in (((one, two), {}, "stand first"), ((one, ), {}, "reason of missing cells 'b'"),
+                                   ((two, ), {"protected": ("sex", )}, "protected column 'sex'"),
+                                   ((two, ), {"correlations": {("b", "c"): 0.1}}, "column 'c'")):
         with pytest.raises(BadInputError, match=message):
             domain_of(Stream("t"), columns, **more)
 
@@ -24,23 +26,28 @@ def test_outcomes_have_the_wanted_rate_centre_and_best_prediction():
     random, zeros = np.random.default_rng(0), np.zeros(50_000)
     columns = (number("x", normal(0, 1)),)
     rows = Rows({"x": columns[0]}, {"x": random.standard_normal(50_000)}, {"drift": zeros}, 50_000)
-    for outcome, centre in ((YesNo(0.07, 2.0), 0.07), (Amount(100, 0.5, 0.3), 100 * np.exp((0.25 + 0.09) / 2)), (Count(20, 0.4, 0.5), 20 * np.exp(0.08))):
+    for outcome, centre in ((YesNo(0.07, 2.0), 0.07), (Amount(100, 0.5, 0.3), 100 * np.exp(
+        (0.25 + 0.09) / 2)), (Count(20, 0.4, 0.5), 20 * np.exp(0.08))):
         domain = domain_of(Stream("t"), columns, outcome)
         expected = outcome.expected(domain, rows, outcome.calibrate(domain, rows))
         drawn = outcome.draw(expected, rows, random)
         assert abs(drawn.mean() / centre - 1) < 0.06, outcome
-        assert abs(np.cov(drawn - expected, expected)[0, 1] / expected.var()) < 0.05, "what is left over must not depend on the prediction"
+        assert abs(np.cov(drawn - expected, expected)[0, 1] /
+                   expected.var()) < 0.05, "what is left over must not depend on the prediction"
 
 
 def test_what_is_left_of_a_life_is_predicted_without_bias():
-    columns = (number("site", normal(0, 1), per_group=True), *(number(f"heat{i}", normal(0, 1), follows={"wear": 2.0}) for i in range(3)))
+    columns = (number("site", normal(0, 1),
+                      per_group=True), *(number(f"heat{i}", normal(0, 1), follows={"wear": 2.0}) for i in range(3)))
     for outcome in (FailsWithin(30), DaysLeft(125)):
-        domain = Domain("made", "", (), "y", outcome, Fleet("day", "unit", "age"), columns, lambda rows: 0.2 * rows.z("site"), "leak", {})
+        domain = Domain("made", "", (), "y", outcome, Fleet("day", "unit", "age"), columns,
+                        lambda rows: 0.2 * rows.z("site"), "leak", {})
         laid = domain.lay(Place(10_000, 0, 10_000, 3, 0))
         scores = np.random.default_rng(1).standard_normal((10_000, 4))
         scores[:, 0] = laid.group_scores[laid.group, 0]
         scores[:, 1:] += 2.0 * laid.hidden["wear"][:, None]
-        rows = Rows(domain.by_name, dict(zip(domain.by_name, scores.T)), laid.hidden | {"drift": np.zeros(10_000)}, 10_000)
+        rows = Rows(domain.by_name, dict(zip(domain.by_name, scores.T)), laid.hidden | {"drift": np.zeros(10_000)},
+                    10_000)
         expected = outcome.expected(domain, rows, outcome.calibrate(domain, rows))
         drawn = outcome.draw(expected, rows, None).astype(float)
         assert np.corrcoef(expected, drawn)[0, 1] > 0.6 and abs(expected.mean() / drawn.mean() - 1) < 0.1

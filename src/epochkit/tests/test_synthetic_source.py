@@ -32,8 +32,12 @@ def test_any_chunking_gives_the_same_rows_and_nothing_before_the_start_is_made(m
 
 def test_the_fingerprint_follows_every_option_and_the_domain_itself(monkeypatch):
     plain = "synthetic:churn?rows=2000"
-    seen = {opened(spec).fingerprint() for spec in (plain, f"{plain}&seed=1", f"{plain}&drift=1", f"{plain}&leak=1", f"{plain}&features=9",
-                                                    f"{plain}&missing=0.1", f"{plain}&outliers=0", "synthetic:churn?rows=2001", "synthetic:fraud?rows=2000")}
+    seen = {
+        opened(spec).fingerprint()
+        for spec in (plain, f"{plain}&seed=1", f"{plain}&drift=1", f"{plain}&leak=1", f"{plain}&features=9",
+                     f"{plain}&missing=0.1", f"{plain}&outliers=0", "synthetic:churn?rows=2001",
+                     "synthetic:fraud?rows=2000")
+    }
     assert len(seen) == 9 and opened(plain).fingerprint() in seen
     monkeypatch.setitem(DOMAINS, "churn", DOMAINS["insurance"])
     assert opened(plain).fingerprint() not in seen
@@ -41,15 +45,22 @@ def test_the_fingerprint_follows_every_option_and_the_domain_itself(monkeypatch)
 
 def test_an_endless_table_is_read_in_the_middle_without_making_it():
     source = opened("synthetic:predictive_maintenance?rows=1000000000")
-    assert source.rows == 1_000_000_000 and len(source.head(5)) == 5 and len(next(source.chunks(10, start=99_999_999))) == 10
+    assert source.rows == 1_000_000_000 and len(source.head(5)) == 5 and len(next(source.chunks(
+        10, start=99_999_999))) == 10
 
 
-@pytest.mark.parametrize("spec, message", [
-    ("synthetic:chrun", "did you mean 'churn'"), ("synthetic:churn?feature=3", "did you mean 'features'"), ("synthetic:churn?rows=0", "from 1 to"),
-    ("synthetic:churn?rows=1.5", "whole number"), ("synthetic:churn?missing=nan", "a number from 0"), ("synthetic:churn?leak=2", "from 0 to 1"),
-    ("synthetic:churn?features=2", "at least 3"), ("synthetic:churn?noise=20&features=10", "too few"), ("synthetic:like?rows=5", "exactly one of"),
-    ("synthetic:like?source=demo%3Awin", "did you mean 'wine'"), ("synthetic:like?source=synthetic%3Alike%3Ffile%3Da", "itself"),
-    ("synthetic:like?file=nowhere.csv", "not found")])
+@pytest.mark.parametrize("spec, message", [("synthetic:chrun", "did you mean 'churn'"),
+                                           ("synthetic:churn?feature=3", "did you mean 'features'"),
+                                           ("synthetic:churn?rows=0", "from 1 to"),
+                                           ("synthetic:churn?rows=1.5", "whole number"),
+                                           ("synthetic:churn?missing=nan", "a number from 0"),
+                                           ("synthetic:churn?leak=2", "from 0 to 1"),
+                                           ("synthetic:churn?features=2", "at least 3"),
+                                           ("synthetic:churn?noise=20&features=10", "too few"),
+                                           ("synthetic:like?rows=5", "exactly one of"),
+                                           ("synthetic:like?source=demo%3Awin", "did you mean 'wine'"),
+                                           ("synthetic:like?source=synthetic%3Alike%3Ffile%3Da", "itself"),
+                                           ("synthetic:like?file=nowhere.csv", "not found")])
 def test_a_wrong_spec_is_one_clear_line(spec, message):
     with pytest.raises(BadInputError, match=message) as caught:
         opened(spec)
@@ -59,10 +70,14 @@ def test_a_wrong_spec_is_one_clear_line(spec, message):
 def test_rows_like_a_table_keep_its_shape_and_come_per_chunk(tmp_path):
     numbers = np.random.default_rng(0)
     x = numbers.normal(size=600)
-    frame = pd.DataFrame({"row": range(10, 610), "day": pd.date_range("2024-01-01", periods=600).astype(str), "größe": np.exp(x).round(2), "w": np.where(x > 1, "hoch", None),
-                          "index": (x * 3 + numbers.normal(size=600)).round().astype(int), "note": [f"call person {i}" for i in range(600)]})
+    frame = pd.DataFrame({
+        "row": range(10, 610), "day": pd.date_range("2024-01-01", periods=600).astype(str), "größe": np.exp(x).round(2),
+        "w": np.where(x > 1, "hoch", None), "index": (x * 3 + numbers.normal(size=600)).round().astype(int),
+        "note": [f"call person {i}" for i in range(600)]
+    })
     frame.to_csv(tmp_path / "my table.csv", index=False)
-    source = open_source(f"synthetic:like?file={quote('my table.csv')}&rows=20001&seed=3", load_settings(home=tmp_path, env={}))
+    source = open_source(f"synthetic:like?file={quote('my table.csv')}&rows=20001&seed=3",
+                         load_settings(home=tmp_path, env={}))
     made = pd.concat(source.chunks(7_000), ignore_index=True)
     real = source.sample.head(600)
     assert list(made) == list(frame) and made.dtypes.equals(real.dtypes) and len(made) == 20_001
@@ -84,7 +99,8 @@ def test_what_is_said_to_be_irrelevant_is():
     truth, frame = ground_truth(spec, 10_000), opened(spec).head(10_000)
     assert truth.leak == "" and ground_truth(spec + "&leak=1", 10_000).leak == "branch_reference"
     y = (frame["default"] == "yes").astype(float)
-    assert truth.noise == [f"noise_{i:02d}" for i in range(1, 5)] and len(truth.echoes) == 4 and "region" in truth.irrelevant
+    assert truth.noise == [f"noise_{i:02d}"
+                           for i in range(1, 5)] and len(truth.echoes) == 4 and "region" in truth.irrelevant
     assert abs(frame["noise_01"].corr(y)) < 0.04 < abs(frame["late_payments"].corr(y))
     assert frame[truth.echoes[0]].corr(frame[truth.echoes[0].removeprefix("echo_of_")[:-2]], "spearman") > 0.6
     assert 0.75 < truth.best["roc_auc"] < 0.95 and sum(truth.relevant.values()) > 0.5 and "income" in truth.formula
@@ -94,5 +110,6 @@ def test_what_is_said_to_be_irrelevant_is():
 def test_the_best_score_is_better_than_chance_and_not_perfect(name):
     truth = ground_truth(f"synthetic:{name}", 10_000)
     score = truth.best["roc_auc"] if truth.task == "binary" else truth.best["r2"]
-    assert (0.75 if truth.task == "binary" else 0.4) < score < 0.97 and truth.relevant and truth.target == DOMAINS[name].target
+    assert (0.75 if truth.task == "binary" else
+            0.4) < score < 0.97 and truth.relevant and truth.target == DOMAINS[name].target
     assert not set(truth.relevant) & set(truth.irrelevant) and "drift" not in truth.hidden

@@ -17,7 +17,8 @@ def test_a_chunk_is_the_same_whatever_was_made_before(name):
     assert len(first) == 10_000 and len(later) == 2_345 and list(first) == table.columns
     pd.testing.assert_frame_equal(table.draw(1), later)
     assert first.dtypes.equals(later.dtypes) and not first.head(2_345).equals(later)
-    assert not SyntheticTable(DOMAINS[name], rows=12_345, seed=43).draw(0)[table.domain.target].equals(first[table.domain.target])
+    assert not SyntheticTable(DOMAINS[name], rows=12_345, seed=43).draw(0)[table.domain.target].equals(
+        first[table.domain.target])
 
 
 def test_options_leave_other_cells_as_they_were():
@@ -52,7 +53,8 @@ def test_missing_cells_come_at_the_wished_share_and_for_their_reason():
     for column in DOMAINS["credit_risk"].columns:
         assert abs(shares[column.name] - (0.2 if column.missing else 0)) < 0.02, column.name
     units = SyntheticTable(DOMAINS["remaining_life"], rows=10_000, missing=0.2, drift=1).draw(0).isna().mean()
-    assert all(abs(units[column.name] - (0.2 if column.missing else 0)) < 0.02 for column in DOMAINS["remaining_life"].columns)
+    assert all(
+        abs(units[column.name] - (0.2 if column.missing else 0)) < 0.02 for column in DOMAINS["remaining_life"].columns)
     gone = frame["monthly_income"].isna()
     assert full["monthly_income"][gone].mean() > 1.3 * full["monthly_income"][~gone].mean()
     assert full["age"][frame["late_payments"].isna()].mean() > full["age"].mean() + 3
@@ -67,7 +69,8 @@ def test_drift_moves_columns_and_outliers_stand_out():
         late = (frame["default"][-2_000:] == "yes").mean() - (frame["default"][:2_000] == "yes").mean()
         assert (ratio > 1.2) == moved and (late > 0.08) == moved
     far = SyntheticTable(DOMAINS["house_prices"], rows=10_000, outliers=0.01).draw(0)["living_m2"]
-    assert 40 < (far > 600).sum() < 160 and (SyntheticTable(DOMAINS["house_prices"], outliers=0).draw(0)["living_m2"] < 900).all()
+    assert 40 < (far > 600).sum() < 160 and (SyntheticTable(DOMAINS["house_prices"], outliers=0).draw(0)["living_m2"]
+                                             < 900).all()
 
 
 @pytest.mark.parametrize("name", list(DOMAINS))
@@ -75,8 +78,10 @@ def test_the_leak_gives_the_target_away_and_nothing_else_does(name):
     table = SyntheticTable(DOMAINS[name], rows=10_000, leak=1, missing=0)
     frame = table.draw(0)
     target = frame[table.domain.target]
-    numeric = frame.drop(columns=[table.domain.target, *([table.domain.group] if table.domain.group else [])]).select_dtypes("number")
-    rank = lambda column: column.corr((target == table.domain.positive).astype(float) if table.domain.task == "binary" else target, "spearman")
+    numeric = frame.drop(
+        columns=[table.domain.target, *([table.domain.group] if table.domain.group else [])]).select_dtypes("number")
+    rank = lambda column: column.corr((target == table.domain.positive).astype(float)
+                                      if table.domain.task == "binary" else target, "spearman")
     strengths = numeric.apply(rank).abs().sort_values()
     assert strengths.index[-1] == table.domain.leak and list(frame).index(table.domain.leak) < len(frame.columns) - 1
     assert table.domain.leak not in SyntheticTable(DOMAINS[name]).columns

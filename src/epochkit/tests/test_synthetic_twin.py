@@ -8,10 +8,13 @@ from epochkit.synthetic.twin import *
 def real_table(rows=2000):
     numbers = np.random.default_rng(1)
     x = numbers.normal(size=rows)
-    return pd.DataFrame({"row_id": range(rows), "x": np.exp(x).round(2), "n": (10 * x + numbers.normal(size=rows)).round().astype(int),
-                         "w": np.where(x > 0.5, "high", "low"), "gap": np.where(numbers.random(rows) < 0.3, np.nan, -x),
-                         "b": pd.array(x > 0, "boolean"), "d": pd.Timestamp("2024-01-01") + pd.to_timedelta(numbers.integers(0, 99, rows), "D"),
-                         "name": [f"person {i}" for i in range(rows)], "none": pd.Series([None] * rows, dtype="str"), "one": 1.0})
+    return pd.DataFrame({
+        "row_id": range(rows), "x": np.exp(x).round(2), "n": (10 * x + numbers.normal(size=rows)).round().astype(int),
+        "w": np.where(x > 0.5, "high", "low"), "gap": np.where(numbers.random(rows) < 0.3, np.nan,
+                                                               -x), "b": pd.array(x > 0, "boolean"),
+        "d": pd.Timestamp("2024-01-01") + pd.to_timedelta(numbers.integers(0, 99, rows), "D"),
+        "name": [f"person {i}" for i in range(rows)], "none": pd.Series([None] * rows, dtype="str"), "one": 1.0
+    })
 
 
 def test_the_twin_has_the_shape_of_the_real_table_and_none_of_its_rows():
@@ -35,6 +38,7 @@ def test_the_twin_follows_its_seed():
 
 
 def test_no_real_row_returns_even_where_there_are_few_values():
-    real = pd.DataFrame({"row_id": range(30), "a": ["x", "y", "z"] * 10, "b": ["p", "q"] * 15}).query("not (a == 'x' and b == 'q')")
+    real = pd.DataFrame({"row_id": range(30), "a": ["x", "y", "z"] * 10,
+                         "b": ["p", "q"] * 15}).query("not (a == 'x' and b == 'q')")
     twin = synthetic_twin(real, 40)
     assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty and len(twin) < 40

@@ -70,9 +70,10 @@ class WordsContract(SourceContract):
         return {"words:broken": "broken"}
 
 
-@pytest.mark.parametrize("cls, caught", [
-    (Shuffled, "chunks"), (WrongSize, "chunks"), (NoStart, "middle"), (Constant, "fingerprint"), (Unpicklable, "process"),
-    (Blabbing, "secret"), (Traceback, "cannot_be_read"), (Words, "cannot_be_read"), (Drifting, "same_types")])
+@pytest.mark.parametrize("cls, caught", [(Shuffled, "chunks"), (WrongSize, "chunks"), (NoStart, "middle"),
+                                         (Constant, "fingerprint"), (Unpicklable, "process"), (Blabbing, "secret"),
+                                         (Traceback, "cannot_be_read"), (Words, "cannot_be_read"),
+                                         (Drifting, "same_types")])
 def test_each_broken_promise_is_caught(cls, caught, tmp_path, monkeypatch):
     monkeypatch.setitem(SOURCES, "words", cls)
     failed = []

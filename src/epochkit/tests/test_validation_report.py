@@ -18,11 +18,14 @@ def loans():
     "A fitted bundle on small loan-like data, its test rows and its plan"
     from sklearn.linear_model import LogisticRegression
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"row_id": range(400), "income": rng.normal(100, 20, 400), "home": rng.choice(["rent", "own"], 400),
-                          "age": rng.integers(20, 70, 400)})
+    frame = pd.DataFrame({
+        "row_id": range(400), "income": rng.normal(100, 20, 400), "home": rng.choice(["rent", "own"], 400),
+        "age": rng.integers(20, 70, 400)
+    })
     frame["Status"] = np.where(frame["income"] + rng.normal(0, 10, 400) < 90, "bad", "good")
     settings = load_settings(env={})
-    text = '[data]\nsource = "demo:credit"\ntarget = "Status"\npositive = "bad"\nprotected = ["Age"]\n[metric]\nminimum = 0.75'
+    text = ('[data]\nsource = "demo:credit"\ntarget = "Status"\npositive = "bad"\nprotected = '
+            '["Age"]\n[metric]\nminimum = 0.75')
     plan = make_plan(parse_brief(text), open_source("demo:credit", settings), settings)
     plan = plan.model_copy(update={"data": plan.data.model_copy(update={"protected": ["age"]})})
     pipeline = FeaturePipeline({"income": "numeric", "home": "categorical"})
@@ -44,7 +47,8 @@ def test_edge_cases_pass_on_a_sound_bundle_and_fail_on_a_brittle_one(loans, monk
     bundle, rows, *_ = loans
     assert {case["result"] for case in try_edge_cases(bundle, rows)} == {"pass"}
     brittle = SimpleNamespace(**{name: getattr(bundle, name) for name in ("input_columns", "input_schema")})
-    brittle.score = lambda frame: bundle.score(frame) if "income" not in frame or frame["income"].notna().all() else 1 / 0
+    brittle.score = lambda frame: bundle.score(frame) if "income" not in frame or frame["income"].notna().all(
+    ) else 1 / 0
     failed = {case["case"] for case in try_edge_cases(brittle, rows) if case["result"] == "fail"}
     assert "everything missing" in failed and "an extra column" not in failed
 
@@ -65,7 +69,8 @@ def test_groups_are_compared_and_small_ones_left_out(loans):
 def test_speed_is_measured(loans):
     bundle, rows, *_ = loans
     speed = time_scoring(bundle, rows, calls=5)
-    assert len(speed["latencies_ms"]) == 5 and speed["latency_p95_ms"] >= speed["latency_p50_ms"] > 0 < speed["rows_per_second"]
+    assert len(speed["latencies_ms"]
+               ) == 5 and speed["latency_p95_ms"] >= speed["latency_p50_ms"] > 0 < speed["rows_per_second"]
 
 
 def test_what_was_not_measured_fails():
@@ -78,26 +83,39 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(loans, tmp_path, monkey
     from epochkit.planning.plan import make_criteria
     bundle, rows, plan, y_train = loans
     output = model_output(bundle, rows)
-    scores = pd.DataFrame({"row_id": rows["row_id"], "target": codes_of(rows["Status"], plan), "score_0": output[:, 0], "score_1": output[:, 1]})
-    checks = [{"name": name, "observed": value} for name, value in (("latency", 8), ("throughput", 9_000), ("robustness", 0.01))]
-    report = {"metrics": metrics_on(bundle, rows, plan), "baseline": baseline_metrics(y_train, rows, plan), "threshold": 0.5,
-              "checks": checks, "compliance": [{"point": "a", "result": "pass"}], "model": {"version": "3"}}
+    scores = pd.DataFrame({
+        "row_id": rows["row_id"], "target": codes_of(rows["Status"], plan), "score_0": output[:, 0],
+        "score_1": output[:, 1]
+    })
+    checks = [{"name": name, "observed": value}
+              for name, value in (("latency", 8), ("throughput", 9_000), ("robustness", 0.01))]
+    report = {
+        "metrics": metrics_on(bundle, rows, plan), "baseline": baseline_metrics(y_train, rows, plan), "threshold": 0.5,
+        "checks": checks, "compliance": [{"point": "a", "result": "pass"}], "model": {"version": "3"}
+    }
     cases = pd.DataFrame(try_edge_cases(bundle, rows))
     monkeypatch.setattr("epochkit.validation.report.stage_holder", lambda settings, stage: {"Staging": "3"}.get(stage))
 
     def context(report=report, scores=scores, cases=cases):
         cases.to_csv(tmp_path / "edge_case_results.csv", index=False)
-        files = {"project_plan.json": plan.model_dump(), "success_criteria.json": {"criteria": make_criteria(plan)}, "test_report.json": report}
+        files = {
+            "project_plan.json": plan.model_dump(), "success_criteria.json": {"criteria": make_criteria(plan)},
+            "test_report.json": report
+        }
         frames = {"test_scores.parquet": scores, "test_data.parquet": rows}
-        return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=None, path=lambda name, epoch=None: tmp_path / name,
+        return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=None,
+                               path=lambda name, epoch=None: tmp_path / name,
                                frame=lambda name, columns=None, epoch=None: frames[name][columns or list(frames[name])])
 
     slow = report | {"checks": [check | {"observed": bad} for check, bad in zip(checks, (200, 10, 0.5))]}
     damages = {
         "primary metric": [{"scores": scores.assign(score_1=0.5, score_0=0.5)}],
-        "latency": [{"report": slow}, {"report": report | {"checks": []}}], "throughput": [{"report": slow}],
-        "robustness": [{"report": slow}], "edge cases": [{"cases": cases.assign(result="fail")}, {"cases": cases.head(3)}],
-        "compliance": [{"report": report | {"compliance": []}}, {"report": report | {"compliance": [{"point": "a", "result": "fail"}]}}],
+        "latency": [{"report": slow}, {"report": report | {"checks": []}}],
+        "throughput": [{"report": slow}],
+        "robustness": [{"report": slow}],
+        "edge cases": [{"cases": cases.assign(result="fail")}, {"cases": cases.head(3)}],
+        "compliance": [{"report": report | {"compliance": []}},
+                       {"report": report | {"compliance": [{"point": "a", "result": "fail"}]}}],
         "the sealed rows were tested": [{"scores": scores.iloc[1:]}],
         "the model is in its stage": [{"report": report | {"model": {"version": "4"}}}],
     }

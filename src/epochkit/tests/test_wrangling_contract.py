@@ -15,9 +15,12 @@ def a_plan(classes=("a", "b"), **cleaning):
 
 
 def a_batch():
-    return pd.DataFrame({"row_id": range(4), "x": [1.0, 2.0, None, 4.0], 'odd "name".ü': ["f", "m", "f", "m"], "year": [2011, 2011, 2012, 2012],
-                         "b": pd.array([True, False, None, True], "boolean"), "k": [7] * 4, "none": pd.Series([None] * 4, dtype="str"),
-                         "d": pd.to_datetime(["2024-01-01", "2024-01-02", None, "2024-01-04"]), "y": ["a", "b", "a", "b"]})
+    return pd.DataFrame({
+        "row_id": range(4), "x": [1.0, 2.0, None, 4.0], 'odd "name".ü': ["f", "m", "f",
+                                                                         "m"], "year": [2011, 2011, 2012, 2012],
+        "b": pd.array([True, False, None, True], "boolean"), "k": [7] * 4, "none": pd.Series([None] * 4, dtype="str"),
+        "d": pd.to_datetime(["2024-01-01", "2024-01-02", None, "2024-01-04"]), "y": ["a", "b", "a", "b"]
+    })
 
 
 def contract_of(frame=None, **options):
@@ -32,20 +35,25 @@ def test_a_batch_keeps_its_own_contract_which_survives_its_file(tmp_path):
     assert contract["columns"]["x"]["minimum"] == 0.0 and "minimum" not in contract["columns"]["k"]
 
 
-@pytest.mark.parametrize("change, column, check, count", [
-    (lambda t: t.assign(x=[1.0, 9.0, None, -4.0]), "x", "at", 1), (lambda t: t.drop(columns="b"), "b", "lost column", 4),
-    (lambda t: t.assign(new=1), "new", "new column", 4), (lambda t: t.assign(x="1"), "x", "kind number, found text", 4),
-    (lambda t: t.assign(y=["a", None, "a", "b"]), "y", "may not be missing", 1), (lambda t: t.assign(y=["a", "c", "a", "b"]), "y", "one of 2 labels", 1),
-    (lambda t: t.assign(d=pd.Timestamp("1990-01-01")), "d", "at least", 4)])
+@pytest.mark.parametrize("change, column, check, count",
+                         [(lambda t: t.assign(x=[1.0, 9.0, None, -4.0]), "x", "at", 1),
+                          (lambda t: t.drop(columns="b"), "b", "lost column", 4),
+                          (lambda t: t.assign(new=1), "new", "new column", 4),
+                          (lambda t: t.assign(x="1"), "x", "kind number, found text", 4),
+                          (lambda t: t.assign(y=["a", None, "a", "b"]), "y", "may not be missing", 1),
+                          (lambda t: t.assign(y=["a", "c", "a", "b"]), "y", "one of 2 labels", 1),
+                          (lambda t: t.assign(d=pd.Timestamp("1990-01-01")), "d", "at least", 4)])
 def test_every_break_is_found_and_named(change, column, check, count):
     found = contract_violations(change(a_batch()), contract_of())
-    assert {entry["column"] for entry in found} == {column} and found[0]["check"].startswith(check) and found[0]["count"] == count
+    assert {entry["column"]
+            for entry in found} == {column} and found[0]["check"].startswith(check) and found[0]["count"] == count
 
 
 def test_later_dates_missing_columns_of_nothing_and_a_little_beyond_the_seen_are_no_break():
     later = a_batch().assign(d=pd.Timestamp("2030-01-01"), x=[5.0, None, None, 0.0], none=[1.0, 2.0, 3.0, 4.0], k=8)
     assert [entry["column"] for entry in contract_violations(later, contract_of())] == ["none"]
-    assert contract_violations(a_batch().assign(x=pd.Series([None] * 4, dtype="str")), contract_of()) == [], "nothing in it: no type to break"
+    assert contract_violations(a_batch().assign(x=pd.Series([None] * 4, dtype="str")),
+                               contract_of()) == [], "nothing in it: no type to break"
 
 
 def test_an_edited_contract_stays_and_an_untouched_one_follows_the_plan(tmp_path):
@@ -53,16 +61,20 @@ def test_an_edited_contract_stays_and_an_untouched_one_follows_the_plan(tmp_path
     settle_contract(path, contract_of())
     other = infer_contract(a_batch(), a_plan(ranges={"x": (0, 10)}), {})
     assert settle_contract(path, contract_of(a_batch()[:2]))[1] == "written from an earlier batch"
-    assert settle_contract(path, other)[1].startswith("written anew") and read_contract(path)["columns"]["x"]["maximum"] == 10
+    assert settle_contract(path,
+                           other)[1].startswith("written anew") and read_contract(path)["columns"]["x"]["maximum"] == 10
     path.write_text(path.read_text().replace("maximum = 10", "maximum = 3  # nobody has more"))
     contract, how = settle_contract(path, contract_of())
-    assert how == "edited by a person" and [entry["values"] for entry in contract_violations(a_batch(), contract)] == [["4.0"]]
+    assert how == "edited by a person" and [entry["values"]
+                                            for entry in contract_violations(a_batch(), contract)] == [["4.0"]]
 
 
-@pytest.mark.parametrize("text, message", [
-    ("kind = ", "is not TOML"), ("x = 1", "needs made_for"), ("[columns.x]\nmissing = true", "has no kind"), ("[columns.x]\nkind = \"nmber\"", "did you mean 'number'"),
-    ("[columns.x]\nkind = \"number\"\nminmum = 3", "did you mean 'minimum'"), ("[columns.x]\nkind = \"number\"\nminimum = \"3\"", "not of the right type"),
-    ("[columns.x]\nkind = \"datetime\"\nminimum = \"soon\"", "is no date")])
+@pytest.mark.parametrize("text, message", [("kind = ", "is not TOML"), ("x = 1", "needs made_for"),
+                                           ("[columns.x]\nmissing = true", "has no kind"),
+                                           ("[columns.x]\nkind = \"nmber\"", "did you mean 'number'"),
+                                           ("[columns.x]\nkind = \"number\"\nminmum = 3", "did you mean 'minimum'"),
+                                           ("[columns.x]\nkind = \"number\"\nminimum = \"3\"", "not of the right type"),
+                                           ("[columns.x]\nkind = \"datetime\"\nminimum = \"soon\"", "is no date")])
 def test_a_contract_that_cannot_be_read_says_what_is_wrong(tmp_path, text, message):
     path = tmp_path / "schema.toml"
     path.write_text(text)

@@ -21,9 +21,11 @@ def test_the_report_counts_what_was_delivered_and_what_is_left(tmp_path):
     report = quality_report(result, frame, infer_schema(frame, "y", plan.data.classes), plan)
     marks = int((table["w"] == "?").sum())
     assert report["scores"]["delivered"]["completeness"] == round(1 - marks / table.size, 6)
-    assert report["scores"]["delivered"]["uniqueness"] == round(20 / 21, 6) and report["scores"]["cleaned"]["uniqueness"] == 1.0
+    assert report["scores"]["delivered"]["uniqueness"] == round(20 / 21,
+                                                                6) and report["scores"]["cleaned"]["uniqueness"] == 1.0
     assert report["rows_in"] == 21 and report["rows_out"] == 20 and report["violations"] == []
-    assert {step["step"] for step in report["steps"]} >= {"strip_text", "missing_marks", "column_kinds", "exact_duplicates"}
+    assert {step["step"]
+            for step in report["steps"]} >= {"strip_text", "missing_marks", "column_kinds", "exact_duplicates"}
     assert report["missing"]["w"]["before"] == 0.0 and report["missing"]["w"]["after"] > 0
 
 
@@ -57,7 +59,8 @@ def gate(tmp_path, monkeypatch):
         plan.quality = QualitySection(**quality)
         return plan
     monkeypatch.setattr(wrangling_gate, "load_plan", the_plan)
-    monkeypatch.setattr(wrangling_gate, "criterion_for", lambda settings, epoch, measure, default=None: limits.get(measure, default))
+    monkeypatch.setattr(wrangling_gate, "criterion_for",
+                        lambda settings, epoch, measure, default=None: limits.get(measure, default))
     good = pd.DataFrame({"row_id": range(4), "x": [1.0, 2.0, 3.0, 4.0], "y": ["a", "b", "a", "b"]})
 
     def check(function, change=lambda table: table, events=(), on_quality="block", **set_limits):
@@ -72,7 +75,8 @@ def gate(tmp_path, monkeypatch):
 
 
 def test_good_data_passes_every_check(gate):
-    for check in (data_file_within_limit, schema_holds, contract_holds, data_quality, row_ids_are_unique, target_is_complete):
+    for check in (data_file_within_limit, schema_holds, contract_holds, data_quality, row_ids_are_unique,
+                  target_is_complete):
         assert gate(check) == "pass"
     assert gate(lineage_is_recorded, events=[{"outputs": ["data.parquet"]}]) == "pass"
 
@@ -91,9 +95,11 @@ def test_each_check_fails_on_data_that_breaks_it(gate):
 
 def test_a_brief_that_only_warns_lets_bad_data_pass_and_says_so(gate, tmp_path):
     assert gate(contract_holds, lambda t: t.assign(x=99.0), on_quality="warn") == "pass"
-    assert "the brief only warns" in contract_holds(Context(tmp_path)).reason and "x: at most" in contract_holds(Context(tmp_path)).reason
+    assert "the brief only warns" in contract_holds(Context(tmp_path)).reason and "x: at most" in contract_holds(
+        Context(tmp_path)).reason
     assert gate(data_quality, lambda t: t.assign(x=None, row_id=[0, 0, 0, 0]), on_quality="warn") == "pass"
-    assert gate(row_ids_are_unique, lambda t: t.assign(row_id=[0, 1, 1, 2]), on_quality="warn") == "fail", "what later epochs stand on is no matter of taste"
+    assert gate(row_ids_are_unique, lambda t: t.assign(row_id=[0, 1, 1, 2]),
+                on_quality="warn") == "fail", "what later epochs stand on is no matter of taste"
     (tmp_path / "schema.toml").unlink()
     assert contract_holds(Context(tmp_path)).result == "fail"
 

@@ -55,8 +55,12 @@ class Data(SimpleNamespace):
 
 def a_plan(strategy="random", file_mb=50.0, on_oversize="sample", memory_gb=64.0, cleaning={}, **data):
     "A plan with just what loading reads"
-    defaults = {"target": "y", "task": "binary", "classes": ["a", "b"], "drop": [], "ids": [], "group": "", "time": "", "protected": []}
-    return SimpleNamespace(data=Data(**defaults | data), cleaning=CleaningSection(**cleaning), quality=QualitySection(), columns={}, split=SimpleNamespace(strategy=strategy, seed=42),
+    defaults = {
+        "target": "y", "task": "binary", "classes": ["a", "b"], "drop": [], "ids": [], "group": "", "time": "",
+        "protected": []
+    }
+    return SimpleNamespace(data=Data(**defaults | data), cleaning=CleaningSection(**cleaning), quality=QualitySection(),
+                           columns={}, split=SimpleNamespace(strategy=strategy, seed=42),
                            budget=SimpleNamespace(memory_gb=memory_gb, file_mb=file_mb, on_oversize=on_oversize))
 
 
@@ -184,7 +188,8 @@ def test_a_file_over_its_limit_becomes_a_sample_and_says_so(tmp_path):
 
 
 def refusing(too_much, when_cleaned=False):
-    "Stands in for the limited process: the same work here, refused where `too_much(work, share)` says so, before or after cleaning"
+    """Stands in for the limited process: the same work here, refused where `too_much(work, share)` says so,
+    before or after cleaning"""
     def run(function, work, share, **options):
         if too_much(work, share):
             if when_cleaned:
@@ -199,7 +204,8 @@ def test_too_little_memory_means_smaller_chunks_with_the_same_result(tmp_path, m
     source, settings = Table(a_table(3000)), settings_at(tmp_path, 2400)
     result = load_data(source, a_plan(), settings, tmp_path / "less")
     assert result.rows_out == 3000 and result.parts == 5
-    assert result.warnings[0].startswith("loading the data hit a limit at chunks of 2,400 rows and went on with chunks of 1,200 rows")
+    assert result.warnings[0].startswith(
+        "loading the data hit a limit at chunks of 2,400 rows and went on with chunks of 1,200 rows")
     assert len([text for text in result.warnings if "hit a limit" in text]) == 2
     assert result.path.read_bytes() == loaded(tmp_path / "calm", source, rows=3000).path.read_bytes()
     monkeypatch.setattr(data_loading_pipeline, "run_limited", refusing(lambda work, share: True))
@@ -208,7 +214,8 @@ def test_too_little_memory_means_smaller_chunks_with_the_same_result(tmp_path, m
 
 
 def test_a_table_too_large_for_memory_becomes_a_sample_only_where_the_brief_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_loading_pipeline, "run_limited", refusing(lambda work, share: share > 0.3, when_cleaned=True))
+    monkeypatch.setattr(data_loading_pipeline, "run_limited",
+                        refusing(lambda work, share: share > 0.3, when_cleaned=True))
     source, settings = Table(a_table(3000)), settings_at(tmp_path, 1000)
     result = load_data(source, a_plan(), settings, tmp_path / "sample")
     kept = pd.read_parquet(result.path)["row_id"]
@@ -243,7 +250,8 @@ def test_the_parts_go_when_they_are_no_longer_needed(tmp_path):
 
 
 class Fading(Table):
-    "A source whose connection breaks when the chunks of one pass come to row `until`; a file says whether it is still broken"
+    """A source whose connection breaks when the chunks of one pass come to row `until`;
+    a file says whether it is still broken"""
 
     def __init__(self, frame, until, switch):
         super().__init__(frame)
@@ -276,7 +284,8 @@ def test_a_source_that_dies_midway_is_continued_with_the_same_bytes(tmp_path, pr
     assert len(list(home.rglob("part-*.json"))) == (4 if profiled else 0)
     switch.unlink()
     again = loaded(home, source)
-    assert again.parts_kept == (4 if profiled else 0) and again.path.read_bytes() == calm.path.read_bytes() and again.steps == calm.steps
+    assert again.parts_kept == (4 if profiled else
+                                0) and again.path.read_bytes() == calm.path.read_bytes() and again.steps == calm.steps
 
 
 def test_what_the_brief_wants_hashed_or_masked_is_and_the_rest_of_the_work_does_not_see_the_values(tmp_path):
@@ -284,9 +293,11 @@ def test_what_the_brief_wants_hashed_or_masked_is_and_the_rest_of_the_work_does_
     plan = a_plan(ids=["key"], cleaning={"hash": ["mail", "key"], "mask": ["w"]})
     result = loaded(tmp_path, Table(table), plan)
     frame = pd.read_parquet(result.path)
-    assert frame["mail"].nunique() == 10 and frame["key"].nunique() == 30 and frame["mail"].str.len().eq(16).all() and set(frame["w"].dropna()) == {"x"}
+    assert frame["mail"].nunique() == 10 and frame["key"].nunique() == 30 and frame["mail"].str.len().eq(
+        16).all() and set(frame["w"].dropna()) == {"x"}
     assert not any("person" in file.read_text() for file in tmp_path.rglob("*.json")) and result.personal == []
-    assert [count.step for count in result.steps][-3:] == ["hashed", "masked", "exact_duplicates"] and result.count("hashed").cells == 60
+    assert [count.step for count in result.steps][-3:] == ["hashed", "masked", "exact_duplicates"
+                                                           ] and result.count("hashed").cells == 60
     assert (tmp_path / ".context" / "privacy.key").is_file()
     with pytest.raises(BadInputError, match="hashes or masks 'y', the target"):
         loaded(tmp_path, Table(table), a_plan(cleaning={"mask": ["y"]}))
@@ -295,7 +306,8 @@ def test_what_the_brief_wants_hashed_or_masked_is_and_the_rest_of_the_work_does_
 
 
 def test_personal_data_and_cases_that_differ_in_their_id_only_are_told_without_values(tmp_path):
-    table = pd.concat([a_table(20), a_table(20)[:3].assign(key=["new1", "new2", "new3"])], ignore_index=True).assign(mail=lambda t: t["n"].map("p{}@mail.de".format))
+    table = pd.concat([a_table(20), a_table(20)[:3].assign(key=["new1", "new2", "new3"])],
+                      ignore_index=True).assign(mail=lambda t: t["n"].map("p{}@mail.de".format))
     result = loaded(tmp_path, Table(table), a_plan(ids=["key"]))
     assert result.personal == ["mail"] and "p1@" not in str(result) and result.rows_out == 23
     assert [item["cells"] for item in result.advice if item["about"] == "duplicates"] == [3]
@@ -308,18 +320,23 @@ def test_many_more_rows_than_the_file_may_hold_are_sampled_while_they_are_gather
     monkeypatch.setattr(data_loading_pipeline, "gather", lambda *args: gathered.append(gather(*args)) or gathered[-1])
     result = loaded(tmp_path, Table(a_table(20_000)), a_plan(file_mb=0.02), rows=2000)
     held = len(gathered[0][0])
-    assert result.rows_out < held < 8_000 and result.size_mb <= 0.02 and sum("random sample" in text for text in result.warnings) == 1
-    whole = loaded(tmp_path / "partition", Table(a_table(20_000)), a_plan(file_mb=0.02, on_oversize="partition"), rows=2000)
+    assert result.rows_out < held < 8_000 and result.size_mb <= 0.02 and sum("random sample" in text
+                                                                             for text in result.warnings) == 1
+    whole = loaded(tmp_path / "partition", Table(a_table(20_000)), a_plan(file_mb=0.02, on_oversize="partition"),
+                   rows=2000)
     assert whole.rows_out == 20_000
 
 
 def test_the_kind_names_the_unit_that_the_brief_asks_for(tmp_path):
-    result = loaded(tmp_path, Table(a_table(10).assign(h=["180 cm"] * 9 + ["1.7 m"])), a_plan(cleaning={"units": {"h": "metre"}}))
-    assert result.kinds["h"] == "number in m" and pd.read_parquet(result.path)["h"].tolist() == pytest.approx([1.8] * 9 + [1.7])
+    result = loaded(tmp_path, Table(a_table(10).assign(h=["180 cm"] * 9 + ["1.7 m"])),
+                    a_plan(cleaning={"units": {"h": "metre"}}))
+    assert result.kinds["h"] == "number in m" and pd.read_parquet(
+        result.path)["h"].tolist() == pytest.approx([1.8] * 9 + [1.7])
 
 
 def test_cells_that_do_not_fit_are_warned_of(tmp_path):
     table = a_table(100).assign(x=["1"] * 96 + ["odd"] * 4)
-    assert any("column_kinds emptied 4 of 100 cells of column 'x'" in text for text in loaded(tmp_path, Table(table)).warnings)
+    assert any(
+        "column_kinds emptied 4 of 100 cells of column 'x'" in text for text in loaded(tmp_path, Table(table)).warnings)
     with pytest.raises(DataQualityError, match="no rows"):
         loaded(tmp_path / "none", Table(table[:0]))

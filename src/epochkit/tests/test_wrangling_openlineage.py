@@ -12,24 +12,29 @@ def events_of(folder, **plan_options):
     plan = a_plan(source="sql:postgresql://me:secret@host/base?table=t", **plan_options)
     result = loaded(folder, Table(a_table(30).assign(mail="a@b.de")), plan)
     began = datetime(2024, 1, 31, 10, tzinfo=timezone.utc)
-    run = WrangledRun("r1", began, began + timedelta(seconds=5), "p", "@data/data.parquet", {"minimum": 0.9, "scores": {"cleaned": {"overall": 0.8}}})
+    run = WrangledRun("r1", began, began + timedelta(seconds=5), "p", "@data/data.parquet",
+                      {"minimum": 0.9, "scores": {"cleaned": {"overall": 0.8}}})
     return lineage_events(result, plan, pd.read_parquet(result.path), run), result
 
 
 def test_the_events_have_the_shape_of_the_specification(tmp_path):
     (start, complete), result = events_of(tmp_path)
-    assert (start["eventType"], complete["eventType"]) == ("START", "COMPLETE") and start["run"]["runId"] == complete["run"]["runId"]
+    assert (start["eventType"],
+            complete["eventType"]) == ("START", "COMPLETE") and start["run"]["runId"] == complete["run"]["runId"]
     for event in (start, complete):
-        assert {"eventTime", "run", "job", "producer", "schemaURL", "inputs"} <= set(event) and event["schemaURL"].startswith("https://openlineage.io/spec/")
+        assert {"eventTime", "run", "job", "producer", "schemaURL", "inputs"
+                } <= set(event) and event["schemaURL"].startswith("https://openlineage.io/spec/")
         assert datetime.fromisoformat(event["eventTime"]).tzinfo and len(event["run"]["runId"]) == 36
         for dataset in (*event["inputs"], *event.get("outputs", [])):
             assert {"namespace", "name", "facets"} <= set(dataset)
             for facet in dataset["facets"].values():
-                assert facet["_producer"] == PRODUCER and facet["_schemaURL"].startswith("https://openlineage.io/spec/facets/")
+                assert facet["_producer"] == PRODUCER and facet["_schemaURL"].startswith(
+                    "https://openlineage.io/spec/facets/")
     json.dumps([start, complete], allow_nan=False)
     output = complete["outputs"][0]
     assert [field["name"] for field in output["facets"]["schema"]["fields"]] == list(pd.read_parquet(result.path))
-    assert output["facets"]["dataQualityMetrics"]["rowCount"] == 30 == output["outputFacets"]["outputStatistics"]["rowCount"]
+    assert output["facets"]["dataQualityMetrics"]["rowCount"] == 30 == output["outputFacets"]["outputStatistics"][
+        "rowCount"]
     assert output["facets"]["dataQualityAssertions"]["assertions"][0]["success"] is False
     assert "secret" not in json.dumps([start, complete])
 
@@ -37,8 +42,10 @@ def test_the_events_have_the_shape_of_the_specification(tmp_path):
 def test_the_client_reads_the_events_back(tmp_path):
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
     for event in events_of(tmp_path)[0]:
-        again = RunEvent(eventType=RunState(event["eventType"]), eventTime=event["eventTime"], run=Run(runId=event["run"]["runId"]),
-                         job=Job(namespace=event["job"]["namespace"], name=event["job"]["name"]), producer=event["producer"])
+        again = RunEvent(eventType=RunState(event["eventType"]), eventTime=event["eventTime"],
+                         run=Run(runId=event["run"]["runId"]), job=Job(namespace=event["job"]["namespace"],
+                                                                       name=event["job"]["name"]),
+                         producer=event["producer"])
         assert again.schemaURL == event["schemaURL"]
 
 

@@ -10,9 +10,11 @@ from epochkit.wrangling.parts import *
 
 def parts(folder, hashes, rows_each=10, **columns):
     "Part files with these row hashes"
-    plan = SimpleNamespace(data=SimpleNamespace(target="y", time="", ids=["id"]), columns={}, split=SimpleNamespace(strategy="random", seed=1),
-                           budget=SimpleNamespace(file_mb=1.0, on_oversize="sample"))
-    frame = pd.DataFrame({"row_id": np.arange(len(hashes)), "x": 1.0, "_row_hash": np.array(hashes, "uint64")} | columns)
+    plan = SimpleNamespace(data=SimpleNamespace(target="y", time="", ids=["id"]), columns={},
+                           split=SimpleNamespace(strategy="random",
+                                                 seed=1), budget=SimpleNamespace(file_mb=1.0, on_oversize="sample"))
+    frame = pd.DataFrame({"row_id": np.arange(len(hashes)), "x": 1.0, "_row_hash": np.array(hashes, "uint64")}
+                         | columns)
     files = [folder / f"part-{number:05d}.parquet" for number in range(-(-len(frame) // rows_each))]
     for number, file in enumerate(files):
         frame[number * rows_each:(number + 1) * rows_each].to_parquet(file)
@@ -23,7 +25,8 @@ def test_the_first_of_repeated_rows_stays_in_any_cut(tmp_path):
     for rows_each in (1, 3, 10):
         files, plan = parts(tmp_path, [1, 2, 1, 3, 2, 1], rows_each)
         frame, count, advice = gather(files, plan, 1.0)
-        assert frame["row_id"].tolist() == [0, 1, 3] and (count.rows, count.removed, count.removed_rows) == (3, 3, [2, 4, 5]) and advice == []
+        assert frame["row_id"].tolist() == [0, 1, 3] and (count.rows, count.removed,
+                                                          count.removed_rows) == (3, 3, [2, 4, 5]) and advice == []
 
 
 def test_a_given_split_keeps_repeated_rows_and_alike_cases_are_advice(tmp_path):
@@ -49,5 +52,7 @@ def test_a_share_is_seeded_and_taken_only_where_the_brief_wants_a_sample(tmp_pat
 
 
 def test_only_whole_and_complete_columns_become_integers():
-    frame = _whole_numbers(pd.DataFrame({"a": [1.0, None], "b": [1.0, 2.0**60], "c": [1.0, np.inf], "d": [3.0, 4.0], "y": [1.0, 2.0]}), "y")
+    frame = _whole_numbers(
+        pd.DataFrame({"a": [1.0, None], "b": [1.0, 2.0**60], "c": [1.0, np.inf], "d": [3.0, 4.0], "y": [1.0, 2.0]}),
+        "y")
     assert frame.dtypes.astype(str).tolist() == ["float64", "float64", "float64", "int64", "float64"]

@@ -7,9 +7,11 @@ from epochkit.wrangling.quality import *
 
 
 def good_table():
-    return pd.DataFrame({"row_id": range(4), "x": [1.0, 2.0, None, 4.0], "sex": ["f", "m", "f", "m"],
-                         "b": pd.array([True, False, None, True], "boolean"),
-                         "d": pd.to_datetime(["2024-01-01", "2024-01-02", None, "2024-01-04"]), "y": ["a", "b", "a", "b"]})
+    return pd.DataFrame({
+        "row_id": range(4), "x": [1.0, 2.0, None, 4.0], "sex": ["f", "m", "f", "m"],
+        "b": pd.array([True, False, None, True], "boolean"),
+        "d": pd.to_datetime(["2024-01-01", "2024-01-02", None, "2024-01-04"]), "y": ["a", "b", "a", "b"]
+    })
 
 
 def test_data_keeps_its_own_schema_and_survives_json():
@@ -39,7 +41,10 @@ def test_values_of_protected_columns_are_never_listed():
 def test_scores_are_shares_of_what_is_there():
     frame = pd.DataFrame({"row_id": [0, 1, 2, 3], "a": ["x", "X", "x", "x"], "b": [1.0, None, 1.0, 2.0]})
     scores = quality_scores(frame, [{"count": 2}])
-    assert scores == {"completeness": 0.875, "uniqueness": 0.75, "validity": 0.75, "consistency": 0.75, "timeliness": None, "overall": 0.78125}
+    assert scores == {
+        "completeness": 0.875, "uniqueness": 0.75, "validity": 0.75, "consistency": 0.75, "timeliness": None,
+        "overall": 0.78125
+    }
     assert quality_scores(frame.iloc[:0], [])["overall"] == 0.25
     assert quality_scores(frame, [], timely=0.0)["overall"] == 0.675
 
@@ -48,7 +53,9 @@ def test_the_dictionary_has_every_column_and_no_values_of_protected_ones():
     entries = data_dictionary(good_table(), {"x": {"role": "numeric", "reason": "all numbers"}}, protected=["sex"])
     assert [entry["column"] for entry in entries] == list(good_table())
     assert entries[1]["role"] == "numeric" and entries[1]["maximum"] == 4.0
-    assert "commonest" not in entries[2] and entries[2]["reason"] == "not shown" and entries[5]["commonest"] == {"a": 2, "b": 2}
+    assert "commonest" not in entries[2] and entries[2]["reason"] == "not shown" and entries[5]["commonest"] == {
+        "a": 2, "b": 2
+    }
 
 
 @pytest.mark.parametrize("days, allowed, score", [(10, 30, 1.0), (60, 30, 0.5), (-5, 30, 1.0), (60, None, None)])
@@ -61,11 +68,13 @@ def test_age_is_held_against_what_the_brief_allows(days, allowed, score):
 
 def test_what_cannot_be_dated_is_not_measured():
     now = datetime(2024, 6, 1, tzinfo=timezone.utc)
-    for frame, time in ((pd.DataFrame({"t": [1, 2]}), "t"), (pd.DataFrame({"t": [1]}), ""), (pd.DataFrame({"t": pd.to_datetime([None])}), "t")):
+    for frame, time in ((pd.DataFrame({"t": [1, 2]}), "t"), (pd.DataFrame({"t": [1]}), ""),
+                        (pd.DataFrame({"t": pd.to_datetime([None])}), "t")):
         found = timeliness(frame, time, 5, now)
         assert found["score"] is None and found["reason"]
 
 
 def test_units_and_private_columns_in_the_schema():
     schema = infer_schema(good_table(), kinds={"x": "number in kg"}, private=["sex"])
-    assert schema["columns"]["x"]["unit"] == "kg" and schema["columns"]["sex"]["categories"] is None and schema_violations(good_table(), schema) == []
+    assert schema["columns"]["x"]["unit"] == "kg" and schema["columns"]["sex"][
+        "categories"] is None and schema_violations(good_table(), schema) == []

@@ -8,7 +8,8 @@ from epochkit.wrangling.report import *
 
 
 def plan_for(task, positive="", features=("x",)):
-    return SimpleNamespace(data=SimpleNamespace(target="y", task=task, positive=positive), feature_columns=list(features),
+    return SimpleNamespace(data=SimpleNamespace(target="y", task=task,
+                                                positive=positive), feature_columns=list(features),
                            split=SimpleNamespace(seed=1), columns={"code": {"role": "categorical"}})
 
 
@@ -19,8 +20,12 @@ def test_claims_follow_the_data():
     assert "1 of 1 numeric columns" in numbers_figure(frame, plan_for("binary"))[1]
     assert numbers_figure(frame, plan_for("binary", features=["nothing"])) is None
     flags = frame.assign(flag=[0, 0, 0, 1], code=[1, 2, 3, 3])
-    assert "1 of 1 numeric columns" in numbers_figure(flags, plan_for("binary", features=["x", "flag", "code"]))[1], "flags and codes are no numbers"
-    assert "median is 2.5" in target_figure(frame.assign(y=[1.0, 2.0, 3.0, 4.0]), plan_for("regression"))[1].replace("2.50", "2.5")
+    assert "1 of 1 numeric columns" in numbers_figure(flags,
+                                                      plan_for("binary",
+                                                               features=["x", "flag",
+                                                                         "code"]))[1], "flags and codes are no numbers"
+    assert "median is 2.5" in target_figure(frame.assign(y=[1.0, 2.0, 3.0, 4.0]),
+                                            plan_for("regression"))[1].replace("2.50", "2.5")
 
 
 def test_a_table_without_gaps_has_its_own_claim_and_axes_are_named():
@@ -30,33 +35,47 @@ def test_a_table_without_gaps_has_its_own_claim_and_axes_are_named():
 
 
 def test_the_page_has_its_sections():
-    report = {"scores": {"delivered": {"completeness": 1.0}, "cleaned": {"completeness": 1.0, "timeliness": None}}, "rows_in": 2, "rows_out": 1, "columns_out": 3,
-              "size_mb": 0.1, "violations": [], "warnings": [], "contract": [], "advice": [], "minimum": 0.9,
-              "steps": [{"step": "s", "rows": 1, "columns": {"a": 2, "b": 1}, "samples": {"a": [[7, "x", None]]}}]}
+    report = {
+        "scores": {"delivered": {"completeness": 1.0},
+                   "cleaned": {"completeness": 1.0, "timeliness": None}}, "rows_in": 2, "rows_out": 1, "columns_out": 3,
+        "size_mb": 0.1, "violations": [], "warnings": [], "contract": [], "advice": [], "minimum": 0.9,
+        "steps": [{"step": "s", "rows": 1, "columns": {"a": 2, "b": 1}, "samples": {"a": [[7, "x", None]]}}]
+    }
     sections = dict(report_sections(report, "none", {"where": "here"}, "a note"))
-    assert list(sections)[:4] == ["The data", "Quality scores", "Advice", "Cleaning steps"] and steps_table(report["steps"])["rows"].tolist() == [1]
+    assert list(sections)[:4] == ["The data", "Quality scores", "Advice", "Cleaning steps"] and steps_table(
+        report["steps"])["rows"].tolist() == [1]
     assert changes_table(report["steps"]).iloc[:, 3].tolist() == ["7: x → missing", "not shown"]
     assert sections["Quality scores"][0]["cleaned"].tolist() == [1.0, "not measured"]
 
 
 def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
-    report = {"scores": {"delivered": {"completeness": 0.8}, "cleaned": {"completeness": 0.7, "timeliness": None, "overall": 0.85}}, "minimum": 0.9}
+    report = {
+        "scores": {
+            "delivered": {"completeness": 0.8}, "cleaned": {"completeness": 0.7, "timeliness": None, "overall": 0.85}
+        }, "minimum": 0.9
+    }
     figure, claim = quality_figure(report)
     assert "0.850, BELOW the 0.90" in claim and "weakest side is completeness (0.700)" in claim
     x = np.arange(100.0)
-    frame = pd.DataFrame({"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
+    frame = pd.DataFrame(
+        {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
     assert missing_map(frame)[1] == "Gaps are not spread evenly: c misses from 0% to 100% of its cells along the file"
-    assert missing_map(frame[["a"]]) is None and "spread evenly" in missing_map(frame.assign(c=np.where(x % 2, np.nan, 1)))[1]
+    assert missing_map(frame[["a"]]) is None and "spread evenly" in missing_map(
+        frame.assign(c=np.where(x % 2, np.nan, 1)))[1]
     plan = plan_for("binary", features=["a", "b", "c"])
-    assert correlation_figure(frame, plan)[1].startswith("a and b go together most (rank correlation -1.00); 1 of 3 pairs")
+    assert correlation_figure(frame,
+                              plan)[1].startswith("a and b go together most (rank correlation -1.00); 1 of 3 pairs")
     assert correlation_figure(frame, plan_for("binary", features=["a"])) is None
     assert numbers_figure(frame, plan, hidden=["a", "b", "c"]) is None
 
 
 def test_odd_names_and_many_columns_can_be_drawn(tmp_path):
     from epochkit.report.figures import Figures
-    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 60)), columns=[f"a very long name of column $x_{i}$ 100%" for i in range(60)])
+    wide = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(20, 60)),
+        columns=[f"a very long name of column $x_{i}$ 100%" for i in range(60)])
     wide = wide.mask(wide > 1).assign(y=["u", "v"] * 10)
     plan = plan_for("binary", features=list(wide)[:-1])
-    for name, drawn in (("m", missing_map(wide)), ("n", numbers_figure(wide, plan)), ("c", correlation_figure(wide, plan))):
+    for name, drawn in (("m", missing_map(wide)), ("n", numbers_figure(wide,
+                                                                       plan)), ("c", correlation_figure(wide, plan))):
         Figures(tmp_path).save(drawn[0], name, drawn[1])

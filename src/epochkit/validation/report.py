@@ -33,30 +33,32 @@ def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
               if event.kind == "test_opened" and event.data["sha256"] == sha256} - {version}
     run.ledger.append("test_opened", {"run": run.id, "version": version, "sha256": sha256}, epoch=run.number)
     if others:
-        run.warn(f"these test rows were opened before for model version {', '.join(sorted(others))}: the scores of version "
-                 f"{version} are optimistic if anything was changed because of them")
+        run.warn(
+            f"these test rows were opened before for model version {', '.join(sorted(others))}: the scores of version "
+            f"{version} are optimistic if anything was changed because of them")
     return pd.read_parquet(path)
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-04-a
 def codes_of(target: pd.Series, plan: Plan) -> np.ndarray:
     "The target as the model knows it: class codes in the plan's order, or floats"
     if not plan.classification:
         return target.astype(float).to_numpy()
     return target.map({label: code for code, label in enumerate(plan.data.classes)}).to_numpy(dtype=int)
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-04-b
 def model_output(bundle: Bundle, raw: pd.DataFrame) -> np.ndarray:
     "Probabilities, (n_rows, n_classes), or predictions, (n_rows,), for raw rows"
     features = bundle.features(raw)
     return bundle.model.predict(features) if bundle.task == "regression" else bundle.model.predict_proba(features)
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-04-c
 def metrics_on(bundle: Bundle, raw: pd.DataFrame, plan: Plan) -> dict[str, dict[str, float | None]]:
     "Metric -> value, low, high (95 % bootstrap) on raw rows with their target"
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-    return measure(bundle.task, codes_of(raw[plan.data.target], plan), model_output(bundle, raw), bundle.threshold, costs)
+    return measure(bundle.task, codes_of(raw[plan.data.target], plan), model_output(bundle, raw), bundle.threshold,
+                   costs)
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-04-d
 def baseline_metrics(y_train: np.ndarray, raw: pd.DataFrame, plan: Plan) -> dict[str, dict[str, float | None]]:
     "The same metrics for a model that always says what training rows say on average"
     y = codes_of(raw[plan.data.target], plan)
@@ -67,8 +69,9 @@ def baseline_metrics(y_train: np.ndarray, raw: pd.DataFrame, plan: Plan) -> dict
         output = np.full(len(y), y_train.mean())
     return measure(plan.data.task, y, output, None, (plan.metric.cost_false_positive, plan.metric.cost_false_negative))
 
-
-def beats(metrics: dict[str, dict[str, float | None]], baseline: dict[str, dict[str, float | None]], plan: Plan) -> bool:
+# %% ../../../nbs/validation/01_report.ipynb #66validation-04-e
+def beats(metrics: dict[str, dict[str, float | None]], baseline: dict[str, dict[str, float | None]],
+          plan: Plan) -> bool:
     "True when the whole interval of the primary metric lies on the better side of the baseline's value"
     ours, theirs = metrics[plan.metric.primary], baseline[plan.metric.primary]["value"]
     return ours["low"] > theirs if plan.metric.maximize else ours["high"] < theirs
@@ -87,8 +90,11 @@ def time_scoring(bundle: Bundle, raw: pd.DataFrame, calls: int = 60) -> dict[str
     start = time.perf_counter()
     bundle.score(batch)
     seconds = time.perf_counter() - start
-    return {"latencies_ms": [round(value, 3) for value in latencies], "latency_p50_ms": round(float(np.percentile(latencies, 50)), 2),
-            "latency_p95_ms": round(float(np.percentile(latencies, 95)), 2), "rows_per_second": round(len(batch) / seconds)}
+    return {
+        "latencies_ms": [round(value, 3) for value in latencies],
+        "latency_p50_ms": round(float(np.percentile(latencies, 50)), 2),
+        "latency_p95_ms": round(float(np.percentile(latencies, 95)), 2), "rows_per_second": round(len(batch) / seconds)
+    }
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-08
 def edge_rows(bundle: Bundle, raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -112,7 +118,7 @@ def edge_rows(bundle: Bundle, raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
     return cases
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-08-a
 def _try_case(name: str, bundle: Bundle, rows: pd.DataFrame, expected: float) -> dict[str, Any]:
     try:
         shown = bundle.score(rows)
@@ -122,9 +128,11 @@ def _try_case(name: str, bundle: Bundle, rows: pd.DataFrame, expected: float) ->
     fine = len(shown) == len(rows) and bool(np.isfinite(value).all())
     if name in ("an extra column", "the same row twice", "columns in another order"):
         fine = fine and bool(np.allclose(value, expected))
-    return {"case": name, "result": "pass" if fine else "fail", "outcome": ", ".join(f"{number:.4g}" for number in value)}
+    return {
+        "case": name, "result": "pass" if fine else "fail", "outcome": ", ".join(f"{number:.4g}" for number in value)
+    }
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-08-b
 def try_edge_cases(bundle: Bundle, raw: pd.DataFrame) -> list[dict[str, Any]]:
     "case, result, outcome for each edge case, and for a missing column, which must be refused by name"
     expected = float(bundle.score(raw[bundle.input_columns].iloc[[0]]).iloc[0, -1])
@@ -148,7 +156,7 @@ def disturb(raw: pd.DataFrame, bundle: Bundle, share: float, seed: int) -> pd.Da
             changed[column["name"]] = values + rng.normal(0, share * values.std(ddof=0), len(raw))
     return changed
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-10-a
 def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25)
                     ) -> list[dict[str, float]]:
     "noise, value of the primary metric and relative_loss against undisturbed rows, per share of noise"
@@ -170,7 +178,7 @@ def _groups(column: pd.Series) -> pd.Series:
         return pd.qcut(column, 3, duplicates="drop").astype(str)
     return column.astype(str)
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-12-a
 def compare_groups(bundle: Bundle, raw: pd.DataFrame, plan: Plan, least: int = 30) -> list[dict[str, Any]]:
     "Per protected column and group: rows, share called positive (or mean prediction), recall and error of the scores"
     rows, scores = [], bundle.score(raw)
@@ -181,7 +189,8 @@ def compare_groups(bundle: Bundle, raw: pd.DataFrame, plan: Plan, least: int = 3
                 continue
             entry: dict[str, Any] = {"column": name, "group": group, "rows": len(members)}
             if plan.data.task == "binary":
-                called, actual = scores.loc[members, "prediction"] == plan.data.positive, target.loc[members] == plan.data.positive
+                called, actual = scores.loc[
+                    members, "prediction"] == plan.data.positive, target.loc[members] == plan.data.positive
                 entry |= {"called_positive": called.mean(), "actually_positive": actual.mean(),
                           "recall": called[actual].mean() if actual.any() else None}
             elif plan.classification:
@@ -201,13 +210,17 @@ def compliance(bundle: Bundle, plan: Plan, run: EpochRun) -> list[dict[str, str]
     decided = {event.epoch: event.data["decision"] for event in events if event.kind == "decision"}
     leaks = next((event for event in reversed(events) if event.kind == "epoch_finished" and event.epoch == 3), None)
     points = [
-        ("protected, dropped and identifying columns are no inputs", not barred, ", ".join(barred) or f"{len(inputs)} inputs, none barred"),
-        ("gates 001, 003 and 004 were decided", {1, 3, 4} <= set(decided),
-         ", ".join(f"{epoch:03d} {decision}" for epoch, decision in sorted(decided.items()))),
-        ("the leak audit was made", leaks is not None and any("leak_audit.json" in path for path in leaks.data["outputs"]),
+        ("protected, dropped and identifying columns are no inputs", not barred, ", ".join(barred)
+         or f"{len(inputs)} inputs, none barred"),
+        ("gates 001, 003 and 004 were decided", {1, 3, 4}
+         <= set(decided), ", ".join(f"{epoch:03d} {decision}" for epoch, decision in sorted(decided.items()))),
+        ("the leak audit was made", leaks is not None
+         and any("leak_audit.json" in path for path in leaks.data["outputs"]),
          "leak_audit.json is recorded" if leaks else "no record"),
-        ("every feature has provenance", any(event.kind == "features" for event in events), "features are in the lineage"),
-        ("the model's training data is recorded", bool(bundle.info.get("training_sha256") or bundle.info.get("training_data_sha256")),
+        ("every feature has provenance", any(event.kind == "features" for event in events),
+         "features are in the lineage"),
+        ("the model's training data is recorded",
+         bool(bundle.info.get("training_sha256") or bundle.info.get("training_data_sha256")),
          str(bundle.info.get("training_sha256") or bundle.info.get("training_data_sha256"))[:16]),
     ]
     return [{"point": point, "result": "pass" if fine else "fail", "seen": seen} for point, fine, seen in points]
@@ -220,15 +233,20 @@ def judge(criteria: list[dict[str, Any]], measured: dict[str, float | None], epo
         if item["epoch"] == epoch:
             observed = measured.get(item["measure"])
             fine = meets(observed, item["operator"], item["limit"])
-            reason = "not measured" if fine is None else f"{item['measure']} {item['operator']} {item['limit']:g} {item['unit']}".strip()
+            reason = "not measured" if fine is None else (f"{item['measure']} {item['operator']} {item['limit']:g} "
+                                                          f"{item['unit']}").strip(
+            )
             checks.append(CheckResult(item["check"], "pass" if fine else "fail", observed, item["limit"], reason))
     return checks
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-16-a
 def promote_if_passed(run: EpochRun, version: str, checks: list[CheckResult], tags: dict[str, Any]) -> str:
     "Stage of the version afterwards: Staging when every check passed, else what it was"
     if any(check.result == "fail" for check in checks):
-        run.warn(f"model version {version} stays where it is: {next(check.name for check in checks if check.result == 'fail')} failed")
+        run.warn(
+            f"model version {version} stays where it is: "
+            f"{next(check.name for check in checks if check.result == 'fail')} failed"
+        )
         return "unchanged"
     if stage_holder(run.settings, "Production") == version:
         return "Production"
@@ -239,15 +257,16 @@ def promote_if_passed(run: EpochRun, version: str, checks: list[CheckResult], ta
 def _plan_of(context: GateContext) -> Plan:
     return Plan.model_validate(context.json("project_plan.json", epoch=1))
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-a
 def _recomputed(context: GateContext, plan: Plan) -> float:
     scores, report = context.frame("test_scores.parquet"), context.json("test_report.json")
     output = scores.filter(regex="^score").to_numpy()
     output = output if plan.classification else output[:, 0]
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-    return measure(plan.data.task, scores["target"].to_numpy(), output, report["threshold"], costs, resamples=0)[plan.metric.primary]["value"]
+    return measure(plan.data.task, scores["target"].to_numpy(), output, report["threshold"], costs,
+                   resamples=0)[plan.metric.primary]["value"]
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-b
 @gate_check(6, "primary metric")
 def primary_metric(context: GateContext) -> CheckResult:
     "The primary metric, measured again from the stored scores, meets its criterion"
@@ -260,20 +279,24 @@ def primary_metric(context: GateContext) -> CheckResult:
         theirs = report["baseline"][plan.metric.primary]["value"]
         better = reported["low"] > theirs if plan.metric.maximize else reported["high"] < theirs
         return verdict(better, value, theirs, f"{shown}; limit: the baseline")
-    return verdict(meets(value, ">=" if plan.metric.maximize else "<=", plan.metric.minimum), value, plan.metric.minimum, shown)
+    return verdict(meets(value, ">=" if plan.metric.maximize else "<=", plan.metric.minimum), value,
+                   plan.metric.minimum, shown)
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-c
 def _from_report(name: str) -> None:
     @gate_check(6, name)
     def check(context: GateContext) -> CheckResult:
         found = [item for item in context.json("test_report.json")["checks"] if item["name"] == name]
-        limits = {item["check"]: item for item in context.json("success_criteria.json", epoch=1)["criteria"] if item["epoch"] == 6}
+        limits = {
+            item["check"]: item
+            for item in context.json("success_criteria.json", epoch=1)["criteria"] if item["epoch"] == 6
+        }
         if not found or name not in limits:
             return verdict(False, None, limits.get(name, {}).get("limit"), "not measured")
         fine = meets(found[0]["observed"], limits[name]["operator"], limits[name]["limit"])
         return verdict(bool(fine), found[0]["observed"], limits[name]["limit"], limits[name]["unit"])
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-d
 for _name in ("latency", "throughput", "robustness"):
     _from_report(_name)
 
@@ -285,15 +308,17 @@ def edge_cases(context: GateContext) -> CheckResult:
     failed = cases.loc[cases["result"] != "pass", "case"].tolist()
     return verdict(not failed and len(cases) >= 10, len(failed), 0, ", ".join(failed[:3]) or f"{len(cases)} cases")
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-e
 @gate_check(6, "compliance")
 def compliance_is_complete(context: GateContext) -> CheckResult:
     "Every point of the compliance list passed"
     points = context.json("test_report.json")["compliance"]
     open_points = [item["point"] for item in points if item["result"] != "pass"]
-    return verdict(bool(points) and not open_points, len(points) - len(open_points), len(points), ", ".join(open_points))
+    return verdict(
+        bool(points) and not open_points,
+        len(points) - len(open_points), len(points), ", ".join(open_points))
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-f
 @gate_check(6, "the sealed rows were tested")
 def the_sealed_rows_were_tested(context: GateContext) -> CheckResult:
     "The stored scores are of exactly the rows that 004 sealed, each once"
@@ -301,7 +326,7 @@ def the_sealed_rows_were_tested(context: GateContext) -> CheckResult:
     sealed = context.frame("test_data.parquet", ["row_id"], epoch=4)["row_id"]
     return verdict(sorted(tested) == sorted(sealed), len(tested), len(sealed), "rows")
 
-
+# %% ../../../nbs/validation/01_report.ipynb #66validation-19-g
 @gate_check(6, "the model is in its stage")
 def the_model_is_in_its_stage(context: GateContext) -> CheckResult:
     "The tested version holds Staging (or Production already) in the registry"

@@ -38,7 +38,7 @@ def kind_of(column: pd.Series) -> str:
         return "boolean"
     return "datetime" if pd.api.types.is_datetime64_any_dtype(column) else "text"
 
-
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-05-a
 def _limits(column: pd.Series) -> dict[str, float]:
     "Half the seen span beyond the seen values, rounded outwards; what was never negative may not become so"
     low, high = float(column.min()), float(column.max())
@@ -49,7 +49,7 @@ def _limits(column: pd.Series) -> dict[str, float]:
     most = math.ceil((high + (high - low) / 2) / step) * step
     return {"minimum": 0.0 if low >= 0 > least else round(least, 12), "maximum": round(most, 12)}
 
-
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-05-b
 def _column_rule(column: pd.Series, private: bool) -> dict[str, Any]:
     kind = kind_of(column)
     rule = {"kind": kind, "missing": bool(column.isna().any())}
@@ -62,8 +62,9 @@ def _column_rule(column: pd.Series, private: bool) -> dict[str, Any]:
     labels = sorted(column.dropna().unique()) if kind == "text" else []
     return rule | ({"labels": labels} if 0 < len(labels) <= MOST_LABELS else {})
 
-
-def infer_contract(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], private: Iterable[str] = ()) -> dict[str, Any]:
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-05-c
+def infer_contract(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str],
+                   private: Iterable[str] = ()) -> dict[str, Any]:
     "What the next batch has to look like, from this one and from what the brief says about ranges and classes"
     hidden = set(private)
     columns = {name: _column_rule(frame[name], name in hidden) for name in frame if name != "row_id"}
@@ -73,9 +74,12 @@ def infer_contract(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], pr
     for name in columns:
         columns[name] |= {"unit": unit_in(kinds[name])} if unit_in(kinds.get(name, "")) else {}
     if plan.data.target in columns:
-        columns[plan.data.target] |= {"missing": False} | ({"labels": sorted(plan.data.classes)} if plan.data.classes else {})
+        columns[plan.data.target] |= {"missing": False
+                                      } | ({"labels": sorted(plan.data.classes)} if plan.data.classes else {})
     decides = [plan.data.model_dump(mode="json"), plan.cleaning.model_dump(mode="json")]
-    return {"made_for": hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16], "columns": columns}
+    return {
+        "made_for": hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16], "columns": columns
+    }
 
 # %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-07
 _HEAD = """\
@@ -91,7 +95,7 @@ def _toml(value: Any) -> str:
         return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
-
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-07-a
 def contract_toml(contract: dict[str, Any]) -> str:
     "The contract as text"
     lines = [_HEAD, f'made_for = {_toml(contract["made_for"])}\n']
@@ -100,7 +104,7 @@ def contract_toml(contract: dict[str, Any]) -> str:
         lines += [f"[columns.{key}]", *(f"{word} = {_toml(rule[word])}" for word in KEYS if word in rule), ""]
     return "\n".join(lines)
 
-
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-07-b
 def _check_rule(name: str, rule: object, where: str) -> None:
     place = f"[columns.{name}] of {where}"
     if not isinstance(rule, dict) or "kind" not in rule:
@@ -111,31 +115,41 @@ def _check_rule(name: str, rule: object, where: str) -> None:
     if rule["kind"] not in KINDS:
         raise unknown_name("kind", str(rule["kind"]), KINDS, place)
     wanted = {"missing": bool, "unique": bool, "labels": list, "unit": str}
-    wanted |= {"minimum": str, "maximum": str} if rule["kind"] == "datetime" else {"minimum": (int, float), "maximum": (int, float)}
+    wanted |= {"minimum": str, "maximum": str
+               } if rule["kind"] == "datetime" else {"minimum": (int, float), "maximum": (int, float)}
     for key, types in wanted.items():
-        if key in rule and (not isinstance(rule[key], types) or key in ("minimum", "maximum") and isinstance(rule[key], bool)):
-            raise BadInputError(f"{place}: {key} = {rule[key]!r} is not of the right type: correct it, or delete the file to have it written anew")
+        if key in rule and (not isinstance(rule[key], types)
+                            or key in ("minimum", "maximum") and isinstance(rule[key], bool)):
+            raise BadInputError(
+                f"{place}: {key} = {rule[key]!r} is not of the right type: correct it, or delete the file to have it "
+                f"written anew"
+            )
     if rule["kind"] == "datetime":
         for key in ("minimum", "maximum"):
             if key in rule and pd.isna(pd.to_datetime(rule[key], format="ISO8601", errors="coerce", utc=True)):
                 raise BadInputError(f"{place}: {key} = {rule[key]!r} is no date: write it like \"2024-01-31\"")
 
-
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-07-c
 def read_contract(path: Path) -> dict[str, Any]:
     "The contract in a file; BadInputError names what is wrong in it"
     try:
         contract = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path.name} is not TOML: {error}. Correct it, or delete it to have it written anew") from error
+        raise BadInputError(
+            f"{path.name} is not TOML: {error}. Correct it, or delete it to have it written anew") from error
     if not isinstance(contract.get("columns"), dict) or set(contract) - {"made_for", "columns"}:
-        raise BadInputError(f"{path.name} needs made_for and one [columns.NAME] section per column: correct it, or delete it to have it written anew")
+        raise BadInputError(
+            f"{path.name} needs made_for and one [columns.NAME] section per column: correct it, or delete it to have "
+            f"it written anew"
+        )
     for name, rule in contract["columns"].items():
         _check_rule(name, rule, path.name)
     return {"made_for": str(contract.get("made_for", "")), "columns": contract["columns"]}
 
-
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-07-d
 def settle_contract(path: Path, inferred: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    "The contract that holds, and how it came about: written now, written anew because the plan changed, as inferred, or edited"
+    """The contract that holds, and how it came about: written now, written anew because the plan changed,
+    as inferred, or edited"""
     if not path.is_file():
         write_text(path, contract_toml(inferred))
         return inferred, "written now from this batch"
@@ -155,7 +169,8 @@ def _broken(column: pd.Series, rule: Mapping[str, Any]) -> dict[str, np.ndarray]
     low, high = rule.get("minimum"), rule.get("maximum")
     if rule["kind"] == "datetime":
         low, high = (pd.Timestamp(moment) if moment else None for moment in (low, high))
-        low, high = (moment.tz_convert("UTC").tz_localize(None) if moment is not None and moment.tz else moment for moment in (low, high))
+        low, high = (moment.tz_convert("UTC").tz_localize(None) if moment is not None and moment.tz else moment
+                     for moment in (low, high))
     if low is not None:
         found[f"at least {rule['minimum']}"] = known & (column < low)
     if high is not None:
@@ -166,13 +181,17 @@ def _broken(column: pd.Series, rule: Mapping[str, Any]) -> dict[str, np.ndarray]
         found["no value twice"] = known & column.duplicated()
     return {check: mask.to_numpy(bool) for check, mask in found.items() if mask.any()}
 
-
-def contract_violations(frame: pd.DataFrame, contract: dict[str, Any], private: Iterable[str] = ()) -> list[dict[str, Any]]:
+# %% ../../../nbs/wrangling/02_contract.ipynb #31adatacontr-09-a
+def contract_violations(frame: pd.DataFrame, contract: dict[str, Any],
+                        private: Iterable[str] = ()) -> list[dict[str, Any]]:
     "One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless private, up to 5 values"
     found, rows, hidden = [], len(frame), set(private)
 
     def told(name: str, check: str, count: int, ids: Iterable[int] = (), values: Iterable[object] = ()) -> None:
-        found.append({"column": name, "check": check, "count": count, "row_ids": [int(i) for i in ids], "values": [str(value)[:80] for value in values]})
+        found.append({
+            "column": name, "check": check, "count": count, "row_ids": [int(i) for i in ids],
+            "values": [str(value)[:80] for value in values]
+        })
     for name in frame:
         if name != "row_id" and name not in contract["columns"]:
             told(name, "new column", rows)
@@ -184,6 +203,8 @@ def contract_violations(frame: pd.DataFrame, contract: dict[str, Any], private: 
         elif kind_of(frame[name]) == rule["kind"]:
             for check, mask in _broken(frame[name], rule).items():
                 at = np.flatnonzero(mask)
-                values = [] if name in hidden else sorted({str(value) for value in frame[name].iloc[at[:1000]].dropna()})[:5]
+                values = [] if name in hidden else sorted(
+                    {str(value)
+                     for value in frame[name].iloc[at[:1000]].dropna()})[:5]
                 told(name, check, len(at), frame["row_id"].iloc[at[:20]] if "row_id" in frame else at[:20], values)
     return found

@@ -23,38 +23,45 @@ from ..lifecycle.resources import largest_file_mb
 
 # %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-05
 def delivered_scores(result: LoadResult) -> dict[str, float]:
-    "completeness, uniqueness and validity of the source as it came: blanks and marks, repeated rows, cells emptied as unusable"
+    """completeness, uniqueness and validity of the source as it came: blanks and marks, repeated rows,
+    cells emptied as unusable"""
     cells = max(result.rows_in * len(result.kinds), 1)
     marks = result.count("missing_marks").emptied
     named = sum(count.emptied for count in result.steps if count.step in ("named_missing", "strip_text"))
     emptied = sum(count.emptied for count in result.steps) - marks - named
-    scores = {"completeness": 1 - (sum(result.blank.values()) + marks + named) / cells,
-              "uniqueness": 1 - result.count("exact_duplicates").rows / max(result.rows_in, 1), "validity": 1 - emptied / cells}
+    scores = {
+        "completeness": 1 - (sum(result.blank.values()) + marks + named) / cells,
+        "uniqueness": 1 - result.count("exact_duplicates").rows / max(result.rows_in, 1),
+        "validity": 1 - emptied / cells
+    }
     return {name: round(score, 6) for name, score in scores.items()}
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-05-a
 def _repeated(frame: pd.DataFrame, plan: Plan) -> int:
     "Rows that repeat another; with ids left out of the data only a repeated row_id counts"
     ignored = ["row_id"] if not plan.data.ids and not plan.data.drop and plan.split.strategy != "given" else []
     columns = [name for name in frame if name not in ignored] if ignored else ["row_id"]
     return int(frame.duplicated(subset=columns).sum())
 
-
-def quality_report(result: LoadResult, frame: pd.DataFrame, schema: dict[str, Any], plan: Plan, broken: list[dict[str, Any]] | None = None,
-                   now: datetime | None = None) -> dict[str, Any]:
-    "What `data_quality_report.json` holds: scores before and after, each step's counts, missing cells, violations, advice; `broken` is what breaks the contract"
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-05-b
+def quality_report(result: LoadResult, frame: pd.DataFrame, schema: dict[str, Any], plan: Plan,
+                   broken: list[dict[str, Any]] | None = None, now: datetime | None = None) -> dict[str, Any]:
+    """What `data_quality_report.json` holds: scores before and after, each step's counts, missing cells,
+    violations, advice; `broken` is what breaks the contract"""
     violations = schema_violations(frame, schema, private_columns(plan) | {*result.personal})
     age = timeliness(frame, plan.data.time, plan.quality.max_age_days, now or datetime.now(timezone.utc))
     cleaned = quality_scores(frame, violations, _repeated(frame, plan), age["score"])
     missing = {name: {"before": round(result.blank.get(name, 0) / max(result.rows_in, 1), 6),
                       "after": round(float(frame[name].isna().mean()), 6)} for name in frame if name != "row_id"}
-    return {"schema_version": 1, "rows_in": result.rows_in, "rows_out": result.rows_out, "columns_in": len(result.kinds),
-            "columns_out": len(frame.columns), "size_mb": result.size_mb,
-            "scores": {"delivered": delivered_scores(result), "cleaned": cleaned}, "minimum": plan.quality.minimum, "timeliness": age,
-            "steps": [asdict(count) for count in result.steps], "missing": missing, "violations": violations,
-            "contract": broken or [], "advice": result.advice[:200], "advice_in_all": len(result.advice), "personal": result.personal,
-            "hashed": sorted(plan.cleaning.hash), "masked": sorted(plan.cleaning.mask), "left_out": sorted(left_out(plan)),
-            "warnings": result.warnings}
+    return {
+        "schema_version": 1, "rows_in": result.rows_in, "rows_out": result.rows_out, "columns_in": len(result.kinds),
+        "columns_out": len(frame.columns), "size_mb": result.size_mb,
+        "scores": {"delivered": delivered_scores(result), "cleaned": cleaned}, "minimum": plan.quality.minimum,
+        "timeliness": age, "steps": [asdict(count) for count in result.steps], "missing": missing,
+        "violations": violations, "contract": broken or [], "advice": result.advice[:200],
+        "advice_in_all": len(result.advice), "personal": result.personal, "hashed": sorted(plan.cleaning.hash),
+        "masked": sorted(plan.cleaning.mask), "left_out": sorted(left_out(plan)), "warnings": result.warnings
+    }
 
 # %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09
 @gate_check(2, "data file within its limit")
@@ -64,7 +71,7 @@ def data_file_within_limit(context: GateContext) -> CheckResult:
     size = largest_file_mb(context.path("data.parquet"))
     return verdict(size <= limit, round(size, 3), limit, "MB")
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-a
 @gate_check(2, "schema holds")
 def schema_holds(context: GateContext) -> CheckResult:
     "Violations of schema.json in data.parquet, counted now"
@@ -75,28 +82,31 @@ def schema_holds(context: GateContext) -> CheckResult:
     reasons = [f"{item['column']}: {item['check']} ({item['count']})" for item in found[:3]]
     return verdict(rows <= limit, rows, limit, "; ".join(reasons))
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-b
 @gate_check(2, "data quality")
 def data_quality(context: GateContext) -> CheckResult:
     "The overall quality score of data.parquet, computed now"
     frame, plan = context.frame("data.parquet"), load_plan(context.settings)
     as_of = context.json("data_quality_report.json").get("timeliness", {}).get("as_of")
-    age = timeliness(frame, plan.data.time, plan.quality.max_age_days, datetime.fromisoformat(as_of) if as_of else datetime.now(timezone.utc))
-    scores = quality_scores(frame, schema_violations(frame, context.json("schema.json")), _repeated(frame, plan), age["score"])
+    age = timeliness(frame, plan.data.time, plan.quality.max_age_days,
+                     datetime.fromisoformat(as_of) if as_of else datetime.now(timezone.utc))
+    scores = quality_scores(frame, schema_violations(frame, context.json("schema.json")), _repeated(frame, plan),
+                            age["score"])
     limit = criterion_for(context.settings, 2, "quality_score", plan.quality.minimum)
     lowest = min((name for name in scores if name != "overall" and scores[name] is not None), key=scores.get)
     good = scores["overall"] >= limit
-    return verdict(good or _only_warn(plan), scores["overall"], limit, f"lowest: {lowest} {scores[lowest]:.3f}" + _warned(not good and _only_warn(plan)))
+    return verdict(good or _only_warn(plan), scores["overall"], limit,
+                   f"lowest: {lowest} {scores[lowest]:.3f}" + _warned(not good and _only_warn(plan)))
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-c
 def _only_warn(plan: Plan) -> bool:
     return plan.quality.on_quality == "warn"
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-d
 def _warned(is_so: bool) -> str:
     return ": below the limit, the brief only warns (on_quality)" if is_so else ""
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-e
 @gate_check(2, "contract holds")
 def contract_holds(context: GateContext) -> CheckResult:
     "Cells of data.parquet that break schema.toml, counted now"
@@ -108,16 +118,17 @@ def contract_holds(context: GateContext) -> CheckResult:
     cells = sum(item["count"] for item in broken)
     reasons = "; ".join(f"{item['column']}: {item['check']} ({item['count']:,})" for item in broken[:3])
     advice = f": correct the data, or the contract in {context.settings.relative(path)}" if broken else ""
-    return verdict(not cells or _only_warn(plan), cells, 0, reasons + (_warned(True) if cells and _only_warn(plan) else advice))
+    return verdict(not cells or _only_warn(plan), cells, 0,
+                   reasons + (_warned(True) if cells and _only_warn(plan) else advice))
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-f
 @gate_check(2, "row ids are unique")
 def row_ids_are_unique(context: GateContext) -> CheckResult:
     "Repeated row_id in data.parquet"
     repeated = int(context.frame("data.parquet", columns=["row_id"])["row_id"].duplicated().sum())
     return verdict(repeated == 0, repeated, 0)
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-g
 @gate_check(2, "target is complete")
 def target_is_complete(context: GateContext) -> CheckResult:
     "No missing target, and for classes at least two of them"
@@ -126,7 +137,7 @@ def target_is_complete(context: GateContext) -> CheckResult:
     missing, values = int(target.isna().sum()), target.nunique()
     return verdict(missing == 0 and values >= 2, missing, 0, f"{values:,} different values, at least 2 are needed")
 
-
+# %% ../../../nbs/wrangling/06_gate.ipynb #35wranglingg-09-h
 @gate_check(2, "lineage is recorded")
 def lineage_is_recorded(context: GateContext) -> CheckResult:
     "Recorded transformations that lead to data.parquet"

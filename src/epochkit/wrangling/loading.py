@@ -52,7 +52,7 @@ def _code_hash(thing: ModuleType | Any) -> str:
         code = thing.__code__.co_code + repr(thing.__code__.co_names).encode()
     return hashlib.sha256(code).hexdigest()
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-05-a
 class Work(NamedTuple):
     "One load: what is read, by which plan and rules, where its parts lie, and the rows of a chunk"
     source: Source
@@ -80,27 +80,36 @@ class Work(NamedTuple):
         "Chunks done and chunks in all, as the files say; None before the source was profiled"
         if not (self.place / "profile.json").is_file():
             return None
-        return len(list(self.place.glob("part-*.json"))), -(-read_json(self.place / "profile.json")["rows"] // self.chunk_rows)
+        return len(list(
+            self.place.glob("part-*.json"))), -(-read_json(self.place / "profile.json")["rows"] // self.chunk_rows)
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-05-b
 def _check_names(columns: list[str], plan: Plan) -> None:
     "BadInputError for a column that the kit's own would hide, and for a target or time that could not be read any more"
     for name in ("row_id", "_row_hash", "_case_hash"):
         if name in columns and name not in left_out(plan):
-            raise BadInputError(f"the source has a column '{name}', which is the kit's own name: rename it, or list it under ids or drop "
-                                "in [data] of the brief")
+            raise BadInputError(
+                f"the source has a column '{name}', which is the kit's own name: rename it, or list it under ids or "
+                f"drop "
+                "in [data] of the brief")
     for name in (plan.data.target, plan.data.time):
         if name and name in (*plan.cleaning.hash, *plan.cleaning.mask):
-            raise BadInputError(f"[cleaning] of the brief hashes or masks '{name}', the {'target' if name == plan.data.target else 'time'} "
-                                "column, which has to stay readable: take it out of hash and mask")
+            raise BadInputError(
+                f"[cleaning] of the brief hashes or masks '{name}', the "
+                f"{'target' if name == plan.data.target else 'time'} "
+                "column, which has to stay readable: take it out of hash and mask")
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-05-c
 def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Work:
-    "The load of `source` into `folder`, named after the source, the plan's data section, the rules, the code and the chunk size"
+    """The load of `source` into `folder`, named after the source, the plan's data section, the rules,
+    the code and the chunk size"""
     _check_names(source.columns, plan)
     rules = {rule.name: [rule.columns, _code_hash(rule.apply)] for rule in CLEANING_RULES.values()}
-    decides = {"source": source.fingerprint(), "data": plan.data.model_dump(mode="json"), "strategy": plan.split.strategy,
-               "cleaning": plan.cleaning.model_dump(mode="json"), "rules": rules, "code": [_code_hash(module) for module in _CODE]}
+    decides = {
+        "source": source.fingerprint(), "data": plan.data.model_dump(mode="json"), "strategy": plan.split.strategy,
+        "cleaning": plan.cleaning.model_dump(mode="json"), "rules": rules,
+        "code": [_code_hash(module) for module in _CODE]
+    }
     if plan.cleaning.hash:
         decides["key"] = hashlib.blake2b(b"which key", key=privacy_key(settings)).hexdigest()
     inputs = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -108,11 +117,12 @@ def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Wor
 
 # %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-07
 def left_out(plan: Plan) -> set[str]:
-    "Columns that the brief keeps out of the data: dropped ones and ids, unless the split needs them or they are hashed or masked"
+    """Columns that the brief keeps out of the data: dropped ones and ids,
+    unless the split needs them or they are hashed or masked"""
     kept = {plan.data.group, plan.data.time, plan.data.target}
     return ({*plan.data.drop} | {*plan.data.ids} - {*plan.cleaning.hash, *plan.cleaning.mask}) - kept
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-07-a
 def _write_part(folder: Path, number: int, chunk: pd.DataFrame, first_row: int, cleaner: Cleaner, work: Work) -> None:
     "Cleans one chunk into part `number`"
     table, counts = cleaner.clean(chunk.set_axis(range(first_row, first_row + len(chunk))))
@@ -120,16 +130,21 @@ def _write_part(folder: Path, number: int, chunk: pd.DataFrame, first_row: int, 
     hashes = {"_row_hash": row_hashes(table)} | ({"_case_hash": row_hashes(table.drop(columns=named))} if named else {})
     table = table.drop(columns=[name for name in left_out(work.plan) if name in table])
     table, protected = cleaner.protect(table, privacy_key(work.settings) if cleaner.wishes.hash else b"")
-    table = pd.concat([pd.Series(table.index, table.index, "int64", "row_id"), table, pd.DataFrame(hashes, table.index)], axis=1)
+    table = pd.concat(
+        [pd.Series(table.index, table.index, "int64", "row_id"), table,
+         pd.DataFrame(hashes, table.index)], axis=1)
     path, temporary = folder / f"part-{number:05d}.parquet", folder / f".part-{number:05d}.{secrets.token_hex(4)}"
     table.to_parquet(temporary, index=False, compression="zstd")
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    write_json(path.with_suffix(".json"), {"rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
-                                           "steps": [asdict(count) for count in [*counts, *protected]], "sha256": sha256_of(path)})
+    write_json(
+        path.with_suffix(".json"), {
+            "rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
+            "steps": [asdict(count) for count in [*counts, *protected]], "sha256": sha256_of(path)
+        })
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-07-b
 def _whole_parts(folder: Path) -> int:
     "How many parts from the first on are complete"
     number = 0
@@ -142,7 +157,8 @@ def _whole_parts(folder: Path) -> int:
 
 # %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-09
 class LoadResult(NamedTuple):
-    "What loading did: file, rows before and after, counts per step, column kinds, blank cells as delivered, warnings, what was resumed"
+    """What loading did: file, rows before and after, counts per step, column kinds, blank cells as delivered,
+    warnings, what was resumed"""
     path: Path
     rows_in: int
     rows_out: int
@@ -171,17 +187,19 @@ def _profile(work: Work) -> Profile:
     path, data = work.place / "profile.json", work.plan.data
     if not path.is_file():
         quiet = private_columns(work.plan) | left_out(work.plan)
-        found = profile_table(work.source.chunks(work.chunk_rows), data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet)
+        found = profile_table(work.source.chunks(work.chunk_rows), data.target, data.task, work.plan.cleaning,
+                              identity_columns(work.plan), quiet)
         write_json(path, found._asdict())
     return Profile(**read_json(path))
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-10-a
 def _clean_parts(work: Work, profile: Profile) -> int:
     "Writes the parts that are missing; the number that were already there"
     size, data, checkpoint = work.chunk_rows, work.plan.data, work.checkpoint
     total, kept = -(-profile.rows // size), _whole_parts(work.place)
     hidden = private_columns(work.plan) | {item["column"] for item in profile.advice if item["about"] == "personal"}
-    cleaner = Cleaner(profile.kinds, data.target, tuple(data.classes), work.rules, work.plan.cleaning, profile.spelling, frozenset(hidden))
+    cleaner = Cleaner(profile.kinds, data.target, tuple(data.classes), work.rules, work.plan.cleaning, profile.spelling,
+                      frozenset(hidden))
     for number, chunk in enumerate(work.source.chunks(size, start=kept) if kept < total else (), kept):
         _write_part(work.place, number, chunk, number * size, cleaner, work)
         done = (number + 1) / total
@@ -193,13 +211,14 @@ def _clean_parts(work: Work, profile: Profile) -> int:
                                "read a table that is not being written to")
     return kept
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-10-b
 def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     "Cleans the source into data.parquet in this process: row_id, the cleaned columns and the target, in source order"
     work.place.mkdir(parents=True, exist_ok=True)
     profile = _profile(work)
     kept = _clean_parts(work, profile)
-    files, records = sorted(work.place.glob("part-*.parquet")), [read_json(path) for path in sorted(work.place.glob("part-*.json"))]
+    files, records = sorted(
+        work.place.glob("part-*.parquet")), [read_json(path) for path in sorted(work.place.glob("part-*.json"))]
     if not records:
         raise DataQualityError("the source has no rows: check the query or the file that the brief names")
     share = min(share, sample_share(files, work.plan))
@@ -208,26 +227,37 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     steps = [*(sum(column[1:], column[0]) for column in zip(*by_chunk, strict=True)), repeated]
     if frame.empty:
         worst = max(steps, key=lambda count: count.removed)
-        raise DataQualityError(f"no row is left of {profile.rows:,}: '{worst.step}' removed {worst.removed:,}: check the "
-                               f"target '{work.plan.data.target}' and the rules")
+        raise DataQualityError(
+            f"no row is left of {profile.rows:,}: '{worst.step}' removed {worst.removed:,}: check the "
+            f"target '{work.plan.data.target}' and the rules")
     budget = work.plan.budget
-    report = write_parquet(frame, work.folder / "data.parquet", budget.file_mb, budget.on_oversize, work.plan.split.seed)
+    report = write_parquet(frame, work.folder / "data.parquet", budget.file_mb, budget.on_oversize,
+                           work.plan.split.seed)
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
     blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
     advice = [item for item in [*profile.advice, *alike] if item["column"] not in left_out(work.plan)]
     units = {name: known_unit(unit, "[cleaning] units of the brief") for name, unit in work.plan.cleaning.units.items()}
-    kinds = profile.kinds | {name: with_unit(profile.kinds[name], unit) for name, unit in units.items() if unit_in(profile.kinds[name])}
+    kinds = profile.kinds | {
+        name: with_unit(profile.kinds[name], unit)
+        for name, unit in units.items() if unit_in(profile.kinds[name])
+    }
     return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps, kinds, blank,
                       _warnings(steps, profile, report, advice), len(records), kept, advice=advice)
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-10-c
 def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: list[dict[str, Any]]) -> list[str]:
     rows, left = profile.rows, profile.rows - sum(count.removed for count in steps)
-    found = [f"{count.step} removed {count.removed:,} of {rows:,} rows ({count.removed / rows:.1%}): check that this is meant"
-             for count in steps if count.removed > 0.05 * rows]
-    found += [f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%}): check that this is meant"
-              for count in steps if count.step in ("column_kinds", "impossible_values", "infinite")
-              for name, cells in count.emptied_columns.items() if cells > 0.02 * rows]
+    found = [
+        f"{count.step} removed {count.removed:,} of {rows:,} rows ({count.removed / rows:.1%}): check that this is "
+        f"meant"
+        for count in steps if count.removed > 0.05 * rows
+    ]
+    found += [
+        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%}): check that this "
+        f"is meant"
+        for count in steps if count.step in ("column_kinds", "impossible_values", "infinite")
+        for name, cells in count.emptied_columns.items() if cells > 0.02 * rows
+    ]
     if report.rows_out < left:
         found.append(f"data.parquet was over its limit and is a random sample: {report.rows_out:,} of {left:,} rows")
     if report.files > 1:
@@ -241,11 +271,13 @@ class Effort(NamedTuple):
     share: float = 1.0
 
     def __str__(self) -> str:
-        return f"chunks of {self.chunk_rows:,} rows" + (f" and a random sample of {self.share:.3g} of them" if self.share < 1 else "")
+        return f"chunks of {self.chunk_rows:,} rows" + (f" and a random sample of {self.share:.3g} of them"
+                                                        if self.share < 1 else "")
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-12-a
 def _efforts(work: Work, least_rows: int = 500, least_share: float = 1 / 64) -> Iterator[Effort]:
-    "The first effort and then, each time one was too much, what is left to try: it depends on how far the last one came"
+    """The first effort and then, each time one was too much, what is left to try:
+    it depends on how far the last one came"""
     effort = Effort(work.chunk_rows)
     while True:
         yield effort
@@ -257,7 +289,7 @@ def _efforts(work: Work, least_rows: int = 500, least_share: float = 1 / 64) -> 
         else:
             return
 
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-12-b
 def load_data(source: Source, plan: Plan, settings: Settings, folder: Path) -> LoadResult:
     "Cleans `source` into `folder`/data.parquet within the plan's memory; continues what was interrupted"
     work, smaller = work_on(source, plan, settings, folder), []
@@ -266,13 +298,13 @@ def load_data(source: Source, plan: Plan, settings: Settings, folder: Path) -> L
     def attempt(effort: Effort) -> LoadResult:
         part = work._replace(chunk_rows=effort.chunk_rows)
         with progress("cleaning", part.state) as look:
-            return run_limited(clean_and_gather, part, effort.share, limit_mb=1024 * min(plan.budget.memory_gb, settings.memory_gb),
-                               label="loading the data", on_look=look)
+            return run_limited(clean_and_gather, part, effort.share,
+                               limit_mb=1024 * min(plan.budget.memory_gb, settings.memory_gb), label="loading the data",
+                               on_look=look)
     result = degrading(attempt, _efforts(work), smaller.append, "loading the data")
     return result._replace(warnings=smaller + result.warnings, resumed=f"resuming from {before}" if before else "")
 
-
-
+# %% ../../../nbs/wrangling/04_loading.ipynb #32dataloadin-12-c
 def discard_parts(folder: Path) -> None:
     "Removes the part files; called when everything made from them is written"
     shutil.rmtree(Path(folder) / "parts", ignore_errors=True)

@@ -25,7 +25,8 @@ PRODUCER = "urn:epochkit"
 
 
 class WrangledRun(NamedTuple):
-    "One run to tell about: its id, when it began and ended, project, where the data lies as the record writes it, and quality"
+    """One run to tell about: its id, when it began and ended, project, where the data lies as the record writes it,
+    and quality"""
     run_id: str
     began: datetime
     ended: datetime
@@ -33,31 +34,39 @@ class WrangledRun(NamedTuple):
     output: str
     quality: Mapping[str, Any]
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-05-a
 def column_steps(result: LoadResult, column: str) -> list[str]:
     "What changed a column, as `step (cells)`, in order"
     return [f"{count.step} ({count.columns[column]:,} cells)" for count in result.steps if count.columns.get(column)]
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-05-b
 def _transformation(result: LoadResult, plan: Plan, column: str) -> Any:
     from openlineage.client.facet_v2 import column_lineage_dataset as lineage
     steps, masking = column_steps(result, column), column in (*plan.cleaning.hash, *plan.cleaning.mask)
     return lineage.Transformation(type="DIRECT", subtype="TRANSFORMATION" if steps or masking else "IDENTITY",
                                   description="; ".join(steps) or "unchanged", masking=masking)
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-05-c
 def _schema(kinds: Mapping[str, str]) -> Any:
     from openlineage.client.facet_v2 import schema_dataset
-    return schema_dataset.SchemaDatasetFacet(fields=[schema_dataset.SchemaDatasetFacetFields(name=name, type=kind) for name, kind in kinds.items()])
+    return schema_dataset.SchemaDatasetFacet(
+        fields=[schema_dataset.SchemaDatasetFacetFields(name=name, type=kind) for name, kind in kinds.items()])
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-05-d
 def _lineage(result: LoadResult, plan: Plan, frame: pd.DataFrame, source: "InputDataset") -> Any:
     from openlineage.client.facet_v2 import column_lineage_dataset as lineage
     def origin(column: str, transformation: Any) -> Any:
-        return lineage.InputField(namespace=source.namespace, name=source.name, field=column, transformations=[transformation])
-    fields = {name: lineage.Fields(inputFields=[origin(name, _transformation(result, plan, name))]) for name in frame if name in result.kinds}
+        return lineage.InputField(namespace=source.namespace, name=source.name, field=column,
+                                  transformations=[transformation])
+
+    fields = {
+        name: lineage.Fields(inputFields=[origin(name, _transformation(result, plan, name))])
+        for name in frame if name in result.kinds
+    }
     removing = [count.step for count in result.steps if count.removed]
-    filters = [lineage.Transformation(type="INDIRECT", subtype="FILTER", description=step, masking=False) for step in removing]
+    filters = [
+        lineage.Transformation(type="INDIRECT", subtype="FILTER", description=step, masking=False) for step in removing
+    ]
     return lineage.ColumnLineageDatasetFacet(fields=fields, dataset=[origin(plan.data.target, one) for one in filters])
 
 # %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-07
@@ -66,45 +75,65 @@ def _source(result: LoadResult, plan: Plan) -> "InputDataset":
     kind, _, rest = without_password(plan.data.source).partition(":")
     return InputDataset(namespace=kind, name=rest or kind, facets={"schema": _schema(result.kinds)})
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-07-a
 def _metrics(frame: pd.DataFrame, run: WrangledRun, personal: set[str]) -> Any:
     from openlineage.client.facet_v2 import data_quality_metrics_dataset as metrics
     def of(name: str) -> Any:
         column, numeric = frame[name], frame[name].dtype.kind in "iuf" and name not in personal
-        return metrics.ColumnMetrics(nullCount=int(column.isna().sum()), distinctCount=int(column.nunique()), count=float(column.notna().sum()),
-                                     min=float(column.min()) if numeric else None, max=float(column.max()) if numeric else None)
+        return metrics.ColumnMetrics(nullCount=int(column.isna().sum()), distinctCount=int(column.nunique()),
+                                     count=float(column.notna().sum()), min=float(column.min()) if numeric else None,
+                                     max=float(column.max()) if numeric else None)
     return metrics.DataQualityMetricsDatasetFacet(rowCount=len(frame), columnMetrics={name: of(name) for name in frame})
 
-
-def _target(result: LoadResult, plan: Plan, frame: pd.DataFrame, run: WrangledRun, source: "InputDataset") -> "OutputDataset":
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-07-b
+def _target(result: LoadResult, plan: Plan, frame: pd.DataFrame, run: WrangledRun,
+            source: "InputDataset") -> "OutputDataset":
     from openlineage.client.event_v2 import OutputDataset
-    from openlineage.client.facet_v2 import data_quality_assertions_dataset as assertions, output_statistics_output_dataset as statistics
+    from openlineage.client.facet_v2 import (
+        data_quality_assertions_dataset as assertions, output_statistics_output_dataset as statistics
+    )
     hidden = {*plan.data.protected, *plan.cleaning.hash, *plan.cleaning.mask, *result.personal}
-    checks = [assertions.Assertion(assertion=f"quality {name} measured at {score:.4f}", success=score >= run.quality.get("minimum", 0))
-              for name, score in run.quality["scores"]["cleaned"].items() if name == "overall"]
-    facets = {"schema": _schema(frame.dtypes.astype(str).to_dict()), "columnLineage": _lineage(result, plan, frame, source),
-              "dataQualityMetrics": _metrics(frame, run, hidden), "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet(assertions=checks)}
+    checks = [
+        assertions.Assertion(assertion=f"quality {name} measured at {score:.4f}", success=score
+                             >= run.quality.get("minimum", 0))
+        for name, score in run.quality["scores"]["cleaned"].items() if name == "overall"
+    ]
+    facets = {
+        "schema": _schema(frame.dtypes.astype(str).to_dict()), "columnLineage": _lineage(result, plan, frame, source),
+        "dataQualityMetrics": _metrics(frame, run, hidden),
+        "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet(assertions=checks)
+    }
     size = statistics.OutputStatisticsOutputDatasetFacet(rowCount=result.rows_out, size=int(result.size_mb * 2**20))
     return OutputDataset(namespace="file", name=run.output, facets=facets, outputFacets={"outputStatistics": size})
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-07-c
 def lineage_events(result: LoadResult, plan: Plan, frame: pd.DataFrame, run: WrangledRun) -> list[dict[str, Any]]:
     "START and COMPLETE of the run as OpenLineage run events, ready for JSON"
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
     from openlineage.client.facet_v2 import documentation_job
     from openlineage.client.serde import Serde
-    note = documentation_job.DocumentationJobFacet(description="Cleaning: " + ", ".join(count.step for count in result.steps))
+    note = documentation_job.DocumentationJobFacet(description="Cleaning: " +
+                                                   ", ".join(count.step for count in result.steps))
     job = Job(namespace=run.project, name="epoch002-data-wrangling", facets={"documentation": note})
-    about = {"run": Run(runId=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{PRODUCER}:{run.run_id}"))), "job": job, "producer": PRODUCER}
+    about = {
+        "run": Run(runId=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{PRODUCER}:{run.run_id}"))), "job": job,
+        "producer": PRODUCER
+    }
     source = _source(result, plan)
     output = _target(result, plan, frame, run, source)
-    events = [RunEvent(eventType=RunState.START, eventTime=run.began.isoformat(), inputs=[source], **about),
-              RunEvent(eventType=RunState.COMPLETE, eventTime=run.ended.isoformat(), inputs=[source], outputs=[output], **about)]
+    events = [
+        RunEvent(eventType=RunState.START, eventTime=run.began.isoformat(), inputs=[source], **about),
+        RunEvent(eventType=RunState.COMPLETE, eventTime=run.ended.isoformat(), inputs=[source], outputs=[output],
+                 **about)
+    ]
     return [_with_producer(Serde.to_dict(event)) for event in events]
 
-
+# %% ../../../nbs/wrangling/07_openlineage.ipynb #36lineageeve-07-d
 def _with_producer(thing: Any) -> Any:
     "The same with this kit as the producer of every facet, instead of the client library"
     if isinstance(thing, dict):
-        return {key: PRODUCER if key in ("_producer", "producer") else _with_producer(value) for key, value in thing.items()}
+        return {
+            key: PRODUCER if key in ("_producer", "producer") else _with_producer(value)
+            for key, value in thing.items()
+        }
     return [_with_producer(value) for value in thing] if isinstance(thing, list) else thing

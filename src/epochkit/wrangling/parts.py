@@ -25,9 +25,10 @@ def _whole_numbers(frame: pd.DataFrame, except_for: str) -> pd.DataFrame:
     names = [name for name in frame.select_dtypes("float") if name != except_for and len(frame) and whole(frame[name])]
     return frame.astype(dict.fromkeys(names, "int64"))
 
-
+# %% ../../../nbs/wrangling/03_parts.ipynb #31bparttable-05-a
 def sample_share(files: list[Path], plan: Plan) -> float:
-    "1, or where a sample of under half the rows fills the file anyway, the power of 1/2 that is still half more than that"
+    """1, or where a sample of under half the rows fills the file anyway,
+    the power of 1/2 that is still half more than that"""
     total = sum(file.stat().st_size for file in files) / 2**20
     too_much = total / (1.5 * plan.budget.file_mb)
     return 0.5 ** math.floor(math.log2(too_much)) if plan.budget.on_oversize == "sample" and too_much > 2 else 1.0
@@ -36,11 +37,13 @@ def sample_share(files: list[Path], plan: Plan) -> float:
 def _column(files: list[Path], name: str) -> pd.Series:
     return pd.concat([pd.read_parquet(file, columns=[name])[name] for file in files], ignore_index=True)
 
-
+# %% ../../../nbs/wrangling/03_parts.ipynb #31bparttable-08-a
 def _repeated_rows(files: list[Path], plan: Plan) -> tuple[np.ndarray, StepCount, list[dict[str, Any]]]:
-    "Which rows go because they equal an earlier one, the count, and advice on rows that differ in nothing but an identifier"
+    """Which rows go because they equal an earlier one, the count,
+    and advice on rows that differ in nothing but an identifier"""
     repeated = _column(files, "_row_hash").duplicated().to_numpy(copy=True)
-    count = StepCount("exact_duplicates", "a repeated row counts one case twice, and may stand in training and test at once",
+    count = StepCount("exact_duplicates",
+                      "a repeated row counts one case twice, and may stand in training and test at once",
                       rows=int(repeated.sum()), removed=int(repeated.sum()))
     if plan.split.strategy == "given":
         count.skipped, count.removed = f"the split names rows by position: {count.rows:,} repeated rows are kept", 0
@@ -49,15 +52,16 @@ def _repeated_rows(files: list[Path], plan: Plan) -> tuple[np.ndarray, StepCount
     named = "_case_hash" in _parquet_names(files[0])
     alike = int((_column(files, "_case_hash")[~repeated].duplicated()).sum()) if named else 0
     ids = ", ".join(sorted(identity_columns(plan)))
-    text = f"rows that equal an earlier one in everything but the identifier ({ids}): {alike:,}. One case entered twice, or two cases alike?"
+    text = (f"rows that equal an earlier one in everything but the identifier ({ids}): {alike:,}. One case entered "
+            f"twice, or two cases alike?")
     return repeated, count, [{"column": "", "about": "duplicates", "cells": alike, "text": text}] if alike else []
 
-
+# %% ../../../nbs/wrangling/03_parts.ipynb #31bparttable-08-b
 def _parquet_names(file: Path) -> list[str]:
     from pyarrow.parquet import read_schema
     return read_schema(file).names
 
-
+# %% ../../../nbs/wrangling/03_parts.ipynb #31bparttable-08-c
 def gather(files: list[Path], plan: Plan, share: float) -> tuple[pd.DataFrame, StepCount, list[dict[str, Any]]]:
     "All parts as one table, or a random share of their rows, what the search for repeated rows did, and advice"
     gone, count, advice = _repeated_rows(files, plan)

@@ -25,7 +25,7 @@ def _bounds(column: pd.Series) -> tuple[Any, Any]:
         return column.min().isoformat(), column.max().isoformat()
     return (column.min().item(), column.max().item()) if is_number(column) else (None, None)
 
-
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-05-a
 def _column_schema(column: pd.Series, allowed: Iterable[str] | None) -> dict[str, Any]:
     low, high = _bounds(column)
     text = column.dtype == "str"
@@ -34,10 +34,11 @@ def _column_schema(column: pd.Series, allowed: Iterable[str] | None) -> dict[str
     return {"dtype": str(column.dtype), "nullable": bool(column.isna().any()), "categories": categories,
             "minimum": low, "maximum": high}
 
-
-def infer_schema(frame: pd.DataFrame, target: str | None = None, classes: Iterable[str] = (), kinds: Mapping[str, str] | None = None,
-                 private: Iterable[str] = ()) -> dict[str, Any]:
-    "The schema of clean data: per column dtype, nullable, categories (`classes` for the target), minimum and maximum, unit where known"
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-05-b
+def infer_schema(frame: pd.DataFrame, target: str | None = None, classes: Iterable[str] = (),
+                 kinds: Mapping[str, str] | None = None, private: Iterable[str] = ()) -> dict[str, Any]:
+    """The schema of clean data: per column dtype, nullable, categories (`classes` for the target),
+    minimum and maximum, unit where known"""
     columns = {name: _column_schema(frame[name], classes if name == target else None) for name in frame}
     for name, kind in (kinds or {}).items():
         if name in columns and unit_in(kind):
@@ -48,7 +49,7 @@ def infer_schema(frame: pd.DataFrame, target: str | None = None, classes: Iterab
         columns[target]["nullable"] = False
     return {"key": "row_id" if "row_id" in frame else None, "target": target, "columns": columns}
 
-
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-05-c
 def _pandera_schema(schema: dict[str, Any], frame: pd.DataFrame):
     import pandera.pandas as pandera
     columns = {}
@@ -62,8 +63,9 @@ def _pandera_schema(schema: dict[str, Any], frame: pd.DataFrame):
         columns[name] = pandera.Column(None, checks, nullable=rule["nullable"], unique=name == schema["key"])
     return pandera.DataFrameSchema(columns, strict=True)
 
-
-def schema_violations(frame: pd.DataFrame, schema: dict[str, Any], protected: Iterable[str] = ()) -> list[dict[str, Any]]:
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-05-d
+def schema_violations(frame: pd.DataFrame, schema: dict[str, Any],
+                      protected: Iterable[str] = ()) -> list[dict[str, Any]]:
     "One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless protected, up to 5 values"
     import pandera.errors
     found = [{"column": name, "check": f"dtype {rule['dtype']}", "count": len(frame), "row_ids": [],
@@ -96,25 +98,30 @@ def _consistency(frame: pd.DataFrame) -> float:
             total, odd = total + int(counts.sum()), odd + int((groups.sum() - groups.max()).sum())
     return 1 - odd / total if total else 1.0
 
-
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-09-a
 def timeliness(frame: pd.DataFrame, time: str, max_age_days: float | None, now: datetime) -> dict[str, Any]:
-    "Newest and oldest moment, span and age in days at `now`, and the score, None with the reason where it cannot be measured"
+    """Newest and oldest moment, span and age in days at `now`, and the score,
+    None with the reason where it cannot be measured"""
     if not time or time not in frame:
         return {"score": None, "reason": "the brief names no time column"}
     if not pd.api.types.is_datetime64_any_dtype(frame[time]) or frame[time].isna().all():
         return {"score": None, "reason": f"'{time}' holds no calendar dates"}
     newest, oldest = frame[time].max(), frame[time].min()
     age = (pd.Timestamp(now).tz_convert("UTC").tz_localize(None) - newest) / pd.Timedelta(days=1)
-    found = {"newest": newest.isoformat(), "oldest": oldest.isoformat(), "span_days": round((newest - oldest) / pd.Timedelta(days=1), 2),
-             "age_days": round(age, 2), "max_age_days": max_age_days, "as_of": now.isoformat(timespec="seconds")}
+    found = {
+        "newest": newest.isoformat(), "oldest": oldest.isoformat(), "span_days": round(
+            (newest - oldest) / pd.Timedelta(days=1), 2), "age_days": round(age, 2), "max_age_days": max_age_days,
+        "as_of": now.isoformat(timespec="seconds")
+    }
     if max_age_days is None:
         return found | {"score": None, "reason": "the brief sets no max_age_days"}
     return found | {"score": round(min(1.0, max_age_days / max(age, 1e-9)) if age > 0 else 1.0, 6), "reason": ""}
 
-
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-09-b
 def quality_scores(frame: pd.DataFrame, violations: list[dict[str, Any]], duplicates: int | None = None,
                    timely: float | None = None) -> dict[str, float | None]:
-    "completeness, uniqueness, validity, consistency, timeliness (None when not measured) and overall, the mean of the measured ones"
+    """completeness, uniqueness, validity, consistency, timeliness (None when not measured) and overall,
+    the mean of the measured ones"""
     values = frame.drop(columns="row_id", errors="ignore")
     repeated = int(values.duplicated().sum()) if duplicates is None else duplicates
     invalid = min(sum(violation["count"] for violation in violations), values.size)
@@ -128,19 +135,23 @@ def quality_scores(frame: pd.DataFrame, violations: list[dict[str, Any]], duplic
     return {name: None if overall[name] is None else round(overall[name], 6)
             for name in ("completeness", "uniqueness", "validity", "consistency", "timeliness", "overall")}
 
-
+# %% ../../../nbs/wrangling/01_quality.ipynb #31dataqualit-09-c
 def data_dictionary(frame: pd.DataFrame, roles: dict[str, dict[str, str]],
                     protected: Iterable[str] = (), kinds: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    "Per column: type, unit, role and its reason, share missing, distinct values and, unless protected, range or commonest values"
+    """Per column: type, unit, role and its reason, share missing, distinct values and, unless protected,
+    range or commonest values"""
     entries, kinds = [], kinds or {}
     for name in frame:
         column, role = frame[name], roles.get(name, {})
         low, high = _bounds(column)
         common = column.value_counts().head(5) if column.dtype == "str" and column.nunique() <= MAX_CATEGORIES else None
-        entry = {"column": name, "dtype": str(column.dtype), "unit": unit_in(kinds.get(name, "")), "role": role.get("role", "key" if name == "row_id" else ""),
-                 "reason": role.get("reason", "position of the row in the source" if name == "row_id" else ""),
-                 "missing": round(float(column.isna().mean()), 6), "distinct": int(column.nunique()),
-                 "protected": name in set(protected)}
+        entry = {
+            "column": name, "dtype": str(column.dtype), "unit": unit_in(kinds.get(name, "")),
+            "role": role.get("role", "key" if name == "row_id" else ""),
+            "reason": role.get("reason", "position of the row in the source" if name == "row_id" else ""),
+            "missing": round(float(column.isna().mean()),
+                             6), "distinct": int(column.nunique()), "protected": name in set(protected)
+        }
         values = {"minimum": low, "maximum": high, "commonest": None if common is None else common.to_dict()}
         entries.append(entry | {"reason": "not shown"} if entry["protected"] else entry | values)
     return entries

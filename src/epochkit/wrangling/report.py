@@ -25,11 +25,11 @@ def _figure(rows: int = 1, columns: int = 1, height: float = 4.2) -> tuple["Figu
     from matplotlib import pyplot
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False)
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-05-a
 def _short(name: object, most: int = 28) -> str:
     return str(name) if len(str(name)) <= most else f"{str(name)[:most - 1]}…"
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-05-b
 def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", str]:
     "Bars of missing shares per column as delivered and after cleaning, and the claim"
     shares = pd.DataFrame(report["missing"]).T.sort_values("after")
@@ -38,14 +38,16 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
         claim, shown = f"No cell is missing in {len(shares)} columns", shares.tail(most)
     else:
         grew = int((shares["after"] > shares["before"]).sum())
-        claim = (f"{len(shares[shares['after'] > 0])} of {len(shares)} columns have missing cells, most {shown.index[-1]} "
-                 f"({shown['after'].iloc[-1]:.1%}); cleaning added some in {grew}")
+        claim = (
+            f"{len(shares[shares['after'] > 0])} of {len(shares)} columns have missing cells, most {shown.index[-1]} "
+            f"({shown['after'].iloc[-1]:.1%}); cleaning added some in {grew}")
     figure, axes = _figure(height=1.6 + 0.34 * len(shown))
     places = np.arange(len(shown))
     names = [_short(name) for name in shown.index]
     axes[0, 0].barh(places + 0.2, 100 * shown["before"], 0.38, label="as delivered", color=COLOURS["grey"])
     axes[0, 0].barh(places - 0.2, 100 * shown["after"], 0.38, label="after cleaning", color=COLOURS["blue"])
-    axes[0, 0].set(yticks=places, xlim=(0, max(1.0, 105 * float(shown.to_numpy().max()))), xlabel="missing cells (% of rows)", ylabel="column")
+    axes[0, 0].set(yticks=places, xlim=(0, max(1.0, 105 * float(shown.to_numpy().max()))),
+                   xlabel="missing cells (% of rows)", ylabel="column")
     axes[0, 0].set_yticklabels(names, parse_math=False)
     axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure, claim
@@ -62,12 +64,16 @@ def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40) -> tuple[
     table = shares[shown].groupby(block).mean().T
     spread = (table.max(axis=1) - table.min(axis=1)).sort_values(ascending=False)
     worst = table.loc[spread.index[0]]
-    claim = (f"Gaps are not spread evenly: {spread.index[0]} misses from {worst.min():.0%} to {worst.max():.0%} of its cells along the file"
-             if spread.iloc[0] > 0.2 else f"Gaps are spread evenly along the file: no column's share moves by more than {100 * spread.iloc[0]:.0f} points")
+    claim = (
+        f"Gaps are not spread evenly: {spread.index[0]} misses from {worst.min():.0%} to {worst.max():.0%} of its "
+        f"cells along the file"
+        if spread.iloc[0] > 0.2 else
+        f"Gaps are spread evenly along the file: no column's share moves by more than {100 * spread.iloc[0]:.0f} points"
+    )
     figure, axes = _figure(height=1.8 + 0.3 * len(shown))
     axis = axes[0, 0]
-    image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.to_numpy().max()), interpolation="nearest",
-                        extent=(0, len(frame), len(shown) - 0.5, -0.5))
+    image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.to_numpy().max()),
+                        interpolation="nearest", extent=(0, len(frame), len(shown) - 0.5, -0.5))
     axis.set(yticks=range(len(shown)), xlabel="row of the clean table", ylabel="column")
     axis.set_yticklabels([_short(name) for name in shown], parse_math=False)
     axis.grid(False)
@@ -81,10 +87,14 @@ def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
     delivered, minimum = report["scores"]["delivered"], report["minimum"]
     lowest = min((name for name in cleaned if name != "overall"), key=cleaned.get)
     side = "above" if cleaned["overall"] >= minimum else "BELOW"
-    claim = (f"Overall quality is {cleaned['overall']:.3f}, {side} the {minimum:.2f} that is asked for; the weakest side is {lowest} ({cleaned[lowest]:.3f})")
+    claim = (
+        f"Overall quality is {cleaned['overall']:.3f}, {side} the {minimum:.2f} that is asked for; the weakest side "
+        f"is {lowest} ({cleaned[lowest]:.3f})"
+    )
     figure, axes = _figure(height=1.4 + 0.5 * len(cleaned))
     axis, places, names = axes[0, 0], np.arange(len(cleaned))[::-1], list(cleaned)
-    axis.barh(places + 0.2, [delivered.get(name, np.nan) for name in names], 0.36, label="as delivered", color=COLOURS["grey"])
+    axis.barh(places + 0.2, [delivered.get(name, np.nan) for name in names], 0.36, label="as delivered",
+              color=COLOURS["grey"])
     axis.barh(places - 0.2, [cleaned[name] for name in names], 0.36, label="after cleaning", color=COLOURS["blue"])
     axis.axvline(minimum, color=COLOURS["orange"], linewidth=2, label=f"asked for overall: {minimum:.2f}")
     axis.set(yticks=places, yticklabels=names, xlim=(0, 1.02), xlabel="score (1 is best)", ylabel="side of quality")
@@ -110,9 +120,11 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
     axis.set(xlabel=name, ylabel="rows")
     if plan.data.positive in counts.index:
         chosen = counts[plan.data.positive]
-        return figure, f"{name} is {plan.data.positive} in {chosen:,} of {len(target):,} rows ({chosen / len(target):.1%})"
+        return figure, (f"{name} is {plan.data.positive} in {chosen:,} of {len(target):,} rows "
+                        f"({chosen / len(target):.1%})")
     rare, common = counts.index[-1], counts.index[0]
-    return figure, f"{name} has {len(counts)} classes, from {rare} ({counts[rare]:,} rows) to {common} ({counts[common]:,})"
+    return figure, (f"{name} has {len(counts)} classes, from {rare} ({counts[rare]:,} rows) to {common} "
+                    f"({counts[common]:,})")
 
 # %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-13
 def _numeric(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str] = ()) -> list[str]:
@@ -120,12 +132,13 @@ def _numeric(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str] = ()) -> lis
     return [name for name in plan.feature_columns
             if name in frame and name not in left and frame[name].dtype.kind in "iuf" and frame[name].nunique() > 1]
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-13-a
 def _spread(axis: Any, below: Any, column: pd.Series) -> None:
     "A histogram, and under it the box of the same column on the same scale"
     known = column.dropna()
     axis.hist(known, bins=30, color=COLOURS["blue"])
-    below.boxplot(known, orientation="horizontal", widths=0.6, patch_artist=True, boxprops={"facecolor": COLOURS["sky"], "edgecolor": COLOURS["grey"]},
+    below.boxplot(known, orientation="horizontal", widths=0.6, patch_artist=True,
+                  boxprops={"facecolor": COLOURS["sky"], "edgecolor": COLOURS["grey"]},
                   medianprops={"color": COLOURS["orange"], "linewidth": 2}, flierprops={"markersize": 2, "alpha": 0.4})
     below.set_xlim(axis.get_xlim())
     below.set_yticks([])
@@ -133,13 +146,18 @@ def _spread(axis: Any, below: Any, column: pd.Series) -> None:
     axis.tick_params(labelsize=8, labelbottom=False)
     below.tick_params(labelsize=8)
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-13-b
 _NUMBER = {"role": "numeric"}  # a column that a step of the user added
 
 
-def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12, hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
-    "Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim; None without numeric columns"
-    names = [name for name in _numeric(frame, plan, hidden) if frame[name].nunique() > 2 and plan.columns.get(name, _NUMBER)["role"] == "numeric"]
+def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
+                   hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
+    """Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim;
+    None without numeric columns"""
+    names = [
+        name for name in _numeric(frame, plan, hidden)
+        if frame[name].nunique() > 2 and plan.columns.get(name, _NUMBER)["role"] == "numeric"
+    ]
     if not names:
         return None
     skew = frame[names].skew().fillna(0).sort_values(key=abs, ascending=False)
@@ -147,7 +165,8 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12, hidden: Iter
     rows = -(-len(shown) // across)
     use_style()
     from matplotlib import pyplot
-    figure, axes = pyplot.subplots(2 * rows, across, figsize=(9, 0.6 + 2.3 * rows), squeeze=False, height_ratios=[4, 1] * rows)
+    figure, axes = pyplot.subplots(2 * rows, across, figsize=(9, 0.6 + 2.3 * rows), squeeze=False,
+                                   height_ratios=[4, 1] * rows)
     for at in range(rows * across):
         pair = axes[2 * (at // across), at % across], axes[2 * (at // across) + 1, at % across]
         if at < len(shown):
@@ -162,13 +181,16 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12, hidden: Iter
                     f"most {skew.index[0]} ({skew.iloc[0]:.1f}){left}")
 
 # %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-15
-def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15, hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
-    "A heatmap of rank correlations of the numeric columns that take part in the strongest ones, and the claim; None with fewer than two"
+def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
+                       hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
+    """A heatmap of rank correlations of the numeric columns that take part in the strongest ones, and the claim;
+    None with fewer than two"""
     names = _numeric(frame, plan, hidden)[:200]
     names += [plan.data.target] if plan.data.task == "regression" and plan.data.target not in names else []
     if len(names) < 2 or len(frame) < 3:
         return None
-    table = frame[names].sample(min(len(frame), 20_000), random_state=plan.split.seed).corr("spearman").fillna(0).to_numpy(copy=True)
+    table = frame[names].sample(min(len(frame), 20_000),
+                                random_state=plan.split.seed).corr("spearman").fillna(0).to_numpy(copy=True)
     strength = np.abs(np.triu(table, 1))
     pairs = np.dstack(np.unravel_index(np.argsort(-strength, axis=None, kind="stable"), strength.shape))[0]
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
@@ -179,15 +201,17 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15, hidden: 
     for row, one in enumerate(chosen):
         for column, other in enumerate(chosen):
             dark = abs(table[one, other]) > 0.6
-            axis.text(column, row, f"{table[one, other].round(1) + 0.0:.1f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+            axis.text(column, row, f"{table[one, other].round(1) + 0.0:.1f}", ha="center", va="center", fontsize=8,
+                      color="white" if dark else "black")
     axis.set(xticks=range(len(chosen)), yticks=range(len(chosen)), xlabel="column", ylabel="column")
     axis.set_xticklabels(labels, rotation=60, ha="right", parse_math=False)
     axis.set_yticklabels(labels, parse_math=False)
     axis.grid(False)
     figure.colorbar(image, ax=axis, label="rank correlation", shrink=0.8)
     close = int((strength > 0.8).sum())
-    return figure, (f"{names[first]} and {names[second]} go together most (rank correlation {table[first, second]:.2f}); "
-                    f"{close} of {len(names) * (len(names) - 1) // 2:,} pairs are beyond 0.8")
+    return figure, (
+        f"{names[first]} and {names[second]} go together most (rank correlation {table[first, second]:.2f}); "
+        f"{close} of {len(names) * (len(names) - 1) // 2:,} pairs are beyond 0.8")
 
 # %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-17
 def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:
@@ -195,47 +219,61 @@ def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:
     columns = ["step", "rows", "cells", "emptied", "removed", "skipped", "why"]
     return pd.DataFrame(steps, columns=columns).fillna({"skipped": ""})
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-17-a
 def changes_table(steps: list[dict[str, Any]], most: int = 60) -> pd.DataFrame:
-    "Per step and column the cells changed and a sample: row, before and after; of columns that may not be shown the count only"
+    """Per step and column the cells changed and a sample: row, before and after;
+    of columns that may not be shown the count only"""
     def told(cell: object) -> str:
         return "missing" if cell is None else str(cell)
-    rows = [{"step": step["step"], "column": name, "cells": cells,
-             "sample (row: before → after)": "; ".join(f"{row}: {told(old)} → {told(new)}" for row, old, new in step.get("samples", {}).get(name, ()))
-             or "not shown"}
-            for step in steps for name, cells in sorted(step.get("columns", {}).items(), key=lambda item: -item[1])]
+
+    rows = [{
+        "step": step["step"], "column": name, "cells": cells,
+        "sample (row: before → after)": "; ".join(f"{row}: {told(old)} → {told(new)}"
+                                                  for row, old, new in step.get("samples", {}).get(name, ()))
+        or "not shown"
+    } for step in steps for name, cells in sorted(step.get("columns", {}).items(), key=lambda item: -item[1])]
     return pd.DataFrame(rows, columns=["step", "column", "cells", "sample (row: before → after)"]).head(most)
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-17-b
 def advice_table(report: dict[str, Any]) -> pd.DataFrame:
     "What a person should look at: column, what it is about, how many cells, and what to do"
-    return pd.DataFrame(report["advice"], columns=["column", "about", "cells", "text"]).sort_values("cells", ascending=False, ignore_index=True)
+    return pd.DataFrame(report["advice"], columns=["column", "about", "cells",
+                                                   "text"]).sort_values("cells", ascending=False, ignore_index=True)
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-17-c
 def _broken_table(entries: list[dict[str, Any]], none: str) -> object:
     return pd.DataFrame(entries, columns=["column", "check", "count", "row_ids", "values"]) if entries else none
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-17-d
 def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str], twin_note: str,
                     dictionary: list[dict[str, Any]] | None = None) -> list[tuple[str, object]]:
     "The sections of data_quality_report.html for `reporting.write_page`"
     scores = pd.DataFrame(report["scores"]).rename_axis("score").reset_index().fillna("not measured")
-    size = {"rows as delivered": report["rows_in"], "rows after cleaning": report["rows_out"], "columns": report["columns_out"],
-            "size on disk (MB)": report["size_mb"], **source}
+    size = {
+        "rows as delivered": report["rows_in"], "rows after cleaning": report["rows_out"],
+        "columns": report["columns_out"], "size on disk (MB)": report["size_mb"], **source
+    }
     age = report.get("timeliness") or {}
-    words = pd.DataFrame(dictionary or [], columns=["column", "dtype", "unit", "role", "reason", "missing", "distinct", "minimum", "maximum"]).fillna("")
-    return [("The data", size), ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.", _age_words(age)]),
+    words = pd.DataFrame(
+        dictionary or [],
+        columns=["column", "dtype", "unit", "role", "reason", "missing", "distinct", "minimum", "maximum"]).fillna("")
+    return [("The data", size),
+            ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.",
+                                _age_words(age)]),
             ("Advice", advice_table(report) if report["advice"] else "None: nothing suspicious was seen."),
-            ("Cleaning steps", [steps_table(report["steps"]), "What was changed, with samples:", changes_table(report["steps"])]),
-            ("Pictures", figures),
+            ("Cleaning steps",
+             [steps_table(report["steps"]), "What was changed, with samples:",
+              changes_table(report["steps"])]), ("Pictures", figures),
             ("The contract", _broken_table(report["contract"], "This batch keeps schema.toml.")),
             ("Schema violations", _broken_table(report["violations"], "None: every cell keeps the schema.")),
             ("Data dictionary", words), ("Warnings", report["warnings"] or "None."), ("The synthetic twin", twin_note)]
 
-
+# %% ../../../nbs/wrangling/05_report.ipynb #34wranglingr-17-e
 def _age_words(age: dict[str, Any]) -> str:
     if "newest" not in age:
         return f"Timeliness was not measured: {age.get('reason', 'no time column')}."
     allowed = f", {age['max_age_days']:g} are allowed" if age["max_age_days"] is not None else ""
-    return (f"The rows run from {age['oldest'][:10]} to {age['newest'][:10]} ({age['span_days']:,.0f} days); the newest was "
-            f"{age['age_days']:,.0f} days old{allowed}.")
+    return (
+        f"The rows run from {age['oldest'][:10]} to {age['newest'][:10]} ({age['span_days']:,.0f} days); the newest "
+        f"was "
+        f"{age['age_days']:,.0f} days old{allowed}.")

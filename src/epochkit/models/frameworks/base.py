@@ -30,7 +30,7 @@ def cuda_devices() -> int:
     count = ctypes.c_int()
     return 0 if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) else count.value
 
-
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-04-a
 def thread_count() -> int:
     "Threads that one model trains with: 2, or 1 on a single core; more only make small tables slower"
     return min(2, os.cpu_count() or 1)
@@ -84,13 +84,16 @@ class FrameworkModel(BaseEstimator):
         return self
 
     def load(self) -> None:
-        "Imports the framework, or raises BadInputError naming what to install; so that training time is not import time"
+        """Imports the framework, or raises BadInputError naming what to install;
+        so that training time is not import time"""
         self._check()
         if self.package:
             importlib.import_module(self.package)
 
-    def fit(self, X: pd.DataFrame, y: Any, X_validation: pd.DataFrame | None = None, y_validation: Any = None) -> "FrameworkModel":
-        "The fitted model. X: floats, (n_rows, n_features); y: codes 0..k-1 or numbers; validation rows stop early, if given"
+    def fit(self, X: pd.DataFrame, y: Any, X_validation: pd.DataFrame | None = None,
+            y_validation: Any = None) -> "FrameworkModel":
+        """The fitted model. X: floats, (n_rows, n_features); y: codes 0..k-1 or numbers;
+        validation rows stop early, if given"""
         self._check()
         self.feature_names_in_ = np.asarray(list(X.columns), dtype=object)
         validation = None if X_validation is None else (self._array(X_validation), np.asarray(y_validation))
@@ -114,12 +117,17 @@ class FrameworkModel(BaseEstimator):
 
     def search_space(self, trial: Any) -> dict[str, Any]:
         "The parameters that an Optuna trial draws from this framework's space"
-        return {name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
-                for name, values in self.space.items()}
+        return {
+            name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
+            for name, values in self.space.items()
+        }
 
     def parameter_grid(self) -> dict[str, list]:
         "The same space as a grid: every parameter with the values worth trying"
-        return {name: values.points() if isinstance(values, Range) else list(values) for name, values in self.space.items()}
+        return {
+            name: values.points() if isinstance(values, Range) else list(values)
+            for name, values in self.space.items()
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -148,7 +156,8 @@ class FrameworkModel(BaseEstimator):
     def _array(self, X: pd.DataFrame) -> np.ndarray:
         if not isinstance(X, pd.DataFrame):
             if np.ndim(X) != 2 or np.shape(X)[1] != len(self.feature_names_in_):
-                raise BadInputError(f"{self.name} expects {len(self.feature_names_in_)} columns, got shape {np.shape(X)}")
+                raise BadInputError(
+                    f"{self.name} expects {len(self.feature_names_in_)} columns, got shape {np.shape(X)}")
             return np.asarray(X, dtype=float)
         missing = [column for column in self.feature_names_in_ if column not in X.columns]
         if missing:
@@ -191,7 +200,7 @@ def framework(cls: type[FrameworkModel]) -> type[FrameworkModel]:
     FRAMEWORKS[cls.name] = cls
     return cls
 
-
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-15-a
 def frameworks_for(task: str) -> dict[str, type[FrameworkModel]]:
     "Every framework that can do `task`, by name, the plain baseline first"
     if task not in TASKS:

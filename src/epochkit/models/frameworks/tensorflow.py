@@ -45,20 +45,26 @@ class TensorFlowModel(NetworkModel):
         tensorflow.keras.backend.clear_session()
         tensorflow.keras.utils.set_random_seed(self.seed)
         network = self._network(tensorflow, train[0].shape[1], outputs)
-        stop = tensorflow.keras.callbacks.EarlyStopping("val_loss", patience=self.settings["patience"], restore_best_weights=True)
+        stop = tensorflow.keras.callbacks.EarlyStopping("val_loss", patience=self.settings["patience"],
+                                                        restore_best_weights=True)
         losses = network.fit(*train, validation_data=validation, epochs=self.settings["epochs"], verbose=0,
                              batch_size=self.settings["batch_size"], callbacks=[stop] if validation else [])
         random.setstate(kept[0]), np.random.set_state(kept[1])
         device = "cuda" if "GPU" in str(network.weights[0].value.device) else "cpu"
         weights = [np.array(value) for value in network.get_weights()]
-        return list(zip(weights[::2], weights[1::2])), {name: [float(v) for v in values] for name, values in losses.history.items()}, device
+        return list(zip(weights[::2],
+                        weights[1::2])), {name: [float(v) for v in values]
+                                          for name, values in losses.history.items()}, device
 
     def _network(self, tensorflow, inputs: int, outputs: int):
         "The compiled Keras model"
         keras, given = tensorflow.keras, self.settings
         layers = [keras.Input((inputs,))]
         for _ in range(given["hidden_layers"]):
-            layers += [keras.layers.Dense(given["hidden_units"], activation="relu"), keras.layers.Dropout(given["dropout"])]
+            layers += [
+                keras.layers.Dense(given["hidden_units"], activation="relu"),
+                keras.layers.Dropout(given["dropout"])
+            ]
         network = keras.Sequential([*layers, keras.layers.Dense(outputs)])
         loss = "mse" if self.task == "regression" else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         network.compile(keras.optimizers.AdamW(given["learning_rate"], weight_decay=given["weight_decay"]), loss=loss,

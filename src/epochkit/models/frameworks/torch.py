@@ -33,7 +33,8 @@ class TorchModel(NetworkModel):
         with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
             torch.manual_seed(self.seed)
             network = self._network(torch, train[0].shape[1], outputs).to(device)
-            losses = self._epochs(torch, network, self._tensors(torch, train, device), self._tensors(torch, validation, device))
+            losses = self._epochs(torch, network, self._tensors(torch, train, device),
+                                  self._tensors(torch, validation, device))
         used = next(network.parameters()).device.type
         layers = [(part.weight.detach().cpu().numpy().T.copy(), part.bias.detach().cpu().numpy().copy())
                   for part in network if isinstance(part, torch.nn.Linear)]
@@ -56,7 +57,8 @@ class TorchModel(NetworkModel):
         "The loss per epoch; the network ends with the weights of its best validation epoch"
         given = self.settings
         measure = torch.nn.MSELoss() if self.task == "regression" else torch.nn.CrossEntropyLoss()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=given["learning_rate"], weight_decay=given["weight_decay"])
+        optimizer = torch.optim.AdamW(network.parameters(), lr=given["learning_rate"],
+                                      weight_decay=given["weight_decay"])
         losses = {"loss": [], **({"val_loss": []} if validation else {})}
         best, best_weights, waited = float("inf"), None, 0
         for _ in range(given["epochs"]):

@@ -35,7 +35,7 @@ def flat_type(kind: pa.DataType) -> pa.DataType | None:
         return pa.float32()
     return kind if pa.types.is_primitive(kind) and not pa.types.is_time(kind) else pa.string()
 
-
+# %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-05-a
 def flat_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
     "The column as its flat type"
     if isinstance(column, pa.ExtensionArray):
@@ -46,7 +46,7 @@ def flat_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
         column = column.dictionary_decode()
     return column.cast(kind, safe=not pa.types.is_floating(kind))
 
-
+# %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-05-b
 @dataclass
 class ArrowEvidence:
     "What one column of a file is: its flat type, and whether a cell is missing"
@@ -67,7 +67,7 @@ class ArrowEvidence:
         times = all(pa.types.is_timestamp(e.kind) for e in (self, other)) and self.kind.tz == other.kind.tz
         return ArrowEvidence(pa.timestamp("us", self.kind.tz), missing) if times else None
 
-
+# %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-05-c
 class ArrowTable(TableFile):
     "What Parquet and Arrow files share; each says its schema, rows, batches and which columns have gaps"
 
@@ -111,8 +111,9 @@ class ArrowTable(TableFile):
             merged = [one.merged(other) for one, other in zip(seen, table.evidence, strict=True)]
             for number, both in enumerate(merged):
                 if both is None:
-                    raise BadInputError(f"column '{first.columns[number]}' holds {seen[number].kind} in {first.path.name} and "
-                                        f"{table.evidence[number].kind} in {table.path.name}: write both alike")
+                    raise BadInputError(
+                        f"column '{first.columns[number]}' holds {seen[number].kind} in {first.path.name} and "
+                        f"{table.evidence[number].kind} in {table.path.name}: write both alike")
             seen = merged
         return dict(zip(first.columns, seen, strict=True))
 
@@ -121,7 +122,9 @@ class ArrowTable(TableFile):
         coded = [name for name in self.columns if pa.types.is_boolean(kinds[name].kind) and kinds[name].missing]
         for batch in self.batches(rows):
             try:
-                columns = [flat_column(batch.column(place), kind) for place, kind in zip(self._places, wanted, strict=True)]
+                columns = [
+                    flat_column(batch.column(place), kind) for place, kind in zip(self._places, wanted, strict=True)
+                ]
             except pa.ArrowException as error:
                 raise self.unreadable(error) from error
             yield pa.table(columns, names=self.columns).to_pandas().astype(dict.fromkeys(coded, "object"))
@@ -130,7 +133,7 @@ class ArrowTable(TableFile):
         "The error for a file that Arrow cannot read"
         return BadInputError(f"{self.path.name} cannot be read as a table: {' '.join(str(error).split())}")
 
-
+# %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-05-d
 def _in_every_chunk(seen: ArrowEvidence) -> pa.DataType:
     "The type whose pandas column is the same with and without gaps"
     if pa.types.is_null(seen.kind):
@@ -173,7 +176,7 @@ class ParquetFile(ArrowTable):
         except (pa.ArrowException, OSError) as error:
             raise self.unreadable(error) from error
 
-
+# %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-06-a
 @table_format(".arrow", ".feather", ".ipc", ".arrows")
 class ArrowFile(ArrowTable):
     "Arrow's own format, as a file (Feather) or as a stream"

@@ -25,9 +25,11 @@ import pandas as pd
 from ...core.errors import BadInputError, unknown_name
 
 # %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-05
-_MAGIC = {b"PAR1": "Parquet", b"PK\x03\x04": "zip", b"\xd0\xcf\x11\xe0": "an old spreadsheet", b"ARROW1": "Arrow",
-          b"\xff\xff\xff\xff": "Arrow", b"\x1f\x8b": "gzip", b"SQLite format 3": "an SQLite database", b"%PDF": "a PDF",
-          b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x80\x04": "a pickle", b"\x80\x05": "a pickle"}
+_MAGIC = {
+    b"PAR1": "Parquet", b"PK\x03\x04": "zip", b"\xd0\xcf\x11\xe0": "an old spreadsheet", b"ARROW1": "Arrow",
+    b"\xff\xff\xff\xff": "Arrow", b"\x1f\x8b": "gzip", b"SQLite format 3": "an SQLite database", b"%PDF": "a PDF",
+    b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x80\x04": "a pickle", b"\x80\x05": "a pickle"
+}
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
          codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
@@ -41,7 +43,7 @@ def looks_like(start: bytes) -> str:
             return name
     return "binary" if b"\x00" in start and not wide_encoding(start) else "text"
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-05-a
 def wide_encoding(start: bytes) -> str:
     "The encoding that a byte order mark or the pattern of zero bytes gives away; empty when neither does"
     for mark, name in _BOMS.items():
@@ -59,28 +61,31 @@ def packing_of(path: Path) -> str:
     "How the file is packed, by its ending: gzip, bzip2, xz, zstd, zip, or empty"
     return PACKINGS.get(path.suffix.lower(), "")
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-09-a
 def zip_members(path: Path) -> list[str]:
     "The files in a zip archive, without folders and a Mac's hidden ones"
     try:
         with zipfile.ZipFile(path) as archive:
-            return [name for name in archive.namelist()
-                    if not name.endswith("/") and not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
+            return [
+                name for name in archive.namelist()
+                if not name.endswith("/") and not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")
+            ]
     except _DAMAGED as error:
         raise BadInputError(f"{path.name} is damaged zip ({error}): copy it again") from error
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-09-b
 def the_member(path: Path, said: str | None = None) -> str:
     "The one file in a zip archive that is read: the one said, or the only one"
     names = zip_members(path)
     if said is not None and said not in names:
         raise unknown_name("member", said, names, path.name)
     if said is None and len(names) != 1:
-        raise BadInputError(f"{path.name} holds {len(names)} files ({', '.join(names[:5])}{', …' if len(names) > 5 else ''}), "
-                            "one is needed: say which with ?member=NAME")
+        raise BadInputError(
+            f"{path.name} holds {len(names)} files ({', '.join(names[:5])}{', …' if len(names) > 5 else ''}), "
+            "one is needed: say which with ?member=NAME")
     return said or names[0]
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-09-c
 def unpacked(path: Path, file: BinaryIO, member: str | None = None) -> BinaryIO:
     "The bytes of `file` (opened from `path`) as they were before packing"
     packing = packing_of(path)
@@ -93,7 +98,7 @@ def unpacked(path: Path, file: BinaryIO, member: str | None = None) -> BinaryIO:
         return _zip_file(path, file, member)
     return {"bzip2": bz2.open, "xz": lzma.open}[packing](file) if packing else file
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-09-d
 def _zip_file(path: Path, file: BinaryIO, member: str | None) -> BinaryIO:
     name = the_member(path, member)
     try:
@@ -101,12 +106,14 @@ def _zip_file(path: Path, file: BinaryIO, member: str | None) -> BinaryIO:
     except RuntimeError as error:
         raise BadInputError(f"{path.name} is locked with a password: unpack it first") from error
     except NotImplementedError as error:
-        raise BadInputError(f"{path.name} is packed in a way that cannot be read ({error}): pack it as plain zip") from error
+        raise BadInputError(
+            f"{path.name} is packed in a way that cannot be read ({error}): pack it as plain zip") from error
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-09-e
 def damaged(path: Path, error: Exception) -> BadInputError:
     "The error for a packed file that cannot be unpacked"
-    return BadInputError(f"{path.name} is damaged {packing_of(path) or 'data'} ({' '.join(str(error).split())}): copy it again")
+    return BadInputError(
+        f"{path.name} is damaged {packing_of(path) or 'data'} ({' '.join(str(error).split())}): copy it again")
 
 # %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-11
 class HashedFile(io.RawIOBase):
@@ -133,13 +140,13 @@ class HashedFile(io.RawIOBase):
         self.file.close()
         super().close()
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-11-a
 def file_sha256(path: Path) -> str:
     "sha256 of a file's bytes"
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-11-b
 def first_bytes(path: Path, member: str | None = None, size: int = 65_536) -> bytes:
     "The first bytes of a file, unpacked; BadInputError when it is empty, damaged or not packed as its ending says"
     if path.stat().st_size == 0:
@@ -167,14 +174,14 @@ def guess_encoding(sample: bytes) -> str:
     fits = (str(match) for match in found if match.chaos <= found[0].chaos + 0.01)
     return "cp1252" if western and western in fits else found[0].encoding
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-15-a
 def _decodes(sample: bytes, encoding: str) -> str:
     try:
         return sample.decode(encoding)
     except UnicodeDecodeError:
         return ""
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-15-b
 def telling_lines(blocks: Iterator[bytes], limit: int = 200_000) -> bytes:
     "The first lines that hold bytes beyond ASCII, up to `limit` bytes"
     kept = bytearray()
@@ -185,7 +192,7 @@ def telling_lines(blocks: Iterator[bytes], limit: int = 200_000) -> bytes:
             break
     return bytes(kept[:limit])
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-15-c
 def as_utf8(blocks: Iterator[bytes], encoding: str, where: Callable[[UnicodeError], BadInputError]) -> Iterator[bytes]:
     "The same text as UTF-8 without a byte order mark; `where` makes the error for bytes that are not in `encoding`"
     decoder = codecs.getincrementaldecoder(encoding)()
@@ -206,7 +213,8 @@ FILE_OPTIONS: dict[str, str] = {"member": "which file of a zip archive"}
 
 
 def table_format(*endings: str, **options: str) -> Callable[[type], type]:
-    "A class decorator: files with these endings are read by the decorated class, which knows these options (name and use)"
+    """A class decorator: files with these endings are read by the decorated class,
+    which knows these options (name and use)"""
     def register(cls: type) -> type:
         cls.options_known = {"member", *options}
         FILE_OPTIONS.update(options)
@@ -214,7 +222,7 @@ def table_format(*endings: str, **options: str) -> Callable[[type], type]:
         return cls
     return register
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-20-a
 class TableFile:
     "One file that holds one table; a format implements `columns`, `rows`, `evidence`, `decide` and `frames`"
     options_known: set[str] = {"member"}
@@ -285,7 +293,7 @@ class TableFile:
             except _DAMAGED as error:
                 raise damaged(self.path, error) from error
 
-
+# %% ../../../../nbs/sources/files/01_bytes.ipynb #21bfilebytes-20-b
 def ending_of(name: str) -> str:
     "The ending that names the format, without the packing: `.csv` for `loans.csv.gz`"
     endings = [suffix.lower() for suffix in Path(name).suffixes]

@@ -52,7 +52,8 @@ class ExcelFile(TableFile):
         filled = [sheet.title for sheet in book.worksheets
                   if any(cell is not None for row in sheet.iter_rows(values_only=True, max_row=50) for cell in row)]
         if len(filled) > 1:
-            raise BadInputError(f"{self.path.name} has {len(filled)} filled sheets ({', '.join(filled)}): say which with ?sheet=NAME")
+            raise BadInputError(
+                f"{self.path.name} has {len(filled)} filled sheets ({', '.join(filled)}): say which with ?sheet=NAME")
         return filled[0] if filled else names[0]
 
     @cached_property
@@ -69,7 +70,8 @@ class ExcelFile(TableFile):
                 evidence.look([None if _is_error(cell) else cell for cell in cells])
             rows += len(batch)
         if errors:
-            self.warnings.append(f"{errors} cell{'s' * (errors > 1)} with an Excel error such as #DIV/0! are read as missing")
+            self.warnings.append(
+                f"{errors} cell{'s' * (errors > 1)} with an Excel error such as #DIV/0! are read as missing")
         return self._names(list(header or ()), seen), seen, rows
 
     def _names(self, header: list[Any], seen: list[CellEvidence]) -> list[str]:
@@ -81,9 +83,12 @@ class ExcelFile(TableFile):
             seen.pop()
         if self.options.get("header") == "none":
             return [f"column_{number}" for number in range(1, len(header) + 1)]
-        if header and self.options.get("header") != "yes" and all(isinstance(cell, (int, float, datetime.date)) for cell in header):
-            raise BadInputError(f"{self.path.name}: the first filled row looks like data ({', '.join(map(str, header[:3]))}), a header is "
-                                "needed: add one, or say ?header=none (?header=yes if these are the names)")
+        if header and self.options.get("header") != "yes" and all(
+                isinstance(cell, (int, float, datetime.date)) for cell in header):
+            raise BadInputError(
+                f"{self.path.name}: the first filled row looks like data ({', '.join(map(str, header[:3]))}), a "
+                f"header is "
+                "needed: add one, or say ?header=none (?header=yes if these are the names)")
         return ["" if cell is None else str(cell).strip() for cell in header]
 
     @property
@@ -107,9 +112,11 @@ class ExcelFile(TableFile):
         for batch in batches(body, min(rows, 50_000)):
             columns = [[None if number >= len(row) or _is_error(row[number]) else row[number] for row in batch]
                        for number in range(len(kinds))]
-            yield pd.DataFrame({name: cells_as(cells, kinds[name]) for name, cells in zip(self.columns, columns, strict=True)},
-                               index=range(len(batch)))
+            yield pd.DataFrame(
+                {name: cells_as(cells, kinds[name])
+                 for name, cells in zip(self.columns, columns, strict=True)}, index=range(len(batch)))
 
-
+# %% ../../../../nbs/sources/files/06_excel.ipynb #21gexcelfile-05-a
 def _is_error(cell: Any) -> bool:
-    return isinstance(cell, str) and cell.startswith("#") and cell in {"#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"}
+    return isinstance(
+        cell, str) and cell.startswith("#") and cell in {"#DIV/0!", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"}

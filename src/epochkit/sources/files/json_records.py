@@ -35,7 +35,8 @@ class CellEvidence:
             elif kind == "str" and cell.strip().lower() in MISSING_MARKS:
                 self.types.add("mark")
             else:
-                self.types.add("large" if kind == "int" and abs(cell) >= 1 << 63 else "datetime" if kind == "date" else kind)
+                self.types.add("large" if kind == "int" and abs(cell) >= 1 << 63 else "datetime" if kind ==
+                               "date" else kind)
 
     def merged(self, other: "CellEvidence") -> "CellEvidence":
         "What the same column of two files holds"
@@ -53,14 +54,15 @@ class CellEvidence:
             return "object" if missing else "bool"
         return "datetime" if types == {"datetime"} else "text"
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-05-a
 def cells_as(cells: list[Any], kind: str) -> Any:
     "One column's cells as its kind says"
     def missing(cell: Any) -> bool:
         return cell is None or cell != cell or isinstance(cell, str) and cell.strip().lower() in MISSING_MARKS
     if kind == "text":
-        return pd.array([cell if isinstance(cell, str) else None if cell is None or cell != cell else str(cell) for cell in cells],
-                        dtype="str")
+        return pd.array(
+            [cell if isinstance(cell, str) else None if cell is None or cell != cell else str(cell) for cell in cells],
+            dtype="str")
     values = [None if missing(cell) else cell for cell in cells]
     if kind == "datetime":
         return pd.Series(values, dtype="datetime64[us]")
@@ -68,13 +70,13 @@ def cells_as(cells: list[Any], kind: str) -> Any:
         values = [np.nan if value is None else value for value in values]
     return np.array(values, dtype=kind)
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-05-b
 def cell_frame(records: list[dict[str, Any]], kinds: dict[str, str]) -> pd.DataFrame:
     "Records as a table, each column as its kind says"
     columns = {name: cells_as([record.get(name) for record in records], kind) for name, kind in kinds.items()}
     return pd.DataFrame(columns, index=range(len(records)))
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-05-c
 def merged_kinds(tables: list[TableFile]) -> dict[str, str]:
     "One kind per column from the cells of all files"
     seen = list(tables[0].evidence)
@@ -94,9 +96,11 @@ class JsonFile(TableFile):
     def _utf8(self) -> Iterator[bytes]:
         encoding = self.options.get("encoding") or wide_encoding(first_bytes(self.path, self.member)) or "utf-8"
         try:
-            yield from as_utf8(self.blocks(_BLOCK), encoding, lambda error: BadInputError(
-                f"{self.path.name} is not {encoding} text ({getattr(error, 'reason', error)}): save it as UTF-8, or say what it "
-                "is, for example ?encoding=latin-1"))
+            yield from as_utf8(
+                self.blocks(_BLOCK), encoding, lambda error: BadInputError(
+                    f"{self.path.name} is not {encoding} text ({getattr(error, 'reason', error)}): save it as UTF-8, "
+                    f"or say what it "
+                    "is, for example ?encoding=latin-1"))
         except LookupError as error:
             raise BadInputError(f"{self.path.name}: '{encoding}' is no known encoding: try utf-8 or latin-1") from error
 
@@ -118,8 +122,9 @@ class JsonFile(TableFile):
                     yield self._record(json.loads(line), f"line {number}")
             except json.JSONDecodeError as error:
                 whole = "it looks like one JSON document" if number == 1 else "that line is not JSON"
-                raise BadInputError(f"{self.path.name}, line {number}: {whole} ({error.msg}): write one object per line "
-                                    "(JSON lines), or one array of objects") from error
+                raise BadInputError(
+                    f"{self.path.name}, line {number}: {whole} ({error.msg}): write one object per line "
+                    "(JSON lines), or one array of objects") from error
 
     def _from_array(self, blocks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         decoder, number, held, at = json.JSONDecoder(), 0, "", None
@@ -142,16 +147,19 @@ class JsonFile(TableFile):
 
     def _nothing_after(self, rest: str) -> None:
         if rest.strip():
-            raise BadInputError(f"{self.path.name}: something follows the array ({rest.strip()[:40]}): write one array of objects")
+            raise BadInputError(
+                f"{self.path.name}: something follows the array ({rest.strip()[:40]}): write one array of objects")
 
     def _bad(self, number: int, error: Exception | None) -> BadInputError:
         reason = getattr(error, "msg", "the closing ] is missing")
-        return BadInputError(f"{self.path.name}, record {number} of the array is not whole JSON ({reason}): copy or write it again")
+        return BadInputError(
+            f"{self.path.name}, record {number} of the array is not whole JSON ({reason}): copy or write it again")
 
     def _record(self, record: object, where: str) -> dict[str, Any]:
         if not isinstance(record, dict):
-            raise BadInputError(f"{self.path.name}, {where} holds {type(record).__name__}, an object is needed: write JSON lines "
-                                "or an array of objects")
+            raise BadInputError(
+                f"{self.path.name}, {where} holds {type(record).__name__}, an object is needed: write JSON lines "
+                "or an array of objects")
         for key, value in record.items():
             if isinstance(value, (dict, list)):
                 raise BadInputError(f"{self.path.name}, {where}: '{key}' holds a nested value: flatten it first")
@@ -186,12 +194,12 @@ class JsonFile(TableFile):
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
         return (cell_frame(batch, kinds) for batch in batches(self.records(), min(rows, 50_000)))
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-09-a
 def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield first
     yield from rest
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-09-b
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     held = b""
     for block in blocks:
@@ -200,18 +208,18 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     if held:
         yield held
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-09-c
 def _whole_characters(blocks: Iterator[bytes]) -> tuple[str, Iterator[str]]:
     "UTF-8 blocks, which are whole as `as_utf8` cuts them, as text"
     return next(blocks).decode(), (block.decode() for block in blocks)
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-09-d
 def _after(text: str, at: int, skipped: str) -> int:
     while at < len(text) and text[at] in skipped:
         at += 1
     return at
 
-
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-09-e
 def batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
     "The items in lists of `size`, the last one shorter"
     held: list[Any] = []

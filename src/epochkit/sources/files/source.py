@@ -24,10 +24,13 @@ from .bytes import FILE_OPTIONS, TABLE_FORMATS, TableFile, ending_of, packing_of
 from ..base import Source, data_source, options_of
 
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05
-_OTHER = {".xls": "an old spreadsheet: save it as .xlsx", ".ods": "a spreadsheet: save it as .xlsx", ".pkl": "a pickle, which runs "
-          "whatever it says when it is opened: save it as .parquet", ".db": "a database: use sql:sqlite:///FILE?table=NAME",
-          ".sqlite": "a database: use sql:sqlite:///FILE?table=NAME", ".sas7bdat": "a SAS file: export it as .csv",
-          ".sav": "an SPSS file: export it as .csv", ".dta": "a Stata file: export it as .csv"}
+_OTHER = {
+    ".xls": "an old spreadsheet: save it as .xlsx", ".ods": "a spreadsheet: save it as .xlsx",
+    ".pkl": "a pickle, which runs "
+    "whatever it says when it is opened: save it as .parquet", ".db": "a database: use sql:sqlite:///FILE?table=NAME",
+    ".sqlite": "a database: use sql:sqlite:///FILE?table=NAME", ".sas7bdat": "a SAS file: export it as .csv",
+    ".sav": "an SPSS file: export it as .csv", ".dta": "a Stata file: export it as .csv"
+}
 
 
 def find_place(place: str, settings: Settings) -> Path:
@@ -42,7 +45,7 @@ def find_place(place: str, settings: Settings) -> Path:
     hint = f"did you mean '{close[0]}'?" if close else advice
     raise BadInputError(f"file:{place} was not found: {hint}")
 
-
+# %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05-a
 def find_file(place: str, settings: Settings) -> Path:
     "The file at `place` under the home or the current folder; BadInputError with the nearest name"
     path = find_place(place, settings)
@@ -50,9 +53,10 @@ def find_file(place: str, settings: Settings) -> Path:
         raise BadInputError(f"file:{place} is a folder, a file is needed: name one file in it")
     return path
 
-
+# %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05-b
 def format_of(path: Path, options: dict[str, str]) -> str:
-    "The ending that names a file's format: its own, that of the member of a zip archive, or `format=` said; empty if unknown"
+    """The ending that names a file's format: its own, that of the member of a zip archive, or `format=` said;
+    empty if unknown"""
     if "format" in options:
         said = f".{options['format'].lstrip('.').lower()}"
         if said not in TABLE_FORMATS:
@@ -63,7 +67,7 @@ def format_of(path: Path, options: dict[str, str]) -> str:
         ending = ending_of(the_member(path, options.get("member")))
     return ending
 
-
+# %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05-c
 def open_table(path: Path, options: dict[str, str]) -> TableFile:
     "The reader of one file; BadInputError when its format is unknown or does not know an option"
     ending = format_of(path, options)
@@ -84,7 +88,7 @@ class Part(NamedTuple):
     table: TableFile
     keys: dict[str, str]
 
-
+# %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-07-a
 def folder_files(folder: Path, options: dict[str, str]) -> tuple[list[Path], list[str]]:
     "The readable files of one format under a folder in the order of their names, and the names of the others"
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()
@@ -93,21 +97,23 @@ def folder_files(folder: Path, options: dict[str, str]) -> tuple[list[Path], lis
     files = [path for path in found if kinds[path]]
     if not files:
         seen = ", ".join(path.name for path in found[:5]) or "no files"
-        raise BadInputError(f"the folder {folder.name} holds nothing that can be read as a table ({seen}): name a file, or a folder of "
-                            f"{', '.join(TABLE_FORMATS)} files")
+        raise BadInputError(
+            f"the folder {folder.name} holds nothing that can be read as a table ({seen}): name a file, or a folder of "
+            f"{', '.join(TABLE_FORMATS)} files")
     other = next((path for path in files if kinds[path] is not kinds[files[0]]), None)
     if other:
-        raise BadInputError(f"the folder {folder.name} holds files of several formats ({files[0].name}, {other.name}): keep one "
-                            "format in it, or name one file")
+        raise BadInputError(
+            f"the folder {folder.name} holds files of several formats ({files[0].name}, {other.name}): keep one "
+            "format in it, or name one file")
     return files, [path.name for path in found if not kinds[path]]
 
-
+# %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-07-b
 def path_keys(path: Path, folder: Path) -> dict[str, str]:
     "What the folders between `folder` and the file say, such as {'year': '2024'} for year=2024"
     pairs = (part.partition("=") for part in path.relative_to(folder).parts[:-1])
     return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
 
-
+# %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-07-c
 def check_alike(parts: list[Part]) -> None:
     "BadInputError naming two files whose columns differ"
     first = parts[0]
@@ -116,8 +122,9 @@ def check_alike(parts: list[Part]) -> None:
         if one != other:
             lost, new = [n for n in one if n not in other], [n for n in other if n not in one]
             what = f"'{lost[0]}' is missing in the second" if lost else f"'{new[0]}' is new in the second" if new else "their order differs"
-            raise BadInputError(f"{first.table.path.name} and {part.table.path.name} have different columns ({what}): files of one "
-                                "folder have the same columns in the same order")
+            raise BadInputError(
+                f"{first.table.path.name} and {part.table.path.name} have different columns ({what}): files of one "
+                "folder have the same columns in the same order")
 
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-10
 @data_source("file")
@@ -166,14 +173,18 @@ class FileSource(Source):
     def _key_types(self) -> dict[str, str]:
         "int64 for a name whose value is a whole number in every path, else text"
         def whole(name: str) -> bool:
-            return all(part.keys[name].isdecimal() and str(int(part.keys[name])) == part.keys[name] for part in self.parts)
+            return all(
+                part.keys[name].isdecimal() and str(int(part.keys[name])) == part.keys[name] for part in self.parts)
         return {name: "int64" if whole(name) else "str" for name in self.parts[0].keys}
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
         for table, keys in self.parts:
             for frame in table.frames(rows, self.kinds):
-                extra = {name: pd.Series([None if value == "__HIVE_DEFAULT_PARTITION__" else value] * len(frame), index=frame.index,
-                                         dtype="str").astype(self._key_types[name]) for name, value in keys.items()}
+                extra = {
+                    name: pd.Series([None if value == "__HIVE_DEFAULT_PARTITION__" else value] * len(frame),
+                                    index=frame.index, dtype="str").astype(self._key_types[name])
+                    for name, value in keys.items()
+                }
                 yield pd.concat([frame, pd.DataFrame(extra, index=frame.index)], axis=1) if keys else frame
 
     def fingerprint(self) -> str:

@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ...core.errors import BadInputError
-from .bytes import HashedFile, TableFile, as_utf8, first_bytes, guess_encoding, table_format, telling_lines, wide_encoding
+from epochkit.sources.files.bytes import (
+    HashedFile, TableFile, as_utf8, first_bytes, guess_encoding, table_format, telling_lines, wide_encoding
+)
 from .text_layout import Layout, lay_out, record_blocks
 from .text_numbers import TextEvidence, decide_kinds, number_column
 
@@ -28,7 +30,7 @@ _HEAD = 4 << 20
 class _NotUtf8(Exception):
     "The bytes are no UTF-8, so that the encoding has to be guessed"
 
-
+# %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-03-a
 @dataclass
 class _Scan:
     "What one pass over a text file found"
@@ -38,9 +40,10 @@ class _Scan:
     sha256: str
     guessed: bool = False
 
-
-@table_format(".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data", encoding="of the text", delimiter="between columns",
-              decimal="comma or point", header="none or yes", skip="lines above the header", quote="the quoting mark or none")
+# %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-03-b
+@table_format(".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data", encoding="of the text",
+              delimiter="between columns", decimal="comma or point", header="none or yes",
+              skip="lines above the header", quote="the quoting mark or none")
 class TextFile(TableFile):
     "Delimited text; names are stripped, blank cells are missing"
 
@@ -81,33 +84,38 @@ class TextFile(TableFile):
         lines = sample.split(b"\n")
         wrong = [line for line in lines if not _is_utf8(line)]
         if 2 * len(wrong) < len(lines):
-            raise BadInputError(f"{self.path.name} is UTF-8 but for {len(wrong)} of {len(lines)} lines with letters beyond ASCII, the "
-                                f"first begins {wrong[0][:40]!r}: mend them, or say ?encoding=NAME")
+            raise BadInputError(
+                f"{self.path.name} is UTF-8 but for {len(wrong)} of {len(lines)} lines with letters beyond ASCII, the "
+                f"first begins {wrong[0][:40]!r}: mend them, or say ?encoding=NAME")
         return guess_encoding(sample)
 
     def _utf8(self, layout: Layout, raw: HashedFile | None, guess: bool) -> Iterator[tuple[int, bytes]]:
         "Whole records as UTF-8, from the first row on, each block with the number of its first line"
         def where(error: UnicodeError) -> Exception:
             return _NotUtf8() if guess else BadInputError(
-                f"{self.path.name} is not {layout.encoding} text ({getattr(error, 'reason', error)}): say what it is with "
+                f"{self.path.name} is not {layout.encoding} text ({getattr(error, 'reason', error)}): say what it is "
+                f"with "
                 "?encoding=NAME, or leave it out and it is guessed")
         blocks = as_utf8(self.blocks(layout.block_size, raw), layout.encoding, where)
         if layout.old_mac:
             blocks = (block.replace(b"\r", b"\n") for block in blocks)
         line, quote = layout.first_line + 1, layout.quote.encode() if layout.quote else None
-        for block in record_blocks(_without_lines(blocks, layout.first_line), quote, layout.delimiter.encode(), self.path.name):
+        for block in record_blocks(_without_lines(blocks, layout.first_line), quote, layout.delimiter.encode(),
+                                   self.path.name):
             if b"\x00" in block:
                 at = line + block.count(b"\n", 0, block.index(b"\x00"))
-                raise BadInputError(f"{self.path.name}, line {at} holds a zero byte, text has none: the file is damaged, or in "
-                                    "an encoding that has to be said with ?encoding=NAME")
+                raise BadInputError(
+                    f"{self.path.name}, line {at} holds a zero byte, text has none: the file is damaged, or in "
+                    "an encoding that has to be said with ?encoding=NAME")
             yield line, block
             line += block.count(b"\n")
 
     def _tables(self, layout: Layout, raw: HashedFile | None = None, guess: bool = False) -> Iterator[pa.Table]:
         names = [str(number) for number in range(len(layout.columns))]
-        parse = pa.csv.ParseOptions(delimiter=layout.mark.decode(), quote_char=layout.quote or False, newlines_in_values=True)
-        convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""],
-                                        check_utf8=False)
+        parse = pa.csv.ParseOptions(delimiter=layout.mark.decode(), quote_char=layout.quote or False,
+                                    newlines_in_values=True)
+        convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
+                                        null_values=[""], check_utf8=False)
         for line, block in self._utf8(layout, raw, guess):
             if re.match(rb"[\r\n]*\Z", block):
                 continue
@@ -128,7 +136,8 @@ class TextFile(TableFile):
         for row in reader:
             if row and len(row) != wide:
                 return BadInputError(
-                    f"{self.path.name}, line {line + before} has {len(row)} field{'s' * (len(row) != 1)}, the header has {wide}: "
+                    f"{self.path.name}, line {line + before} has {len(row)} field{'s' * (len(row) != 1)}, the header "
+                    f"has {wide}: "
                     "mend the line, or say what differs: ?delimiter=, ?quote=, or ?skip=N for N lines above the header")
             before = reader.line_num
         return BadInputError(f"{self.path.name} cannot be read as a table: {' '.join(str(error).split())}")
@@ -140,7 +149,10 @@ class TextFile(TableFile):
         if block.count(layout.quote.encode()) % 2:
             last = [column[-1].as_py() or "" for column in table.columns]
             at = line + block.count(b"\n") - sum(text.count("\n") for text in last)
-            raise BadInputError(f"{self.path.name}: a quote is opened in line {at} or later and never closed: mend it, or say ?quote=none")
+            raise BadInputError(
+                f"{self.path.name}: a quote is opened in line {at} or later and never closed: mend it, or say "
+                f"?quote=none"
+            )
 
     @property
     def columns(self) -> list[str]:
@@ -179,18 +191,20 @@ class TextFile(TableFile):
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
         layout = self._scan.layout
         for table in self._tables(layout):
-            columns = [layout.texts(column) if kinds[name] == "text" else number_column(column.combine_chunks(), kinds[name])
-                       for name, column in zip(layout.columns, table.columns, strict=True)]
+            columns = [
+                layout.texts(column) if kinds[name] == "text" else number_column(column.combine_chunks(), kinds[name])
+                for name, column in zip(layout.columns, table.columns, strict=True)
+            ]
             yield pa.table(columns, names=layout.columns).to_pandas()
 
-
+# %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-03-c
 def _is_utf8(line: bytes) -> bool:
     try:
         return bool(line.decode()) or True
     except UnicodeDecodeError:
         return False
 
-
+# %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-03-d
 def _without_lines(blocks: Iterator[bytes], lines: int) -> Iterator[bytes]:
     "The bytes after the first `lines` line ends"
     for block in blocks:

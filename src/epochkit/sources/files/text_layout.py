@@ -33,7 +33,7 @@ def split_line(line: str, delimiter: str, quote: str | None = '"') -> list[str]:
     options = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
     return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, **options), [])
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-05-a
 def find_delimiter(lines: list[str], quote: str | None = '"') -> str:
     "The delimiter that splits the first of these lines, and the others alike, into the most columns"
     def score(mark: str) -> tuple[float, int]:
@@ -47,11 +47,12 @@ def find_delimiter(lines: list[str], quote: str | None = '"') -> str:
     best = max(_DELIMITERS, key=score)  # a title above the table: the delimiter of the rest, so that the widths show it
     return best if len(lines) > 1 and score(best) > (0.9, 2) else _STANDIN
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-05-b
 def looks_like_data(header: list[str], rows: list[list[str]]) -> bool:
     "True when every cell of the header looks like a value: a number, a date, or a text that its column holds again"
     def value(number: int, cell: str) -> bool:
-        return bool(_DATA.fullmatch(cell.strip())) or (cell != "" and any(cell == row[number] for row in rows if number < len(row)))
+        return bool(_DATA.fullmatch(cell.strip())) or (cell != "" and any(cell == row[number]
+                                                                          for row in rows if number < len(row)))
     return (any(_DATA.fullmatch(cell.strip()) for cell in header)
             and all(value(number, cell) for number, cell in enumerate(header)))
 
@@ -97,7 +98,7 @@ class Layout:
         stood_in = self.mark.decode() != self.delimiter and self.delimiter != "space"
         return pc.replace_substring(column, _STANDIN, self.delimiter) if stood_in else column
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-08-a
 def lay_out(text: str, encoding: str, options: dict[str, str], name: str) -> Layout:
     "The layout that the beginning of a text shows; BadInputError when it has no header"
     lines = [line + "\n" for line in re.split(r"\r\n|\r|\n", text)]
@@ -114,11 +115,12 @@ def lay_out(text: str, encoding: str, options: dict[str, str], name: str) -> Lay
     if options.get("header") == "none":
         cells, long = [f"column_{number}" for number in range(1, len(cells) + 1)], 0
     elif options.get("header") != "yes" and looks_like_data(cells, rows):
-        raise BadInputError(f"{name}, line {first + 1} looks like data ({', '.join(cells[:3])}), a header is needed: add one, or say "
-                            "?header=none to call the columns column_1, column_2, … (?header=yes if these are the names)")
+        raise BadInputError(
+            f"{name}, line {first + 1} looks like data ({', '.join(cells[:3])}), a header is needed: add one, or say "
+            "?header=none to call the columns column_1, column_2, … (?header=yes if these are the names)")
     return Layout(cells, delimiter, quote, first + long, encoding, "\r" in text and "\n" not in text, told)
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-08-b
 def _header(lines: list[str], quote: str | None) -> str:
     "The first line, with those that a quoted name with line ends goes on in"
     header = ""
@@ -128,7 +130,7 @@ def _header(lines: list[str], quote: str | None) -> str:
             return header
     return lines[0] if lines else ""
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-08-c
 def _first_line(lines: list[str], options: dict[str, str], name: str) -> tuple[int, list[str]]:
     "The number of lines above the header, and what is to be told about them"
     skip = options.get("skip", "0")
@@ -141,10 +143,11 @@ def _first_line(lines: list[str], options: dict[str, str], name: str) -> tuple[i
     while first < len(lines) - 1 and (not lines[first].strip() or comment(first)):
         comments += bool(lines[first].strip())
         first += 1
-    told = f"{comments} comment line{'s' * (comments > 1)} above the header {'were' if comments > 1 else 'was'} left out"
+    told = (f"{comments} comment line{'s' * (comments > 1)} above the header {'were' if comments > 1 else 'was'} "
+            f"left out")
     return first, [told] if comments else []
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-08-d
 def _header_like(lines: list[str]) -> bool:
     "Whether a line that begins with # is the header: as wide as the first line below that does not"
     below = [line for line in lines[1:] if line.strip()]
@@ -154,7 +157,7 @@ def _header_like(lines: list[str]) -> bool:
     width = len(split_line(below[0], delimiter))
     return width > 1 and len(split_line(lines[0], delimiter)) == width
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-08-e
 def _said_by_excel(lines: list[str], first: int) -> str:
     said = re.fullmatch(r'"?sep=(.)"?\s*', lines[first]) if first < len(lines) else None
     return said[1] if said else ""
@@ -179,7 +182,7 @@ def last_record_end(block: bytes, quote: bytes | None, delimiter: bytes) -> int:
     ends = [match.end() for match in re.finditer(one + rb"(?:" + d + one + rb")*+\n", block)]
     return ends[-1] if ends else 0
 
-
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-11-a
 def _stray(data: np.ndarray, quotes: np.ndarray, quote: bytes, delimiter: bytes) -> bool:
     "Whether a quote stands inside a field: neither beside an edge of the field nor beside another quote"
     edge = np.zeros(256, dtype=bool)
@@ -187,8 +190,9 @@ def _stray(data: np.ndarray, quotes: np.ndarray, quote: bytes, delimiter: bytes)
     inner = quotes[(quotes > 0) & (quotes < len(data) - 1)]
     return bool((~edge[data[inner - 1]] & ~edge[data[inner + 1]]).any())
 
-
-def record_blocks(blocks: Iterator[bytes], quote: bytes | None, delimiter: bytes, name: str = "the file") -> Iterator[bytes]:
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-11-b
+def record_blocks(blocks: Iterator[bytes], quote: bytes | None, delimiter: bytes,
+                  name: str = "the file") -> Iterator[bytes]:
     "The same bytes, cut after whole records, ending with a line end; BadInputError when a record does not end"
     held = b""
     for block in blocks:
@@ -198,7 +202,8 @@ def record_blocks(blocks: Iterator[bytes], quote: bytes | None, delimiter: bytes
             yield held[:end]
             held = held[end:]
         elif len(held) > _LONGEST_RECORD:
-            raise BadInputError(f"{name}: a line of more than {_LONGEST_RECORD >> 20} MB, or a quote that is opened and never closed "
-                                "('" + held[:60].decode("utf-8", "replace").split("\n")[0] + "'): mend it, or say ?quote=none")
+            raise BadInputError(
+                f"{name}: a line of more than {_LONGEST_RECORD >> 20} MB, or a quote that is opened and never closed "
+                "('" + held[:60].decode("utf-8", "replace").split("\n")[0] + "'): mend it, or say ?quote=none")
     if held.strip(b"\r\n"):
         yield held if held.endswith(b"\n") else held + b"\n"

@@ -15,7 +15,9 @@ from ..base import MISSING_MARKS
 
 # %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-05
 _WHOLE = r"^[+-]?(?:0|[1-9]\d{0,14})$"
-_PLAIN = (r"(?i)^[+-]?(?:(?:0|[1-9]\d{0,14})|(?:(?:0|[1-9]\d*)\.\d*|\.\d+)(?:e[+-]?\d+)?|(?:0|[1-9]\d*)e[+-]?\d+|inf|infinity)$")
+_PLAIN = (
+    r"(?i)^[+-]?(?:(?:0|[1-9]\d{0,14})|(?:(?:0|[1-9]\d*)\.\d*|\.\d+)(?:e[+-]?\d+)?|(?:0|[1-9]\d*)e[+-]?\d+|inf|infinity)$"
+)
 _COMMA = r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|0|[1-9]\d{0,14})(?:,\d+)?$"
 _ENGLISH = r"^[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d{0,14})(?:\.\d+)?$"
 _EITHER = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"
@@ -67,19 +69,23 @@ class TextEvidence:
     def merged(self, other: "TextEvidence") -> "TextEvidence":
         "What the same column of two files allows"
         both = {name: getattr(self, name) and getattr(other, name) for name in ("whole", "plain", "comma", "english")}
-        either = {name: getattr(self, name) or getattr(other, name) for name in ("valued", "comma_sure", "point_sure", "example")}
+        either = {
+            name: getattr(self, name) or getattr(other, name)
+            for name in ("valued", "comma_sure", "point_sure", "example")
+        }
         return TextEvidence(**both, **either)
 
-
+# %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-05-a
 def unmarked(texts: pa.Array) -> pa.Array:
     "The texts without white space around them and without the missing marks"
     text = pc.utf8_trim_whitespace(texts)
     return text.filter(pc.invert(pc.is_in(pc.utf8_lower(text), _MARKS)))
 
-
+# %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-05-b
 def _all(texts: pa.Array, pattern: str) -> bool:
     "Whether every text matches; a few are tried first, because most columns that do not match show it at once"
-    return all(part.true_count == len(part) for part in (pc.match_substring_regex(some, pattern) for some in (texts[:32], texts)))
+    return all(part.true_count == len(part)
+               for part in (pc.match_substring_regex(some, pattern) for some in (texts[:32], texts)))
 
 # %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-08
 def decide_kinds(columns: list[str], seen: list[TextEvidence], said: str | None) -> tuple[dict[str, str], list[str]]:
@@ -98,11 +104,12 @@ def decide_kinds(columns: list[str], seen: list[TextEvidence], said: str | None)
         told.append(f"read as text, because a comma may be a decimal or a thousands mark: {_some(unclear)}; "
                     "say ?decimal=comma or ?decimal=point")
     if thousands:
-        told.append(f"the point is read as a thousands mark, because other columns have decimal commas: {_some(thousands)}; "
-                    "say ?decimal=point if it is not")
+        told.append(
+            f"the point is read as a thousands mark, because other columns have decimal commas: {_some(thousands)}; "
+            "say ?decimal=point if it is not")
     return kinds, told
 
-
+# %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-08-a
 def _kind(e: TextEvidence, comma: bool, point: bool) -> str:
     if not e.valued:
         return "text"
@@ -114,7 +121,7 @@ def _kind(e: TextEvidence, comma: bool, point: bool) -> str:
         return "comma"
     return "english" if e.english and not e.plain and (e.point_sure or point) else "text"
 
-
+# %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-08-b
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 

@@ -26,8 +26,8 @@ def value_at(document: Any, path: str) -> Any:
     raise KeyError(path)
 
 # %% ../../../../nbs/sources/web/01_address.ipynb #21lwebaddres-09
-_OPTIONS = ("records", "page", "offset", "cursor", "next", "size", "token", "header", "drop", "format", "encoding", "delimiter",
-            "refresh", "snapshot", "max_mb")
+_OPTIONS = ("records", "page", "offset", "cursor", "next", "size", "token", "header", "drop", "format", "encoding",
+            "delimiter", "refresh", "snapshot", "max_mb")
 _PAGING = ("page", "offset", "cursor", "next")
 FORMATS = ("json", "jsonl", "csv", "tsv")
 
@@ -55,7 +55,8 @@ class WebAddress(NamedTuple):
         "The address with the page size and one more parameter"
         pairs = [self.pair("size")] if "size" in self.options else []
         added = [f"{quote_plus(key)}={quote_plus(str(word))}" for key, word in [*pairs, (name, value)] if key]
-        return self.url + "".join(f"{'&' if number or urlsplit(self.url).query else '?'}{word}" for number, word in enumerate(added))
+        return self.url + "".join(f"{'&' if number or urlsplit(self.url).query else '?'}{word}"
+                                  for number, word in enumerate(added))
 
     def first(self) -> str:
         "The address of the first page"
@@ -79,29 +80,34 @@ class WebAddress(NamedTuple):
             return ""
         return self.with_parameter(self.pair("cursor")[0], found) if style == "cursor" else urljoin(url, str(found))
 
-
+# %% ../../../../nbs/sources/web/01_address.ipynb #21lwebaddres-09-a
 def _mistakes(url: str, options: dict[str, str], address: WebAddress) -> Iterator[str]:
     "What is wrong with the options of an address"
-    used, own = [style for style in _PAGING if style in options], dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    checks = (
-        ("the address names no host", bool(urlsplit(url).hostname)),
-        (f"{' and '.join(f'{style}=' for style in used)} are two ways to go on, choose one", len(used) < 2),
-        (f"format={options.get('format')} is not one of {', '.join(FORMATS)}", options.get("format", "csv") in FORMATS),
-        ("header= needs token=, the variable that holds the secret", "header" not in options or "token" in options),
-        ("token= names a variable of the environment, not the secret itself", re.fullmatch(r"\w+", options.get("token", "A"))),
-        ("refresh= is a number of hours or days, for example refresh=24h or refresh=7d", "refresh" not in options or address.refresh_s),
-        ("max_mb= is a number of megabytes", options.get("max_mb", "1").isdigit()),
-        ("cursor= needs a parameter and a place, for example cursor=after:meta.next", "cursor" not in options or all(address.pair("cursor"))),
-        ("page= may end in a number only, for example page=page:0", "page" not in options or address.pair("page", "1")[1].isdigit()),
-        ("offset= may end in a number only, for example offset=skip:0", "offset" not in options or address.pair("offset", "0")[1].isdigit()),
-        ("size= needs a parameter and a number, for example size=limit:500", "size" not in options or address.pair("size")[1].isdigit()))
+    used, own = [style for style in _PAGING if style in options
+                 ], dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    checks = (("the address names no host", bool(urlsplit(url).hostname)),
+              (f"{' and '.join(f'{style}=' for style in used)} are two ways to go on, choose one", len(used)
+               < 2), (f"format={options.get('format')} is not one of {', '.join(FORMATS)}",
+                      options.get("format", "csv") in FORMATS),
+              ("header= needs token=, the variable that holds the secret", "header" not in options
+               or "token" in options), ("token= names a variable of the environment, not the secret itself",
+                                        re.fullmatch(r"\w+", options.get("token", "A"))),
+              ("refresh= is a number of hours or days, for example refresh=24h or refresh=7d", "refresh" not in options
+               or address.refresh_s), ("max_mb= is a number of megabytes", options.get("max_mb", "1").isdigit()),
+              ("cursor= needs a parameter and a place, for example cursor=after:meta.next", "cursor" not in options
+               or all(address.pair("cursor"))), ("page= may end in a number only, for example page=page:0",
+                                                 "page" not in options or address.pair("page", "1")[1].isdigit()),
+              ("offset= may end in a number only, for example offset=skip:0", "offset" not in options
+               or address.pair("offset", "0")[1].isdigit()),
+              ("size= needs a parameter and a number, for example size=limit:500", "size" not in options
+               or address.pair("size")[1].isdigit()))
     yield from (message for message, holds in checks if not holds)
     for option in ("page", "offset", "cursor", "size"):
         if option in options and address.pair(option)[0] in own:
             name = address.pair(option)[0]
             yield f"the address already has {name}=, which {option}= sets: leave it out of the address"
 
-
+# %% ../../../../nbs/sources/web/01_address.ipynb #21lwebaddres-09-b
 def web_address(spec: str) -> WebAddress:
     "A spec taken apart and checked; BadInputError names the option that is wrong"
     url, _, words = spec.partition("#")

@@ -31,18 +31,21 @@ def flat_record(record: Any, number: int, drop: Iterable[str] = ()) -> dict[str,
             if name in drop or column in drop:
                 continue
             if isinstance(cell, (dict, list)):
-                raise BadInputError(f"row {number}: '{column}' holds {_kind(cell)}, which fits no cell: leave it out with "
-                                    f"#drop={quote(column, safe='.')}")
+                raise BadInputError(
+                    f"row {number}: '{column}' holds {_kind(cell)}, which fits no cell: leave it out with "
+                    f"#drop={quote(column, safe='.')}")
             if column in row:
-                raise BadInputError(f"row {number}: '{column}' comes twice, as a name and inside another: leave one out with #drop=")
+                raise BadInputError(
+                    f"row {number}: '{column}' comes twice, as a name and inside another: leave one out with #drop=")
             row[column] = cell
     return row
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-05-a
 def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
+    return {dict: "an object", list: "a list", str: "text", bool: "a truth value",
+            type(None): "null"}.get(type(value), "a number")
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-05-b
 def _lists_in(document: Any, path: str = "", depth: int = 3) -> Iterator[str]:
     if isinstance(document, list) and document and isinstance(document[0], dict):
         yield path
@@ -50,7 +53,7 @@ def _lists_in(document: Any, path: str = "", depth: int = 3) -> Iterator[str]:
         for key, value in document.items():
             yield from _lists_in(value, f"{path}.{key}".strip("."), depth - 1)
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-05-c
 def _rows_of(document: Any, records: str) -> list[Any]:
     "The list of rows in a JSON document"
     if records:
@@ -70,7 +73,9 @@ def _rows_of(document: Any, records: str) -> list[Any]:
 # %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-10
 _KEPT_AS_IS = (".parquet", ".pq", ".xlsx", ".feather", ".arrow", ".zip")
 _PACKED = (".bz2", ".xz", ".zst")
-_KINDS = {"ndjson": "jsonl", "jsonl": "jsonl", "jsonlines": "jsonl", "json": "json", "csv": "csv", "tab-separated": "tsv"}
+_KINDS = {
+    "ndjson": "jsonl", "jsonl": "jsonl", "jsonlines": "jsonl", "json": "json", "csv": "csv", "tab-separated": "tsv"
+}
 _ENDINGS = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 
 
@@ -84,11 +89,12 @@ def format_of(address: WebAddress, answer: Answer) -> str:
     if endings and endings[-1] in _KEPT_AS_IS + _PACKED:
         return "".join(endings[-2:] if endings[-1] in _PACKED else endings[-1:]).lstrip(".")
     if answer.kind == "text/html" or start[:15].lower().startswith(("<!doctype html", "<html")):
-        raise BadInputError("the answer is a web page, not data: check the address, and whether it wants a login or a #token=")
+        raise BadInputError(
+            "the answer is a web page, not data: check the address, and whether it wants a login or a #token=")
     by_kind = next((name for word, name in _KINDS.items() if word in answer.kind), "")
     return by_kind or _ENDINGS.get(endings[-1] if endings else "") or ("json" if start[:1] in ("[", "{") else "csv")
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-10-a
 def unpack(path: Path, limit_mb: float) -> None:
     "Replaces a gzipped body by what is in it, any other body stays"
     with path.open("rb") as file:
@@ -100,20 +106,22 @@ def unpack(path: Path, limit_mb: float) -> None:
             while block := packed.read(1 << 20):
                 size += file.write(block)
                 if size > limit_mb * 2**20:
-                    raise BadInputError(f"the answer holds more than {limit_mb:,.0f} MB once unpacked: allow more with #max_mb=")
+                    raise BadInputError(
+                        f"the answer holds more than {limit_mb:,.0f} MB once unpacked: allow more with #max_mb=")
     except (OSError, EOFError) as error:
         raise BadInputError(f"the answer is damaged gzip ({error}): ask for it again") from None
     unpacked.replace(path)
 
 # %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12
 class Page(NamedTuple):
-    "What is added to the file of rows: parts (one a row where `rows` is None), the header of text, the JSON around the rows"
+    """What is added to the file of rows: parts (one a row where `rows` is None), the header of text,
+    the JSON around the rows"""
     parts: Iterable[bytes]
     rows: int | None = None
     header: str = ""
     document: Any = None
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12-a
 def read_page(address: WebAddress, answer: Answer, form: str, done: int, header: str | None, alone: bool) -> Page:
     "The rows of an answer; `done` rows came before it, under `header`; `alone` says that it is the only page"
     if form in ("json", "jsonl"):
@@ -122,12 +130,12 @@ def read_page(address: WebAddress, answer: Answer, form: str, done: int, header:
         return Page(_blocks(answer.path), 1)
     return _text_page(address, answer, form, header)
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12-b
 def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         yield from iter(lambda: file.read(1 << 20), b"")
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12-c
 def _json_page(address: WebAddress, answer: Answer, form: str, done: int) -> Page:
     drop = [name for name in address.options.get("drop", "").split(",") if name]
     if form == "jsonl":
@@ -135,12 +143,13 @@ def _json_page(address: WebAddress, answer: Answer, form: str, done: int) -> Pag
     try:
         document = json.loads(answer.path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        hint = "it looks like JSON lines, say #format=jsonl" if "Extra data" in str(error) else "check the address, or say #format="
+        hint = "it looks like JSON lines, say #format=jsonl" if "Extra data" in str(
+            error) else "check the address, or say #format="
         raise BadInputError(f"the answer is no JSON ({error}): {hint}") from None
     rows = _rows_of(document, address.options.get("records", ""))
     return Page(_lines(rows, drop, done), document=document)
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12-d
 def _parsed_lines(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -150,15 +159,16 @@ def _parsed_lines(path: Path) -> Iterator[Any]:
                 except (json.JSONDecodeError, UnicodeDecodeError) as error:
                     raise BadInputError(f"line {number} of the answer is no JSON ({error})") from None
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12-e
 def _lines(rows: Iterable[Any], drop: list[str], done: int) -> Iterator[bytes]:
     for number, row in enumerate(rows, done + 1):
         yield json.dumps(flat_record(row, number, drop), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
-
+# %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-12-f
 def _text_page(address: WebAddress, answer: Answer, form: str, header: str | None) -> Page:
     encoding = address.options.get("encoding") or answer.charset or "utf-8-sig"
-    delimiter = {"tab": "\t"}.get(address.options.get("delimiter", ""), address.options.get("delimiter", "\t" if form == "tsv" else ","))
+    delimiter = {"tab": "\t"}.get(address.options.get("delimiter", ""),
+                                  address.options.get("delimiter", "\t" if form == "tsv" else ","))
     try:
         text = answer.path.read_bytes().decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
@@ -167,11 +177,14 @@ def _text_page(address: WebAddress, answer: Answer, form: str, header: str | Non
     reader = csv.reader(stream, delimiter=delimiter[:1])
     first = next((row for row in reader if row), [])
     if header is not None and first and first != json.loads(header):
-        raise BadInputError(f"this page has the columns {', '.join(first)[:80]}, the first one has {', '.join(json.loads(header))[:80]}: "
-                            "ask for pages of one table")
+        raise BadInputError(
+            f"this page has the columns {', '.join(first)[:80]}, the first one has "
+            f"{', '.join(json.loads(header))[:80]}: "
+            "ask for pages of one table")
     skipped, count = reader.line_num if header is not None else 0, sum(1 for row in reader if row)
     stream.seek(0)
     for _ in range(skipped):
         next(stream)
     body = stream.read()
-    return Page([body.encode() + (b"\n" if body and not body.endswith(("\n", "\r")) else b"")], count, json.dumps(first))
+    return Page([body.encode() + (b"\n" if body and not body.endswith(("\n", "\r")) else b"")], count,
+                json.dumps(first))

@@ -32,7 +32,7 @@ class _Busy(BadInputError):
         super().__init__(message)
         self.after_s = after_s
 
-
+# %% ../../../../nbs/sources/web/02_client.ipynb #21kwebreques-05-a
 def retry_after(value: str | None, now: float) -> float | None:
     "Seconds to wait as the header says, a number or a date; None without a readable one"
     if value is None or value.strip().isdigit():
@@ -42,7 +42,7 @@ def retry_after(value: str | None, now: float) -> float | None:
     except ValueError:
         return None
 
-
+# %% ../../../../nbs/sources/web/02_client.ipynb #21kwebreques-05-b
 def _pause(state: Any) -> float:
     asked = state.outcome.exception().after_s
     return asked if asked is not None else 2.0 ** (state.attempt_number - 1) * random.uniform(1, 1.25)
@@ -55,12 +55,12 @@ class Answer(NamedTuple):
     charset: str
     next_link: str
 
-
+# %% ../../../../nbs/sources/web/02_client.ipynb #21kwebreques-08-a
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
-
+# %% ../../../../nbs/sources/web/02_client.ipynb #21kwebreques-08-b
 class WebClient:
     "Fetches addresses that begin at `home`; `secret` is a header (name, value) for that host alone"
 
@@ -69,7 +69,8 @@ class WebClient:
         require_package("tenacity", "a web source")
         import httpx
         self.home, self.secrets, self.secret, self.limit_mb = _origin(home), secrets, secret, limit_mb
-        self._client = httpx.Client(timeout=httpx.Timeout(60, connect=10), headers={"Accept": "application/json, text/csv, */*;q=0.5"})
+        self._client = httpx.Client(timeout=httpx.Timeout(60, connect=10),
+                                    headers={"Accept": "application/json, text/csv, */*;q=0.5"})
 
     def __enter__(self) -> "WebClient":
         self._logs = [logging.getLogger(name) for name in ("httpx", "httpcore.connection", "httpcore.http11")]
@@ -95,12 +96,14 @@ class WebClient:
     def fetch(self, url: str, path: Path) -> Answer:
         "The answer to a GET, its body in `path`; BadInputError when the server refuses, or is busy five times in a row"
         import tenacity
-        again = tenacity.Retrying(retry=tenacity.retry_if_exception_type(_Busy), stop=tenacity.stop_after_attempt(_ATTEMPTS),
-                                  wait=_pause, sleep=lambda seconds: _sleep(seconds), reraise=True)
+        again = tenacity.Retrying(retry=tenacity.retry_if_exception_type(_Busy),
+                                  stop=tenacity.stop_after_attempt(_ATTEMPTS), wait=_pause,
+                                  sleep=lambda seconds: _sleep(seconds), reraise=True)
         try:
             return again(self._once, url, path)
         except _Busy as error:
-            raise BadInputError(f"{error}: {_ATTEMPTS} attempts failed, run again later: finished pages are kept") from None
+            raise BadInputError(
+                f"{error}: {_ATTEMPTS} attempts failed, run again later: finished pages are kept") from None
 
     def _once(self, url: str, path: Path) -> Answer:
         import httpx
@@ -118,7 +121,8 @@ class WebClient:
 
     def _filled(self, url: str) -> str:
         if "${" in url and not self.at_home(url):
-            raise BadInputError(f"{url} is on another host, and the secret in the address is not meant for it: not followed")
+            raise BadInputError(
+                f"{url} is on another host, and the secret in the address is not meant for it: not followed")
         return self.secrets.fill(url, lambda value: quote(value, safe=""))
 
     def _headers(self, url: str) -> dict[str, str]:
@@ -130,7 +134,8 @@ class WebClient:
         if status in _BUSY:
             after_s = retry_after(response.headers.get("retry-after"), time.time())
             if after_s is not None and after_s > _LONGEST_S:
-                raise BadInputError(f"{shown} and asks to wait {after_s:,.0f} seconds: run again then, finished pages are kept")
+                raise BadInputError(
+                    f"{shown} and asks to wait {after_s:,.0f} seconds: run again then, finished pages are kept")
             raise _Busy(shown, after_s)
         if status >= 300:
             raise BadInputError(f"{shown}{self._said(response)}: {self._advice(url, status)}")
@@ -139,9 +144,12 @@ class WebClient:
             for block in response.iter_bytes():
                 size += file.write(block)
                 if size > self.limit_mb * 2**20:
-                    raise BadInputError(f"{url} holds more than {self.limit_mb:,.0f} MB: ask for less, or allow more with #max_mb=")
+                    raise BadInputError(
+                        f"{url} holds more than {self.limit_mb:,.0f} MB: ask for less, or allow more with #max_mb=")
         following = response.links.get("next", {}).get("url", "")
-        return Answer(path, response.headers.get("content-type", "").split(";")[0].strip().lower(), response.charset_encoding or "",
+        return Answer(path,
+                      response.headers.get("content-type", "").split(";")[0].strip().lower(), response.charset_encoding
+                      or "",
                       self.secrets.hide(urljoin(str(response.url), following)) if following else "")
 
     def _said(self, response: Any) -> str:
@@ -153,8 +161,8 @@ class WebClient:
         if status in (401, 403) and self.secret and not self.at_home(url):
             return "it is on another host, to which the secret is not sent"
         if status in (401, 403):
-            return ("the secret was refused, check the environment variable that holds it" if self.secret or "${" in url else
-                    "it wants a secret: export it, and write #token=NAME_OF_THE_VARIABLE behind the address")
+            return ("the secret was refused, check the environment variable that holds it" if self.secret or "${" in url
+                    else "it wants a secret: export it, and write #token=NAME_OF_THE_VARIABLE behind the address")
         return "check the address" if status in (404, 410) else "check the parameters of the address"
 
     def _unreachable(self, url: str, error: Exception) -> BadInputError:
@@ -162,7 +170,8 @@ class WebClient:
         if re.search("name or service not known|nodename nor servname|no address associated", said, re.IGNORECASE):
             return BadInputError(f"{url} cannot be reached ({said}): check the name of the host")
         if "CERTIFICATE_VERIFY_FAILED" in said:
-            return BadInputError(f"{url} shows a certificate that is not trusted: name the right authority in SSL_CERT_FILE")
+            return BadInputError(
+                f"{url} shows a certificate that is not trusted: name the right authority in SSL_CERT_FILE")
         if type(error).__name__ == "UnsupportedProtocol":
             return BadInputError(f"{url} is neither http nor https: use the address that the data is at")
         return _Busy(f"{url} cannot be reached ({said})")

@@ -31,7 +31,7 @@ _RESUMED_WITHIN_S = 86_400
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
-
+# %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05-a
 class KeptPages:
     "The pages in a folder: the file of rows and, per page, a line that says what it added"
 
@@ -48,7 +48,8 @@ class KeptPages:
     def resume(self) -> None:
         "Takes up the whole pages of an interrupted download, or empties the folder"
         recent = self.log.is_file() and _now().timestamp() - self.log.stat().st_mtime < _RESUMED_WITHIN_S
-        whole = [line for line in self.log.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")] if recent else []
+        whole = [line for line in self.log.read_text("utf-8").splitlines(keepends=True)
+                 if line.endswith("\n")] if recent else []
         self.lines = [json.loads(line) for line in whole]
         if not self.lines or not self.path.is_file() or self.path.stat().st_size < self.lines[-1]["end"]:
             return self.forget()
@@ -72,7 +73,8 @@ class KeptPages:
                 digest.update(part)
                 count += 1
                 if rows.tell() > limit_mb * 2**20:
-                    raise BadInputError(f"the pages hold more than {limit_mb:,.0f} MB: ask for less, or allow more with #max_mb=")
+                    raise BadInputError(
+                        f"the pages hold more than {limit_mb:,.0f} MB: ask for less, or allow more with #max_mb=")
             _to_disk(rows)
             end = rows.tell()
         number = count if page.rows is None else page.rows
@@ -85,13 +87,14 @@ class KeptPages:
             _to_disk(log)
         self.lines.append(line)
 
-
+# %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05-b
 def _to_disk(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
 
 # %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-07
-_MORE = ("next", "next_page", "next_url", "nextLink", "@odata.nextLink", "next_cursor", "nextPageToken", "has_more", "hasMore")
+_MORE = ("next", "next_page", "next_url", "nextLink", "@odata.nextLink", "next_cursor", "nextPageToken", "has_more",
+         "hasMore")
 
 
 class Download:
@@ -122,8 +125,9 @@ class Download:
             known = read_json(self.manifest)
             path = self.folder / known["file"]
             if not path.is_file() or sha256_of(path) != known["sha256"]:
-                raise BadInputError(f"{self.address.url}: the kept copy is no longer what was fetched: delete the folder {self.folder} "
-                                    "to fetch it again")
+                raise BadInputError(
+                    f"{self.address.url}: the kept copy is no longer what was fetched: delete the folder {self.folder} "
+                    "to fetch it again")
             return known
 
     def _is_old(self) -> bool:
@@ -147,16 +151,19 @@ class Download:
 
     def _seal(self) -> None:
         lines, path = self._pages.lines, self._pages.path
-        write_json(self.manifest, {
-            "url": self.address.url, "fetched": _now().isoformat(timespec="seconds"), "pages": sum(line["rows"] > 0 for line in lines),
-            "file": path.name, "encoding": lines[0]["encoding"], "bytes": path.stat().st_size, "sha256": sha256_of(path),
-            "warnings": lines[0]["warnings"]})
+        write_json(
+            self.manifest, {
+                "url": self.address.url, "fetched": _now().isoformat(timespec="seconds"), "pages": sum(
+                    line["rows"] > 0 for line in lines), "file": path.name, "encoding": lines[0]["encoding"],
+                "bytes": path.stat().st_size, "sha256": sha256_of(path), "warnings": lines[0]["warnings"]
+            })
 
     def _fetch(self, client: WebClient, url: str) -> str:
         "The address of the page after this one, whose rows are now kept; empty after the last"
         lines, where = self._pages.lines, self.secrets.hide(url)
         if any(line["url"] == where for line in lines):
-            raise BadInputError(f"{where} comes a second time: the answers lead in a circle, check #{self.address.paging or 'next'}=")
+            raise BadInputError(
+                f"{where} comes a second time: the answers lead in a circle, check #{self.address.paging or 'next'}=")
         try:
             answer = client.fetch(where, self.folder / "body")
         except BadInputError as error:
@@ -175,14 +182,19 @@ class Download:
         alone = not lines and not paging and not answer.next_link
         page = read_page(self.address, answer, form, self._pages.rows, lines[0]["header"] if lines else None, alone)
         encoding = (self.address.options.get("encoding") or answer.charset) if alone else "utf-8"
-        line = self._pages.add(page, f"rows.{'jsonl' if form == 'json' else form}", self._limit_mb, url=where, form=form, encoding=encoding,
+        line = self._pages.add(page, f"rows.{'jsonl' if form == 'json' else form}", self._limit_mb, url=where,
+                               form=form, encoding=encoding,
                                warnings=[] if lines else self._doubts(page.document, answer))
         if not line["rows"] and not lines:
             raise BadInputError("the answer has no rows: check the parameters of the address")
         if lines and line["rows"] and line["sha256"] == lines[-1]["sha256"]:
-            raise BadInputError(f"this page repeats the rows of the one before: the server does not know the parameter, check #{paging or 'next'}=")
+            raise BadInputError(
+                f"this page repeats the rows of the one before: the server does not know the parameter, check "
+                f"#{paging or 'next'}="
+            )
         rows = self._pages.rows + line["rows"]
-        following = self.address.following(where, page.document, answer.next_link, len(lines) + 1, rows) if line["rows"] else ""
+        following = self.address.following(where, page.document, answer.next_link,
+                                           len(lines) + 1, rows) if line["rows"] else ""
         line["next"] = self.secrets.hide(following)
         self._pages.close(line)
         return line["next"]
@@ -190,8 +202,13 @@ class Download:
     def _doubts(self, document: Any, answer: Answer) -> list[str]:
         "What a person should know after the first page"
         place = urlsplit(self.address.url)
-        plain = place.scheme == "http" and place.hostname not in ("localhost", "127.0.0.1", "::1") and repr(self.secrets) != "Secrets()"
+        plain = place.scheme == "http" and place.hostname not in ("localhost", "127.0.0.1", "::1") and repr(
+            self.secrets) != "Secrets()"
         more = next((key for key in _MORE if isinstance(document, dict) and document.get(key)), "")
         more = "" if self.address.paging or answer.next_link else more
-        return [*(["the secret is sent without encryption: use https"] if plain else []),
-                *([f"only the first page was read, though the answer has '{more}': say how to go on, for example #next={more}"] if more else [])]
+        return [
+            *(["the secret is sent without encryption: use https"] if plain else []), *([
+                f"only the first page was read, though the answer has '{more}': say how to go on, for example "
+                f"#next={more}"
+            ] if more else [])
+        ]

@@ -75,10 +75,12 @@ class WebSource(Source):
 
     def describe(self) -> dict[str, str]:
         url, moment, pages = self.address.url, self._known["fetched"], self._known["pages"]
-        return {"where": f"{url}, {pages:,} {'page' if pages == 1 else 'pages'} fetched {moment[:10]} {moment[11:16]} UTC",
-                "licence": f"not stated (see the terms of {urlsplit(url).hostname})"}
+        return {
+            "where": f"{url}, {pages:,} {'page' if pages == 1 else 'pages'} fetched {moment[:10]} {moment[11:16]} UTC",
+            "licence": f"not stated (see the terms of {urlsplit(url).hostname})"
+        }
 
-
+# %% ../../../../nbs/sources/web/05_source.ipynb #22bwebsource-05-a
 @data_source("http")
 class HttpSource(WebSource):
     "A table behind an address that begins with http"
