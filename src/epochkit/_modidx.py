@@ -299,6 +299,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'epochkit.core.project.load_rooms': ('core/project.html#load_rooms', 'epochkit/core/project.py'),
                                        'epochkit.core.project.project_package': ( 'core/project.html#project_package',
                                                                                   'epochkit/core/project.py'),
+                                       'epochkit.core.project.room_value': ('core/project.html#room_value', 'epochkit/core/project.py'),
                                        'epochkit.core.project.rooms': ('core/project.html#rooms', 'epochkit/core/project.py'),
                                        'epochkit.core.project.stories': ('core/project.html#stories', 'epochkit/core/project.py')},
             'epochkit.core.settings': { 'epochkit.core.settings.Epoch': ('core/settings.html#epoch', 'epochkit/core/settings.py'),

@@ -3,7 +3,7 @@
 import sys
 import pytest
 from epochkit.core.errors import BadInputError
-from epochkit.core.project import load_rooms, project_package, rooms
+from epochkit.core.project import load_rooms, project_package, room_value, rooms
 from epochkit.core.settings import load_settings
 from epochkit.core.project import *
 
@@ -50,6 +50,10 @@ def test_a_package_that_is_missing_broken_or_elsewhere_is_an_error(own):
     (other / "__init__.py").write_text("")
     with pytest.raises(BadInputError, match="another project of that name"):
         project_package(own.model_copy(update={"lib_path": "other/own_rooms"}))
+
+
+def test_a_room_chooses_and_the_kit_fills_in(own):
+    assert room_value(own, "ratios", "x", 2) == 1 and room_value(own, "ratios", "y", 2) == 2 == room_value(own, "absent", "x", 2)
 
 
 def test_an_epoch_has_one_story(own):
