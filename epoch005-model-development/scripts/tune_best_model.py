@@ -18,7 +18,7 @@ from epochkit.core.errors import DependencyError, PipelineError, explain
 from epochkit.models.resume import clear_work
 from epochkit.core.memory_guard import limit_this_process
 from epochkit.models.registration import hand_over, tune_best_model
-from epochkit.lifecycle.state import EpochRun, begin
+from epochkit.lifecycle.run import EpochRun, begin
 
 
 def main(arguments: list[str] | None = None) -> int:

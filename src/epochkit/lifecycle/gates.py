@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.files import read_json
 from ..core.project import load_rooms
-from ..core.settings import Settings, epoch_of
+from .. import __version__
+from ..core.settings import Settings, epoch_of, release
 from ..core.errors import DependencyError, explain
-from ..record.ledger import Ledger, latest
+from ..record.ledger import Event, Ledger, latest
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,16 +58,15 @@ class GateReport(NamedTuple):
 class GateContext:
     "The artifacts a check may look at: recorded outputs by file name, of this epoch or an earlier one"
 
-    def __init__(self, settings: Settings, epoch: int, outputs: dict[str, Any] | None = None):
+    def __init__(self, settings: Settings, epoch: int, outputs: dict[str, Any] | None = None, events: list[Event] | None = None):
         self.settings, self.epoch, self._outputs = settings, epoch, {epoch: outputs} if outputs is not None else {}
-        self._ledger = Ledger(settings.context_root)
-        self._finished = self._ledger.events("epoch_finished")
+        self.chain = Ledger(settings.context_root).events() if events is None else events
 
     def outputs(self, epoch: int | None = None) -> dict[str, Any]:
         "Recorded outputs of an epoch: path in the record -> sha256, bytes, rows, columns"
         epoch = epoch or self.epoch
         if epoch not in self._outputs:
-            finished = latest(self._finished, epoch, "epoch_finished")
+            finished = latest(self.chain, epoch, "epoch_finished")
             if finished is None:
                 raise DependencyError(f"epoch {epoch:03d} has not finished: run 'epoch run {epoch}'")
             self._outputs[epoch] = finished.data["outputs"]
@@ -93,15 +93,19 @@ class GateContext:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         "The data of this epoch's events of one kind"
-        return [event.data for event in self._ledger.events(kind) if event.epoch == self.epoch]
+        return [event.data for event in self.chain if event.kind == kind and event.epoch == self.epoch]
 
 # %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10
 CHECKS: dict[int, dict[str, Callable[[GateContext], CheckResult]]] = {}
 
 
-def gate_check(epoch: int, name: str) -> Callable:
-    "Registers a check of an epoch's gate; a later one of the same name replaces it"
+def gate_check(epoch: int, name: str, since: str = "0.1") -> Callable:
+    """Registers a check of an epoch's gate; a later one of the same name replaces it
+
+    since: the release of the kit that brought it. A project that pins `kit_defaults` to an earlier one is judged without it.
+    """
     def register(check: Callable[[GateContext], CheckResult]) -> Callable:
+        check.since = since
         CHECKS.setdefault(epoch, {})[name] = check
         return check
     return register
@@ -121,8 +125,12 @@ def _run_check(name: str, check: Callable[[GateContext], CheckResult], context: 
         return CheckResult(name, "fail", None, None, explain(error))
 
 # %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10-c
-def evaluate(settings: Settings, epoch: int, outputs: dict[str, Any] | None = None) -> GateReport:
-    "The gate of an epoch, computed now; `outputs` stands in for the record while the epoch is still finishing"
+def evaluate(settings: Settings, epoch: int, outputs: dict[str, Any] | None = None, events: list[Event] | None = None) -> GateReport:
+    """The gate of an epoch, computed now
+
+    outputs: stands in for the record while the epoch is still finishing. events: the chain, where the caller has read it.
+    """
     load_checks(settings, epoch)
-    context = GateContext(settings, epoch, outputs)
-    return GateReport(epoch, [_run_check(name, check, context) for name, check in CHECKS.get(epoch, {}).items()])
+    context, pinned = GateContext(settings, epoch, outputs, events), release(settings.kit_defaults or __version__)
+    checks = {name: check for name, check in CHECKS.get(epoch, {}).items() if release(getattr(check, "since", "0.1")) <= pinned}
+    return GateReport(epoch, [_run_check(name, check, context) for name, check in checks.items()])

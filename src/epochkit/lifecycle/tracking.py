@@ -21,7 +21,8 @@ from ..record.anchors import Anchor
 from ..core.settings import Settings, check_writable
 from ..core.errors import BadInputError, PipelineError
 from ..record.ledger import Event, Ledger
-from .state import EpochRun, require_done_before
+from .run import EpochRun
+from .state import require_done_before
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -27,7 +27,7 @@ from .resume import KeptWork, joblib_bytes
 from ..core.memory_guard import is_memory_error
 from .metrics import choose_threshold, measure
 from .gate import TRAINING_FILES, TUNING_FILES  # registers the checks of gate 005
-from ..lifecycle.state import EpochRun
+from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan
 from ..lifecycle.tracking import tracked
 

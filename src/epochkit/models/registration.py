@@ -24,7 +24,7 @@ from ..core.memory_guard import run_limited
 from .figures import impact_figure, top_trials_figure
 from .gate import TRAINING_FILES, TUNING_FILES
 from .candidates import Candidate, TrainingData, assess, training_data
-from ..lifecycle.state import EpochRun
+from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan, load_plan
 from ..report.figures import Figures
 from ..lifecycle.tracking import register_version, tracking_client, unattended_gates, waivers

@@ -28,7 +28,7 @@ from joblib.numpy_pickle import NumpyPickler
 from ..core.files import plain, sha256_of, write_all, write_bytes
 from ..record.checkpoints import Checkpoint
 from ..core.errors import CheckpointError, PipelineError
-from ..lifecycle.state import EpochRun
+from ..lifecycle.run import EpochRun
 from ..lifecycle.tracking import TrackedRun, experiment_name, tracked, tracking_client
 
 if TYPE_CHECKING:

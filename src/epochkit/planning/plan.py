@@ -21,6 +21,7 @@ from ..core.brief import (Brief, BudgetSection, CleaningSection, DataSection, Me
 from epochkit.planning.column_roles import (
     Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
 )
+from ..core.key_reads import CRITERIA, PLAN, WHOLE, note_read, unnoted
 from ..core.settings import EPOCHS, Settings
 from ..cleaning.cleaner import as_cleaned
 from .data_profile import profile_source
@@ -76,6 +77,19 @@ class Plan(BaseModel):
     columns: dict[str, dict[str, str]]
     epochs: list[dict[str, Any]]
 
+    @classmethod
+    def read(cls, content: dict[str, Any]) -> "Plan":
+        "The plan in the content of `project_plan.json`; what its own checks look at counts as no read"
+        with unnoted():
+            return cls.model_validate(content)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("profile", "columns", "epochs"):
+            note_read(PLAN, name)
+        elif name in ("model_dump", "model_dump_json", "__reduce_ex__"):
+            note_read(PLAN, WHOLE)
+        return super().__getattribute__(name)
+
     @cached_property
     def feature_columns(self) -> list[str]:
         "Columns that may become features, in the order of the source; dropped and protected ones never do"
@@ -104,7 +118,7 @@ def load_plan(settings: Settings) -> Plan:
     path = settings.folder(1) / "project_plan.json"
     if not path.exists():
         raise DependencyError(f"there is no plan at {path}: run 'epoch run 1'")
-    return Plan.model_validate(read_json(path))
+    return Plan.read(read_json(path))
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
@@ -217,17 +231,21 @@ def _origin(section: BaseModel, key: str) -> str:
     return "kit default" if getattr(section, key) == type(section).model_fields[key].default else "brief"
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-b
-def load_criteria(settings: Settings) -> list[dict[str, Any]]:
-    "The criteria that epoch 001 wrote"
+def load_criteria(settings: Settings, *epochs: int) -> list[dict[str, Any]]:
+    "The criteria that epoch 001 wrote: those of `epochs`, or all of them"
     path = settings.folder(1) / "success_criteria.json"
     if not path.exists():
         raise DependencyError(f"there are no success criteria at {path}: run 'epoch run 1'")
-    return read_json(path)["criteria"]
+    for number in epochs or (WHOLE,):
+        note_read(CRITERIA, number if number == WHOLE else f"{number:03d}")
+    return [item for item in read_json(path)["criteria"] if not epochs or item["epoch"] in epochs]
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-c
 def criterion_for(settings: Settings, epoch: int, measure: str, default: Any = None) -> Any:
     "The limit of one measure, or `default` when the plan sets none"
-    found = [item["limit"] for item in load_criteria(settings) if (item["epoch"], item["measure"]) == (epoch, measure)]
+    note_read(CRITERIA, f"{epoch:03d}.{measure}")
+    with unnoted():
+        found = [item["limit"] for item in load_criteria(settings, epoch) if item["measure"] == measure]
     return found[0] if found else default
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-d

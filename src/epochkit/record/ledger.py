@@ -287,6 +287,12 @@ class Ledger:
         RecordError names the first line that does not fit"""
         return [line.event() for line in self._lines() if not kinds or line.kind in kinds]
 
+    def ends_with(self, events: list[Event]) -> bool:
+        "Whether these events are a whole chain up to the last acknowledged one"
+        head = _read_head(self._head)
+        whole = all(event.seq == number for number, event in enumerate(events, 1))
+        return bool(head and events and whole and (events[-1].seq, events[-1].hash) == (head.seq, head.hash))
+
     def record_id(self) -> str:
         "What tells this record from any other: the hash of its first event, or an empty text"
         lines = self._lines()

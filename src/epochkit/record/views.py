@@ -81,10 +81,14 @@ def _sweep(folder: Path, older_s: float = 60) -> None:
                 litter.unlink()
 
 # %% ../../../nbs/record/02_views.ipynb #04views-04-h
-def write_views(ledger: Ledger) -> None:
-    "Draws every view anew, each file replaced atomically"
+def write_views(ledger: Ledger, events: list[Event] | None = None) -> None:
+    """Draws every view anew, each file replaced atomically
+
+    events: the chain, where the caller has read it; one that misses an event that somebody else wrote meanwhile is read again.
+    """
     with ledger.locked():
-        events = ledger.events()
+        if events is None or not ledger.ends_with(events):
+            events = ledger.events()
         _sweep(ledger.folder)
         for name, fold in VIEWS.items():
             try:

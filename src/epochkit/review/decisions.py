@@ -120,13 +120,13 @@ def restored_columns(settings: Settings) -> dict[str, str]:
     return restored_by(latest(Ledger(settings.context_root).events("decision"), RESTORING_GATE, "decision"))
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-g
-def _check_restored(settings: Settings, epoch: int, decision: str, restored: Mapping[str, str]) -> None:
+def _check_restored(settings: Settings, finished: Event, decision: str, restored: Mapping[str, str]) -> None:
+    epoch = finished.epoch
     if restored and (epoch, decision) != (RESTORING_GATE, "approved"):
         raise BadInputError(
             f"only an approval of gate {RESTORING_GATE:03d} restores columns, this is '{decision}' at gate "
             f"{epoch:03d}: leave "
             f"{', '.join(restored)} out of it")
-    finished = latest(Ledger(settings.context_root).events("epoch_finished"), epoch, "epoch_finished")
     dropped = [str(item["column"]) for item in dropped_suspects(settings, finished)] if restored else []
     for name, reason in restored.items():
         if name not in dropped:
@@ -135,9 +135,10 @@ def _check_restored(settings: Settings, epoch: int, decision: str, restored: Map
             raise BadInputError(f"to restore '{name}', write a reason of {SHORTEST_REASON} characters or more")
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-h
-def _check_open(settings: Settings, epoch: int, report: GateReport, waivers: Mapping[str, str]) -> None:
+def _check_open(settings: Settings, events: list[Event], report: GateReport, waivers: Mapping[str, str]) -> None:
     "Raises when the gate cannot be opened as things are"
-    state = project_state(settings, full=True)[epoch - 1]
+    epoch = report.epoch
+    state = project_state(settings, full=True, events=events)[epoch - 1]
     if state.state in ("not started", "running", "stale") or (state.state == "failed" and state.gate != "failed"):
         why = f" ({state.reasons[0]})" if state.reasons else ""
         raise PipelineError(
@@ -178,17 +179,17 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
     restored: leak suspect that epoch 003 leaves out -> written reason why it may be used after all.
     """
     _check_request(epoch, decision, reviewer, comment, return_to)
-    ledger, waivers, restored, criteria = Ledger(settings.context_root), dict(waivers
-                                                                              or {}), dict(restored
-                                                                                           or {}), list(criteria)
-    finished = latest(ledger.events("epoch_finished"), epoch, "epoch_finished")
+    waivers, restored, criteria = dict(waivers or {}), dict(restored or {}), list(criteria)
+    ledger = Ledger(settings.context_root)
+    events = ledger.events()  # read once, and handed down
+    finished = latest(events, epoch, "epoch_finished")
     if finished is None:
         raise DependencyError(f"epoch {epoch:03d} has not finished: run 'epoch run {epoch}' first")
-    evidence, report = _evidence_now(settings, finished), evaluate(settings, epoch)
+    evidence, report = _evidence_now(settings, finished), evaluate(settings, epoch, events=events)
     _check_waivers(report, waivers)
-    _check_restored(settings, epoch, decision, restored)
+    _check_restored(settings, finished, decision, restored)
     if decision in ("approved", "unattended"):
-        _check_open(settings, epoch, report, waivers)
+        _check_open(settings, events, report, waivers)
         missing = [item for item in REVIEW[epoch] if item not in criteria] if decision == "approved" else []
         if missing:
             raise BadInputError(f"not confirmed: {missing[0]}")
@@ -207,8 +208,8 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
     if flaw:
         raise BadInputError(f"this decision would not count: {flaw}")
     event = ledger.append("decision", data, epoch=epoch)
-    write_views(ledger)
-    anchor(settings, ledger.record_id(), event.seq, event.hash)
+    write_views(ledger, [*events, event])
+    anchor(settings, events[0].hash, event.seq, event.hash)
     return event
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-11

@@ -19,7 +19,7 @@ from ..core.errors import BadInputError, DependencyError, PipelineError, explain
 from .click_origin import watch_cells
 from .card import evidence_text, gate_html, read_gate, receipt_html
 from ..record.ledger import Event
-from ..lifecycle.state import EpochRun
+from ..lifecycle.run import EpochRun
 
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04
 def _field(kind: Any, value: str, label: str, hint: str, **more: Any) -> Any:

@@ -28,7 +28,8 @@ from ..core.errors import (BadInputError, PipelineError, ValidationError, Waitin
 from ..record.ledger import Event, Ledger, latest
 from ..record.views import write_views
 from .notebook import execute_notebook, explained_failure, unexecuted_cells
-from ..lifecycle.state import EpochState, project_state, require_ready
+from ..lifecycle.run import require_ready
+from ..lifecycle.state import EpochState, project_state
 from .progress import Watch, end_processes, left_behind, read_progress
 
 logger = logging.getLogger(__name__)

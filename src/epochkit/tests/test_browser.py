@@ -9,7 +9,8 @@ from epochkit.lifecycle import gates
 from epochkit.review.decisions import REVIEW, record_decision, restored_columns
 from epochkit.core.settings import EPOCHS, load_settings
 from epochkit.record.ledger import Ledger
-from epochkit.lifecycle.state import begin, project_state
+from epochkit.lifecycle.run import begin
+from epochkit.lifecycle.state import project_state
 from epochkit.tests.conftest import DIABETES_BRIEF, ROOT
 from epochkit.tests.jupyterlab import CHROMIUM, SHOTS, chromium, jupyterlab
 
@@ -21,7 +22,6 @@ import json
 from epochkit.lifecycle import gates
 from epochkit.review.panel import gate_panel
 from epochkit.core.settings import load_settings
-from epochkit.lifecycle.state import begin
 number = int(Path("number.txt").read_text())
 settings = load_settings().model_copy(update={"gate_modules": ()})
 gates.CHECKS, gates.load_rooms = {}, lambda *_: None

@@ -13,6 +13,15 @@ def test_five_epochs_end_at_a_human_gate():
     assert epoch_of(2).folder == "epoch002-data-wrangling"
 
 
+def test_a_kit_older_than_the_project_is_refused(tmp_path):
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = x\n[gates]\nkit_defaults = 99.1\n")
+    with pytest.raises(BadInputError, match=r"defaults of epochkit 99.1 .*: pip install -U epochkit"):
+        load_settings(env={"EPOCH_PROJECT": str(tmp_path)})
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = x\n[gates]\nkit_defaults = new\n")
+    with pytest.raises(BadInputError, match="'new' is no release"):
+        load_settings(env={"EPOCH_PROJECT": str(tmp_path)})
+
+
 def test_recorded_paths_come_back_as_the_same_files():
     settings = load_settings(home="/somewhere", env={})
     for path in (settings.data(2) / "data.parquet", settings.artifacts(3) / "a.json", settings.folder(1) / "b.json"):

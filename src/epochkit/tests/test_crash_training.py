@@ -26,7 +26,8 @@ from epochkit.core.settings import load_settings
 from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
 from epochkit.models.resume import KeptWork, clear_work, continued, joblib_bytes
 from epochkit.models.candidates import Candidate, choose_best, save_candidates, train_candidates, training_data, write_training_files
-from epochkit.lifecycle.state import EpochRun, file_facts
+from epochkit.lifecycle.run import EpochRun
+from epochkit.lifecycle.state import file_facts
 from epochkit.lifecycle.tracking import experiment_name, tracking_client
 from epochkit.models.tuning import Tuning, tune
 

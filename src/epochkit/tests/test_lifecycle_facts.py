@@ -3,17 +3,48 @@
 import json
 import pytest
 from epochkit.core.settings import load_settings
-from epochkit.core.errors import DependencyError
+from epochkit.core.errors import BadInputError, DependencyError
 from epochkit.lifecycle.facts import *
 
 
-def test_only_code_cells_count(tmp_path):
-    def notebook(markdown, code):
-        cells = [{"cell_type": "markdown", "source": [markdown]},
-                 {"cell_type": "code", "source": [code], "outputs": []}]
-        (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
-        return notebook_sha256(tmp_path / "a.ipynb")
-    assert notebook("one", "x = 1") == notebook("two", "x = 1") != notebook("two", "x = 2")
+def notebook(path, *cells):
+    made = [{"cell_type": kind, "source": [text], "metadata": {}, **({"outputs": []} if kind == "code" else {})} for kind, text in cells]
+    path.write_text(json.dumps({"cells": made}))
+    return notebook_sha256(path)
+
+
+def test_only_what_a_notebooks_code_does_counts(tmp_path):
+    path = tmp_path / "a.ipynb"
+    before = notebook(path, ("markdown", "one"), ("code", "x = 1\nprint(x)"))
+    assert notebook(path, ("markdown", "two"), ("code", "# why\nx = 1\n\nprint( x )"), ("code", ""), ("code", "# nothing")) == before
+    assert notebook(path, ("code", "x = 2\nprint(x)")) != before
+    magic = notebook(path, ("code", "%time f()"))
+    assert notebook(path, ("code", "# why\n%time f()\n")) == magic != notebook(path, ("code", "%time g()"))
+
+
+def test_a_module_is_compared_function_by_function():
+    before = code_units('"""One."""\n__all__ = ["f"]\nimport os\ndef f():\n    return 1\n')
+    after = code_units('"""Two."""\n__all__ = ["f", "g"]\nimport os\ndef f():\n    return 1\ndef g():\n    return 2\n')
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {"g"}
+    assert code_units("def f():\n    return 1") != code_units("def f():\n    return 2")
+
+
+def test_a_patch_of_the_kit_is_a_notice_and_another_series_is_not(monkeypatch):
+    settings = load_settings(env={}).model_copy(update={"kit_defaults": ""})
+    monkeypatch.setattr("epochkit.lifecycle.facts.kit_in_use", lambda: {"version": "0.2.1", "sha256": "b"})
+    assert kit_change(settings, {"version": "0.2.1", "sha256": "b"}) == ("", False)
+    assert kit_change(settings, {"version": "0.2.1", "sha256": "a"}) == ("the kit's code changed since (both say 0.2.1)", False)
+    assert kit_change(settings, {"version": "0.2.0", "sha256": "a"}) == ("it ran with epochkit 0.2.0, installed is 0.2.1", False)
+    text, stale = kit_change(settings, {"version": "0.1.9", "sha256": "a"})
+    assert stale and "kit_defaults = 0.1" in text
+    assert kit_change(settings.model_copy(update={"kit_defaults": "0.1"}), {"version": "0.1.9", "sha256": "a"})[1] is False
+    assert kit_change(settings, None)[1] is True
+
+
+def test_a_module_that_is_not_python_is_named(tmp_path):
+    (tmp_path / "room.py").write_text("x = 1\n<<<<<<< HEAD\n")
+    with pytest.raises(BadInputError, match="room.py, line 2 is not Python"):
+        file_code(tmp_path / "room.py")
 
 
 def test_a_registered_output_must_exist(tmp_path):

@@ -24,3 +24,13 @@ def test_a_later_check_of_the_same_name_replaces_the_first(monkeypatch):
     gate_check(2, "rows")(lambda context: verdict(False, 0, 1))
     gate_check(2, "rows")(lambda context: verdict(True, 1, 1))
     assert len(CHECKS[2]) == 1 and CHECKS[2]["rows"](None).result == "pass"
+
+
+def test_a_project_is_judged_by_the_checks_of_the_release_that_it_pins(monkeypatch, tmp_path):
+    settings = load_settings(home=tmp_path, env={}).model_copy(update={"gate_modules": ()})
+    monkeypatch.setattr("epochkit.lifecycle.gates.CHECKS", {})
+    monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
+    gate_check(2, "old")(lambda context: verdict(True, 1, 1))
+    gate_check(2, "new", since="0.2")(lambda context: verdict(False, 0, 1))
+    names = {pin: [check.name for check in evaluate(settings.model_copy(update={"kit_defaults": pin}), 2).checks] for pin in ("", "0.2", "0.1")}
+    assert names == {"": ["old", "new"], "0.2": ["old", "new"], "0.1": ["old"]}

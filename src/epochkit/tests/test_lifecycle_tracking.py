@@ -4,7 +4,7 @@ import pytest
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, PipelineError
 from epochkit.record.ledger import Ledger
-from epochkit.lifecycle.state import EpochRun
+from epochkit.lifecycle.run import EpochRun
 from epochkit.lifecycle.tracking import experiment_name
 from epochkit.lifecycle.tracking import *
 

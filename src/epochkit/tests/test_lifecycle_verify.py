@@ -8,7 +8,7 @@ from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.record.ledger import Ledger
 from epochkit.record.views import write_views
-from epochkit.lifecycle.state import begin
+from epochkit.lifecycle.run import begin
 from epochkit.lifecycle.verify import *
 
 

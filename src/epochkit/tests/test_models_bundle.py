@@ -106,7 +106,7 @@ def test_a_changed_file_is_refused_before_it_is_loaded(tmp_path, monkeypatch):
 
 def test_mlflow_serves_the_same_scores(tmp_path, monkeypatch):
     from epochkit.models.bundle import log_bundle, requirements_of
-    from epochkit.lifecycle.state import EpochRun
+    from epochkit.lifecycle.run import EpochRun
     from epochkit.lifecycle.tracking import tracked
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = EpochRun(5, load_settings(home=tmp_path, env={}), {})

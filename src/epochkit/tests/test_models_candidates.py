@@ -11,7 +11,7 @@ from epochkit.core.settings import load_settings
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
 from epochkit.models.resume import KeptWork
-from epochkit.lifecycle.state import EpochRun
+from epochkit.lifecycle.run import EpochRun
 from epochkit.models.candidates import *
 
 

@@ -11,7 +11,7 @@ import pytest
 from epochkit.core import files as artifact_files
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import CheckpointError, PipelineError
-from epochkit.lifecycle.state import EpochRun
+from epochkit.lifecycle.run import EpochRun
 from epochkit.lifecycle.tracking import tracked
 from epochkit.models.resume import *
 

@@ -11,7 +11,7 @@ from epochkit.core.errors import CheckpointError
 from epochkit.models.frameworks.base import FRAMEWORKS, FrameworkModel, Range, frameworks_for
 from epochkit.models.resume import KeptWork
 from epochkit.models.candidates import train_candidate, training_data
-from epochkit.lifecycle.state import EpochRun
+from epochkit.lifecycle.run import EpochRun
 from epochkit.models.tuning import _search
 from epochkit.models.tuning import *
 

@@ -7,7 +7,7 @@ from epochkit.core.files import write_json
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.record.ledger import Ledger
-from epochkit.lifecycle.state import begin
+from epochkit.lifecycle.run import begin
 from epochkit.review.card import *
 
 

@@ -6,7 +6,8 @@ from epochkit.review.decisions import REVIEW, default_reviewer, restored_columns
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, DependencyError
 from epochkit.record.ledger import Ledger
-from epochkit.lifecycle.state import begin, project_state
+from epochkit.lifecycle.run import begin
+from epochkit.lifecycle.state import project_state
 from epochkit.tests.test_review_click_origin import CRAFTED, FORGERIES, KernelClient
 from epochkit.tests.test_review_card import approve, audited, card, finish, run
 from epochkit.review.panel import *

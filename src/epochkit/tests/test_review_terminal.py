@@ -12,7 +12,8 @@ from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.record.ledger import Ledger
-from epochkit.lifecycle.state import begin, project_state
+from epochkit.lifecycle.run import begin
+from epochkit.lifecycle.state import project_state
 from epochkit.review.terminal import *
 
 

@@ -2,8 +2,6 @@
 import json
 import shutil
 import subprocess
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,8 @@ from epochkit.core.errors import PipelineError
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.record.ledger import Ledger, latest
 from epochkit.record.views import write_views
-from epochkit.lifecycle.state import EpochRun, begin, project_state
+from epochkit.lifecycle.run import EpochRun, begin
+from epochkit.lifecycle.state import project_state
 from epochkit.serving.service import served_bundle
 from epochkit.lifecycle.verify import check_record
 from epochkit.record.signatures import sign
@@ -181,46 +180,3 @@ def test_a_rejection_can_be_taken_back_by_a_person(settings):
     record_decision(settings, 3, "rejected", "bob", "a slip of the mouse", return_to=1)
     approve(settings, 3)
     assert [state.state for state in project_state(settings)] == ["done"] * 8
-
-
-# ---- what makes an epoch stale, and that the file is named
-
-
-@pytest.fixture
-def own_code(settings, tmp_path):
-    "The project with code of its own: a notebook and an exported module"
-    root = tmp_path / "code"
-    (root / EPOCHS[0].folder / "notebooks").mkdir(parents=True)
-    cells = [{"cell_type": "markdown", "source": ["why"]}, {"cell_type": "code", "source": ["x = 1"], "outputs": []}]
-    (root / EPOCHS[0].folder / "notebooks" / "001.ipynb").write_text(json.dumps({"cells": cells}))
-    (root / "own.py").write_text("x = 1\n")
-    module = types.ModuleType("credit_risk.own")
-    module.__file__ = str(root / "own.py")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "credit_risk.own", module)
-        strict = settings.model_copy(update={"code_root": root})
-        (root / "data.csv").write_text("a,b\n1,2\n")
-        run = begin(1, strict)
-        run.depends_on(root / "data.csv")
-        (run.artifacts / "result1.json").write_text("{}")
-        run.output(run.artifacts / "result1.json", evidence=True)
-        run.finish()
-        approve(strict, 1)
-        yield strict
-
-
-@pytest.mark.parametrize("file, old, new", [
-    ("data.csv", "1,2", "1,3"), ("own.py", "x = 1", "x = 2"), (f"{EPOCHS[0].folder}/notebooks/001.ipynb", "x = 1", "x = 2"),
-    ("result1.json", "{}", '{"target": "other"}')])
-def test_status_names_the_file_that_changed(own_code, file, old, new):
-    assert project_state(own_code)[0].state == "done"
-    path = own_code.artifacts(1) / file if file.startswith("result") else own_code.code_root / file
-    path.write_text(path.read_text().replace(old, new))
-    states = project_state(own_code)
-    assert {state.state for state in states} == {"stale"} and Path(file).name in states[0].reasons[0] and "changed" in states[0].reasons[0]
-
-
-def test_a_better_sentence_costs_nothing(own_code):
-    path = own_code.code_root / EPOCHS[0].folder / "notebooks" / "001.ipynb"
-    path.write_text(path.read_text().replace("why", "because"))
-    assert project_state(own_code)[0].state == "done"

@@ -20,7 +20,7 @@ from ..models.bundle import Bundle
 from ..core.errors import PipelineError
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..models.metrics import measure
-from ..lifecycle.state import EpochRun
+from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan, meets
 from ..lifecycle.tracking import promote, stage_holder
 
