@@ -67,6 +67,8 @@ def _show_status(settings: Settings, options: argparse.Namespace) -> int:
                      *(f"waived by a person: {check}" for check in state.waived),
                      *(taken_back if state.epoch == 3 else [])):
             print(f"  {state.epoch:03d}: {note}")
+    for text in dict.fromkeys(text for state in states for text in state.notices):
+        print(f"  note: epoch {', '.join(f'{state.epoch:03d}' for state in states if text in state.notices)}: {text}")
     print(f"\nNext: {next_step(states)}")
     return 0
 
@@ -176,6 +178,8 @@ def _verify(settings: Settings, options: argparse.Namespace) -> int:
     else:
         for problem in report.problems:
             print(f"{problem.kind}: {problem.what}")
+        for notice in report.notices:
+            print(f"note: {notice}")
         print(
             f"{report.events} events, {report.anchors} anchors, {report.signatures} signatures, {report.files} files "
             f"and "

@@ -224,6 +224,7 @@ def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **p
     check_data_root(settings)
     _refuse_beside_a_runner(settings, number)
     before = require_ready(settings, number)[number - 1]
+    load_checks(settings, number)  # now: a room that cannot be imported stops the epoch before it is opened
     run = EpochRun(number, settings, parameters)
     _take(run, wait_s)
     _limit_memory(settings)
@@ -234,7 +235,6 @@ def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **p
         _logger.warning("%s", _would_undo(before))
     else:
         run.open()
-    load_checks(settings, number)  # now, because a person waits for the panel in the last cell
     return run
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #12lineage-04

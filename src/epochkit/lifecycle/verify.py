@@ -12,6 +12,7 @@ from ..record.anchors import anchor_problems, anchored
 from ..core.files import read_sealed, sha256_of
 from ..core.settings import EPOCHS, Settings
 from ..core.errors import RecordError
+from .facts import kit_change
 from .gates import evaluate
 from ..record.ledger import Event, Ledger, latest
 from ..record.views import differing_views, write_views
@@ -38,6 +39,7 @@ class RecordReport(NamedTuple):
     problems: list[Problem]
     anchors: int = 0
     signatures: int = 0
+    notices: list[str] = []
 
     @property
     def exit_code(self) -> int:
@@ -106,6 +108,13 @@ def _check_checkpoints(settings: Settings) -> list[Problem]:
             problems.append(Problem("checkpoint", f"{error}: remove it to start that epoch's work over"))
     return problems
 
+# %% ../../../nbs/lifecycle/08_verify.ipynb #verify-kit
+def _kit_notices(settings: Settings, finished: list[Event]) -> list[str]:
+    "What differs between the kit that each epoch ran with and the installed one; a notice, because gates are recomputed anyway"
+    texts = {event.epoch: kit_change(settings, event.data.get("kit"))[0] for event in finished}
+    return [f"epoch {', '.join(f'{number:03d}' for number, said in texts.items() if said == text)}: {text}"
+            for text in dict.fromkeys(texts.values()) if text]
+
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-e
 def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) -> RecordReport:
     "Recomputes everything that can be; `rebuild` draws the views anew first"
@@ -126,5 +135,6 @@ def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) 
     for event in finished:
         found = _check_outputs(settings, event)
         problems += found or (_check_gate(settings, event) if gates else [])
+    notices = _kit_notices(settings, finished)
     return RecordReport(len(events), sum(len(event.data["outputs"]) for event in finished),
-                        len(finished) if gates else 0, problems, anchors, signatures)
+                        len(finished) if gates else 0, problems, anchors, signatures, notices)

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from ..review.decisions import decide_unattended
 from ..core.files import read_notebook, sha256_of
 from ..record.checkpoints import progress_of
-from ..core.project import epoch_notebook
+from ..core.project import epoch_notebook, load_rooms
 from ..core.settings import EPOCHS, Settings, check_writable, epoch_of
 from ..core.errors import (BadInputError, PipelineError, ValidationError, WaitingForReviewError, error_named,
                                         unknown_name)
@@ -150,6 +150,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
     "Brings one epoch to done: executes it when due, then asks for the decision it needs"
     due = _due(settings, project_state(settings)[number - 1], parameters, force)
     if due:
+        load_rooms(settings, number)  # one that cannot be imported stops the run before anything is recorded
         _say_where_it_resumes(settings, number)
         execute_epoch(settings, number, parameters)
     else:

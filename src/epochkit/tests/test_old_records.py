@@ -8,10 +8,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from epochkit.core.settings import Settings, load_settings
 from epochkit.core.errors import RecordError
+from epochkit.core.pickles import load_pickle
 from epochkit.record.ledger import Ledger, schema_of
 from epochkit.record.views import differing_views, write_views
 from epochkit.lifecycle.state import project_state
@@ -93,3 +95,35 @@ def test_once_todays_kit_wrote_to_it_its_head_cannot_be_lost(settings: Settings)
     (settings.context_root / "ledger.head").unlink()
     with pytest.raises(RecordError, match="ledger.head is missing"):
         ledger.events()
+
+
+# ---- what a kit of the release before left behind: `kit_0_1.zip`, the record, a model and a known row of its demo
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Settings:
+    "A home with the record and the saved objects of kit 0.1"
+    with zipfile.ZipFile(Path(__file__).with_name("records") / "kit_0_1.zip") as kept:
+        kept.extractall(tmp_path)
+    return load_settings(home=tmp_path, env={})
+
+
+def test_the_record_of_the_kit_before_is_whole(before: Settings):
+    assert of_the_record(before) == [] and len(Ledger(before.context_root).events()) == 66
+
+
+def test_its_epochs_say_in_one_line_why_they_are_stale(before: Settings):
+    for state in project_state(before):
+        assert state.state == "stale" and state.reasons[0].startswith("it ran with a kit before 0.2, which recorded code by file")
+
+
+def test_its_model_gives_the_score_that_it_gave(before: Settings):
+    known = json.loads((before.artifacts(7) / "deployment" / "known_row.json").read_text())
+    bundle = load_pickle(next((before.artifacts(5) / "model").glob("bundle-*.joblib")))
+    scored = bundle.score(pd.DataFrame([known["inputs"]]))
+    assert scored["probability"][0] == pytest.approx(known["probability"], abs=1e-12) and scored["prediction"][0] == known["prediction"]
+
+
+def test_its_fitted_pipeline_opens(before: Settings):
+    pipeline = load_pickle(before.artifacts(4) / "feature_pipeline.joblib")
+    assert type(pipeline).__module__ == "epochkit.features.pipeline" and "loan_to_price" in pipeline.feature_names_

@@ -29,13 +29,16 @@ def project(tmp_path, monkeypatch):
     "A project of two tiny epochs with their own notebooks, in a temporary folder"
     monkeypatch.setattr("epochkit.lifecycle.gates.CHECKS", {})
     monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
+    monkeypatch.setattr("epochkit.runner.epochs.load_rooms", lambda *_: None)
     monkeypatch.setattr("epochkit.runner.epochs._export", lambda executed: executed)
     for number in (1, 2):
         gate_check(number, "always")(lambda context: verdict(True, 1, 1))
     settings = load_settings(home=tmp_path / "home",
-                             env={}).model_copy(update={"gate_modules": (), "code_root": tmp_path})
+                             env={}).model_copy(update={"gate_modules": (), "code_root": tmp_path, "project": "tiny", "lib_path": "src/tiny"})
     settings.home.mkdir()
-    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = credit_risk\n")
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = tiny\n")
+    (tmp_path / "src" / "tiny").mkdir(parents=True)
+    (tmp_path / "src" / "tiny" / "__init__.py").touch()
     for number in (1, 2):
         write_notebook(settings, number, "run.output(run.folder / 'a.json')")
     return settings
