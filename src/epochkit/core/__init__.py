@@ -1,0 +1,11 @@
+"""the ground: errors, settings, files, the brief, the project and its rooms, the memory guard
+
+- `errors`: One family of errors: each says what, where, seen versus allowed and the next step, and knows its exit code.
+- `settings`: Where things live and which settings hold, read once, frozen, and passed on.
+- `files`: JSON and text that are either the old file or the new one, never half of it, and the hash that tells them apart.
+- `key_reads`: An epoch depends on what it read, not on the whole file: another latency limit retrains no model.
+- `brief`: What the business wants, as one small TOML file that is checked before anything runs.
+- `memory_guard`: A heavy step in a process of its own that cannot take more memory than it was given, and an error instead of a dead session.
+- `project`: What a data scientist owns: a small package of rooms, each with the epoch it belongs to.
+- `pickles`: A pickle names the module of each class; this table says where those modules are today.
+"""

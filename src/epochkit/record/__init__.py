@@ -1,0 +1,8 @@
+"""what happened: the ledger, its views, anchors, signatures, checkpoints
+
+- `ledger`: One append-only, hash-chained file holds everything that happened.
+- `views`: The JSON files that people and programs read, drawn from the ledger and never edited.
+- `anchors`: The hash of an event, noted in git, so that a record that was cut short or written anew no longer fits.
+- `signatures`: Who decided, proven by a key that only they have: OpenSSH signs, and a file of allowed signers says whose key it is.
+- `checkpoints`: A long job saves how far it came and what comes next; after a crash it goes on from there.
+"""

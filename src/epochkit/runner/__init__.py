@@ -1,0 +1,6 @@
+"""executes the epochs
+
+- `progress`: Which cell runs, how far it is, what it takes: on the terminal, and in a file that anyone may read while it runs.
+- `notebook`: Runs a notebook in a kernel of its own through papermill, and says for itself whether all of it ran and why not.
+- `epochs`: Executes what is due, checks for itself that every cell ran, and stops where a person must decide.
+"""
