@@ -25,16 +25,22 @@ from ..planning.splits import cross_folds
 GAIN_ROWS, WIDE = 8_000, 300
 
 
+def _whole_groups(groups: pd.Series, most: int, rng: np.random.Generator) -> np.ndarray:
+    "Positions of the rows of randomly chosen whole groups, at most `most` rows or five groups"
+    names = groups.astype(str)
+    mixed = pd.Series(rng.permutation(names.unique()))
+    rows_so_far = names.value_counts()[mixed].cumsum()
+    chosen = mixed[(rows_so_far <= most).to_numpy() | (np.arange(len(mixed)) < 5)]
+    return np.flatnonzero(names.isin(set(chosen)))
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-04-1
 def rows_to_measure(data: pd.DataFrame, plan: Plan, most: int = GAIN_ROWS) -> np.ndarray:
     "Positions of at most about `most` training rows, in their order"
     if len(data) <= most:
         return np.arange(len(data))
     rng, strategy = np.random.default_rng(plan.split.seed), plan.split.strategy
     if plan.data.group and strategy != "time":
-        names = data[plan.data.group].astype(str)
-        mixed = pd.Series(rng.permutation(names.unique()))
-        sizes = names.value_counts()[mixed].cumsum()
-        return np.flatnonzero(names.isin(set(mixed[(sizes <= most).to_numpy() | (np.arange(len(mixed)) < 5)])))
+        return _whole_groups(data[plan.data.group], most, rng)
     if plan.data.time and strategy in ("time", "given"):
         return np.sort(np.argsort(data[plan.data.time].rank(method="first").to_numpy(), kind="stable")[-most:])
     return np.sort(rng.permutation(len(data))[:most])
@@ -44,30 +50,45 @@ SCORES = {"binary": "AUC", "multiclass": "log loss (lower)", "regression": "RMSE
 
 
 class Fold(NamedTuple):
-    """Features and answers of one fold; `told`: validation features that know the earlier validation rows;
-    `groups` per feature"""
+    """Features and answers of one fold, and the group of each feature
+
+    valid_with_history: validation features that know the earlier validation rows; None where there is no history.
+    """
     train: pd.DataFrame
     y: np.ndarray
     valid: pd.DataFrame
     y_valid: np.ndarray
-    told: pd.DataFrame | None = None
+    valid_with_history: pd.DataFrame | None = None
     groups: dict[str, str] = {}
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-08-a
-def _narrowed(fold: Fold, names: list[str]) -> list[str]:
+def _strongest_columns(fold: Fold, names: list[str]) -> list[str]:
+    "At most WIDE of the names, those whose ranks go most with the answer in the fold's training rows"
     if len(names) <= WIDE:
         return names
     y = pd.Series(fold.y).rank().to_numpy()
-    strength = np.abs(
-        np.nan_to_num(np.corrcoef(np.column_stack([fold.train[names].rank().to_numpy(), y]), rowvar=False)[-1, :-1]))
+    ranks = np.column_stack([fold.train[names].rank().to_numpy(), y])
+    strength = np.abs(np.nan_to_num(np.corrcoef(ranks, rowvar=False)[-1, :-1]))
     return [names[at] for at in sorted(np.argsort(-strength, kind="stable")[:WIDE])]
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-08-b
+def _score(answers: np.ndarray, y: np.ndarray, labels: np.ndarray | None, spread: float) -> float:
+    "Score of answers for the true `y`; larger is better. labels: the classes, None for numbers"
+    if labels is None:
+        return -float(np.sqrt(np.mean((y - answers) ** 2)) / (spread or 1.0))
+    if len(labels) == 2 and len(np.unique(y)) == 2:
+        return float(roc_auc_score(y == labels[1], answers[:, 1]))
+    if len(labels) < 2:
+        return 0.0
+    answers = np.clip(answers, 1e-6, None)
+    return -float(log_loss(y, answers / answers.sum(axis=1, keepdims=True), labels=labels))
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-08-b-1
 class QuickFit:
     "A quick model of some features of one fold: its score, and the score of any other rows"
 
     def __init__(self, fold: Fold, names: Sequence[str], classification: bool, seed: int, rounds: int = 60):
-        self.fold, self.classification, self.names = fold, classification, _narrowed(fold, list(names))
+        self.fold, self.classification, self.names = fold, classification, _strongest_columns(fold, list(names))
         self.labels = np.unique(np.r_[fold.y, fold.y_valid]) if classification else None
         self.model = None
         if self.names and (not classification or len(np.unique(fold.y)) > 1):
@@ -76,27 +97,25 @@ class QuickFit:
                 self.model = quick_model(classification, rounds, seed).fit(fold.train[self.names].to_numpy(), fold.y)
 
     def answers(self, features: np.ndarray) -> np.ndarray:
-        "Expected answer, (rows,), or shares of the classes, (rows, classes)"
+        "Expected answer, (rows,), or probabilities of the classes, (rows, classes)"
         if self.model is None:
-            constant = self.fold.y.mean() if not self.classification else [(self.fold.y == label).mean()
-                                                                           for label in self.labels]
-            return np.tile(constant, (len(features), 1)) if self.classification else np.full(len(features), constant)
+            return self._constant_answers(len(features))
         with threadpool_limits(1):
-            return class_probabilities(self.model, features,
-                                self.labels) if self.classification else self.model.predict(features)
+            if self.classification:
+                return class_probabilities(self.model, features, self.labels)
+            return self.model.predict(features)
+
+    def _constant_answers(self, rows: int) -> np.ndarray:
+        if not self.classification:
+            return np.full(rows, self.fold.y.mean())
+        return np.tile([(self.fold.y == label).mean() for label in self.labels], (rows, 1))
 
     def score_of(self, answers: np.ndarray) -> float:
         "Score of answers for the validation rows; larger is better"
-        y = self.fold.y_valid
-        if not self.classification:
-            return -float(np.sqrt(np.mean((y - answers) ** 2)) / (self.fold.y.std() or 1.0))
-        if len(self.labels) == 2 and len(np.unique(y)) == 2:
-            return float(roc_auc_score(y == self.labels[1], answers[:, 1]))
-        answers = np.clip(answers, 1e-6, None)
-        return -float(log_loss(y, answers / answers.sum(axis=1, keepdims=True), labels=self.labels)) if len(
-            self.labels) > 1 else 0.0
+        return _score(answers, self.fold.y_valid, self.labels, self.fold.y.std())
 
     def score(self, features: pd.DataFrame | None = None) -> float:
+        "Score of the validation rows, or of other features of the same rows"
         features = self.fold.valid if features is None else features
         return self.score_of(self.answers(features[self.names].to_numpy()))
 
@@ -108,10 +127,9 @@ def fold_features(pipeline: FeaturePipeline, data: pd.DataFrame, y: np.ndarray,
     for learn, answer in folds:
         fitted = clone(pipeline)
         train, raw = fitted.fit_transform(data.iloc[learn], y[learn]), data.iloc[answer]
-        told = fitted.transform(raw, history=raw) if "history" in {group
-                                                                   for group, _ in fitted.origins_.values()} else None
         groups = {name: group for name, (group, _) in fitted.origins_.items()}
-        found.append(Fold(train, y[learn], fitted.transform(raw), y[answer], told, groups))
+        with_history = fitted.transform(raw, history=raw) if "history" in groups.values() else None
+        found.append(Fold(train, y[learn], fitted.transform(raw), y[answer], with_history, groups))
     return found
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10
@@ -141,6 +159,26 @@ class GroupGain(NamedTuple):
     reason: str
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-b
+def _gain_reason(mean: float, low: float, high: float, keep: bool, folds: int) -> str:
+    size = f"{mean:+.4f} ({low:+.4f} to {high:+.4f}) in {folds} folds of training rows"
+    return f"gains {size}" if keep else f"gains {size}: not clearly above zero, left out"
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-names
+def _names(fold: Fold, groups: Collection[str]) -> list[str]:
+    return [name for name in fold.train if fold.groups[name] in groups]
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-sizes
+def _group_sizes(folds: list[Fold]) -> dict[str, int]:
+    "Features per group, mean over folds"
+    return {group: round(np.mean([len(_names(fold, {group})) for fold in folds]))
+            for group in ("numbers", "categories", *GROUPS)}
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-plain
+def _plain_gain(kept: list[str], sizes: dict[str, int], mean: float, low: float, high: float) -> GroupGain:
+    reason = "the columns themselves, over always giving the same answer"
+    return GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True, reason)
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-b-1
 class GainStudy:
     "Measures groups of features over folds"
 
@@ -149,58 +187,56 @@ class GainStudy:
         self.overlap = float(np.mean([len(fold.valid) / len(fold.train) for fold in folds])) if folds else 0.25
         self._known: dict[frozenset, np.ndarray] = {}
 
+    def fit(self, fold: Fold, groups: Collection[str]) -> QuickFit:
+        "A quick model of the fold's features of these groups"
+        return QuickFit(fold, _names(fold, groups), self.classification, self.seed)
+
     def scores(self, groups: Collection[str]) -> np.ndarray:
         "Score per fold with the features of these groups"
         key = frozenset(groups)
         if key not in self._known:
-            self._known[key] = np.array(
-                [QuickFit(fold, self._names(fold, key), self.classification, self.seed).score() for fold in self.folds])
+            self._known[key] = np.array([self.fit(fold, key).score() for fold in self.folds])
         return self._known[key]
 
-    @staticmethod
-    def _names(fold: Fold, groups: Collection[str]) -> list[str]:
-        return [name for name in fold.train if fold.groups[name] in groups]
+    def gain(self, groups: Collection[str], over: Collection[str]) -> tuple[float, float, float]:
+        "(mean, low, high) of what `groups` score more than the groups `over`, 68 % interval"
+        return interval(self.scores(groups) - self.scores(over), self.overlap, LEVEL)
 
     def gain_with_history(self, groups: Collection[str]) -> tuple[float, float, float]:
         "Gain of history on top of `groups` when the earlier rows of a group are handed in while serving"
-        told = [
-            QuickFit(fold, self._names(fold, {*groups, "history"}), self.classification, self.seed).score(fold.told)
-            for fold in self.folds
-        ]
-        return interval(np.array(told) - self.scores(groups), self.overlap, LEVEL)
+        scores = [self.fit(fold, {*groups, "history"}).score(fold.valid_with_history) for fold in self.folds]
+        return interval(np.array(scores) - self.scores(groups), self.overlap, LEVEL)
 
     def gains(self) -> list[GroupGain]:
         "The plain columns first, then every optional group that has a feature, the best first"
-        sizes = {
-            group: round(np.mean([len(self._names(fold, {group})) for fold in self.folds]))
-            for group in ("numbers", "categories", *GROUPS)
-        }
+        sizes = _group_sizes(self.folds)
         kept = [group for group in ("numbers", "categories") if sizes[group]]
         optional = [group for group in GROUPS if sizes[group]]
         if not kept and optional:
             kept = [max(optional, key=lambda group: self.scores([group]).mean())]
-        mean, low, high = interval(self.scores(kept) - self.scores([]), self.overlap, LEVEL)
-        found = [
-            GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True,
-                      "the columns themselves, over always giving the same answer")
-        ]
-        alone = {group: self.scores([*kept, group]) - self.scores(kept) for group in optional if group not in kept}
-        for group in sorted(alone, key=lambda group: -alone[group].mean()):
-            mean, low, high = interval(self.scores([*kept, group]) - self.scores(kept), self.overlap, LEVEL)
+        found = [_plain_gain(kept, sizes, *self.gain(kept, []))]
+        alone = {group: float((self.scores([*kept, group]) - self.scores(kept)).mean())
+                 for group in optional if group not in kept}
+        for group in sorted(alone, key=lambda group: -alone[group]):
+            mean, low, high = self.gain([*kept, group], kept)
             keep = low > 0 and mean > LEAST_GAIN
-            found.append(
-                GroupGain(group, sizes[group], float(alone[group].mean()), mean, low, high, keep,
-                          self._reason(mean, low, high, keep)))
+            reason = _gain_reason(mean, low, high, keep, len(self.folds))
+            found.append(GroupGain(group, sizes[group], alone[group], mean, low, high, keep, reason))
             kept += [group] * keep
         return found
 
-    def _reason(self, mean: float, low: float, high: float, keep: bool) -> str:
-        size = f"{mean:+.4f} ({low:+.4f} to {high:+.4f}) in {len(self.folds)} folds of training rows"
-        return f"gains {size}" if keep else f"gains {size}: not clearly above zero, left out"
-
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14
-def _falls(fit: QuickFit, repeats: int, rng: np.random.Generator, most_rows: int = 1_500) -> np.ndarray:
-    "Mean fall of the score per feature of the fit; all shuffled copies of a block of features are answered at once"
+def _shuffled_copies(values: np.ndarray, columns: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    "One copy of the values per column with that column shuffled, (columns, rows, features)"
+    copies = np.tile(values, (len(columns), 1, 1))
+    for at, column in enumerate(columns):
+        copies[at, :, column] = rng.permutation(values[:, column])
+    return copies
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14-1
+def _permutation_importance(fit: QuickFit, repeats: int, rng: np.random.Generator, most_rows: int = 1_500
+                            ) -> np.ndarray:
+    "Mean fall of the score when a feature is shuffled, (features of the fit,)"
     values = fit.fold.valid[fit.names].to_numpy()
     picked = rng.permutation(len(values))[:most_rows]
     fit.fold, values = fit.fold._replace(y_valid=fit.fold.y_valid[picked]), values[picked]
@@ -209,49 +245,43 @@ def _falls(fit: QuickFit, repeats: int, rng: np.random.Generator, most_rows: int
     for _ in range(repeats):
         for start in range(0, len(fit.names), block):
             columns = range(start, min(start + block, len(fit.names)))
-            copies = np.tile(values, (len(columns), 1, 1))
-            for at, column in enumerate(columns):
-                copies[at, :, column] = rng.permutation(values[:, column])
+            copies = _shuffled_copies(values, columns, rng)
             answers = fit.answers(copies.reshape(-1, values.shape[1])).reshape(len(columns), len(values), -1)
-            falls[list(columns)] += [
-                best - fit.score_of(answer if fit.classification else answer[:, 0]) for answer in answers
-            ]
+            scores = [fit.score_of(answer if fit.classification else answer[:, 0]) for answer in answers]
+            falls[list(columns)] += [best - score for score in scores]
     return falls / repeats
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14-a
-def _information(features: pd.DataFrame, y: np.ndarray, classification: bool, seed: int) -> np.ndarray:
+def _mutual_information(features: pd.DataFrame, y: np.ndarray, classification: bool, seed: int) -> np.ndarray:
     from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
     return (mutual_info_classif if classification else mutual_info_regression)(features, y, random_state=seed)
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14-b
+_IMPORTANCE = ["feature", "importance", "low", "high", "mutual_information", "information_low", "information_high"]
+
+
 def importance_table(train: pd.DataFrame, y: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]],
                      classification: bool, seed: int = 42, repeats: int = 3) -> pd.DataFrame:
     "feature, importance, low, high, mutual_information, information_low, information_high; the most important first"
-    rng, falls, told = np.random.default_rng(seed), [], []
+    rng, falls, known = np.random.default_rng(seed), [], []
     sample = max(300, min(1_500, 200_000 // max(1, train.shape[1])))
     for number, (learn, answer) in enumerate(folds):
         fold = Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer])
         fit = QuickFit(fold, train.columns, classification, seed + number)
-        falls.append(
-            pd.Series(_falls(fit, repeats, rng) if fit.names else [],
-                      index=fit.names).reindex(train.columns, fill_value=0.0))
+        fall = pd.Series(_permutation_importance(fit, repeats, rng) if fit.names else [], index=fit.names)
+        falls.append(fall.reindex(train.columns, fill_value=0.0))
         some = rng.permutation(learn)[:sample]
         if number < (5 if train.shape[1] <= 300 else 2):
-            told.append(_information(train.iloc[some], y[some], classification, seed + number))
+            known.append(_mutual_information(train.iloc[some], y[some], classification, seed + number))
     overlap = float(np.mean([len(answer) / len(learn) for learn, answer in folds]))
-    rows = [(name, *interval([fall[name] for fall in falls], overlap), *interval([found[at] for found in told]))
+    rows = [(name, *interval([fall[name] for fall in falls], overlap), *interval([found[at] for found in known]))
             for at, name in enumerate(train.columns)]
-    table = pd.DataFrame(
-        rows,
-        columns=["feature", "importance", "low", "high", "mutual_information", "information_low", "information_high"])
+    table = pd.DataFrame(rows, columns=_IMPORTANCE)
     return table.sort_values(["importance", "feature"], ascending=[False, True], ignore_index=True)
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-17
-def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFrame, folds: Sequence[tuple[np.ndarray,
-                                                                                                          np.ndarray]],
-                      classification: bool, seed: int = 42) -> dict[str, str]:
-    "Features to leave out with the evidence"
-    order = [name for name in importance["feature"] if name in train]
+def _repeated(train: pd.DataFrame, order: list[str]) -> dict[str, str]:
+    "Features that repeat one before them in `order`, with which"
     values = train[order].to_numpy()
     spread = values.std(axis=0)
     scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
@@ -261,23 +291,35 @@ def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFra
         kept = [order[other] for other in np.flatnonzero(alike[:at, at]) if order[other] not in out]
         if kept:
             out[name] = f"repeats {kept[0]} (correlation at least 0.999)"
-    table = importance.set_index("feature")
-    harmful = {
-        name: f"harms: shuffling it improves the score by {-table.at[name, 'importance']:.4f} "
-              f"({-table.at[name, 'high']:.4f} to "
-        f"{-table.at[name, 'low']:.4f})"
-        for name in order if table.at[name, "high"] < 0 and name not in out
-    }
+    return out
 
-    def scores(names: list[str]) -> np.ndarray:
-        return np.array([
-            QuickFit(Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer]), names, classification,
-                     seed).score() for learn, answer in folds
-        ])
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-17-1
+def _harmful(importance: pd.DataFrame, names: list[str]) -> dict[str, str]:
+    "Features whose whole interval of importance lies below zero, with the numbers"
+    table, out = importance.set_index("feature"), {}
+    for name in names:
+        better, least, best = -table.loc[name, ["importance", "high", "low"]].astype(float)
+        if least > 0:
+            out[name] = f"harms: shuffling it improves the score by {better:.4f} ({least:.4f} to {best:.4f})"
+    return out
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-17-2
+def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFrame,
+                      folds: Sequence[tuple[np.ndarray, np.ndarray]], classification: bool,
+                      seed: int = 42) -> dict[str, str]:
+    "Features to leave out with the evidence (name -> why)"
+    order = [name for name in importance["feature"] if name in train]
+    out = _repeated(train, order)
     left = [name for name in order if name not in out]
-    if harmful and len(left) > len(harmful) and scores([name for name in left if name not in harmful
-                                                        ]).mean() >= scores(left).mean():
-        out |= harmful
+    harmful = _harmful(importance, left)
+
+    def score(names: list[str]) -> float:
+        parts = [Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer]) for learn, answer in folds]
+        return float(np.mean([QuickFit(part, names, classification, seed).score() for part in parts]))
+    if harmful and len(left) > len(harmful):
+        without = [name for name in left if name not in harmful]
+        if score(without) >= score(left):
+            out |= harmful
     return out
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-20

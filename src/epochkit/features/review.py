@@ -46,35 +46,38 @@ def leaky_columns(leaks: dict[str, Any], plan: Plan, restored: dict[str, str] | 
     return list(dict.fromkeys(critical)) if plan.data.on_leak == "drop" else []
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-04-b
-def _drop_advice(plan: Plan, insights: dict[str, Any], leaks: dict[str, Any], leaky: list[str],
-                 restored: dict[str, str]) -> list[TreatmentAdvice]:
-    advice = []
-    for item in leaks["suspects"]:
-        kept, name = item["column"] not in leaky, item["column"]
-        why = f"a person restored it: {restored[name]}" if name in restored else f"on_leak = {plan.data.on_leak}" if item[
-            "severity"] == "critical" else "a warning, not proof"
-        advice.append(TreatmentAdvice(name, f"leak suspect: {item['reason']}", not kept, why))
-    for item in insights.get("drop", []):
-        if item["column"] not in leaky:
-            followed = item["column"] in plan.feature_columns and item["column"] not in restored
-            why = "followed" if followed else f"a person restored it: {restored[item['column']]}" if item[
-                "column"] in restored else "was no feature anyway"
-            advice.append(TreatmentAdvice(item["column"], f"drop: {item['reason']}", followed, why))
-    return advice
+def _suspect_advice(item: dict[str, Any], leaky: list[str], restored: dict[str, str], on_leak: str) -> TreatmentAdvice:
+    name, why = item["column"], "a warning, not proof"
+    if item["column"] in restored:
+        why = f"a person restored it: {restored[name]}"
+    elif item["severity"] == "critical":
+        why = f"on_leak = {on_leak}"
+    return TreatmentAdvice(name, f"leak suspect: {item['reason']}", name in leaky, why)
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-04-b-1
+def _useless_advice(item: dict[str, Any], features: Sequence[str], restored: dict[str, str]) -> TreatmentAdvice:
+    name, why = item["column"], "followed"
+    if name in restored:
+        why = f"a person restored it: {restored[name]}"
+    elif name not in features:
+        why = "was no feature anyway"
+    return TreatmentAdvice(name, f"drop: {item['reason']}", why == "followed", why)
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-04-c
 def choose_columns(plan: Plan, insights: dict[str, Any], leaks: dict[str, Any],
                    restored: dict[str, str] | None = None) -> tuple[dict[str, str], list[TreatmentAdvice]]:
-    "Raw columns with what they hold that become features, and what was done with each advice to drop"
-    restored = restored or {}
-    leaky, dropped = leaky_columns(leaks, plan, restored), {item["column"]
-                                                            for item in insights.get("drop", [])} - set(restored)
-    columns = {name: plan.kind_of(name) for name in plan.feature_columns if name not in dropped and name not in leaky}
+    "Raw columns that become features (name -> role), and what was done with each advice to drop"
+    restored, useless = restored or {}, insights.get("drop", [])
+    leaky = leaky_columns(leaks, plan, restored)
+    dropped = {*leaky, *({item["column"] for item in useless} - set(restored))}
+    columns = {name: plan.kind_of(name) for name in plan.feature_columns if name not in dropped}
     if not columns:
         raise DataQualityError(
             "no column is left to make features from: look at the leak audit and the drops of epoch 003, "
             "or keep a column with on_leak = \"keep\"")
-    return columns, _drop_advice(plan, insights, leaks, leaky, restored)
+    suspects = [_suspect_advice(item, leaky, restored, plan.data.on_leak) for item in leaks["suspects"]]
+    return columns, suspects + [_useless_advice(item, plan.feature_columns, restored) for item in useless
+                                if item["column"] not in leaky]
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06
 TREATMENTS = {
@@ -85,64 +88,84 @@ TREATMENTS = {
 
 def recipe_of(plan: Plan, insights: dict[str, Any], columns: dict[str, str]) -> Recipe:
     "The recipe that follows the plan and the advice of 003"
-    about, dates = insights.get("about_time") or {}, insights.get("date") or {}
-    indicators = insights.get("missing_indicator")
+    about, indicators = insights.get("about_time") or {}, insights.get("missing_indicator")
+    shapes, dates = insights.get("transform") or {}, insights.get("date") or {}
+    pairs = [(one, two) for one, two, *_ in insights.get("interactions") or []]
+    by_time = bool(plan.data.time) and plan.split.strategy in ("time", "given")
     return Recipe(
-        shapes={name: shape
-                for name, shape in (insights.get("transform") or {}).items() if name in columns},
+        shapes={name: shape for name, shape in shapes.items() if name in columns},
         indicators=None if indicators is None else tuple(indicators), rare=insights.get("rare_labels") or {},
-        dates={name: item["parts"]
-               for name, item in dates.items()}, text=insights.get("text") or {}, pairs=tuple(
-                   (one, two) for one, two, *_ in insights.get("interactions") or [] if {one, two} <= set(columns)),
-        time=plan.data.time or "", group=plan.data.group or "", lags=tuple(about.get("lags") or (1, ))[:3],
-        trend=not plan.data.time or plan.split.strategy not in ("time", "given"))
+        dates={name: item["parts"] for name, item in dates.items()}, text=insights.get("text") or {},
+        pairs=tuple(pair for pair in pairs if set(pair) <= set(columns)), time=plan.data.time or "",
+        group=plan.data.group or "", lags=tuple(about.get("lags") or (1, ))[:3], trend=not by_time)
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a
+def _shown(value: Any) -> str:
+    "Advice in a few words: the parts of a date, the encoding of a text, or the value itself"
+    return ", ".join(value.get("parts") or [value.get("encode", "")]) if isinstance(value, dict) else value
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-1
+def _column_advice(kind: str, insights: dict[str, Any], columns: dict[str, str],
+                   left_out: dict[str, str]) -> list[TreatmentAdvice]:
+    "What was done with one kind of advice on single columns"
+    found = []
+    for name, value in (insights.get(kind) or {}).items():
+        many_labels = "many labels" if columns.get(name) == "high_cardinality" else ""
+        why = left_out.get({"date": "dates", "text": "text"}.get(kind, many_labels))
+        if not why and name not in columns:
+            why = "is no feature"
+        elif not why and columns[name] not in TREATMENTS[kind]:
+            why = f"holds {columns[name]} values"
+        found.append(TreatmentAdvice(name, f"{kind.replace('_', ' ')}: {_shown(value)}", not why, why or "followed"))
+    return found
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-2
+def _indicator_advice(name: str, columns: dict[str, str], left_out: dict[str, str]) -> TreatmentAdvice:
+    why = left_out.get("indicators", "followed" if name in columns else "is no feature")
+    return TreatmentAdvice(name, "missing indicator", name in columns and "indicators" not in left_out, why)
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-3
+def _pair_advice(one: str, two: str, columns: dict[str, str], left_out: dict[str, str]) -> TreatmentAdvice:
+    refused = left_out.get("interactions", left_out.get("aggregations"))
+    if not {one, two} <= set(columns):
+        return TreatmentAdvice(f"{one}, {two}", "interaction", False, "is no feature")
+    return TreatmentAdvice(f"{one}, {two}", "interaction", refused is None,
+                           "tried in the screen" if refused is None else refused)
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-4
 def treatment_advice(insights: dict[str, Any], columns: dict[str, str],
                      gains: Sequence[GroupGain] = ()) -> list[TreatmentAdvice]:
     """What was done with each advice on encoding, scaling, shapes, rare labels, dates, texts,
     indicators and interactions"""
-    left_out, found = {gain.group: gain.reason for gain in gains if not gain.kept}, []
-    groups = {"date": "dates", "text": "text"}
-    for kind, roles in TREATMENTS.items():
-        for name, value in (insights.get(kind) or {}).items():
-            refused = left_out.get(groups.get(kind, "many labels" if columns.get(name) == "high_cardinality" else ""))
-            fits = columns.get(name) in roles and not refused
-            shown = ", ".join(value.get("parts") or [value.get("encode", "")]) if isinstance(value, dict) else value
-            found.append(
-                TreatmentAdvice(
-                    name, f"{kind.replace('_', ' ')}: {shown}", fits, "followed" if fits else
-                    refused or "is no feature" if name not in columns or refused else f"holds {columns[name]} values"))
-    for name in insights.get("missing_indicator") or []:
-        found.append(
-            TreatmentAdvice(name, "missing indicator", name in columns and "indicators" not in left_out,
-                   left_out.get("indicators", "followed" if name in columns else "is no feature")))
-    for one, two, *_ in insights.get("interactions") or []:
-        known = {one, two} <= set(columns)
-        kept = known and not {"interactions", "aggregations"} & set(left_out)
-        found.append(
-            TreatmentAdvice(
-                f"{one}, {two}", "interaction", kept, "tried in the screen" if kept else
-                left_out.get("interactions", left_out.get("aggregations", "")) if known else "is no feature"))
-    return found
+    left_out = {gain.group: gain.reason for gain in gains if not gain.kept}
+    return [
+        *(advice for kind in TREATMENTS for advice in _column_advice(kind, insights, columns, left_out)),
+        *(_indicator_advice(name, columns, left_out) for name in insights.get("missing_indicator") or []),
+        *(_pair_advice(one, two, columns, left_out) for one, two, *_ in insights.get("interactions") or []),
+    ]
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-10
+def _one_feature_auc(values: pd.Series, positive: np.ndarray) -> float:
+    "AUC of one feature for one class, in the better direction (Mann and Whitney 1947)"
+    from scipy.stats import rankdata
+    ranks, cases = rankdata(values), positive.sum()
+    area = (ranks[positive].sum() - cases * (cases + 1) / 2) / (cases * (len(positive) - cases))
+    return max(area, 1 - area)
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-10-1
+def _rank_correlation(values: pd.Series, answer_ranks: np.ndarray) -> float:
+    from scipy.stats import rankdata
+    return abs(np.corrcoef(rankdata(values), answer_ranks)[0, 1]) if values.nunique() > 1 else 0.0
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-10-2
 def strongest_single_feature(train: pd.DataFrame, y: np.ndarray, classification: bool) -> tuple[str, float]:
     "The feature that alone tells most: best one-feature AUC over classes, or absolute rank correlation"
     from scipy.stats import rankdata
-
-    def auc(values: pd.Series, positive: np.ndarray) -> float:
-        ranks, cases = rankdata(values), positive.sum()
-        area = (ranks[positive].sum() - cases * (cases + 1) / 2) / (cases * (len(positive) - cases))
-        return max(area, 1 - area)
     if classification:
-        scores = {name: max(auc(train[name], y == code) for code in np.unique(y)) for name in train}
+        scores = {name: max(_one_feature_auc(train[name], y == code) for code in np.unique(y)) for name in train}
     else:
         answer = rankdata(y)
-        scores = {
-            name: abs(np.corrcoef(rankdata(train[name]), answer)[0, 1]) if train[name].nunique() > 1 else 0.0
-            for name in train
-        }
+        scores = {name: _rank_correlation(train[name], answer) for name in train}
     best = max(scores, key=scores.get)
     return best, float(scores[best])
 
@@ -167,6 +190,18 @@ def splits_do_not_overlap(context: GateContext) -> CheckResult:
         (f", {lost} rows in none" if lost else ""))
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b
+def _torn(parts: pd.Series, together: Any, what: str) -> CheckResult:
+    "Fails when rows that belong together lie in two parts"
+    torn = int((parts.groupby(together).nunique() > 1).sum())
+    return verdict(torn == 0, torn, 0, f"{what} in two parts")
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b-1
+def _parts_of(data: pd.DataFrame, context: GateContext) -> pd.Series:
+    "The part of each row of `data`; what is neither training nor validation is test"
+    stored = context.frame("engineered_features.parquet", ["row_id", "split"]).set_index("row_id")["split"]
+    return stored.reindex(data.index).fillna("test")
+
+# %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b-2
 @gate_check(4, "groups and time are respected")
 def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     "No group in two parts; no training row later than a test row; in a random split no equal rows in two parts"
@@ -175,16 +210,11 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     if strategy == "given":
         return skipped("the test rows are given by the brief")
     data = context.frame("data.parquet", epoch=2).set_index("row_id")
-    parts = context.frame("engineered_features.parquet",
-                          ["row_id", "split"]).set_index("row_id")["split"].reindex(data.index)
-    parts = parts.fillna("test")
+    parts = _parts_of(data, context)
     if strategy == "random":
-        same = equal_rows(data, [name for name in plan.feature_columns if name in data])
-        torn = int((parts.groupby(same).nunique() > 1).sum())
-        return verdict(torn == 0, torn, 0, "equal rows in two parts")
+        return _torn(parts, equal_rows(data, [name for name in plan.feature_columns if name in data]), "equal rows")
     if strategy != "time":
-        torn = int((parts.groupby(data[group]).nunique() > 1).sum())
-        return verdict(torn == 0, torn, 0, f"groups of {group} in two parts")
+        return _torn(parts, data[group], f"groups of {group}")
     when = moments(data[time])
     late = int((when[parts == "train"] >= when[parts != "train"].min()).sum() +
                (when[parts == "validation"] >= when[parts == "test"].min()).sum())
