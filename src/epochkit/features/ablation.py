@@ -159,9 +159,13 @@ class GroupGain(NamedTuple):
     reason: str
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-b
-def _gain_reason(mean: float, low: float, high: float, keep: bool, folds: int) -> str:
-    size = f"{mean:+.4f} ({low:+.4f} to {high:+.4f}) in {folds} folds of training rows"
-    return f"gains {size}" if keep else f"gains {size}: not clearly above zero, left out"
+def _judged(group: str, size: int, alone: float, gain: tuple[float, float, float], folds: int) -> GroupGain:
+    "The group with its gain (mean, low, high), whether it stays, and why"
+    mean, low, high = gain
+    keep = low > 0 and mean > LEAST_GAIN
+    reason = f"gains {mean:+.4f} ({low:+.4f} to {high:+.4f}) in {folds} folds of training rows"
+    return GroupGain(group, size, alone, mean, low, high, keep,
+                     reason if keep else f"{reason}: not clearly above zero, left out")
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-names
 def _names(fold: Fold, groups: Collection[str]) -> list[str]:
@@ -187,15 +191,14 @@ class GainStudy:
         self.overlap = float(np.mean([len(fold.valid) / len(fold.train) for fold in folds])) if folds else 0.25
         self._known: dict[frozenset, np.ndarray] = {}
 
-    def fit(self, fold: Fold, groups: Collection[str]) -> QuickFit:
-        "A quick model of the fold's features of these groups"
+    def _fit(self, fold: Fold, groups: Collection[str]) -> QuickFit:
         return QuickFit(fold, _names(fold, groups), self.classification, self.seed)
 
     def scores(self, groups: Collection[str]) -> np.ndarray:
         "Score per fold with the features of these groups"
         key = frozenset(groups)
         if key not in self._known:
-            self._known[key] = np.array([self.fit(fold, key).score() for fold in self.folds])
+            self._known[key] = np.array([self._fit(fold, key).score() for fold in self.folds])
         return self._known[key]
 
     def gain(self, groups: Collection[str], over: Collection[str]) -> tuple[float, float, float]:
@@ -204,25 +207,24 @@ class GainStudy:
 
     def gain_with_history(self, groups: Collection[str]) -> tuple[float, float, float]:
         "Gain of history on top of `groups` when the earlier rows of a group are handed in while serving"
-        scores = [self.fit(fold, {*groups, "history"}).score(fold.valid_with_history) for fold in self.folds]
+        scores = [self._fit(fold, {*groups, "history"}).score(fold.valid_with_history) for fold in self.folds]
         return interval(np.array(scores) - self.scores(groups), self.overlap, LEVEL)
+
+    def _best_alone(self, groups: list[str]) -> list[str]:
+        return sorted(groups, key=lambda group: -self.scores([group]).mean())[:1]
 
     def gains(self) -> list[GroupGain]:
         "The plain columns first, then every optional group that has a feature, the best first"
         sizes = _group_sizes(self.folds)
-        kept = [group for group in ("numbers", "categories") if sizes[group]]
         optional = [group for group in GROUPS if sizes[group]]
-        if not kept and optional:
-            kept = [max(optional, key=lambda group: self.scores([group]).mean())]
+        kept = [group for group in ("numbers", "categories") if sizes[group]] or self._best_alone(optional)
         found = [_plain_gain(kept, sizes, *self.gain(kept, []))]
         alone = {group: float((self.scores([*kept, group]) - self.scores(kept)).mean())
                  for group in optional if group not in kept}
         for group in sorted(alone, key=lambda group: -alone[group]):
-            mean, low, high = self.gain([*kept, group], kept)
-            keep = low > 0 and mean > LEAST_GAIN
-            reason = _gain_reason(mean, low, high, keep, len(self.folds))
-            found.append(GroupGain(group, sizes[group], alone[group], mean, low, high, keep, reason))
-            kept += [group] * keep
+            gain = self.gain([*kept, group], kept)
+            found.append(_judged(group, sizes[group], alone[group], gain, len(self.folds)))
+            kept += [group] * found[-1].kept
         return found
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14

@@ -62,17 +62,14 @@ def _known_mean(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-2
+_UNKNOWN = "1 where nothing recent is known of the group, else 0"
+
+
 def _history_origins(name: str, lags: tuple[int, ...], window: int, constants: dict) -> list[Origin]:
     lagged = {f"{name}_lag_{lag}": f"{name} {lag} moment{'s' * (lag > 1)} before, in the same group" for lag in lags}
     formulas = lagged | {f"{name}_mean_of_last_{window}": f"mean of {name} over the {window} moments before",
                          f"{name}_change": f"{name} - ({name} one moment before)"}
     return [Origin(feature, (name,), formula, constants, "history") for feature, formula in formulas.items()]
-
-# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-oldest
-def _oldest_step(past: Past) -> float:
-    "How old a past may be: three times the 99 % quantile of the steps inside groups; 0 without any step"
-    steps = np.diff(past.when)[np.diff(past.group) == 0]
-    return float(3 * np.quantile(steps, 0.99)) if len(steps) else 0.0
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-tail
 def _tail(past: Past, moments: int) -> Past:
@@ -80,6 +77,24 @@ def _tail(past: Past, moments: int) -> Past:
     from_end = np.searchsorted(past.group, past.group, side="right") - np.arange(len(past.group))
     kept = from_end <= moments
     return Past(past.codes, past.group[kept], past.when[kept], past.values[kept])
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-oldest
+def _oldest_step(past: Past) -> float:
+    "How old a past may be: three times the 99 % quantile of the steps inside groups; 0 without any step"
+    steps = np.diff(past.when)[np.diff(past.group) == 0]
+    return float(3 * np.quantile(steps, 0.99)) if len(steps) else 0.0
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-recent
+def _recent(past: Past, rows: FeatureRows, oldest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "(first, end) of each row's past, and whether its last moment is at most `oldest` before the row"
+    first, end = past.before(rows.keys, rows.when)
+    return first, end, (end > first) & (rows.when - past.when[np.maximum(end - 1, 0)] <= oldest)
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-joined
+def _joined(past: Past, rows: FeatureRows, values: np.ndarray) -> Past:
+    "The past with these rows in it too"
+    keys = np.array(list(past.codes), dtype=object)[past.group]
+    return past_of(np.r_[keys, rows.keys], np.r_[past.when, rows.when], np.r_[past.values, values])
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-3
 class History(Maker):
@@ -99,8 +114,7 @@ class History(Maker):
         constants = {"oldest": self.oldest, "groups": len(self.past.codes)}
         for name in self.numbers:
             self.origins += _history_origins(name, self.lags, self.window, constants)
-        nothing = "1 where nothing recent is known of the group, else 0"
-        self.origins.append(Origin("without_history", tuple(self.numbers), nothing, constants, "history"))
+        self.origins.append(Origin("without_history", tuple(self.numbers), _UNKNOWN, constants, "history"))
         return self
 
     def shorten(self) -> None:
@@ -110,21 +124,17 @@ class History(Maker):
 
     def with_earlier_rows(self, rows: FeatureRows) -> "History":
         "A copy that knows these rows too"
-        keys = np.array(list(self.past.codes), dtype=object)[self.past.group]
-        known, values = copy.copy(self), rows.frame[self.numbers].to_numpy(float)
-        known.past = past_of(np.r_[keys, rows.keys], np.r_[self.past.when, rows.when],
-                             np.r_[self.past.values, values])
+        known = copy.copy(self)
+        known.past = _joined(self.past, rows, rows.frame[self.numbers].to_numpy(float))
         return known
 
     def make(self, rows: FeatureRows) -> list[np.ndarray]:
         if not self.origins:
             return []
-        first, end = self.past.before(rows.keys, rows.when)
-        recent = (end > first) & (rows.when - self.past.when[np.maximum(end - 1, 0)] <= self.oldest)
+        first, end, recent = _recent(self.past, rows, self.oldest)
         made = []
         for at, name in enumerate(self.numbers):
-            lagged = {lag: _lagged(self.past, at, first, end, recent, lag)
-                      for lag in {*self.lags, *range(1, self.window + 1)}}
-            mean = _known_mean(np.column_stack([lagged[lag] for lag in range(1, self.window + 1)]))
-            made += [*(lagged[lag] for lag in self.lags), mean, rows.frame[name].to_numpy(float) - lagged[1]]
+            window = [_lagged(self.past, at, first, end, recent, lag) for lag in range(1, self.window + 1)]
+            made += [_lagged(self.past, at, first, end, recent, lag) for lag in self.lags]
+            made += [_known_mean(np.column_stack(window)), rows.frame[name].to_numpy(float) - window[0]]
         return [*made, (~recent).astype(float)]

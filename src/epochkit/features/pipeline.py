@@ -64,14 +64,14 @@ def _with_clock(rows: FeatureRows, raw: pd.DataFrame, recipe: Recipe) -> Feature
     return rows._replace(when=when, keys=np.full(len(raw), None if recipe.group else "all", dtype=object))
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-11-a-2
-def _typed_rows(raw: pd.DataFrame, columns: dict[str, str], recipe: Recipe) -> FeatureRows:
+def _typed_rows(raw: pd.DataFrame, columns: dict[str, str], recipe: Recipe | None) -> FeatureRows:
     "Typed rows; PipelineError names a column that is missing"
     missing = [name for name in columns if name not in raw]
     if missing:
         raise PipelineError(
             f"column '{missing[0]}' is missing from the rows to score: give all of {', '.join(columns)}")
     rows = FeatureRows(typed(raw, columns), columns)
-    return _with_clock(rows, raw, recipe) if recipe.time else rows
+    return _with_clock(rows, raw, recipe) if recipe and recipe.time else rows
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-11-b
 def _unique(names: Sequence[str], taken: Collection[str] = ()) -> list[str]:
@@ -93,6 +93,18 @@ def _makers(recipe: Recipe, groups: Collection[str], seed: int) -> list[Maker]:
     if recipe.time:
         makers.append(History(recipe.lags))
     return [maker for maker in makers if maker.group in groups]
+
+# %% ../../../nbs/features/06_pipeline.ipynb #pipeline-numbers
+def _all_numbers(rows: FeatureRows, makers: Sequence[Maker], names: Collection[str]) -> dict[str, np.ndarray]:
+    "Every number before imputation and scaling: plain ones, and made ones under their `names`"
+    made = [values for maker in makers for values in maker.make(rows)]
+    return {name: rows.frame[name].to_numpy(float) for name in rows.named("numeric")} | dict(zip(names, made))
+
+# %% ../../../nbs/features/06_pipeline.ipynb #pipeline-history
+def _with_history(makers: Sequence[Maker], earlier: FeatureRows) -> list[Maker]:
+    "The makers, those of histories as copies that know the earlier rows too"
+    return [maker.with_earlier_rows(earlier) if isinstance(maker, History) and maker.origins else maker
+            for maker in makers]
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-1
 def _number_treatments(numbers: dict[str, np.ndarray], made: dict[str, tuple[str, Origin]],
@@ -117,14 +129,6 @@ def _label_treatments(columns: dict[str, str], encoding: dict[str, str] | None, 
             rare = min_label_rows(rows, recipe.rare.get(name)) if how == "one-hot" else 0
             treatments.setdefault((how, rare), []).append(name)
     return treatments
-
-# %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-3
-def _indicated(numbers: dict[str, np.ndarray], plain: list[str], made: dict[str, tuple[str, Origin]],
-               advised: Collection[str] | None) -> list[str]:
-    "Numbers with missing values in training that get an indicator: those advised, and derived ones"
-    own = [name for name, (group, _) in made.items() if group == "derived"]
-    return [name for name in [*plain, *own]
-            if np.isnan(numbers[name]).any() and (name in own or advised is None or name in advised)]
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-4
 def _matrix(names: list[str], numbers: dict[str, np.ndarray], frame: pd.DataFrame) -> np.ndarray:
@@ -175,12 +179,10 @@ class _FittedFeatures(TransformerMixin, BaseEstimator):
 
         history: earlier rows that training did not hold, (n_rows, raw columns).
         """
-        rows, makers = self._rows(raw), self.makers_
+        rows, makers = _typed_rows(raw, self.columns, self.recipe), self.makers_
         if history is not None:
-            earlier = self._rows(history)
-            makers = [maker.with_earlier_rows(earlier) if isinstance(maker, History) and maker.origins else maker
-                      for maker in makers]
-        numbers = self._numbers(rows, makers)
+            makers = _with_history(makers, _typed_rows(history, self.columns, self.recipe))
+        numbers = _all_numbers(rows, makers, self.made_)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found unknown categories")  # the service says so to its caller
             parts = [step.transform(_matrix(names, numbers, rows.frame)) for names, step in self.steps_]
@@ -194,14 +196,6 @@ class _FittedFeatures(TransformerMixin, BaseEstimator):
 
     def _settle(self) -> None:
         self.feature_names_ = [name for name in self.origins_ if name not in {*self.constant_, *self.without}]
-
-    def _rows(self, raw: pd.DataFrame) -> FeatureRows:
-        return _typed_rows(raw, self.columns, self.recipe or Recipe())
-
-    def _numbers(self, rows: FeatureRows, makers: Sequence[Maker]) -> dict[str, np.ndarray]:
-        "Every number before imputation and scaling: plain ones and made ones"
-        made = [values for maker in makers for values in maker.make(rows)]
-        return {name: rows.frame[name].to_numpy(float) for name in rows.named("numeric")} | dict(zip(self.made_, made))
 
     def _frame(self, parts: list[np.ndarray], numbers: dict[str, np.ndarray], index: pd.Index) -> pd.DataFrame:
         indicators = [np.isnan(numbers[name]).astype(float)[:, None] for name in self.indicated_]
@@ -219,6 +213,17 @@ def _steps(pipeline: _FittedFeatures, numbers: dict[str, np.ndarray], rows: int)
     return steps + [(names, label_step(*treatment, rows, pipeline.classification, seed))
                     for treatment, names in of_labels.items()]
 
+# %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-3
+def _indicated(pipeline: _FittedFeatures, numbers: dict[str, np.ndarray]) -> list[str]:
+    "Numbers with missing values in training that get an indicator: those advised, and derived ones"
+    if "indicators" not in pipeline.groups:
+        return []
+    advised = (pipeline.recipe or Recipe()).indicators
+    plain = [name for name, role in pipeline.columns.items() if role == "numeric"]
+    own = [name for name, (group, _) in pipeline.made_.items() if group == "derived"]
+    return [name for name in [*plain, *own]
+            if np.isnan(numbers[name]).any() and (name in own or advised is None or name in advised)]
+
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-10
 class FeaturePipeline(_FittedFeatures):
     """Raw rows, (n_rows, raw columns), to float features, (n_rows, n_features); fitted on training rows only
@@ -233,10 +238,10 @@ class FeaturePipeline(_FittedFeatures):
 
     def fit_transform(self, raw: pd.DataFrame, y: Any) -> pd.DataFrame:
         "Features of the training rows themselves; target encodings are cross-fitted here"
-        rows, y, self.rows_fitted_ = self._rows(raw), np.asarray(y), len(raw)
+        rows, y, self.rows_fitted_ = _typed_rows(raw, self.columns, self.recipe), np.asarray(y), len(raw)
         self._fit_makers(rows, y)
-        numbers = self._numbers(rows, self.makers_)
-        self.steps_, self.indicated_ = _steps(self, numbers, len(raw)), self._with_indicator(numbers)
+        numbers = _all_numbers(rows, self.makers_, self.made_)
+        self.steps_, self.indicated_ = _steps(self, numbers, len(raw)), _indicated(self, numbers)
         with warnings.catch_warnings():  # a class with fewer rows than folds, a column without any value
             warnings.simplefilter("ignore", UserWarning)
             parts = [step.fit_transform(_matrix(names, numbers, rows.frame), y) for names, step in self.steps_]
@@ -249,12 +254,6 @@ class FeaturePipeline(_FittedFeatures):
                 maker.shorten()
         self._settle()
         return features[self.feature_names_]
-
-    def _with_indicator(self, numbers: dict[str, np.ndarray]) -> list[str]:
-        if "indicators" not in self.groups:
-            return []
-        plain = [name for name, role in self.columns.items() if role == "numeric"]
-        return _indicated(numbers, plain, self.made_, (self.recipe or Recipe()).indicators)
 
     def _fit_makers(self, rows: FeatureRows, y: np.ndarray) -> None:
         screen = Screen(rows, y, self.classification, self.seed)

@@ -106,9 +106,20 @@ def _distinct(ranks: np.ndarray, z: np.ndarray, most: int, least_z: float) -> li
             chosen.append((int(at), float(z[at])))
     return chosen
 
+# %% ../../../nbs/features/02_selection.ipynb #45bfeaturesc-06-e
+def _most_related(frame: pd.DataFrame, most: int, *targets: np.ndarray) -> list[str]:
+    "The columns whose ranks go most with the targets, in the order of the frame"
+    ranks = _ranks(frame.to_numpy(float))
+    strength = sum(np.abs(ranks.T @ _ranks(target)).max(axis=1) for target in targets)
+    return [frame.columns[at] for at in sorted(np.argsort(-strength, kind="stable")[:most])]
+
 # %% ../../../nbs/features/02_selection.ipynb #45bfeaturesc-06-d
-def _of_both(alone: np.ndarray, among: np.ndarray, one: list[int], two: list[int]) -> np.ndarray:
-    "Multiple correlation of columns `one` and `two`, from their correlations with the answers and among themselves"
+def _pair_correlation(frame: pd.DataFrame, pairs: list[tuple[str, str]], answers: np.ndarray) -> np.ndarray:
+    "Multiple rank correlation of both columns of each pair with the answers, (pairs, answers)"
+    names = sorted({name for pair in pairs for name in pair})
+    ranks, answers = _ranks(frame[names].to_numpy(float)), _ranks(answers)
+    alone, among = ranks.T @ answers / len(ranks), ranks.T @ ranks / len(ranks)
+    one, two = ([names.index(pair[side]) for pair in pairs] for side in (0, 1))
     both = np.clip(among[one, two], -0.99, 0.99)[:, None]
     explained = (alone[one]**2 + alone[two]**2 - 2 * alone[one] * alone[two] * both) / (1 - both**2)
     return np.sqrt(explained.clip(0, 1))
@@ -132,26 +143,18 @@ class Screen:
 
     def strongest(self, names: list[str], most: int) -> list[str]:
         "The columns of numbers that go most with the answer or with the residual"
-        if len(names) <= most:
-            return names
-        ranks = _ranks(self.rows.frame[names].to_numpy(float))
-        strength = sum(np.abs(ranks.T @ _ranks(found)).max(axis=1) for found in (self.answers, self.residual))
-        return [names[at] for at in sorted(np.argsort(-strength, kind="stable")[:most])]
+        return names if len(names) <= most else _most_related(self.rows.frame[names], most, self.answers, self.residual)
 
     def multiple_correlation(self, pairs: list[tuple[str, str]]) -> np.ndarray:
         "Multiple rank correlation of both columns of each pair with the answer, (pairs, classes but one, or 1)"
-        names = sorted({name for pair in pairs for name in pair})
-        ranks, answers = _ranks(self.rows.frame[names].to_numpy(float)), _ranks(self.answers)
-        return _of_both(ranks.T @ answers / len(ranks), ranks.T @ ranks / len(ranks),
-                        [names.index(one) for one, _ in pairs], [names.index(two) for _, two in pairs])
+        return _pair_correlation(self.rows.frame, pairs, self.answers)
 
     def choose(self, values: np.ndarray, most: int, least_z: float = 3.5,
                baseline: np.ndarray | None = None) -> list[tuple[int, float]]:
-        """(position, z) of the candidates, (screened rows, candidates), that explain the residual and do not repeat
-        each other
+        """(position, z) of the candidates that explain the residual and do not repeat each other
 
-        `baseline`: what the columns of each candidate reach together, (candidates, classes but one, or 1): one that
-        reaches more passes too.
+        values: (screened rows, candidates). baseline: what the columns of each candidate reach together,
+        (candidates, classes but one, or 1): one that reaches more passes too.
         """
         if not values.shape[1]:
             return []
