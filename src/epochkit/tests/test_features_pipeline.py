@@ -191,3 +191,8 @@ def test_every_feature_names_its_sources_and_its_reason(rich, no_custom):
     assert {row["group"]
             for row in rows.values()
             } >= {"numbers", "categories", "many labels", "indicators", "dates", "text", "derived", "history"}
+
+
+def test_a_pipeline_that_was_pickled_before_derived_features_moved_still_finds_its_class():
+    from epochkit.features import derived, pipeline
+    assert pipeline.OwnFeatures is derived.OwnFeatures
