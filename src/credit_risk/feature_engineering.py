@@ -8,7 +8,7 @@ __all__ = ['loan_to_price', 'instalment_share', 'debt_to_assets']
 # %% ../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-13
 import pandas as pd
 
-from epochkit.features.pipeline import derived_feature, ratio
+from epochkit.features.derived import derived_feature, ratio
 
 # %% ../../epoch004-feature-engineering/notebooks/004_features.ipynb #004features-14
 @derived_feature("loan_to_price", ["Amount", "Price"], "Amount / Price")

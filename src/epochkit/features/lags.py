@@ -14,20 +14,21 @@ import pandas as pd
 
 from .encoders import Origin
 from .transformers import Maker
-from .selection import Rows, Screen
+from .selection import FeatureRows, Screen
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-04
 class Past(NamedTuple):
-    """Values per group and moment, sorted: code of each group, group per entry, moment per entry, (entries,
-    columns) values"""
+    """Values per group and moment, sorted
+
+    codes: group -> its number. group, when: number of the group and moment of each entry. values: (entries, columns).
+    """
     codes: dict[str, int]
     group: np.ndarray
     when: np.ndarray
     values: np.ndarray
 
     def before(self, keys: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For each row (first entry of its group, first entry that is not before its moment);
-        equal where nothing is known"""
+        "Per row the slice of entries of its group before its moment: (first, end); equal where nothing is known"
         codes = np.array([self.codes.get(key, -1) for key in keys])
         clock = np.unique(self.when)
         ranks, width = np.searchsorted(clock, self.when), len(clock) + 1
@@ -48,6 +49,54 @@ def past_of(keys: np.ndarray, when: np.ndarray, values: np.ndarray) -> Past:
                 grouped.index.get_level_values(1).to_numpy(float), grouped.to_numpy(float))
 
 # %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09
+def _lagged(past: Past, column: int, first: np.ndarray, end: np.ndarray, recent: np.ndarray,
+            lag: int) -> np.ndarray:
+    "The value `lag` moments before each row; NaN where it is not known or the past is not recent"
+    known = recent & (end - lag >= first)
+    return np.where(known, past.values[np.maximum(end - lag, 0), column], np.nan)
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-1
+def _known_mean(values: np.ndarray) -> np.ndarray:
+    "Mean of what is known in each row of (rows, moments); NaN where nothing is"
+    count = (~np.isnan(values)).sum(axis=1)
+    return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-2
+_UNKNOWN = "1 where nothing recent is known of the group, else 0"
+
+
+def _history_origins(name: str, lags: tuple[int, ...], window: int, constants: dict) -> list[Origin]:
+    lagged = {f"{name}_lag_{lag}": f"{name} {lag} moment{'s' * (lag > 1)} before, in the same group" for lag in lags}
+    formulas = lagged | {f"{name}_mean_of_last_{window}": f"mean of {name} over the {window} moments before",
+                         f"{name}_change": f"{name} - ({name} one moment before)"}
+    return [Origin(feature, (name,), formula, constants, "history") for feature, formula in formulas.items()]
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-tail
+def _tail(past: Past, moments: int) -> Past:
+    "The last moments of each group"
+    from_end = np.searchsorted(past.group, past.group, side="right") - np.arange(len(past.group))
+    kept = from_end <= moments
+    return Past(past.codes, past.group[kept], past.when[kept], past.values[kept])
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-oldest
+def _oldest_step(past: Past) -> float:
+    "How old a past may be: three times the 99 % quantile of the steps inside groups; 0 without any step"
+    steps = np.diff(past.when)[np.diff(past.group) == 0]
+    return float(3 * np.quantile(steps, 0.99)) if len(steps) else 0.0
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-recent
+def _recent(past: Past, rows: FeatureRows, oldest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "(first, end) of each row's past, and whether its last moment is at most `oldest` before the row"
+    first, end = past.before(rows.keys, rows.when)
+    return first, end, (end > first) & (rows.when - past.when[np.maximum(end - 1, 0)] <= oldest)
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-joined
+def _joined(past: Past, rows: FeatureRows, values: np.ndarray) -> Past:
+    "The past with these rows in it too"
+    keys = np.array(list(past.codes), dtype=object)[past.group]
+    return past_of(np.r_[keys, rows.keys], np.r_[past.when, rows.when], np.r_[past.values, values])
+
+# %% ../../../nbs/features/04_lags.ipynb #45dfeaturehi-09-3
 class History(Maker):
     "Lags, rolling means and changes inside the group, strictly past; missing and said so where nothing is known"
     group = "history"
@@ -55,59 +104,37 @@ class History(Maker):
     def __init__(self, lags: tuple[int, ...] = (1,), window: int = 5, most: int = 6, kept_values: int = 500_000):
         self.lags, self.window, self.most, self.kept_values = tuple(lags) or (1,), window, most, kept_values
 
-    def fit(self, rows: Rows, screen: Screen) -> "History":
-        self.numbers = screen.strongest([name for name in rows.named("numeric") if rows.frame[name].nunique() > 2],
-                                        self.most)
-        self.origins = []
+    def fit(self, rows: FeatureRows, screen: Screen) -> "History":
+        numbers = [name for name in rows.named("numeric") if rows.frame[name].nunique() > 2]
+        self.numbers, self.origins = screen.strongest(numbers, self.most), []
         if not self.numbers or rows.when is None or rows.keys is None:
             return self
         self.past = past_of(rows.keys, rows.when, rows.frame[self.numbers].to_numpy(float))
-        steps = np.diff(self.past.when)[np.diff(self.past.group) == 0]
-        self.oldest = float(3 * np.quantile(steps, 0.99)) if len(steps) else 0.0
+        self.oldest = _oldest_step(self.past)
         constants = {"oldest": self.oldest, "groups": len(self.past.codes)}
         for name in self.numbers:
-            self.origins += [
-                *(Origin(f"{name}_lag_{lag}", (name, ),
-                         f"{name} {lag} moment{'s' * (lag > 1)} before, in the same group", constants, "history")
-                  for lag in self.lags),
-                Origin(f"{name}_mean_of_last_{self.window}", (name, ),
-                       f"mean of {name} over the {self.window} moments before", constants, "history"),
-                Origin(f"{name}_change", (name, ), f"{name} - ({name} one moment before)", constants, "history")
-            ]
-        self.origins.append(
-            Origin("without_history", tuple(self.numbers), "1 where nothing recent is known of the group, else 0",
-                   constants, "history"))
+            self.origins += _history_origins(name, self.lags, self.window, constants)
+        self.origins.append(Origin("without_history", tuple(self.numbers), _UNKNOWN, constants, "history"))
         return self
 
     def shorten(self) -> None:
         "Keeps only the tail of each group that later rows need, when the whole past is large"
-        if not self.origins or self.past.values.size <= self.kept_values:
-            return
-        from_end = np.searchsorted(self.past.group, self.past.group, side="right") - np.arange(len(self.past.group))
-        tail = from_end <= max(*self.lags, self.window)
-        self.past = Past(self.past.codes, self.past.group[tail], self.past.when[tail], self.past.values[tail])
+        if self.origins and self.past.values.size > self.kept_values:
+            self.past = _tail(self.past, max(*self.lags, self.window))
 
-    def knowing(self, rows: Rows) -> "History":
+    def with_earlier_rows(self, rows: FeatureRows) -> "History":
         "A copy that knows these rows too"
-        keys = np.array(list(self.past.codes), dtype=object)[self.past.group]
         known = copy.copy(self)
-        known.past = past_of(np.r_[keys, rows.keys], np.r_[self.past.when, rows.when],
-                             np.r_[self.past.values, rows.frame[self.numbers].to_numpy(float)])
+        known.past = _joined(self.past, rows, rows.frame[self.numbers].to_numpy(float))
         return known
 
-    def make(self, rows: Rows) -> list[np.ndarray]:
+    def make(self, rows: FeatureRows) -> list[np.ndarray]:
         if not self.origins:
             return []
-        first, end = self.past.before(rows.keys, rows.when)
-        fresh = (end > first) & (rows.when - self.past.when[np.maximum(end - 1, 0)] <= self.oldest)
+        first, end, recent = _recent(self.past, rows, self.oldest)
         made = []
         for at, name in enumerate(self.numbers):
-            lagged = {
-                lag: np.where(fresh & (end - lag >= first), self.past.values[np.maximum(end - lag, 0), at], np.nan)
-                for lag in {*self.lags, *range(1, self.window + 1)}
-            }
-            recent = np.column_stack([lagged[lag] for lag in range(1, self.window + 1)])
-            count = (~np.isnan(recent)).sum(axis=1)
-            mean = np.where(count > 0, np.nansum(recent, axis=1) / np.maximum(count, 1), np.nan)
-            made += [*(lagged[lag] for lag in self.lags), mean, rows.frame[name].to_numpy(float) - lagged[1]]
-        return [*made, (~fresh).astype(float)]
+            window = [_lagged(self.past, at, first, end, recent, lag) for lag in range(1, self.window + 1)]
+            made += [_lagged(self.past, at, first, end, recent, lag) for lag in self.lags]
+            made += [_known_mean(np.column_stack(window)), rows.frame[name].to_numpy(float) - window[0]]
+        return [*made, (~recent).astype(float)]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .encoders import MISSING, Origin
-from .selection import Rows, Screen
+from .selection import FeatureRows, Screen
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-03
 class Maker:
@@ -21,12 +21,12 @@ class Maker:
     group = ""
     origins: list[Origin]
 
-    def fit(self, rows: Rows, screen: Screen) -> "Maker":
+    def fit(self, rows: FeatureRows, screen: Screen) -> "Maker":
         "Learns from training rows what `make` needs"
         self.origins = []
         return self
 
-    def make(self, rows: Rows) -> list[np.ndarray]:
+    def make(self, rows: FeatureRows) -> list[np.ndarray]:
         "One array of floats per origin, for any rows"
         return []
 
@@ -44,6 +44,26 @@ def _part(moments: pd.Series, part: str, start: pd.Timestamp | None = None) -> p
     return found.astype(float) + (moments.dt.minute / 60 if part == "hour" else 0)
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-06-a
+def _date_origins(name: str, part: str, start: pd.Timestamp) -> list[Origin]:
+    if part in CYCLES:
+        angle = f"2π · {part.replace('_', ' ')} of {name} / {CYCLES[part]}"
+        return [Origin(f"{name}_{part}_{wave}", (name,), f"{wave}({angle})", {"period": CYCLES[part]}, "date")
+                for wave in ("sin", "cos")]
+    if part == "elapsed_days":
+        return [Origin(f"{name}_{part}", (name,), f"days from {start} to {name}", {"start": str(start)}, "date")]
+    weekend = f"1 where {name} is on a Saturday or Sunday, else 0"
+    return [Origin(f"{name}_{part}", (name,), weekend if part == "weekend" else f"year of {name}", {}, "date")]
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-06-b
+def _date_values(moments: pd.Series, part: str, start: pd.Timestamp) -> list[np.ndarray]:
+    "The numbers of one part, as many as it has origins"
+    if part == "missing":
+        return [moments.isna().to_numpy(float)]
+    values = _part(moments, part, start).to_numpy(float)
+    angle = 2 * np.pi * values / CYCLES.get(part, 1)
+    return [np.sin(angle), np.cos(angle)] if part in CYCLES else [values]
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-06-a-1
 class Dates(Maker):
     "Parts of each date, whether it is missing, and days between dates"
     group = "dates"
@@ -51,7 +71,7 @@ class Dates(Maker):
     def __init__(self, parts: dict[str, list[str]] | None = None, trend: bool = True):
         self.parts, self.trend = parts or {}, trend
 
-    def fit(self, rows: Rows, screen: Screen | None = None) -> "Dates":
+    def fit(self, rows: FeatureRows, screen: Screen | None = None) -> "Dates":
         self.origins, self.plan, names = [], [], rows.named("datetime")
         for name in names:
             moments = rows.frame[name]
@@ -60,46 +80,52 @@ class Dates(Maker):
                 if (part in TRENDS and not self.trend) or _part(moments, part, start).nunique() < 2:
                     continue
                 self.plan.append((name, part, start))
-                self.origins += self._origins(name, part, start)
+                self.origins += _date_origins(name, part, start)
             if moments.isna().any():
                 self.plan.append((name, "missing", start))
-                self.origins.append(
-                    Origin(f"missing_{name}", (name, ), f"1 where {name} is missing, else 0", {}, "date"))
+                missing = f"1 where {name} is missing, else 0"
+                self.origins.append(Origin(f"missing_{name}", (name,), missing, {}, "date"))
         self.pairs = list(combinations(names, 2))[:6]
-        self.origins += [
-            Origin(f"days_{one}_to_{two}", (one, two), f"days from {one} to {two}", {}, "date")
-            for one, two in self.pairs
-        ]
+        self.origins += [Origin(f"days_{one}_to_{two}", (one, two), f"days from {one} to {two}", {}, "date")
+                         for one, two in self.pairs]
         return self
 
-    def _origins(self, name: str, part: str, start: pd.Timestamp) -> list[Origin]:
-        if part in CYCLES:
-            return [
-                Origin(f"{name}_{part}_{wave}", (name, ),
-                       f"{wave}(2π · {part.replace('_', ' ')} of {name} / {CYCLES[part]})", {"period": CYCLES[part]},
-                       "date") for wave in ("sin", "cos")
-            ]
-        if part == "elapsed_days":
-            return [Origin(f"{name}_{part}", (name,), f"days from {start} to {name}", {"start": str(start)}, "date")]
-        return [
-            Origin(f"{name}_{part}", (name, ),
-                   f"1 where {name} is on a Saturday or Sunday, else 0" if part == "weekend" else f"year of {name}", {},
-                   "date")
-        ]
-
-    def make(self, rows: Rows) -> list[np.ndarray]:
-        made = []
-        for name, part, start in self.plan:
-            if part == "missing":
-                made.append(rows.frame[name].isna().to_numpy(float))
-                continue
-            values = _part(rows.frame[name], part, start).to_numpy(float)
-            angle = 2 * np.pi * values / CYCLES.get(part, 1)
-            made += [np.sin(angle), np.cos(angle)] if part in CYCLES else [values]
-        return made + [((rows.frame[two] - rows.frame[one]) / pd.Timedelta(days=1)).to_numpy(float)
-                       for one, two in self.pairs]
+    def make(self, rows: FeatureRows) -> list[np.ndarray]:
+        made = [values for name, part, start in self.plan for values in _date_values(rows.frame[name], part, start)]
+        days = pd.Timedelta(days=1)
+        return made + [((rows.frame[two] - rows.frame[one]) / days).to_numpy(float) for one, two in self.pairs]
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-10
+def _words(rows: FeatureRows, name: str) -> list[str]:
+    return [text if isinstance(text, str) else "" for text in rows.frame[name]]
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-10-1
+def _topic_model(texts: list[str], components: int, seed: int) -> tuple[Any, Any] | None:
+    "The fitted (vectorizer, decomposition) of texts; None where fewer than three words or pairs repeat"
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(texts) < 2_000 else 5, max_df=0.95,
+                                 max_features=4_000, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    try:
+        weights = vectorizer.fit_transform(texts)
+    except ValueError:  # no word occurs in two rows
+        return None
+    if weights.shape[1] < 3:
+        return None
+    return vectorizer, TruncatedSVD(min(components, weights.shape[1] - 1), random_state=seed).fit(weights)
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-10-2
+def _topic_origins(name: str, vectorizer: Any, svd: Any) -> list[Origin]:
+    words, origins = vectorizer.get_feature_names_out(), []
+    for number, weight in enumerate(svd.components_, 1):
+        strongest = ", ".join(words[at] for at in np.argsort(-np.abs(weight), kind="stable")[:4])
+        formula = f"topic {number} of the words of {name} (tf-idf and SVD; strongest: {strongest})"
+        variance = round(float(svd.explained_variance_ratio_[number - 1]), 4)
+        origins.append(Origin(f"{name}_topic_{number}", (name,), formula, {"terms": len(words), "variance": variance},
+                              "text"))
+    return origins
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-10-3
 class Texts(Maker):
     "Topics and length of each text"
     group = "text"
@@ -107,44 +133,23 @@ class Texts(Maker):
     def __init__(self, advice: dict[str, dict[str, Any]] | None = None, components: int = 10, seed: int = 42):
         self.advice, self.components, self.seed = advice or {}, components, seed
 
-    @staticmethod
-    def _words(rows: Rows, name: str) -> list[str]:
-        return [text if isinstance(text, str) else "" for text in rows.frame[name]]
-
-    def fit(self, rows: Rows, screen: Screen | None = None) -> "Texts":
+    def fit(self, rows: FeatureRows, screen: Screen | None = None) -> "Texts":
         self.origins, self.topics = [], {}
         for name in rows.named("text"):
             advice = self.advice.get(name, {})
             if advice.get("encode", "tf-idf") == "tf-idf":
-                self._fit_topics(name, self._words(rows, name), int(advice.get("components") or self.components))
+                components = int(advice.get("components") or self.components)
+                model = _topic_model(_words(rows, name), components, self.seed)
+                if model:
+                    self.topics[name] = model
+                    self.origins += _topic_origins(name, *model)
             self.origins.append(Origin(f"{name}_words", (name,), f"ln(1 + words of {name})", {}, "text"))
         return self
 
-    def _fit_topics(self, name: str, texts: list[str], components: int) -> None:
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(texts) < 2_000 else 5, max_df=0.95,
-                                     max_features=4_000, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
-        try:
-            weights = vectorizer.fit_transform(texts)
-        except ValueError:  # no word occurs in two rows
-            return
-        if weights.shape[1] < 3:
-            return
-        svd = TruncatedSVD(min(components, weights.shape[1] - 1), random_state=self.seed).fit(weights)
-        self.topics[name], words = (vectorizer, svd), vectorizer.get_feature_names_out()
-        for number, weight in enumerate(svd.components_, 1):
-            told = ", ".join(words[at] for at in np.argsort(-np.abs(weight), kind="stable")[:4])
-            self.origins.append(
-                Origin(f"{name}_topic_{number}", (name, ),
-                       f"topic {number} of the words of {name} (tf-idf and SVD; strongest: {told})",
-                       {"terms": len(words), "variance": round(float(svd.explained_variance_ratio_[number - 1]), 4)},
-                       "text"))
-
-    def make(self, rows: Rows) -> list[np.ndarray]:
+    def make(self, rows: FeatureRows) -> list[np.ndarray]:
         made = []
         for name in rows.named("text"):
-            texts = self._words(rows, name)
+            texts = _words(rows, name)
             if name in self.topics:
                 vectorizer, svd = self.topics[name]
                 made += list(svd.transform(vectorizer.transform(texts)).T)
@@ -161,6 +166,12 @@ def _divide(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 OPERATIONS = {"times": ("×", np.multiply), "per": ("/", _divide), "minus": ("-", np.subtract)}
 
 
+def _pair_values(frame: pd.DataFrame, wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
+    "One array per (column, column, operation)"
+    columns = {name: frame[name].to_numpy(float) for one, two, _ in wanted for name in (one, two)}
+    return [OPERATIONS[how][1](columns[one], columns[two]) for one, two, how in wanted]
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-14-a-1
 class Pairs(Maker):
     "Products, ratios and differences that explain what the plain columns leave open"
     group = "interactions"
@@ -168,36 +179,58 @@ class Pairs(Maker):
     def __init__(self, advised: list[tuple[str, str]] | None = None, most: int = 6, numbers: int = 10):
         self.advised, self.most, self.numbers = advised or [], most, numbers
 
-    def fit(self, rows: Rows, screen: Screen) -> "Pairs":
+    def fit(self, rows: FeatureRows, screen: Screen) -> "Pairs":
+        candidates, chosen = self._candidates(rows, screen), []
+        if candidates:
+            values = np.column_stack(_pair_values(screen.rows.frame, candidates))
+            baseline = screen.multiple_correlation([pair[:2] for pair in candidates])
+            chosen = screen.choose(values, self.most, baseline=baseline)
+        self.chosen = [candidates[at] for at, _ in chosen]
+        self.origins = [Origin(f"{one}_{how}_{two}", (one, two), f"{one} {OPERATIONS[how][0]} {two}",
+                               {"screen_z": round(z, 1)}, "interaction")
+                        for (one, two, how), (_, z) in zip(self.chosen, chosen)]
+        return self
+
+    def _candidates(self, rows: FeatureRows, screen: Screen) -> list[tuple[str, str, str]]:
         numbers = [name for name in rows.named("numeric") if rows.frame[name].nunique() > 2]
         pairs = [pair for pair in map(tuple, self.advised) if set(pair) <= set(numbers)]
         pairs += [pair for pair in combinations(screen.strongest(numbers, self.numbers), 2) if pair not in pairs]
-        candidates = [(one, two, how) for one, two in pairs for how in OPERATIONS
-                      if how != "per" or (screen.rows.frame[two] != 0).mean() > 0.95]
-        screened = self._values(screen.rows.frame, candidates)
-        chosen = screen.choose(np.column_stack(screened), self.most, beyond=screen.reached_by(
-            [pair[:2] for pair in candidates])) if candidates else []
-        self.chosen = [candidates[at] for at, _ in chosen]
-        self.origins = [
-            Origin(f"{one}_{how}_{two}", (one, two), f"{one} {OPERATIONS[how][0]} {two}", {"screen_z": round(z, 1)},
-                   "interaction") for (one, two, how), (_, z) in zip(self.chosen, chosen)
-        ]
-        return self
+        return [(one, two, how) for one, two in pairs for how in OPERATIONS
+                if how != "per" or (screen.rows.frame[two] != 0).mean() > 0.95]
 
-    @staticmethod
-    def _values(frame: pd.DataFrame, wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
-        columns = {
-            name: frame[name].to_numpy(float)
-            for name in {name
-                         for one, two, _ in wanted
-                         for name in (one, two)}
-        }
-        return [OPERATIONS[how][1](columns[one], columns[two]) for one, two, how in wanted]
-
-    def make(self, rows: Rows) -> list[np.ndarray]:
-        return self._values(rows.frame, self.chosen)
+    def make(self, rows: FeatureRows) -> list[np.ndarray]:
+        return _pair_values(rows.frame, self.chosen)
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-18
+def _label_table(frame: pd.DataFrame, label: str, number: str) -> tuple[dict[str, float], float]:
+    "(label -> mean of the number, or share of the rows where `number` is empty; value for any other label)"
+    labels = frame[label].fillna(MISSING)
+    if not number:
+        return pd.Series(1 / len(frame), index=frame.index).groupby(labels).sum().dropna().to_dict(), 0.0
+    return frame[number].groupby(labels).mean().dropna().to_dict(), float(frame[number].mean())
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-18-1
+def _label_origin(label: str, number: str, how: str, constants: dict[str, Any]) -> Origin:
+    if how == "share":
+        formula = f"share of training rows with the same {label}"
+        return Origin(f"{label}_share", (label,), formula, constants, "aggregation")
+    mean = f"training mean of {number} per {label}"
+    formula = mean if how == "mean" else f"{number} - ({mean})"
+    return Origin(f"{number}_{how}_by_{label}", (number, label), formula, constants, "aggregation")
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-18-2
+def _label_values(frame: pd.DataFrame, tables: dict[tuple[str, str], tuple[dict[str, float], float]],
+                  wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
+    "One array per (label, number, how)"
+    made = []
+    for label, number, how in wanted:
+        table, otherwise = tables[label, number]
+        keys = [value if isinstance(value, str) else MISSING for value in frame[label]]
+        level = np.array([table.get(key, otherwise) for key in keys], dtype=float)
+        made.append(frame[number].to_numpy(float) - level if how == "distance" else level)
+    return made
+
+# %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-18-3
 class Aggregates(Maker):
     "Mean of a number per label, distance from it, and share of a label, where the screen lets them pass"
     group = "aggregations"
@@ -205,60 +238,31 @@ class Aggregates(Maker):
     def __init__(self, advised: list[tuple[str, str]] | None = None, most: int = 6):
         self.advised, self.most = advised or [], most
 
-    def fit(self, rows: Rows, screen: Screen) -> "Aggregates":
-        numbers = [name for name in rows.named("numeric") if rows.frame[name].nunique() > 2]
-        labels = [
-            name for name in rows.named("categorical", "high_cardinality")
-            if 2 < rows.frame[name].nunique() <= max(3,
-                                                     len(rows.frame) / 5)
-        ]
-        advised = [(label, number) for pair in self.advised for label, number in (tuple(pair), tuple(pair)[::-1])
-                   if label in labels and number in numbers]
-        wanted = list(
-            dict.fromkeys(
-                [*advised, *((label, number) for label in labels[:20] for number in screen.strongest(numbers, 6))]))
-        candidates = [(label, number, how) for label, number in wanted
-                      for how in ("mean", "distance")] + [(label, "", "share") for label in labels[:20]]
-        self.tables: dict[tuple[str, str], tuple[dict[str, float], float]] = {}
-        for label, number, _ in candidates:
-            self._learn(rows.frame, label, number)
-        screened = self._values(screen.rows.frame, candidates)
+    def fit(self, rows: FeatureRows, screen: Screen) -> "Aggregates":
+        candidates = self._candidates(rows, screen)
+        tables = {key: _label_table(rows.frame, *key) for key in dict.fromkeys(item[:2] for item in candidates)}
+        screened = _label_values(screen.rows.frame, tables, candidates)
         chosen = screen.choose(np.column_stack(screened) if screened else np.empty((len(screen.y), 0)), self.most)
         self.chosen = [candidates[at] for at, _ in chosen]
-        self.tables = {
-            key: table
-            for key, table in self.tables.items() if key in {(label, number)
-                                                             for label, number, _ in self.chosen}
-        }
-        self.origins = [self._origin(*candidates[at], z) for at, z in chosen]
+        kept = {item[:2] for item in self.chosen}
+        self.tables = {key: table for key, table in tables.items() if key in kept}
+        self.origins = [_label_origin(*candidates[at], self._constants(candidates[at], z)) for at, z in chosen]
         return self
 
-    def _learn(self, frame: pd.DataFrame, label: str, number: str) -> None:
-        if (label, number) not in self.tables:
-            values = frame[number] if number else pd.Series(1 / len(frame), index=frame.index)
-            grouped = values.groupby(frame[label].fillna(MISSING))
-            self.tables[label, number] = (grouped.mean() if number else grouped.sum()).dropna().to_dict(), float(
-                values.mean()) if number else 0.0
+    def _candidates(self, rows: FeatureRows, screen: Screen) -> list[tuple[str, str, str]]:
+        numbers = [name for name in rows.named("numeric") if rows.frame[name].nunique() > 2]
+        labels = [name for name in rows.named("categorical", "high_cardinality")
+                  if 2 < rows.frame[name].nunique() <= max(3, len(rows.frame) / 5)]
+        either_way = [way for pair in map(tuple, self.advised) for way in (pair, pair[::-1])]
+        advised = [(label, number) for label, number in either_way if label in labels and number in numbers]
+        tried = [(label, number) for label in labels[:20] for number in screen.strongest(numbers, 6)]
+        wanted = dict.fromkeys([*advised, *tried])
+        return [*((label, number, how) for label, number in wanted for how in ("mean", "distance")),
+                *((label, "", "share") for label in labels[:20])]
 
-    def _origin(self, label: str, number: str, how: str, z: float) -> Origin:
-        table, overall = self.tables[label, number]
-        constants = {"labels": len(table), "otherwise": overall, "screen_z": round(z, 1)}
-        if how == "share":
-            return Origin(f"{label}_share", (label, ), f"share of training rows with the same {label}", constants,
-                          "aggregation")
-        mean = f"training mean of {number} per {label}"
-        return Origin(f"{number}_{how}_by_{label}", (number, label), mean if how == "mean" else f"{number} - ({mean})",
-                      constants, "aggregation")
+    def _constants(self, candidate: tuple[str, str, str], z: float) -> dict[str, Any]:
+        table, otherwise = self.tables[candidate[:2]]
+        return {"labels": len(table), "otherwise": otherwise, "screen_z": round(z, 1)}
 
-    def _values(self, frame: pd.DataFrame, wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
-        made = []
-        for label, number, how in wanted:
-            table, overall = self.tables[label, number]
-            level = np.array(
-                [table.get(value if isinstance(value, str) else MISSING, overall) for value in frame[label]],
-                dtype=float)
-            made.append(frame[number].to_numpy(float) - level if how == "distance" else level)
-        return made
-
-    def make(self, rows: Rows) -> list[np.ndarray]:
-        return self._values(rows.frame, self.chosen)
+    def make(self, rows: FeatureRows) -> list[np.ndarray]:
+        return _label_values(rows.frame, self.tables, self.chosen)

@@ -15,7 +15,7 @@ from epochkit.features.encoders import *
                                               (pd.Series([np.inf, 3]), [np.nan, 3]),
                                               (pd.Series([None, "x"]), [np.nan, np.nan])])
 def test_numbers_come_in_any_type(values, expected):
-    np.testing.assert_array_equal(as_numbers(values), np.array(expected, float))
+    np.testing.assert_array_equal(as_floats(values), np.array(expected, float))
 
 
 @pytest.mark.parametrize("values", [
@@ -47,11 +47,11 @@ def test_every_way_gives_finite_numbers_for_what_training_never_saw(shape, scali
 
 def test_a_robust_scale_of_zero_is_not_used_and_unknown_advice_is_named():
     mostly = pd.Series([0.0] * 9 + [5.0])
-    assert number_way(mostly, None, "robust") == ("none", "standard")
-    assert number_way(pd.Series(range(9)), "log", "robust") == ("log", "robust")
-    assert number_way(mostly, None, "quantile") == ("quantile", "none")
+    assert number_treatment(mostly, None, "robust") == ("none", "standard")
+    assert number_treatment(pd.Series(range(9)), "log", "robust") == ("log", "robust")
+    assert number_treatment(mostly, None, "quantile") == ("quantile", "none")
     with pytest.raises(BadInputError, match="did you mean 'robust'"):
-        number_way(mostly, None, "robst")
+        number_treatment(mostly, None, "robst")
 
 
 @pytest.mark.parametrize("encoding", ["one-hot", "ordinal", "frequency", "target"])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.features.lags import History
-from epochkit.features.selection import Rows, Screen
+from epochkit.features.selection import FeatureRows, Screen
 from epochkit.features.lags import *
 
 
@@ -23,7 +23,7 @@ def machines():
     rng = np.random.default_rng(0)
     keys, when = np.repeat([f"u{number}" for number in range(20)], 30).astype(object), np.tile(np.arange(30.0), 20)
     frame = pd.DataFrame({"heat": rng.normal(size=600).cumsum(), "load": rng.normal(size=600)})
-    return Rows(frame, {"heat": "numeric", "load": "numeric"}, when, keys)
+    return FeatureRows(frame, {"heat": "numeric", "load": "numeric"}, when, keys)
 
 
 def values(history, rows):
@@ -31,7 +31,7 @@ def values(history, rows):
 
 
 def some(rows, picked):
-    return Rows(rows.frame.iloc[picked], rows.roles, rows.when[picked], rows.keys[picked])
+    return FeatureRows(rows.frame.iloc[picked], rows.roles, rows.when[picked], rows.keys[picked])
 
 
 def test_history_is_strictly_past_and_inside_the_group(machines):
@@ -50,7 +50,7 @@ def test_the_order_and_the_number_of_rows_do_not_matter(machines):
     mixed = np.random.default_rng(1).permutation(600)
     pd.testing.assert_frame_equal(values(history, some(machines, mixed)),
                                   values(history, machines).iloc[mixed].reset_index(drop=True))
-    later = Rows(pd.DataFrame({"heat": [1.0, 2.0], "load": [0.0, 0.0]}), machines.roles, np.array([30.0, 31.0]),
+    later = FeatureRows(pd.DataFrame({"heat": [1.0, 2.0], "load": [0.0, 0.0]}), machines.roles, np.array([30.0, 31.0]),
                  np.array(["u3", "u3"], dtype=object))
     assert values(history, later).iloc[[1]].equals(values(history, some(later, [1])).set_axis([1]))
     assert values(history, later)["heat_lag_1"].tolist() == [machines.frame["heat"][119]] * 2
@@ -66,11 +66,11 @@ def test_the_future_changes_nothing(machines):
 
 def test_a_new_or_long_silent_group_has_no_history_unless_it_is_given(machines):
     history = History().fit(machines, Screen(machines, np.arange(600.0), False))
-    new = Rows(pd.DataFrame({"heat": [5.0, 7.0], "load": [0.0, 0.0]}), machines.roles, np.array([0.0, 1.0]),
+    new = FeatureRows(pd.DataFrame({"heat": [5.0, 7.0], "load": [0.0, 0.0]}), machines.roles, np.array([0.0, 1.0]),
                np.array(["new", "new"], dtype=object))
     assert values(history, new)["without_history"].tolist() == [1, 1] and values(history,
                                                                                  new)["heat_lag_1"].isna().all()
-    assert values(history.knowing(new), new)["heat_lag_1"].tolist()[1] == 5 and values(history,
+    assert values(history.with_earlier_rows(new), new)["heat_lag_1"].tolist()[1] == 5 and values(history,
                                                                                        new)["heat_lag_1"].isna().all()
     silent = new._replace(when=np.array([500.0, np.nan]), keys=np.array(["u1", "u1"], dtype=object))
     assert values(history, silent)["without_history"].tolist() == [1, 1]

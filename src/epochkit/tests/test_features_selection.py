@@ -7,7 +7,7 @@ from epochkit.features.selection import *
 
 
 def rows_of(frame, **roles):
-    return Rows(frame, {name: roles.get(name, "numeric") for name in frame})
+    return FeatureRows(frame, {name: roles.get(name, "numeric") for name in frame})
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.features.transformers import _divide
-from epochkit.features.selection import Rows, Screen
+from epochkit.features.selection import FeatureRows, Screen
 from epochkit.features.transformers import *
 
 
 def rows_of(frame, **roles):
-    return Rows(frame, {name: roles.get(name, "numeric") for name in frame})
+    return FeatureRows(frame, {name: roles.get(name, "numeric") for name in frame})
 
 
 @pytest.fixture
