@@ -189,8 +189,12 @@ def _disk_errors(path: Path, epoch: int) -> Iterator[None]:
             f"again; what was finished before is kept") from error
 
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-12-base
+_OTHER_FACTS = "starting over: what an earlier run stored was made with other rows, plan, code or packages"
+
+
 class _LockedFolder:
     "A folder named after the hash of `facts`, with its journal, locked while it is open"
+    resumed = ""
 
     def __init__(self, run: EpochRun, name: str, wait_s: float = 30, **facts: Any):
         self.run, self.facts, self._wait_s = run, {"name": name, **plain(facts)}, wait_s
@@ -214,6 +218,9 @@ class _LockedFolder:
         self.journal.read()
         if not self.journal.entries:
             self._append("facts", self.facts)
+            others = [path for path in self.folder.parent.glob(f"{self.facts['name']}-*/journal.jsonl")
+                      if path != self.journal.path]
+            self.resumed = _OTHER_FACTS if others else ""
 
     def _append(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
         with _disk_errors(self.journal.path, self.run.number):
@@ -225,7 +232,6 @@ class WorkStore(_LockedFolder):
 
     A context that one process holds; `resumed` says in words what was taken up again, or nothing.
     """
-    resumed = ""
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
         "The data of every entry of one kind, oldest first"

@@ -54,6 +54,7 @@ def test_only_the_same_facts_find_the_work_again(run):
     with WorkStore(run, "w", seed=1) as same, WorkStore(run, "w", seed=2) as other, WorkStore(run, "v", seed=1) as foreign:
         assert [same.load(entry)["number"] for entry in same.entries("model")] == [0, 1, 2]
         assert other.entries("model") == foreign.entries("model") == []
+        assert other.resumed.startswith("starting over") and same.resumed == foreign.resumed == ""
 
 
 def test_every_byte_of_the_journal_counts(run):

@@ -140,7 +140,7 @@ def test_a_damaged_journal_and_a_changed_model_are_loud(tmp_path):
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="changed since it was kept"), WorkStore(run, "trials", seed=1) as store:
         tune(untuned, data, plan, store=store)
-    store.path.write_bytes(store.path.read_bytes().replace(b'"value":0.', b'"value":9.', 1))
+    store.journal.path.write_bytes(store.journal.path.read_bytes().replace(b'"value":0.', b'"value":9.', 1))
     with pytest.raises(CheckpointError, match="line 2 is not what was written"):
         WorkStore(run, "trials", seed=1).__enter__()
 
