@@ -1,7 +1,7 @@
 """005: frameworks, candidates, tuning, the bundle
 
 - `metrics`: The same numbers for every model, each with its 95 % interval, from one weighted implementation.
-- `resume`: Each model that is trained and each trial that is done is kept at once; after a crash only what was not finished is done again.
+- `resume`: Each model that is trained and each trial that is done goes to disk at once; after a crash only what was not finished is done again.
 - `bundle`: Raw row in, score out: the fitted feature pipeline and the model in one file, opened only when its hash is the recorded one.
 - `gate`: Ten files that parse, agree with each other and with MLflow, and a winner that is worth having.
 - `candidates`: Every framework on the same rows with the same metrics; the best one found, explained and handed on.

@@ -9,8 +9,10 @@ __all__ = ['Bundle', 'input_schema', 'save_bundle', 'open_verified', 'registered
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-02
 import hashlib
 import io
+import logging
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,9 @@ from ..lifecycle.tracking import stage_holder, unattended_gates, waivers
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-04
 @dataclass
 class Bundle:
-    "What serves: `pipeline` turns raw rows into features, `model` scores them; the rest says what it is"
+    """What serves: `pipeline.transform` turns raw rows into features, `model` scores them
+
+    classes: labels by code. threshold: on class 1, for two classes. info: what a user of the scores should know."""
     task: str
     target: str
     pipeline: Any
@@ -56,8 +60,8 @@ class Bundle:
         return self.pipeline.transform(frame[self.input_columns])
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """`prediction` (label or number) and, for classes, `probability` (of the positive class;
-        of the predicted one if many)"""
+        """`prediction` (label or number), and for classes `probability` of the positive class (of the predicted one
+        where there are more than two), with the index of `frame`"""
         features = self.features(frame)
         if self.task == "regression":
             return pd.DataFrame({"prediction": self.model.predict(features)}, index=frame.index)
@@ -74,6 +78,7 @@ def input_schema(frame: pd.DataFrame, roles: dict[str, dict[str, str]]) -> list[
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-10-a
 def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
+    "Kind, range or labels, and a typical value of one column; missing cells count only for `nullable`"
     known, entry = column.dropna(), {"name": str(column.name), "categories": None, "minimum": None, "maximum": None}
     entry["nullable"], kind = bool(column.isna().any()), _kind(known, role)
     if kind == "number":
@@ -95,12 +100,12 @@ def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-10-b
 def _kind(known: pd.Series, role: str) -> str:
+    "boolean, datetime, number, category or text"
     if pd.api.types.is_bool_dtype(known):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(known) or role == "datetime":
         return "datetime"
-    coded = role in ("categorical", "boolean"
-                     )  # numbers that name something: a little noise on them would be another label
+    coded = role in ("categorical", "boolean")  # a little noise on a code would be another label
     if pd.api.types.is_numeric_dtype(known) and not coded:
         return "text" if role == "high_cardinality" else "number"
     return "text" if role in ("text", "high_cardinality") else "category"
@@ -134,6 +139,7 @@ def registered_versions(settings: Settings) -> dict[str, Event]:
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-b
 def _version_at(settings: Settings, stage: str, versions: dict[str, Event]) -> str:
+    "The version that holds a stage, or that `stage` names; DependencyError when there is none"
     if not versions:
         raise DependencyError("no model is registered: run 'epoch run 5'")
     if stage in ("", "None", "latest"):
@@ -149,9 +155,10 @@ def _version_at(settings: Settings, stage: str, versions: dict[str, Event]) -> s
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-c
 def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
-    """The verified bundle of a stage (Staging, Production), of a version number, or the newest one (None)
+    """The bundle of a stage ("Staging", "Production"), of a version ("3"), or the newest one ("None")
 
-    Its hash is compared with the ledger's before anything is loaded.
+    Its hash is compared with the ledger's before anything is loaded: RecordError when they differ or the file is gone,
+    DependencyError when no model has this stage.
     """
     versions = registered_versions(settings)
     version = _version_at(settings, stage, versions)
@@ -179,31 +186,42 @@ def requirements_of(model: Any) -> list[str]:
     needed = {"scikit-learn", "pandas", "numpy", "joblib", *(names.get(name, name) for name in own if name)}
     return sorted(f"{name}=={version(name)}" for name in needed)
 
-# %% ../../../nbs/models/03_bundle.ipynb #62bundle-18-a
-def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame) -> str:
-    "The MLflow URI of the bundle's file, logged to run `run_id` with signature, example and exact requirements"
-    import logging
-
-    import mlflow
-
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-18-b
+def _quiet_mlflow() -> None:
+    "Errors only from the parts of MLflow that log a model, and no progress bar"
     for name in ("mlflow.pyfunc", "mlflow.models", "mlflow.models.model", "mlflow.utils.environment"):
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-18-c
+def _pyfunc_class() -> type:
+    "MLflow's wrapper around a bundle, made when it is needed, because its base class needs the import of MLflow"
+    import mlflow
+
+    class BundleModel(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            self.bundle = joblib.load(context.artifacts["bundle"])
+
+        def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
+            return self.bundle.score(model_input)
+    return BundleModel
+
+# %% ../../../nbs/models/03_bundle.ipynb #62bundle-18-a
+def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame, code: Iterable[Path] = ()) -> str:
+    """The MLflow URI of the bundle's file, logged to run `run_id` with signature, example and exact requirements
+
+    example: a few raw rows, (n_rows, raw columns). code: folders of packages beside the kit that the bundle needs.
+    """
+    import mlflow
+
+    _quiet_mlflow()
     whole = example.select_dtypes("integer").columns
     example = example.astype({name: float for name in whole})  # a whole number may be missing one day
     signature = mlflow.models.infer_signature(example, bundle.score(example))
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")
-
-        class BundleModel(mlflow.pyfunc.PythonModel):
-            def load_context(self, context):
-                self.bundle = joblib.load(context.artifacts["bundle"])
-
-            def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
-                return self.bundle.score(model_input)
-
-        logged = mlflow.pyfunc.log_model(name="model", python_model=BundleModel(), artifacts={"bundle": str(path)},
-                                         signature=signature, input_example=example,
-                                         code_paths=[str(Path(__file__).parent)],
+        logged = mlflow.pyfunc.log_model(name="model", python_model=_pyfunc_class()(),
+                                         artifacts={"bundle": str(path)}, signature=signature, input_example=example,
+                                         code_paths=[str(folder) for folder in (Path(__file__).parents[1], *code)],
                                          pip_requirements=requirements_of(bundle.model))
     return logged.model_uri

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .frameworks.base import FRAMEWORKS, Range
+from .frameworks.base import Range, frameworks_for
 from .metrics import classification_metrics
 from .candidates import Candidate, TrainingData, choose_best
 from ..planning.plan import Plan
 from ..report.figures import COLOURS, readable, use_style
-from .tuning import Tuning, best_trials, parameter_impact, tuning_claim
+from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04
 def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
-    "A dot with its 95 % interval per framework, the dummy as a dashed line"
+    "The figure: a dot with its 95 % interval per framework, in order of the metric, the dummy as a dashed line"
     from matplotlib.figure import Figure
 
     use_style()
@@ -37,21 +37,29 @@ def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
         axes.plot(metric["value"], row, "o", color=colour, markersize=9)
         axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points",
                       ha="center")
-    for item in candidates:
-        if item.baseline and item.value(primary) is not None:
-            axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
-            side = (6, "left") if plan.metric.maximize else (-6, "right")
-            axes.annotate(item.title, (item.value(primary), -0.5), xytext=(side[0], 0), textcoords="offset points",
-                          ha=side[1])
+    _draw_baseline(axes, candidates, plan)
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
     axes.set_ylim(-0.6, len(shown) - 0.2)
     axes.set_xlabel(f"{primary} on the validation rows, with 95% interval")
     return figure
 
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04-a
+def _draw_baseline(axes: Any, candidates: list[Candidate], plan: Plan) -> None:
+    "A dashed line at each baseline's value, named on the side where the better models lie"
+    primary = plan.metric.primary
+    offset, side = (6, "left") if plan.metric.maximize else (-6, "right")
+    for item in candidates:
+        if item.baseline and item.value(primary) is not None:
+            axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
+            axes.annotate(item.title, (item.value(primary), -0.5), xytext=(offset, 0), textcoords="offset points",
+                          ha=side)
+
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09
 def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, str]:
-    """Cost over the threshold (two classes), confusion of classes (more), or predicted against true values;
-    and the claim"""
+    """The figure that fits the task, and its claim
+
+    Cost over the threshold for two classes, confusion of classes for more, predicted against true values for numbers.
+    """
     from matplotlib.figure import Figure
 
     use_style()
@@ -61,6 +69,7 @@ def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any,
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-a
 def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+    "Draws the expected cost per row over the threshold; the claim compares the chosen one with 0.5"
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
 
     def cost(threshold: float) -> float:
@@ -83,6 +92,7 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-b
 def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+    "Draws counts of predicted by true class; the claim names the commonest error"
     said, labels = best.output.argmax(axis=1), plan.data.classes
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (y.astype(int), said), 1)
@@ -103,6 +113,7 @@ def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
 def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+    "Draws predicted over true values; the claim gives the median error and the bias in the target's units"
     axes.scatter(y, best.output, color=COLOURS["blue"], alpha=0.5, s=18)
     ends = [min(y.min(), best.output.min()), max(y.max(), best.output.max())]
     axes.plot(ends, ends, color=COLOURS["grey"], linestyle="--", label="perfect")
@@ -120,38 +131,49 @@ def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Pla
 def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     "Metric against each of the six most influential parameters, and the claim"
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator
 
     use_style()
-    table, space = parameter_impact(
-        tuning.trials).head(6), FRAMEWORKS[tuning.untuned.framework](task=plan.data.task).space
+    table = parameter_impact(tuning.trials).head(6)
+    space = frameworks_for(plan.data.task)[tuning.untuned.framework](task=plan.data.task).space
     done = [trial for trial in tuning.trials if trial.value is not None]
     columns = min(3, max(1, len(table)))
     figure = Figure(figsize=(9.5, 3.1 * max(1, math.ceil(len(table) / columns))))
     panels = figure.subplots(max(1, math.ceil(len(table) / columns)), columns, squeeze=False, sharey=True).ravel()
     for axes, row in zip(panels, table.itertuples()):
-        values = [trial.params[row.parameter] for trial in done]
-        axes.scatter(values if row.kind == "number" else list(map(str, values)), [trial.value for trial in done],
-                     color=COLOURS["blue"], alpha=0.7)
-        if row.kind == "number" and isinstance(space.get(row.parameter), Range) and space[row.parameter].log:
-            axes.set_xscale("log")
-            wide = max(values) / min(values) > 100
-            axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=5))
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter("")
+        _draw_parameter(axes, row, done, space.get(row.parameter))
         axes.axhline(tuning.untuned.value(plan.metric.primary), color=COLOURS["grey"], linestyle="--")
-        axes.set_xlabel(f"{row.parameter} (impact {row.impact:.2f})")
     for axes in panels[::columns]:
         axes.set_ylabel(plan.metric.primary)
     for axes in panels[len(table):]:
         axes.set_visible(False)
     figure.draw_without_rendering()  # settles the tick labels, so that the layout can leave room for them
+    return figure, _impact_claim(tuning, plan, table)
+
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-b
+def _draw_parameter(axes: Any, row: Any, done: list[Trial], values_asked: Any) -> None:
+    "The metric over one parameter, on a logarithmic axis where its range was searched so; row: of `parameter_impact`"
+    from matplotlib.ticker import LogLocator
+
+    values = [trial.params[row.parameter] for trial in done]
+    axes.scatter(values if row.kind == "number" else list(map(str, values)), [trial.value for trial in done],
+                 color=COLOURS["blue"], alpha=0.7)
+    if row.kind == "number" and isinstance(values_asked, Range) and values_asked.log:
+        axes.set_xscale("log")
+        wide = max(values) / min(values) > 100
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=5))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+    axes.set_xlabel(f"{row.parameter} (impact {row.impact:.2f})")
+
+# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-c
+def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
+    "Which parameter moved the metric most, and the range it ran through; table: see `parameter_impact`"
+    values = [trial.value for trial in tuning.trials if trial.value is not None]
     if table.empty:
-        return figure, f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
-    values = [trial.value for trial in done]
-    return figure, (
+        return f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
+    return (
         f"{table['parameter'].iloc[0]} moved {plan.metric.primary} of {tuning.untuned.title} most (rank correlation "
-        f"{table['impact'].iloc[0]:.2f}); over {len(done)} trials it ran from {min(values):.4g} to "
+        f"{table['impact'].iloc[0]:.2f}); over {len(values)} trials it ran from {min(values):.4g} to "
         f"{max(values):.4g} (dashed: untuned)")
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-a

@@ -37,6 +37,7 @@ def every_framework_tried(context: GateContext) -> CheckResult:
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-08
 def _at_least(value: float | None, other: float | None, maximize: bool) -> bool:
+    "Whether `value` is as good as `other` or better, to 1e-9; False when one is missing"
     if value is None or other is None:
         return False
     return value >= other - 1e-9 if maximize else value <= other + 1e-9
@@ -59,31 +60,30 @@ def tuning_did_not_make_it_worse(context: GateContext) -> CheckResult:
     ok = _at_least(tuned["value"], best["value"], best["maximize"]) and tuned["framework"] == best["framework"]
     return verdict(ok, tuned["value"], best["value"], f"{tuned['framework']} tuned, {best['framework']} won phase 1")
 
+# %% ../../../nbs/models/04_gate.ipynb #64modelgate-10-shared
+def _shared_facts(files: dict[str, Any]) -> dict[str, set]:
+    "Fact -> the values that the files give for it: one value when they agree"
+    metrics, best, tuned, results, summary = (
+        files[name] for name in ("all_models_metrics.json", "best_model_info.json", "tuned_model_info.json",
+                                 "all_tuning_results.json", "tuning_summary_report.json"))
+    everywhere, of_tuning = (metrics, best, tuned, results, summary), (tuned, results, summary)
+    return {
+        "training_run_id": {part["training_run_id"] for part in everywhere},
+        "tuning_run_id": {part["tuning_run_id"] for part in of_tuning},
+        "winner": {metrics["best_framework"], *(part["framework"] for part in (best, *of_tuning))},
+        "primary_metric": {part["primary_metric"] for part in everywhere},
+        "tuned value": {tuned["value"], summary["value"]},
+        "number of trials": {len(results["trials"]), len(files["all_tuning_results.csv"]), summary["trials"]},
+        "number of models": {len(metrics["models"]), len(files["model_comparison_summary.csv"])},
+    }
+
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-10
 def disagreements(files: dict[str, Any]) -> list[str]:
     "What the ten files contradict each other in; `files` maps their names to parsed content (CSV: list of rows)"
-    metrics, best, tuned = (files[name]
-                            for name in ("all_models_metrics.json", "best_model_info.json", "tuned_model_info.json"))
-    results, summary = files["all_tuning_results.json"], files["tuning_summary_report.json"]
-    found = [
-        f"{key} differs: {', '.join(sorted(map(str, values)))}" for key, values in {
-            "training_run_id": {part["training_run_id"]
-                                for part in (metrics, best, tuned, results, summary)},
-            "tuning_run_id": {part["tuning_run_id"]
-                              for part in (tuned, results, summary)},
-            "winner": {
-                metrics["best_framework"], best["framework"], tuned["framework"], results["framework"],
-                summary["framework"]
-            },
-            "primary_metric": {part["primary_metric"]
-                               for part in (metrics, best, tuned, results, summary)},
-            "tuned value": {tuned["value"], summary["value"]},
-            "number of trials": {len(results["trials"]),
-                                 len(files["all_tuning_results.csv"]), summary["trials"]},
-            "number of models": {len(metrics["models"]),
-                                 len(files["model_comparison_summary.csv"])},
-        }.items() if len(values) > 1
-    ]
+    metrics, best, results = (files[name] for name in ("all_models_metrics.json", "best_model_info.json",
+                                                       "all_tuning_results.json"))
+    found = [f"{key} differs: {', '.join(sorted(map(str, values)))}"
+             for key, values in _shared_facts(files).items() if len(values) > 1]
     named = {model["framework"]: model for model in metrics["models"]}
     if named[best["framework"]]["run_id"] != best["run_id"]:
         found.append(f"run of {best['framework']} differs")

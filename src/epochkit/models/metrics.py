@@ -25,15 +25,18 @@ def _steps(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tup
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-04-a
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    "`top / bottom`, NaN where `bottom` is not above 0"
     return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.asarray(bottom) > 0)
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-04-b
 def _roc_auc(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    "Area under the ROC curve, (n_resamples,), from `_steps`; NaN where one class is missing"
     below = misses.sum(axis=1, keepdims=True) - misses.cumsum(axis=1)
     return _divide((hits * (below + misses / 2)).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-04-c
 def _average_precision(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    "Average precision, (n_resamples,), from `_steps`; NaN without a positive row"
     found = hits.cumsum(axis=1)
     precision = np.nan_to_num(_divide(found, found + misses.cumsum(axis=1)))
     return _divide((hits * precision).sum(axis=1), hits.sum(axis=1))
@@ -65,6 +68,7 @@ def classification_metrics(y: np.ndarray, probabilities: np.ndarray, threshold: 
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-06-a
 def _one_class(truth: np.ndarray, said: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    "Precision, recall, F1, AUC and average precision of one class against the rest, each (n_resamples,)"
     both, called, actual = weights @ (truth & said), weights @ said, weights @ truth
     hits, misses = _steps(scores, truth, weights)
     return {"precision": np.nan_to_num(_divide(both, called)), "recall": _divide(both, actual),
@@ -81,8 +85,10 @@ def decide(probabilities: np.ndarray, threshold: float | None = None) -> np.ndar
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-11
 def regression_metrics(y: np.ndarray, predictions: np.ndarray,
                        weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Metric name -> (n_resamples,) values. y, predictions: (n_rows,), the target's units. weights: (n_resamples,
-    n_rows)"""
+    """Metric name -> (n_resamples,) values; NaN where a metric is not defined
+
+    y, predictions: (n_rows,), in the target's units. weights: row counts, (n_resamples, n_rows); None counts each once.
+    """
     y, predictions = np.asarray(y, dtype=float), np.asarray(predictions, dtype=float)
     weights = np.ones((1, len(y))) if weights is None else weights
     total, error = weights.sum(axis=1), predictions - y
@@ -105,7 +111,10 @@ def _resamples(rows: int, resamples: int, seed: int, cells: int = 2_000_000) -> 
 def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
             costs: tuple[float, float] = (1.0, 1.0), resamples: int = 500,
             seed: int = 42) -> dict[str, dict[str, float | None]]:
-    "Metric -> value, low, high. output: predictions (n_rows,) for regression, else probabilities (n_rows, n_classes)"
+    """Metric -> value, low and high of its 95 % interval; None where it is not defined. BadInputError without rows
+
+    output: predictions (n_rows,) for regression, else probabilities (n_rows, n_classes). resamples: 0: no intervals.
+    """
     if len(y) == 0:
         raise BadInputError("there are no rows to measure a model on: check the split in the plan")
 
@@ -118,6 +127,7 @@ def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | Non
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-15-b
 def _interval(value: float, drawn: list[np.ndarray]) -> dict[str, float | None]:
+    "The value with the 2.5 and 97.5 % quantiles of its resampled values, those that are numbers"
     known = np.concatenate(drawn) if drawn else np.array([])
     known = known[np.isfinite(known)]
     low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (None, None)
@@ -126,8 +136,11 @@ def _interval(value: float, drawn: list[np.ndarray]) -> dict[str, float | None]:
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-20
 def choose_threshold(y: np.ndarray, probabilities: np.ndarray, metric: Any) -> float | None:
-    """The threshold on class 1 that serves the plan's metric section best on these rows;
-    None unless there are two classes"""
+    """The threshold on class 1 that serves the plan's metric section best on these rows; None unless there are two
+    classes
+
+    y: codes, (n_rows,). probabilities: (n_rows, n_classes). metric: primary, cost_false_positive, cost_false_negative.
+    """
     if probabilities.shape[1] != 2:
         return None
     if metric.primary == "accuracy":

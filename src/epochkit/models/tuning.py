@@ -17,16 +17,18 @@ import pandas as pd
 
 from ..core.files import plain
 from ..core.errors import ResourceLimitError
-from .frameworks.base import FRAMEWORKS, Range, frameworks_for
-from .resume import KeptWork
+from .frameworks.base import Range, frameworks_for
+from .resume import WorkStore
 from .candidates import Candidate, TrainingData, assess, better, train_candidate
 from ..planning.plan import Plan
 from ..lifecycle.tracking import TrackedRun
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04
 class Trial(NamedTuple):
-    """One combination: its parameters, the primary metric on the validation rows, seconds, MLflow run,
-    why it failed, and what is odd"""
+    """One combination of parameters and what came of it
+
+    value: primary metric on the validation rows, None when it failed. failed, warning: a reason, or nothing.
+    """
     number: int
     params: dict[str, Any]
     value: float | None
@@ -37,7 +39,10 @@ class Trial(NamedTuple):
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-a
 class Tuning(NamedTuple):
-    "All trials, the winner (tuned, or as it came), and how the search went"
+    """All trials, the winner (the best trial's, or `untuned` when none is better), and how the search went
+
+    sampler: grid or tpe. seconds: over all attempts. stopped: why it ended before its trials were used, or nothing.
+    """
     trials: list[Trial]
     winner: Candidate
     untuned: Candidate
@@ -54,6 +59,7 @@ class _Grid:
         self._combinations, self._names = list(itertools.product(*grid.values())), list(grid)
 
     def ask(self, number: int) -> dict[str, Any]:
+        "The combination of trial `number`, 0-based"
         return dict(zip(self._names, self._combinations[number]))
 
     def tell(self, trial: Trial) -> None:
@@ -71,6 +77,7 @@ class _Parzen:
         self._maximize, self._told = maximize, []
 
     def ask(self, number: int) -> dict[str, Any]:
+        "Parameters for trial `number`, given the trials told so far"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
@@ -80,15 +87,17 @@ class _Parzen:
         return self._model.search_space(study.ask())
 
     def tell(self, trial: Trial) -> None:
+        "Enters a finished trial in the history; one without a value counts as failed"
         drawn = self._optuna.trial.FixedTrial(trial.params)
         self._model.search_space(drawn)
-        state = self._optuna.trial.TrialState.FAIL if trial.value is None else self._optuna.trial.TrialState.COMPLETE
-        self._told.append(
-            self._optuna.trial.create_trial(params=trial.params, distributions=drawn.distributions, value=trial.value,
-                                            state=state))
+        states = self._optuna.trial.TrialState
+        self._told.append(self._optuna.trial.create_trial(
+            params=trial.params, distributions=drawn.distributions, value=trial.value,
+            state=states.FAIL if trial.value is None else states.COMPLETE))
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-d
 def _search(model: Any, plan: Plan, trials: int) -> tuple[Any, int, str]:
+    "The search, the number of its trials, and its name (grid or tpe)"
     grid = model.parameter_grid()
     small = not any(isinstance(values, Range) for values in model.space.values())
     size = math.prod(map(len, grid.values()))
@@ -101,95 +110,108 @@ class NothingSmaller(ResourceLimitError):
     "Memory ran out where no trial could be made on fewer rows"
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-06-a
-class _Done:
-    "The finished trials and the best of them, taken from `kept` and kept there"
+class _Finished:
+    "The finished trials of a search and the best of them, read from `store` and saved there when there is one"
 
-    def __init__(self, plan: Plan, kept: KeptWork | None):
-        self.plan, self.kept = plan, kept
-        before = kept.entries("trial") if kept else []
+    def __init__(self, plan: Plan, store: WorkStore | None):
+        self.plan, self.store = plan, store
+        before = store.entries("trial") if store else []
         self.trials = [Trial(**entry["trial"]) for entry in before]
         self.seconds = before[-1]["seconds"] if before else 0.0
-        self.stopped = "".join(entry["reason"] for entry in kept.entries("stopped")) if kept else ""
+        self.stopped = "".join(entry["reason"] for entry in store.entries("stopped")) if store else ""
         self.died: dict[int, list[str]] = {}
-        for entry in kept.entries("died") if kept else ():
+        for entry in store.entries("died") if store else ():
             self.died.setdefault(entry["trial"], []).append(entry["reason"])
         self._best_entry = next((entry for entry in reversed(before) if "file" in entry), None)
-        self.best: Candidate | None = kept.open(self._best_entry) if self._best_entry else None
+        self.best: Candidate | None = store.load(self._best_entry) if self._best_entry else None
 
     def add(self, trial: Trial, candidate: Candidate, seconds: float) -> None:
-        primary = self.plan.metric.primary
-        leads = better(trial.value, self.best and self.best.value(primary), self.plan)
+        "Enters a trial; `candidate` becomes the best when it leads; seconds: of the search, over all attempts"
+        leads = better(trial.value, self.best and self.best.value(self.plan.metric.primary), self.plan)
         self.trials.append(trial)
         self.seconds = seconds
         if leads:
             self.best = candidate._replace(run_id=trial.run_id)
-        if self.kept:
-            entry = self.kept.keep("trial", self.best if leads else None, trial=trial._asdict(), seconds=seconds,
-                                   run_id=trial.run_id)
-            if leads:
-                self.best = self.kept.open(entry)
-                if self._best_entry:
-                    self.kept.drop(self._best_entry)
-                self._best_entry = entry
+        if self.store:
+            self._save(trial, leads)
 
-    def stop(self, reason: str) -> None:
-        self.stopped = reason
-        if self.kept:
-            self.kept.keep("stopped", reason=reason)
+    def _save(self, trial: Trial, leads: bool) -> None:
+        entry = self.store.save("trial", self.best if leads else None, trial=trial._asdict(), seconds=self.seconds,
+                                run_id=trial.run_id)
+        if leads:
+            self.best = self.store.load(entry)
+            if self._best_entry:
+                self.store.remove_file(self._best_entry)
+            self._best_entry = entry
 
-    def say_died(self, reason: str, count: int) -> None:
-        """Keeps that the process of the first unfinished trial died for want of memory; when all are done,
-        there is no smaller way"""
-        number = len(self.trials)
-        if number == count or self.kept is None:
-            raise NothingSmaller(f"all trials are done, so nothing is left to make smaller: {reason}")
-        self.kept.keep("died", trial=number, reason=reason)
-        self.died.setdefault(number, []).append(reason)
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-06-b
+def _stop(finished: _Finished, reason: str) -> None:
+    "Ends the search for good"
+    finished.stopped = reason
+    if finished.store:
+        finished.store.save("stopped", reason=reason)
 
-    def tell(self, number: int, count: int) -> None:
-        "Progress over both phases, for the checkpoint"
-        if self.kept:
-            first = len(frameworks_for(self.plan.data.task))
-            self.kept.step((first + number) / (first + count + 1),
-                           f"trial {number + 1} of {count}" if number < count else "registering the model")
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-06-c
+def _save_death(finished: _Finished, reason: str, count: int) -> None:
+    "Saves that the process of the first unfinished trial died; NothingSmaller when all `count` trials are done"
+    number = len(finished.trials)
+    if number == count or finished.store is None:
+        raise NothingSmaller(f"all trials are done, so nothing is left to make smaller: {reason}")
+    finished.store.save("died", trial=number, reason=reason)
+    finished.died.setdefault(number, []).append(reason)
+
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-06-d
+def _report_progress(finished: _Finished, number: int, count: int) -> None:
+    "Writes the checkpoint before trial `number` of `count`: progress over both phases, and what comes next"
+    if finished.store:
+        first = len(frameworks_for(finished.plan.data.task))
+        finished.store.report((first + number) / (first + count + 1),
+                              f"trial {number + 1} of {count}" if number < count else "registering the model")
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08
 def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun | None = None, trials: int | None = None,
-         minutes: float | None = None, kept: KeptWork | None = None, died: str = "") -> Tuning:
+         minutes: float | None = None, store: WorkStore | None = None, died: str = "") -> Tuning:
     """The framework of `untuned` searched over its space; the winner is the best trial, or `untuned` when none is
     better
 
-    With `kept`, a search that was cut short goes on; `died` says why the process before had no memory for its trial:
-    that one
-    is then made on half of the rows, and is a failure when it dies again.
+    trials, minutes: None takes the plan's budget. track: the MLflow run that trials are nested under. store: a search
+    that was cut short goes on from it. died: why the process before had no memory for its trial; that trial is then
+    made on half of the rows, and has failed when it dies again.
     """
+    cls = frameworks_for(plan.data.task)[untuned.framework]
+    search, count, sampler = _search(cls(task=plan.data.task), plan, trials or plan.budget.tuning_trials)
+    finished, limit_s = _Finished(plan, store), 60 * (minutes or plan.budget.tuning_minutes)
+    if died:
+        _save_death(finished, died, count)
+    for trial in finished.trials:
+        search.tell(trial)
+    if finished.trials:
+        store.resumed = f"resuming from {len(finished.trials)} of {count} trials"
+    _make_trials(cls, search, count, limit_s, finished, data, track)
+    _report_progress(finished, count, count)
+    best, primary = finished.best, plan.metric.primary
+    improved = best is not None and better(best.value(primary), untuned.value(primary), plan)
+    winner = best._replace(**assess(best.model, data, plan)) if improved else untuned
+    return Tuning(finished.trials, winner, untuned, improved, sampler, finished.seconds, finished.stopped)
+
+# %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-c
+def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _Finished, data: TrainingData,
+                 track: TrackedRun | None) -> None:
+    "Makes the trials that are missing up to `count`, one after the other, until `limit_s` seconds are over"
     from tqdm.auto import tqdm
 
-    cls = FRAMEWORKS[untuned.framework]
-    search, count, sampler = _search(cls(task=plan.data.task), plan, trials or plan.budget.tuning_trials)
-    limit_s, done = 60 * (minutes or plan.budget.tuning_minutes), _Done(plan, kept)
-    if died:
-        done.say_died(died, count)
-    first, began = len(done.trials), time.monotonic() - done.seconds
-    for trial in done.trials:
-        search.tell(trial)
-    if first:
-        kept.resumed = f"resuming from {first} of {count} trials"
-    label = f"tuning {cls.name}" + (f", {kept.resumed}" if first else "")
+    first, began = len(finished.trials), time.monotonic() - finished.seconds
+    label = f"tuning {cls.name}" + (f", {finished.store.resumed}" if first else "")
     for number in tqdm(range(first, count), label, count, initial=first, leave=False, disable=count < 6):
-        done.tell(number, count)
-        if time.monotonic() - began > limit_s and not done.stopped:
-            done.stop(f"after {limit_s / 60:g} minutes, with {number} of {count} trials")
-        if done.stopped:
+        _report_progress(finished, number, count)
+        if time.monotonic() - began > limit_s and not finished.stopped:
+            _stop(finished, f"after {limit_s / 60:g} minutes, with {number} of {count} trials")
+        if finished.stopped:
             break
-        trial, candidate = _try(cls, number, search.ask(number), data, plan, track, done.died.get(number, []))
+        died = finished.died.get(number, [])
+        trial, candidate = _try(cls, number, search.ask(number), data, finished.plan, track, died)
         search.tell(trial)
-        done.add(trial, candidate, time.monotonic() - began)
-    done.tell(count, count)
-    improved = done.best is not None and better(done.best.value(plan.metric.primary), untuned.value(
-        plan.metric.primary), plan)
-    winner = done.best._replace(**assess(done.best.model, data, plan)) if improved else untuned
-    return Tuning(done.trials, winner, untuned, improved, sampler, done.seconds, done.stopped)
+        finished.add(trial, candidate, time.monotonic() - began)
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-a
 def _try(cls: Any, number: int, params: dict[str, Any], data: TrainingData, plan: Plan, track: TrackedRun | None,
@@ -246,19 +268,20 @@ def parameter_impact(trials: list[Trial]) -> pd.DataFrame:
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-13-a
 def _correlation_ratio(groups: pd.Series, ranks: pd.Series) -> float:
+    "0 when every group has the same mean rank, 1 when ranks differ between groups only"
     spread = ((ranks - ranks.mean()) ** 2).sum()
     between = sum(len(part) * (part.mean() - ranks.mean()) ** 2 for _, part in ranks.groupby(groups))
     return float(np.sqrt(between / spread)) if spread else 0.0
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-17
 def best_trials(trials: list[Trial], plan: Plan, most: int = 10) -> list[Trial]:
-    "The best trials, best first"
+    "The best trials that gave a value, at most `most`, best first"
     done = [trial for trial in trials if trial.value is not None]
     return sorted(done, key=lambda trial: trial.value, reverse=plan.metric.maximize)[:most]
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-17-a
 def tuning_claim(tuning: Tuning, plan: Plan) -> str:
-    "The finding of phase 2 in one sentence, computed"
+    "The finding of phase 2 in one sentence: the gain, from how many trials, and whether it may be chance"
     primary, untuned = plan.metric.primary, tuning.untuned.value(plan.metric.primary)
     interval = tuning.untuned.metrics[primary]
     if not tuning.improved:

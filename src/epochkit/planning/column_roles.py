@@ -20,7 +20,7 @@ from ..sources.base import MISSING_MARKS
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-04
 class Role(NamedTuple):
-    "What a column is, and why; `kind` is what a leak suspect would be otherwise"
+    "What a column (or a task) is, and the reason in words; `kind` is what a leak suspect would be otherwise"
     role: str
     reason: str
     kind: str = ""
@@ -40,42 +40,46 @@ _FEW, _MANY = 20, 50
 
 
 def _says(pattern: re.Pattern, name: object) -> bool:
+    "Whether a column's name matches the pattern"
     return bool(pattern.search(str(name).strip()))
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-04-b
 def _is_key_name(name: object) -> bool:
-    "`id`, `customer_id`, `customerID`, `row number`; but not `paid` or `kidney`"
+    "Whether a name is a key's: `id`, `customer_id`, `customerID`, `row number`; but not `paid` or `kidney`"
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name)).strip()
     return bool(
         re.search(r"(?:^|[^a-z0-9])(?:id|ids|uuid|guid|key|idx|index|rownames?|row|nr|no|number|serial)$|^unnamed",
                   words, re.IGNORECASE))
 
-# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05
-def _number_role(present: pd.Series, levels: int, name: object) -> Role:
-    "The role of numbers"
-    whole, rows = bool((present % 1 == 0).all()), len(present)
-    numbers = f"{'whole ' if whole else ''}numbers, {levels:,} different values"
-    if not whole:
-        return Role("numeric", numbers)
-    low, high = float(present.min()), float(present.max())
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-row
+def _row_number(present: pd.Series, levels: int, numbers: str) -> Role | None:
+    "The role of whole numbers that only count rows, None for others; numbers: the values in words"
+    low, high, rows = float(present.min()), float(present.max()), len(present)
     unique = levels == rows
     if unique and present.is_monotonic_increasing and not 1500 <= low <= high <= 2200 and (
             rows > _MANY or (rows > 9 and high - low == rows - 1)):
         return Role("id", f"{numbers}, rising by row: a row number")
     if unique and rows > 2 * _MANY and high - low < 1.2 * rows:
         return Role("id", f"{numbers}, none twice and hardly a gap: numbered rows")
+    return None
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05
+def _number_role(present: pd.Series, levels: int, name: object) -> Role:
+    "The role of numbers; present: finite values, levels: how many different ones"
+    whole, rows = bool((present % 1 == 0).all()), len(present)
+    numbers = f"{'whole ' if whole else ''}numbers, {levels:,} different values"
+    if not whole:
+        return Role("numeric", numbers)
+    if numbered := _row_number(present, levels, numbers):
+        return numbered
     if _is_key_name(name) and levels > _MANY and levels > 0.2 * rows:
         return _key(levels, rows)
+    low, high = float(present.min()), float(present.max())
+    seen = f"{levels} whole numbers from {low:g} to {high:g}"
     if _says(_CODE_NAME, name) and 2 <= levels <= _FEW and levels < 0.5 * rows:
-        return Role(
-            "categorical",
-            f"{levels} whole numbers from {low:g} to {high:g}, and the name speaks of kinds: codes, not quantities")
+        return Role("categorical", f"{seen}, and the name speaks of kinds: codes, not quantities")
     if 2 < levels <= 12 and low >= -9 and high <= 20:
-        return Role(
-            "numeric",
-            f"{levels} whole numbers from {low:g} to {high:g}: taken as quantities; if they are codes, say so in "
-            f"[data] roles"
-        )
+        return Role("numeric", f"{seen}: taken as quantities; if they are codes, say so in [data] roles")
     return Role("numeric", numbers)
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-a
@@ -91,34 +95,39 @@ def _key(levels: int, rows: int) -> Role:
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-b
 def _text_role(text: pd.Series, name: object) -> Role:
-    "The role of text"
+    "The role of stripped text without missing values"
     levels, rows = text.nunique(), len(text)
     values = text.drop_duplicates() if levels < rows else text
     if pd.to_numeric(text, errors="coerce").notna().mean() >= 0.95:
         coded = values.str.fullmatch(_CODE).any()
         if not coded:
             return _read_as_number(text, levels, name)
-        if levels > _MANY and levels >= 0.95 * rows:
-            return Role("id", f"{levels:,} different codes in {rows:,} rows")
-        return Role(
-            "categorical" if levels <= _MANY else "high_cardinality",
-            f"{levels:,} codes of digits, with leading zeros or too long for a number: arithmetic would change them")
+        return _digit_codes(levels, rows)
     dated = values.head(5_000)
     if dated.str.match(_DATE).mean() >= 0.95:
         return Role("datetime", _DATES)
     words = values.str.count(r"\S+").mean()
     if levels > _MANY and levels >= 0.95 * rows:
-        return _key(levels, rows) if words < 1.5 else Role("text",
-                                                           f"{words:.0f} words, hardly a value twice in {rows:,} rows")
+        free = Role("text", f"{words:.0f} words, hardly a value twice in {rows:,} rows")
+        return _key(levels, rows) if words < 1.5 else free
     if words >= 4 and (levels > _MANY or levels >= 0.5 * rows):
         return Role("text", f"{words:.0f} words a value, {levels:,} different values")
     if levels > _MANY and _is_key_name(name) and levels > 0.2 * rows:
         return _key(levels, rows)
-    return Role("high_cardinality", f"{levels:,} different labels") if levels > _MANY else Role(
-        "categorical", f"{levels} different labels")
+    return Role("high_cardinality" if levels > _MANY else "categorical", f"{levels:,} different labels")
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-b-codes
+def _digit_codes(levels: int, rows: int) -> Role:
+    "The role of digits that are no numbers"
+    if levels > _MANY and levels >= 0.95 * rows:
+        return Role("id", f"{levels:,} different codes in {rows:,} rows")
+    return Role(
+        "categorical" if levels <= _MANY else "high_cardinality",
+        f"{levels:,} codes of digits, with leading zeros or too long for a number: arithmetic would change them")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-c
 def _read_as_number(text: pd.Series, levels: int, name: object) -> Role:
+    "The role of text that reads as numbers, and the share of rows in which it does"
     numbers = pd.to_numeric(text, errors="coerce")
     role = _number_role(numbers.dropna(), levels, name)
     return role._replace(reason=f"text that reads as {role.reason}" if numbers.notna().all() else
@@ -144,7 +153,7 @@ def infer_role(column: pd.Series) -> Role:
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-e
 def _present(column: pd.Series) -> pd.Series:
-    "The values that say something: text stripped, blanks and the usual marks left out"
+    "The values that are there: text stripped, blanks and the usual marks of a missing value left out"
     present = column.dropna()
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return present
@@ -154,45 +163,58 @@ def _present(column: pd.Series) -> pd.Series:
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-05-f
 def label_of(value: object) -> str:
     "A label as text: 1.0 and 1 are the same"
-    return str(int(value)) if isinstance(value,
-                                         (float, np.floating)) and float(value).is_integer() else str(value).strip()
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value)) if whole else str(value).strip()
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-10
 _MOST_CLASSES = 100
 
 
-def infer_task(target: pd.Series, brief: DataSection) -> Role:
+def infer_task(target: pd.Series, data: DataSection) -> Role:
     "binary, multiclass or regression, with the reason; BadInputError when it cannot be told or learned"
-    present, name = _present(target), brief.target
-    truth = pd.api.types.is_bool_dtype(present)
-    numeric = pd.api.types.is_numeric_dtype(present) and not truth
-    if not numeric and not truth and len(present) and pd.to_numeric(
-            present, errors="coerce").notna().all() and not present.str.fullmatch(_CODE).any():
-        present, numeric = pd.to_numeric(present), True
+    present, numeric = _target_values(target)
     levels = present.nunique()
+    _check_target(target, present, levels, numeric, data)
+    if data.task != "auto":
+        return Role(data.task, "named in the brief")
+    return _inferred_task(present, levels, numeric, data.target)
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-10-values
+def _target_values(target: pd.Series) -> tuple[pd.Series, bool]:
+    "The target's values that are there, as numbers where all of them are, and whether they are numbers"
+    present = _present(target)
+    truth = pd.api.types.is_bool_dtype(present)
+    if pd.api.types.is_numeric_dtype(present) or truth or not len(present):
+        return present, pd.api.types.is_numeric_dtype(present) and not truth
+    numbers = pd.to_numeric(present, errors="coerce")
+    if numbers.notna().all() and not present.str.fullmatch(_CODE).any():
+        return numbers, True
+    return present, False
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-10-check
+def _check_target(target: pd.Series, present: pd.Series, levels: int, numeric: bool, data: DataSection) -> None:
+    "BadInputError when the target says nothing, does not fit the task of the brief, or has labels that hardly repeat"
+    name = data.target
     if levels < 2:
         seen = f"only '{label_of(present.iloc[0])}'" if levels else "no value"
         raise BadInputError(f"the target '{name}' holds {seen} in {len(target):,} rows, a model needs at least two "
                             f"different values: choose another target in [data] of the brief")
-    if brief.task == "regression" and not numeric:
+    if data.task == "regression" and not numeric:
         raise BadInputError(
             f"the target '{name}' holds labels such as {label_of(present.iloc[0])!r}, task = \"regression\" needs "
             f"numbers: set task = \"auto\" in [data] of the brief")
-    if brief.task == "binary" and levels != 2:
+    if data.task == "binary" and levels != 2:
         raise BadInputError(
             f"the target '{name}' has {levels:,} values, task = \"binary\" allows 2: set task = \"auto\"")
-    if levels > 2 and (brief.task == "multiclass" or
-                       (brief.task == "auto" and not numeric)) and (levels > _MOST_CLASSES
-                                                                    or levels > 0.5 * len(present)):
+    classes = data.task == "multiclass" or (data.task == "auto" and not numeric)
+    if levels > 2 and classes and (levels > _MOST_CLASSES or levels > 0.5 * len(present)):
         raise BadInputError(
             f"the target '{name}' has {levels:,} labels in {len(present):,} rows, classes have to repeat (at most "
-            f"{_MOST_CLASSES}): "
-            f"choose another target in [data] of the brief, or group its labels")
-    return Role(brief.task, "named in the brief") if brief.task != "auto" else _told_task(
-        present, levels, numeric, name)
+            f"{_MOST_CLASSES}): choose another target in [data] of the brief, or group its labels")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-10-a
-def _told_task(present: pd.Series, levels: int, numeric: bool, name: str) -> Role:
+def _inferred_task(present: pd.Series, levels: int, numeric: bool, name: str) -> Role:
+    "The task by the target's values; BadInputError, as a question, for three to twenty whole numbers"
     if levels == 2:
         return Role("binary", "the target has two values")
     if not numeric:
@@ -207,46 +229,40 @@ def _told_task(present: pd.Series, levels: int, numeric: bool, name: str) -> Rol
 _YES = ("yes", "true", "1", "y", "t")
 
 
-def class_labels(target: pd.Series, brief: DataSection) -> tuple[list[str], str, str]:
+def class_labels(target: pd.Series, data: DataSection) -> tuple[list[str], str, str]:
     "Class labels as text (binary: the positive one last), the positive label and why it was chosen"
     counts = _present(target).map(label_of).value_counts()
     labels = sorted(counts.index)
-    if brief.positive and brief.positive not in labels:
-        raise unknown_name("positive class", brief.positive, labels, "[data] of the brief")
+    if data.positive and data.positive not in labels:
+        raise unknown_name("positive class", data.positive, labels, "[data] of the brief")
     if len(labels) != 2:
-        return labels, brief.positive, "named in the brief" if brief.positive else ""
-    yes = [label for label in labels if label.lower() in _YES] if {label.lower()
-                                                                   for label in labels} in BOOLEAN_PAIRS else []
-    positive = brief.positive or (yes[0] if yes else counts.index[-1])
-    reason = ("named in the brief" if brief.positive else f"the yes of '{labels[0]}' and '{labels[1]}'" if yes
+        return labels, data.positive, "named in the brief" if data.positive else ""
+    pair = {label.lower() for label in labels} in BOOLEAN_PAIRS
+    yes = [label for label in labels if label.lower() in _YES] if pair else []
+    positive = data.positive or (yes[0] if yes else counts.index[-1])
+    reason = ("named in the brief" if data.positive else f"the yes of '{labels[0]}' and '{labels[1]}'" if yes
               else f"the rarer label ({counts[positive]:,} of {counts.sum():,} rows)")
     return [label for label in labels if label != positive] + [positive], positive, reason
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17
-def column_roles(frame: pd.DataFrame, brief: DataSection) -> dict[str, Role]:
-    "Role and reason of every column; BadInputError for a column that the brief names and the data lacks"
-    check_names(
-        frame, {
-            key: value
-            for key, value in (("target", [brief.target]), ("time", [brief.time]), ("group", [brief.group]),
-                               ("ids", brief.ids), ("drop", brief.drop), ("protected", brief.protected),
-                               ("known_after", brief.known_after), ("roles", brief.roles))
-        }, "data")
-    named = {"id": brief.ids, "group": [brief.group], "time": [brief.time], "target": [brief.target]}
-    fixed = {
-        column: Role(role, "named in the brief")
-        for role, columns in named.items()
-        for column in columns if column
-    }
-    twice = [column for column in brief.roles if column in fixed]
+def column_roles(frame: pd.DataFrame, data: DataSection) -> dict[str, Role]:
+    """Role and reason of every column; BadInputError for a column that the brief names and `frame` lacks, or that it
+    names in two roles"""
+    single = {"target": [data.target], "time": [data.time], "group": [data.group]}
+    several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "roles")}
+    check_names(frame, single | several, "data")
+    named = {"id": data.ids, "group": [data.group], "time": [data.time], "target": [data.target]}
+    fixed = {column: Role(role, "named in the brief")
+             for role, columns in named.items() for column in columns if column}
+    twice = [column for column in data.roles if column in fixed]
     if twice:
         raise BadInputError(
-            f"[data] roles of the brief gives '{twice[0]}' the role {brief.roles[twice[0]]}, but it is named as "
+            f"[data] roles of the brief gives '{twice[0]}' the role {data.roles[twice[0]]}, but it is named as "
             f"{fixed[twice[0]].role}: keep one"
         )
-    told = {column: Role(role, "set in the brief") for column, role in brief.roles.items()}
+    told = {column: Role(role, "set in the brief") for column, role in data.roles.items()}
     roles = {name: fixed.get(name) or told.get(name) or infer_role(frame[name]) for name in frame}
-    return {name: role if name in fixed else _suspected(frame, name, role, brief) for name, role in roles.items()}
+    return {name: role if name in fixed else _suspected(frame, name, role, data) for name, role in roles.items()}
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-a
 def check_names(columns: Iterable[str], named: dict[str, Iterable[str]], section: str) -> None:
@@ -266,14 +282,15 @@ def check_brief_columns(columns: Iterable[str], brief: Brief) -> None:
 _LOOKED_AT = 20_000
 
 
-def _suspected(frame: pd.DataFrame, name: str, role: Role, brief: DataSection) -> Role:
+def _suspected(frame: pd.DataFrame, name: str, role: Role, data: DataSection) -> Role:
     "The role, or leak_suspect when the column is known only after the outcome or is the target under another name"
-    if name in brief.known_after:
+    if name in data.known_after:
         return Role("leak_suspect", "the brief says that it is known only after the outcome", role.role)
-    if role.role in ("id", "constant", "text",
-                     "datetime") or not _repeats(frame[name].head(_LOOKED_AT), frame[brief.target].head(_LOOKED_AT)):
+    if role.role in ("id", "constant", "text", "datetime"):
         return role
-    return Role("leak_suspect", f"it repeats the target '{brief.target}' under another name", role.role)
+    if not _repeats(frame[name].head(_LOOKED_AT), frame[data.target].head(_LOOKED_AT)):
+        return role
+    return Role("leak_suspect", f"it repeats the target '{data.target}' under another name", role.role)
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-18-a
 def _repeats(column: pd.Series, target: pd.Series) -> bool:

@@ -35,6 +35,7 @@ def words_of(name: str) -> str:
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05-a
 def _named(names: list[str], vocabulary: dict[str, str]) -> dict[str, str]:
+    "Name -> meaning, for the names that hold a word (or two in a row) of the vocabulary"
     found = {
         name: next((meaning for word, meaning in vocabulary.items() if f" {word} " in words_of(name)), "")
         for name in names

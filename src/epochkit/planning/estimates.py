@@ -37,10 +37,11 @@ FRAMEWORK_SECONDS = {
     "lightgbm": (1.4, 4.9, 3.1, 3.4), "tensorflow": (7.0, 15.3, 6.3, 23.4), "torch": (2.1, 13.1, 1.2, 23.7),
     "statsmodels": (None, None, 0.2, 0.4)
 }
+
+# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05-plane
 WIDEST = 200  # columns that cost: wider tables are screened first, and 788 or 2,000 columns took hardly longer
-CELLS_PER_MB = 1_000_000  # of data.parquet with zstd, as in the demo; epochs 003 to 008 see no more than the file limit lets through
-SPREAD = (0.6, 2.0
-          )  # the same epoch of the same demo took from 0.6 to 2 times its median over a day on a shared machine
+CELLS_PER_MB = 1_000_000  # of data.parquet with zstd, as in the demo
+SPREAD = (0.6, 2.0)  # least and most of the median that one epoch of the demo took over a day on a shared machine
 
 
 def _plane(points: tuple[float | None, ...], size: tuple[float, int]) -> float:
@@ -57,7 +58,8 @@ def _sizes(plan: Plan) -> tuple[tuple[float, int], tuple[float, int]]:
     columns = plan.profile["columns"]
     cells_m = plan.profile["rows"] * columns / 1e6
     limited = plan.budget.on_oversize == "sample" and plan.budget.file_mb is not None
-    return (cells_m, columns), (min(cells_m, plan.budget.file_mb * CELLS_PER_MB / 1e6) if limited else cells_m, columns)
+    left_m = min(cells_m, plan.budget.file_mb * CELLS_PER_MB / 1e6) if limited else cells_m
+    return (cells_m, columns), (left_m, columns)
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09
 def playbook_files(settings: Settings, project: str, folder: str | None = None) -> list[Path]:
@@ -103,20 +105,22 @@ def _training_seconds(plan: Plan, size: tuple[float, int]) -> float:
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-a
 def _kit_seconds(plan: Plan, epoch: int, size: tuple[float, int]) -> float:
+    "Seconds of one epoch by the kit's own timings, for a table of this size (million cells, columns)"
     return _plane(EPOCH_SECONDS[epoch], size) + (_training_seconds(plan, size) if epoch == 5 else 0)
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-b
 def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: int,
                rate: float | None) -> dict[str, Any]:
-    source, kept = _sizes(plan)
-    size = source if number <= 2 else kept
+    "The estimate of one epoch: seconds, MB, core hours and cost, each with its range, and what it stands on"
+    source, limited = _sizes(plan)
+    size = source if number <= 2 else limited
     ratios = _ratios(playbooks, number, plan)
-    low, factor, high = (min(ratios) * 0.8, median(ratios),
-                         max(ratios) * 1.25) if ratios else (SPREAD[0], 2 / min(cores, 2),
-                                                             SPREAD[1] * 2 / min(cores, 2))
+    low, factor, high = SPREAD[0], 2 / min(cores, 2), SPREAD[1] * 2 / min(cores, 2)
+    if ratios:
+        low, factor, high = min(ratios) * 0.8, median(ratios), max(ratios) * 1.25
     seconds = [max(1, round(_kit_seconds(plan, number, size) * share)) for share in (low, factor, high)]
-    memory = round(_plane(PEAK_MB[number], kept))  # 002 streams: it holds what it keeps
-    sampled = f", sampled to {plan.budget.file_mb:g} MB" if number > 2 and kept < source else ""
+    memory = round(_plane(PEAK_MB[number], limited))  # 002 streams: it holds what it keeps
+    sampled = f", sampled to {plan.budget.file_mb:g} MB" if number > 2 and limited < source else ""
     basis = f"{len(ratios)} playbook{'s' * (len(ratios) > 1)} of earlier projects" if ratios else "timings of the kit"
     return {
         "epoch": number, "agent": EPOCHS[number - 1].agent, "seconds": seconds[1], "seconds_low": seconds[0],
@@ -130,7 +134,10 @@ def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-c
 def make_estimates(plan: Plan, playbooks: list[dict[str, Any]] | None = None,
                    cost_per_hour: float | None = None) -> dict[str, Any]:
-    "Seconds, memory, compute and cost per epoch 002-008 and in sum, each with a range and what it stands on"
+    """Seconds, MB, core hours and cost per epoch 002-008 and in sum, each with a range, and the limits of the brief
+
+    cost_per_hour: of this machine, in any currency; None asks the variable COST_PER_HOUR.
+    """
     cores, rate = os.cpu_count() or 1, cost_per_hour if cost_per_hour is not None else _cost_per_hour()
     rows = [_epoch_row(plan, epoch.number, playbooks or [], cores, rate) for epoch in EPOCHS[1:]]
     sums = {key: sum(row[key] for row in rows) for key in ("seconds", "seconds_low", "seconds_high")}
@@ -145,6 +152,7 @@ def make_estimates(plan: Plan, playbooks: list[dict[str, Any]] | None = None,
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-d
 def _cost_per_hour() -> float | None:
+    "The price of an hour by the variable COST_PER_HOUR, None when it is not set; BadInputError when it is no number"
     text = os.environ.get("COST_PER_HOUR")
     try:
         return float(text) if text else None
@@ -160,6 +168,7 @@ def _against_limits(plan: Plan, total: dict[str, Any], machine: dict[str, Any]) 
              (plan.budget.memory_gb or machine["memory_gb"]) * 1024, "MB")]
     if plan.budget.cost_limit is not None:
         rows.append(("cost", total["cost"], total["cost_high"], plan.budget.cost_limit, ""))
+
     def outcome(value: float | None, high: float | None, limit: float) -> str:
         return "unknown" if value is None else "beyond" if value > limit else "at risk" if high > limit else "within"
 

@@ -13,6 +13,7 @@ from ..report.theme import COLOURS
 from .plan import Plan
 from ..report.figures import use_style
 
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-03-a
 _NIGHT = "#5A5A5A"
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-05
@@ -20,16 +21,11 @@ def time_unit(seconds: float) -> tuple[float, str]:
     "Seconds per unit and the unit's name, so that a number stays readable: seconds, minutes or hours"
     return (1, "seconds") if seconds < 180 else (60, "minutes") if seconds < 3 * 3600 else (3600, "hours")
 
-# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-05-a
-def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
-    "The epochs in time with their range, dependencies and human gates, and the claim that goes with it"
-    from matplotlib.figure import Figure
-    use_style()
-    figure = Figure(figsize=(9.6, 4.4))
-    axes, rows = figure.subplots(), {row["epoch"]: row for row in estimates["epochs"]}
-    size, unit = time_unit(estimates["total"]["seconds"])
-    ends = {}
-    longest = max(rows.values(), key=lambda row: row["seconds"])
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-05-draw
+def _draw_epochs(axes: Any, plan: Plan, rows: dict[int, dict[str, Any]], size: float,
+                 longest: dict[str, Any]) -> dict[int, float]:
+    "Draws a bar with its range per epoch, and lines from what it depends on; returns epoch -> end, in units of `size`"
+    ends: dict[int, float] = {}
     for epoch in plan.epochs:
         number, row = epoch["epoch"], rows.get(epoch["epoch"])
         begin = max((ends[before] for before in epoch["depends_on"]), default=0.0)
@@ -41,6 +37,18 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
                       color=COLOURS["orange"] if row is longest else COLOURS["blue"], zorder=2)
             axes.plot([begin + row[key] / size for key in ("seconds_low", "seconds_high")], [number - 1] * 2,
                       color=_NIGHT, linewidth=1.4, zorder=3)
+    return ends
+
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-05-a
+def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
+    "The epochs in time with their range, dependencies and human gates, and the claim that goes with it"
+    from matplotlib.figure import Figure
+    use_style()
+    figure = Figure(figsize=(9.6, 4.4))
+    axes, rows = figure.subplots(), {row["epoch"]: row for row in estimates["epochs"]}
+    size, unit = time_unit(estimates["total"]["seconds"])
+    longest = max(rows.values(), key=lambda row: row["seconds"])
+    ends = _draw_epochs(axes, plan, rows, size, longest)
     gates = [epoch["epoch"] for epoch in plan.epochs if epoch["human_gate"]]
     axes.plot([ends[number] for number in gates], [number - 1 for number in gates], "D", color=COLOURS["green"],
               markersize=8, zorder=4, linestyle="none", label="a person decides")
@@ -53,9 +61,8 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     total = estimates["total"]
     return figure, (
         f"Epoch {longest['epoch']:03d} takes {longest['seconds'] / total['seconds']:.0%} of about "
-        f"{total['seconds'] / size:.0f} {unit} "
-        f"({total['seconds_low'] / size:.0f} to {total['seconds_high'] / size:.0f}); {len(gates)} decisions are a "
-        f"person's"
+        f"{total['seconds'] / size:.0f} {unit} ({total['seconds_low'] / size:.0f} to "
+        f"{total['seconds_high'] / size:.0f}); {len(gates)} decisions are a person's"
     )
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-07
@@ -85,17 +92,38 @@ def estimate_figure(estimates: dict[str, Any]) -> tuple[Any, str]:
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-07-a
 def _estimate_claim(estimates: dict[str, Any]) -> str:
+    "How the estimate stands to each limit, in one sentence"
     words = {
         "within": "keeps within", "at risk": "may exceed", "beyond": "exceeds", "unknown": "cannot be held against"
     }
-    total, said = estimates["total"], []
-    for item in estimates["limits"]:
-        said.append(
-            f"{item['of']} {words[item['outcome']]} its limit of "
-            f"{item['limit']:,.6g}{' ' * bool(item['unit'])}{item['unit']}"
-        )
+    total = estimates["total"]
+    said = [f"{item['of']} {words[item['outcome']]} its limit of "
+            f"{item['limit']:,.6g}{' ' * bool(item['unit'])}{item['unit']}" for item in estimates["limits"]]
     price = "" if total["cost"] is not None else "; no price per hour is known"
     return f"At most {total['memory_mb']:,} MB at a time; {' and '.join(said)}{price}"
+
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-09-cells
+def _draw_cells(axes: Any, risks: list[dict[str, Any]]) -> None:
+    "Draws the number of each risk into its cell, three to a line"
+    cells: dict[tuple[int, int], list[int]] = {}
+    for number, risk in enumerate(risks, 1):
+        cells.setdefault((risk["likelihood"], risk["impact"]), []).append(number)
+    for (likelihood, impact), numbers in cells.items():
+        for place, number in enumerate(numbers):
+            across = likelihood + 0.27 * (place % 3 - (min(len(numbers), 3) - 1) / 2)
+            axes.annotate(str(number), (across, impact + 0.2 - 0.32 * (place // 3)), ha="center", va="center",
+                          fontsize=9, fontweight="bold", color="white",
+                          bbox={"boxstyle": "circle,pad=0.25", "facecolor": "#33505E", "edgecolor": "none"})
+
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-09-list
+def _list_risks(axes: Any, risks: list[dict[str, Any]]) -> None:
+    "Writes number, name and score of each risk under each other, the serious ones bold"
+    axes.axis("off")
+    step = min(0.1, 1 / max(1, len(risks)))
+    for number, risk in enumerate(risks, 1):
+        axes.text(0, 1 - step * (number - 0.5), f"{number:>2}  {risk['risk']} ({risk['score']})", va="center",
+                   fontsize=10.5, transform=axes.transAxes, fontweight="bold" if risk["score"] >= 12 else "normal",
+                   parse_math=False)
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-09
 def risk_figure(risks: list[dict[str, Any]]) -> tuple[Any, str]:
@@ -109,34 +137,45 @@ def risk_figure(risks: list[dict[str, Any]]) -> tuple[Any, str]:
     scores = np.outer(range(1, 6), range(1, 6))
     axes.imshow(np.digitize(scores, (5, 12)), origin="lower", extent=(0.5, 5.5, 0.5, 5.5),
                 cmap=ListedColormap(["#E5F0EC", "#FBEBC2", "#F2C4B3"]), aspect="auto")
-    cells: dict[tuple[int, int], list[int]] = {}
-    for number, risk in enumerate(risks, 1):
-        cells.setdefault((risk["likelihood"], risk["impact"]), []).append(number)
-    for (likelihood, impact), numbers in cells.items():
-        for place, number in enumerate(numbers):
-            axes.annotate(str(number),
-                          (likelihood + 0.27 * (place % 3 - (min(len(numbers), 3) - 1) / 2), impact + 0.2 - 0.32 *
-                           (place // 3)), ha="center", va="center", fontsize=9, fontweight="bold", color="white",
-                          bbox={"boxstyle": "circle,pad=0.25", "facecolor": "#33505E", "edgecolor": "none"})
+    _draw_cells(axes, risks)
     axes.set(xticks=range(1, 6), yticks=range(1, 6), xlabel="likelihood (1 rare, 5 nearly certain)",
              ylabel="impact (1 small, 5 grave)")
     axes.grid(visible=False)
-    words.axis("off")
-    step = min(0.1, 1 / max(1, len(risks)))
-    for number, risk in enumerate(risks, 1):
-        words.text(0, 1 - step * (number - 0.5), f"{number:>2}  {risk['risk']} ({risk['score']})", va="center",
-                   fontsize=10.5, transform=words.transAxes, fontweight="bold" if risk["score"] >= 12 else "normal",
-                   parse_math=False)
+    _list_risks(words, risks)
     high = sum(risk["score"] >= 12 for risk in risks)
     return figure, (
         f"Of {len(risks)} risks, {high or 'none'} score{'s' * (high == 1)} 12 or more; the largest is "
         f"'{risks[0]['risk']}' with {risks[0]['score']}"
     )
 
-# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11-roles
+def _draw_roles(axes: Any, plan: Plan) -> None:
+    "Draws the number of columns per role, those that may become features apart from the others"
+    roles: dict[str, list[int]] = {}
+    for name, column in plan.columns.items():
+        roles.setdefault(column["role"].replace("_", " "), [0, 0])[0 if name in plan.feature_columns else 1] += 1
+    order = sorted(roles, key=lambda role: -sum(roles[role]))
+    axes.barh(order, [roles[role][0] for role in order], color=COLOURS["blue"], label="may become features")
+    axes.barh(order, [roles[role][1] for role in order], left=[roles[role][0] for role in order], color="#B9C4C9",
+                   label="never do")
+    axes.set_xlabel("columns")
+    axes.legend(loc="lower right")
+
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11-classes
 _READABLE_CLASSES = 12
 
 
+def _draw_classes(axes: Any, plan: Plan, counts: dict[str, int], rarest: str) -> None:
+    "Draws the rows of the largest twelve classes, the rarest in another colour"
+    shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:_READABLE_CLASSES])
+    axes.barh([label if len(label) < 24 else label[:23] + "…" for label in shown], shown.values(),
+              color=[COLOURS["orange"] if label == rarest else COLOURS["sky"] for label in shown])
+    axes.set_xlabel(
+        f"rows by '{plan.data.target}'" +
+        (f"; {len(counts) - len(shown)} rarer classes are not drawn" if len(counts) > len(shown) else ""),
+        parse_math=False)
+
+# %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11
 def data_figure(plan: Plan) -> tuple[Any, str]:
     """Columns by role, those that may become features apart from the others, and the balance of the classes;
     and the claim"""
@@ -145,25 +184,11 @@ def data_figure(plan: Plan) -> tuple[Any, str]:
     counts = plan.profile.get("class_counts") or {}
     figure = Figure(figsize=(9.6, 3.9) if counts else (7.2, 3.9))
     panels = figure.subplots(1, 2 if counts else 1, squeeze=False)[0]
-    roles: dict[str, list[int]] = {}
-    for name, column in plan.columns.items():
-        roles.setdefault(column["role"].replace("_", " "), [0, 0])[0 if name in plan.feature_columns else 1] += 1
-    order = sorted(roles, key=lambda role: -sum(roles[role]))
-    panels[0].barh(order, [roles[role][0] for role in order], color=COLOURS["blue"], label="may become features")
-    panels[0].barh(order, [roles[role][1] for role in order], left=[roles[role][0] for role in order], color="#B9C4C9",
-                   label="never do")
-    panels[0].set_xlabel("columns")
-    panels[0].legend(loc="lower right")
+    _draw_roles(panels[0], plan)
     claim = f"{len(plan.feature_columns)} of {len(plan.columns)} columns may become features"
     if counts:
-        shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:_READABLE_CLASSES])
         rarest = min(counts, key=counts.get)
-        panels[1].barh([label if len(label) < 24 else label[:23] + "…" for label in shown], shown.values(),
-                       color=[COLOURS["orange"] if label == rarest else COLOURS["sky"] for label in shown])
-        panels[1].set_xlabel(
-            f"rows by '{plan.data.target}'" +
-            (f"; {len(counts) - len(shown)} rarer classes are not drawn" if len(counts) > len(shown) else ""),
-            parse_math=False)
+        _draw_classes(panels[1], plan, counts, rarest)
         claim += f"; the rarest class, '{rarest}', has {counts[rarest] / max(1, sum(counts.values())):.1%} of the rows"
     for axes in panels:
         axes.invert_yaxis()

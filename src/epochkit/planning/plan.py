@@ -38,7 +38,7 @@ METRICS = {
 
 
 def resolve_metric(metric: MetricSection, task: str) -> tuple[str, bool]:
-    "The primary metric of a task and whether larger is better"
+    "The primary metric of a task and whether larger is better; BadInputError for a metric that the task does not know"
     name = metric.primary or next(iter(METRICS[task]))
     if name not in METRICS[task]:
         raise unknown_name(f"metric for {task}", name, METRICS[task], "[metric] of the brief")
@@ -50,7 +50,7 @@ STRUCTURE = ("target", "group", "id", "constant")
 
 
 class PlannedData(DataSection):
-    "The brief's data section with task and classes settled"
+    "The brief's data section with the task settled, the class labels (the positive one last) and the reasons for both"
     classes: list[str] = []
     task_reason: str = ""
     positive_reason: str = ""
@@ -62,7 +62,10 @@ class PlannedMetric(MetricSection):
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-09-b
 class Plan(BaseModel):
-    "`project_plan.json`: what was decided, for every later epoch to read"
+    """`project_plan.json`: what was decided, for every later epoch to read
+
+    profile: see `profile_source`. columns: name -> role, reason and, where it differs from the role, kind.
+    epochs: number, title, agent, deliverables, depends_on and human_gate of each."""
     model_config = ConfigDict(frozen=True)
 
     project: ProjectSection
@@ -94,58 +97,59 @@ class Plan(BaseModel):
     def feature_columns(self) -> list[str]:
         "Columns that may become features, in the order of the source; dropped and protected ones never do"
         barred = {*self.data.drop, *self.data.protected}
-        return [
-            name for name in self.columns
-            if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)
-        ]
+        return [name for name in self.columns
+                if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)]
 
     def kind_of(self, name: str) -> str:
         "What a column holds: its role, and for a time column or a leak suspect the role it would have had"
         return self.columns[name].get("kind") or self.columns[name]["role"]
 
     def _foreseeable(self, name: str) -> bool:
+        "Whether a later row can have the values that training saw; the bare number of a year cannot"
         age = bool(self.data.group) and self.split.strategy != "time"
-        return self.columns[name]["role"] not in STRUCTURE and (name != self.data.time or age
-                                                                or self.kind_of(name) == "datetime")
+        dated = name != self.data.time or age or self.kind_of(name) == "datetime"
+        return self.columns[name]["role"] not in STRUCTURE and dated
 
     @property
     def classification(self) -> bool:
+        "Whether the target is a class"
         return self.data.task != "regression"
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-09-c
 def load_plan(settings: Settings) -> Plan:
-    "The plan that epoch 001 wrote"
+    "The plan that epoch 001 wrote; DependencyError when there is none"
     path = settings.folder(1) / "project_plan.json"
     if not path.exists():
         raise DependencyError(f"there is no plan at {path}: run 'epoch run 1'")
     return Plan.read(read_json(path))
+
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-11-data
+def _settle_data(target: pd.Series, data: DataSection) -> tuple[PlannedData, dict[str, Any]]:
+    "The data section with task and classes, and for classes `class_counts` (label -> rows) for the profile"
+    task = infer_task(target, data)
+    labels, positive, why = class_labels(target, data) if task.role != "regression" else ([], "", "")
+    counts = target.dropna().map(label_of).value_counts() if labels else {}
+    settled = {"task": task.role, "task_reason": task.reason, "classes": labels, "positive": positive,
+               "positive_reason": why}
+    return PlannedData(**data.model_dump() | settled), {
+        "class_counts": {label: int(counts.get(label, 0)) for label in labels}} if labels else {}
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     "The plan for this brief and this data; BadInputError when they do not fit together"
     sample, profile = profile_source(source, brief)
     check_brief_columns(sample.columns, brief)
-    seen = as_cleaned(sample, brief.cleaning, keep=[brief.data.target])
-    roles = column_roles(seen, brief.data)
-    target = sample[brief.data.target]
-    task = infer_task(target, brief.data)
-    labels, positive, why = class_labels(target, brief.data) if task.role != "regression" else ([], "", "")
-    if labels:
-        counts = target.dropna().map(label_of).value_counts()
-        profile["class_counts"] = {label: int(counts.get(label, 0)) for label in labels}
-    metric, maximize = resolve_metric(brief.metric, task.role)
-    budget = {
-        "memory_gb": brief.budget.memory_gb or settings.memory_gb, "file_mb": brief.budget.file_mb or settings.file_mb
-    }
+    cleaned = as_cleaned(sample, brief.cleaning, keep=[brief.data.target])
+    roles = column_roles(cleaned, brief.data)
+    data, counts = _settle_data(sample[brief.data.target], brief.data)
+    metric, maximize = resolve_metric(brief.metric, data.task)
+    budget = {"memory_gb": brief.budget.memory_gb or settings.memory_gb,
+              "file_mb": brief.budget.file_mb or settings.file_mb}
     return Plan(
-        project=brief.project, cleaning=brief.cleaning, quality=brief.quality, serving=brief.serving,
-        split=settle_split(brief), data=PlannedData(**brief.data.model_dump() | {
-            "task": task.role, "task_reason": task.reason, "classes": labels, "positive": positive,
-            "positive_reason": why
-        }), metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
-        budget=brief.budget.model_copy(update=budget), profile=profile,
-        columns={name: _column_entry(role, seen[name])
-                 for name, role in roles.items()}, epochs=_planned_epochs())
+        project=brief.project, data=data, cleaning=brief.cleaning, quality=brief.quality, serving=brief.serving,
+        split=settle_split(brief), budget=brief.budget.model_copy(update=budget), profile=profile | counts,
+        metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
+        columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11-a
 def _column_entry(role: Role, column: pd.Series) -> dict[str, str]:
@@ -184,19 +188,31 @@ DELIVERABLES = {
 
 
 def _planned_epochs() -> list[dict[str, Any]]:
+    "Number, title, agent, deliverables, dependencies and the question of the human gate, of each epoch"
     return [{
         "epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "deliverables": DELIVERABLES[epoch.number],
         "depends_on": [epoch.number - 1] if epoch.number > 1 else [], "human_gate": epoch.question or None
     } for epoch in EPOCHS]
 
+# %% ../../../nbs/planning/03_plan.ipynb #25planning-15-test
+def _test_criteria(plan: Plan) -> list[tuple]:
+    "The criteria of epoch 006, which tests the model on the sealed rows"
+    metric, serving = plan.metric, plan.serving
+    goal = (metric.primary, ">=" if metric.maximize else "<=", metric.minimum, "", "brief")
+    if metric.minimum is None:
+        goal = ("better_than_baseline", "==", 1, "yes/no", "kit default: the brief sets no minimum")
+    return [
+        (6, "primary metric", *goal),
+        (6, "latency", "latency_p95_ms", "<=", serving.latency_p95_ms, "ms", _origin(serving, "latency_p95_ms")),
+        (6, "throughput", "rows_per_second", ">=", serving.rows_per_second, "rows/s",
+         _origin(serving, "rows_per_second")),
+        (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
+        (6, "robustness", "relative_loss", "<=", 0.05, "of the score", "kit default"),
+    ]
+
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15
 def make_criteria(plan: Plan) -> list[dict[str, Any]]:
     "Measurable criteria per epoch: id, epoch, check, measure, operator, limit, unit and where the limit comes from"
-    metric, minimum = plan.metric, plan.metric.minimum
-    goal = ("better_than_baseline", "==", 1, "yes/no",
-            "kit default: the brief sets no minimum") if minimum is None else (metric.primary,
-                                                                               ">=" if metric.maximize else "<=",
-                                                                               minimum, "", "brief")
     cost = [(1, "cost within its limit", "estimated_cost", "<=", plan.budget.cost_limit, "",
              "brief")] if plan.budget.cost_limit else []
     rows = [
@@ -211,13 +227,7 @@ def make_criteria(plan: Plan) -> list[dict[str, Any]]:
         (4, "provenance of every feature", "features_without_provenance", "==", 0, "features", "kit default"),
         (5, "every framework tried", "frameworks_missing", "==", 0, "frameworks", "kit default"),
         (5, "winner beats the baseline", "better_than_baseline", "==", 1, "yes/no", "kit default"),
-        (6, "primary metric", *goal),
-        (6, "latency", "latency_p95_ms", "<=", plan.serving.latency_p95_ms, "ms",
-         _origin(plan.serving, "latency_p95_ms")),
-        (6, "throughput", "rows_per_second", ">=", plan.serving.rows_per_second, "rows/s",
-         _origin(plan.serving, "rows_per_second")),
-        (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
-        (6, "robustness", "relative_loss", "<=", 0.05, "of the score", "kit default"),
+        *_test_criteria(plan),
         (7, "score parity", "score_difference", "<=", 1e-6, "", "kit default"),
         (7, "drift alarm", "drift_alarm", "==", 1, "yes/no", "kit default"),
         (8, "every criterion is judged", "criteria_unjudged", "==", 0, "criteria", "kit default"),
@@ -232,7 +242,7 @@ def _origin(section: BaseModel, key: str) -> str:
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-b
 def load_criteria(settings: Settings, *epochs: int) -> list[dict[str, Any]]:
-    "The criteria that epoch 001 wrote: those of `epochs`, or all of them"
+    "The criteria that epoch 001 wrote, those of `epochs` or all of them; DependencyError when there are none"
     path = settings.folder(1) / "success_criteria.json"
     if not path.exists():
         raise DependencyError(f"there are no success criteria at {path}: run 'epoch run 1'")
@@ -261,7 +271,7 @@ def meets(observed: float | None, operator: str, limit: float) -> bool | None:
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19
 @gate_check(1, "every epoch is planned")
 def every_epoch_is_planned(context: GateContext) -> CheckResult:
-    "Each epoch has an agent and a criterion, and 002-008 an estimate"
+    "Passes when each epoch has an agent and a criterion, and 002-008 an estimate"
     plan = Plan.model_validate(context.json("project_plan.json"))
     criteria = {item["epoch"] for item in context.json("success_criteria.json")["criteria"]}
     estimates = {item["epoch"] for item in context.json("resource_estimates.json")["epochs"]} | {1}
@@ -272,7 +282,7 @@ def every_epoch_is_planned(context: GateContext) -> CheckResult:
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-a
 @gate_check(1, "criteria can be measured")
 def criteria_can_be_measured(context: GateContext) -> CheckResult:
-    "Every criterion has a number and an operator"
+    "Passes when every criterion has a number and one of the operators >=, <= and =="
     criteria = context.json("success_criteria.json")["criteria"]
     vague = [item["id"] for item in criteria
              if item["operator"] not in (">=", "<=", "==") or not isinstance(item["limit"], (int, float))]
@@ -282,7 +292,7 @@ def criteria_can_be_measured(context: GateContext) -> CheckResult:
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-b
 @gate_check(1, "risks are assessed")
 def risks_are_assessed(context: GateContext) -> CheckResult:
-    "At least three risks, each with evidence and mitigation"
+    "Passes when at least three risks have both evidence and mitigation"
     risks = context.json("risk_assessment.json")["risks"]
     complete = [risk for risk in risks if risk["evidence"] and risk["mitigation"]]
     return verdict(len(complete) >= 3, len(complete), 3)
@@ -290,7 +300,7 @@ def risks_are_assessed(context: GateContext) -> CheckResult:
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-c
 @gate_check(1, "the data can be learned from")
 def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
-    "There are usable columns and, for classes, at least two cases of each"
+    "Passes when there are usable columns and, for classes, at least two rows of each"
     plan = Plan.model_validate(context.json("project_plan.json"))
     rarest = min(plan.profile.get("class_counts", {"": plan.profile["rows"]}).values())
     return verdict(bool(plan.feature_columns) and rarest >= 2, len(plan.feature_columns), 1,
@@ -299,7 +309,7 @@ def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-d
 @gate_check(1, "cost within its limit")
 def cost_within_its_limit(context: GateContext) -> CheckResult:
-    "The estimated cost keeps to `cost_limit` of the brief"
+    "Passes when the estimated cost keeps to `cost_limit` of the brief; skipped without a limit"
     limit = Plan.model_validate(context.json("project_plan.json")).budget.cost_limit
     if limit is None:
         return skipped("the brief sets no cost_limit")

@@ -18,26 +18,30 @@ RULES: list[Any] = []
 
 
 def risk_rule(rule: Any) -> Any:
-    "Registers a function plan -> (risk, likelihood, impact, evidence, mitigation) or None"
+    "The function itself, registered: plan -> (risk, likelihood 1-5, impact 1-5, evidence, mitigation), or None"
     RULES.append(rule)
     return rule
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-a
 def _grade(value: float, steps: tuple[float, float, float, float]) -> int:
+    "1 to 5: one more for each step that `value` reaches"
     return 1 + sum(value >= step for step in steps)
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-b
 def _share(plan: Plan, count: float) -> float:
+    "`count` as a share of the profiled rows"
     return count / max(1, plan.profile["rows_profiled"])
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-c
 def _names(names: Any, most: int = 3) -> str:
+    "The first `most` names, and how many more there are"
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-d
 @risk_rule
 def few_cases(plan: Plan) -> tuple | None:
+    "Likely below 50 cases per feature, certain below 5"
     counts, features = plan.profile.get("class_counts"), max(1, len(plan.feature_columns))
     rarest = min(counts.values()) if counts else plan.profile["rows"]
     return ("few cases per feature", 6 - _grade(rarest / features, (5, 10, 20, 50)), 4,
@@ -47,9 +51,10 @@ def few_cases(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-e
 @risk_rule
 def missing_values(plan: Plan) -> tuple | None:
+    "By the share of missing cells"
     cells = plan.profile["rows_profiled"] * plan.profile["columns"]
-    share, worst = plan.profile["missing_cells"] / max(1, cells), max(plan.profile["missing_by_column"].items(),
-                                                                      key=lambda item: item[1], default=None)
+    share = plan.profile["missing_cells"] / max(1, cells)
+    worst = max(plan.profile["missing_by_column"].items(), key=lambda item: item[1], default=None)
     return ("missing values", _grade(share, (0.001, 0.02, 0.1, 0.3)), 3,
             f"{share:.1%} of cells are missing" + (f", most in '{worst[0]}' ({worst[1]:.0%})" if worst else ""),
             "impute with what the training rows say, add indicators, watch missingness in production")
@@ -57,6 +62,7 @@ def missing_values(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-f
 @risk_rule
 def duplicates(plan: Plan) -> tuple | None:
+    "By the share of rows that repeat another"
     count = plan.profile["duplicate_rows"]
     return ("duplicate rows across splits", _grade(_share(plan, count), (0.0005, 0.01, 0.05, 0.15)), 3,
             f"{count:,} rows repeat another", "exact duplicates are removed before the split")
@@ -64,6 +70,7 @@ def duplicates(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-g
 @risk_rule
 def leaking_column(plan: Plan) -> tuple | None:
+    "Certain when the roles hold a leak suspect, and never absent"
     suspects = [name for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
     evidence = f"suspected already: {_names(suspects)}" if suspects else "none is known yet; epoch 003 looks"
     return ("a column knows the answer", 5 if suspects else 2, 5, evidence,
@@ -72,18 +79,23 @@ def leaking_column(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-h
 @risk_rule
 def change(plan: Plan) -> tuple | None:
-    seen = plan.profile.get("change_over_time", {"not_measured": "the profile is older"})
+    "By the share of columns that differ between the oldest and the newest tenth; a guess where that was not measured"
+    risk, seen = "data changes after deployment", plan.profile.get("change_over_time",
+                                                                   {"not_measured": "the profile is older"})
+    monitoring = "drift monitoring with alert limits in epoch 007"
     if "columns" not in seen:
-        return "data changes after deployment", 2, 4, f"not measured: {seen['not_measured']}", "drift monitoring with alert limits in epoch 007"
+        return risk, 2, 4, f"not measured: {seen['not_measured']}", monitoring
     changed = [f"{row['column']} ({row['distance']:.2f})" for row in seen["columns"]]
     share = len(changed) / max(1, plan.profile["columns"] - 1)
-    evidence = f"between the oldest and the newest tenth changed: {_names(changed)}" if changed else "the oldest and the newest tenth of the rows are alike"
-    return ("data changes after deployment", _grade(share, (1e-9, 0.1, 0.3, 0.6)), 4, evidence,
-            "test on the newest rows, drift monitoring with alert limits in epoch 007")
+    evidence = "the oldest and the newest tenth of the rows are alike"
+    if changed:
+        evidence = f"between the oldest and the newest tenth changed: {_names(changed)}"
+    return risk, _grade(share, (1e-9, 0.1, 0.3, 0.6)), 4, evidence, f"test on the newest rows, {monitoring}"
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-i
 @risk_rule
 def imbalance(plan: Plan) -> tuple | None:
+    "By the share of the rarest class; nothing for numbers"
     counts = plan.profile.get("class_counts")
     if not counts:
         return None
@@ -95,41 +107,51 @@ def imbalance(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-j
 @risk_rule
 def missing_target(plan: Plan) -> tuple | None:
+    "By the share of rows without a target; nothing where every row has one"
     count = plan.profile["target_missing"]
-    return ("the answer is missing", _grade(_share(plan, count),
-                                            (0.001, 0.02, 0.1, 0.3)), 3, f"{count:,} rows have no '{plan.data.target}'",
-            "rows without an answer are left out; ask whether they are missing for a reason") if count else None
+    if not count:
+        return None
+    return ("the answer is missing", _grade(_share(plan, count), (0.001, 0.02, 0.1, 0.3)), 3,
+            f"{count:,} rows have no '{plan.data.target}'",
+            "rows without an answer are left out; ask whether they are missing for a reason")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-k
 @risk_rule
 def many_labels(plan: Plan) -> tuple | None:
+    "By the share of features with more than 50 labels; nothing without one"
     names = [name for name in plan.feature_columns if plan.kind_of(name) == "high_cardinality"]
-    return ("many labels", _grade(len(names) / max(1, len(plan.feature_columns)),
-                                  (0.01, 0.1, 0.3, 0.5)), 2, f"more than 50 labels in {_names(names)}",
-            "cross-fitted target encoding or frequencies, rare labels grouped") if names else None
+    if not names:
+        return None
+    share = len(names) / max(1, len(plan.feature_columns))
+    return ("many labels", _grade(share, (0.01, 0.1, 0.3, 0.5)), 2, f"more than 50 labels in {_names(names)}",
+            "cross-fitted target encoding or frequencies, rare labels grouped")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-l
 @risk_rule
 def unfair(plan: Plan) -> tuple | None:
+    "Likely when columns look protected and none is named so; nothing when there are neither"
     suspected = plan.profile.get("suspected_protected", {})
     if not plan.data.protected and not suspected:
         return None
-    parts = [f"protected: {_names(plan.data.protected)}"] * bool(
-        plan.data.protected) + [f"by name perhaps protected: {_names(suspected)}"] * bool(suspected)
+    parts = [f"protected: {_names(plan.data.protected)}"] if plan.data.protected else []
+    parts += [f"by name perhaps protected: {_names(suspected)}"] if suspected else []
     return ("unfair decisions", 4 if suspected and not plan.data.protected else 3, 5, "; ".join(parts),
             "protected columns are no features; scores are compared between groups in epoch 006")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-m
 @risk_rule
 def personal_data(plan: Plan) -> tuple | None:
+    "Likely when a column looks personal and the brief does not settle it"
     found = plan.profile.get("personal_data", {})
+    if not found:
+        return None
     return ("personal data spreads", 4, 4,
             f"looks personal: {_names(f'{name} ({what})' for name, what in found.items())}",
-            "drop, hash or mask the columns in the brief; values are never printed") if found else None
+            "drop, hash or mask the columns in the brief; values are never printed")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-n
 def make_risks(plan: Plan) -> list[dict[str, Any]]:
-    "Risks with likelihood, impact, evidence and mitigation, the largest first"
+    "Every risk that a rule finds: risk, likelihood, impact, evidence, mitigation and score (1-25), the largest first"
     keys = ("risk", "likelihood", "impact", "evidence", "mitigation")
     found = [dict(zip(keys, row)) for rule in RULES if (row := rule(plan))]
     partly = plan.profile["rows_profiled"] < plan.profile["rows"]
@@ -140,26 +162,35 @@ def make_risks(plan: Plan) -> list[dict[str, Any]]:
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-09
 DUTIES = {
-    "GDPR": (("a lawful basis for each use of personal data (Art. 6)",
-              1), ("no more columns than the purpose needs (Art. 5)",
-                   2), ("direct identifiers dropped, hashed or masked (Art. 25)", 2),
-             ("a person can contest a decision made by the model alone (Art. 22)", 7)),
-    "EU AI Act": (("a risk management record (Art. 9)",
-                   1), ("data governance: origin, gaps and bias examined (Art. 10)",
-                        3), ("technical documentation and logs (Art. 11, 12)", 8),
-                  ("human oversight at the gates (Art. 14)", 6), ("accuracy and robustness tested (Art. 15)", 6)),
-    "ECOA": ((
-        "no prohibited basis is a feature: race, colour, religion, origin, sex, marital status, age, public assistance",
-        4), ("reasons can be given for an adverse decision (12 CFR 1002.9)", 6), ("outcomes compared between groups",
-                                                                                  6)),
-    "HIPAA": (("identifiers of 45 CFR 164.514 removed or a limited data set agreed", 2),
-              ("access to health data is kept to who needs it", 7)),
+    "GDPR": (
+        ("a lawful basis for each use of personal data (Art. 6)", 1),
+        ("no more columns than the purpose needs (Art. 5)", 2),
+        ("direct identifiers dropped, hashed or masked (Art. 25)", 2),
+        ("a person can contest a decision made by the model alone (Art. 22)", 7)),
+    "EU AI Act": (
+        ("a risk management record (Art. 9)", 1),
+        ("data governance: origin, gaps and bias examined (Art. 10)", 3),
+        ("technical documentation and logs (Art. 11, 12)", 8),
+        ("human oversight at the gates (Art. 14)", 6),
+        ("accuracy and robustness tested (Art. 15)", 6)),
+    "ECOA": (
+        ("no prohibited basis is a feature: race, colour, religion, origin, sex, marital status, age, public "
+         "assistance", 4),
+        ("reasons can be given for an adverse decision (12 CFR 1002.9)", 6),
+        ("outcomes compared between groups", 6)),
+    "HIPAA": (
+        ("identifiers of 45 CFR 164.514 removed or a limited data set agreed", 2),
+        ("access to health data is kept to who needs it", 7)),
 }
+
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-09-b
 ALIASES = {
     "gdpr": "GDPR", "dsgvo": "GDPR", "general data protection regulation": "GDPR", "eu ai act": "EU AI Act",
     "ai act": "EU AI Act", "ecoa": "ECOA", "equal credit opportunity act": "ECOA", "regulation b": "ECOA",
     "hipaa": "HIPAA"
 }
+
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-09-c
 HIGH_RISK_USES = {
     "credit": "creditworthiness (Annex III 5b)", "loan": "creditworthiness (Annex III 5b)",
     "insurance": "life and health insurance (Annex III 5c)", "hiring": "recruitment (Annex III 4)",
@@ -171,7 +202,7 @@ HIGH_RISK_USES = {
 HEALTH_WORDS = ("patient", "patients", "hospital", "clinical", "disease", "medical", "readmission", "diagnosis",
                 "health")
 
-
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-09-d
 def _suggested(plan: Plan) -> dict[str, str]:
     "Regulations that the use case or the data suggests, each with why; the use case is read, not the law"
     text = words_of(f"{plan.project.name} {plan.project.use_case} {plan.project.objective}")
@@ -190,8 +221,10 @@ def _suggested(plan: Plan) -> dict[str, str]:
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-09-a
 def make_duties(plan: Plan) -> list[dict[str, Any]]:
-    """Duties by regulation: what, the epoch that does or tests it,
-    and whether the brief names the law or the plan asks about it"""
+    """Duties by regulation: regulation, duty, the epoch that does or tests it, status and reason
+
+    status: "applies" when the brief names the law, "to be clarified" when the plan only suggests it.
+    """
     named = {ALIASES.get(name.strip().lower(), name.strip()): "named in the brief" for name in plan.project.regulations}
     laws = named | {law: why for law, why in _suggested(plan).items() if law not in named}
     return [{
@@ -222,31 +255,29 @@ def make_assumptions(plan: Plan) -> list[str]:
         for name, column in plan.columns.items() if " may be " in f" {column['reason']} "
     ]
 
+# %% ../../../nbs/planning/06_risks.ipynb #28risks-13-columns
+def _column_questions(plan: Plan) -> list[str]:
+    "What only a person knows about a column: protected, personal, or known only later"
+    asked = [f"Is '{name}' ({what}) a protected attribute? Then name it in protected."
+             for name, what in plan.profile.get("suspected_protected", {}).items()]
+    asked += [f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?"
+              for name, what in plan.profile.get("personal_data", {}).items()]
+    return asked + [f"When is '{name}' known? {column['reason'].capitalize()}."
+                    for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
+
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-a
 def make_questions(plan: Plan) -> list[str]:
     "What only a person can answer before the plan is approved"
-    asked = [
-        f"Is '{name}' ({what}) a protected attribute? Then name it in protected."
-        for name, what in plan.profile.get("suspected_protected", {}).items()
-    ]
-    asked += [
-        f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?"
-        for name, what in plan.profile.get("personal_data", {}).items()
-    ]
-    asked += [
-        f"When is '{name}' known? {column['reason'].capitalize()}." for name, column in plan.columns.items()
-        if column["role"] == "leak_suspect"
-    ]
+    asked = _column_questions(plan)
     dates = [name for name, column in plan.columns.items() if column["role"] == "datetime"]
     if dates and not plan.data.time:
         asked.append(
             f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as time, and the "
             f"newest rows test it."
         )
+    laws = {row["regulation"]: row for row in make_duties(plan)}.values()
     asked += [f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}."
-              for row in {row["regulation"]: row for row in make_duties(plan)}.values() if row["status"] != "applies"]
-    blank = [
-        word for word, value in (("use case", plan.project.use_case), ("objective", plan.project.objective))
-        if not value
-    ]
+              for row in laws if row["status"] != "applies"]
+    wanted = (("use case", plan.project.use_case), ("objective", plan.project.objective))
+    blank = [word for word, value in wanted if not value]
     return asked + ([f"What is the {' and the '.join(blank)}? The brief does not say."] if blank else [])

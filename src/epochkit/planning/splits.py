@@ -23,6 +23,7 @@ PARTS = ("train", "validation", "test")
 
 
 def _strata(target: pd.Series, classification: bool) -> pd.Series:
+    "The class of each row, or its tenth of a numeric target (fewer parts below 100 rows), as text"
     if classification:
         return target.astype(str)
     return pd.qcut(target.rank(method="first"), min(10, max(1, len(target) // 10)), labels=False).astype(str)
@@ -36,15 +37,15 @@ def _places(order: np.ndarray) -> np.ndarray:
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-04-b
 def _cut(places: np.ndarray, split: SplitSection, test_first: bool) -> np.ndarray:
-    "The part of each place"
+    "train, validation or test for each place; test lies at the low end when `test_first`, else at the high end"
     test, validation = split.test_fraction, split.validation_fraction
     at = places if test_first else 1 - places
     return np.select([at < test, at < test + validation], ["test", "validation"], "train").astype(object)
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-06
 def equal_rows(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
-    """A number per row, the same for rows equal in all `columns`;
-    every row its own where fewer than half of the rows differ"""
+    """A number per row, the same for rows equal in all `columns`; every row its own where fewer than half of the rows
+    differ"""
     single = pd.Series(np.arange(len(frame)), index=frame.index)
     if not columns or len(frame) < 2:
         return single
@@ -54,6 +55,7 @@ def equal_rows(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-06-a
 def _random_places(target: pd.Series, classification: bool, seed: int, together: pd.Series | None) -> pd.Series:
+    "The place in (0, 1) of each row, evenly spread inside each class or tenth; rows with equal `together` share one"
     units = pd.Series(
         np.arange(len(target)) if together is None else pd.factorize(together.to_numpy())[0], index=target.index)
     first = ~units.duplicated()
@@ -68,12 +70,12 @@ def _random_places(target: pd.Series, classification: bool, seed: int, together:
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-06-b
 def split_random(target: pd.Series, split: SplitSection, classification: bool,
                  together: pd.Series | None = None) -> pd.Series:
-    """train, validation or test per row, in the same proportions per class or tenth of the target;
-    equal `together` stay in one part"""
+    """train, validation or test per row, in the same proportions per class or tenth of the target; rows with equal
+    `together` stay in one part, and a class of one or two rows is all training"""
     places = _random_places(target, classification, split.seed, together)
     if classification:
-        places[target.astype(str).map(target.astype(str).value_counts()) <
-               3] = 1.0  # one or two rows of a class: all train
+        labels = target.astype(str)
+        places[labels.map(labels.value_counts()) < 3] = 1.0
     return pd.Series(_cut(places.to_numpy(), split, test_first=True), index=target.index)
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-11
@@ -117,7 +119,8 @@ def _group_codes(groups: pd.Series) -> np.ndarray:
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-11-c
 def split_group(groups: pd.Series, split: SplitSection, target: pd.Series | None = None,
                 classification: bool = True) -> pd.Series:
-    "Parts with every group whole, as like each other in `target` as the best of fifty shufflings makes them"
+    """train, validation or test per row with every group whole: of fifty shufflings, the one whose parts are most
+    alike in `target` and nearest to the planned sizes"""
     codes, rng = _group_codes(groups), np.random.default_rng(split.seed)
     strata = np.zeros(len(codes), int) if target is None else pd.factorize(
         _strata(target, classification).to_numpy(), sort=True)[0]
@@ -132,14 +135,15 @@ def split_group(groups: pd.Series, split: SplitSection, target: pd.Series | None
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-11-d
 def split_time(time: pd.Series, split: SplitSection) -> pd.Series:
-    "Parts in order of time: train, then validation, then test"
+    "train, validation or test per row, in order of time: test holds the latest moments; equal moments stay together"
     order = moments(time).rank(method="dense").astype(int).to_numpy() - 1
     return pd.Series(_cut(_places(order), split, test_first=False), index=time.index)
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-11-e
 def split_group_time(groups: pd.Series, time: pd.Series, split: SplitSection, target: pd.Series | None = None,
                      classification: bool = True) -> pd.Series:
-    "Parts with every group whole, the groups that began last testing; dealt by chance where all begin at one moment"
+    """train, validation or test per row with every group whole; the groups that began last test, and where all begin at
+    one moment they are dealt by chance"""
     codes, when = pd.Series(_group_codes(groups)), pd.Series(moments(time).to_numpy())
     first = when.groupby(codes).min()
     if first.nunique() == 1:
@@ -188,6 +192,7 @@ def _rest_strategy(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> str:
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-15-b
 def _split_given(frame: pd.DataFrame, plan: Plan, path: Path) -> pd.Series:
+    "The given rows test; validation is cut from the rest as the test was cut from the whole"
     test = given_rows(path, frame["row_id"], max(plan.profile.get("rows", 0), int(frame["row_id"].max()) + 1))
     share = min(0.5, plan.split.validation_fraction / max(1e-9, 1 - test.mean()))
     rest = plan.split.model_copy(
@@ -257,6 +262,20 @@ def cross_folds(frame: pd.DataFrame, plan: Plan, count: int = 5) -> list[tuple[n
     return [(np.flatnonzero(block != fold), np.flatnonzero(block == fold)) for fold in range(count)
             if 0 < (block == fold).sum() < len(block)]
 
+# %% ../../../nbs/planning/04_splits.ipynb #26splits-23-part
+def _part_facts(frame: pd.DataFrame, inside: pd.Series, plan: Plan) -> dict[str, Any]:
+    "What one part holds: rows, target (share per class, or mean), groups, first and last moment"
+    data, target = plan.data, frame[plan.data.target][inside]
+    shares = target.value_counts(normalize=True).sort_index() if plan.classification else None
+    facts: dict[str, Any] = {"rows": int(inside.sum()), "target": float(target.mean()) if shares is None else {
+        str(label): round(share, 4) for label, share in shares.items()}}
+    if data.group:
+        facts["groups"] = int(frame.loc[inside, data.group].nunique())
+    if data.time and inside.any():
+        when = moments(frame[data.time])[inside]
+        facts |= {"first": str(when.min()), "last": str(when.max())}
+    return facts
+
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-24
 REASONS = {
     "random": "rows are independent of each other as far as the brief says, so chance deals them within {strata}",
@@ -269,32 +288,17 @@ REASONS = {
 
 
 def split_facts(frame: pd.DataFrame, parts: pd.Series, plan: Plan) -> dict[str, Any]:
-    """Strategy, reason, and per part rows, target, groups and first and last moment;
-    equal rows and groups in two parts are counted"""
-    data, target = plan.data, frame[plan.data.target]
-    words = {
-        "strata": "each class" if plan.classification else "each tenth of the target", "group": data.group,
-        "time": data.time
-    }
+    """Strategy, reason, and per part its rows, target, groups, first and last moment; how many rows and groups that
+    belong together stand in two parts"""
+    words = {"strata": "each class" if plan.classification else "each tenth of the target", "group": plan.data.group,
+             "time": plan.data.time}
     same = equal_rows(frame, _comparable(frame, plan))
     facts: dict[str, Any] = {
-        "strategy": plan.split.strategy, "reason": REASONS[plan.split.strategy].format(**words), "parts": {},
-        "equal_rows": int(same.duplicated(keep=False).sum()), "equal_rows_torn": int((parts.groupby(same).nunique()
-                                                                                      > 1).sum())
+        "strategy": plan.split.strategy, "reason": REASONS[plan.split.strategy].format(**words),
+        "parts": {name: _part_facts(frame, parts == name, plan) for name in PARTS},
+        "equal_rows": int(same.duplicated(keep=False).sum()),
+        "equal_rows_torn": int((parts.groupby(same).nunique() > 1).sum())
     }
-    if data.group:
-        facts["groups_torn"] = int((parts.groupby(frame[data.group]).nunique() > 1).sum())
-    when = moments(frame[data.time]) if data.time else None
-    for name in PARTS:
-        here = parts == name
-        facts["parts"][name] = {
-            "rows": int(here.sum()), "target": {
-                str(label): round(share, 4)
-                for label, share in target[here].value_counts(normalize=True).sort_index().items()
-            } if plan.classification else float(target[here].mean())
-        }
-        if data.group:
-            facts["parts"][name]["groups"] = int(frame.loc[here, data.group].nunique())
-        if when is not None and here.any():
-            facts["parts"][name] |= {"first": str(when[here].min()), "last": str(when[here].max())}
+    if plan.data.group:
+        facts["groups_torn"] = int((parts.groupby(frame[plan.data.group]).nunique() > 1).sum())
     return facts

@@ -22,7 +22,7 @@ _METRIC_WORDS = {
     "mse": "misses the true value, squared (MSE)", "r2": "explains of the variation (R²)"
 }
 
-
+# %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-duration
 def duration(low: float, high: float) -> str:
     "A range of seconds as people say it: 4 to 12 minutes"
     size, unit = time_unit(high)
@@ -35,9 +35,9 @@ def errors_in_words(plan: Plan) -> str:
     if not plan.classification:
         return "A prediction that is too high and one that is too low count the same."
     false_alarm, missed = plan.metric.cost_false_positive, plan.metric.cost_false_negative
-    one, other = (f"missing a '{plan.data.positive}'",
-                  f"taking another case for '{plan.data.positive}'") if plan.data.positive else ("a missed case",
-                                                                                                 "a false alarm")
+    one, other = "a missed case", "a false alarm"
+    if plan.data.positive:
+        one, other = f"missing a '{plan.data.positive}'", f"taking another case for '{plan.data.positive}'"
     if false_alarm == missed:
         return f"{one.capitalize()} and {other} cost the same; say so if the business pays more for one of them."
     dear, cheap = (one, other) if missed > false_alarm else (other, one)
@@ -47,10 +47,13 @@ def errors_in_words(plan: Plan) -> str:
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-b
 def _goal(plan: Plan, criteria: list[dict[str, Any]]) -> str:
+    "The objective, what the model says, how it is measured and what counts as success"
     goal = next(item for item in criteria if item["check"] == "primary metric")
     kind = {"binary": "whether", "multiclass": "which", "regression": "how much"}[plan.data.task]
-    what = f"**{plan.data.target}** is '{plan.data.positive}'" if plan.data.task == "binary" else f"**{plan.data.target}** it will be"
-    metric = f"how well the model {_METRIC_WORDS[plan.metric.primary]}" if plan.metric.maximize or plan.metric.primary == "log_loss" else f"how far it {_METRIC_WORDS[plan.metric.primary]}"
+    target, words = f"**{plan.data.target}**", _METRIC_WORDS[plan.metric.primary]
+    what = f"{target} is '{plan.data.positive}'" if plan.data.task == "binary" else f"{target} it will be"
+    good = plan.metric.maximize or plan.metric.primary == "log_loss"
+    metric = f"how well the model {words}" if good else f"how far it {words}"
     wanted = (
         f"{plan.metric.primary} {goal['operator'].replace('>=', 'at least').replace('<=', 'at most')} "
         f"{readable(goal['limit'])}"
@@ -60,6 +63,7 @@ def _goal(plan: Plan, criteria: list[dict[str, Any]]) -> str:
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-c
 def _data(plan: Plan) -> str:
+    "Rows, columns and gaps of the source, how many columns may become features, and which are protected"
     profile, barred = plan.profile, [*plan.data.protected]
     sentences = [
         f"{profile['rows']:,} rows and {profile['columns']:,} columns from "
@@ -75,9 +79,9 @@ def _data(plan: Plan) -> str:
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-d
 def _effort(plan: Plan, estimates: dict[str, Any]) -> str:
-    total, words = estimates["total"], {
-        "within": "within", "at risk": "perhaps beyond", "beyond": "beyond", "unknown": "not comparable with"
-    }
+    "Time, cost, limits and the number of decisions that are a person's"
+    total = estimates["total"]
+    words = {"within": "within", "at risk": "perhaps beyond", "beyond": "beyond", "unknown": "not comparable with"}
     gates = sum(bool(epoch["human_gate"]) for epoch in plan.epochs)
     price = (f"It costs about {total['cost']:,.2f} ({total['cost_low']:,.2f} to {total['cost_high']:,.2f})."
              if total["cost"] is not None else "No price per hour is known, so the cost is open.")
@@ -91,12 +95,13 @@ def _effort(plan: Plan, estimates: dict[str, Any]) -> str:
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-e
 def _listed(items: list[str], empty: str) -> str:
+    "The items as a Markdown list, or the sentence `empty`"
     return "\n".join(f"- {item}" for item in items) or empty
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-f
-def executive_summary(plan: Plan, criteria: list[dict[str, Any]], estimates: dict[str, Any], risks: list[dict[str,
-                                                                                                              Any]],
-                      duties: list[dict[str, Any]], assumptions: list[str], questions: list[str]) -> str:
+def executive_summary(plan: Plan, criteria: list[dict[str, Any]], estimates: dict[str, Any],
+                      risks: list[dict[str, Any]], duties: list[dict[str, Any]], assumptions: list[str],
+                      questions: list[str]) -> str:
     "The plan as Markdown that a manager can read; every number comes from the plan's own files"
     laws = {row["regulation"]: row for row in duties}
     serious = [risk for risk in risks if risk["score"] >= 12]

@@ -24,7 +24,7 @@ import pytest
 from epochkit.core.files import read_json, sha256_of, write_json
 from epochkit.core.settings import load_settings
 from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
-from epochkit.models.resume import KeptWork, clear_work, continued, joblib_bytes
+from epochkit.models.resume import WorkStore, clear_work, joblib_bytes, resumed_run
 from epochkit.models.candidates import Candidate, choose_best, save_candidates, train_candidates, training_data, write_training_files
 from epochkit.lifecycle.run import EpochRun
 from epochkit.lifecycle.state import file_facts
@@ -79,10 +79,10 @@ def search(home: Path) -> None:
             file.write("x")
         return done
     FrameworkModel.fit = counted
-    with KeptWork(run, "frameworks", seed=1) as kept:
-        found = train_candidates(data, PLAN, frameworks=few(), kept=kept)
-    with KeptWork(run, "trials", seed=1) as kept:
-        tuning = tune(choose_best(found, PLAN), data, PLAN, kept=kept)
+    with WorkStore(run, "frameworks", seed=1) as store:
+        found = train_candidates(data, PLAN, frameworks=few(), store=store)
+    with WorkStore(run, "trials", seed=1) as store:
+        tuning = tune(choose_best(found, PLAN), data, PLAN, store=store)
     write_json(home / "result.json", told(found, tuning))
 
 
@@ -97,8 +97,8 @@ def whole(home: Path) -> None:
     run.ledger.append("epoch_started", {"run": run.id}, epoch=5)
     features = run.input(4, "engineered_features.parquet")
     data = training_data(pd.read_parquet(features), "y")
-    with model_handover.training_work(run, "frameworks", PLAN, features) as kept, continued(run, "model_training", kept) as track:
-        found = train_candidates(data, PLAN, run, track.run_id, few(), kept)
+    with model_handover.training_store(run, "frameworks", PLAN, features) as store, resumed_run(run, "model_training", store) as track:
+        found = train_candidates(data, PLAN, run, track.run_id, few(), store)
     write_training_files(run.artifacts, found, PLAN, track.run_id, save_candidates(run.artifacts / "candidates", found))
     Figures(run.artifacts, subfolder="").save(comparison_figure(found, PLAN), "all_models_comparison", comparison_claim(found, PLAN))
     model_handover.tune_best_model(run)

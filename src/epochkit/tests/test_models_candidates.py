@@ -10,7 +10,7 @@ from epochkit.models.bundle import open_verified
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
-from epochkit.models.resume import KeptWork
+from epochkit.models.resume import WorkStore
 from epochkit.lifecycle.run import EpochRun
 from epochkit.models.candidates import *
 
@@ -100,11 +100,11 @@ def test_what_was_trained_before_an_interruption_is_not_trained_again(tmp_path, 
             raise KeyboardInterrupt
     real = FrameworkModel.fit
     monkeypatch.setattr(FrameworkModel, "fit", lambda self, *rows: trained.append(self.name) or real(self, *rows))
-    with pytest.raises(KeyboardInterrupt), KeptWork(run, "frameworks", seed=1) as kept:
-        train_candidates(data, plan, frameworks={**QUICK, "stops": Stops}, kept=kept)
-    with KeptWork(run, "frameworks", seed=1) as kept:
-        found = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken}, kept=kept)
-        assert trained == ["dummy", "linear", "random_forest"] and kept.resumed == "resuming from 3 of 4 frameworks"
+    with pytest.raises(KeyboardInterrupt), WorkStore(run, "frameworks", seed=1) as store:
+        train_candidates(data, plan, frameworks={**QUICK, "stops": Stops}, store=store)
+    with WorkStore(run, "frameworks", seed=1) as store:
+        found = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken}, store=store)
+        assert trained == ["dummy", "linear", "random_forest"] and store.resumed == "resuming from 3 of 4 frameworks"
     assert read_json(run.settings.context_root / "checkpoints" /
                      "epoch005_checkpoint.json")["next_step"] == "framework 4 of 4"
     fresh = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken})

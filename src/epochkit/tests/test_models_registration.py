@@ -15,7 +15,7 @@ from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
 from epochkit.lifecycle.gates import CHECKS, GateContext
 from epochkit.record.ledger import Ledger
 from epochkit.models.gate import TRAINING_FILES, TUNING_FILES
-from epochkit.models.resume import KeptWork, continued
+from epochkit.models.resume import WorkStore, resumed_run
 from epochkit.models.figures import comparison_figure
 from epochkit.models.registration import _forget_unrecorded_version
 from epochkit.models.candidates import (
@@ -37,10 +37,10 @@ class Raw:
 def phase_1(run, plan, features):
     data = training_data(features, "y")
     few = {name: frameworks_for(plan.data.task)[name] for name in ("dummy", "linear")}
-    with training_work(run, "frameworks", plan,
-                       run.input(4, "engineered_features.parquet")) as kept, continued(run, "model_training",
-                                                                                       kept) as track:
-        found = train_candidates(data, plan, run, track.run_id, few, kept)
+    features_file = run.input(4, "engineered_features.parquet")
+    with (training_store(run, "frameworks", plan, features_file) as store,
+          resumed_run(run, "model_training", store) as track):
+        found = train_candidates(data, plan, run, track.run_id, few, store)
         write_training_files(run.artifacts, found, plan, track.run_id,
                              save_candidates(run.artifacts / "candidates", found))
         Figures(run.artifacts, subfolder="").save(comparison_figure(found, plan), "all_models_comparison",
@@ -182,8 +182,8 @@ def test_a_search_that_is_done_is_only_written_down_again(finished, monkeypatch)
 
 
 def test_trials_on_fewer_rows_are_a_warning_in_the_record(finished, monkeypatch):
-    monkeypatch.setattr("epochkit.models.registration.training_work",
-                        lambda run, name, *rest, **facts: KeptWork(run, "again"))
+    monkeypatch.setattr("epochkit.models.registration.training_store",
+                        lambda run, name, *rest, **facts: WorkStore(run, "again"))
     real = FrameworkModel.fit
 
     def hungry(self, X, *rest):

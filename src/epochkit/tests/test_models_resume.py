@@ -43,63 +43,64 @@ def run(tmp_path, monkeypatch):
 
 
 def three(run):
-    with KeptWork(run, "w", seed=1) as kept:
+    with WorkStore(run, "w", seed=1) as store:
         for number in range(3):
-            kept.keep("model", {"number": number}, number=number)
-    return kept
+            store.save("model", {"number": number}, number=number)
+    return store
 
 
 def test_only_the_same_facts_find_the_work_again(run):
     three(run)
-    with KeptWork(run, "w", seed=1) as same, KeptWork(run, "w", seed=2) as other, KeptWork(run, "v", seed=1) as foreign:
-        assert [same.open(entry)["number"] for entry in same.entries("model")] == [0, 1, 2]
+    with WorkStore(run, "w", seed=1) as same, WorkStore(run, "w", seed=2) as other, WorkStore(run, "v", seed=1) as foreign:
+        assert [same.load(entry)["number"] for entry in same.entries("model")] == [0, 1, 2]
         assert other.entries("model") == foreign.entries("model") == []
+        assert other.resumed.startswith("starting over") and same.resumed == foreign.resumed == ""
 
 
 def test_every_byte_of_the_journal_counts(run):
-    kept = three(run)
-    whole = kept.path.read_bytes()
+    store = three(run)
+    whole = store.journal.path.read_bytes()
     lines = whole.count(b"\n")
     for place in range(len(whole)):
-        kept.path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
+        store.journal.path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
         if place == len(whole) - 1:  # without its end the last line was never acknowledged
-            with KeptWork(run, "w", seed=1) as again:
+            with WorkStore(run, "w", seed=1) as again:
                 assert len(again.entries("model")) == 2
             continue
         with pytest.raises(CheckpointError, match=r"line \d is not what was written"):
-            KeptWork(run, "w", seed=1).__enter__()
+            WorkStore(run, "w", seed=1).__enter__()
     pieces = whole.splitlines(keepends=True)
     for damaged in (pieces[:1] + pieces[2:], [pieces[0], pieces[2], pieces[1], pieces[3]]):
-        kept.path.write_bytes(b"".join(damaged))
+        store.journal.path.write_bytes(b"".join(damaged))
         with pytest.raises(CheckpointError, match="line 2"):
-            KeptWork(run, "w", seed=1).__enter__()
+            WorkStore(run, "w", seed=1).__enter__()
     assert lines == 4
 
 
 def test_a_torn_last_line_is_cut_off_and_the_work_goes_on(run):
-    kept = three(run)
-    whole = kept.path.read_bytes()
+    store = three(run)
+    whole = store.journal.path.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for end in range(last, len(whole)):
-        kept.path.write_bytes(whole[:end])
-        with KeptWork(run, "w", seed=1) as again:
+        store.journal.path.write_bytes(whole[:end])
+        with WorkStore(run, "w", seed=1) as again:
             assert [entry["number"] for entry in again.entries("model")] == [0, 1]
-    with KeptWork(run, "w", seed=1) as again:
-        again.keep("model", {"number": 2}, number=2)
-    assert kept.path.read_bytes() == whole
+    with WorkStore(run, "w", seed=1) as again:
+        again.save("model", {"number": 2}, number=2)
+    assert store.journal.path.read_bytes() == whole
 
 
 def test_a_changed_file_is_not_loaded(run):
-    kept = three(run)
-    file = kept.folder / kept.entries("model")[1]["file"]
+    store = three(run)
+    file = store.folder / store.entries("model")[1]["file"]
     file.write_bytes(file.read_bytes() + b"!")
-    with KeptWork(run, "w", seed=1) as again:
-        assert again.open(again.entries("model")[0]) == {"number": 0}
+    with WorkStore(run, "w", seed=1) as again:
+        assert again.load(again.entries("model")[0]) == {"number": 0}
         with pytest.raises(CheckpointError, match="changed since it was kept"):
-            again.open(again.entries("model")[1])
-        again.drop(again.entries("model")[1])
+            again.load(again.entries("model")[1])
+        again.remove_file(again.entries("model")[1])
         with pytest.raises(CheckpointError, match="gone since it was kept"):
-            again.open(again.entries("model")[1])
+            again.load(again.entries("model")[1])
 
 
 @pytest.mark.parametrize("name", ["write", "fsync", "replace"])
@@ -111,39 +112,45 @@ def test_a_full_disk_loses_nothing_that_was_kept(run, monkeypatch, name):
         if isinstance(arguments[0], int) and name == "write":
             real(arguments[0], arguments[1][:3])
         raise OSError(28, "No space left on device")
-    with KeptWork(run, "w", seed=1) as kept:
+    with WorkStore(run, "w", seed=1) as store:
         for value in ({"number": 3}, None) if name != "replace" else ({"number": 3},):
             with monkeypatch.context() as patch:
                 patch.setattr(artifact_files.os, name, full)
                 with pytest.raises(CheckpointError, match="make room"):
-                    kept.keep("model", value, number=3)
-    with KeptWork(run, "w", seed=1) as kept:
-        kept.keep("model", {"number": 3}, number=3)
-        assert [kept.open(entry)["number"] for entry in kept.entries("model")] == [0, 1, 2, 3]
+                    store.save("model", value, number=3)
+    with WorkStore(run, "w", seed=1) as store:
+        store.save("model", {"number": 3}, number=3)
+        assert [store.load(entry)["number"] for entry in store.entries("model")] == [0, 1, 2, 3]
 
 
 def test_two_processes_never_write_at_once(run):
-    with KeptWork(run, "w", seed=1):
+    with WorkStore(run, "w", seed=1):
         with pytest.raises(PipelineError, match="another process"):
-            KeptWork(run, "w", wait_s=0.01, seed=1).__enter__()
+            WorkStore(run, "w", wait_s=0.01, seed=1).__enter__()
 
 
 def test_the_checkpoint_tells_the_next_step_until_the_epoch_is_done(run):
-    with KeptWork(run, "w", seed=1) as kept:
-        kept.keep("model", [1], number=0)
-        kept.step(0.4, "trial 12 of 30")
+    with WorkStore(run, "w", seed=1) as store:
+        store.save("model", [1], number=0)
+        store.report(0.4, "trial 12 of 30")
     saved = json.loads((run.settings.context_root / "checkpoints" / "epoch005_checkpoint.json").read_text())
     assert saved["progress"] == 0.4 and saved["next_step"] == "trial 12 of 30" and len(saved["artifacts"]) == 1
     clear_work(run)
-    assert not kept.folder.exists() and not list((run.settings.context_root / "checkpoints").iterdir())
+    assert not store.folder.exists() and not list((run.settings.context_root / "checkpoints").iterdir())
 
 
 def test_facts_change_with_rows_and_plan(tmp_path):
     (tmp_path / "rows").write_text("1")
-    first = work_facts({"seed": 1}, tmp_path / "rows")
-    assert first == work_facts({"seed": 1}, tmp_path / "rows") != work_facts({"seed": 2}, tmp_path / "rows")
+    first = training_fingerprint({"seed": 1}, tmp_path / "rows")
+    assert first == training_fingerprint({"seed": 1}, tmp_path / "rows") != training_fingerprint({"seed": 2}, tmp_path / "rows")
     (tmp_path / "rows").write_text("2")
-    assert first["rows"] != work_facts({"seed": 1}, tmp_path / "rows")["rows"]
+    assert first["rows"] != training_fingerprint({"seed": 1}, tmp_path / "rows")["rows"]
+
+
+def test_every_pattern_of_the_code_that_results_depend_on_finds_a_file():
+    from pathlib import Path
+    from epochkit.models import resume
+    assert all(list(Path(resume.__file__).parent.glob(pattern)) for pattern in RESULT_CODE)
 
 
 def children(client, parent):
@@ -153,17 +160,17 @@ def children(client, parent):
 
 def test_an_interrupted_run_is_taken_up_and_its_orphans_are_marked(run):
     run.ledger.append("epoch_started", {"run": run.id}, epoch=5)
-    with KeptWork(run, "w", seed=1) as kept:
+    with WorkStore(run, "w", seed=1) as store:
         stray = tracked(run, "stray")  # three that never end, as a killed process leaves them
         first = stray.__enter__()
-        opened = continued(run, "parent", kept, {"seed": 1})
+        opened = resumed_run(run, "parent", store, {"seed": 1})
         parent = opened.__enter__()
         with tracked(run, "done", parent=parent.run_id) as done:
-            kept.keep("piece", run_id=done.run_id)
+            store.save("piece", run_id=done.run_id)
         cut_short = tracked(run, "cut short", parent=parent.run_id)
         cut_short.__enter__()
     later = EpochRun(5, run.settings, {})
-    with KeptWork(later, "w", seed=1) as kept, continued(later, "parent", kept) as again:
+    with WorkStore(later, "w", seed=1) as store, resumed_run(later, "parent", store) as again:
         assert again.run_id == parent.run_id and again.client.get_run(again.run_id).info.status == "RUNNING"
         assert children(again.client, again) == {"done": "FINISHED", "cut short": "KILLED"}
         assert again.client.get_run(first.run_id).info.status == "KILLED"
@@ -171,9 +178,9 @@ def test_an_interrupted_run_is_taken_up_and_its_orphans_are_marked(run):
 
 
 def test_a_lost_store_means_starting_over(run):
-    with KeptWork(run, "w", seed=1) as kept:
-        kept.keep("tracked", run_id="0" * 32)
-        kept.keep("piece", run_id="1" * 32)
-        with continued(run, "parent", kept) as fresh:
+    with WorkStore(run, "w", seed=1) as store:
+        store.save("tracked", run_id="0" * 32)
+        store.save("piece", run_id="1" * 32)
+        with resumed_run(run, "parent", store) as fresh:
             assert [entry["run_id"]
-                    for entry in kept.entries("tracked")] == [fresh.run_id] and not kept.entries("piece")
+                    for entry in store.entries("tracked")] == [fresh.run_id] and not store.entries("piece")

@@ -9,7 +9,7 @@ from epochkit.core.files import plain
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import CheckpointError
 from epochkit.models.frameworks.base import FRAMEWORKS, FrameworkModel, Range, frameworks_for
-from epochkit.models.resume import KeptWork
+from epochkit.models.resume import WorkStore
 from epochkit.models.candidates import train_candidate, training_data
 from epochkit.lifecycle.run import EpochRun
 from epochkit.models.tuning import _search
@@ -87,62 +87,62 @@ def test_a_search_goes_on_wherever_it_was_cut_and_finds_the_same(tmp_path, monke
     monkeypatch.setattr(Moody, "_fit", interrupted)
     for attempt in range(7):
         try:
-            with KeptWork(run, "trials", seed=1) as kept:
-                tuning = tune(untuned, data, plan, kept=kept)
+            with WorkStore(run, "trials", seed=1) as store:
+                tuning = tune(untuned, data, plan, store=store)
             break
         except KeyboardInterrupt:
             continue
-    assert attempt == 5 and len(left) == 12 + 5 and kept.resumed == "resuming from 10 of 12 trials"
+    assert attempt == 5 and len(left) == 12 + 5 and store.resumed == "resuming from 10 of 12 trials"
     assert numbers(tuning) == numbers(whole) and any(trial.failed for trial in tuning.trials) and tuning.improved
     assert tuning.winner.metrics == whole.winner.metrics and np.array_equal(tuning.winner.output, whole.winner.output)
-    assert tuning.winner.model.settings == whole.winner.model.settings and len(list(kept.folder.glob("*.joblib"))) == 1
+    assert tuning.winner.model.settings == whole.winner.model.settings and len(list(store.folder.glob("*.joblib"))) == 1
 
 
 def test_minutes_count_over_all_attempts_and_a_stop_is_final(tmp_path):
     (data, plan), run = small(), EpochRun(5, load_settings(home=tmp_path, env={}), {})
     untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
-    with KeptWork(run, "trials", seed=1) as kept:
-        first = tune(untuned, data, plan, trials=500, minutes=0.003, kept=kept)
-    with KeptWork(run, "trials", seed=1) as kept:
-        second = tune(untuned, data, plan, trials=500, minutes=60, kept=kept)
+    with WorkStore(run, "trials", seed=1) as store:
+        first = tune(untuned, data, plan, trials=500, minutes=0.003, store=store)
+    with WorkStore(run, "trials", seed=1) as store:
+        second = tune(untuned, data, plan, trials=500, minutes=60, store=store)
     assert first.stopped and (second.trials, second.stopped, second.seconds) == (first.trials, first.stopped,
                                                                                  first.seconds)
     run = EpochRun(5, load_settings(home=tmp_path / "other", env={}), {})
-    with KeptWork(run, "trials", seed=1) as kept:
+    with WorkStore(run, "trials", seed=1) as store:
         params = _search(FRAMEWORKS["linear"](task="binary"), plan, 500)[0].ask(0)
-        kept.keep("trial", trial={"number": 0, "params": params, "value": 0.5, "seconds": 70.0}, seconds=70.0)
-        assert tune(untuned, data, plan, trials=500, minutes=1, kept=kept).stopped.endswith("with 1 of 500 trials")
+        store.save("trial", trial={"number": 0, "params": params, "value": 0.5, "seconds": 70.0}, seconds=70.0)
+        assert tune(untuned, data, plan, trials=500, minutes=1, store=store).stopped.endswith("with 1 of 500 trials")
 
 
 def test_a_trial_that_kills_its_process_is_made_smaller_and_then_given_up(tmp_path):
     (data, plan), run = small(trials=3), EpochRun(5, load_settings(home=tmp_path, env={}), {})
     untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
-    with KeptWork(run, "trials", seed=1) as kept:
-        kept.keep("died", trial=0, reason="SIGSEGV")
-        kept.keep("died", trial=1, reason="SIGSEGV")
-        kept.keep("died", trial=1, reason="SIGKILL")
-        tuning = tune(untuned, data, plan, kept=kept)
+    with WorkStore(run, "trials", seed=1) as store:
+        store.save("died", trial=0, reason="SIGSEGV")
+        store.save("died", trial=1, reason="SIGSEGV")
+        store.save("died", trial=1, reason="SIGKILL")
+        tuning = tune(untuned, data, plan, store=store)
         assert "trained on 76 of 150 training rows" in tuning.trials[0].warning and tuning.trials[0].value is not None
         assert tuning.trials[
             1].failed == "its process died on half of the rows too: SIGKILL" and not tuning.trials[2].warning
         with pytest.raises(NothingSmaller, match="no room to register"):
-            tune(untuned, data, plan, kept=kept, died="no room to register")
-    with KeptWork(run, "other", seed=1) as kept:
-        assert tune(untuned, data, plan, kept=kept, died="SIGSEGV").trials[0].warning
+            tune(untuned, data, plan, store=store, died="no room to register")
+    with WorkStore(run, "other", seed=1) as store:
+        assert tune(untuned, data, plan, store=store, died="SIGSEGV").trials[0].warning
 
 
 def test_a_damaged_journal_and_a_changed_model_are_loud(tmp_path):
     (data, plan), run = small(), EpochRun(5, load_settings(home=tmp_path, env={}), {})
     untuned = train_candidate(frameworks_for("binary")["linear"], data, plan)
-    with KeptWork(run, "trials", seed=1) as kept:
-        tune(untuned, data, plan, kept=kept)
-    model, = kept.folder.glob("*.joblib")
+    with WorkStore(run, "trials", seed=1) as store:
+        tune(untuned, data, plan, store=store)
+    model, = store.folder.glob("*.joblib")
     model.write_bytes(model.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match="changed since it was kept"), KeptWork(run, "trials", seed=1) as kept:
-        tune(untuned, data, plan, kept=kept)
-    kept.path.write_bytes(kept.path.read_bytes().replace(b'"value":0.', b'"value":9.', 1))
+    with pytest.raises(CheckpointError, match="changed since it was kept"), WorkStore(run, "trials", seed=1) as store:
+        tune(untuned, data, plan, store=store)
+    store.journal.path.write_bytes(store.journal.path.read_bytes().replace(b'"value":0.', b'"value":9.', 1))
     with pytest.raises(CheckpointError, match="line 2 is not what was written"):
-        KeptWork(run, "trials", seed=1).__enter__()
+        WorkStore(run, "trials", seed=1).__enter__()
 
 
 @pytest.mark.parametrize("cls", frameworks_for("binary").values(), ids=lambda cls: cls.name)

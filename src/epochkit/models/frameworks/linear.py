@@ -23,15 +23,18 @@ class LinearModel(FrameworkModel):
 
     @property
     def title(self) -> str:
+        "scikit-learn's name for the model of this task"
         return "LinearRegression" if self.task == "regression" else "LogisticRegression"
 
     @property
     def defaults(self) -> dict[str, Any]:
+        "scikit-learn's own settings, for this task"
         return {"fit_intercept": True, "positive": False} if self.task == "regression" else \
                {"C": 1.0, "class_weight": None, "l1_ratio": 0.0}
 
     @property
     def space(self) -> dict[str, Range | tuple]:
+        "What tuning may turn: the strength and kind of the penalty; without a penalty, two switches"
         if self.task == "regression":
             return {"fit_intercept": (True, False), "positive": (False, True)}
         return {"C": Range(1e-3, 1e2, log=True), "class_weight": (None, "balanced"), "l1_ratio": (0.0, 0.5, 1.0)}

@@ -36,7 +36,7 @@ class StatsmodelsModel(FrameworkModel):
         return self.intercept_ + (X - self._center) / self._spread @ self.coefficients_
 
     def coefficients(self) -> pd.DataFrame:
-        """Change of the target for one standard deviation of each feature,
-        with its standard error (missing under a penalty)"""
+        """`coefficient`: change of the target, in its units, for one standard deviation of each feature;
+        `standard_error`: NaN under a penalty"""
         return pd.DataFrame({"coefficient": self.coefficients_, "standard_error": self.standard_errors_},
                             index=list(self.feature_names_in_))

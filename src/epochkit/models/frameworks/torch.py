@@ -12,6 +12,44 @@ import numpy as np
 
 from .base import NetworkModel, framework, thread_count
 
+# %% ../../../../nbs/models/frameworks/08_torch.ipynb #57frameworks-02-epoch
+def _train_epoch(torch, network, loss_of, optimizer, train: tuple, batch_size: int) -> float:
+    "The mean loss per row of one pass over the training rows"
+    network.train()
+    total = 0.0
+    for rows in torch.randperm(len(train[0])).to(train[0].device).split(batch_size):
+        optimizer.zero_grad()
+        loss = loss_of(network(train[0][rows]), train[1][rows])
+        loss.backward()
+        optimizer.step()
+        total += float(loss.detach()) * len(rows)
+    return total / len(train[0])
+
+# %% ../../../../nbs/models/frameworks/08_torch.ipynb #57frameworks-02-epochs
+def _train_epochs(torch, network, task: str, settings: dict, train: tuple,
+                  validation: tuple | None) -> dict[str, list[float]]:
+    "`loss` and, with validation rows, `val_loss` per epoch; the network ends with the weights of its best epoch"
+    loss_of = torch.nn.MSELoss() if task == "regression" else torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings["learning_rate"],
+                                  weight_decay=settings["weight_decay"])
+    losses = {"loss": [], **({"val_loss": []} if validation else {})}
+    best, best_weights, waited = float("inf"), None, 0
+    for _ in range(settings["epochs"]):
+        losses["loss"].append(_train_epoch(torch, network, loss_of, optimizer, train, settings["batch_size"]))
+        if validation is None:
+            continue
+        network.eval()
+        with torch.no_grad():
+            losses["val_loss"].append(float(loss_of(network(validation[0]), validation[1])))
+        waited += 1
+        if losses["val_loss"][-1] < best:
+            best, best_weights, waited = losses["val_loss"][-1], copy.deepcopy(network.state_dict()), 0
+        if waited >= settings["patience"]:
+            break
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+    return losses
+
 # %% ../../../../nbs/models/frameworks/08_torch.ipynb #57frameworks-03
 @framework
 class TorchModel(NetworkModel):
@@ -33,8 +71,8 @@ class TorchModel(NetworkModel):
         with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
             torch.manual_seed(self.seed)
             network = self._network(torch, train[0].shape[1], outputs).to(device)
-            losses = self._epochs(torch, network, self._tensors(torch, train, device),
-                                  self._tensors(torch, validation, device))
+            losses = _train_epochs(torch, network, self.task, self.settings, self._tensors(torch, train, device),
+                                   self._tensors(torch, validation, device))
         used = next(network.parameters()).device.type
         layers = [(part.weight.detach().cpu().numpy().T.copy(), part.bias.detach().cpu().numpy().copy())
                   for part in network if isinstance(part, torch.nn.Linear)]
@@ -51,39 +89,5 @@ class TorchModel(NetworkModel):
         return torch.nn.Sequential(*parts, torch.nn.Linear(inputs, outputs))
 
     def _tensors(self, torch, data: tuple | None, device: str) -> tuple | None:
+        "The arrays as tensors on `device`; None stays None"
         return data and tuple(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in data)
-
-    def _epochs(self, torch, network, train: tuple, validation: tuple | None) -> dict[str, list[float]]:
-        "The loss per epoch; the network ends with the weights of its best validation epoch"
-        given = self.settings
-        measure = torch.nn.MSELoss() if self.task == "regression" else torch.nn.CrossEntropyLoss()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=given["learning_rate"],
-                                      weight_decay=given["weight_decay"])
-        losses = {"loss": [], **({"val_loss": []} if validation else {})}
-        best, best_weights, waited = float("inf"), None, 0
-        for _ in range(given["epochs"]):
-            losses["loss"].append(self._epoch(torch, network, measure, optimizer, train))
-            if validation is None:
-                continue
-            network.eval()
-            with torch.no_grad():
-                losses["val_loss"].append(float(measure(network(validation[0]), validation[1])))
-            waited += 1
-            if losses["val_loss"][-1] < best:
-                best, best_weights, waited = losses["val_loss"][-1], copy.deepcopy(network.state_dict()), 0
-            if waited >= given["patience"]:
-                break
-        if best_weights is not None:
-            network.load_state_dict(best_weights)
-        return losses
-
-    def _epoch(self, torch, network, measure, optimizer, train: tuple) -> float:
-        network.train()
-        total = 0.0
-        for rows in torch.randperm(len(train[0])).to(train[0].device).split(self.settings["batch_size"]):
-            optimizer.zero_grad()
-            loss = measure(network(train[0][rows]), train[1][rows])
-            loss.backward()
-            optimizer.step()
-            total += float(loss.detach()) * len(rows)
-        return total / len(train[0])
