@@ -75,7 +75,7 @@ def formula_columns(frame: pd.DataFrame, target: pd.Series, numbers: list[str], 
     found = _weighted_sum(np.log(positive), np.log(values), most) if has_logarithms else []
     return (found, "product") if found else _pair(complete, values)
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why01
+# %% ../../../nbs/leaks/03_relations.ipynb #71bf938c
 class _Line(NamedTuple):
     "A weighted line through the mean outcomes of groups: distances of x and y from it, and what it explains"
     counts: np.ndarray
