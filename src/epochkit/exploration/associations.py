@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cramers_v', 'correlation_ratio', 'numbers_of', 'auc_of', 'bins_of', 'information_share', 'strength_of', 'adjusted',
-           'associations']
+           'associations', 'telling_words', 'describe_texts']
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-02
 from collections.abc import Mapping
@@ -66,8 +66,8 @@ def bins_of(column: pd.Series, kind: str, most: int = 10) -> np.ndarray:
     values = numbers_of(column)
     edges = np.unique(values.quantile(np.linspace(0, 1, most + 1)[1:-1]).to_numpy())
     place = np.searchsorted(edges, values, side="left")
-    tied = [place_of for place_of, edge in enumerate(edges) if (values == edge).sum() * 2 * most >= len(values)
-            ]  # a value of many rows is a bin
+    is_own_bin = [(values == edge).sum() * 2 * most >= len(values) for edge in edges]  # a value of many rows
+    tied = np.flatnonzero(is_own_bin)
     on_edge = np.isin(place, tied) & (values.to_numpy() == np.append(edges, np.nan)[place])
     return np.unique(np.where(values.isna(), 2 * len(edges) + 2, 2 * place + on_edge), return_inverse=True)[1]
 
@@ -76,6 +76,7 @@ def information_share(column: np.ndarray, target: np.ndarray, seed: int = 0) -> 
     "Share of the target's entropy that a column explains beyond chance, and its p-value; both as whole numbers per row"
     width, n = int(target.max()) + 1, len(target)
     base, rng = column.astype(np.int64) * width, np.random.default_rng(seed)
+
     def entropy(codes: np.ndarray) -> float:
         shares = np.bincount(codes) / n
         return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
@@ -85,8 +86,8 @@ def information_share(column: np.ndarray, target: np.ndarray, seed: int = 0) -> 
         return np.nan, np.nan
     chance = np.array([alone - entropy(base + rng.permutation(target)) for _ in range(_SHUFFLES)])
     seen, mean, spread = alone - entropy(base + target), chance.mean(), max(chance.var(), 1e-18)
-    return max(0.0,
-               (seen - mean) / of_target), float(stats.gamma.sf(max(seen, 0), mean**2 / spread, scale=spread / mean))
+    p_value = float(stats.gamma.sf(max(seen, 0), mean**2 / spread, scale=spread / mean))
+    return max(0.0, (seen - mean) / of_target), p_value
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12
 _MOST_ROWS, _FEWEST_ROWS = 20_000, 30
@@ -101,6 +102,7 @@ def strength_of(effect: float, rows: int = _FEWEST_ROWS) -> str:
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-a
 def _associate(x: pd.Series, y: pd.Series, kind: str, plan: Plan) -> dict[str, Any]:
+    "Measure, effect and p-value of a feature with the target, and its AUC or correlations where they make sense"
     if kind == "category":
         x = x.astype(str)
         effect, p = cramers_v(x, y.astype(str)) if plan.classification else correlation_ratio(y.astype(float), x)
@@ -119,6 +121,16 @@ def adjusted(p_values: pd.Series) -> pd.Series:
     known = p_values.dropna()
     return pd.Series(stats.false_discovery_control(known) if len(known) else [], index=known.index,
                      dtype=float).reindex(p_values.index)
+
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-why09
+def _with_corrections(table: pd.DataFrame) -> pd.DataFrame:
+    "The list with q-values, strength in words and without columns that are empty for this task, the strongest first"
+    table.insert(6, "q_value", adjusted(table["p_value"].astype(float)))
+    table["information_q"] = adjusted(table.pop("information_p").astype(float))
+    table["effect"] = table["effect"].astype(float)
+    table["strength"] = [strength_of(effect, rows) for effect, rows in zip(table["effect"], table["rows"])]
+    signed = [name for name in ("auc", "spearman", "pearson") if table[name].isna().all()]
+    return table.drop(columns=signed).sort_values("effect", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-c
 def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> pd.DataFrame:
@@ -142,11 +154,56 @@ def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> p
                 "information_p"
             ]))
 
-# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-d
-def _with_corrections(table: pd.DataFrame) -> pd.DataFrame:
-    table.insert(6, "q_value", adjusted(table["p_value"].astype(float)))
-    table["information_q"] = adjusted(table.pop("information_p").astype(float))
-    table["effect"] = table["effect"].astype(float)
-    table["strength"] = [strength_of(effect, rows) for effect, rows in zip(table["effect"], table["rows"])]
-    signed = [name for name in ("auc", "spearman", "pearson") if table[name].isna().all()]
-    return table.drop(columns=signed).sort_values("effect", ascending=False, kind="stable", ignore_index=True)
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-why12
+_WORD = r"(?u)\b[^\W\d_]{2,}\b"
+
+
+def telling_words(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.DataFrame:
+    """word, rows, effect (signed), with_word and without (mean outcome), q_value of the words that tell most;
+    the strongest first"""
+    empty = pd.DataFrame(columns=["word", "rows", "effect", "with_word", "without", "q_value"])
+    texts, outcome = column.dropna().astype(str), outcome[column.notna()]
+    if len(texts) < 40 or outcome.nunique() < 2:
+        return empty
+    from sklearn.feature_extraction.text import CountVectorizer
+    counter = CountVectorizer(binary=True, token_pattern=_WORD, min_df=10, max_df=0.95, max_features=3_000)
+    try:
+        has = counter.fit_transform(texts)
+    except ValueError:  # no word is in ten rows
+        return empty
+    rank, n = outcome.rank().to_numpy(), len(texts)
+    rows = np.asarray(has.sum(axis=0)).ravel().astype(float)
+    spread = np.sqrt((rows / n) * (1 - rows / n)) * rank.std()
+    effect = (has.T @ (rank - rank.mean())) / n / np.where(spread > 0, spread, np.inf)
+    q_values = stats.false_discovery_control(2 * stats.norm.sf(np.abs(effect) * np.sqrt(n)))
+    with_word = (has.T @ outcome.to_numpy()) / rows
+    table = pd.DataFrame({
+        "word": counter.get_feature_names_out(), "rows": rows.astype(int), "effect": effect, "with_word": with_word,
+        "without": (outcome.sum() - with_word * rows) / (n - rows), "q_value": q_values
+    })
+    table = table[table["q_value"] < 0.05]
+    return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True).head(most)
+
+# %% ../../../nbs/exploration/01_associations.ipynb #40associatio-why15
+def describe_texts(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Series) -> pd.DataFrame:
+    """One row per text column: rows with text, words a row, different texts, how length goes with the outcome,
+    the words that tell most"""
+    rows = []
+    for name in (name for name, kind in kinds.items() if kind == "text"):
+        texts = frame[name].dropna().astype(str)
+        lengths = texts.str.split().str.len()
+        words = telling_words(frame[name], outcome)
+        varied = len(texts) >= 10 and lengths.nunique() > 1 and outcome[texts.index].nunique() > 1
+        rho, p_value = stats.spearmanr(lengths, outcome[texts.index]) if varied else (np.nan, np.nan)
+        rows.append({
+            "column": name, "rows": len(texts), "words": float(lengths.median()) if len(texts) else 0.0,
+            "longest": int(lengths.max()) if len(texts) else 0, "different": int(texts.nunique()), "length_effect": rho,
+            "p_value": p_value, "telling": len(words), "strongest": list(words["word"].head(5)),
+            "strongest_effect": float(words["effect"].abs().max()) if len(words) else np.nan
+        })
+    columns = [
+        "column", "rows", "words", "longest", "different", "length_effect", "p_value", "telling", "strongest",
+        "strongest_effect"
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(q_value=adjusted(table["p_value"].astype(float))).drop(columns="p_value")

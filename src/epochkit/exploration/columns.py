@@ -57,10 +57,9 @@ def feature_kinds(frame: pd.DataFrame, plan: Plan) -> dict[str, str]:
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-05-c
 def with_dates(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     "The frame with planned date columns that are still text read as moments; what cannot be read is missing"
-    planned = [
-        name for name, column in plan.columns.items() if (column.get("kind") or column["role"]) in (
-            "datetime", "time") and name in frame and frame[name].dtype.kind not in "Miufb"
-    ]
+    dated = [name for name, column in plan.columns.items()
+             if (column.get("kind") or column["role"]) in ("datetime", "time")]
+    planned = [name for name in dated if name in frame and frame[name].dtype.kind not in "Miufb"]
     read = {name: pd.to_datetime(frame[name], errors="coerce", format="mixed") for name in planned}
     return frame.assign(**{name: moments for name, moments in read.items() if moments.notna().mean() > 0.5})
 
@@ -69,19 +68,21 @@ _RARE_ROWS = 10
 
 
 def _profile_number(present: pd.Series) -> dict[str, Any]:
+    "Moments, quartiles, zeros and the p-value of normality of the finite values; missing where there are none"
     values = numbers_of(present).dropna()
-    low, quarter, middle, three_quarters, high = values.quantile([0, 0.25, 0.5, 0.75, 1
-                                                                  ]) if len(values) else [np.nan] * 5
-    normal = stats.normaltest(values.sample(min(len(values), 5000),
-                                            random_state=0)).pvalue if values.nunique() > 20 else np.nan
+    quantiles = values.quantile([0, 0.25, 0.5, 0.75, 1]) if len(values) else [np.nan] * 5
+    low, quarter, middle, three_quarters, high = quantiles
+    some = values.sample(min(len(values), 5000), random_state=0)
+    normal = stats.normaltest(some).pvalue if values.nunique() > 20 else np.nan
     return {
         "mean": values.mean(), "std": values.std(), "min": low, "q25": quarter, "median": middle, "q75": three_quarters,
-        "max": high, "skewness": values.skew(), "kurtosis": values.kurt(), "zeros": int(
-            (values == 0).sum()), "normality_p": normal
+        "max": high, "skewness": values.skew(), "kurtosis": values.kurt(), "zeros": int((values == 0).sum()),
+        "normality_p": normal
     }
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-09-a
 def _profile_category(present: pd.Series) -> dict[str, Any]:
+    "The most common label, its share, and how many labels have fewer than ten rows"
     counts = present.astype(str).value_counts()
     if counts.empty:
         return {"rare_labels": 0}
@@ -124,24 +125,24 @@ def class_balance(target: pd.Series) -> dict[str, Any]:
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-16
 def wilson_interval(hits: float, rows: float, confidence: float = 0.95) -> tuple[float, float]:
-    "The Wilson score interval of a share"
+    "Low and high of the Wilson score interval of a share, `hits` of `rows`"
     z = stats.norm.ppf(0.5 + confidence / 2)
-    centre, spread = (hits + z * z / 2) / (rows + z * z), z / (rows + z * z) * np.sqrt(hits *
-                                                                                       (rows - hits) / rows + z * z / 4)
+    centre = (hits + z * z / 2) / (rows + z * z)
+    spread = z / (rows + z * z) * np.sqrt(hits * (rows - hits) / rows + z * z / 4)
     share = hits / rows  # rounding must not leave it outside its own interval
     return float(max(0, min(share, centre - spread))), float(min(1, max(share, centre + spread)))
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-16-a
 def rates_by_label(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.DataFrame:
     "Per label (the most common ones, missing included): rows, mean outcome and its 95 % interval, the highest first"
-    labels, is_share = column.astype(object).where(column.notna(),
-                                                   "(missing)").astype(str), set(outcome.unique()) <= {0.0, 1.0}
-    rows = []
+    labels = column.astype(object).where(column.notna(), "(missing)").astype(str)
+    is_share, rows = set(outcome.unique()) <= {0.0, 1.0}, []
     for label in labels.value_counts().index[:most]:
         values = outcome[labels == label]
         spread = 1.96 * values.std() / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        low, high = wilson_interval(values.sum(), len(values)) if is_share else (values.mean() - spread,
-                                                                                 values.mean() + spread)
+        low, high = values.mean() - spread, values.mean() + spread
+        if is_share:
+            low, high = wilson_interval(values.sum(), len(values))
         rows.append({"label": label, "rows": len(values), "mean": values.mean(), "low": low, "high": high})
     return pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
@@ -174,11 +175,10 @@ def enough_figures(context: GateContext) -> CheckResult:
 @gate_check(3, "no open critical issue")
 def no_open_critical_issue(context: GateContext) -> CheckResult:
     "Every critical leak suspect is dropped, or kept on purpose"
-    critical = [
-        item["column"] for item in context.json("leak_audit.json")["suspects"] if item["severity"] == "critical"
-    ]
-    dropped, on_leak = {item["column"]
-                        for item in context.json("eda_insights.json")["drop"]}, load_plan(context.settings).data.on_leak
+    suspects = context.json("leak_audit.json")["suspects"]
+    critical = [item["column"] for item in suspects if item["severity"] == "critical"]
+    dropped = {item["column"] for item in context.json("eda_insights.json")["drop"]}
+    on_leak = load_plan(context.settings).data.on_leak
     limit = criterion_for(context.settings, 3, "critical_issues", 0)
     if on_leak == "keep" and critical:
         return verdict(True, 0, limit, f"kept on purpose (on_leak = \"keep\"): {', '.join(critical)}")

@@ -15,16 +15,26 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from ..review.card import evidence_text
-from .single_column import (FEWEST_ROWS, THRESHOLDS, Leak, Outcome, as_codes, as_numbers, judge_probe,
-                                          probe, speaks_of_an_outcome, tells_one_class)
+from .single_column import (FEWEST_ROWS, LEAK_THRESHOLDS, Leak, TargetOutcome, as_codes, judge_probe,
+                                          numeric_values, probe, speaks_of_an_outcome, tells_one_class)
 from .copies import copy_by_a_word, copy_of_target, filled_for_one_class
 from epochkit.leaks.relations import (
     date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
 )
 from ..planning.plan import Plan
-from .splits import judge_groups, shared_rows, torn_groups, train_against_validation
+from .splits import groups_in_both_parts, judge_groups, shared_rows, train_against_validation
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-05
+def _kept_apart(frame: pd.DataFrame, time: str, group: str, strategy: str, seed: int) -> pd.Series | None:
+    "What the split keeps apart, per row: moments, or groups in an order by chance; None for a split by chance"
+    if strategy == "time" and time in frame:
+        return frame[time]
+    if strategy in ("group", "group_time") and group in frame:
+        codes, names = pd.factorize(frame[group])
+        return pd.Series(np.random.default_rng(seed).permutation(len(names))[codes])
+    return None
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why02
 _MOST_ROWS, _MOST_IN_ORDER = 10_000, 200_000
 
 
@@ -33,34 +43,29 @@ class _Rows:
 
     def __init__(self, frame: pd.DataFrame, target: str, classification: bool, seed: int, time: str, group: str,
                  strategy: str):
-        known = frame[frame[target].notna()]
-        self.all = known.head(_MOST_IN_ORDER).reset_index(drop=True)
-        self.sample = self.all if len(self.all) <= _MOST_ROWS else self.all.sample(
-            _MOST_ROWS, random_state=seed).reset_index(drop=True)
-        self.target, self.classification, self.time, self.group, self.strategy, self.seed = target, classification, time, group, strategy, seed
-        self.outcome = Outcome(self.sample[target], classification, seed, self._blocks(self.sample))
-        self.all_outcome = self.outcome if self.sample is self.all else Outcome(self.all[target], classification, seed)
+        self.target, self.classification, self.seed = target, classification, seed
+        self.time, self.group, self.strategy = time, group, strategy
+        self.all = frame[frame[target].notna()].head(_MOST_IN_ORDER).reset_index(drop=True)
+        few = len(self.all) <= _MOST_ROWS
+        self.sample = self.all if few else self.all.sample(_MOST_ROWS, random_state=seed).reset_index(drop=True)
+        blocks = _kept_apart(self.sample, time, group, strategy, seed)
+        self.outcome = TargetOutcome(self.sample[target], classification, seed, blocks)
+        self.all_outcome = self.outcome if few else TargetOutcome(self.all[target], classification, seed)
 
-    def _blocks(self, frame: pd.DataFrame) -> pd.Series | None:
-        "What the split keeps apart: moments, or groups in an order by chance"
-        if self.strategy == "time" and self.time in frame:
-            return frame[self.time]
-        if self.strategy in ("group", "group_time") and self.group in frame:
-            codes, names = pd.factorize(frame[self.group])
-            return pd.Series(np.random.default_rng(self.seed).permutation(len(names))[codes])
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why04
+def _fifth_of_time(rows: _Rows) -> np.ndarray | None:
+    "Fifth of the span of time that a sampled row lies in, 0 to 4; None without an order in time"
+    if rows.time not in rows.sample:
         return None
-
-    def stretch(self) -> np.ndarray | None:
-        "Fifth of the span of time that a sampled row lies in; None without an order in time"
-        if self.time not in self.sample or not (self.strategy == "time"
-                                                or pd.api.types.is_datetime64_any_dtype(self.sample[self.time])):
-            return None
-        ranks = self.sample[self.time].rank(method="average", pct=True).fillna(0.5)
-        return np.minimum((ranks * 5).astype(int).to_numpy(), 4)
+    moments = rows.sample[rows.time]
+    if rows.strategy != "time" and not pd.api.types.is_datetime64_any_dtype(moments):
+        return None
+    ranks = moments.rank(method="average", pct=True).fillna(0.5)
+    return np.minimum((ranks * 5).astype(int).to_numpy(), 4)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07
-def _alone(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows,
-           stretch: np.ndarray | None) -> list[Leak]:
+def _single_column_leaks(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows,
+                         stretch: np.ndarray | None) -> list[Leak]:
     "What the checks of a single column say"
     column, outcome = rows.sample[name], rows.outcome
     judged = judge_probe(name, kind, score, outcome)
@@ -70,50 +75,55 @@ def _alone(name: str, kind: str, score: float, codes: np.ndarray, rows: _Rows,
     if kind == "text":
         found.append(copy_by_a_word(column, outcome))
     else:
-        found += [
-            copy_of_target(column, kind, codes, outcome),
-            None if judged else tells_one_class(name, kind, codes, outcome)
-        ]
+        found.append(copy_of_target(column, kind, codes, outcome))
+        found.append(None if judged else tells_one_class(name, kind, codes, outcome))
         if stretch is not None and name != rows.time:
             found.append(vanishes_in_time(codes, outcome, stretch))
     return [leak for leak in found if leak]
 
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why06
+def _group_codes(rows: _Rows, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
+    "A code per row for the plan's group and for every label or key that repeats often enough to be one"
+    asked = [name for name in [*kinds, rows.group]
+             if name in rows.all and (kinds.get(name) in ("category", "id") or name == rows.group)]
+    codes = {name: as_codes(rows.all[name], "category") for name in asked}
+    return {name: each for name, each in codes.items() if 8 <= len(np.unique(each)) <= len(each) / 3}
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why08
+def _from_the_future(rows: _Rows, numbers: list[str]) -> dict[str, Leak]:
+    "Numbers that later outcomes explain and earlier ones do not"
+    group = pd.factorize(rows.all[rows.group])[0] if rows.group in rows.all else np.zeros(len(rows.all), dtype=int)
+    order = np.lexsort([numeric_values(rows.all[rows.time]), group])
+    values = rows.all_outcome.shares[:, -1] if rows.classification else rows.all_outcome.values
+    return made_from_later_rows(rows.all[numbers].iloc[order], values[order], group[order])
+
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07-a
-def _together(rows: _Rows, kinds: Mapping[str, str]) -> dict[str, list[Leak]]:
-    "What the checks of several columns, groups and later rows say"
-    numbers = [name for name, kind in kinds.items() if kind == "number"]
+def _several_column_leaks(rows: _Rows, kinds: Mapping[str, str]) -> dict[str, list[Leak]]:
+    "What the checks of several columns, groups and later rows say, by column"
     found: dict[str, list[Leak]] = {name: [] for name in kinds}
-    groups = {name: as_codes(rows.all[name], "category") for name in [*kinds, rows.group]
-              if name in rows.all and (kinds.get(name) in ("category", "id") or name == rows.group)}
-    groups = {name: codes for name, codes in groups.items() if 8 <= len(np.unique(codes)) <= len(codes) / 3}
+    numbers, groups = [name for name, kind in kinds.items() if kind == "number"], _group_codes(rows, kinds)
+    dates = [name for name, kind in kinds.items() if kind == "date"]
     for name in numbers:
         leak = mean_of_outcome(rows.all[name], rows.all_outcome, groups) if rows.all[name].nunique() >= 8 else None
         found[name] += [leak] if leak else []
-    for name, leak in date_order(rows.sample, [name for name, kind in kinds.items() if kind == "date"],
-                                 rows.outcome).items():
+    for name, leak in date_order(rows.sample, dates, rows.outcome).items():
         found[name].append(leak)
     if rows.time in rows.all:
         for name, leak in _from_the_future(rows, [name for name in numbers if name != rows.time]).items():
             found[name].append(leak)
     return found
 
-# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07-b
-def _from_the_future(rows: _Rows, numbers: list[str]) -> dict[str, Leak]:
-    group = pd.factorize(rows.all[rows.group])[0] if rows.group in rows.all else np.zeros(len(rows.all), dtype=int)
-    order = np.lexsort([as_numbers(rows.all[rows.time]), group])
-    values = rows.all_outcome.shares[:, -1] if rows.classification else rows.all_outcome.values
-    return made_from_later_rows(rows.all[numbers].iloc[order], values[order], group[order])
-
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-07-c
 def _parts_of_the_target(rows: _Rows, numbers: list[str]) -> dict[str, Leak]:
+    "Columns whose sum, product or ratio is the number target"
     columns, operation = formula_columns(rows.sample, rows.sample[rows.target].astype(float), numbers)
     return {name: Leak("formula", "critical", f"the target is a {operation} of {' and '.join(map(str, columns))}",
                        {"parts": columns, "operation": operation}) for name in columns}
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-09
-def score_together(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: Outcome, seed: int = 42) -> float:
+def score_together(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: TargetOutcome, seed: int = 42) -> float:
     "AUC or R2 on ranks of a small boosted model on these columns, three-fold cross-validated"
-    x = np.column_stack([as_numbers(frame[name]) for name in kinds])
+    x = np.column_stack([numeric_values(frame[name]) for name in kinds])
     predicted, fold = np.zeros_like(outcome.shares), outcome.fold % 3
     model = HistGradientBoostingClassifier if outcome.classification else HistGradientBoostingRegressor
     y = outcome.values if outcome.classification else outcome.shares[:, 0]
@@ -129,46 +139,98 @@ def score_together(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: Outco
     return outcome.score(predicted)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-09-a
-def _dominant(rows: _Rows, kinds: Mapping[str, str], probes: Mapping[str, float],
-              suspects: Iterable[str]) -> dict[str, Leak]:
-    """The strongest column that is not critical yet, when it beats all the others together;
-    critical when it leaves hardly any of their error"""
-    honest = [
-        name for name in sorted(probes, key=lambda name: -probes[name]) if name not in suspects and kinds[name] != "id"
-    ]
-    measure = rows.outcome.measure
-    if len([name for name in honest if kinds[name] != "text"
-            ]) < 4 or probes[honest[0]] < THRESHOLDS["dominant_auc" if measure == "AUC" else "dominant_r2"]:
+def _not_critical(kinds: Mapping[str, str], scores: Mapping[str, float], critical: Iterable[str]) -> list[str]:
+    "Columns that are no key and not critical yet, the strongest first"
+    ranked = sorted(scores, key=lambda name: -scores[name])
+    return [name for name in ranked if name not in critical and kinds[name] != "id"]
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why12
+def _is_strong(score: float, measure: str) -> bool:
+    "Whether one column alone scores high enough to be compared with all others"
+    return score >= LEAK_THRESHOLDS["dominant_auc" if measure == "AUC" else "dominant_r2"]
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why14
+def _dominance(name: str, score: float, others: float, count: int, measure: str) -> Leak:
+    "The finding that a column predicts better than all `count` others together, which score `others`"
+    named, left = speaks_of_an_outcome(name), (1 - score) / max(1e-9, 1 - others)
+    leaves_little = score >= LEAK_THRESHOLDS["suspicious"] and left <= LEAK_THRESHOLDS["dominant_rest"]
+    why = ": ask when it was known"
+    if named:
+        why = ", and its name speaks of an end or a result"
+    elif leaves_little:
+        why = f", and leaves only {left:.0%} of their error"
+    reason = f"alone it predicts better ({measure} {score:.3f}) than all {count} other columns together ({others:.3f})"
+    return Leak("dominant", "critical" if named or leaves_little else "warning", reason + why,
+                {"probe": score, "others_together": others, "measure": measure})
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why16
+def _dominant_column(rows: _Rows, kinds: Mapping[str, str], scores: Mapping[str, float],
+                     critical: Iterable[str]) -> dict[str, Leak]:
+    "The strongest column that is not critical yet, when it beats all the others together; else nothing"
+    honest, measure = _not_critical(kinds, scores, critical), rows.outcome.measure
+    comparable = [name for name in honest if kinds[name] != "text"]
+    if len(comparable) < 4 or not _is_strong(scores[honest[0]], measure):
         return {}
     first, rest = honest[0], honest[1:]
-    others = score_together(rows.sample, {name: kinds[name]
-                                          for name in rest[:100] if kinds[name] != "text"}, rows.outcome, rows.seed)
-    if probes[first] <= others:
+    opponents = {name: kinds[name] for name in rest[:100] if kinds[name] != "text"}
+    others = score_together(rows.sample, opponents, rows.outcome, rows.seed)
+    if scores[first] <= others:
         return {}
-    named, left = speaks_of_an_outcome(first), (1 - probes[first]) / max(1e-9, 1 - others)
-    alone = probes[first] >= THRESHOLDS["suspicious"] and left <= THRESHOLDS["dominant_rest"]
-    reason = (f"alone it predicts better ({measure} {probes[first]:.3f}) than all {len(rest)} other columns together "
-              f"({others:.3f})")
-    why = ", and its name speaks of an end or a result" if named else f", and leaves only {left:.0%} of their error" if alone else ": ask when it was known"
-    return {
-        first: Leak("dominant", "critical" if named or alone else "warning", reason + why,
-                    {"probe": probes[first], "others_together": others, "measure": measure})
-    }
+    return {first: _dominance(first, scores[first], others, len(rest), measure)}
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11
 def _suspect(column: str, leaks: list[Leak]) -> dict[str, Any]:
+    "One column's entry in the report: its gravest finding, and the reasons of the others"
     first, *others = sorted(leaks, key=lambda leak: leak.severity != "critical")
-    return {
-        "column": column, "severity": first.severity, "check": first.check, "reason": first.reason, "evidence": {
-            name: round(value, 4) if isinstance(value, float) and value >= 1e-4 else value
-            for name, value in first.evidence.items()
-        }, "also": [leak.reason for leak in others]
-    }
+    evidence = {name: round(value, 4) if isinstance(value, float) and value >= 1e-4 else value
+                for name, value in first.evidence.items()}
+    return {"column": column, "severity": first.severity, "check": first.check, "reason": first.reason,
+            "evidence": evidence, "also": [leak.reason for leak in others]}
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-a
 def _suspects(found: Mapping[str, list[Leak]]) -> list[dict[str, Any]]:
-    return sorted((_suspect(name, leaks) for name, leaks in found.items() if leaks), key=lambda item:
-                  (item["severity"] != "critical", str(item["column"])))
+    "Every column with a finding, the critical ones first, then by name"
+    entries = [_suspect(name, leaks) for name, leaks in found.items() if leaks]
+    return sorted(entries, key=lambda item: (item["severity"] != "critical", str(item["column"])))
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why19
+def _report(rows: _Rows, suspects: list[dict[str, Any]], scores: Mapping[str, float], note: str = "") -> dict[str, Any]:
+    "The audit as it is written to `leak_audit.json`"
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    return {
+        "suspects": suspects, "single_column_scores": {name: round(score, 4) for name, score in ranked},
+        "measure": "AUC" if rows.classification else "R2", "rows_looked_at": len(rows.sample), "note": note,
+        "thresholds": LEAK_THRESHOLDS
+    }
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why21
+def _known_after(names: Iterable[str], frame: pd.DataFrame) -> dict[str, list[Leak]]:
+    "A critical leak for each column that the brief says is known only after the outcome"
+    leak = Leak("known after", "critical", "the brief says that it is known only after the outcome", {})
+    return {name: [leak] for name in names if name in frame}
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why23
+def _is_critical(leaks: Iterable[Leak]) -> bool:
+    "Whether one of the findings is critical"
+    return any(leak.severity == "critical" for leak in leaks)
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why24
+def _all_leaks(rows: _Rows, kinds: Mapping[str, str], scores: Mapping[str, float],
+               told: Mapping[str, list[Leak]]) -> dict[str, list[Leak]]:
+    "Findings of every check by column: what the brief says, single columns, several columns, formula, dominance"
+    codes = {name: as_codes(rows.sample[name], kind) for name, kind in kinds.items() if kind != "text"}
+    stretch, found = _fifth_of_time(rows), _several_column_leaks(rows, kinds)
+    for name, kind in kinds.items():
+        alone = _single_column_leaks(name, kind, scores[name], codes.get(name), rows, stretch)
+        found[name] = told.get(name, []) + alone + found[name]
+    if not rows.classification:
+        whole = [name for name, kind in kinds.items() if kind == "number" and not _is_critical(found[name])]
+        for name, leak in _parts_of_the_target(rows, whole).items():
+            found[name].append(leak)
+    critical = [name for name, leaks in found.items() if _is_critical(leaks)]
+    for name, leak in _dominant_column(rows, kinds, scores, critical).items():
+        found[name].append(leak)
+    return found
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-b
 def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
@@ -179,47 +241,16 @@ def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], class
     strategy: how it is split.
     """
     rows = _Rows(frame, target_name, classification, seed, time, group, strategy)
-    told = {
-        name: [Leak("known after", "critical", "the brief says that it is known only after the outcome", {})]
-        for name in known_after if name in frame
-    }
+    told = _known_after(known_after, frame)
     if len(rows.all) < FEWEST_ROWS or rows.sample[target_name].nunique() < 2:
-        return _report(
-            rows, _suspects(told), {},
-            f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance: nothing was looked at")
-    kinds = {
-        name: kind
-        for name, kind in kinds.items()
-        if name != target_name and not (rows.all[name].nunique() < 2 and rows.all[name].notna().all())
-    }
-    codes = {name: as_codes(rows.sample[name], kind) for name, kind in kinds.items() if kind != "text"}
-    probes = {name: probe(rows.sample[name], kind, rows.outcome) for name, kind in kinds.items()}
-    stretch, found = rows.stretch(), _together(rows, kinds)
-    for name, kind in kinds.items():
-        found[name] = told.get(name, []) + _alone(name, kind, probes[name], codes.get(name), rows,
-                                                  stretch) + found[name]
-    if not classification:
-        whole = [
-            name for name, kind in kinds.items()
-            if kind == "number" and not any(leak.severity == "critical" for leak in found[name])
-        ]
-        for name, leak in _parts_of_the_target(rows, whole).items():
-            found[name].append(leak)
-    for name, leak in _dominant(
-            rows, kinds, probes,
-        [name for name, leaks in found.items() if any(leak.severity == "critical" for leak in leaks)]).items():
-        found[name].append(leak)
-    return _report(rows, _suspects(told | found), probes)
+        note = f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance: nothing was looked at"
+        return _report(rows, _suspects(told), {}, note)
 
-# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-c
-def _report(rows: _Rows, suspects: list[dict[str, Any]], probes: Mapping[str, float], note: str = "") -> dict[str, Any]:
-    return {
-        "suspects": suspects, "single_column_scores": {
-            name: round(score, 4)
-            for name, score in sorted(probes.items(), key=lambda item: -item[1])
-        }, "measure": rows.outcome.measure if probes else "AUC" if rows.classification else "R2",
-        "rows_looked_at": len(rows.sample), "note": note, "thresholds": THRESHOLDS
-    }
+    def says_something(column: pd.Series) -> bool:
+        return column.nunique() >= 2 or column.isna().any()
+    kinds = {name: kind for name, kind in kinds.items() if name != target_name and says_something(rows.all[name])}
+    scores = {name: probe(rows.sample[name], kind, rows.outcome) for name, kind in kinds.items()}
+    return _report(rows, _suspects(told | _all_leaks(rows, kinds, scores, told)), scores)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15
 _KINDS = {
@@ -229,56 +260,56 @@ _KINDS = {
 
 
 def _kinds_of(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str]) -> dict[str, str]:
-    "Features, leak suspects and keys that the plan does not name as such, each as what it would be for a statistician"
+    "Kind of every feature, of every leak suspect, and of every key that the plan does not name as one"
     columns, chosen = getattr(plan, "columns", {}), {}
     for name in [*plan.feature_columns, *getattr(plan.data, "known_after", [])]:
-        entry = columns.get(name, {})
-        kind = kinds.get(name) if kinds.get(name) in ("number", "category", "date",
-                                                      "text") else _KINDS.get(entry.get("kind") or entry.get("role"))
+        kind, entry = kinds.get(name), columns.get(name, {})
+        if kind not in ("number", "category", "date", "text"):
+            kind = _KINDS.get(entry.get("kind") or entry.get("role"))
         if kind and name in frame:
-            chosen[name] = "category" if kind == "number" and not pd.api.types.is_numeric_dtype(frame[name]) else kind
-    return chosen | {
-        name: "id"
-        for name, kind in kinds.items() if kind == "id" and name in frame and name not in plan.data.ids
-    }
+            of_words = kind == "number" and not pd.api.types.is_numeric_dtype(frame[name])
+            chosen[name] = "category" if of_words else kind
+    keys = [name for name, kind in kinds.items() if kind == "id" and name in frame and name not in plan.data.ids]
+    return chosen | dict.fromkeys(keys, "id")
 
-# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-a
-def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts: pd.Series) -> dict[str, Any]:
-    "The audit of a project's analysed rows: columns, keys and parts, with what `on_leak` says"
-    looked_at, data, strategy = _kinds_of(frame, plan, kinds), plan.data, getattr(plan.split, "strategy", "random")
-    time, group = getattr(data, "time", ""), getattr(data, "group", "")
-    report = audit(frame, data.target, looked_at, plan.classification, plan.split.seed,
-                   getattr(data, "known_after", []), time, group, strategy)
-    features = [name for name in plan.feature_columns if name in frame]
-    groups, leaks = _groups(frame, looked_at, plan, parts, group, strategy)
-    named = {item["column"] for item in report["suspects"]}
-    report["suspects"] += [_suspect(name, [leak]) for name, leak in leaks.items() if name not in named]
-    return report | {
-        "on_leak": getattr(data, "on_leak", "drop"), "repeated_in_validation": shared_rows(
-            frame, features, parts, frame[data.target]), "groups": groups,
-        "train_against_validation": train_against_validation(
-            frame, {name: looked_at[name]
-                    for name in features if name in looked_at and name != time}, parts, strategy, plan.split.seed,
-            frame[group] if strategy in ("group", "group_time") and group in frame else None)
-    }
-
-# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-b
-def _groups(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, parts: pd.Series, group: str,
-            strategy: str) -> tuple[dict[str, Any], dict[str, Leak]]:
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why27
+def _group_leaks(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, parts: pd.Series, group: str,
+                 strategy: str) -> tuple[dict[str, Any], dict[str, Leak]]:
     """Groups that stand in both parts, by column, and those worth a warning;
     nothing where the split keeps groups or moments apart"""
     rows = frame[plan.data.target].notna() & (parts.reindex(frame.index) != "test")
     if strategy not in ("random", "given") or rows.sum() < FEWEST_ROWS:
         return {}, {}
-    outcome = Outcome(frame.loc[rows, plan.data.target], plan.classification, plan.split.seed)
-    asked = [name for name, kind in kinds.items() if kind in ("category", "id")
-             ] + [name for name in [group, *plan.data.ids] if name in frame and name not in kinds]
-    found = {
-        name: torn
-        for name in asked if (torn := torn_groups(frame.loc[rows, name], parts[rows[rows].index], outcome))
-    }
+    outcome = TargetOutcome(frame.loc[rows, plan.data.target], plan.classification, plan.split.seed)
+    labels = [name for name, kind in kinds.items() if kind in ("category", "id")]
+    planned = [name for name in [group, *plan.data.ids] if name in frame and name not in kinds]
+    sides = parts[rows[rows].index]
+    found = {name: groups_in_both_parts(frame.loc[rows, name], sides, outcome) for name in labels + planned}
+    found = {name: facts for name, facts in found.items() if facts}
     leaks = {name: judge_groups(name, facts, name == group) for name, facts in found.items()}
     return found, {name: leak for name, leak in leaks.items() if leak}
+
+# %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-a
+def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts: pd.Series) -> dict[str, Any]:
+    """The audit of a project's analysed rows: columns, keys and parts, with what `on_leak` says
+
+    kinds: name -> kind, as `column_kinds` gives them; parts: train, validation or test per row of `frame`.
+    """
+    looked_at, data, strategy = _kinds_of(frame, plan, kinds), plan.data, getattr(plan.split, "strategy", "random")
+    time, group, seed = getattr(data, "time", ""), getattr(data, "group", ""), plan.split.seed
+    report = audit(frame, data.target, looked_at, plan.classification, seed, getattr(data, "known_after", []), time,
+                   group, strategy)
+    features = [name for name in plan.feature_columns if name in frame]
+    groups, leaks = _group_leaks(frame, looked_at, plan, parts, group, strategy)
+    named = {item["column"] for item in report["suspects"]}
+    report["suspects"] += [_suspect(name, [leak]) for name, leak in leaks.items() if name not in named]
+    compared = {name: looked_at[name] for name in features if name in looked_at and name != time}
+    whole = frame[group] if strategy in ("group", "group_time") and group in frame else None
+    return report | {
+        "on_leak": getattr(data, "on_leak", "drop"),
+        "repeated_in_validation": shared_rows(frame, features, parts, frame[data.target]), "groups": groups,
+        "train_against_validation": train_against_validation(frame, compared, parts, strategy, seed, whole)
+    }
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-c
 def suspects_table(report: Mapping[str, Any]) -> pd.DataFrame:

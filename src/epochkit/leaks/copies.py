@@ -10,31 +10,48 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .single_column import THRESHOLDS, Leak, Outcome, as_numbers, speaks_of_an_outcome, words_of
+from .single_column import (LEAK_THRESHOLDS, Leak, TargetOutcome, column_words, mark_severity, numeric_values,
+                                          speaks_of_an_outcome)
 
-# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05
-def _tells_the_class(codes: np.ndarray, outcome: Outcome) -> float:
-    "Share of rows whose code always goes with one class; 0 for columns with too many or too few codes to say"
-    if len(np.unique(codes)) > min(50,
-                                   len(codes) / 20) or len(
-                                       np.unique(codes)) < 2 or outcome.shares.mean(axis=0).max() >= 0.99:
-        return 0.0
-    return float(_table(codes, outcome).max(axis=1).sum() / len(codes))
-
-# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-a
-def _table(codes: np.ndarray, outcome: Outcome) -> np.ndarray:
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why01
+def _shares_per_code(codes: np.ndarray, outcome: TargetOutcome) -> np.ndarray:
+    "Rows of each class per code (for a number target: summed ranks), (n_codes, n_classes or 1)"
     return np.stack([np.bincount(codes, outcome.shares[:, k]) for k in range(outcome.shares.shape[1])], axis=1)
 
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05
+def _share_with_one_class(codes: np.ndarray, outcome: TargetOutcome) -> float:
+    "Share of rows whose code always goes with one class; 0 for columns with too many or too few codes to say"
+    levels = len(np.unique(codes))
+    too_many, one_class = levels > min(50, len(codes) / 20), outcome.shares.mean(axis=0).max() >= 0.99
+    if too_many or levels < 2 or one_class:
+        return 0.0
+    return float(_shares_per_code(codes, outcome).max(axis=1).sum() / len(codes))
+
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-b
-def _stands_for(codes: np.ndarray, outcome: Outcome, fewest: int = 20) -> int | None:
+def _class_of_one_code(codes: np.ndarray, outcome: TargetOutcome, fewest: int = 20) -> int | None:
     "The class that one single code stands for, in both directions, among three classes or more"
-    table = _table(codes, outcome)
-    sure = (table / np.maximum(1, table.sum(axis=1, keepdims=True)) >= THRESHOLDS["one_to_one"]) & (
-        table / np.maximum(1, table.sum(axis=0)) >= THRESHOLDS["one_to_one"]) & (table >= fewest)
+    table = _shares_per_code(codes, outcome)
+    of_the_code = table / np.maximum(1, table.sum(axis=1, keepdims=True))
+    of_the_class = table / np.maximum(1, table.sum(axis=0))
+    limit = LEAK_THRESHOLDS["one_to_one"]
+    sure = (of_the_code >= limit) & (of_the_class >= limit) & (table >= fewest)
     return int(np.argwhere(sure)[0][1]) if sure.any() and len(outcome.classes) > 2 else None
 
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why03
+def _label_copy(column: pd.Series, codes: np.ndarray, outcome: TargetOutcome) -> Leak | None:
+    "A column whose labels are the classes, or that has one label for one class"
+    share = _share_with_one_class(codes, outcome)
+    if share >= LEAK_THRESHOLDS["one_to_one"]:
+        return Leak("copy", "critical",
+                    f"its value tells the class in {share:.1%} of rows: the target under another name",
+                    {"rows_told": share})
+    marked = _class_of_one_code(codes, outcome)
+    return None if marked is None else Leak(
+        "copy", mark_severity(outcome, column.name), f"one of its labels stands for the class "
+        f"'{outcome.classes[marked]}' and for no other", {"class": str(outcome.classes[marked])})
+
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-c
-def _own_slices(codes: np.ndarray, outcome: Outcome) -> float:
+def _share_in_own_slice(codes: np.ndarray, outcome: TargetOutcome) -> float:
     """Share of rows whose number target lies in its code's own slice, the codes ordered by their median;
     0 where it cannot be told"""
     levels = np.unique(codes)
@@ -50,52 +67,52 @@ def _own_slices(codes: np.ndarray, outcome: Outcome) -> float:
     return float(inside.mean())
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-d
-def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: Outcome) -> Leak | None:
-    "The target under another name: one label per class, the same ranks, or slices of a number"
+def _rank_copy(column: pd.Series, outcome: TargetOutcome) -> Leak | None:
+    "A number or date that orders the rows as the number target does"
+    values = numeric_values(column)
+    filled = ~np.isnan(values)
+    if filled.sum() <= 20 or len(np.unique(values[filled])) <= 2:
+        return None
+    ranks = abs(float(stats.spearmanr(values[filled], outcome.values[filled]).statistic))
+    return Leak("copy", "critical",
+                f"it ranks the rows as the target does (|Spearman| {ranks:.4f}): a copy in another unit or scale",
+                {"spearman": ranks}) if ranks >= LEAK_THRESHOLDS["same_ranks"] else None
+
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why07
+def _slice_copy(codes: np.ndarray, outcome: TargetOutcome) -> Leak | None:
+    "A column whose values cut the number target into slices that do not overlap"
+    share = _share_in_own_slice(codes, outcome)
+    if share < LEAK_THRESHOLDS["one_to_one"] or len(outcome.values) < 100:
+        return None
+    return Leak("copy", "critical",
+                f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded "
+                f"or in classes", {"rows_told": share})
+
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why09
+def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: TargetOutcome) -> Leak | None:
+    "The target under another name: one label per class, the same ranks, or slices of a number; None if it is not"
     if outcome.classification:
-        share = _tells_the_class(codes, outcome)
-        if share >= THRESHOLDS["one_to_one"]:
-            return Leak("copy", "critical",
-                        f"its value tells the class in {share:.1%} of rows: the target under another name",
-                        {"rows_told": share})
-        alone = _stands_for(codes, outcome)
-        return None if alone is None else Leak(
-            "copy", outcome.gravity_of_a_mark(column.name), f"one of its labels stands for the class "
-            f"'{outcome.classes[alone]}' and for no other", {"class": str(outcome.classes[alone])})
-    if kind in ("number", "date"):
-        values = as_numbers(column)
-        filled = ~np.isnan(values)
-        if filled.sum() > 20 and len(np.unique(values[filled])) > 2:
-            ranks = abs(float(stats.spearmanr(values[filled], outcome.values[filled]).statistic))
-            if ranks >= THRESHOLDS["same_ranks"]:
-                return Leak(
-                    "copy", "critical",
-                    f"it ranks the rows as the target does (|Spearman| {ranks:.4f}): a copy in another unit or scale",
-                    {"spearman": ranks})
-    share = _own_slices(codes, outcome)
-    return Leak(
-        "copy", "critical",
-        f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded or in "
-        f"classes",
-        {"rows_told": share}) if share >= THRESHOLDS["one_to_one"] and len(outcome.values) >= 100 else None
+        return _label_copy(column, codes, outcome)
+    ranked = _rank_copy(column, outcome) if kind in ("number", "date") else None
+    return ranked or _slice_copy(codes, outcome)
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-05-e
-def copy_by_a_word(column: pd.Series, outcome: Outcome) -> Leak | None:
+def copy_by_a_word(column: pd.Series, outcome: TargetOutcome) -> Leak | None:
     "A free text with a word that stands there for one class, or for one side of a number target, and for no other"
-    words, names = words_of(column)
+    words, names = column_words(column)
     if not names:
         return None
     counts, shares = np.asarray(words.sum(axis=0)).ravel(), outcome.shares - outcome.shares.mean(axis=0)
     spread = np.sqrt(counts * (1 - counts / len(column)))[:, None] * np.sqrt((shares**2).sum(axis=0))
-    told = np.abs(words.T @ shares) / np.maximum(spread, 1e-12)
-    best = int(told.max(axis=1).argmax())
+    correlation = np.abs(words.T @ shares) / np.maximum(spread, 1e-12)
+    best = int(correlation.max(axis=1).argmax())
     mark = pd.Series(words[:, best].toarray().ravel(), name=column.name)
     found = copy_of_target(mark, "category", mark.to_numpy() + 1, outcome) if mark.nunique() == 2 else None
     return found and found._replace(reason=f"the word '{names[best]}' in it: {found.reason}",
                                     evidence=found.evidence | {"word": names[best]})
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09
-def _one_class_only(mark: np.ndarray, outcome: Outcome) -> tuple[float, float, int, float] | None:
+def _one_class_only(mark: np.ndarray, outcome: TargetOutcome) -> tuple[float, float, int, float] | None:
     "Purity, coverage, class and log10 chance of marked rows that belong to (nearly) one class"
     marked, rows = mark.sum(), len(mark)
     if min(marked, rows - marked) < 20:
@@ -103,27 +120,28 @@ def _one_class_only(mark: np.ndarray, outcome: Outcome) -> tuple[float, float, i
     inside = outcome.shares[mark].sum(axis=0)
     code, overall = int(inside.argmax()), outcome.shares.sum(axis=0)
     purity, base = inside[code] / marked, overall[code] / rows
-    return purity, inside[code] / overall[code], code, float(
-        stats.binom.logsf(inside[code] - 1, marked, base) / np.log(10))
+    chance = float(stats.binom.logsf(inside[code] - 1, marked, base) / np.log(10))
+    return purity, inside[code] / overall[code], code, chance
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-a
-def _marks(column: pd.Series) -> list[tuple[str, np.ndarray]]:
+def _cell_marks(column: pd.Series) -> list[tuple[str, np.ndarray]]:
+    "What a cell can be, in words, with a boolean per row: filled, missing, other than its usual value"
     filled, usual = column.notna().to_numpy(), column.mode()
     marks = [("filled", filled), ("missing", ~filled)]
     if len(usual) and (column == usual.iloc[0]).mean() >= 0.05:
-        marks.append((f"other than its usual value {usual.iloc[0]}",
-                      filled & (column != usual.iloc[0]).fillna(True).astype(bool).to_numpy()))
+        differs = (column != usual.iloc[0]).fillna(True).astype(bool).to_numpy()
+        marks.append((f"other than its usual value {usual.iloc[0]}", filled & differs))
     return marks
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-b
-def _one_slice_only(words: str, mark: np.ndarray, outcome: Outcome, widest: float = 0.35) -> Leak | None:
+def _one_slice_only(words: str, mark: np.ndarray, outcome: TargetOutcome, widest: float = 0.35) -> Leak | None:
     "Marked rows whose number targets all lie in one narrow slice of it, and fill much of that slice"
     if min(mark.sum(), (~mark).sum()) < 20:
         return None
     low, high = np.quantile(outcome.shares[mark, 0], [0.005, 0.995])
     inside = (outcome.shares[:, 0] >= low) & (outcome.shares[:, 0] <= high)
     filled = float(mark[inside].mean())
-    if high - low > widest or filled < THRESHOLDS["much_of_a_class"]:
+    if high - low > widest or filled < LEAK_THRESHOLDS["much_of_a_class"]:
         return None
     return Leak(
         "gaps", "critical",
@@ -131,26 +149,30 @@ def _one_slice_only(words: str, mark: np.ndarray, outcome: Outcome, widest: floa
         f"such rows)",
         {"slice": float(high - low), "of_that_slice": filled})
 
+# %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why15
+def _one_class_leak(words: str, mark: np.ndarray, name: object, outcome: TargetOutcome) -> Leak | None:
+    "Marked rows that nearly all belong to one class, which is not the usual one"
+    purity, coverage, code, chance = _one_class_only(mark, outcome) or (0.0, 0.0, 0, 0.0)
+    pure, improbable = purity >= LEAK_THRESHOLDS["one_class_only"], chance <= np.log10(LEAK_THRESHOLDS["chance"])
+    if not (pure and improbable and coverage >= 0.1 and outcome.shares[:, code].mean() < 0.9):
+        return None
+    strong = coverage >= LEAK_THRESHOLDS["much_of_a_class"] or speaks_of_an_outcome(name)
+    return Leak("gaps", mark_severity(outcome, name) if strong else "warning",
+                f"it is {words} only for '{outcome.classes[code]}' ({purity:.1%} of such rows, and {coverage:.0%} of "
+                f"that class)", {"one_class": purity, "of_that_class": coverage})
+
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-c
-def filled_for_one_class(column: pd.Series, name: object, outcome: Outcome) -> Leak | None:
+def filled_for_one_class(column: pd.Series, name: object, outcome: TargetOutcome) -> Leak | None:
     """A column whose cells are filled (missing, unusual) only where one class, or a narrow slice of the target,
-    came about"""
+    came about; None if there is no such mark"""
     if outcome.classification and outcome.shares.mean(axis=0).max() >= 0.99:
         return None
-    for words, mark in _marks(column):
-        if not outcome.classification:
-            if ("usual" not in words or column.nunique() > 10) and (leak := _one_slice_only(
-                    words, mark, outcome)):  # a flag is no gap
-                return leak
-            continue
-        purity, coverage, code, chance = _one_class_only(mark, outcome) or (0.0, 0.0, 0, 0.0)
-        if purity >= THRESHOLDS["one_class_only"] and coverage >= 0.1 and chance <= np.log10(
-                THRESHOLDS["chance"]) and outcome.shares[:, code].mean() < 0.9:
-            strong = coverage >= THRESHOLDS["much_of_a_class"] or speaks_of_an_outcome(name)
-            return Leak(
-                "gaps",
-                outcome.gravity_of_a_mark(name) if strong else "warning",
-                f"it is {words} only for '{outcome.classes[code]}' ({purity:.1%} of such rows, and {coverage:.0%} of "
-                f"that class)",
-                {"one_class": purity, "of_that_class": coverage})
+    for words, mark in _cell_marks(column):
+        if outcome.classification:
+            leak = _one_class_leak(words, mark, name, outcome)
+        else:
+            flag = "usual" in words and column.nunique() <= 10
+            leak = None if flag else _one_slice_only(words, mark, outcome)
+        if leak:
+            return leak
     return None

@@ -7,12 +7,14 @@ __all__ = ['formula_columns', 'mean_of_outcome', 'made_from_later_rows', 'vanish
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-02
 from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .single_column import THRESHOLDS, Leak, Outcome, as_numbers, probe_codes
+from .single_column import LEAK_THRESHOLDS, Leak, TargetOutcome, numeric_values, probe_codes
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04
 def _weighted_sum(numbers: pd.DataFrame, target: np.ndarray, most: int) -> list[str]:
@@ -20,43 +22,47 @@ def _weighted_sum(numbers: pd.DataFrame, target: np.ndarray, most: int) -> list[
     x, y = numbers.to_numpy(float), target - target.mean()
     x = x - x.mean(axis=0)
     spread = x.std(axis=0)
-    names, x, chosen, rest = numbers.columns[spread > 1e-12], x[:, spread > 1e-12] / spread[spread > 1e-12], [], y
+    varies = spread > 1e-12
+    names, x, chosen, rest = numbers.columns[varies], x[:, varies] / spread[varies], [], y
     for _ in range(min(most, x.shape[1], len(x) // 10)):
         chosen.append(int(np.argmax(np.abs(x.T @ rest))))
         weights = np.linalg.lstsq(x[:, chosen], y, rcond=None)[0]
         rest = y - x[:, chosen] @ weights
-        if 1 - (rest @ rest) / max(1e-12, y @ y) >= THRESHOLDS["exact_formula"]:
+        if 1 - (rest @ rest) / max(1e-12, y @ y) >= LEAK_THRESHOLDS["exact_formula"]:
             large = np.abs(weights) >= 1e-3 * np.abs(weights).max()
             return [names[i] for i, kept in zip(chosen, large) if kept]
     return []
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-a
-def _pair(numbers: pd.DataFrame, target: np.ndarray, most: int = 150) -> tuple[list[str], str]:
-    "Two columns whose product or ratio is the target, whatever their signs"
-    x = numbers.iloc[:2_000, :most].to_numpy(float)
-    y, limit = target[:2_000], np.sqrt(THRESHOLDS["exact_formula"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = (x - x.mean(axis=0)) / x.std(axis=0)
-        for i in range(x.shape[1]):
-            for made, against, words in ((x * x[:, [i]], y, "product"), (scaled, y * x[:, i], "ratio")):
-                made = made if words == "product" else x
-                centred, wanted = made - made.mean(axis=0), against - against.mean()
-                match = np.abs(wanted @ centred) / np.sqrt((centred**2).sum(axis=0) * (wanted @ wanted))
-                match[i] = match[i] if words == "product" else 0.0
-                best = int(np.nanargmax(match)) if np.isfinite(match).any() else 0
-                if match[best] >= limit and not (words == "ratio" and _constant(against, x[:, i])):
-                    return list(dict.fromkeys([numbers.columns[best], numbers.columns[i]])), words
-    return [], ""
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why02
+def _match(made: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    "|Pearson| of every column of `made` with `wanted`; NaN for a column that never varies"
+    centred, y = made - made.mean(axis=0), wanted - wanted.mean()
+    return np.abs(y @ centred) / np.sqrt((centred**2).sum(axis=0) * (y @ y))
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-b
-def _constant(product: np.ndarray, factor: np.ndarray) -> bool:
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why04
+def _is_the_factor(product: np.ndarray, factor: np.ndarray) -> bool:
     "Whether target x column is little more than the column itself, so that a match says nothing of the target"
     return bool(abs(np.corrcoef(product, factor)[0, 1]) > 0.999)
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-a
+def _pair(numbers: pd.DataFrame, target: np.ndarray, most: int = 150) -> tuple[list[str], str]:
+    "Two columns whose product or ratio is the target, whatever their signs; and which of the two"
+    x = numbers.iloc[:2_000, :most].to_numpy(float)
+    y, limit = target[:2_000], np.sqrt(LEAK_THRESHOLDS["exact_formula"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for i in range(x.shape[1]):
+            for made, wanted, operation in ((x * x[:, [i]], y, "product"), (x, y * x[:, i], "ratio")):
+                match = _match(made, wanted)
+                match[i] = match[i] if operation == "product" else 0.0
+                best = int(np.nanargmax(match)) if np.isfinite(match).any() else 0
+                if match[best] >= limit and not (operation == "ratio" and _is_the_factor(wanted, x[:, i])):
+                    return list(dict.fromkeys([numbers.columns[best], numbers.columns[i]])), operation
+    return [], ""
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04-c
 def formula_columns(frame: pd.DataFrame, target: pd.Series, numbers: list[str], most: int = 6) -> tuple[list[str], str]:
     "Columns whose sum, product or ratio gives the number target, and which of the three"
-    complete = frame[numbers].apply(lambda column: pd.Series(as_numbers(column), index=column.index))
+    complete = frame[numbers].apply(lambda column: pd.Series(numeric_values(column), index=column.index))
     complete = complete.dropna(axis=1, thresh=int(0.9 * len(frame))).dropna()
     if len(complete) < 50 or complete.shape[1] < 2:
         return [], ""
@@ -65,114 +71,138 @@ def formula_columns(frame: pd.DataFrame, target: pd.Series, numbers: list[str], 
     if found:
         return found, "sum"
     positive = complete.loc[:, (complete > 0).all()]
-    if positive.shape[1] >= 2 and (values > 0).all() and (found := _weighted_sum(np.log(positive), np.log(values),
-                                                                                 most)):
-        return found, "product"
-    return _pair(complete, values)
+    has_logarithms = positive.shape[1] >= 2 and (values > 0).all()
+    found = _weighted_sum(np.log(positive), np.log(values), most) if has_logarithms else []
+    return (found, "product") if found else _pair(complete, values)
+
+# %% ../../../nbs/leaks/03_relations.ipynb #71bf938c
+class _Line(NamedTuple):
+    "A weighted line through the mean outcomes of groups: distances of x and y from it, and what it explains"
+    counts: np.ndarray
+    around: np.ndarray
+    squares: np.ndarray
+    explained: float
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09
-def _too_close(values: np.ndarray, unit: np.ndarray, shares: np.ndarray) -> tuple[float, float] | None:
-    """F of the lack-of-fit test of a line through the units' mean outcomes, and the chance of one so small;
-    None where it cannot be told"""
+def _line_through_groups(values: np.ndarray, unit: np.ndarray, shares: np.ndarray) -> _Line | None:
+    "The line of the groups' mean outcomes on their mean values; None where groups are too few or all alike"
     counts = np.bincount(unit).astype(float)
     present = counts > 0
     counts, mean = counts[present], (np.bincount(unit, shares)[present] / counts[present])
-    x, rows = np.bincount(unit, values)[present] / counts, len(values)
-    if (counts > 1).sum() < 8 or rows < 3 * len(counts) or np.ptp(x) == 0:
+    x = np.bincount(unit, values)[present] / counts
+    if (counts > 1).sum() < 8 or len(values) < 3 * len(counts) or np.ptp(x) == 0:
         return None
     centre_x, centre_y = np.average(x, weights=counts), np.average(mean, weights=counts)
     slope = (counts @ ((x - centre_x) * (mean - centre_y))) / (counts @ (x - centre_x) ** 2)
     squares = (np.bincount(unit, shares**2)[present] - counts * mean**2).clip(0)
-    explained, pooled = slope**2 * (counts @ (x - centre_x) ** 2), squares.sum() / (rows - len(counts))
-    if pooled <= 1e-9 * max(1e-12, shares.var()) or explained / pooled < 30:  # nothing to explain, or nothing explained
-        return None
-    big = counts > 1
-    variance, around = squares[big] / (counts[big] - 1), mean[big] - centre_y - slope * (x[big] - centre_x)
-    misfit, within = counts[big] @ around**2 / max(1, big.sum() - 2), variance.mean()
-    freedom = variance.sum() ** 2 / np.array([(variance**2).sum(), (variance**2 / (counts[big] - 1)).sum()])
-    return misfit / within, float(stats.f.cdf(misfit / within, min(freedom[0], big.sum() - 2), freedom[1]))
+    around = mean - centre_y - slope * (x - centre_x)
+    return _Line(counts, around, squares, slope**2 * (counts @ (x - centre_x) ** 2))
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-a
-def mean_of_outcome(column: pd.Series, outcome: Outcome, groups: Mapping[str, np.ndarray]) -> Leak | None:
-    """A number that is the mean outcome of the rows that share it, or of a group of the table. `groups`:
-    name -> code per row"""
-    values = as_numbers(column)
-    filled = ~np.isnan(values)
-    if filled.sum() < 100:
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why07
+def _lack_of_fit(values: np.ndarray, unit: np.ndarray, shares: np.ndarray) -> tuple[float, float] | None:
+    """F of the lack-of-fit test of a line through the units' mean outcomes, and the chance of one so small;
+    None where it cannot be told"""
+    line = _line_through_groups(values, unit, shares)
+    if line is None:
         return None
-    values = values[filled]
-    own = pd.factorize(values)[0]
-    units = {"": own} | {
-        name: codes[filled]
-        for name, codes in groups.items() if name != column.name and _constant_within(values, codes[filled])
-    }
+    pooled = line.squares.sum() / (len(values) - len(line.counts))
+    nothing_to_explain = pooled <= 1e-9 * max(1e-12, shares.var())
+    if nothing_to_explain or line.explained / pooled < 30:
+        return None
+    big = line.counts > 1
+    counts, around, squares = line.counts[big], line.around[big], line.squares[big]
+    variance = squares / (counts - 1)
+    f = counts @ around**2 / max(1, big.sum() - 2) / variance.mean()
+    freedom = variance.sum() ** 2 / np.array([(variance**2).sum(), (variance**2 / (counts - 1)).sum()])
+    return f, float(stats.f.cdf(f, min(freedom[0], big.sum() - 2), freedom[1]))
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why09
+def _is_mean_of_other_rows(values: np.ndarray, codes: np.ndarray, outcomes: np.ndarray, fewest: int = 20) -> bool:
+    """Whether, inside nearly every group of three rows or more, the values are the mean outcome of the group's other
+    rows; False with fewer than `fewest` such groups"""
+    counts = np.bincount(codes).astype(float)
+    at_least_one = np.maximum(1, counts)
+    centred = values - (np.bincount(codes, values) / at_least_one)[codes]
+    own = outcomes - (np.bincount(codes, outcomes) / at_least_one)[codes]
+    spread, both, alone = (np.bincount(codes, product) for product in (centred**2, centred * own, own**2))
+    varied = (counts >= 3) & (alone > 1e-12) & (spread > 1e-12)
+    if varied.sum() < fewest:
+        return False
+    match = both[varied]**2 / (alone[varied] * spread[varied])
+    slope = both[varied] / alone[varied] * (counts[varied] - 1)
+    return bool(((match >= 0.999) & (slope <= -0.3) & (slope >= -1.001)).mean() >= 0.95)
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why11
+def _constant_within(values: np.ndarray, codes: np.ndarray) -> bool:
+    "Whether the values are one and the same inside each group, and differ between groups"
+    first = np.zeros(codes.max() + 1)
+    first[codes[::-1]] = values[::-1]
+    same = np.abs(values - first[codes]) <= 1e-9 * np.abs(values).max()
+    return bool(same.mean() >= 0.999) and len(np.unique(values)) > 1
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why13
+def _closest_fit(values: np.ndarray, units: Mapping[str, np.ndarray],
+                 outcomes: list[np.ndarray]) -> tuple[float, float, str] | None:
+    "F, its chance and the grouping with the fit that is too good for chance; None if no fit is"
     found = []
-    for name, codes in groups.items():
-        if name != column.name and _of_the_others(values, codes[filled], outcome, filled):
-            return Leak(
-                "mean of the target", "critical",
-                f"it is the target's mean over the other rows of each '{name}': inside one it falls as the row's "
-                f"own outcome rises", {"group": name})
     for name, unit in units.items():
-        for k in range(outcome.shares.shape[1]):
-            outcomes = outcome.shares[filled, k] if outcome.classification else outcome.values[filled]
-            fit = _too_close(values, unit, outcomes)
-            if fit and fit[0] < 0.5 and fit[1] < THRESHOLDS["chance"]:
+        for each in outcomes:
+            fit = _lack_of_fit(values, unit, each)
+            if fit and fit[0] < 0.5 and fit[1] < LEAK_THRESHOLDS["chance"]:
                 found.append((not name, fit[1], fit[0], name))
     if not found:
         return None
     _, chance, f, name = min(found)
-    where = f"per '{name}'" if name else "of the rows that share it"
-    return Leak(
-        "mean of the target", "critical",
-        f"it is the target's mean {where}, taken over these very rows: groups lie nearer to it than chance allows "
-        f"(F {f:.2f}, where an honest column has about 1)",
-        {"lack_of_fit_F": f, "chance": float(f"{chance:.1e}")} | ({"group": name} if name else {}))
+    return f, chance, name
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-b
-def _of_the_others(values: np.ndarray, codes: np.ndarray, outcome: Outcome, filled: np.ndarray,
-                   fewest: int = 20) -> bool:
-    """Whether, inside nearly every group of three rows or more,
-    the values are the mean outcome of the group's other rows"""
-    counts = np.bincount(codes).astype(float)
-    big = counts >= 3
-    centred = values - (np.bincount(codes, values) / np.maximum(1, counts))[codes]
-    spread = np.bincount(codes, centred**2)
-    for k in range(outcome.shares.shape[1]):
-        y = outcome.shares[filled, k] if outcome.classification else outcome.values[filled]
-        own = y - (np.bincount(codes, y) / np.maximum(1, counts))[codes]
-        both, alone = np.bincount(codes, centred * own), np.bincount(codes, own**2)
-        told = big & (alone > 1e-12) & (spread > 1e-12)
-        if told.sum() >= fewest:
-            match, slope = both[told]**2 / (alone[told] * spread[told]), both[told] / alone[told] * (counts[told] - 1)
-            if ((match >= 0.999) & (slope <= -0.3) & (slope >= -1.001)).mean() >= 0.95:
-                return True
-    return False
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-a
+def mean_of_outcome(column: pd.Series, outcome: TargetOutcome, groups: Mapping[str, np.ndarray]) -> Leak | None:
+    """A number that is the mean outcome of the rows that share it, or of a group of the table; None if it is not
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-09-c
-def _constant_within(values: np.ndarray, codes: np.ndarray) -> bool:
-    first = np.zeros(codes.max() + 1)
-    first[codes[::-1]] = values[::-1]
-    return bool(
-        (np.abs(values - first[codes]) <= 1e-9 * np.abs(values).max()).mean() >= 0.999) and len(np.unique(values)) > 1
+    groups: name -> code per row.
+    """
+    values = numeric_values(column)
+    filled = ~np.isnan(values)
+    if filled.sum() < 100:
+        return None
+    values, groups = values[filled], {name: codes[filled] for name, codes in groups.items() if name != column.name}
+    known = outcome.shares[filled].T if outcome.classification else [outcome.values[filled]]
+    for name, codes in groups.items():
+        if any(_is_mean_of_other_rows(values, codes, each) for each in known):
+            return Leak("mean of the target", "critical",
+                        f"it is the target's mean over the other rows of each '{name}': inside one it falls as the "
+                        f"row's own outcome rises", {"group": name})
+    units = {"": pd.factorize(values)[0]} | {
+        name: codes for name, codes in groups.items() if _constant_within(values, codes)}
+    fit = _closest_fit(values, units, list(known))
+    return _mean_leak(*fit) if fit else None
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why15
+def _mean_leak(f: float, chance: float, group: str) -> Leak:
+    "The finding that a column holds the target's mean, per `group` or of the rows that share its value"
+    where = f"per '{group}'" if group else "of the rows that share it"
+    return Leak("mean of the target", "critical",
+                f"it is the target's mean {where}, taken over these very rows: groups lie nearer to it than chance "
+                f"allows (F {f:.2f}, where an honest column has about 1)",
+                {"lack_of_fit_F": f, "chance": float(f"{chance:.1e}")} | ({"group": group} if group else {}))
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13
-def _neighbours(values: np.ndarray, group: np.ndarray, steps: Iterable[int]) -> np.ndarray:
+def _outcomes_around(values: np.ndarray, group: np.ndarray, steps: Iterable[int]) -> np.ndarray:
     """Outcomes of the rows so many steps on, within the group; NaN where there is none.
     Rows are in order of group and time"""
     moved = []
     for step in steps:
         other = np.full(len(values), np.nan)
-        here, there = (slice(0,
-                             len(values) - step), slice(step, None)) if step >= 0 else (slice(-step, None),
-                                                                                        slice(0, step))
+        here, there = slice(0, len(values) - step), slice(step, None)
+        if step < 0:
+            here, there = slice(-step, None), slice(0, step)
         same = group[here] == group[there]
         other[here] = np.where(same, values[there], np.nan)
         moved.append(other)
     return np.stack(moved, axis=1)
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13-a
-def _explained(numbers: np.ndarray, by: np.ndarray) -> np.ndarray:
+def _r2_of_columns(numbers: np.ndarray, by: np.ndarray) -> np.ndarray:
     "R2 of every column on `by`, all of it at once"
     q, _ = np.linalg.qr(np.column_stack([np.ones(len(by)), by]))
     centred = numbers - numbers.mean(axis=0)
@@ -181,86 +211,100 @@ def _explained(numbers: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.where(total > 1e-12, (fitted**2).sum(axis=0) / np.maximum(total, 1e-12), 0.0)
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13-b
-def _mean_ahead(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _mean_of_what_follows(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     "Mean outcome of this and all later rows of the group"
     backwards = pd.Series(values[::-1])
     return backwards.groupby(group[::-1]).expanding().mean().droplevel(0).sort_index().to_numpy()[::-1]
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why19
+def _filled_columns(numbers: pd.DataFrame, rows: int) -> np.ndarray:
+    "The columns as numbers without gaps, (n_rows, n_columns): the median stands for a missing value, 0 where all miss"
+    if not numbers.shape[1]:
+        return np.empty((rows, 0))
+    x = np.column_stack([numeric_values(numbers[name]) for name in numbers])
+    return np.nan_to_num(np.where(np.isnan(x), np.nanmedian(x, axis=0, keepdims=True) if len(x) else 0.0, x))
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-13-c
 def made_from_later_rows(numbers: pd.DataFrame, outcome_values: np.ndarray, group: np.ndarray,
                          window: int = 7) -> dict[str, Leak]:
     "Columns that this and later rows' outcomes explain and earlier ones do not; all rows in order of group and time"
-    ahead = _neighbours(outcome_values, group, range(window))
-    behind = _neighbours(outcome_values, group, range(0, -window, -1))
+    ahead = _outcomes_around(outcome_values, group, range(window))
+    behind = _outcomes_around(outcome_values, group, range(0, -window, -1))
     whole = ~np.isnan(ahead).any(axis=1) & ~np.isnan(behind).any(axis=1)
     if whole.sum() < 100:
         return {}
-    x = np.column_stack([as_numbers(numbers[name]) for name in numbers]) if numbers.shape[1] else np.empty(
-        (len(group), 0))
-    x = np.where(np.isnan(x), np.nanmedian(x, axis=0, keepdims=True) if len(x) else 0.0, x)
-    x = np.nan_to_num(x)[whole]
-    far = np.column_stack([_mean_ahead(outcome_values, group),
-                           _mean_ahead(outcome_values[::-1], group[::-1])[::-1]])[whole]
-    later = np.maximum(_explained(x, ahead[whole]), _explained(x, far[:, :1]))
-    earlier = np.maximum(_explained(x, behind[whole]), _explained(x, far[:, 1:]))
+    x = _filled_columns(numbers, len(group))[whole]
+    to_the_end = _mean_of_what_follows(outcome_values, group)[whole, None]
+    from_the_start = _mean_of_what_follows(outcome_values[::-1], group[::-1])[::-1][whole, None]
+    later = np.maximum(_r2_of_columns(x, ahead[whole]), _r2_of_columns(x, to_the_end))
+    earlier = np.maximum(_r2_of_columns(x, behind[whole]), _r2_of_columns(x, from_the_start))
+    of_the_future = (later >= LEAK_THRESHOLDS["later_rows"]) & (1 - later <= 0.1 * (1 - earlier))
     return {
         name: Leak(
             "later rows", "critical",
             f"this and later rows' outcomes explain it (R2 {later[i]:.3f}), earlier ones do not ({earlier[i]:.3f}): "
             f"it was computed from the future", {"later_rows": float(later[i]), "earlier_rows": float(earlier[i])})
-        for i, name in enumerate(numbers)
-        if later[i] >= THRESHOLDS["later_rows"] and 1 - later[i] <= 0.1 * (1 - earlier[i])
+        for i, name in enumerate(numbers) if of_the_future[i]
     }
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-17
-def vanishes_in_time(codes: np.ndarray, outcome: Outcome, stretch: np.ndarray) -> Leak | None:
-    """A column that predicts in every stretch of time but the last, where it says nothing. `stretch`:
-    0 (oldest) to 4 (newest) per row"""
-    strong, nothing = (0.70, 0.55) if outcome.classification else (0.25, 0.05)
-    scores = [_within(codes, outcome, stretch == step) for step in range(int(stretch.max()) + 1)]
-    if len(scores) < 3 or None in scores or min(scores[:-1]) < strong or scores[-1] > nothing:
-        return None
-    words = (f"in earlier stretches of time it predicts with {outcome.measure} {min(scores[:-1]):.3f} or more, in "
-             f"the last one with {scores[-1]:.3f}")
-    return Leak("ends in time", "warning", f"{words}: it may be filled in afterwards",
-                {"earlier": min(scores[:-1]), "last": scores[-1]})
-
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-17-a
-def _within(codes: np.ndarray, outcome: Outcome, rows: np.ndarray) -> float | None:
-    part = Outcome.__new__(Outcome)
-    part.classification, part.measure, part.classes = outcome.classification, outcome.measure, outcome.classes
-    part.shares, part.values, part.fold = outcome.shares[rows], outcome.values[rows], np.arange(rows.sum()) % 5
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why21
+def _score_of_rows(codes: np.ndarray, outcome: TargetOutcome, rows: np.ndarray) -> float | None:
+    "Cross-validated score of the codes on these rows (a boolean per row) alone; None where they are too few"
+    part = outcome.rows(rows)
     enough = rows.sum() >= 200 and (not outcome.classification or np.sort(part.shares.sum(axis=0))[-2] >= 20)
     return probe_codes(codes[rows], part) if enough else None
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-20
-def date_order(frame: pd.DataFrame, dates: list[str], outcome: Outcome) -> dict[str, Leak]:
-    "Pairs of dates whose order tells a binary class"
-    found: dict[str, Leak] = {}
-    if len(outcome.classes) != 2 or len(frame) < 100:
-        return found
-    moments = {
-        name: frame[name].dt.tz_localize(None) if getattr(frame[name].dt, "tz", None) else frame[name]
-        for name in dates if pd.api.types.is_datetime64_any_dtype(frame[name])
-    }
-    names = list(moments)
-    for i, first in enumerate(names):
-        for second in names[i + 1:]:
-            both = (moments[first].notna() & moments[second].notna()).to_numpy()
-            later = (moments[first] > moments[second]).to_numpy()[both]
-            if both.mean() < 0.5 or not 0.02 < later.mean() < 0.98:
-                continue
-            told = _told(later, (moments[first] < moments[second]).to_numpy()[both], outcome.shares[both, 1] > 0)
-            if told >= THRESHOLDS["one_to_one"]:
-                reason = f"which of '{first}' and '{second}' comes first tells the class in {told:.1%} of rows"
-                found |= {
-                    name: Leak("order of dates", "critical", reason, {"parts": [first, second], "rows_told": told})
-                    for name in (first, second)
-                }
-    return found
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-17
+def vanishes_in_time(codes: np.ndarray, outcome: TargetOutcome, stretch: np.ndarray) -> Leak | None:
+    """A column that predicts in every stretch of time but the last, where it says nothing; None if it does not
 
-# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-20-a
-def _told(later: np.ndarray, earlier: np.ndarray, positive: np.ndarray) -> float:
+    stretch: 0 (oldest) to 4 (newest) per row.
+    """
+    strong, nothing = (0.70, 0.55) if outcome.classification else (0.25, 0.05)
+    scores = [_score_of_rows(codes, outcome, stretch == step) for step in range(int(stretch.max()) + 1)]
+    if len(scores) < 3 or None in scores:
+        return None
+    weakest, last = min(scores[:-1]), scores[-1]
+    if weakest < strong or last > nothing:
+        return None
+    words = (f"in earlier stretches of time it predicts with {outcome.measure} {weakest:.3f} or more, in "
+             f"the last one with {last:.3f}")
+    return Leak("ends in time", "warning", f"{words}: it may be filled in afterwards",
+                {"earlier": weakest, "last": last})
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why24
+def _order_agreement(later: np.ndarray, earlier: np.ndarray, positive: np.ndarray) -> float:
     "Share of rows whose class is told by one date lying after, or before, the other; the same day counts for either"
     agreeing = [float((order == positive).mean()) for order in (later, earlier)]
     return max(*agreeing, *(1 - share for share in agreeing))
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why26
+def _moments(frame: pd.DataFrame, dates: list[str]) -> dict[str, pd.Series]:
+    "The date columns among `dates`, without time zone"
+    return {name: frame[name].dt.tz_localize(None) if getattr(frame[name].dt, "tz", None) else frame[name]
+            for name in dates if pd.api.types.is_datetime64_any_dtype(frame[name])}
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-why27
+def _order_of(first: pd.Series, second: pd.Series, outcome: TargetOutcome) -> float:
+    "Share of rows whose class the order of the two dates tells; 0 where it cannot be said"
+    both = (first.notna() & second.notna()).to_numpy()
+    later = (first > second).to_numpy()[both]
+    if both.mean() < 0.5 or not 0.02 < later.mean() < 0.98:
+        return 0.0
+    return _order_agreement(later, (first < second).to_numpy()[both], outcome.shares[both, 1] > 0)
+
+# %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-20
+def date_order(frame: pd.DataFrame, dates: list[str], outcome: TargetOutcome) -> dict[str, Leak]:
+    "Dates whose order with another date tells a binary class, by column"
+    found: dict[str, Leak] = {}
+    if len(outcome.classes) != 2 or len(frame) < 100:
+        return found
+    moments = _moments(frame, dates)
+    for first, second in combinations(moments, 2):
+        told = _order_of(moments[first], moments[second], outcome)
+        if told >= LEAK_THRESHOLDS["one_to_one"]:
+            leak = Leak("order of dates", "critical",
+                        f"which of '{first}' and '{second}' comes first tells the class in {told:.1%} of rows",
+                        {"parts": [first, second], "rows_told": told})
+            found |= {first: leak, second: leak}
+    return found

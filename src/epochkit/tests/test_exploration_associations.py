@@ -93,3 +93,32 @@ def test_no_feature_and_infinite_values_are_no_trouble(loans):
     assert associations(loans, {}, plan_for()).empty
     loans.loc[:9, "noise"] = np.inf
     assert associations(loans, KINDS, plan_for()).set_index("column").loc["noise", "rows"] == 590
+
+
+def notes(n=800, seed=2):
+    rng = np.random.default_rng(seed)
+    outcome = pd.Series((rng.random(n) < 0.3).astype(float))
+    return pd.Series([
+        " ".join(rng.choice(["loan", "Haus", "дом", "wedding", "car", "12345"], 5)) +
+        (" überfällig" if value and rng.random() < 0.6 else "") for value in outcome
+    ]), outcome
+
+
+def test_the_word_that_tells_is_found_in_any_script_and_noise_words_are_not():
+    texts, outcome = notes()
+    table = telling_words(texts, outcome)
+    assert list(table["word"]) == ["überfällig"] and table["with_word"].iloc[0] == 1 and table["effect"].iloc[0] > 0.5
+    shuffled = outcome.sample(frac=1, random_state=0).reset_index(drop=True)
+    assert len(telling_words(texts, shuffled)) <= 1 and not table["word"].str.contains("1").any()
+
+
+def test_texts_are_described_and_short_or_empty_ones_are_no_trouble():
+    texts, outcome = notes()
+    frame = pd.DataFrame({"note": texts.where(texts.index > 9), "empty": None, "same": "one two three"})
+    table = describe_texts(frame, dict.fromkeys(frame, "text"), outcome).set_index("column")
+    assert table.loc["note", "rows"] == 790 and table.loc["note", "strongest"] == [
+        "überfällig"
+    ] and table.loc["empty", "words"] == 0
+    assert table.loc["same", "telling"] == 0 and np.isnan(table.loc["same", "length_effect"])
+    assert telling_words(texts.head(20), outcome.head(20)).empty and telling_words(pd.Series(["1 2"] * 50),
+                                                                                   outcome.head(50)).empty

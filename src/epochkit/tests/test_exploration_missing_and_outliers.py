@@ -35,10 +35,10 @@ def test_gaps_that_depend_on_the_outcome_are_told_from_gaps_by_chance(loans):
 def test_columns_that_are_empty_together_are_one_fact(loans):
     loans.loc[:99, ["income", "noise"]] = np.nan
     loans.loc[200:219, "age"] = np.nan
-    assert gap_twins(loans, KINDS) == [["income", "noise"]]
+    assert columns_missing_together(loans, KINDS) == [["income", "noise"]]
     patterns = gap_patterns(loans, KINDS)
     assert list(patterns["rows"]) == [780, 100, 20] and patterns["missing_together"][1] == ["income", "noise"]
-    assert gap_patterns(loans.dropna(), KINDS).empty and gap_twins(loans.dropna(), KINDS) == []
+    assert gap_patterns(loans.dropna(), KINDS).empty and columns_missing_together(loans.dropna(), KINDS) == []
 
 
 def test_a_gap_that_another_column_explains_is_not_at_random(loans):

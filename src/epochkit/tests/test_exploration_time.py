@@ -78,6 +78,17 @@ def test_a_column_that_drifts_is_told_from_one_that_does_not():
     assert drift(rides.assign(price=np.nan), {"price": "number"}, rides["day"])["effect"].isna().all()
 
 
+def test_a_date_says_how_far_it_reaches_and_which_part_tells():
+    rng, days = np.random.default_rng(1), pd.Series(pd.date_range("2024-01-01", periods=700))
+    outcome = pd.Series((rng.random(700) < np.where(days.dt.day_of_week == 4, 0.8, 0.2)).astype(float))
+    frame = pd.DataFrame({"paid": days.where(days.index > 9), "opened": pd.Timestamp("2020-01-01"), "empty": pd.NaT})
+    table = describe_dates(frame, dict.fromkeys(frame, "date"), outcome).set_index("column")
+    assert table.loc["paid", "part"] == "weekday" and table.loc["paid", "q_value"] < 1e-6 and table.loc["paid",
+                                                                                                        "missing"] == 10
+    assert table.loc["paid", "parts"] == ["weekday", "day", "month", "year"] and table.loc["opened", "parts"] == []
+    assert np.isnan(table.loc["empty", "effect"]) and describe_dates(frame, {}, outcome).empty
+
+
 def test_everything_is_measured_for_a_calendar_and_nothing_without_one():
     rides = calendar().drop(index=range(300, 340))
     found = behaviour_over_time(rides, KINDS, plan_for())

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from types import SimpleNamespace
 from epochkit.leaks import audit as leak_audit
-from epochkit.leaks.single_column import Outcome
+from epochkit.leaks.single_column import TargetOutcome
 from epochkit.leaks.audit import *
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.leaks.single_column import Outcome, as_codes, tells_one_class
+from epochkit.leaks.single_column import TargetOutcome, as_codes, tells_one_class
 from epochkit.leaks.copies import *
 
 
@@ -22,18 +22,18 @@ def test_copies_in_any_dress_are_found_and_close_ones_are_not(rng):
 
     def found(column, outcome, kind="category"):
         return copy_of_target(column, kind, as_codes(column, kind), outcome)
-    assert "another name" in found(status.map({"bad": "D", "good": "P"}), Outcome(status, True)).reason
-    assert "stands for the class 'b'" in found((species == "b").astype(str), Outcome(species, True)).reason
-    assert "another unit" in found(np.log(price), Outcome(price, False), "number").reason
-    assert "slices" in found(pd.cut(price, 5).astype(str), Outcome(price, False)).reason
-    assert "slices" in found((price > 1500).astype(int), Outcome(price, False), "number").reason
+    assert "another name" in found(status.map({"bad": "D", "good": "P"}), TargetOutcome(status, True)).reason
+    assert "stands for the class 'b'" in found((species == "b").astype(str), TargetOutcome(species, True)).reason
+    assert "another unit" in found(np.log(price), TargetOutcome(price, False), "number").reason
+    assert "slices" in found(pd.cut(price, 5).astype(str), TargetOutcome(price, False)).reason
+    assert "slices" in found((price > 1500).astype(int), TargetOutcome(price, False), "number").reason
     noisy = status.where(rng.random(600) > 0.05, "bad")
-    for column, outcome, kind in ((noisy, Outcome(status,
+    for column, outcome, kind in ((noisy, TargetOutcome(status,
                                                   True), "category"), ((species == "b") & (rng.random(600) > 0.1),
-                                                                       Outcome(species, True), "category"),
-                                  (price + rng.normal(0, 90, 600), Outcome(price, False),
-                                   "number"), (price * 0 + 1, Outcome(price, False), "number"),
-                                  ((price + rng.normal(0, 300, 600)).round(-3), Outcome(price, False), "number")):
+                                                                       TargetOutcome(species, True), "category"),
+                                  (price + rng.normal(0, 90, 600), TargetOutcome(price, False),
+                                   "number"), (price * 0 + 1, TargetOutcome(price, False), "number"),
+                                  ((price + rng.normal(0, 300, 600)).round(-3), TargetOutcome(price, False), "number")):
         assert found(column, outcome, kind) is None
 
 
@@ -41,9 +41,9 @@ def test_copies_in_any_dress_are_found_and_close_ones_are_not(rng):
 def test_a_word_that_tells_is_found_for_every_kind_of_target(rng):
     species, price = pd.Series(rng.choice(["a", "b", "c"], 600)), pd.Series(rng.gamma(2, 900, 600))
     said = pd.Series(rng.choice(["the clerk wrote", "a letter came", "office called"], 600))
-    for outcome, mark in ((Outcome(species,
-                                   True), species == "b"), (Outcome(price, False), price
-                                                            > price.median()), (Outcome(species == "b",
+    for outcome, mark in ((TargetOutcome(species,
+                                   True), species == "b"), (TargetOutcome(price, False), price
+                                                            > price.median()), (TargetOutcome(species == "b",
                                                                                         True), species == "b")):
         found = copy_by_a_word(said + np.where(mark, ", closed with a loss", ", went on"), outcome)
         assert found.severity == "critical" and found.evidence["word"] in ("closed", "loss", "with", "went",
@@ -58,7 +58,7 @@ def test_a_mark_of_one_class_is_a_question_among_many_classes(rng):
     species = classes(rng, 3000, [f"species {number}" for number in range(30)], np.full(30, 1 / 30))
     toothed = pd.Series(np.where(species == "species 7", "yes", "no"), name="toothed")
     shape = pd.Series(np.where(species == "species 9", "needle", rng.choice(["oval", "round"], 3000)), name="shape")
-    outcome, few = Outcome(species, True), Outcome(species.where(species.isin(["species 7", "species 9"]), "other"),
+    outcome, few = TargetOutcome(species, True), TargetOutcome(species.where(species.isin(["species 7", "species 9"]), "other"),
                                                    True)
     for known, gravity in ((outcome, "warning"), (few, "critical")):
         assert filled_for_one_class(toothed, "toothed", known).severity == gravity
@@ -71,7 +71,7 @@ def test_a_mark_of_one_class_is_a_question_among_many_classes(rng):
 
 def test_cells_that_one_class_alone_has_are_found(rng):
     status = classes(rng)
-    outcome, bad = Outcome(status, True), status == "bad"
+    outcome, bad = TargetOutcome(status, True), status == "bad"
     letter = pd.Series(np.where(bad & (rng.random(600) < 0.3), 7.0, np.nan))
     assert filled_for_one_class(letter, "letter", outcome).severity == "warning"
     assert filled_for_one_class(letter, "collection_letter", outcome).severity == "critical"
@@ -84,11 +84,11 @@ def test_cells_that_one_class_alone_has_are_found(rng):
         assert filled_for_one_class(honest, "x", outcome) is None
     price = pd.Series(rng.gamma(2, 900, 600))
     bonus = pd.Series(np.where((price > price.quantile(0.8)) & (rng.random(600) < 0.8), 1.0, np.nan))
-    assert "only where the target lies between" in filled_for_one_class(bonus, "bonus", Outcome(price, False)).reason
+    assert "only where the target lies between" in filled_for_one_class(bonus, "bonus", TargetOutcome(price, False)).reason
     assert filled_for_one_class(bonus.sample(frac=1, random_state=0, ignore_index=True), "bonus",
-                                Outcome(price, False)) is None
-    assert filled_for_one_class(bonus.fillna(0.0), "make", Outcome(
+                                TargetOutcome(price, False)) is None
+    assert filled_for_one_class(bonus.fillna(0.0), "make", TargetOutcome(
         price, False)) is None  # an honest flag, such as a costly make of car
     rare = pd.Series(np.where(rng.random(600) < 0.05, "bad", "good"))
-    assert filled_for_one_class(pd.Series(np.where(rng.random(600) < 0.03, 1.0, np.nan)), "x", Outcome(rare,
+    assert filled_for_one_class(pd.Series(np.where(rng.random(600) < 0.03, 1.0, np.nan)), "x", TargetOutcome(rare,
                                                                                                        True)) is None

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.leaks.single_column import Outcome, as_codes
-from epochkit.leaks.relations import _mean_ahead
+from epochkit.leaks.single_column import TargetOutcome, as_codes
+from epochkit.leaks.relations import _mean_of_what_follows
 from epochkit.leaks.relations import *
 
 
@@ -39,7 +39,7 @@ def test_a_mean_of_the_answers_is_told_from_an_honest_rate(rng):
     bad = pd.Series(np.where(rng.random(3000) < risk[town], "bad", "good"))
     price = pd.Series(rng.normal(risk[town] * 100, 30))
     for target, classification, share in ((bad, True, (bad == "bad").astype(float)), (price, False, price)):
-        outcome = Outcome(target, classification)
+        outcome = TargetOutcome(target, classification)
         leaked = share.groupby(town).transform("mean")
         assert mean_of_outcome(leaked, outcome, {}).severity == "critical"
         assert "'town'" in mean_of_outcome(leaked.round(1), outcome, {"town": town}).reason if classification else True
@@ -52,13 +52,13 @@ def test_a_mean_of_the_answers_is_told_from_an_honest_rate(rng):
         assert mean_of_outcome(-share, outcome,
                                {"town": town}) is None  # falls with the target, but not as such a mean does
         part = np.arange(3000) % 5 > 0  # the audit does not see the test rows that are in the mean
-        assert mean_of_outcome(leaked[part], Outcome(target[part], classification), {}).severity == "critical"
+        assert mean_of_outcome(leaked[part], TargetOutcome(target[part], classification), {}).severity == "critical"
 
 
 def test_a_balanced_design_is_no_leak():
     dose = pd.Series(np.tile(np.arange(40.0), 50))
     treated = pd.Series(np.where(np.arange(2000) // 40 % 2, "yes", "no"))
-    assert mean_of_outcome(dose, Outcome(treated, True), {}) is None
+    assert mean_of_outcome(dose, TargetOutcome(treated, True), {}) is None
 
 
 def test_columns_from_the_future_are_found_and_lags_are_not(rng):
@@ -68,7 +68,7 @@ def test_columns_from_the_future_are_found_and_lags_are_not(rng):
     frame = pd.DataFrame({
         "next": by_unit.shift(-1).ffill(), "lag": by_unit.shift(1).bfill(), "noise": rng.normal(size=720),
         "age": np.tile(np.arange(60),
-                       12), "mean_to_come": _mean_ahead(sales, group), "so_far": by_unit.expanding().mean().droplevel(0)
+                       12), "mean_to_come": _mean_of_what_follows(sales, group), "so_far": by_unit.expanding().mean().droplevel(0)
     })
     assert set(made_from_later_rows(frame, sales, group)) == {"next", "mean_to_come"}
     assert made_from_later_rows(frame.head(50), sales[:50], group[:50]) == {} and made_from_later_rows(
@@ -77,7 +77,7 @@ def test_columns_from_the_future_are_found_and_lags_are_not(rng):
 
 def test_a_relation_that_ends_is_found_and_a_lasting_one_is_not(rng):
     status, stretch = pd.Series(rng.choice(["bad", "good"], 2000, p=[0.3, 0.7])), np.repeat(np.arange(5), 400)
-    outcome = Outcome(status, True)
+    outcome = TargetOutcome(status, True)
     lasting = pd.Series((status == "bad") * 1.5 + rng.normal(size=2000))
     late = lasting.where(stretch < 4, rng.normal(size=2000))
     assert vanishes_in_time(as_codes(late, "number"), outcome, stretch).check == "ends in time"
@@ -90,5 +90,5 @@ def test_the_order_of_two_dates_can_be_the_class(rng):
     paid = due + pd.to_timedelta(rng.integers(-20, 20, 400), "D")
     frame = pd.DataFrame({"due": due, "paid": paid, "signed": due - pd.to_timedelta(rng.integers(90, 99, 400), "D")})
     late = pd.Series(np.where(paid > due, "late", "in time"))
-    assert set(date_order(frame, list(frame), Outcome(late, True))) == {"due", "paid"}
-    assert date_order(frame, list(frame), Outcome(pd.Series(rng.choice(["late", "in time"], 400)), True)) == {}
+    assert set(date_order(frame, list(frame), TargetOutcome(late, True))) == {"due", "paid"}
+    assert date_order(frame, list(frame), TargetOutcome(pd.Series(rng.choice(["late", "in time"], 400)), True)) == {}

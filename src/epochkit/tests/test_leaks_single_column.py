@@ -17,7 +17,7 @@ def classes(rng, n=600, labels=("bad", "good"), p=(0.3, 0.7)):
 
 def test_the_probe_sees_gaps_labels_dates_and_words_and_not_noise(rng):
     status = classes(rng)
-    outcome, bad = Outcome(status, True), status == "bad"
+    outcome, bad = TargetOutcome(status, True), status == "bad"
     days = pd.Series(pd.Timestamp("2026-01-01") + pd.to_timedelta(np.where(bad, 90, 5) + rng.integers(0, 4, 600), "D"))
     notes = pd.Series(np.where(bad, "customer never paid again", "customer paid in full"))
     for column, kind in ((pd.Series(np.where(bad, 100.0, np.nan)), "number"), (bad.map({True: "D",
@@ -29,7 +29,7 @@ def test_the_probe_sees_gaps_labels_dates_and_words_and_not_noise(rng):
                                                                        "category"), (pd.Series([""] * 600), "text"),
                          (pd.Series([np.nan] * 600), "number"), (pd.Series([np.inf, 1.0] * 300), "number")):
         assert 0.4 < probe(column, kind, outcome) < 0.6, kind
-    number = Outcome(pd.Series(rng.normal(size=600)), False)
+    number = TargetOutcome(pd.Series(rng.normal(size=600)), False)
     assert probe(pd.Series(number.values), "number", number) > 0.99 > 0.1 > probe(pd.Series(rng.normal(size=600)),
                                                                                   "number", number)
 
@@ -47,15 +47,15 @@ def test_a_value_that_fills_a_slice_has_it_for_itself(rng):
 
 def test_folds_follow_what_the_split_keeps_apart(rng):
     trend = pd.Series(np.arange(500.0))
-    assert probe(trend, "number", Outcome(trend + rng.normal(size=500), False)) > 0.98
-    assert probe(trend, "number", Outcome(trend + rng.normal(size=500), False, blocks=trend)) < 0.5
-    fold = Outcome(trend, False, blocks=pd.Series(np.repeat(np.arange(50), 10))).fold
+    assert probe(trend, "number", TargetOutcome(trend + rng.normal(size=500), False)) > 0.98
+    assert probe(trend, "number", TargetOutcome(trend + rng.normal(size=500), False, blocks=trend)) < 0.5
+    fold = TargetOutcome(trend, False, blocks=pd.Series(np.repeat(np.arange(50), 10))).fold
     assert set(fold) == set(range(5)) and all(len(set(fold[start:start + 10])) == 1 for start in range(0, 500, 10))
 
 
 def test_a_score_from_few_rows_is_not_called_perfect(rng):
     for rows, severity in ((60, "warning"), (6000, "critical")):
-        outcome = Outcome(pd.Series(["bad", "good"] * (rows // 2)), True)
+        outcome = TargetOutcome(pd.Series(["bad", "good"] * (rows // 2)), True)
         assert judge_probe("x", "number", 0.985, outcome).severity == severity
     assert judge_probe("final_result", "number", 0.96, outcome).severity == "critical" and judge_probe(
         "x", "number", 0.94, outcome) is None
@@ -63,7 +63,7 @@ def test_a_score_from_few_rows_is_not_called_perfect(rng):
 
 def test_a_column_that_knows_one_class_of_three_is_asked_about(rng):
     result = classes(rng, 2000, ("invalid", "negative", "positive"), (0.02, 0.9, 0.08))
-    outcome, cycles = Outcome(result, True), pd.Series(np.where(result == "positive", rng.uniform(15, 44, 2000), 45.0))
+    outcome, cycles = TargetOutcome(result, True), pd.Series(np.where(result == "positive", rng.uniform(15, 44, 2000), 45.0))
     cycles[result == "negative"] = np.where(rng.random((result == "negative").sum()) < 0.002, 40.0, 45.0)
     codes = as_codes(cycles, "number")
     assert judge_probe("cycles", "number", probe(cycles, "number", outcome),
@@ -72,8 +72,8 @@ def test_a_column_that_knows_one_class_of_three_is_asked_about(rng):
     assert found.severity == "warning" and found.evidence["class"] == "positive" and tells_one_class(
         "ct_result", "number", codes, outcome).severity == "critical"
     assert tells_one_class("x", "number", as_codes(pd.Series(rng.normal(size=2000)), "number"), outcome) is None
-    assert tells_one_class("cycles", "number", codes, Outcome(result == "positive",
+    assert tells_one_class("cycles", "number", codes, TargetOutcome(result == "positive",
                                                               True)) is None, "two classes: the probe says it"
     few = result.where(result != "positive", "negative").where(pd.Series(range(2000)) >= 20, "positive")
     assert tells_one_class("x", "number", as_codes(pd.Series(range(2000)), "number"),
-                           Outcome(few, True)) is None, "20 rows prove nothing"
+                           TargetOutcome(few, True)) is None, "20 rows prove nothing"

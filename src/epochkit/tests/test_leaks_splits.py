@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.leaks.single_column import Outcome
+from epochkit.leaks.single_column import TargetOutcome
 from epochkit.leaks.splits import *
 
 
@@ -32,15 +32,15 @@ def test_groups_that_agree_and_stand_on_both_sides_are_found(rng):
     alike, mixed = pd.Series(np.where(machine % 3 == 0, "broken",
                                       "fine")), pd.Series(rng.choice(["broken", "fine"], 300))
     whole = pd.Series(np.where(machine < 40, "train", "validation"))
-    assert torn_groups(machine, parts, Outcome(alike, True))["agreement"] == 1.0 and abs(
-        torn_groups(machine, parts, Outcome(mixed, True))["agreement"]) < 0.2
-    assert judge_groups("machine", torn_groups(machine, whole, Outcome(alike, True)), named=True) is None
-    assert judge_groups("machine", torn_groups(machine, parts, Outcome(mixed, True)), named=False) is None
-    assert "split by group" in judge_groups("machine", torn_groups(machine, parts, Outcome(mixed, True)),
+    assert groups_in_both_parts(machine, parts, TargetOutcome(alike, True))["agreement"] == 1.0 and abs(
+        groups_in_both_parts(machine, parts, TargetOutcome(mixed, True))["agreement"]) < 0.2
+    assert judge_groups("machine", groups_in_both_parts(machine, whole, TargetOutcome(alike, True)), named=True) is None
+    assert judge_groups("machine", groups_in_both_parts(machine, parts, TargetOutcome(mixed, True)), named=False) is None
+    assert "split by group" in judge_groups("machine", groups_in_both_parts(machine, parts, TargetOutcome(mixed, True)),
                                             named=True).reason
-    assert torn_groups(pd.Series(range(300)), parts, Outcome(alike, True)) is None
+    assert groups_in_both_parts(pd.Series(range(300)), parts, TargetOutcome(alike, True)) is None
     steps = pd.Series(machine * 1.0 + rng.normal(0, 0.1, 300))
-    assert torn_groups(machine, parts, Outcome(steps, False))["agreement"] > 0.9
+    assert groups_in_both_parts(machine, parts, TargetOutcome(steps, False))["agreement"] > 0.9
 
 
 def test_parts_that_can_be_told_apart_are_named_with_what_follows(rng):
