@@ -39,13 +39,13 @@ def answer_of(folder, body, kind=""):
                                                     ("https://h/x.csv.zst", "", b"", "csv.zst"),
                                                     ("https://h/v1.2/x", "", b"a,b", "csv")])
 def test_the_format_is_found(tmp_path, spec, kind, body, form):
-    assert format_of(web_address(spec), answer_of(tmp_path, body, kind)) == form
+    assert answer_format(web_address(spec), answer_of(tmp_path, body, kind)) == form
 
 
 def test_a_web_page_is_no_data(tmp_path):
     for kind, body in (("text/html", b"x"), ("text/plain", b"\n <!DOCTYPE html><p>")):
         with pytest.raises(BadInputError, match="web page"):
-            format_of(web_address("https://h/x.csv"), answer_of(tmp_path, body, kind))
+            answer_format(web_address("https://h/x.csv"), answer_of(tmp_path, body, kind))
 
 
 @pytest.mark.parametrize("spec, form, body, words",

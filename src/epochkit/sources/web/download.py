@@ -21,7 +21,7 @@ from ...core.settings import Settings
 from ...core.errors import BadInputError
 from ..secrets import Secrets
 from .address import WebAddress
-from .answers import Page, format_of, read_page, unpack
+from .answers import Page, answer_format, read_page, unpack
 from .client import Answer, WebClient, without_login
 
 # %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05
@@ -178,7 +178,7 @@ class Download:
     def _keep(self, answer: Answer, where: str) -> str:
         lines, paging = self._pages.lines, self.address.paging
         unpack(answer.path, self._limit_mb)
-        form = lines[0]["form"] if lines else format_of(self.address, answer)
+        form = lines[0]["form"] if lines else answer_format(self.address, answer)
         alone = not lines and not paging and not answer.next_link
         page = read_page(self.address, answer, form, self._pages.rows, lines[0]["header"] if lines else None, alone)
         encoding = (self.address.options.get("encoding") or answer.charset) if alone else "utf-8"
