@@ -19,7 +19,7 @@ def test_the_formats_are_there_without_anything_imported_before():
     import subprocess, sys
     code = "from epochkit.sources.files.source import load_formats; print(*load_formats())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == [
-        ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".arrows", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson",
+        ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".arrows", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm",
         ".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data"]
 
 

@@ -73,6 +73,13 @@ def test_pages_of_text_are_joined_under_one_header(tmp_path):
     assert read_page(address, answer_of(tmp_path, b"a,b\n"), "csv", 1, first.header, False).rows == 0
 
 
+def test_a_very_long_cell_on_a_page_is_read(tmp_path):
+    import csv
+    csv.field_size_limit(131_072)
+    body = b'a,b\n1,"' + b"x" * 200_000 + b'"\n'
+    assert read_page(web_address("https://h/x"), answer_of(tmp_path, body), "csv", 0, None, False).rows == 1
+
+
 def test_a_page_alone_keeps_its_bytes(tmp_path):
     assert b"".join(
         read_page(web_address("https://h/x"), answer_of(tmp_path, b"a;b\n\xfc;1"), "csv", 0, None,

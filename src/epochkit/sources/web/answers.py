@@ -6,7 +6,6 @@
 __all__ = ['flat_record', 'answer_format', 'unpack', 'Page', 'read_page']
 
 # %% ../../../../nbs/sources/web/03_answers.ipynb #21mwebanswer-02
-import csv
 import gzip
 import io
 import json
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from ...core.errors import BadInputError, unknown_name
+from ..files.text_layout import csv_reader
 from .address import FORMATS, WebAddress, value_at
 from .client import Answer
 
@@ -174,13 +174,12 @@ def _text_page(address: WebAddress, answer: Answer, form: str, header: str | Non
     except (UnicodeDecodeError, LookupError) as error:
         raise BadInputError(f"the answer is no {encoding} text ({error}): say what it is with #encoding=") from None
     stream = io.StringIO(text, newline="")
-    reader = csv.reader(stream, delimiter=delimiter[:1])
+    reader = csv_reader(stream, delimiter[:1])
     first = next((row for row in reader if row), [])
     if header is not None and first and first != json.loads(header):
         raise BadInputError(
             f"this page has the columns {', '.join(first)[:80]}, the first one has "
-            f"{', '.join(json.loads(header))[:80]}: "
-            "ask for pages of one table")
+            f"{', '.join(json.loads(header))[:80]}: ask for pages of one table")
     skipped, count = reader.line_num if header is not None else 0, sum(1 for row in reader if row)
     stream.seek(0)
     for _ in range(skipped):
