@@ -48,7 +48,7 @@ def data_source(kind: str) -> Callable[[type], type]:
 
 # %% ../../../nbs/sources/01_base.ipynb #21tablesourc-09-a
 class ChunkReader:
-    "Rows in chunks of any size; a kind of source implements `columns` and `pieces`, and overrides what it can do cheaper"
+    "Rows in chunks of any size; a kind implements `columns` and `pieces`, and overrides what it can do cheaper"
 
     @property
     def columns(self) -> list[str]:

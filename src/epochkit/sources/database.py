@@ -34,7 +34,8 @@ _ADVICE = (
     ("timeout|timed out|unreachable|no route", "check host, port and network: nothing answered within 10 seconds"),
     ("permission|privilege|not authorized", "ask for the right to read it"),
     ("read-only|query_only|readonly", "write a SELECT: a source is only read"),
-    ("closed the connection|terminating connection|connection (was |is )?(lost|closed|reset)|gone away|bad connection|ssl",
+    ("closed the connection|terminating connection|connection (was |is )?(lost|closed|reset)|gone away|"
+     "bad connection|ssl",
      "run again when the database is back, it goes on after the chunks that are done"),
 )
 
@@ -217,6 +218,9 @@ _CELLS_AT_ONCE = 500_000
 class _SqlRows(_Connection):
     "The rows of a table or a query in batches, and what one pass over them found"
 
+    def _batch(self, rows: int) -> int:
+        return max(1, min(rows, _CELLS_AT_ONCE // max(len(self.columns), 1)))
+
     @cached_property
     def _statement(self) -> tuple[Any, str]:
         "What is sent (None for a query), and what a person should know about its order"
@@ -265,7 +269,8 @@ def _typed_frame(rows: Sequence[Any], types: list[str], columns: list[str], wher
     try:
         typed = [typed_column(values, kind) for values, kind in cells]
     except (TypeError, ValueError) as error:
-        raise BadInputError(f"{where} changed while it was read ({error}): read a table that is not being written to") from error
+        raise BadInputError(f"{where} changed while it was read ({error}): read a table that is not being "
+                            "written to") from error
     return pd.concat(typed, axis=1, keys=columns)
 
 # %% ../../../nbs/sources/04_database.ipynb #database-source
@@ -276,9 +281,6 @@ class SqlSource(_SqlRows):
     def __reduce__(self) -> tuple:
         known = {name: vars(self)[name] for name in ("_scan", "columns") if name in vars(self)}
         return type(self), (self.rest, self.settings), known
-
-    def _batch(self, rows: int) -> int:
-        return max(1, min(rows, _CELLS_AT_ONCE // max(len(self.columns), 1)))
 
     @cached_property
     def columns(self) -> list[str]:

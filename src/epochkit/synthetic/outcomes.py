@@ -176,6 +176,9 @@ class _DomainFacts:
     group = property(lambda self: self.layout.group)
     ids = property(lambda self: self.layout.ids)
 
+    def __post_init__(self):
+        _check_domain(self)
+
     @cached_property
     def by_name(self) -> dict[str, Column]:
         "Columns by name"
@@ -209,9 +212,6 @@ def _check_domain(domain: _DomainFacts) -> None:
 class Domain(_DomainFacts):
     """A kind of invented data; `leak` names the column that is planted on request;
     `words` are how a sentence names the domain"""
-
-    def __post_init__(self):
-        _check_domain(self)
 
     @property
     def group_columns(self) -> int:

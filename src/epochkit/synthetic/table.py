@@ -308,7 +308,7 @@ def importances(domain: Domain) -> dict[str, float]:
     level = lambda seen: _level(domain, domain.outcome.expected(domain, seen, found))
     best, random, lost = level(rows), np.random.default_rng(0), {}
     for name in domain.by_name:
-        shuffled = SignalRows(rows.columns, rows.scores | {name: random.permutation(rows.scores[name])}, rows.all_hidden,
-                        rows.size)
+        scores = rows.scores | {name: random.permutation(rows.scores[name])}
+        shuffled = SignalRows(rows.columns, scores, rows.all_hidden, rows.size)
         lost[name] = float(np.mean((level(shuffled) - best) ** 2) / (2 * best.var())) if name in rows.asked else 0.0
     return dict(sorted(lost.items(), key=lambda item: -item[1]))

@@ -2,7 +2,7 @@
 
 from epochkit.exploration.explore import explore
 from epochkit.report.figures import Figures
-from epochkit.tests.explored_table import example
+from epochkit.testing.examples import planned_example as example
 from epochkit.exploration.figures import *
 
 

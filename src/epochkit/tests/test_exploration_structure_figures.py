@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from epochkit.exploration.explore import explore
-from epochkit.tests.explored_table import example
+from epochkit.testing.examples import planned_example as example
 from epochkit.exploration.structure_figures import *
 
 

@@ -83,6 +83,11 @@ class _SheetScan:
     rows: int = 0
     errors: int = 0
 
+    @property
+    def warnings(self) -> list[str]:
+        cells = f"{self.errors} cell{'s' * (self.errors > 1)}"
+        return [f"{cells} with an Excel error such as #DIV/0! are read as missing"] if self.errors else []
+
     def look(self, batch: list[tuple[Any, ...]]) -> None:
         "Takes in the next filled rows"
         if not self.rows and not self.header:
@@ -120,12 +125,11 @@ class ExcelFile(TableFile):
 
     @cached_property
     def _scan(self) -> tuple[list[str], list[CellEvidence], int]:
-        found, option = _SheetScan(named=self.options.get("header") != "none"), self.options.get("header", "")
+        option = self.options.get("header", "")
+        found = _SheetScan(named=option != "none")
         for batch in batches(self._rows(), 5_000):
             found.look(batch)
-        if found.errors:
-            self.warnings.append(f"{found.errors} cell{'s' * (found.errors > 1)} with an Excel error such as #DIV/0! "
-                                 f"are read as missing")
+        self.warnings.extend(found.warnings)
         return _column_names(found.header, found.evidence, option, self.path.name), found.evidence, found.rows
 
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:

@@ -89,9 +89,11 @@ class _TextBlocks(TableFile):
 def _arrow_options(layout: Layout) -> tuple[pa.csv.ParseOptions, pa.csv.ConvertOptions]:
     "How Arrow is to take a block apart: every cell as text, an empty one as missing"
     names = [str(number) for number in range(len(layout.columns))]
-    return (pa.csv.ParseOptions(delimiter=layout.mark.decode(), quote_char=layout.quote or False, newlines_in_values=True),
-            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
-                                  null_values=[""], check_utf8=False))
+    parse = pa.csv.ParseOptions(delimiter=layout.mark.decode(), quote_char=layout.quote or False,
+                                newlines_in_values=True)
+    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
+                                    null_values=[""], check_utf8=False)
+    return parse, convert
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-ragged
 def _ragged(name: str, block: bytes, line: int, layout: Layout, error: Exception) -> BadInputError:
