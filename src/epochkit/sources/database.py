@@ -26,16 +26,18 @@ from .base import Source, data_source, rechunk
 from .database_values import ValueTypes, typed_column
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-05
-_ADVICE = ((
-    "password|authentication|access denied", "check the user, and the environment variable that holds the password"
-), ("resolve|translate host|getaddrinfo|name or service|unknown.*host", "check the name of the host"), (
-    "refused|no such file or directory", "check that the database runs there, and the port"
-), ("timeout|timed out|unreachable|no route", "check host, port and network: nothing answered within 10 seconds"), (
-    "permission|privilege|not authorized", "ask for the right to read it"
-), ("read-only|query_only|readonly", "write a SELECT: a source is only read"), (
-    "closed the connection|terminating connection|connection (was |is )?(lost|closed|reset)|gone away|bad "
-    "connection|ssl",
-    "run again when the database is back, it goes on after the chunks that are done"))
+_ADVICE = (
+    ("password|authentication|access denied",
+     "check the user, and the environment variable that holds the password"),
+    ("resolve|translate host|getaddrinfo|name or service|unknown.*host", "check the name of the host"),
+    ("refused|no such file or directory", "check that the database runs there, and the port"),
+    ("timeout|timed out|unreachable|no route", "check host, port and network: nothing answered within 10 seconds"),
+    ("permission|privilege|not authorized", "ask for the right to read it"),
+    ("read-only|query_only|readonly", "write a SELECT: a source is only read"),
+    ("closed the connection|terminating connection|connection (was |is )?(lost|closed|reset)|gone away|"
+     "bad connection|ssl",
+     "run again when the database is back, it goes on after the chunks that are done"),
+)
 
 
 def _reason(error: BaseException, secrets: Secrets) -> str:
@@ -53,7 +55,7 @@ _WRITES = re.compile(
     r"\s*(alter|copy|create|delete|drop|grant|insert|merge|replace|revoke|set|truncate|update|vacuum)\b", re.IGNORECASE)
 
 
-class _Wanted(NamedTuple):
+class _DatabaseAddress(NamedTuple):
     "An address taken apart: the database's URL, the driver's options, and the table or the query"
     url: str
     driver: dict[str, str]
@@ -61,7 +63,7 @@ class _Wanted(NamedTuple):
     query: str
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-09-a
-def _wanted(rest: str) -> _Wanted:
+def _parse_address(rest: str) -> _DatabaseAddress:
     "What stands behind `sql:`; BadInputError unless it names either a table or a query"
     url, _, options = rest.partition("?")
     options, _, query = re.sub(r"(^|&)query=", "\0", options, count=1).partition("\0")
@@ -73,10 +75,10 @@ def _wanted(rest: str) -> _Wanted:
     if _WRITES.match(query):
         raise BadInputError(
             f"sql:{url}: the query begins with {query.split()[0].upper()}, and a source is only read: write a SELECT")
-    return _Wanted(url, driver, table, query.strip().rstrip(";"))
+    return _DatabaseAddress(url, driver, table, query.strip().rstrip(";"))
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-09-b
-def _engine(wanted: _Wanted, secrets: Secrets, settings: Settings) -> Any:
+def _engine(wanted: _DatabaseAddress, secrets: Secrets, settings: Settings) -> Any:
     "The engine for an address, its secrets filled in; nothing is connected yet"
     import sqlalchemy
     try:
@@ -124,7 +126,7 @@ def _find_table(look: Any, name: str, where: str) -> tuple[str | None, str, bool
                        [*_table_names(look, None), *(f"{s}.{t}" for s in own for t in _table_names(look, s))], where)
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-13-b
-def _ordered(look: Any, dialect: str, found: tuple[str | None, str, bool]) -> tuple[Any, str]:
+def _ordered_select(look: Any, dialect: str, found: tuple[str | None, str, bool]) -> tuple[Any, str]:
     "The SELECT of a table in a lasting order, and what a person should know about that order"
     import sqlalchemy
     schema, name, is_table = found
@@ -135,26 +137,15 @@ def _ordered(look: Any, dialect: str, found: tuple[str | None, str, bool]) -> tu
         return sqlalchemy.select(table).order_by(*(table.c[part] for part in key)), ""
     if is_table and dialect in ("postgresql", "sqlite") and not {"rowid", "ctid", "tableoid"} & set(names):
         stored = ("tableoid", "ctid") if dialect == "postgresql" else ("rowid",)
-        return (sqlalchemy.select(table).order_by(
-            *map(sqlalchemy.literal_column, stored)
-        ), f"'{name}' has no primary key: its rows come in the order in which they are stored, which lasts while "
-           f"nobody writes to it"
-                )
+        return sqlalchemy.select(table).order_by(*map(sqlalchemy.literal_column, stored)), (
+            f"'{name}' has no primary key: its rows come in the order in which they are stored, which lasts while "
+            f"nobody writes to it")
     order = [sqlalchemy.cast(column, sqlalchemy.Text) if dialect == "postgresql" else column for column in table.c]
-    return (sqlalchemy.select(table).order_by(
-        *order
-    ), f"'{name}' has no primary key: its rows are sorted by all columns at every read, name a key with query=SELECT "
-       f"… ORDER BY"
-            )
+    return sqlalchemy.select(table).order_by(*order), (
+        f"'{name}' has no primary key: its rows are sorted by all columns at every read, name a key with query=SELECT "
+        f"… ORDER BY")
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-15
-_READ_ONLY = {
-    "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-                   "SET LOCAL synchronize_seqscans = off"), "sqlite": ("PRAGMA query_only = ON", )
-}
-_CELLS_AT_ONCE = 500_000
-
-
 class _Scan(NamedTuple):
     "What one pass over the rows found: the columns' values, the number of rows and the hash of their content"
     values: ValueTypes
@@ -162,69 +153,134 @@ class _Scan(NamedTuple):
     sha256: str
 
 # %% ../../../nbs/sources/04_database.ipynb #22adatabases-15-a
-@data_source("sql")
-class SqlSource(Source):
-    "A table or a query of a database"
+class _Connection(Source):
+    "Where a `sql:` source reads: the engine, its secrets, and the words for what goes wrong there"
 
     def __init__(self, rest: str, settings: Settings):
         super().__init__(rest, settings)
         require_package("sqlalchemy", "a sql: source")
-        self._wanted = _wanted(rest)
-        self._secrets = Secrets(self._wanted.url + urlencode(self._wanted.driver, safe="${}"))
-        self._engine = _engine(self._wanted, self._secrets, settings)
-
-    def __reduce__(self) -> tuple:
-        known = {name: vars(self)[name] for name in ("_scan", "columns") if name in vars(self)}
-        return type(self), (self.rest, self.settings), known
+        self._address = _parse_address(rest)
+        self._secrets = Secrets(self._address.url + urlencode(self._address.driver, safe="${}"))
+        self._engine = _engine(self._address, self._secrets, settings)
 
     def _broken(self, error: BaseException, done: int = 0) -> BadInputError:
         after = f" after {done:,} rows" if done else ""
         return BadInputError(f"{self.describe()['where']} cannot be read{after}: {_reason(error, self._secrets)}")
 
+    @property
+    def files(self) -> list[Path]:
+        url = self._engine.url
+        return [Path(url.database)] if url.get_backend_name() == "sqlite" and url.database else []
+
+    @property
+    def _place(self) -> str:
+        url = self._engine.url
+        host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+        local = url.get_backend_name() == "sqlite"
+        place = Path(url.database or "memory").name if local else f"{host}/{url.database or ''}"
+        return self._secrets.hide(f"{url.get_backend_name()} {place}")
+
+    def describe(self) -> dict[str, str]:
+        what = self._address.table or textwrap.shorten(self._address.query, 120)
+        return {"where": f"{self._place}, {what}", "licence": "not stated (the user's own database)"}
+
+# %% ../../../nbs/sources/04_database.ipynb #database-open-result
+_READ_ONLY = {
+    "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+                   "SET LOCAL synchronize_seqscans = off"), "sqlite": ("PRAGMA query_only = ON", )
+}
+
+
+def _open_result(connection: Any, statement: Any, query: str, batch: int, skip: int) -> Any:
+    "The open result of a statement from row `skip` on, or of a query (`statement` None) from its first row on"
+    for words in _READ_ONLY.get(connection.dialect.name, ()):
+        connection.exec_driver_sql(words)
+    options = {"stream_results": True, "max_row_buffer": batch}
+    if statement is None:
+        return connection.exec_driver_sql(query, execution_options={**options, "no_parameters": True})
+    return connection.execute(statement.offset(skip) if skip else statement, execution_options=options)
+
+# %% ../../../nbs/sources/04_database.ipynb #database-batches
+def _batches(result: Any, batch: int, skip: int) -> Iterator[Sequence[Any]]:
+    "At most `batch` rows at a time, `skip` rows passed over; once without rows when there are none"
+    while skip and (passed := result.fetchmany(min(skip, batch))):
+        skip -= len(passed)
+    rows = result.fetchmany(batch)
+    yield rows
+    while len(rows) == batch:
+        if rows := result.fetchmany(batch):
+            yield rows
+
+# %% ../../../nbs/sources/04_database.ipynb #database-sql-rows
+_CELLS_AT_ONCE = 500_000
+
+
+class _SqlRows(_Connection):
+    "The rows of a table or a query in batches, and what one pass over them found"
+
+    def _batch(self, rows: int) -> int:
+        return max(1, min(rows, _CELLS_AT_ONCE // max(len(self.columns), 1)))
+
     @cached_property
     def _statement(self) -> tuple[Any, str]:
-        "What is sent, and what a person should know about its order"
+        "What is sent (None for a query), and what a person should know about its order"
         import sqlalchemy
-        if self._wanted.query:
-            loose = not re.search(r"\border\s+by\b", self._wanted.query, re.IGNORECASE)
-            return None, ("the query has no ORDER BY, so the database may give its rows in another order next time: "
-                          "add one") if loose else ""
+        if self._address.query:
+            ordered = re.search(r"\border\s+by\b", self._address.query, re.IGNORECASE)
+            return None, "" if ordered else ("the query has no ORDER BY, so the database may give its rows in another "
+                                             "order next time: add one")
         try:
             look = sqlalchemy.inspect(self._engine)
-            found = _find_table(look, self._wanted.table, self._place)
-            return _ordered(look, self._engine.dialect.name, found)
+            found = _find_table(look, self._address.table, self._place)
+            return _ordered_select(look, self._engine.dialect.name, found)
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise self._broken(error) from None
 
     def _rows(self, batch: int, skip: int = 0) -> Iterator[tuple[list[str], Sequence[Any]]]:
-        """The names of the columns and at most `batch` rows at a time, from row `skip` on;
-        once without rows when there are none"""
+        "The names of the columns and at most `batch` rows at a time, from row `skip` on"
         import sqlalchemy
         statement, done = self._statement[0], 0
         try:
             with self._engine.connect() as connection:
-                for words in _READ_ONLY.get(self._engine.dialect.name, ()):
-                    connection.exec_driver_sql(words)
-                options = {"stream_results": True, "max_row_buffer": batch}
-                result = (connection.exec_driver_sql(
-                    self._wanted.query, execution_options={**options, "no_parameters": True}) if statement is None else
-                          connection.execute(statement.offset(skip) if skip else statement, execution_options=options))
+                result = _open_result(connection, statement, self._address.query, batch, skip)
                 if not result.returns_rows:
                     raise BadInputError(f"{self.describe()['where']}: the query gives no table: write a SELECT")
                 names = list(map(str, result.keys()))
-                while statement is None and skip and (passed := result.fetchmany(min(skip, batch))):
-                    skip -= len(passed)
-                rows = result.fetchmany(batch)
-                yield names, rows
-                while len(rows) == batch:
+                for rows in _batches(result, batch, skip if statement is None else 0):
+                    yield names, rows
                     done += len(rows)
-                    if rows := result.fetchmany(batch):
-                        yield names, rows
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise self._broken(error, done) from None
 
-    def _batch(self, rows: int) -> int:
-        return max(1, min(rows, _CELLS_AT_ONCE // max(len(self.columns), 1)))
+# %% ../../../nbs/sources/04_database.ipynb #database-scan
+def _scanned(batches: Iterator[Sequence[Any]], columns: list[str]) -> _Scan:
+    "What a pass over all rows finds"
+    values, digest, count = ValueTypes(len(columns)), hashlib.sha256(json.dumps(columns).encode()), 0
+    for rows in batches:
+        count += len(rows)
+        digest.update("".join(f"{tuple(row)!r}\n" for row in rows).encode())
+        values.see(zip(*rows, strict=True))
+    return _Scan(values, count, digest.hexdigest())
+
+# %% ../../../nbs/sources/04_database.ipynb #database-typed-frame
+def _typed_frame(rows: Sequence[Any], types: list[str], columns: list[str], where: str) -> pd.DataFrame:
+    "A batch of rows as a table of these types; BadInputError when a value does not fit any more"
+    cells = zip(zip(*rows, strict=True), types, strict=True)
+    try:
+        typed = [typed_column(values, kind) for values, kind in cells]
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"{where} changed while it was read ({error}): read a table that is not being "
+                            "written to") from error
+    return pd.concat(typed, axis=1, keys=columns)
+
+# %% ../../../nbs/sources/04_database.ipynb #database-source
+@data_source("sql")
+class SqlSource(_SqlRows):
+    "A table or a query of a database"
+
+    def __reduce__(self) -> tuple:
+        known = {name: vars(self)[name] for name in ("_scan", "columns") if name in vars(self)}
+        return type(self), (self.rest, self.settings), known
 
     @cached_property
     def columns(self) -> list[str]:
@@ -235,34 +291,13 @@ class SqlSource(Source):
 
     @cached_property
     def _scan(self) -> _Scan:
-        values, digest, count = ValueTypes(len(self.columns)), hashlib.sha256(json.dumps(self.columns).encode()), 0
-        for _, rows in self._rows(self._batch(50_000)):
-            count += len(rows)
-            digest.update("".join(f"{tuple(row)!r}\n" for row in rows).encode())
-            values.see(zip(*rows, strict=True))
-        return _Scan(values, count, digest.hexdigest())
+        batches = (rows for _, rows in self._rows(self._batch(50_000)))
+        return _scanned(batches, self.columns)
 
-    @property
-    def rows(self) -> int:
-        return self._scan.rows
+    rows = property(lambda self: self._scan.rows)
 
     def fingerprint(self) -> str:
         return self._scan.sha256
-
-    def _frames(self, rows: int, skip: int = 0) -> Iterator[pd.DataFrame]:
-        types = self._scan.values.types
-        for _, values in self._rows(self._batch(rows), skip):
-            if not values:
-                return
-            try:
-                columns = [
-                    typed_column(column, kind) for column, kind in zip(zip(*values, strict=True), types, strict=True)
-                ]
-            except (TypeError, ValueError) as error:
-                raise BadInputError(
-                    f"{self.describe()['where']} changed while it was read ({error}): read a table that is not being "
-                    "written to") from error
-            yield pd.concat(columns, axis=1, keys=self.columns)
 
     def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
         return self._frames(rows)
@@ -270,25 +305,12 @@ class SqlSource(Source):
     def chunks(self, rows: int, start: int = 0) -> Iterator[pd.DataFrame]:
         return (chunk.reset_index(drop=True) for chunk in rechunk(self._frames(rows, rows * start), rows))
 
-    @property
-    def files(self) -> list[Path]:
-        url = self._engine.url
-        return [Path(url.database)] if url.get_backend_name() == "sqlite" and url.database else []
+    def _frames(self, rows: int, skip: int = 0) -> Iterator[pd.DataFrame]:
+        types, where = self._scan.values.types, self.describe()["where"]
+        return (_typed_frame(values, types, self.columns, where)
+                for _, values in self._rows(self._batch(rows), skip) if values)
 
     @property
     def warnings(self) -> list[str]:
-        told = [f"column '{self.columns[number]}': {words}" for number, words in self._scan.values.told]
-        return [line for line in (self._statement[1], *told) if line]
-
-    @property
-    def _place(self) -> str:
-        url = self._engine.url
-        local = url.get_backend_name() == "sqlite"
-        place = Path(
-            url.database
-            or "memory").name if local else f"{url.host or ''}{f':{url.port}' if url.port else ''}/{url.database or ''}"
-        return self._secrets.hide(f"{url.get_backend_name()} {place}")
-
-    def describe(self) -> dict[str, str]:
-        what = self._wanted.table or textwrap.shorten(self._wanted.query, 120)
-        return {"where": f"{self._place}, {what}", "licence": "not stated (the user's own database)"}
+        notes = [f"column '{self.columns[number]}': {words}" for number, words in self._scan.values.notes]
+        return [line for line in (self._statement[1], *notes) if line]

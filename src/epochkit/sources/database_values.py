@@ -16,7 +16,7 @@ import pandas as pd
 
 # %% ../../../nbs/sources/03_database_values.ipynb #21ivaluecolu-05
 _EXACT = 2**53
-_TOLD = {dt.timedelta: "intervals are given in seconds", dict: "nested values are given as JSON text",
+_CONVERSIONS = {dt.timedelta: "intervals are given in seconds", dict: "nested values are given as JSON text",
          list: "nested values are given as JSON text", bytes: "bytes are given as hexadecimal text"}
 
 
@@ -42,10 +42,10 @@ class ValueTypes:
         return [_type_of(kinds, largest) for kinds, largest in zip(self._kinds, self._largest, strict=True)]
 
     @property
-    def told(self) -> list[tuple[int, str]]:
+    def notes(self) -> list[tuple[int, str]]:
         "What a person should know about how values were changed: number of the column and words"
         return [(number, words) for number, kinds in enumerate(self._kinds)
-                for words in sorted({_TOLD[kind] for kind in kinds & set(_TOLD)})]
+                for words in sorted({_CONVERSIONS[kind] for kind in kinds & set(_CONVERSIONS)})]
 
 # %% ../../../nbs/sources/03_database_values.ipynb #21ivaluecolu-05-a
 def _type_of(kinds: set[type], largest: int | decimal.Decimal) -> str:

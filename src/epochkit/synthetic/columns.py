@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Signal', 'Shape', 'normal', 'lognormal', 'gamma', 'beta', 'poisson', 'values_at', 'Column', 'number', 'labels',
-           'flag', 'text', 'days_before', 'Rows']
+           'flag', 'text', 'days_before', 'SignalRows']
 
 # %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-02
 from collections.abc import Callable, Mapping
@@ -136,7 +136,7 @@ def days_before(name: str, shape: Shape, **more: object) -> Column:
     return Column(name, "days_before", shape, **more)
 
 # %% ../../../nbs/synthetic/02_columns.ipynb #22csynthetic-13
-class Rows:
+class SignalRows:
     "Clean rows as a signal sees them; `asked` and `asked_hidden` hold the names of what it used"
 
     def __init__(self, columns: Mapping[str, Column], scores: Mapping[str, np.ndarray],
@@ -174,4 +174,4 @@ class Rows:
         return self.all_hidden[name]
 
 
-Signal = Callable[[Rows], np.ndarray]
+Signal = Callable[[SignalRows], np.ndarray]

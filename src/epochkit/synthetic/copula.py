@@ -6,14 +6,12 @@
 __all__ = ['Marginal', 'correlation_root', 'Copula']
 
 # %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-02
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 # %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-05
-_EXTREMES = 5
-_MAX_LABELS = 50
-
-
 def _plain(column: pd.Series) -> pd.Series:
     "The column as text, numbers, booleans or moments: what else there is (categories, objects) becomes text"
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -21,38 +19,52 @@ def _plain(column: pd.Series) -> pd.Series:
     return column if column.dtype != "object" else column.astype("str")
 
 # %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-05-a
+def _codes(column: pd.Series, labels: np.ndarray) -> np.ndarray:
+    "Numbers whose order carries the ranks of a plain column, missing and infinite cells as NaN"
+    if column.dtype == "str":
+        codes = pd.Categorical(column, categories=labels).codes.astype(float)
+        return np.where(codes < 0, np.nan, codes)
+    if column.dtype.kind in "Mm":
+        return column.astype("int64").where(column.notna()).to_numpy(float, na_value=np.nan)
+    codes = column.astype("Float64").to_numpy(float, na_value=np.nan)
+    return np.where(np.isfinite(codes), codes, np.nan)
+
+# %% ../../../nbs/synthetic/01_copula.ipynb #copula-digits
+def _digits(values: np.ndarray) -> int:
+    "Decimals that the values were measured with"
+    return next((digits for digits in range(7) if np.allclose(values, values.round(digits), rtol=0, atol=1e-9)), 12)
+
+# %% ../../../nbs/synthetic/01_copula.ipynb #copula-as-measured
+def _as_measured(drawn: np.ndarray, kind: Any, digits: int) -> pd.Series:
+    "Drawn numbers in the column's own type and rounding"
+    if kind.kind in "Mm":
+        return pd.Series(drawn.round().astype("int64")).astype(kind)
+    if kind.kind in "iu":
+        return pd.Series(drawn.round().astype(kind.name.lower())).astype(kind)
+    return pd.Series(drawn.round(digits)).astype(kind)
+
+# %% ../../../nbs/synthetic/01_copula.ipynb #copula-marginal
+_EXTREMES = 5
+_MAX_LABELS = 50
+
+
 class Marginal:
     "One column's distribution: `codes` of its values, whose order carries the ranks, and `draw` for the way back"
 
     def __init__(self, column: pd.Series):
-        self.column = _plain(column)
-        self.dtype, self.missing = self.column.dtype, float(self.column.isna().mean()) if len(column) else 1.0
-        self.is_text = self.dtype == "str"
-        self.labels = np.unique(self.column.dropna().to_numpy(object)) if self.is_text else np.array([False, True])
-        self.is_long = self.is_text and len(self.labels) > _MAX_LABELS
-        self.codes = self._codes()
+        column = _plain(column)
+        self.dtype, self.missing = column.dtype, float(column.isna().mean()) if len(column) else 1.0
+        is_text = self.dtype == "str"
+        self.labels = np.unique(column.dropna().to_numpy(object)) if is_text else np.array([False, True])
+        self.is_long = is_text and len(self.labels) > _MAX_LABELS
+        self.codes = _codes(column, self.labels)
         self.known = np.sort(self.codes[~np.isnan(self.codes)])
-        self.discrete = self.is_text or pd.api.types.is_bool_dtype(self.dtype)
+        self.discrete = is_text or pd.api.types.is_bool_dtype(self.dtype)
         if not self.discrete:
-            self.digits = self._digits()
+            self.digits = _digits(self.known)
             if len(self.known) > 4 * _EXTREMES:
-                self.known[:_EXTREMES], self.known[-_EXTREMES:] = self.known[:_EXTREMES].mean(
-                ), self.known[-_EXTREMES:].mean()
-        del self.column
-
-    def _codes(self) -> np.ndarray:
-        if self.is_text:
-            codes = pd.Categorical(self.column, categories=self.labels).codes.astype(float)
-            return np.where(codes < 0, np.nan, codes)
-        if self.dtype.kind in "Mm":
-            return self.column.astype("int64").where(self.column.notna()).to_numpy(float, na_value=np.nan)
-        codes = self.column.astype("Float64").to_numpy(float, na_value=np.nan)
-        return np.where(np.isfinite(codes), codes, np.nan)
-
-    def _digits(self) -> int:
-        "Decimals that the values were measured with"
-        return next(
-            (digits for digits in range(7) if np.allclose(self.known, self.known.round(digits), rtol=0, atol=1e-9)), 12)
+                self.known[:_EXTREMES] = self.known[:_EXTREMES].mean()
+                self.known[-_EXTREMES:] = self.known[-_EXTREMES:].mean()
 
     def draw(self, uniform: np.ndarray, missing: np.ndarray) -> pd.Series:
         "New values at the given ranks (0-1), empty where `missing`"
@@ -65,16 +77,8 @@ class Marginal:
             values = pd.Series(self.labels[self.known[place].astype(int)], dtype=self.dtype)
         else:
             middle = (np.arange(len(self.known)) + 0.5) / len(self.known)
-            values = self._as_measured(np.interp(uniform, middle, self.known))
+            values = _as_measured(np.interp(uniform, middle, self.known), self.dtype, self.digits)
         return values.mask(missing) if missing.any() else values
-
-    def _as_measured(self, drawn: np.ndarray) -> pd.Series:
-        "Drawn numbers in the column's own type and rounding"
-        if self.dtype.kind in "Mm":
-            return pd.Series(drawn.round().astype("int64")).astype(self.dtype)
-        if self.dtype.kind in "iu":
-            return pd.Series(drawn.round().astype(self.dtype.name.lower())).astype(self.dtype)
-        return pd.Series(drawn.round(self.digits)).astype(self.dtype)
 
 # %% ../../../nbs/synthetic/01_copula.ipynb #21ocopula-09
 _WIDE = 200

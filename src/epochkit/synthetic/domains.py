@@ -8,14 +8,14 @@ __all__ = []
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-02
 import numpy as np
 
-from .columns import (Rows, beta, days_before, flag, gamma, labels, lognormal, normal, number,
+from .columns import (SignalRows, beta, days_before, flag, gamma, labels, lognormal, normal, number,
                                         poisson, text)
 from .layouts import Stream
 from .outcomes import Amount, Domain, YesNo, add_domain
 from .panels import DOMAINS
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-05
-def _credit_signal(rows: Rows) -> np.ndarray:
+def _credit_signal(rows: SignalRows) -> np.ndarray:
     """Log odds of a default rise with the loan relative to income (steeply above a third of a year's income), with
     utilisation squared, late payments and recent enquiries, are lowest in middle age, fall with years in the job,
     are higher for renters and for holiday or debt consolidation loans; utilisation counts double for the
@@ -62,7 +62,7 @@ add_domain(
                                              ("late_payments", "enquiries_6m"): 0.2}, protected=("age", "sex")))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-07
-def _churn_signal(rows: Rows) -> np.ndarray:
+def _churn_signal(rows: SignalRows) -> np.ndarray:
     """Log odds of leaving fall with months as a customer (quickly at first), rise with support calls when more than
     two,
     with a price well above the usage it buys, with monthly contracts, electronic payment and notes of outages or a
@@ -108,7 +108,7 @@ add_domain(
                           ("internet", "usage_gb"): 0.4}, protected=("sex", "age")))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-09
-def _fraud_signal(rows: Rows) -> np.ndarray:
+def _fraud_signal(rows: SignalRows) -> np.ndarray:
     """Log odds of fraud rise with the amount relative to the card's usual one, with distance from home (saturating),
     with
     payments in the last hour, at night between midnight and five, for gift cards, electronics and crypto, for new
@@ -151,7 +151,7 @@ add_domain(
          ("card_age_days", "customer_age"): 0.3}, protected=("customer_age", )))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-11
-def _claim_signal(rows: Rows) -> np.ndarray:
+def _claim_signal(rows: SignalRows) -> np.ndarray:
     """The logarithm of a claim rises with the car's value and power (together more than alone), with accident
     severity and
     injuries, is higher for drivers under 25 and over 75, on motorways and in the capital, falls with years without a
@@ -197,7 +197,7 @@ add_domain(
          ("annual_km", "road"): 0.25, ("driver_age", "power_kw"): 0.15}, protected=("sex", "driver_age")))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-13
-def _house_signal(rows: Rows) -> np.ndarray:
+def _house_signal(rows: SignalRows) -> np.ndarray:
     """The logarithm of the price rises with living area (less and less), with quality (steeply at the top), with the
     district, a bathroom more, a renovation and a view, falls with distance to the centre and with age up to a century,
     beyond which old houses are dear again; a garden counts only outside the centre."""
@@ -249,7 +249,7 @@ add_domain(
                                        ("centre_km", "noise_db"): -0.3, ("noise_db", "crime_index"): 0.25}))
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-15
-def _readmission_signal(rows: Rows) -> np.ndarray:
+def _readmission_signal(rows: SignalRows) -> np.ndarray:
     """Log odds of coming back within 30 days rise with earlier stays, with the number of diagnoses, with age above
     65, with
     stays that were very short or very long, with heart failure and lung disease, when living alone, with notes of

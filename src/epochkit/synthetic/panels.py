@@ -8,12 +8,12 @@ __all__ = []
 # %% ../../../nbs/synthetic/05_panels.ipynb #22fsynthetic-02
 import numpy as np
 
-from .columns import Rows, beta, flag, gamma, labels, lognormal, normal, number, poisson
+from .columns import SignalRows, beta, flag, gamma, labels, lognormal, normal, number, poisson
 from .layouts import Fleet, Panel
 from .outcomes import DOMAINS, Count, DaysLeft, Domain, FailsWithin, add_domain
 
 # %% ../../../nbs/synthetic/05_panels.ipynb #22fsynthetic-04
-def _unit_signal(rows: Rows) -> np.ndarray:
+def _unit_signal(rows: SignalRows) -> np.ndarray:
     """Units of the older model B and those in dusty halls live shorter, heavily loaded ones too; wear grows as the
     cube of
     the share of life that is used up, and moves vibration, temperature, oil particles, pressure and current; chance
@@ -54,7 +54,7 @@ add_domain(
            DaysLeft(125), _UNITS, _UNIT_COLUMNS, _unit_signal, "panel_reading_7", _UNIT_CORRELATIONS))
 
 # %% ../../../nbs/synthetic/05_panels.ipynb #22fsynthetic-06
-def _demand_signal(rows: Rows) -> np.ndarray:
+def _demand_signal(rows: SignalRows) -> np.ndarray:
     """The logarithm of units sold follows the weekday (Saturday best, Sunday worst), the season, a slow upward trend,
     promotions (stronger with a deeper discount), price with an elasticity of -1.3, holidays, warm days in summer, the
     store's size and its nearest rival, a lasting effect of each store, and slow local waves that only past sales

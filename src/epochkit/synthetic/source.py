@@ -159,23 +159,36 @@ def _is_sorted(column: pd.Series) -> bool:
                 and column.is_monotonic_increasing and column.nunique() > 50)
 
 # %% ../../../nbs/synthetic/08_source.ipynb #22isynthetic-14
-@data_source("synthetic")
-class SyntheticSource(Source):
-    "Invented data: `synthetic:DOMAIN?rows=…`, or rows like a table of yours: `synthetic:like?file=PATH&rows=…`"
+class _MadeRows(Source):
+    "Rows that are made when they are asked for, chunk by chunk, whatever draws them"
 
-    def __init__(self, rest: str, settings: Settings):
-        super().__init__(rest, settings)
-        self.domain, _, _ = rest.partition("?")
-        self.table = None if self.domain == "like" else synthetic_table(rest)
-        if self.domain == "like":
-            self._read_like(options_of(rest, ("file", "source", "rows", "seed"), "synthetic")[1])
+    @property
+    def maker(self) -> SyntheticTable | _LikeTable:
+        raise TypeError(f"{type(self).__name__} does not say what makes its rows")
+
+    def _pieces_from(self, row: int) -> Iterator[pd.DataFrame]:
+        "The rows from number `row` on, made from the chunk that holds it"
+        skip = row % CHUNK
+        for chunk in range(row // CHUNK, -(-self.rows // CHUNK)):
+            yield self.maker.draw(chunk).iloc[skip:]
+            skip = 0
+
+    def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
+        return self._pieces_from(0)
+
+    def chunks(self, rows: int, start: int = 0) -> Iterator[pd.DataFrame]:
+        "Chunks of exactly `rows` rows from chunk number `start` on; what comes before is not made"
+        for chunk in rechunk(self._pieces_from(rows * start), rows):
+            yield chunk.reset_index(drop=True)
+
+# %% ../../../nbs/synthetic/08_source.ipynb #synthetic-like
+class _Imitation(_MadeRows):
+    "`synthetic:like`: new rows like those of another source, `sample`"
 
     def _read_like(self, options: dict[str, str]) -> None:
         if len({"file", "source"} & set(options)) != 1:
-            raise BadInputError(
-                "synthetic:like needs exactly one of ?file=PATH and ?source=SPEC (url-encoded): say which table to "
-                "imitate"
-            )
+            raise BadInputError("synthetic:like needs exactly one of ?file=PATH and ?source=SPEC (url-encoded): say "
+                                "which table to imitate")
         spec = options.get("source") or f"file:{options['file']}"
         if spec.startswith("synthetic:like"):
             raise BadInputError("synthetic:like imitates a table, not another imitation: name the table itself")
@@ -187,53 +200,40 @@ class SyntheticSource(Source):
     def _like(self) -> _LikeTable:
         return _LikeTable(self.sample.head(_SAMPLE_ROWS), self._rows, self._seed)
 
-    @property
-    def columns(self) -> list[str]:
-        return self.table.columns if self.table else self.sample.columns
+    def _described_like(self) -> dict[str, str]:
+        about = self.sample.describe()
+        return {"where": f"synthetic data like {about['where']}, {self.rows:,} rows, seed {self._seed}",
+                "licence": f"generated from data whose licence is: {about['licence']}"}
 
-    @property
-    def rows(self) -> int:
-        return self.table.rows if self.table else self._rows
+# %% ../../../nbs/synthetic/08_source.ipynb #synthetic-source
+@data_source("synthetic")
+class SyntheticSource(_Imitation):
+    "Invented data: `synthetic:DOMAIN?rows=…`, or rows like a table of yours: `synthetic:like?file=PATH&rows=…`"
 
-    @property
-    def files(self) -> list[Path]:
-        return [] if self.table else self.sample.files
+    def __init__(self, rest: str, settings: Settings):
+        super().__init__(rest, settings)
+        self.domain, _, _ = rest.partition("?")
+        self.table = None if self.domain == "like" else synthetic_table(rest)
+        if self.domain == "like":
+            self._read_like(options_of(rest, ("file", "source", "rows", "seed"), "synthetic")[1])
 
-    @property
-    def warnings(self) -> list[str]:
-        return [] if self.table else self.sample.warnings
-
-    def _pieces_from(self, row: int) -> Iterator[pd.DataFrame]:
-        "The rows from number `row` on, made from the chunk that holds it"
-        made, skip = self.table or self._like, row % CHUNK
-        for chunk in range(row // CHUNK, -(-self.rows // CHUNK)):
-            yield made.draw(chunk).iloc[skip:]
-            skip = 0
-
-    def pieces(self, rows: int) -> Iterator[pd.DataFrame]:
-        return self._pieces_from(0)
-
-    def chunks(self, rows: int, start: int = 0) -> Iterator[pd.DataFrame]:
-        "Chunks of exactly `rows` rows from chunk number `start` on; what comes before is not made"
-        for chunk in rechunk(self._pieces_from(rows * start), rows):
-            yield chunk.reset_index(drop=True)
+    maker = property(lambda self: self.table or self._like)
+    columns = property(lambda self: self.table.columns if self.table else self.sample.columns)
+    rows = property(lambda self: self.table.rows if self.table else self._rows)
+    files = property(lambda self: [] if self.table else self.sample.files)
+    warnings = property(lambda self: [] if self.table else self.sample.warnings)
 
     def fingerprint(self) -> str:
         options = sorted(options_of(self.rest, (*_LIMITS, "file", "source"), "synthetic")[1].items())
         digest = hashlib.sha256(json.dumps([GENERATOR_VERSION, self.domain, options, self.columns]).encode())
+        first_rows = None if self.table is None else self.head(1_000).astype("str")
         digest.update(self.sample.fingerprint().encode() if self.table is None else
-                      pd.util.hash_pandas_object(self.head(1_000).astype("str"), index=False).to_numpy().tobytes())
+                      pd.util.hash_pandas_object(first_rows, index=False).to_numpy().tobytes())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, str]:
         if self.table is None:
-            return {
-                "where": f"synthetic data like {self.sample.describe()['where']}, {self.rows:,} rows, seed "
-                         f"{self._seed}",
-                "licence": f"generated from data whose licence is: {self.sample.describe()['licence']}"
-            }
-        return {
-            "where": f"synthetic data, domain {self.domain}, {self.rows:,} rows, seed {self.table.seed}, generator "
-                     f"version {GENERATOR_VERSION}",
-            "licence": "generated, free to use"
-        }
+            return self._described_like()
+        where = (f"synthetic data, domain {self.domain}, {self.rows:,} rows, seed {self.table.seed}, generator "
+                 f"version {GENERATOR_VERSION}")
+        return {"where": where, "licence": "generated, free to use"}

@@ -13,16 +13,15 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import BadInputError
-from .columns import Column, Rows, beta, labels, lognormal, normal, number
-from .layouts import CHUNK, Fleet, Laid, Place
+from .columns import Column, SignalRows, beta, labels, lognormal, normal, number
+from .layouts import CHUNK, Fleet, PlacedRows, Place
 from .outcomes import Amount, Calibration, Domain
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-05
 _TEND = 0.7
-_OUTLIER = 10
 
 
-def _absent(column: Column, driver: np.ndarray | None, chance: np.ndarray, share: float) -> np.ndarray:
+def _missing_cells(column: Column, driver: np.ndarray | None, chance: np.ndarray, share: float) -> np.ndarray:
     "Which cells are missing: the highest `share` of a tendency that follows the driver's scores"
     from scipy.special import ndtri
     if driver is not None:
@@ -51,19 +50,36 @@ def _sentences(column: Column, codes: np.ndarray, absent: np.ndarray | None, ran
                                        pa.scalar(" ", pa.large_string()))
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-05-d
-def _numbers(column: Column, scores: np.ndarray, wild: np.ndarray | None, absent: np.ndarray | None) -> np.ndarray:
+_OUTLIER = 10
+
+
+def _numbers(column: Column, scores: np.ndarray, outlier: np.ndarray | None, absent: np.ndarray | None) -> np.ndarray:
     "Numbers, a few of them ten times too large; whole numbers are integers unless cells may be missing"
     values = column.numbers(scores) + 0.0
-    if wild is not None:
-        values[wild] *= _OUTLIER
+    if outlier is not None:
+        values[outlier] *= _OUTLIER
     if absent is None:
         return values.astype(np.int64) if column.whole else values
     values[absent] = np.nan
     return values
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-07
+def _cell_values(column: Column, scores: np.ndarray, outlier: np.ndarray | None, absent: np.ndarray | None,
+                 moments: np.ndarray, random: np.random.Generator):
+    "The cells of a column: numbers, dates, labels or text, as an array that pandas takes"
+    if column.kind == "number":
+        return _numbers(column, scores, outlier, absent)
+    if column.kind == "days_before":
+        days = column.numbers(scores).astype("timedelta64[D]")
+        return moments.astype("datetime64[D]").astype("datetime64[us]") - days
+    codes = column.codes(scores)
+    if column.kind == "text":
+        return _text(_sentences(column, codes, absent, random))
+    return _text(_words(column.levels, codes, absent))
+
+# %% ../../../nbs/synthetic/07_table.ipynb #table-options
 @dataclass(frozen=True)
-class SyntheticTable:
+class _TableOptions:
     "A domain at a wished size; shares are 0-1, `drift` is in standard deviations from the first to the last row"
     domain: Domain
     rows: int = 10_000
@@ -81,15 +97,18 @@ class SyntheticTable:
             raise BadInputError(
                 f"synthetic:{self.domain.name}: features={self.features} is too few, at least {least} are needed "
                 f"({', '.join(self._always) or 'no column'} always, {self.noise} of noise, one that matters): ask "
-                f"for more"
-            )
+                f"for more")
 
     @property
     def _always(self) -> list[str]:
-        shared = [
-            column.name for column in self.domain.columns if column.per_group and isinstance(self.domain.layout, Fleet)
-        ]
-        return [*self.domain.layout.features, *dict.fromkeys([*self.domain.protected, *shared])]
+        "The columns that no option leaves out: those of the layout, the protected ones, and what a unit's life follows"
+        domain, fleet = self.domain, isinstance(self.domain.layout, Fleet)
+        shared = [column.name for column in domain.columns if column.per_group and fleet]
+        return [*domain.layout.features, *dict.fromkeys([*domain.protected, *shared])]
+
+# %% ../../../nbs/synthetic/07_table.ipynb #table-columns
+class _TableColumns(_TableOptions):
+    "Which columns the table has"
 
     @cached_property
     def kept(self) -> list[str]:
@@ -121,107 +140,115 @@ class SyntheticTable:
             features.insert(int(np.random.default_rng([self.seed, 0, 9]).integers(1, len(features) + 1)), domain.leak)
         return [*domain.ids, domain.time, *([domain.group] if domain.group else []), *features, domain.target]
 
+# %% ../../../nbs/synthetic/07_table.ipynb #table-scores
+class _TableScores(_TableColumns):
+    "The scores behind the cells of a chunk"
+
     def place(self, chunk: int) -> Place:
         "The place of a chunk"
         return Place(self.rows, chunk * CHUNK, min(CHUNK, self.rows - chunk * CHUNK), self.seed, chunk)
 
-    def scored(self, place: Place) -> tuple[Laid, dict[str, np.ndarray], Rows]:
+    def scored(self, place: Place) -> tuple[PlacedRows, dict[str, np.ndarray], SignalRows]:
         "A chunk's rows in their place, the scores of all columns before anything moved them, and what the signal sees"
         domain = self.domain
-        laid = domain.lay(place)
-        hidden = laid.hidden | {"drift": self.drift * (laid.hidden["t"] - 0.5)}
+        placed = domain.lay(place)
+        hidden = placed.hidden | {"drift": self.drift * (placed.hidden["t"] - 0.5)}
         chance = place.random(1).standard_normal((len(domain.columns), place.size))
-        if laid.group is not None:
-            chance[:domain.group_columns] = laid.group_scores[laid.group].T
-        still = dict(zip(domain.by_name, _mixed(domain.root, chance)))
-        scores = dict(still)
+        if placed.group is not None:
+            chance[:domain.group_columns] = placed.group_scores[placed.group].T
+        unmoved = dict(zip(domain.by_name, _correlated(domain.root, chance)))
+        scores = dict(unmoved)
         for column in domain.columns:
             if column.drift and self.drift:
                 scores[column.name] = scores[column.name] + column.drift * hidden["drift"]
             for name, load in column.follows:
                 scores[column.name] = scores[column.name] + load * hidden[name]
-        return laid, still, Rows(domain.by_name, {name: scores[name] for name in self.kept}, hidden, place.size)
+        seen = {name: scores[name] for name in self.kept}
+        return placed, unmoved, SignalRows(domain.by_name, seen, hidden, place.size)
+
+# %% ../../../nbs/synthetic/07_table.ipynb #table-features
+class _TableFeatures(_TableScores):
+    "The cells of the features"
+
+    def _features(self, place: Place, unmoved: dict[str, np.ndarray], scores: dict[str, np.ndarray],
+                  moments: np.ndarray) -> dict:
+        "Values of the features, by name"
+        chance, wild, words, more = (place.random(purpose) for purpose in (3, 4, 5, 8))
+        cells = {}
+        for column in self.domain.columns:
+            absent, outlier = self._absent(column, unmoved, chance, place.size), None
+            if column.outliers:
+                outlier = wild.random(place.size, dtype=np.float32) < self.outliers
+            if column.name in scores or column.kind == "text":
+                own = scores.get(column.name, unmoved[column.name])
+                cells[column.name] = _cell_values(column, own, outlier, absent, moments, words)
+        for column, source in self.extra:
+            values = more.standard_normal(place.size)
+            values = 0.8 * scores[source] + 0.6 * values if source else values
+            absent = self._absent(column, unmoved, more, place.size)
+            cells[column.name] = _cell_values(column, values, None, absent, moments, words)
+        return cells
+
+    def _absent(self, column: Column, unmoved: dict[str, np.ndarray], random: np.random.Generator,
+                size: int) -> np.ndarray | None:
+        "Which cells of a column are missing; None when none can be"
+        if not (column.missing and self.missing):
+            return None
+        driver = column.name if column.missing.endswith("self") else column.missing.removeprefix("-")
+        scores = None if driver == "random" else unmoved[driver]
+        return _missing_cells(column, scores, random.standard_normal(size), self.missing)
+
+# %% ../../../nbs/synthetic/07_table.ipynb #table-table
+class SyntheticTable(_TableFeatures):
+    "A domain at a wished size; shares are 0-1, `drift` is in standard deviations from the first to the last row"
 
     def draw(self, chunk: int) -> pd.DataFrame:
         "The rows of one chunk, (up to 10,000, columns)"
-        place = self.place(chunk)
-        laid, still, rows = self.scored(place)
-        drawn = self._drawn(place, rows)
+        place, domain = self.place(chunk), self.domain
+        placed, unmoved, rows = self.scored(place)
+        drawn = self._outcomes(place, rows)
         cells = {
             name: _text(_words(["no", "yes"], values)) if values.dtype == bool else values
-            for name, values in laid.fixed.items()
+            for name, values in placed.fixed.items()
         }
-        cells |= self._cells(place, still, rows.scores, laid.fixed[self.domain.time])
-        cells[self.domain.target] = self._target(drawn)
+        cells |= self._features(place, unmoved, rows.scores, placed.fixed[domain.time])
+        cells[domain.target] = _target_cells(domain, drawn)
         if self.leak:
-            cells[self.domain.leak] = self._leaked(drawn, place.random(7))
+            cells[domain.leak] = _leaked(domain, drawn, _target_scale(self), place.random(7))
         return pd.DataFrame({name: cells[name] for name in self.columns}, copy=False)
 
-    def _drawn(self, place: Place, rows: Rows) -> np.ndarray:
+    def _outcomes(self, place: Place, rows: SignalRows) -> np.ndarray:
+        "The target of each row, as the outcome draws it"
         outcome = self.domain.outcome
         expected = outcome.expected(self.domain, rows, calibration(self)) if outcome.by_chance else np.empty(0)
         return outcome.draw(expected, rows, place.random(6))
 
-    def _cells(self, place: Place, still: dict[str, np.ndarray], scores: dict[str, np.ndarray],
-               moments: np.ndarray) -> dict:
-        "Values of the features"
-        chance, wild, words, more = (place.random(purpose) for purpose in (3, 4, 5, 8))
-        cells = {}
-        for column in self.domain.columns:
-            absent, far = self._holes(column, still, chance, place.size), None
-            if column.outliers:
-                far = wild.random(place.size, dtype=np.float32) < self.outliers
-            if column.name in scores or column.kind == "text":
-                cells[column.name] = self._values(column, scores.get(column.name, still[column.name]), far, absent,
-                                                  moments, words)
-        for column, source in self.extra:
-            values = more.standard_normal(place.size)
-            values = 0.8 * scores[source] + 0.6 * values if source else values
-            cells[column.name] = self._values(column, values, None, self._holes(column, still, more, place.size),
-                                              moments, words)
-        return cells
+# %% ../../../nbs/synthetic/07_table.ipynb #table-target
+def _target_cells(domain: Domain, drawn: np.ndarray):
+    "The drawn target as the cells of its column: labels, whole numbers or decimals"
+    outcome = domain.outcome
+    if outcome.task == "binary":
+        return _text(_words(list(outcome.classes), drawn.astype(np.int32)))
+    return drawn if getattr(outcome, "digits", 0) > 0 else drawn.astype(np.int64)
 
-    def _holes(self, column: Column, still: dict[str, np.ndarray], random: np.random.Generator,
-               size: int) -> np.ndarray | None:
-        if not (column.missing and self.missing):
-            return None
-        driver = column.name if column.missing.endswith("self") else column.missing.removeprefix("-")
-        return _absent(column, None if driver == "random" else still[driver], random.standard_normal(size),
-                       self.missing)
-
-    def _values(self, column: Column, scores: np.ndarray, far, absent, moments: np.ndarray, words: np.random.Generator):
-        if column.kind == "number":
-            return _numbers(column, scores, far, absent)
-        if column.kind == "days_before":
-            return moments.astype("datetime64[D]").astype("datetime64[us]") - column.numbers(scores).astype(
-                "timedelta64[D]")
-        codes = column.codes(scores)
-        return _text(
-            _sentences(column, codes, absent, words) if column.kind == "text" else _words(column.levels, codes, absent))
-
-    def _target(self, drawn: np.ndarray):
-        outcome = self.domain.outcome
-        if outcome.task == "binary":
-            return _text(_words(list(outcome.classes), drawn.astype(np.int32)))
-        return drawn if getattr(outcome, "digits", 0) > 0 else drawn.astype(np.int64)
-
-    def _leaked(self, drawn: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        "The planted leak: the target itself on another scale, with a little noise"
-        centre, spread = _target_scale(self)
-        known = 3.0 * drawn if self.domain.task == "binary" else 3.0 * (_level(self.domain, drawn) - centre) / spread
-        noise = 1.0 if self.domain.task == "binary" else 0.25
-        return (40 + 8 * (known + noise * random.standard_normal(len(drawn)))).round(2)
+# %% ../../../nbs/synthetic/07_table.ipynb #table-leak
+def _leaked(domain: Domain, drawn: np.ndarray, scale: tuple[float, float], random: np.random.Generator) -> np.ndarray:
+    "The planted leak; `scale`: centre and spread of the target on the scale of its outcome"
+    centre, spread = scale
+    known = 3.0 * drawn if domain.task == "binary" else 3.0 * (_level(domain, drawn) - centre) / spread
+    noise = 1.0 if domain.task == "binary" else 0.25
+    return (40 + 8 * (known + noise * random.standard_normal(len(drawn)))).round(2)
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-07-a
-def _mixed(root: np.ndarray, chance: np.ndarray) -> list[np.ndarray]:
+def _correlated(root: np.ndarray, chance: np.ndarray) -> list[np.ndarray]:
     "The rows of root @ chance, added up in one fixed order, so that every machine gives the same bits"
-    mixed = []
+    correlated = []
     for i, row in enumerate(root):
         total = row[i] * chance[i]
         for j in np.flatnonzero(np.abs(row[:i]) > 1e-9):
             total += row[j] * chance[j]
-        mixed.append(total)
-    return mixed
+        correlated.append(total)
+    return correlated
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-07-b
 def _noise_column(place: int) -> Column:
@@ -235,12 +262,12 @@ def _noise_column(place: int) -> Column:
 _REFERENCE_ROWS, _REFERENCE_SEED = 20_000, 20_260_000
 
 
-def _reference(table: SyntheticTable, rows: int = _REFERENCE_ROWS) -> Rows:
+def _reference(table: SyntheticTable, rows: int = _REFERENCE_ROWS) -> SignalRows:
     "Rows of the table with another seed"
     other = replace(table, rows=rows, seed=_REFERENCE_SEED)
     parts = [other.scored(other.place(chunk))[2] for chunk in range(-(-rows // CHUNK))]
     join = lambda pick: {name: np.concatenate([pick(part)[name] for part in parts]) for name in pick(parts[0])}
-    return Rows(parts[0].columns, join(lambda part: part.scores), join(lambda part: part.all_hidden),
+    return SignalRows(parts[0].columns, join(lambda part: part.scores), join(lambda part: part.all_hidden),
                 sum(part.size for part in parts))
 
 # %% ../../../nbs/synthetic/07_table.ipynb #22hsynthetic-09-a
@@ -278,11 +305,10 @@ def importances(domain: Domain) -> dict[str, float]:
     "Column -> share of the best prediction's variance that is lost when the column is shuffled, largest first"
     rows = _reference(SyntheticTable(domain), 5_000)
     found = domain.outcome.calibrate(domain, rows)
-    level = lambda seen: np.log1p(domain.outcome.expected(domain, seen, found)) if isinstance(domain.outcome, Amount) else \
-        domain.outcome.expected(domain, seen, found)
+    level = lambda seen: _level(domain, domain.outcome.expected(domain, seen, found))
     best, random, lost = level(rows), np.random.default_rng(0), {}
     for name in domain.by_name:
-        shuffled = Rows(rows.columns, rows.scores | {name: random.permutation(rows.scores[name])}, rows.all_hidden,
-                        rows.size)
+        scores = rows.scores | {name: random.permutation(rows.scores[name])}
+        shuffled = SignalRows(rows.columns, scores, rows.all_hidden, rows.size)
         lost[name] = float(np.mean((level(shuffled) - best) ** 2) / (2 * best.var())) if name in rows.asked else 0.0
     return dict(sorted(lost.items(), key=lambda item: -item[1]))

@@ -18,9 +18,8 @@ from ..core.errors import BadInputError
 from ..sources.base import Source
 
 # %% ../../../nbs/testing/01_source_contract.ipynb #21asourcecon-04
-class SourceContract:
-    """What every kind of source keeps to; a subclass named `Test...` implements `make` and `changed` and inherits
-    the tests"""
+class _SourceCase:
+    "A small table, and how to make a source of one kind from it"
     secrets: tuple[str, ...] = ()
 
     def make(self, tmp_path: Path, settings: Settings) -> tuple[str, pd.DataFrame]:
@@ -37,6 +36,10 @@ class SourceContract:
         settings = load_settings(home=tmp_path, env={})
         spec, expected = self.make(tmp_path, settings)
         return open_source(spec, settings), expected
+
+# %% ../../../nbs/testing/01_source_contract.ipynb #source-contract-reading
+class _ReadingContract(_SourceCase):
+    "Chunks are those of the table, whatever their size, from any start, again and again"
 
     def test_columns_and_rows_are_those_of_the_table(self, tmp_path):
         source, expected = self._made(tmp_path)
@@ -77,6 +80,10 @@ class SourceContract:
         same_table(source.head(2), expected.head(2), "head(2)")
         same_table(source.head(len(expected) + 5), expected, "a head longer than the table")
 
+# %% ../../../nbs/testing/01_source_contract.ipynb #source-contract-lasting
+class _LastingContract(_ReadingContract):
+    "The fingerprint follows the data, the source travels, and says where it comes from"
+
     def test_the_fingerprint_is_stable_and_follows_a_changed_cell(self, tmp_path):
         source, _ = self._made(tmp_path)
         first = source.fingerprint()
@@ -101,6 +108,11 @@ class SourceContract:
         assert all(isinstance(value, str) and value for value in about.values()), f"describe() must hold words: {about}"
         assert all(isinstance(line, str) and "\n" not in line for line in source.warnings)
         assert all(Path(file).is_file() for file in source.files), "`files` names one that is not there"
+
+# %% ../../../nbs/testing/01_source_contract.ipynb #source-contract-all
+class SourceContract(_LastingContract):
+    """What every kind of source keeps to; a subclass named `Test...` implements `make` and `changed` and inherits
+    the tests"""
 
     def test_a_secret_is_never_shown(self, tmp_path):
         source, _ = self._made(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from epochkit.exploration.explore import explore
 from epochkit.report.figures import Figures
-from epochkit.tests.explored_table import example
+from epochkit.testing.examples import planned_example as example
 from epochkit.exploration.figures import *
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.exploration.explore import explore
-from epochkit.tests.explored_table import example, found_of
+from epochkit.testing.examples import explored_example as found_of, planned_example as example
 from epochkit.exploration.relation_figures import *
 
 

@@ -7,35 +7,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError as SchemaError
 from epochkit.core.errors import BadInputError, PipelineError
+from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.service import *
-
-
-class ExampleBundle:
-    "A credit model in two lines, with a column of each kind"
-    task, target, positive, classes, threshold = "binary", "status", "bad", ["good", "bad"], 0.5
-    version = "7"
-    info = {"model": "example", "version": "7", "stage": "Staging", "framework": "by hand", "run_id": "r1",
-            "training_data_sha256": "ab12", "unattended": True, "reason": "a test"}
-    input_schema = [
-        dict(name="income", kind="number", categories=None, minimum=0.0, maximum=100.0, nullable=True, example=40.0),
-        dict(name="debt ratio", kind="number", categories=None, minimum=0.0, maximum=2.0, nullable=False, example=0.3),
-        dict(name="home", kind="category", categories=["own", "rent"], minimum=None, maximum=None, nullable=False,
-             example="rent"),
-        dict(name="married", kind="boolean", categories=None, minimum=None, maximum=None, nullable=False, example=True),
-        dict(name="since", kind="datetime", categories=None, minimum=None, maximum=None, nullable=True,
-             example="2024-05-01"),
-    ]
-
-    def score(self, frame):
-        income = frame["income"].fillna(40).clip(0, 100)
-        bad = (0.4 + 0.3 * frame["debt ratio"].clip(0, 2) - 0.004 * income).clip(0.01, 0.99)
-        if (frame["home"] == "explode").any():
-            raise RuntimeError("secret detail")
-        return pd.DataFrame({"prediction": np.where(bad >= 0.5, "bad", "good"), "probability": bad}, index=frame.index)
-
-
-def example_row(**changes):
-    return {item["name"]: item["example"] for item in ExampleBundle.input_schema} | changes
 
 
 def test_the_example_bundle_scores_by_hand():

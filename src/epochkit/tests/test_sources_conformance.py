@@ -1,6 +1,6 @@
 """What every kind of source inherits: write one class under `@data_source`, add one subclass here, get these tests.
 
-Each subclass of `SourceContract` makes one small table for its kind; see `21a_source_contract`. Kinds of the kit: files here
+Each subclass of `SourceContract` makes one small table for its kind; see `nbs/testing/01_source_contract`. Kinds of the kit: files here
 first, then the others, each under its own heading. Append at the end."""
 import contextlib
 import sqlite3

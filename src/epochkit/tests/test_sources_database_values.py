@@ -44,7 +44,7 @@ def test_each_kind_of_value_has_its_column(values, kind, expected):
     pd.testing.assert_series_equal(typed_column(values, kind), wanted)
 
 
-def test_changed_values_are_told_once_per_column():
+def test_changed_values_are_noted_once_per_column():
     seen = ValueTypes(2)
     seen.see([([1], {"a": 1}, None), (1, 2, 3)])
-    assert seen.told == [(0, "nested values are given as JSON text")]
+    assert seen.notes == [(0, "nested values are given as JSON text")]

@@ -49,10 +49,10 @@ def test_a_zip_with_several_files_asks_which(tmp_path):
         for name in ("x.csv", "y.csv", "__MACOSX/._x.csv", "folder/"):
             archive.writestr(name, "a\n1\n")
     with pytest.raises(BadInputError, match=r"holds 2 files \(x.csv, y.csv\).*member=NAME"):
-        the_member(tmp_path / "a.zip")
+        chosen_member(tmp_path / "a.zip")
     with pytest.raises(BadInputError, match="did you mean 'x.csv'"):
-        the_member(tmp_path / "a.zip", "x.cs")
-    assert the_member(tmp_path / "a.zip", "y.csv") == "y.csv"
+        chosen_member(tmp_path / "a.zip", "x.cs")
+    assert chosen_member(tmp_path / "a.zip", "y.csv") == "y.csv"
 
 
 def test_the_hash_taken_on_the_way_is_that_of_the_file(tmp_path):

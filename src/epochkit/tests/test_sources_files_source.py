@@ -15,6 +15,14 @@ from epochkit.core.errors import BadInputError
 from epochkit.sources.files.source import *
 
 
+def test_the_formats_are_there_without_anything_imported_before():
+    import subprocess, sys
+    code = "from epochkit.sources.files.source import load_formats; print(*load_formats())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == [
+        ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".arrows", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm",
+        ".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data"]
+
+
 def opened(folder, name, content, options=""):
     "A source over a file written here"
     (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,16 @@ from epochkit.core.errors import BadInputError
 from epochkit.sources.files.text_layout import *
 
 
+def test_a_cell_may_be_longer_than_the_reader_of_python_allows():
+    import csv
+    csv.field_size_limit(131_072)
+    assert split_line(f'1;"{"x" * 200_000}"', ";") == ["1", "x" * 200_000] and csv.field_size_limit() >= 200_000
+
+
 def test_delimiters_and_headers_are_told_apart():
+    for lines in (["a||b||c"], ["a||b", "1||2"], ["a||b||c", "1||x|y||", '2||"p||q"||3'], ["Report", "a||b", "1||2"]):
+        assert find_delimiter(lines) == "||", lines
+    assert find_delimiter(["a|b|c", "1||3", "2|x|4"]) == find_delimiter(["a||c", "1|2|3", "4|5|6"]) == "|"
     assert [find_delimiter([line, line]) for line in ("a,b", "a\tb", "a|b", "a~b", '"x,y";b', "a::b")
             ] == [",", "\t", "|", "~", ";", "::"]
     assert not looks_like_data(["country", "2019", "2020"], [["DE", "1", "2"]]) and looks_like_data(["1", "2024-01-05"], [])

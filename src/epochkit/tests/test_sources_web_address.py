@@ -53,4 +53,4 @@ def test_the_servers_own_parameters_are_left_alone():
      ("next=n", {"n": ""}, "", "https://h/x?a=1", ""), ("next=n", [], "", "https://h/x?a=1", "")])
 def test_each_way_to_go_on(words, document, link, first, following):
     address = web_address(f"https://h/x?a=1#{words}")
-    assert address.first() == first and address.following(first, document, link, pages=3, rows=40) == following
+    assert first_page(address) == first and next_page(address, first, document, link, pages=3, rows=40) == following

@@ -39,13 +39,13 @@ def answer_of(folder, body, kind=""):
                                                     ("https://h/x.csv.zst", "", b"", "csv.zst"),
                                                     ("https://h/v1.2/x", "", b"a,b", "csv")])
 def test_the_format_is_found(tmp_path, spec, kind, body, form):
-    assert format_of(web_address(spec), answer_of(tmp_path, body, kind)) == form
+    assert answer_format(web_address(spec), answer_of(tmp_path, body, kind)) == form
 
 
 def test_a_web_page_is_no_data(tmp_path):
     for kind, body in (("text/html", b"x"), ("text/plain", b"\n <!DOCTYPE html><p>")):
         with pytest.raises(BadInputError, match="web page"):
-            format_of(web_address("https://h/x.csv"), answer_of(tmp_path, body, kind))
+            answer_format(web_address("https://h/x.csv"), answer_of(tmp_path, body, kind))
 
 
 @pytest.mark.parametrize("spec, form, body, words",
@@ -71,6 +71,13 @@ def test_pages_of_text_are_joined_under_one_header(tmp_path):
     assert b"".join([*first.parts, *second.parts
                      ]).decode() == "a,b\r\n1,\"x\ny\"\r\n2,ü\u2028\n3,z\n" and (first.rows, second.rows) == (1, 2)
     assert read_page(address, answer_of(tmp_path, b"a,b\n"), "csv", 1, first.header, False).rows == 0
+
+
+def test_a_very_long_cell_on_a_page_is_read(tmp_path):
+    import csv
+    csv.field_size_limit(131_072)
+    body = b'a,b\n1,"' + b"x" * 200_000 + b'"\n'
+    assert read_page(web_address("https://h/x"), answer_of(tmp_path, body), "csv", 0, None, False).rows == 1
 
 
 def test_a_page_alone_keeps_its_bytes(tmp_path):

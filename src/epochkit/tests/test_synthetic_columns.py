@@ -26,7 +26,7 @@ def test_labels_come_with_their_weights_and_numbers_rounded():
 
 def test_a_signal_s_columns_are_noted_left_out_ones_are_typical_and_wrong_names_are_refused():
     columns = {"a": number("a", normal(10, 2)), "b": flag("b", 0.5)}
-    rows = Rows(columns, {"b": np.array([-1.0, 1.0])}, {"t": np.zeros(2)}, 2)
+    rows = SignalRows(columns, {"b": np.array([-1.0, 1.0])}, {"t": np.zeros(2)}, 2)
     assert rows.value("a").tolist() == [10, 10] and rows.effect("b", {"yes": 2.0}).tolist() == [0, 2] and list(
         rows.asked) == ["b"]
     with pytest.raises(BadInputError, match="unknown column 'c'"):

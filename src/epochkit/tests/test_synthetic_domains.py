@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from epochkit.synthetic.columns import Rows
+from epochkit.synthetic.columns import SignalRows
 from epochkit.synthetic.domains import DOMAINS
 from epochkit.synthetic.domains import *
 
@@ -20,7 +20,7 @@ def test_a_domain_can_be_planned_and_its_signal_uses_its_columns(name):
     assert len(domain.columns) >= 13 and np.allclose(np.diag(domain.root @ domain.root.T), 1)
     hidden = dict.fromkeys(("t", "season", "hour", "holiday", "store", "wave", "wear", "age", "left", "drift"),
                            np.full(5, 0.5)) | {"weekday": np.arange(5)}
-    rows = Rows(domain.by_name, {name: np.linspace(-1, 1, 5) for name in domain.by_name}, hidden, 5)
+    rows = SignalRows(domain.by_name, {name: np.linspace(-1, 1, 5) for name in domain.by_name}, hidden, 5)
     assert np.isfinite(domain.signal(rows)).all() and len(rows.asked) >= 3
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from epochkit.core.errors import BadInputError
-from epochkit.synthetic.columns import Rows, labels, normal, number
+from epochkit.synthetic.columns import SignalRows, labels, normal, number
 from epochkit.synthetic.layouts import Fleet, Place, Stream
 from epochkit.synthetic.outcomes import *
 
@@ -25,7 +25,7 @@ def test_a_domain_is_checked_when_it_is_made():
 def test_outcomes_have_the_wanted_rate_centre_and_best_prediction():
     random, zeros = np.random.default_rng(0), np.zeros(50_000)
     columns = (number("x", normal(0, 1)),)
-    rows = Rows({"x": columns[0]}, {"x": random.standard_normal(50_000)}, {"drift": zeros}, 50_000)
+    rows = SignalRows({"x": columns[0]}, {"x": random.standard_normal(50_000)}, {"drift": zeros}, 50_000)
     for outcome, centre in ((YesNo(0.07, 2.0), 0.07), (Amount(100, 0.5, 0.3), 100 * np.exp(
         (0.25 + 0.09) / 2)), (Count(20, 0.4, 0.5), 20 * np.exp(0.08))):
         domain = domain_of(Stream("t"), columns, outcome)
@@ -46,7 +46,7 @@ def test_what_is_left_of_a_life_is_predicted_without_bias():
         scores = np.random.default_rng(1).standard_normal((10_000, 4))
         scores[:, 0] = laid.group_scores[laid.group, 0]
         scores[:, 1:] += 2.0 * laid.hidden["wear"][:, None]
-        rows = Rows(domain.by_name, dict(zip(domain.by_name, scores.T)), laid.hidden | {"drift": np.zeros(10_000)},
+        rows = SignalRows(domain.by_name, dict(zip(domain.by_name, scores.T)), laid.hidden | {"drift": np.zeros(10_000)},
                     10_000)
         expected = outcome.expected(domain, rows, outcome.calibrate(domain, rows))
         drawn = outcome.draw(expected, rows, None).astype(float)

@@ -20,8 +20,8 @@ from ...core.files import read_json, sha256_of, write_json
 from ...core.settings import Settings
 from ...core.errors import BadInputError
 from ..secrets import Secrets
-from .address import WebAddress
-from .answers import Page, format_of, read_page, unpack
+from .address import WebAddress, first_page, next_page
+from .answers import Page, answer_format, read_page, unpack
 from .client import Answer, WebClient, without_login
 
 # %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05
@@ -31,12 +31,36 @@ _RESUMED_WITHIN_S = 86_400
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
+# %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05-b
+def _to_disk(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
 # %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05-a
+def _append_rows(page: Page, path: Path, limit_mb: float) -> dict[str, Any]:
+    "Appends the rows of a page to a file: their number, sha256, and where the file ends now"
+    digest, count = hashlib.sha256(), 0
+    with path.open("ab") as rows:
+        for part in page.parts:
+            rows.write(part)
+            digest.update(part)
+            count += 1
+            if rows.tell() > limit_mb * 2**20:
+                raise BadInputError(
+                    f"the pages hold more than {limit_mb:,.0f} MB: ask for less, or allow more with #max_mb=")
+        _to_disk(rows)
+        end = rows.tell()
+    return {"rows": count if page.rows is None else page.rows, "end": end, "sha256": digest.hexdigest()}
+
+# %% ../../../../nbs/sources/web/04_download.ipynb #download-pages
 class KeptPages:
     "The pages in a folder: the file of rows and, per page, a line that says what it added"
 
     def __init__(self, folder: Path):
         self.folder, self.log, self.lines = folder, folder / "pages.jsonl", []
+
+    path = property(lambda self: self.folder / self.lines[0]["file"])
+    rows = property(lambda self: sum(line["rows"] for line in self.lines))
 
     def forget(self) -> None:
         "Empties the folder"
@@ -56,29 +80,10 @@ class KeptPages:
         self.log.write_text("".join(whole), "utf-8")
         os.truncate(self.path, self.lines[-1]["end"])
 
-    @property
-    def path(self) -> Path:
-        return self.folder / self.lines[0]["file"]
-
-    @property
-    def rows(self) -> int:
-        return sum(line["rows"] for line in self.lines)
-
     def add(self, page: Page, file: str, limit_mb: float, **facts: Any) -> dict[str, Any]:
         "The line of a page whose rows are now in the file"
-        digest, count = hashlib.sha256(), 0
-        with (self.folder / file).open("ab") as rows:
-            for part in page.parts:
-                rows.write(part)
-                digest.update(part)
-                count += 1
-                if rows.tell() > limit_mb * 2**20:
-                    raise BadInputError(
-                        f"the pages hold more than {limit_mb:,.0f} MB: ask for less, or allow more with #max_mb=")
-            _to_disk(rows)
-            end = rows.tell()
-        number = count if page.rows is None else page.rows
-        return {"file": file, "rows": number, "end": end, "sha256": digest.hexdigest(), "header": page.header, **facts}
+        added = _append_rows(page, self.folder / file, limit_mb)
+        return {"file": file, **added, "header": page.header, **facts}
 
     def close(self, line: dict[str, Any]) -> None:
         "Writes the line of a page: from now on it counts"
@@ -87,18 +92,9 @@ class KeptPages:
             _to_disk(log)
         self.lines.append(line)
 
-# %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-05-b
-def _to_disk(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
 # %% ../../../../nbs/sources/web/04_download.ipynb #21nwebdownlo-07
-_MORE = ("next", "next_page", "next_url", "nextLink", "@odata.nextLink", "next_cursor", "nextPageToken", "has_more",
-         "hasMore")
-
-
-class Download:
-    "The kept copy of what an address gives, fetched where it is missing"
+class _DownloadFolder:
+    "Where the kept copy of an address lies, and the secrets that fetching it takes"
 
     def __init__(self, address: WebAddress, settings: Settings):
         options = address.options
@@ -114,49 +110,48 @@ class Download:
         self.manifest, self._pages = self.folder / "manifest.json", KeptPages(self.folder)
         self._limit_mb = float(options.get("max_mb", 1_000))
 
-    def ready(self, pinned: bool = False) -> dict[str, Any]:
-        "The manifest of the finished copy, whose bytes were compared with it; `pinned` ignores `refresh=`"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
-            if self.manifest.is_file() and not pinned and self._is_old():
-                self._pages.forget()
-            if not self.manifest.is_file():
-                self._fetch_all()
-            known = read_json(self.manifest)
-            path = self.folder / known["file"]
-            if not path.is_file() or sha256_of(path) != known["sha256"]:
-                raise BadInputError(
-                    f"{self.address.url}: the kept copy is no longer what was fetched: delete the folder {self.folder} "
-                    "to fetch it again")
-            return known
-
     def _is_old(self) -> bool:
         age = _now() - dt.datetime.fromisoformat(read_json(self.manifest)["fetched"])
         return self.address.refresh_s is not None and age.total_seconds() > self.address.refresh_s
 
-    def _fetch_all(self) -> None:
-        from tqdm.auto import tqdm
-        self._pages.resume()
-        lines = self._pages.lines
-        url = lines[-1]["next"] if lines else self.address.first()
-        with (WebClient(self.address.url, self.secrets, self._secret, self._limit_mb) as client,
-              tqdm(desc="download", initial=len(lines), unit=" pages", leave=False, delay=2) as bar):
-            try:
-                while url:
-                    url = self._fetch(client, url)
-                    bar.update()
-            finally:
-                (self.folder / "body").unlink(missing_ok=True)
-        self._seal()
-
     def _seal(self) -> None:
         lines, path = self._pages.lines, self._pages.path
-        write_json(
-            self.manifest, {
-                "url": self.address.url, "fetched": _now().isoformat(timespec="seconds"), "pages": sum(
-                    line["rows"] > 0 for line in lines), "file": path.name, "encoding": lines[0]["encoding"],
-                "bytes": path.stat().st_size, "sha256": sha256_of(path), "warnings": lines[0]["warnings"]
-            })
+        write_json(self.manifest, {
+            "url": self.address.url, "fetched": _now().isoformat(timespec="seconds"),
+            "pages": sum(line["rows"] > 0 for line in lines), "file": path.name, "encoding": lines[0]["encoding"],
+            "bytes": path.stat().st_size, "sha256": sha256_of(path), "warnings": lines[0]["warnings"]
+        })
+
+# %% ../../../../nbs/sources/web/04_download.ipynb #download-doubts
+_MORE = ("next", "next_page", "next_url", "nextLink", "@odata.nextLink", "next_cursor", "nextPageToken", "has_more",
+         "hasMore")
+
+
+def _first_page_warnings(address: WebAddress, secrets: Secrets, document: Any, link: str) -> list[str]:
+    "What a person should know after the first page"
+    place, found = urlsplit(address.url), []
+    local = place.hostname in ("localhost", "127.0.0.1", "::1")
+    if place.scheme == "http" and not local and repr(secrets) != "Secrets()":
+        found.append("the secret is sent without encryption: use https")
+    more = next((key for key in _MORE if isinstance(document, dict) and document.get(key)), "")
+    if more and not (address.paging or link):
+        found.append(f"only the first page was read, though the answer has '{more}': say how to go on, for example "
+                     f"#next={more}")
+    return found
+
+# %% ../../../../nbs/sources/web/04_download.ipynb #download-check-new
+def _check_new(lines: list[dict[str, Any]], line: dict[str, Any], paging: str) -> None:
+    "BadInputError when the first page has no rows, or a later one repeats those of the one before"
+    if not line["rows"] and not lines:
+        raise BadInputError("the answer has no rows: check the parameters of the address")
+    if lines and line["rows"] and line["sha256"] == lines[-1]["sha256"]:
+        raise BadInputError(
+            f"this page repeats the rows of the one before: the server does not know the parameter, check "
+            f"#{paging or 'next'}=")
+
+# %% ../../../../nbs/sources/web/04_download.ipynb #download-keeping
+class _PageKeeper(_DownloadFolder):
+    "Fetches one page after the other into the folder"
 
     def _fetch(self, client: WebClient, url: str) -> str:
         "The address of the page after this one, whose rows are now kept; empty after the last"
@@ -176,39 +171,53 @@ class Download:
             raise BadInputError(f"{where}: {error}") from None
 
     def _keep(self, answer: Answer, where: str) -> str:
-        lines, paging = self._pages.lines, self.address.paging
+        lines, address, link = self._pages.lines, self.address, answer.next_link
         unpack(answer.path, self._limit_mb)
-        form = lines[0]["form"] if lines else format_of(self.address, answer)
-        alone = not lines and not paging and not answer.next_link
-        page = read_page(self.address, answer, form, self._pages.rows, lines[0]["header"] if lines else None, alone)
-        encoding = (self.address.options.get("encoding") or answer.charset) if alone else "utf-8"
+        form = lines[0]["form"] if lines else answer_format(address, answer)
+        alone = not lines and not address.paging and not link
+        page = read_page(address, answer, form, self._pages.rows, lines[0]["header"] if lines else None, alone)
+        encoding = (address.options.get("encoding") or answer.charset) if alone else "utf-8"
+        warnings = [] if lines else _first_page_warnings(address, self.secrets, page.document, link)
         line = self._pages.add(page, f"rows.{'jsonl' if form == 'json' else form}", self._limit_mb, url=where,
-                               form=form, encoding=encoding,
-                               warnings=[] if lines else self._doubts(page.document, answer))
-        if not line["rows"] and not lines:
-            raise BadInputError("the answer has no rows: check the parameters of the address")
-        if lines and line["rows"] and line["sha256"] == lines[-1]["sha256"]:
-            raise BadInputError(
-                f"this page repeats the rows of the one before: the server does not know the parameter, check "
-                f"#{paging or 'next'}="
-            )
-        rows = self._pages.rows + line["rows"]
-        following = self.address.following(where, page.document, answer.next_link,
-                                           len(lines) + 1, rows) if line["rows"] else ""
-        line["next"] = self.secrets.hide(following)
+                               form=form, encoding=encoding, warnings=warnings)
+        _check_new(lines, line, address.paging)
+        rows, pages = self._pages.rows + line["rows"], len(lines) + 1
+        line["next"] = self.secrets.hide(
+            next_page(address, where, page.document, link, pages, rows) if line["rows"] else "")
         self._pages.close(line)
         return line["next"]
 
-    def _doubts(self, document: Any, answer: Answer) -> list[str]:
-        "What a person should know after the first page"
-        place = urlsplit(self.address.url)
-        plain = place.scheme == "http" and place.hostname not in ("localhost", "127.0.0.1", "::1") and repr(
-            self.secrets) != "Secrets()"
-        more = next((key for key in _MORE if isinstance(document, dict) and document.get(key)), "")
-        more = "" if self.address.paging or answer.next_link else more
-        return [
-            *(["the secret is sent without encryption: use https"] if plain else []), *([
-                f"only the first page was read, though the answer has '{more}': say how to go on, for example "
-                f"#next={more}"
-            ] if more else [])
-        ]
+# %% ../../../../nbs/sources/web/04_download.ipynb #download-download
+class Download(_PageKeeper):
+    "The kept copy of what an address gives, fetched where it is missing"
+
+    def ready(self, pinned: bool = False) -> dict[str, Any]:
+        "The manifest of the finished copy, whose bytes were compared with it; `pinned` ignores `refresh=`"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            if self.manifest.is_file() and not pinned and self._is_old():
+                self._pages.forget()
+            if not self.manifest.is_file():
+                self._fetch_all()
+            known = read_json(self.manifest)
+            path = self.folder / known["file"]
+            if not path.is_file() or sha256_of(path) != known["sha256"]:
+                raise BadInputError(
+                    f"{self.address.url}: the kept copy is no longer what was fetched: delete the folder {self.folder} "
+                    "to fetch it again")
+            return known
+
+    def _fetch_all(self) -> None:
+        from tqdm.auto import tqdm
+        self._pages.resume()
+        lines = self._pages.lines
+        url = lines[-1]["next"] if lines else first_page(self.address)
+        with (WebClient(self.address.url, self.secrets, self._secret, self._limit_mb) as client,
+              tqdm(desc="download", initial=len(lines), unit=" pages", leave=False, delay=2) as bar):
+            try:
+                while url:
+                    url = self._fetch(client, url)
+                    bar.update()
+            finally:
+                (self.folder / "body").unlink(missing_ok=True)
+        self._seal()

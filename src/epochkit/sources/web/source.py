@@ -18,8 +18,20 @@ from ...core.settings import Settings
 from ...core.errors import BadInputError
 from ..files.source import FileSource
 from ..base import Source, data_source
-from .address import web_address
+from .address import WebAddress, web_address
 from .download import Download
+
+# %% ../../../../nbs/sources/web/05_source.ipynb #web-source-kept
+def _kept_table(path: Path, known: dict[str, Any], address: WebAddress, settings: Settings) -> FileSource:
+    "The kept file as a source; its errors name the address and not the file"
+    options = {}
+    if path.suffix in (".csv", ".tsv"):
+        options = {"encoding": known["encoding"], "delimiter": address.options.get("delimiter", "")}
+    words = urlencode({key: value for key, value in options.items() if value})
+    try:
+        return FileSource(f"{path}{'?' if words else ''}{words}", settings)
+    except BadInputError as error:
+        raise BadInputError(f"{address.url}: {error}") from None
 
 # %% ../../../../nbs/sources/web/05_source.ipynb #22bwebsource-05
 @data_source("https")
@@ -42,30 +54,12 @@ class WebSource(Source):
 
     @cached_property
     def _table(self) -> Source:
-        path, options = self._download.folder / self._known["file"], {}
-        if path.suffix in (".csv", ".tsv"):
-            options = {"encoding": self._known["encoding"], "delimiter": self.address.options.get("delimiter", "")}
-        words = urlencode({key: value for key, value in options.items() if value})
-        try:
-            return FileSource(f"{path}{'?' if words else ''}{words}", self.settings)
-        except BadInputError as error:
-            raise BadInputError(f"{self.address.url}: {error}") from None
+        return _kept_table(self._download.folder / self._known["file"], self._known, self.address, self.settings)
 
-    @property
-    def columns(self) -> list[str]:
-        return self._table.columns
-
-    @property
-    def rows(self) -> int:
-        return self._table.rows
-
-    @property
-    def files(self) -> list[Path]:
-        return [self._download.manifest] if self._known else []
-
-    @property
-    def warnings(self) -> list[str]:
-        return [*self._known["warnings"], *getattr(self._table, "warnings", [])]
+    columns = property(lambda self: self._table.columns)
+    rows = property(lambda self: self._table.rows)
+    files = property(lambda self: [self._download.manifest] if self._known else [])
+    warnings = property(lambda self: [*self._known["warnings"], *self._table.warnings])
 
     def chunks(self, rows: int, start: int = 0) -> Iterator[pd.DataFrame]:
         return self._table.chunks(rows, start)
@@ -75,10 +69,9 @@ class WebSource(Source):
 
     def describe(self) -> dict[str, str]:
         url, moment, pages = self.address.url, self._known["fetched"], self._known["pages"]
-        return {
-            "where": f"{url}, {pages:,} {'page' if pages == 1 else 'pages'} fetched {moment[:10]} {moment[11:16]} UTC",
-            "licence": f"not stated (see the terms of {urlsplit(url).hostname})"
-        }
+        count = f"{pages:,} {'page' if pages == 1 else 'pages'}"
+        return {"where": f"{url}, {count} fetched {moment[:10]} {moment[11:16]} UTC",
+                "licence": f"not stated (see the terms of {urlsplit(url).hostname})"}
 
 # %% ../../../../nbs/sources/web/05_source.ipynb #22bwebsource-05-a
 @data_source("http")
