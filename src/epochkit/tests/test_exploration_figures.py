@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from epochkit.exploration.explore import explore
-from epochkit.report.figures import Figures
 from epochkit.testing.examples import planned_example as example
 from epochkit.exploration.figures import *
 
