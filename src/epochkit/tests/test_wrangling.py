@@ -11,9 +11,11 @@ from epochkit.cleaning import cleaner as data_processing_utils
 from epochkit.core.files import sha256_of
 from epochkit.core.brief import parse_brief
 from epochkit.core.settings import load_settings
-from epochkit.wrangling.contract import contract_violations, infer_contract, settle_contract
+from epochkit.wrangling.contract import infer_contract, settle_contract
 from epochkit.wrangling.loading import clean_and_gather, work_on
-from epochkit.wrangling.quality import data_dictionary, infer_schema
+from epochkit.wrangling.quality import data_dictionary
+from epochkit.wrangling.schema import infer_schema
+from epochkit.wrangling.violations import contract_violations
 from epochkit.sources.catalog import open_source
 from epochkit.core.errors import DataQualityError
 from epochkit.cleaning.personal_data import private_columns
