@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
-from epochkit.wrangling import loading as data_loading_pipeline
-from epochkit.cleaning import cleaner as data_processing_utils
+from epochkit.wrangling import loading
+from epochkit.cleaning import cleaner
 from epochkit.core.files import read_json, sha256_of, write_json
 from epochkit.core.brief import CleaningSection, QualitySection
 from epochkit.core.settings import load_settings
@@ -23,7 +23,7 @@ from epochkit.wrangling.loading import *
 def rules(monkeypatch):
     "No rules but those of the test, whatever other tests imported"
     found = {}
-    for module in (data_processing_utils, data_loading_pipeline):
+    for module in (cleaner, loading):
         monkeypatch.setattr(module, "CLEANING_RULES", found)
     return found
 
@@ -98,14 +98,14 @@ def test_rows_keep_their_position_and_order_and_columns_their_kind(tmp_path):
 def test_an_interrupted_load_continues_and_ends_with_the_same_bytes(tmp_path, breaks):
     calm = loaded(tmp_path / "calm", Table(a_table()))
     home, table = tmp_path / "broken", Table(a_table())
-    write = data_loading_pipeline._write_part
+    write = loading._write_part
 
     def fail(folder, number, *rest):
         if number == breaks:
             raise KeyboardInterrupt
         write(folder, number, *rest)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(data_loading_pipeline, "_write_part", fail)
+        patch.setattr(loading, "_write_part", fail)
         loaded(home, table)
     saved = home / ".context" / "checkpoints" / "epoch002_checkpoint.json"
     assert saved.exists() == (breaks > 0)
@@ -200,7 +200,7 @@ def refusing(too_much, when_cleaned=False):
 
 
 def test_too_little_memory_means_smaller_chunks_with_the_same_result(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_loading_pipeline, "run_limited", refusing(lambda work, share: work.chunk_rows > 600))
+    monkeypatch.setattr(loading, "run_limited", refusing(lambda work, share: work.chunk_rows > 600))
     source, settings = Table(a_table(3000)), settings_at(tmp_path, 2400)
     result = load_data(source, a_plan(), settings, tmp_path / "less")
     assert result.rows_out == 3000 and result.parts == 5
@@ -208,13 +208,13 @@ def test_too_little_memory_means_smaller_chunks_with_the_same_result(tmp_path, m
         "loading the data hit a limit at chunks of 2,400 rows and went on with chunks of 1,200 rows")
     assert len([text for text in result.warnings if "hit a limit" in text]) == 2
     assert result.path.read_bytes() == loaded(tmp_path / "calm", source, rows=3000).path.read_bytes()
-    monkeypatch.setattr(data_loading_pipeline, "run_limited", refusing(lambda work, share: True))
+    monkeypatch.setattr(loading, "run_limited", refusing(lambda work, share: True))
     with pytest.raises(ResourceLimitError):
         load_data(source, a_plan(), settings_at(tmp_path, 400), tmp_path / "none")
 
 
 def test_a_table_too_large_for_memory_becomes_a_sample_only_where_the_brief_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_loading_pipeline, "run_limited",
+    monkeypatch.setattr(loading, "run_limited",
                         refusing(lambda work, share: share > 0.3, when_cleaned=True))
     source, settings = Table(a_table(3000)), settings_at(tmp_path, 1000)
     result = load_data(source, a_plan(), settings, tmp_path / "sample")
@@ -276,7 +276,7 @@ def test_a_source_that_dies_midway_is_continued_with_the_same_bytes(tmp_path, pr
     work = work_on(source, a_plan(), settings, settings.data(2))
     if profiled:
         work.place.mkdir(parents=True)
-        data_loading_pipeline._profile(work)
+        loading._profile(work)
     switch.touch()
     for _ in range(2):
         with pytest.raises(BadInputError, match="closed the connection"):
@@ -305,7 +305,7 @@ def test_what_the_brief_wants_hashed_or_masked_is_and_the_rest_of_the_work_does_
         loaded(tmp_path, Table(table), a_plan(cleaning={"hash": ["mial"]}))
 
 
-def test_personal_data_and_cases_that_differ_in_their_id_only_are_told_without_values(tmp_path):
+def test_personal_data_and_cases_that_differ_in_their_id_only_are_named_without_values(tmp_path):
     table = pd.concat([a_table(20), a_table(20)[:3].assign(key=["new1", "new2", "new3"])],
                       ignore_index=True).assign(mail=lambda t: t["n"].map("p{}@mail.de".format))
     result = loaded(tmp_path, Table(table), a_plan(ids=["key"]))
@@ -316,8 +316,8 @@ def test_personal_data_and_cases_that_differ_in_their_id_only_are_told_without_v
 
 
 def test_many_more_rows_than_the_file_may_hold_are_sampled_while_they_are_gathered(tmp_path, monkeypatch):
-    gathered, gather = [], data_loading_pipeline.gather
-    monkeypatch.setattr(data_loading_pipeline, "gather", lambda *args: gathered.append(gather(*args)) or gathered[-1])
+    gathered, gather = [], loading.gather
+    monkeypatch.setattr(loading, "gather", lambda *args: gathered.append(gather(*args)) or gathered[-1])
     result = loaded(tmp_path, Table(a_table(20_000)), a_plan(file_mb=0.02), rows=2000)
     held = len(gathered[0][0])
     assert result.rows_out < held < 8_000 and result.size_mb <= 0.02 and sum("random sample" in text

@@ -14,21 +14,16 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..cleaning import steps as cleaning_steps
-from ..cleaning import profile as column_profile
-from ..cleaning import column_stats as column_tally
-from ..cleaning import cleaner as data_processing_utils
-from ..cleaning import personal_data
-from ..cleaning import parsing as value_forms
 from ..core.files import read_json, sha256_of, write_json
 from ..record.checkpoints import Checkpoint
-from ..cleaning.steps import unit_in, with_unit
+from ..cleaning.steps import Decided, unit_in, with_unit
 from ..core.settings import Settings
 from ..cleaning.profile import Profile, profile_table
 from ..cleaning.cleaner import CLEANING_RULES, Cleaner, CleaningRule, StepCount, row_hashes
@@ -39,10 +34,9 @@ from .parts import gather, sample_share
 from ..cleaning.personal_data import identity_columns, privacy_key, private_columns
 from ..planning.plan import Plan
 from ..lifecycle.resources import degrading, progress, write_parquet
-from ..cleaning.parsing import known_unit
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05
-_CODE = (data_processing_utils, cleaning_steps, column_profile, column_tally, personal_data, value_forms)
+_CODE = ("parsing", "personal_data", "steps", "column_stats", "profile", "cleaner")
 
 
 def _code_hash(thing: ModuleType | Any) -> str:
@@ -108,7 +102,7 @@ def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Wor
     decides = {
         "source": source.fingerprint(), "data": plan.data.model_dump(mode="json"), "strategy": plan.split.strategy,
         "cleaning": plan.cleaning.model_dump(mode="json"), "rules": rules,
-        "code": [_code_hash(module) for module in _CODE]
+        "code": [_code_hash(import_module(f"epochkit.cleaning.{name}")) for name in _CODE]
     }
     if plan.cleaning.hash:
         decides["key"] = hashlib.blake2b(b"which key", key=privacy_key(settings)).hexdigest()
@@ -236,7 +230,7 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
     blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
     advice = [item for item in [*profile.advice, *alike] if item["column"] not in left_out(work.plan)]
-    units = {name: known_unit(unit, "[cleaning] units of the brief") for name, unit in work.plan.cleaning.units.items()}
+    units = Decided(wishes=work.plan.cleaning).units
     kinds = profile.kinds | {
         name: with_unit(profile.kinds[name], unit)
         for name, unit in units.items() if unit_in(profile.kinds[name])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['missing_figure', 'missing_map', 'quality_figure', 'target_figure', 'numbers_figure', 'correlation_figure',
-           'steps_table', 'changes_table', 'advice_table', 'report_sections']
+           'steps_table', 'changes_table', 'cleaning_advice', 'report_sections']
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-02
 from collections.abc import Iterable
@@ -220,22 +220,24 @@ def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(steps, columns=columns).fillna({"skipped": ""})
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-a
+def _cell_text(cell: object) -> str:
+    return "missing" if cell is None else str(cell)
+
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-f
 def changes_table(steps: list[dict[str, Any]], most: int = 60) -> pd.DataFrame:
     """Per step and column the cells changed and a sample: row, before and after;
     of columns that may not be shown the count only"""
-    def told(cell: object) -> str:
-        return "missing" if cell is None else str(cell)
-
-    rows = [{
-        "step": step["step"], "column": name, "cells": cells,
-        "sample (row: before → after)": "; ".join(f"{row}: {told(old)} → {told(new)}"
-                                                  for row, old, new in step.get("samples", {}).get(name, ()))
-        or "not shown"
-    } for step in steps for name, cells in sorted(step.get("columns", {}).items(), key=lambda item: -item[1])]
-    return pd.DataFrame(rows, columns=["step", "column", "cells", "sample (row: before → after)"]).head(most)
+    sampled = "sample (row: before → after)"
+    rows = []
+    for step in steps:
+        for name, cells in sorted(step.get("columns", {}).items(), key=lambda item: -item[1]):
+            samples = "; ".join(f"{row}: {_cell_text(old)} → {_cell_text(new)}"
+                                for row, old, new in step.get("samples", {}).get(name, ()))
+            rows.append({"step": step["step"], "column": name, "cells": cells, sampled: samples or "not shown"})
+    return pd.DataFrame(rows, columns=["step", "column", "cells", sampled]).head(most)
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-b
-def advice_table(report: dict[str, Any]) -> pd.DataFrame:
+def cleaning_advice(report: dict[str, Any]) -> pd.DataFrame:
     "What a person should look at: column, what it is about, how many cells, and what to do"
     return pd.DataFrame(report["advice"], columns=["column", "about", "cells",
                                                    "text"]).sort_values("cells", ascending=False, ignore_index=True)
@@ -260,7 +262,7 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
     return [("The data", size),
             ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.",
                                 _age_words(age)]),
-            ("Advice", advice_table(report) if report["advice"] else "None: nothing suspicious was seen."),
+            ("Advice", cleaning_advice(report) if report["advice"] else "None: nothing suspicious was seen."),
             ("Cleaning steps",
              [steps_table(report["steps"]), "What was changed, with samples:",
               changes_table(report["steps"])]), ("Pictures", figures),
