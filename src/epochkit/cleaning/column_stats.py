@@ -27,7 +27,7 @@ def _cells_where(cells: np.ndarray, mask: pd.Series) -> int:
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-a
 def plain_counts(text: pd.Series, cells: np.ndarray) -> tuple[Counter, pd.Series]:
-    "Cells that hold numbers, codes, truth values and personal data, and the (n_texts,) numbers, NaN where there is none"
+    "Cells with numbers, codes, truth values and personal data, and the (n_texts,) numbers, NaN where there is none"
     value = numbers(text)
     known = value.notna()
     masks = {"number": known, "code": known & text.str.contains(_CODE, regex=True),
@@ -121,7 +121,8 @@ class NumberSpan:
         rest = values[~odd & np.isfinite(values)]
         if len(rest):
             self.low, self.high = min(self.low, float(rest.min())), max(self.high, float(rest.max()))
-        return Counter({("stand-in", float(value)): int(cells[values == value].sum()) for value in np.unique(values[odd])})
+        found = np.unique(values[odd])
+        return Counter({("stand-in", float(value)): int(cells[values == value].sum()) for value in found})
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-p
 def native_counts(present: pd.Series) -> Counter:

@@ -165,7 +165,8 @@ CLEANING_STEPS = (
                  asked=lambda decided: decided.wishes.missing),
     CleaningStep("column_kinds", "numbers, quantities, dates and truth values stored as text; "
                  "what does not fit becomes missing", lambda table, decided: set_kinds(table, decided.kinds)),
-    CleaningStep("spelling", "one label in several spellings (case, spaces, Unicode, or as the brief says) is one label",
+    CleaningStep("spelling",
+                 "one label in several spellings (case, spaces, Unicode, or as the brief says) is one label",
                  lambda table, decided: respell(table, decided.spelling), asked=lambda decided: decided.spelling),
     CleaningStep("units", "the brief asks for another unit",
                  lambda table, decided: to_units(table, decided.kinds, decided.units),

@@ -28,12 +28,17 @@ def brief_toml(brief: Brief | dict[str, Any], was: str = "") -> str:
     return toml_text({name: content[name] for name in Brief.model_fields if name in content}, was)
 
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-09
-_FILLER = set("""a all also am an and any are as at be been best build by can case cases comprehensive data dataset datasets detailed do each end entire etc every
-conduct fast first for from full fully good great have high hold i if im in including incl interactive into is it its kindly lets life lifecycle like machine learning make
-me ml model models my need needed new next now of on one or our out overall over perform please possible prediction predictions predictive problem production project projects quick
-quickly real requirement requirements analysis analyses run set shall should simple small so some strategy strategies table task that the them then there this thorough detection
-to tool under use user using very via want we well when where which will with within work would write you your across both between based approach end-to-end pipeline quality-checked risk
-customer customers column columns variable variables target feature features row rows encoding scaling engineering test testing tests""".split())
+_FILLER = set("""
+a all also am an and any are as at be been best build by can case cases comprehensive data dataset datasets detailed
+do each end entire etc every conduct fast first for from full fully good great have high hold i if im in including
+incl interactive into is it its kindly lets life lifecycle like machine learning make me ml model models my need
+needed new next now of on one or our out overall over perform please possible prediction predictions predictive
+problem production project projects quick quickly real requirement requirements analysis analyses run set shall should
+simple small so some strategy strategies table task that the them then there this thorough detection to tool under use
+user using very via want we well when where which will with within work would write you your across both between based
+approach end-to-end pipeline quality-checked risk customer customers column columns variable variables target feature
+features row rows encoding scaling engineering test testing tests
+""".split())
 
 
 class Understood(NamedTuple):

@@ -211,14 +211,13 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     work.place.mkdir(parents=True, exist_ok=True)
     profile = _profile(work)
     kept = _clean_parts(work, profile)
-    files, records = sorted(
-        work.place.glob("part-*.parquet")), [read_json(path) for path in sorted(work.place.glob("part-*.json"))]
+    files = sorted(work.place.glob("part-*.parquet"))
+    records = [read_json(path) for path in sorted(work.place.glob("part-*.json"))]
     if not records:
         raise DataQualityError("the source has no rows: check the query or the file that the brief names")
     share = min(share, sample_share(files, work.plan))
     frame, repeated, alike = gather(files, work.plan, share)
-    by_chunk = [[StepCount(**step) for step in record["steps"]] for record in records]
-    steps = [*(sum(column[1:], column[0]) for column in zip(*by_chunk, strict=True)), repeated]
+    steps = _all_counts(records, repeated)
     if frame.empty:
         worst = max(steps, key=lambda count: count.removed)
         raise DataQualityError(
@@ -230,13 +229,21 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
     blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
     advice = [item for item in [*profile.advice, *alike] if item["column"] not in left_out(work.plan)]
-    units = Decided(wishes=work.plan.cleaning).units
-    kinds = profile.kinds | {
-        name: with_unit(profile.kinds[name], unit)
-        for name, unit in units.items() if unit_in(profile.kinds[name])
-    }
-    return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps, kinds, blank,
-                      _warnings(steps, profile, report, advice), len(records), kept, advice=advice)
+    return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps,
+                      _written_kinds(profile.kinds, work.plan), blank, _warnings(steps, profile, report, advice),
+                      len(records), kept, advice=advice)
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-d
+def _written_kinds(kinds: dict[str, str], plan: Plan) -> dict[str, str]:
+    "The kinds as they are after the units that the brief asks for"
+    asked = {name: unit for name, unit in Decided(wishes=plan.cleaning).units.items() if unit_in(kinds[name])}
+    return kinds | {name: with_unit(kinds[name], unit) for name, unit in asked.items()}
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-e
+def _all_counts(records: list[dict[str, Any]], repeated: StepCount) -> list[StepCount]:
+    "The counts of all parts added up, step by step, and that of the search for repeated rows"
+    by_part = [[StepCount(**step) for step in record["steps"]] for record in records]
+    return [*(sum(column[1:], column[0]) for column in zip(*by_part, strict=True)), repeated]
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-c
 def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: list[dict[str, Any]]) -> list[str]:

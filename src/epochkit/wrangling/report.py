@@ -146,69 +146,92 @@ def _spread(axis: Any, below: Any, column: pd.Series) -> None:
     axis.tick_params(labelsize=8, labelbottom=False)
     below.tick_params(labelsize=8)
 
-# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-b
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-c
 _NUMBER = {"role": "numeric"}  # a column that a step of the user added
 
 
-def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
-                   hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
-    """Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim;
-    None without numeric columns"""
+def _skewness(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str]) -> pd.Series:
+    "Skewness of the numeric columns, codes and flags excepted, the strongest first"
     names = [
         name for name in _numeric(frame, plan, hidden)
         if frame[name].nunique() > 2 and plan.columns.get(name, _NUMBER)["role"] == "numeric"
     ]
-    if not names:
-        return None
-    skew = frame[names].skew().fillna(0).sort_values(key=abs, ascending=False)
-    shown, across = skew.index[:most], min(4, len(skew))
-    rows = -(-len(shown) // across)
+    return frame[names].skew().fillna(0).sort_values(key=abs, ascending=False)
+
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-d
+def _spread_panels(frame: pd.DataFrame, names: list[str]) -> "Figure":
+    "A panel per column, up to four in a row"
+    across = min(4, len(names))
+    rows = -(-len(names) // across)
     use_style()
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(2 * rows, across, figsize=(9, 0.6 + 2.3 * rows), squeeze=False,
                                    height_ratios=[4, 1] * rows)
     for at in range(rows * across):
         pair = axes[2 * (at // across), at % across], axes[2 * (at // across) + 1, at % across]
-        if at < len(shown):
-            _spread(*pair, frame[shown[at]])
-        for axis in pair if at >= len(shown) else ():
+        if at < len(names):
+            _spread(*pair, frame[names[at]])
+        for axis in pair if at >= len(names) else ():
             axis.set_visible(False)
     for axis in axes[::2, 0]:
         axis.set_ylabel("rows")
-    strong = int((skew.abs() > 1).sum())
-    left = f"; {len(skew) - len(shown)} more are not drawn" if len(skew) > len(shown) else ""
-    return figure, (f"{strong} of {len(names)} numeric columns are strongly skewed (skewness beyond 1), "
+    return figure
+
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-b
+def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
+                   hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
+    """Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim;
+    None without numeric columns"""
+    skew = _skewness(frame, plan, hidden)
+    if skew.empty:
+        return None
+    figure, strong = _spread_panels(frame, list(skew.index[:most])), int((skew.abs() > 1).sum())
+    left = f"; {len(skew) - most} more are not drawn" if len(skew) > most else ""
+    return figure, (f"{strong} of {len(skew)} numeric columns are strongly skewed (skewness beyond 1), "
                     f"most {skew.index[0]} ({skew.iloc[0]:.1f}){left}")
+
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-a
+def _rank_correlations(frame: pd.DataFrame, names: list[str], seed: int) -> np.ndarray:
+    "Spearman's correlations of the columns, 0 where there is none, (n_names, n_names)"
+    rows = frame[names].sample(min(len(frame), 20_000), random_state=seed)
+    return rows.corr("spearman").fillna(0).to_numpy(copy=True)
+
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-c
+def _strongest_pairs(table: np.ndarray) -> np.ndarray:
+    "Pairs of columns by the strength of their correlation, (n_pairs, 2); a pair and its mirror image are one"
+    strength = np.abs(np.triu(table, 1))
+    return np.dstack(np.unravel_index(np.argsort(-strength, axis=None, kind="stable"), strength.shape))[0]
+
+# %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-d
+def _correlation_map(table: np.ndarray, labels: list[str]) -> "Figure":
+    "The correlations as a heatmap with the number in each cell"
+    figure, axes = _figure(height=2.0 + 0.36 * len(labels))
+    axis = axes[0, 0]
+    image = axis.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1)
+    for (row, column), value in np.ndenumerate(table):
+        axis.text(column, row, f"{value.round(1) + 0.0:.1f}", ha="center", va="center", fontsize=8,
+                  color="white" if abs(value) > 0.6 else "black")
+    axis.set(xticks=range(len(labels)), yticks=range(len(labels)), xlabel="column", ylabel="column")
+    axis.set_xticklabels(labels, rotation=60, ha="right", parse_math=False)
+    axis.set_yticklabels(labels, parse_math=False)
+    axis.grid(False)
+    figure.colorbar(image, ax=axis, label="rank correlation", shrink=0.8)
+    return figure
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15
 def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
                        hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
     """A heatmap of rank correlations of the numeric columns that take part in the strongest ones, and the claim;
     None with fewer than two"""
-    names = _numeric(frame, plan, hidden)[:200]
-    names += [plan.data.target] if plan.data.task == "regression" and plan.data.target not in names else []
+    names, target = _numeric(frame, plan, hidden)[:200], plan.data.target
+    names += [target] if plan.data.task == "regression" and target not in names else []
     if len(names) < 2 or len(frame) < 3:
         return None
-    table = frame[names].sample(min(len(frame), 20_000),
-                                random_state=plan.split.seed).corr("spearman").fillna(0).to_numpy(copy=True)
-    strength = np.abs(np.triu(table, 1))
-    pairs = np.dstack(np.unravel_index(np.argsort(-strength, axis=None, kind="stable"), strength.shape))[0]
+    table = _rank_correlations(frame, names, plan.split.seed)
+    pairs = _strongest_pairs(table)
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
-    first, second = pairs[0]
-    figure, axes = _figure(height=2.0 + 0.36 * len(chosen))
-    axis, labels = axes[0, 0], [_short(names[at], 20) for at in chosen]
-    image = axis.imshow(table[np.ix_(chosen, chosen)], cmap="RdBu_r", vmin=-1, vmax=1)
-    for row, one in enumerate(chosen):
-        for column, other in enumerate(chosen):
-            dark = abs(table[one, other]) > 0.6
-            axis.text(column, row, f"{table[one, other].round(1) + 0.0:.1f}", ha="center", va="center", fontsize=8,
-                      color="white" if dark else "black")
-    axis.set(xticks=range(len(chosen)), yticks=range(len(chosen)), xlabel="column", ylabel="column")
-    axis.set_xticklabels(labels, rotation=60, ha="right", parse_math=False)
-    axis.set_yticklabels(labels, parse_math=False)
-    axis.grid(False)
-    figure.colorbar(image, ax=axis, label="rank correlation", shrink=0.8)
-    close = int((strength > 0.8).sum())
+    figure = _correlation_map(table[np.ix_(chosen, chosen)], [_short(names[at], 20) for at in chosen])
+    (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
     return figure, (
         f"{names[first]} and {names[second]} go together most (rank correlation {table[first, second]:.2f}); "
         f"{close} of {len(names) * (len(names) - 1) // 2:,} pairs are beyond 0.8")
