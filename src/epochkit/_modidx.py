@@ -73,6 +73,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'epochkit/cleaning/column_stats.py'),
                                                 'epochkit.cleaning.column_stats._cells_where': ( 'cleaning/column_stats.html#_cells_where',
                                                                                                  'epochkit/cleaning/column_stats.py'),
+                                                'epochkit.cleaning.column_stats._label_counts': ( 'cleaning/column_stats.html#_label_counts',
+                                                                                                  'epochkit/cleaning/column_stats.py'),
                                                 'epochkit.cleaning.column_stats._unit_kind': ( 'cleaning/column_stats.html#_unit_kind',
                                                                                                'epochkit/cleaning/column_stats.py'),
                                                 'epochkit.cleaning.column_stats.column_kind': ( 'cleaning/column_stats.html#column_kind',

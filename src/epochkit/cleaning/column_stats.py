@@ -8,6 +8,7 @@ __all__ = ['MOST_LABELS', 'NUMBER_SHARE', 'plain_counts', 'date_counts', 'unit_c
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-02
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,11 +126,22 @@ class NumberSpan:
         return Counter({("stand-in", float(value)): int(cells[values == value].sum()) for value in found})
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-p
-def native_counts(present: pd.Series) -> Counter:
-    "Counts of cells that came as numbers; whole ones beyond 2^53 are codes, because a float would change them"
+def native_counts(present: pd.Series, span: NumberSpan) -> Counter:
+    "Counts of cells that came as numbers, which widen the span; whole ones beyond 2^53 are codes: a float changes them"
     counts = Counter({"native number": 1, "number": len(present), "point": len(present), ("unit", ""): len(present)})
     if present.dtype.kind in "iu":
         counts["code"] = int((np.abs(present.to_numpy(float)) > 2**53).sum())
+    return counts + span.add(present.to_numpy(float), np.ones(len(present), int))
+
+# %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-s
+def _label_counts(labels: Mapping[str, int], span: NumberSpan) -> Counter:
+    "Counts of cells that came as text, whose numbers widen the span"
+    if not labels:
+        return Counter()
+    cells = np.fromiter(labels.values(), int)
+    counts, value = text_counts(pd.Series(list(labels), dtype="str"), cells)
+    known = value.notna().to_numpy()
+    counts.update(span.add(value.to_numpy()[known], cells[known]))
     return counts
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-r
@@ -146,8 +158,7 @@ class ColumnStats:
         if pd.api.types.is_bool_dtype(column):
             self._cells["boolean"] += len(present)
         elif is_number(column):
-            self._cells.update(native_counts(present))
-            self._cells.update(self._span.add(present.to_numpy(float), np.ones(len(present), int)))
+            self._cells.update(native_counts(present, self._span))
         elif pd.api.types.is_datetime64_any_dtype(column):
             self._cells["native date"] += len(present)
         elif len(present):
@@ -156,12 +167,7 @@ class ColumnStats:
                 self._count_new()
 
     def _count_new(self) -> None:
-        if new := self._labels.take_new():
-            cells = np.fromiter(new.values(), int)
-            counts, value = text_counts(pd.Series(list(new), dtype="str"), cells)
-            known = value.notna().to_numpy()
-            self._cells.update(counts)
-            self._cells.update(self._span.add(value.to_numpy()[known], cells[known]))
+        self._cells.update(_label_counts(self._labels.take_new(), self._span))
 
     @property
     def cells(self) -> Counter:

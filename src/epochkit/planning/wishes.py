@@ -190,6 +190,8 @@ _STEPS = (
         r"(?:creat(?:e|ing)|prepare|fetch|get|make|wrangle)(?= .*\bdata))"),
     (1, r"plan(?:ning)?|start|set ?up|kick off"),
 )
+
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-h
 STEP_TITLES = {
     1: "research and planning", 2: "data wrangling", 3: "exploratory analysis", 4: "feature engineering",
     5: "model development", 6: "model testing", 7: "application development", 8: "retrospective"
