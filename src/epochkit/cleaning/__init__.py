@@ -3,7 +3,7 @@
 - `parsing`: Numbers, quantities with a unit and dates as people write them, read from text without guessing.
 - `personal_data`: Columns that hold e-mail addresses, phone numbers, account or card numbers are found; what the brief says is hashed or masked.
 - `steps`: What every table gets, one small step at a time; a step gives back only the columns it looked at.
-- `column_stats`: What is counted of one column, chunk by chunk, and the kind that follows from it.
+- `column_stats`: What is counted of one column, chunk by chunk, and the kind of the column that follows from it.
 - `profile`: One pass over the source decides what each column is and how it is spelt, and notes what a person should look at.
 - `cleaner`: Small named steps turn a raw chunk into clean rows; each says how many rows and cells it touched, and shows some of them.
 """

@@ -14,12 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ..core.brief import CleaningSection
-from .steps import (empty_impossible, empty_infinite, empty_marks, empty_named, is_number, respell,
-                                     set_kinds, strip_text, to_units)
-from .profile import Profile, profile_kinds, profile_table  # noqa: F401 (the profile belongs to the cleaning's own names)
+from .steps import Decided, is_number, set_kinds, steps_for
+from .profile import Profile, profile_kinds, profile_table  # noqa: F401 (names of the cleaning too)
 from ..core.errors import DataQualityError, PipelineError, explain
 from .personal_data import hash_cells, mask_cells
-from .parsing import known_unit
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06
 SAMPLES = 3
@@ -139,19 +137,6 @@ def _apply_rule(rule: CleaningRule, frame: pd.DataFrame, kinds: dict[str, str],
                              result)
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11
-_WHY = {"strip_text": "one spelling for the same text: Unicode NFC, ends stripped",
-        "missing_marks": "blanks, NA, null, ? and the like say that there is no answer",
-        "named_missing": "the brief says that these stand for no answer",
-        "spelling": "one label in several spellings (case, spaces, Unicode, or as the brief says) is one label",
-        "column_kinds": "numbers, quantities, dates and truth values stored as text; what does not fit becomes missing",
-        "units": "the brief asks for another unit",
-        "infinite": "infinity is no measurement",
-        "impossible_values": "outside the range that the brief gives",
-        "missing_target": "a row without a target can neither teach nor test",
-        "hashed": "a keyed hash takes the place of the value: joins still work, nobody can guess back",
-        "masked": "the shape of the value stays, its content goes"}
-
-
 class Cleaner(NamedTuple):
     """The cleaning of one table: column kinds, target and its class names, rules, the brief's wishes, spellings,
     and columns never shown"""
@@ -163,55 +148,58 @@ class Cleaner(NamedTuple):
     spelling: dict[str, dict[str, str]] = {}
     hidden: frozenset[str] = frozenset()
 
-    def _steps(self) -> dict[str, Callable[[pd.DataFrame], dict[str, pd.Series]]]:
-        wishes = self.wishes
-        units = {name: known_unit(unit, "[cleaning] units of the brief") for name, unit in wishes.units.items()}
-        asked = {
-            "named_missing": wishes.missing, "spelling": self.spelling, "units": units,
-            "impossible_values": wishes.ranges
-        }
-        steps = {
-            "strip_text": strip_text, "missing_marks": lambda table: empty_marks(table, {self.target: self.classes}),
-            "named_missing": lambda table: empty_named(table, wishes.missing),
-            "column_kinds": lambda table: set_kinds(table, self.kinds),
-            "spelling": lambda table: respell(table, self.spelling),
-            "units": lambda table: to_units(table, self.kinds, units), "infinite": empty_infinite,
-            "impossible_values": lambda table: empty_impossible(table, wishes.ranges)
-        }
-        return {name: step for name, step in steps.items() if asked.get(name, True)}
-
     def clean(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
         "The clean rows with their index kept, and what each step did, in order"
-        unknown = [name for name in frame if name not in self.kinds]
-        if unknown:
-            raise DataQualityError(f"column '{unknown[0]}' was not in the profiled source: profile the source again")
-        counts: list[StepCount] = []
-        for name, step in self._steps().items():
-            changed = step(frame)
-            counts.append(_count(name, _WHY[name], frame, changed, self.hidden))
-            frame = frame.assign(**changed)
-        for rule in self.rules:
-            frame, count = _apply_rule(rule, frame, self.kinds, self.hidden)
-            counts.append(count)
-        if self.target:
-            result = frame[frame[self.target].notna()]
-            counts.append(_left_out(StepCount("missing_target", _WHY["missing_target"]), frame, result))
-            frame = result
-        return frame, counts
+        return _clean(self, frame)
 
     def protect(self, frame: pd.DataFrame, key: bytes) -> tuple[pd.DataFrame, list[StepCount]]:
         "The rows with what the brief says hashed and masked, and the counts"
-        ways = {
-            "hashed": (self.wishes.hash, lambda column: hash_cells(column, key)),
-            "masked": (self.wishes.mask, mask_cells)
-        }
-        counts = []
-        for step, (names, way) in ways.items():
-            changed = {name: way(frame[name]) for name in names if name in frame}
-            if names:
-                counts.append(_count(step, _WHY[step], frame, changed, names))
-            frame = frame.assign(**changed)
-        return frame, counts
+        return _protect(self, frame, key)
+
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-c
+def _clean(cleaner: Cleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
+    unknown = [name for name in frame if name not in cleaner.kinds]
+    if unknown:
+        raise DataQualityError(f"column '{unknown[0]}' was not in the profiled source: profile the source again")
+    frame, counts = _apply_steps(cleaner, frame)
+    for rule in cleaner.rules:
+        frame, count = _apply_rule(rule, frame, cleaner.kinds, cleaner.hidden)
+        counts.append(count)
+    if cleaner.target:
+        frame, count = _with_target(cleaner.target, frame)
+        counts.append(count)
+    return frame, counts
+
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-d
+def _apply_steps(cleaner: Cleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
+    "The rows after every registered step that is asked for, and the counts"
+    decided = Decided(cleaner.kinds, cleaner.target, cleaner.classes, cleaner.wishes, cleaner.spelling)
+    counts = []
+    for step in steps_for(decided):
+        changed = step.change(frame, decided)
+        counts.append(_count(step.name, step.why, frame, changed, cleaner.hidden))
+        frame = frame.assign(**changed)
+    return frame, counts
+
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-e
+def _with_target(target: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, StepCount]:
+    "The rows whose target is known, and how many went"
+    kept = frame[frame[target].notna()]
+    count = StepCount("missing_target", "a row without a target can neither teach nor test")
+    return kept, _left_out(count, frame, kept)
+
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-g
+def _protect(cleaner: Cleaner, frame: pd.DataFrame, key: bytes) -> tuple[pd.DataFrame, list[StepCount]]:
+    hashed, masked, counts = cleaner.wishes.hash, cleaner.wishes.mask, []
+    for step, why, names, protect in (
+        ("hashed", "a keyed hash takes the place of the value: joins still work, nobody can guess back", hashed,
+         lambda column: hash_cells(column, key)),
+        ("masked", "the shape of the value stays, its content goes", masked, mask_cells)):
+        changed = {name: protect(frame[name]) for name in names if name in frame}
+        if names:
+            counts.append(_count(step, why, frame, changed, names))
+        frame = frame.assign(**changed)
+    return frame, counts
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-a
 def row_hashes(frame: pd.DataFrame) -> pd.Series:

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.brief import CleaningSection
-from .steps import empty_marks, empty_named, strip_text
-from .column_stats import NUMBER_SHARE, ColumnTally, column_kind, date_forms
+from .steps import Decided, as_profiled
+from .column_stats import NUMBER_SHARE, ColumnStats, column_kind, date_forms
 from ..core.errors import BadInputError, unknown_name
 from .personal_data import personal_name
 from .parsing import convert, known_unit
@@ -83,8 +83,8 @@ def _advice(name: str, about: str, cells: int, text: str) -> dict[str, Any]:
     return {"column": name, "about": about, "cells": cells, "text": text}
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-b
-def _about_text(name: str, kind: str, tally: ColumnTally, quiet: bool) -> list[dict[str, Any]]:
-    found, words = [], {} if quiet or kind != "text" else tally.words or {}
+def _about_text(name: str, kind: str, stats: ColumnStats, quiet: bool) -> list[dict[str, Any]]:
+    found, words = [], {} if quiet or kind != "text" else stats.labels or {}
     marks = {word: cells for word, cells in words.items() if _folded(word) in _NO_ANSWER}
     for word, cells in marks.items():
         found.append(
@@ -103,24 +103,24 @@ def _about_text(name: str, kind: str, tally: ColumnTally, quiet: bool) -> list[d
     return found
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-c
-def _about_forms(name: str, kind: str, tally: ColumnTally) -> list[dict[str, Any]]:
-    present, found = tally.cells["present"], []
-    dated = sum(tally.of("shape").values()) + tally.cells["native date"] >= NUMBER_SHARE * present
-    for pair, cells in date_forms(tally)[2].items() if dated and not kind.startswith("datetime said") else ():
+def _about_forms(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]]:
+    present, found = stats.cells["present"], []
+    dated = sum(stats.counts_of("shape").values()) + stats.cells["native date"] >= NUMBER_SHARE * present
+    for pair, cells in date_forms(stats).ambiguous.items() if dated and not kind.startswith("datetime said") else ():
         what = "kept as text" if kind == "text" else "emptied"
         found.append(
             _advice(
                 name, "dates", cells,
                 f"{cells:,} dates whose day and month cannot be told apart ({' or '.join(pair)}) are {what}: "
                 f"say {_key(name)} = \"{pair[0]}\" or \"{pair[1]}\" in [cleaning.dates]"))
-    if kind.startswith("datetime") and 0 < tally.cells["zoned"] < present:
+    if kind.startswith("datetime") and 0 < stats.cells["zoned"] < present:
         found.append(
             _advice(
-                name, "dates", tally.cells["zoned"],
-                f"{tally.cells['zoned']:,} of {present:,} times name a time zone and became UTC, the "
+                name, "dates", stats.cells["zoned"],
+                f"{stats.cells['zoned']:,} of {present:,} times name a time zone and became UTC, the "
                 "others are taken as UTC: make sure they are"))
-    units = {unit: cells for unit, cells in tally.of("unit").items() if unit}
-    if kind == "text" and len(units) > 1 and sum(tally.of("unit").values()) >= NUMBER_SHARE * present:
+    units = {unit: cells for unit, cells in stats.counts_of("unit").items() if unit}
+    if kind == "text" and len(units) > 1 and sum(stats.counts_of("unit").values()) >= NUMBER_SHARE * present:
         found.append(
             _advice(
                 name, "units", sum(units.values()),
@@ -129,14 +129,14 @@ def _about_forms(name: str, kind: str, tally: ColumnTally) -> list[dict[str, Any
     return found
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-d
-def _about_numbers(name: str, kind: str, tally: ColumnTally) -> list[dict[str, Any]]:
-    (low, high), found = tally.span, []
+def _about_numbers(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]]:
+    (low, high), found = stats.span, []
     if not kind.startswith("number") or low > high:
         return []
     gap = max(1.0, 0.5 * (high - low))
-    for value, cells in sorted(tally.of("stand-in").items()):
+    for value, cells in sorted(stats.counts_of("stand-in").items()):
         apart = value < low if low >= 0 and value < 0 else value <= low - gap or value >= high + gap
-        if apart and cells >= max(3, 0.002 * tally.cells["present"]):
+        if apart and cells >= max(3, 0.002 * stats.cells["present"]):
             found.append(
                 _advice(
                     name, "missing", cells,
@@ -153,18 +153,18 @@ def _about_numbers(name: str, kind: str, tally: ColumnTally) -> list[dict[str, A
     return found
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-e
-def _about_personal(name: str, tally: ColumnTally) -> list[dict[str, Any]]:
+def _about_personal(name: str, stats: ColumnStats) -> list[dict[str, Any]]:
     kinds = {
         kind: cells
-        for kind, cells in tally.of("personal").items() if cells >= max(2, 0.01 * tally.cells["present"])
+        for kind, cells in stats.counts_of("personal").items() if cells >= max(2, 0.01 * stats.cells["present"])
     }
-    varied = tally.words is None or len(
-        tally.words) >= 0.3 * tally.cells["present"] or tally.span[1] - tally.span[0] > 1_000
+    varied = stats.labels is None or len(
+        stats.labels) >= 0.3 * stats.cells["present"] or stats.span[1] - stats.span[0] > 1_000
     named = personal_name(name) if varied else ""
-    if not kinds and not (named and tally.cells["present"]):
+    if not kinds and not (named and stats.cells["present"]):
         return []
     kind = max(kinds, key=kinds.get, default=named)
-    cells = kinds.get(kind, tally.cells["present"])
+    cells = kinds.get(kind, stats.cells["present"])
     seen = f"in {cells:,} cells" if kinds else "by its name"
     return [
         _advice(name, "personal", cells,
@@ -205,36 +205,49 @@ def _wished_kind(name: str, kind: str, wishes: CleaningSection) -> str:
         convert(pd.Series(dtype=float), kind.partition(" in ")[2], asked)
     return f"{kind} in {asked}" if asked and kind in ("number", "number comma") else kind
 
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-f
+def _count_columns(chunks: Iterable[pd.DataFrame], wishes: CleaningSection) -> tuple[int, dict[str, ColumnStats]]:
+    "Rows, and the statistics of each column, of the table as the steps before `column_kinds` leave it"
+    stats, rows, decided = {}, 0, Decided(wishes=wishes)
+    for chunk in chunks:
+        if not rows:
+            check_wishes(wishes, chunk)
+        rows += len(chunk)
+        chunk = as_profiled(chunk, decided)
+        for name in chunk:
+            stats.setdefault(name, ColumnStats()).add(chunk[name])
+    return rows, stats
+
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-g
+def _target_kind(kind: str, task: str) -> str:
+    return "text" if task != "regression" else kind if kind.startswith("number") else "number"
+
+# %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-i
+def _all_advice(stats: Mapping[str, ColumnStats], kinds: Mapping[str, str], wishes: CleaningSection,
+                hidden: set[str]) -> list[dict[str, Any]]:
+    "What a person should look at, column by column"
+    found = [item for name, one in stats.items()
+             for item in (*([] if name in hidden else _about_personal(name, one)),
+                          *_about_text(name, kinds[name], one, name in hidden), *_about_forms(name, kinds[name], one),
+                          *([] if name in hidden | {*wishes.ranges} else _about_numbers(name, kinds[name], one)))]
+    private = {item["column"] for item in found if item["about"] == "personal"}
+    return [item for item in found if item["column"] not in private or item["about"] == "personal"]
+
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-c
 def profile_table(
     chunks: Iterable[pd.DataFrame], target: str | None = None, task: str = "binary",
     wishes: CleaningSection | None = None, alone: Iterable[str] = (), quiet: Iterable[str] = ()) -> Profile:
     "The profile of a source; columns in `alone` keep their spelling, of `quiet` ones no value is named in the advice"
-    wishes, tallies, rows, alone, quiet = wishes or CleaningSection(), {}, 0, {*alone, target}, set(quiet)
-    for chunk in chunks:
-        if not rows:
-            check_wishes(wishes, chunk)
-        rows += len(chunk)
-        for step in (strip_text, empty_marks, lambda table: empty_named(table, wishes.missing)):
-            chunk = chunk.assign(**step(chunk))
-        for name in chunk:
-            tallies.setdefault(name, ColumnTally()).add(chunk[name])
-    kinds = {name: _wished_kind(name, column_kind(tally), wishes) for name, tally in tallies.items()}
+    wishes, alone = wishes or CleaningSection(), {*alone, target}
+    rows, stats = _count_columns(chunks, wishes)
+    kinds = {name: _wished_kind(name, column_kind(one), wishes) for name, one in stats.items()}
     if target:
-        kinds[target] = "text" if task != "regression" else kinds.get(target, "") if kinds.get(
-            target, "").startswith("number") else "number"
-    texts = [name for name, tally in tallies.items() if kinds[name] == "text" and tally.words and name not in alone]
-    spelling = {name: _merges(tallies[name].words) | wishes.spelling.get(name, {}) for name in texts}
-    hidden = quiet | {*wishes.hash, *wishes.mask}
-    advice = [
-        item for name, tally in tallies.items() if name != target
-        for item in (*([] if name in hidden else _about_personal(name, tally)),
-                     *_about_text(name, kinds[name], tally, name in hidden), *_about_forms(name, kinds[name], tally),
-                     *([] if name in hidden | {*wishes.ranges} else _about_numbers(name, kinds[name], tally)))
-    ]
-    private = {item["column"] for item in advice if item["about"] == "personal"}
-    kept = [item for item in advice if item["column"] not in private or item["about"] == "personal"]
-    return Profile(rows, kinds, {name: found for name, found in spelling.items() if found}, kept)
+        kinds[target] = _target_kind(kinds.get(target, ""), task)
+    texts = [name for name, one in stats.items() if kinds[name] == "text" and one.labels and name not in alone]
+    spelling = {name: _merges(stats[name].labels) | wishes.spelling.get(name, {}) for name in texts}
+    others = {name: one for name, one in stats.items() if name != target}
+    advice = _all_advice(others, kinds, wishes, {*quiet, *wishes.hash, *wishes.mask})
+    return Profile(rows, kinds, {name: found for name, found in spelling.items() if found}, advice)
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-d
 def profile_kinds(chunks: Iterable[pd.DataFrame], target: str | None = None, task: str = "binary") -> dict[str, str]:

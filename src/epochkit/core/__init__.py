@@ -7,5 +7,6 @@
 - `brief`: What the business wants, as one small TOML file that is checked before anything runs.
 - `memory_guard`: A heavy step in a process of its own that cannot take more memory than it was given, and an error instead of a dead session.
 - `project`: What a data scientist owns: a small package of rooms, each with the epoch it belongs to.
+- `toml_text`: Settings written as TOML, over an older text where there is one: its comments, its order and its blank lines stay.
 - `pickles`: A pickle names the module of each class; this table says where those modules are today.
 """

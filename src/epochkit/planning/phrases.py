@@ -21,7 +21,8 @@ class Meaning(NamedTuple):
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-a
 PHRASES: list[tuple[re.Pattern, Callable[[re.Match], Meaning | None]]] = []
-_NO_NAMES = "and|or|with|using|use|split|splitting|drop|ignore|ignoring|by|for|from|on|in|at|to|the|a|an|protect|protecting|predict|is|are|as|then|encoding|variable|column"
+_NO_NAMES = ("and|or|with|using|use|split|splitting|drop|ignore|ignoring|by|for|from|on|in|at|to|the|a|an|protect|"
+             "protecting|predict|is|are|as|then|encoding|variable|column")
 NAME = rf"(?:'[^']+'|\"[^\"]+\"|`[^`]+`|(?<!\w)(?!(?:{_NO_NAMES})(?!\w))[^\W\d]\w*(?:\.\w+)*)"
 NUMBER = (r"(?:\d[\d,_]*(?:\.\d+)?(?:\s?(?:k|m|thousand|million|billion)\b)?|(?:a |one |two |three |five |ten |half "
           r"a )?(?:hundred thousand|hundred|thousand|million|dozen)|ten|twenty|fifty)")

@@ -6,54 +6,39 @@
 __all__ = ['brief_toml', 'Understood', 'understand', 'plan_from_sentence']
 
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-02
-import json
 import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+import tomlkit
+
 from ..core.brief import Brief, brief_path, load_brief, parse_brief
 from ..core.settings import Settings
+from ..core.toml_text import toml_text
 from ..core.errors import BadInputError, PipelineError, unknown_name
 from .phrases import readings
 from .wishes import STEP_TITLES, domain_in
 from ..synthetic.domains import DOMAINS
 
-# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
-
-# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05-a
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05-b
-def _table(name: str, content: dict[str, Any]) -> list[str]:
-    "The lines of a table, its own keys first, then the tables in it"
-    plain = {key: value for key, value in content.items() if not isinstance(value, dict) and value is not None}
-    lines = [f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in plain.items()), ""] if plain else []
-    return lines + [
-        line for key, value in content.items() if isinstance(value, dict)
-        for line in _table(f"{name}.{_key(key)}", value)
-    ]
-
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-05-c
-def brief_toml(brief: Brief | dict[str, Any]) -> str:
-    "The brief as TOML text: what was set, section by section; `parse_brief` of it gives the same brief"
+def brief_toml(brief: Brief | dict[str, Any], was: str = "") -> str:
+    """The brief as TOML text: what was set, section by section; `parse_brief` of it gives the same brief.
+    The comments of `was`, the text of an older brief, stay"""
     content = brief if isinstance(brief, dict) else brief.model_dump(exclude_unset=True)
-    order = [name for name in Brief.model_fields if name in content]
-    return "\n".join(line for name in order for line in _table(name, content[name])).strip() + "\n"
+    return toml_text({name: content[name] for name in Brief.model_fields if name in content}, was)
 
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-09
-_FILLER = set("""a all also am an and any are as at be been best build by can case cases comprehensive data dataset datasets detailed do each end entire etc every
-conduct fast first for from full fully good great have high hold i if im in including incl interactive into is it its kindly lets life lifecycle like machine learning make
-me ml model models my need needed new next now of on one or our out overall over perform please possible prediction predictions predictive problem production project projects quick
-quickly real requirement requirements analysis analyses run set shall should simple small so some strategy strategies table task that the them then there this thorough detection
-to tool under use user using very via want we well when where which will with within work would write you your across both between based approach end-to-end pipeline quality-checked risk
-customer customers column columns variable variables target feature features row rows encoding scaling engineering test testing tests""".split())
+_FILLER = set("""
+a all also am an and any are as at be been best build by can case cases comprehensive data dataset datasets detailed
+do each end entire etc every conduct fast first for from full fully good great have high hold i if im in including
+incl interactive into is it its kindly lets life lifecycle like machine learning make me ml model models my need
+needed new next now of on one or our out overall over perform please possible prediction predictions predictive
+problem production project projects quick quickly real requirement requirements analysis analyses run set shall should
+simple small so some strategy strategies table task that the them then there this thorough detection to tool under use
+user using very via want we well when where which will with within work would write you your across both between based
+approach end-to-end pipeline quality-checked risk customer customers column columns variable variables target feature
+features row rows encoding scaling engineering test testing tests
+""".split())
 
 
 class Understood(NamedTuple):
@@ -107,9 +92,10 @@ def understand(sentence: str) -> Understood:
 def plan_from_sentence(sentence: str, settings: Settings, base: Brief | None = None) -> tuple[str, str]:
     """The brief's TOML text, and in words what was understood, assumed, changed and left over;
     BadInputError when data or target is missing"""
-    said = understand(sentence)
+    said, was = understand(sentence), ""
     if base is None and said.epoch != 1 and brief_path(settings).exists():
         base = load_brief(settings)
+        was = brief_path(settings).read_text(encoding="utf-8")
     before = base.model_dump(exclude_unset=True) if base else {}
     content, assumed = _merged(before, said.fields), []
     _settle_source(said, content, assumed)
@@ -126,7 +112,7 @@ def plan_from_sentence(sentence: str, settings: Settings, base: Brief | None = N
             f"the sentence does not say "
             f"{' and '.join(how[key] for key in lacking)}\n{_explained(said, {}, {}, assumed)}"
         )
-    text = brief_toml(content)
+    text = brief_toml(content, was)
     brief = parse_brief(text, "the brief of this sentence")
     return text, _explained(said, before, brief.model_dump(exclude_unset=True), assumed)
 
@@ -167,12 +153,12 @@ def _settle_source(said: Understood, content: dict[str, Any], assumed: list[str]
 def _from_domain(domain: str, data: dict[str, Any], said: Understood, assumed: list[str]) -> None:
     "What the domain knows about its own columns, where the sentence says nothing else"
     spec = DOMAINS[domain]
-    told = said.fields.get("data", {})
+    given = said.fields.get("data", {})
     for key, value in {
             "target": spec.target, "positive": spec.positive, "time": spec.time, "group": spec.group,
             "protected": list(spec.protected)
     }.items():
-        if key not in told:
+        if key not in given:
             data.pop(key, None)
             if value:
                 data[key] = value
@@ -241,6 +227,11 @@ def _settle_project(said: Understood, content: dict[str, Any]) -> None:
         content.clear()
         content.update({"project": project} | rest)
 
+# %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-j
+def _in_words(value: Any) -> str:
+    "A value of the brief as the file writes it; a table as Python does"
+    return str(value) if isinstance(value, dict) else tomlkit.item(value).as_string()
+
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-i
 def _explained(said: Understood, before: dict[str, Any], after: dict[str, Any], assumed: list[str]) -> str:
     "What was understood, assumed, changed and not understood, as lines of text"
@@ -249,8 +240,8 @@ def _explained(said: Understood, before: dict[str, Any], after: dict[str, Any], 
              ] if said.facts else ["Nothing in the sentence was understood."]
     lines += ["Assumed:", *(f"  {text}" for text in assumed)] if assumed else []
     changes = [
-        f"  [{name}] {key}: {_shown(_value(before[name][key])) if key in before.get(name, {}) else 'not set'} -> "
-        f"{_shown(_value(value)) if not isinstance(value, dict) else value}"
+        f"  [{name}] {key}: {_shown(_in_words(before[name][key])) if key in before.get(name, {}) else 'not set'} -> "
+        f"{_shown(_in_words(value))}"
         for name, section in after.items() for key, value in section.items() if before.get(name, {}).get(key) != value
     ]
     lines += ["Written to the brief:" if not before else "Changed in the brief:", *changes

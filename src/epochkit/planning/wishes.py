@@ -9,6 +9,7 @@ __all__ = ['METRIC_NAMES', 'STEP_TITLES', 'domain_in']
 import re
 from collections.abc import Callable
 
+from ..cleaning.parsing import CURRENCY_SIGN
 from .phrases import Meaning, amount, names_in, phrase
 from ..synthetic.domains import DOMAINS
 
@@ -76,9 +77,9 @@ def _speed(found: re.Match) -> Meaning:
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-g
 @phrase(
     r"(?:(?:a )?(?:budget|cost limit|costs?)(?: of| limited to| at most| up to| below| under| is|:)* |(?:at most|for "
-    r"less than|no more than) )(?:[$€£] ?)?({NUMBER})(?: ?(?:euros?|dollars?|eur|usd|€))?(?! "
-    r"?(?:ms|mb|gb|%|trials|minutes|rows|features))"
-)
+    r"less than|no more than) )(?:{SIGN} ?)?({NUMBER})(?: ?(?:euros?|dollars?|eur|usd|{SIGN}))?(?! "
+    r"?(?:ms|mb|gb|%|trials|minutes|rows|features))",
+    SIGN=CURRENCY_SIGN)
 def _budget(found: re.Match) -> Meaning:
     return Meaning(f"computing may cost {amount(found[1]):,}", {"budget": {"cost_limit": float(amount(found[1]))}})
 
@@ -145,9 +146,12 @@ def _predict(found: re.Match) -> Meaning:
                    hint={"predicted": "|".join(name.strip(chr(39) + chr(34) + '`') for name in names)})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-d
-_STRATEGIES = r"(?:(?:target|one[- ]hot|ordinal|frequency|count|label|cross-fitted|mean)(?:,? (?:and |or )?(?:target|one[- ]hot|ordinal|frequency))*[- ]encod(?:ing|ers?|ed)|" \
-              r"(?:standard|robust|min-?max|quantile|power|max-?abs)[- ]?(?:i[sz](?:ation|ed)|scal(?:ing|ers?|ed))|standardi[sz](?:ation|e|ing)|normali[sz](?:ation|e|ing)|" \
-              r"(?:feature )?(?:interactions?|aggregations?)|lags?|rolling windows?|tf-?idf|(?:encoding|scaling)(?:/| and | or )(?:encoding|scaling))"
+_ENCODING = (r"(?:target|one[- ]hot|ordinal|frequency|count|label|cross-fitted|mean)"
+             r"(?:,? (?:and |or )?(?:target|one[- ]hot|ordinal|frequency))*[- ]encod(?:ing|ers?|ed)")
+_SCALING = (r"(?:standard|robust|min-?max|quantile|power|max-?abs)[- ]?(?:i[sz](?:ation|ed)|scal(?:ing|ers?|ed))|"
+            r"standardi[sz](?:ation|e|ing)|normali[sz](?:ation|e|ing)")
+_STRATEGIES = (rf"(?:{_ENCODING}|{_SCALING}|(?:feature )?(?:interactions?|aggregations?)|lags?|rolling windows?|"
+               r"tf-?idf|(?:encoding|scaling)(?:/| and | or )(?:encoding|scaling))")
 
 
 @phrase(_STRATEGIES)
@@ -172,23 +176,22 @@ def _deployment(found: re.Match) -> Meaning:
     return Meaning("part of what epoch 007 delivers")
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-g
-_STEPS = ((8, r"retrospective|lessons learned|post[- ]?mortem|look(?:ing)? back"), (
-    7, r"deploy(?:ing|ment)?|put(?:ting)? .{0,30}in(?:to)? production|go live|serve|serving|release"
-), (6, r"(?:run |do |perform )?(?:comprehensive |full |thorough )?(?:model )?test(?:ing|s)?|validat(?:e|ing|ion)"), (
-    4,
-    r"(?:feature[- ]engineering|engineer(?:ing)?(?: the| some| new)? features?|(?:create|build|make|derive)(?: new)? "
-    r"features)"
-), (
-    3,
-    r"(?:perform |do |run )?(?:comprehensive |full )?(?:eda|exploratory(?: data)? analysis|data "
-    r"exploration|explor(?:e|ing))|analy[sz]e"
-), (
-    5,
-    r"(?:train(?:ing)?|develop(?:ing)?|tun(?:e|ing)|fit(?:ting)?|build(?:ing)?)(?: and tune)?(?: all| the| every| "
-    r"a)*(?: best)? models?|model (?:development|training)|tune|train"
-), (2,
-    r"(?:generat(?:e|ing)|simulat(?:e|ing)|load(?:ing)?|import(?:ing)?|clean(?:ing)?|wrangl(?:e|ing)|(?:creat(?:e|ing)|prepare|fetch|get|make|wrangle)(?= .*\bdata))"
-    ), (1, r"plan(?:ning)?|start|set ?up|kick off"))
+_STEPS = (
+    (8, r"retrospective|lessons learned|post[- ]?mortem|look(?:ing)? back"),
+    (7, r"deploy(?:ing|ment)?|put(?:ting)? .{0,30}in(?:to)? production|go live|serve|serving|release"),
+    (6, r"(?:run |do |perform )?(?:comprehensive |full |thorough )?(?:model )?test(?:ing|s)?|validat(?:e|ing|ion)"),
+    (4, r"(?:feature[- ]engineering|engineer(?:ing)?(?: the| some| new)? features?|"
+        r"(?:create|build|make|derive)(?: new)? features)"),
+    (3, r"(?:perform |do |run )?(?:comprehensive |full )?(?:eda|exploratory(?: data)? analysis|data exploration|"
+        r"explor(?:e|ing))|analy[sz]e"),
+    (5, r"(?:train(?:ing)?|develop(?:ing)?|tun(?:e|ing)|fit(?:ting)?|build(?:ing)?)(?: and tune)?"
+        r"(?: all| the| every| a)*(?: best)? models?|model (?:development|training)|tune|train"),
+    (2, r"(?:generat(?:e|ing)|simulat(?:e|ing)|load(?:ing)?|import(?:ing)?|clean(?:ing)?|wrangl(?:e|ing)|"
+        r"(?:creat(?:e|ing)|prepare|fetch|get|make|wrangle)(?= .*\bdata))"),
+    (1, r"plan(?:ning)?|start|set ?up|kick off"),
+)
+
+# %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-h
 STEP_TITLES = {
     1: "research and planning", 2: "data wrangling", 3: "exploratory analysis", 4: "feature engineering",
     5: "model development", 6: "model testing", 7: "application development", 8: "retrospective"

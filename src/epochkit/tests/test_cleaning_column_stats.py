@@ -5,30 +5,30 @@ import pytest
 from epochkit.cleaning.column_stats import *
 
 
-def tallied(*pieces):
-    tally = ColumnTally()
+def counted(*pieces):
+    stats = ColumnStats()
     for piece in pieces:
-        tally.add(pd.Series(piece))
-    return tally
+        stats.add(pd.Series(piece))
+    return stats
 
 
 def test_cells_add_up_over_pieces_of_any_type():
-    whole, pieces = tallied(["1", "x", "1", None, "999"]), tallied(["1"], ["x", "1"], [None, "999"])
-    assert whole.cells == pieces.cells and whole.words == {"1": 2, "x": 1, "999": 1
-                                                           } == pieces.words and whole.span == (1, 1)
-    assert column_kind(tallied([1, 2], ["3"])) == "number" and column_kind(tallied([True], ["false"])) == "boolean"
-    assert column_kind(tallied(pd.to_datetime(["2024-01-01"]), ["1.2.2024"])) == "datetime %d.%m.%Y"
+    whole, pieces = counted(["1", "x", "1", None, "999"]), counted(["1"], ["x", "1"], [None, "999"])
+    assert whole.cells == pieces.cells and whole.labels == {"1": 2, "x": 1, "999": 1
+                                                           } == pieces.labels and whole.span == (1, 1)
+    assert column_kind(counted([1, 2], ["3"])) == "number" and column_kind(counted([True], ["false"])) == "boolean"
+    assert column_kind(counted(pd.to_datetime(["2024-01-01"]), ["1.2.2024"])) == "datetime %d.%m.%Y"
 
 
 def test_more_labels_than_a_category_has_are_forgotten():
-    assert tallied([f"w{i}" for i in range(MOST_LABELS)]).words is not None
-    assert tallied([f"w{i}" for i in range(MOST_LABELS)], ["one more"]).words is None
-    many, all_at_once = tallied(*([f"{i} kg" for i in range(j, j + 7000)] for j in (0, 3500, 7000))), tallied(
+    assert counted([f"w{i}" for i in range(MOST_LABELS)]).labels is not None
+    assert counted([f"w{i}" for i in range(MOST_LABELS)], ["one more"]).labels is None
+    many, all_at_once = counted(*([f"{i} kg" for i in range(j, j + 7000)] for j in (0, 3500, 7000))), counted(
         [f"{i} kg" for j in (0, 3500, 7000) for i in range(j, j + 7000)])
-    assert many.words is None and many.cells == all_at_once.cells and many.cells["unit", "kg"] == 21_000
+    assert many.labels is None and many.cells == all_at_once.cells and many.cells["unit", "kg"] == 21_000
 
 
 @pytest.mark.parametrize("values, unclear", [(["01/02/2024"], 1), (["13/02/2024", "02/13/2024"], 2),
                                              (["13/02/2024"], 0), (["1.2.2024"], 0)])
-def test_an_unclear_order_of_day_and_month_is_told(values, unclear):
-    assert sum(date_forms(tallied(values))[2].values()) == unclear
+def test_an_unclear_order_of_day_and_month_is_found(values, unclear):
+    assert sum(date_forms(counted(values)).ambiguous.values()) == unclear

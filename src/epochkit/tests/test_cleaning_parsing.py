@@ -7,6 +7,12 @@ from epochkit.core.errors import BadInputError
 from epochkit.cleaning.parsing import *
 
 
+def test_every_sign_stands_for_a_listed_currency_and_is_read_on_either_side():
+    for sign, currency in CURRENCY_SIGNS.items():
+        assert currency in CURRENCIES
+        assert quantities(pd.Series([f"{sign}3", f"{sign} 3", f"3{sign}", f"3 {sign}"]))["unit"].tolist() == [currency] * 4
+
+
 def test_quantities_are_known_units_only():
     texts = pd.Series([
         "12 kg", "1,200.50 EUR", "5%", "$ 3", "3b", "2 doors", "12:30", "-4.5 °C", "1 200 EUR", "EUR 7", "ABC 7",

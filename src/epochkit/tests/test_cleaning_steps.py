@@ -2,6 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+from epochkit.core.brief import CleaningSection
+from epochkit.core.errors import BadInputError
 from epochkit.cleaning.steps import *
 
 
@@ -28,3 +31,19 @@ def test_marks_of_the_brief_are_found_in_text_and_numbers():
     assert {name: column.isna().tolist() for name, column in emptied.items()} == dict.fromkeys("abcd", [True, False])
     assert set(empty_marks(pd.DataFrame({"y": ["NA", "none", "EU"]}),
                            {"y": ["NA"]})) == set(), "a class named like a mark stays"
+
+
+def test_steps_have_names_of_their_own_and_come_when_they_are_asked_for():
+    names = [step.name for step in CLEANING_STEPS]
+    assert len({*names}) == len(names) and all(step.why for step in CLEANING_STEPS)
+    wished = Decided({"w": "number in kg"}, wishes=CleaningSection(units={"w": "g"}, ranges={"w": (0, 9)}))
+    assert [step.name for step in steps_for(wished)] == [
+        "strip_text", "missing_marks", "column_kinds", "units", "infinite", "impossible_values"
+    ]
+    with pytest.raises(BadInputError, match="unit"):
+        steps_for(Decided(wishes=CleaningSection(units={"w": "kgg"})))
+
+
+def test_classes_that_look_like_marks_are_kept():
+    frame = pd.DataFrame({"y": ["NA", "?"], "x": ["NA", " v "]})
+    assert as_profiled(frame, Decided(target="y", classes=("NA",))).isna().sum().tolist() == [1, 1]

@@ -125,6 +125,9 @@ def test_a_later_sentence_changes_the_brief_that_is_there(settings):
     brief = parse_brief(text)
     assert brief.data.source == "synthetic:churn?rows=5000&seed=1&features=8" and brief.budget.tuning_trials == 7 and brief.project.name == "mine"
     assert "Changed in the brief" in explanation and "Next: epoch run 2" in explanation
+    path.write_text("# ours\n" + path.read_text().replace("= 7", "= 7  # the machine is shared"))
+    kept = plan_from_sentence("Tune the best one with 9 trials", settings)[0]
+    assert kept.startswith("# ours\n") and "tuning_trials = 9  # the machine is shared" in kept
     untouched, explanation = plan_from_sentence("Conduct a comprehensive retrospective", settings)
     assert parse_brief(untouched) == load_brief(
         settings) and "stays as it is" in explanation and "Next: epoch run 8" in explanation

@@ -6,26 +6,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from epochkit.wrangling import loading as data_loading_pipeline
-from epochkit.cleaning import cleaner as data_processing_utils
+from epochkit.wrangling import loading
+from epochkit.cleaning import cleaner
 from epochkit.core.files import sha256_of
 from epochkit.core.brief import parse_brief
 from epochkit.core.settings import load_settings
-from epochkit.wrangling.contract import contract_violations, infer_contract, settle_contract
+from epochkit.wrangling.contract import infer_contract, settle_contract
 from epochkit.wrangling.loading import clean_and_gather, work_on
-from epochkit.wrangling.quality import data_dictionary, infer_schema
+from epochkit.wrangling.quality import data_dictionary
+from epochkit.wrangling.schema import infer_schema
+from epochkit.wrangling.violations import contract_violations
 from epochkit.sources.catalog import open_source
 from epochkit.core.errors import DataQualityError
 from epochkit.cleaning.personal_data import private_columns
 from epochkit.planning.plan import make_plan
 from epochkit.wrangling.gate import quality_report
-from epochkit.wrangling.report import advice_table, changes_table, correlation_figure, missing_map, numbers_figure
+from epochkit.wrangling.report import cleaning_advice, changes_table, correlation_figure, missing_map, numbers_figure
 
 
 @pytest.fixture(autouse=True)
 def no_rules(monkeypatch):
     found = {}
-    for module in (data_processing_utils, data_loading_pipeline):
+    for module in (cleaner, loading):
         monkeypatch.setattr(module, "CLEANING_RULES", found)
 
 
@@ -86,7 +88,7 @@ def test_rows_without_a_target_go_and_nothing_left_is_one_clear_line(tmp_path):
     frame, result, _, _ = wrangle(tmp_path / "some", table)
     assert len(frame) == 140 and result.count("missing_target").removed == 100 and "missing_target removed 100 of 240" in result.warnings[0]
     with pytest.raises(DataQualityError, match="no row is left of 240: 'nobody' removed 240"):
-        data_processing_utils.cleaning_rule("nobody", columns=("x",))(lambda rows: rows[rows["x"] > 99])
+        cleaner.cleaning_rule("nobody", columns=("x",))(lambda rows: rows[rows["x"] > 99])
         wrangle(tmp_path / "none", a_table())
 
 
@@ -94,8 +96,8 @@ def test_two_thousand_columns_are_quick(tmp_path):
     numbers = np.random.default_rng(0)
     wide = pd.DataFrame(numbers.normal(size=(60, 2000)).round(3)).add_prefix("c").assign(y=["good", "bad"] * 30)
     started = time.process_time()
-    profile = data_processing_utils.profile_table([wide[:30], wide[30:]], "y")
-    table, counts = data_processing_utils.Cleaner(profile.kinds, "y").clean(wide)
+    profile = cleaner.profile_table([wide[:30], wide[30:]], "y")
+    table, counts = cleaner.Cleaner(profile.kinds, "y").clean(wide)
     assert table.shape == wide.shape and time.process_time() - started < 20, "a cost per pair of columns"
 
 
@@ -125,7 +127,7 @@ def test_the_briefs_cleaning_is_done_and_told_step_by_step(tmp_path):
     told = changes_table([vars(count) for count in result.steps], most=1000).set_index(["step", "column"])["sample (row: before → after)"]
     assert told["impossible_values", "age"].startswith("2: 999.0 → missing") and told["units", "height"].startswith("0: 180.0 → 1.8")
     assert told["named_missing", "job"].startswith("1: not told → missing") and told["hashed", "mail"] == "not shown"
-    about = advice_table(quality_report(result, frame, schema, plan)).set_index(["column", "about"])["cells"].to_dict()
+    about = cleaning_advice(quality_report(result, frame, schema, plan)).set_index(["column", "about"])["cells"].to_dict()
     assert about == {("card", "personal"): 240, ("job", "missing"): 60}
     assert ["personal data in column 'card'" in text for text in result.warnings].count(True) == 1
 
