@@ -66,9 +66,8 @@ def test_every_template_is_used_and_none_knows_a_project():
     for name in texts:
         others = "".join(text for other, text in texts.items() if other != name)
         assert f'"{name}"' in code + others, f"{name} is used nowhere"
-        _environment = templates._environment()
         if name.endswith(".j2"):
-            _environment.parse(texts[name])
+            templates._environment().parse(texts[name])
     assert not any("credit" in text for text in texts.values())
 
 

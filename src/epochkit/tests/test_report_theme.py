@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from epochkit.core.settings import load_settings
 from epochkit.report.theme import _SIGNS
+from epochkit.report.values import Html
 from epochkit.core.errors import BadInputError
 from epochkit.report.theme import *
 
