@@ -31,7 +31,7 @@ def _report_of(settings: Settings, number: int) -> Path | None:
 
 # %% ../../../nbs/lab/01_board.ipynb #board-link
 class Link(NamedTuple):
-    "A way to a file: what is read, where it leads (empty where JupyterLab cannot), and what a pointer resting on it shows"
+    "A way to a file: its words, where they lead (nowhere where JupyterLab cannot open it), and what a pointer shows"
     text: str
     href: str
     title: str

@@ -55,10 +55,11 @@ _COLUMN_KEYS, _LONG = ("target", "time", "group"), ("objective", "use_case")
 
 def field_widget(section: str, key: str, annotation: Any, default: Any, value: Any) -> Any:
     "The field for one key of the brief, holding `value`"
-    label, look = key.replace("_", " "), {"style": {"description_width": "130px"}, "layout": widgets.Layout(width="100%")}
+    look = {"description": key.replace("_", " "), "style": {"description_width": "130px"},
+            "layout": widgets.Layout(width="100%")}
     if choices := _choices_of(annotation):
-        return widgets.Dropdown(options=choices, value=value if value in choices else default, description=label, **look)
-    facts = {"value": field_text(value), "description": label, "continuous_update": False, **look,
+        return widgets.Dropdown(options=choices, value=value if value in choices else default, **look)
+    facts = {"value": field_text(value), "continuous_update": False, **look,
              "placeholder": _hint(section, key, annotation, default)}
     if get_origin(annotation) is dict or key in _LONG:
         return widgets.Textarea(rows=2, **facts)
@@ -158,7 +159,7 @@ class ColumnList:
                                    layout=widgets.Layout(width="320px"))
 
     def draw(self, look: DataLook | None, brief_of: Callable[[], Brief], told: Mapping[str, str]) -> None:
-        "Shows the columns of `look`; `brief_of` gives the brief or raises BadInputError, `told` is the roles set by hand"
+        "Shows the columns; `brief_of` gives the brief or raises BadInputError, `told` is the roles set by hand"
         self.box.layout.display = self.filter.layout.display = "" if look else "none"
         if look is None:
             return

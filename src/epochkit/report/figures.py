@@ -100,8 +100,8 @@ def page_html(title: str, sections: Iterable[tuple[str, object]], banner: str = 
 def write_page(path: Path | str, title: str, sections: Iterable[tuple[str, object]], banner: str = "") -> Path:
     """`path`, a self-contained HTML page of (heading, content) sections
 
-    Content is a DataFrame, text (escaped), a list of sentences, a mapping, the path of a PNG, `Html`, or a list of these.
-    `banner` is a warning above everything, such as "no person approved this".
+    Content is a DataFrame, text (escaped), a list of sentences, a mapping, the path of a PNG, `Html`, or a list of
+    these. `banner` is a warning above everything, such as "no person approved this".
     """
     return write_text(path, page_html(title, sections, banner))
 

@@ -61,8 +61,10 @@ def _without_network(body: str) -> str:
 # %% ../../../nbs/report/05_pages.ipynb #18notebookht-09
 def _body(notebook: "NotebookNode", folder: Path) -> str:
     from nbconvert import HTMLExporter
+    addresses = dict.fromkeys(
+        ("require_js_url", "mathjax_url", "mermaid_js_url", "jquery_url", "jupyter_widgets_base_url"), "")
     exporter = HTMLExporter(raw_template=template_text("notebook_cells.html.j2"), embed_images=True,
-                            require_js_url="", mathjax_url="", mermaid_js_url="", jquery_url="", jupyter_widgets_base_url="", exclude_output_prompt=True)
+                            exclude_output_prompt=True, **addresses)
     return _without_network(exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(folder)}})[0])
 
 # %% ../../../nbs/report/05_pages.ipynb #18notebookht-09-a
@@ -104,4 +106,5 @@ def export_notebook(executed_ipynb: Path | str, html_path: Path | str, title: st
     body = _body(notebook, executed_ipynb.parent)
     style = PAGE_CSS + stylesheet("notebook_page.css") + Html(_highlight_css())
     title = title or _title_of(notebook, executed_ipynb.stem)
-    return write_text(html_path, render("notebook.html.j2", title=title, style=style, plotly=library, body=Html(body)) + "\n")
+    page = render("notebook.html.j2", title=title, style=style, plotly=library, body=Html(body))
+    return write_text(html_path, page + "\n")

@@ -43,7 +43,7 @@ def template_text(name: str) -> str:
 @cache
 def stylesheet(name: str) -> Html:
     "A style sheet for the inside of a page: without comments, one rule a line"
-    text = re.sub(r"/\*.*?\*/\s*", "", template_text(name), flags=re.DOTALL)
+    text = re.sub(r"\s*/\*.*?\*/\s*", "\n", template_text(name), flags=re.DOTALL).lstrip()
     return Html(re.sub(r"\n(?:\s+|(?=\}))", " ", text))
 
 # %% ../../../nbs/report/02_templates.ipynb #templates-15
@@ -62,7 +62,8 @@ def _environment() -> "jinja2.Environment":
 def render(name: str, /, **facts: Any) -> str:
     """A template filled with `facts`: `Html` for HTML, text that ends with a line break for anything else
 
-    BadInputError for a template that is not there; jinja2.UndefinedError for a fact that the template asks for and nobody gives.
+    BadInputError for a template that is not there; jinja2.UndefinedError for a fact that the template asks for and
+    nobody gives.
     """
     template_text(name)
     filled = _environment().get_template(name).render(facts)

@@ -99,8 +99,8 @@ def _checks(gate: Gate) -> list[tuple[str, Html]]:
     results = ["waived" if check["name"] in waivers else check["result"] for check in checks]
     told = [f"{results.count(result)} {word}" for result, word in _RESULTS.items() if result in results]
     ordered = sorted(checks, key=lambda check: check["result"] != "fail")
-    table = rows_html(("Check", "Result", "Observed", "Limit", "Why"), (_check_row(check, waivers) for check in ordered),
-                      numbers_at=(2, 3))
+    table = rows_html(("Check", "Result", "Observed", "Limit", "Why"),
+                      (_check_row(check, waivers) for check in ordered), numbers_at=(2, 3))
     return [(f"Checks: {', '.join(told) or 'none was computed'}", table)]
 
 # %% ../../../nbs/review/03_card.ipynb #83gatecard-06-a
@@ -181,7 +181,9 @@ def _decided(decision: Event) -> tuple[str, str]:
     data = decision.data
     head = "Unattended: no person decided" if data["decision"] == "unattended" else \
         f"{data['decision'].capitalize()} by {data['reviewer']}"
-    back = f" Back to epoch {data['return_to']:03d}: run 'epoch run {data['return_to']}'." if data.get("return_to") else ""
+    back, to = "", data.get("return_to")
+    if to:
+        back = f" Back to epoch {to:03d}: run 'epoch run {to}'."
     return head, f"{decision.time[:16].replace('T', ' ')} UTC.{back}"
 
 # %% ../../../nbs/review/03_card.ipynb #card-receipt

@@ -17,36 +17,36 @@ from ..report.templates import render_macro
 from ..report.values import Html, readable
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04
-def _component(macro: str, /, **facts: Any) -> Html:
-    return render_macro("app.html.j2", macro, **facts)
+def _component(macro: str, /, **facts: Any) -> str:
+    return str(render_macro("app.html.j2", macro, **facts))
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-a
-def card_html(title: str, value: Any, meta: str = "", colour: str = "table") -> Html:
+def card_html(title: str, value: Any, meta: str = "", colour: str = "table") -> str:
     "A card with one large value; `colour` is table, view, materialized or warning"
     return _component("card", title=title, value=value, meta=meta, colour=colour)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-b
-def grid_html(items: Iterable[str]) -> Html:
+def grid_html(items: Iterable[str]) -> str:
     "Cards side by side, three in a row on a wide screen, one on a narrow one; `items` are HTML already"
     return _component("grid", items=[Html(item) for item in items])
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-c
-def masthead_html(title: str, text: str = "") -> Html:
+def masthead_html(title: str, text: str = "") -> str:
     "The band at the top of the page"
     return _component("masthead", title=title, text=text)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-d
-def heading_html(title: str, text: str = "") -> Html:
+def heading_html(title: str, text: str = "") -> str:
     "A section's heading and the sentence under it"
     return _component("heading", title=title, text=text)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-09
-def message_html(text: str, kind: str = "info", heading: str = "") -> Html:
+def message_html(text: str, kind: str = "info", heading: str = "") -> str:
     "A message box; `kind` is info, success, warning or error"
     return _component("message", text=text, kind=kind, heading=heading)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-09-a
-def marks_html(info: Mapping[str, Any]) -> Html:
+def marks_html(info: Mapping[str, Any]) -> str:
     """The banners that a model cannot leave behind: that no person approved it,
     and each failing check that a person waived"""
     marks = [message_html(text, "warning", "A failing check was waived") for text in info.get("waivers") or ()]
@@ -54,10 +54,10 @@ def marks_html(info: Mapping[str, Any]) -> Html:
         marks.append(message_html(
             f"It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
             "Do not decide about people with it.", "warning", "No person has approved this model"))
-    return Html("").join(marks)
+    return "".join(marks)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-13
-def semantic_table_html(frame: pd.DataFrame, mark: Mapping[int, str] | None = None) -> Html:
+def semantic_table_html(frame: pd.DataFrame, mark: Mapping[int, str] | None = None) -> str:
     "A table with numbers at the right; `mark` gives rows a class by position, such as {0: 'warning'}"
     sides = ["right aligned" if dtype.kind in "iuf" else "" for dtype in frame.dtypes]
     rows = [((mark or {}).get(position, ""), list(zip(sides, values)))
@@ -65,14 +65,14 @@ def semantic_table_html(frame: pd.DataFrame, mark: Mapping[int, str] | None = No
     return _component("table", heads=list(zip(sides, frame.columns)), rows=rows)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-13-a
-def bars_html(values: Mapping[str, float], most: int = 15) -> Html:
+def bars_html(values: Mapping[str, float], most: int = 15) -> str:
     "Horizontal bars, the largest first, lengths relative to it"
     shown = sorted(values.items(), key=lambda item: -abs(item[1]))[:most]
     longest = max((abs(value) for _, value in shown), default=1) or 1
     return _component("bars", items=[(name, float(value), f"{abs(value) / longest:.1%}") for name, value in shown])
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-17
-def _probability_html(probability: float, positive: str | None, threshold: float | None) -> Html:
+def _probability_html(probability: float, positive: str | None, threshold: float | None) -> str:
     "The bar of a probability, with the threshold where the positive class is decided by one"
     whose = f"probability of {positive}" if positive else "probability of this answer"
     cut = {"place": f"{threshold:.1%}", "words": f"{threshold:.0%}"} if positive and threshold is not None else ""
@@ -80,13 +80,13 @@ def _probability_html(probability: float, positive: str | None, threshold: float
 
 # %% ../../../nbs/serving/05_components.ipynb #app-answer
 def answer_html(answer: Mapping[str, Any], target: str, positive: str | None = None,
-                threshold: float | None = None) -> Html:
+                threshold: float | None = None) -> str:
     "The result card of one answer of the prediction service"
     probability = answer.get("probability")
-    bar = Html("") if probability is None else _probability_html(probability, positive, threshold)
+    bar = "" if probability is None else _probability_html(probability, positive, threshold)
     trace = f'model version {answer["model_version"]}, {answer["inference_ms"]:.0f} ms, id {answer["prediction_id"]}'
-    return _component("answer", target=target, prediction=answer["prediction"], bar=bar, trace=trace,
-                      notes=[message_html(note, "warning") for note in answer["warnings"]])
+    return _component("answer", target=target, prediction=answer["prediction"], bar=Html(bar), trace=trace,
+                      notes=[Html(message_html(note, "warning")) for note in answer["warnings"]])
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-21
 def _number_input(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
@@ -97,7 +97,8 @@ def _number_input(place: Any, state: Any, column: Mapping[str, Any], key: str) -
     if column["nullable"]:
         state.setdefault(key, start)
         start = None
-    return place.number_input(column["name"], value=start, step=1.0 if whole else None, format="%.10g", key=key, help=hint)
+    return place.number_input(column["name"], value=start, step=1.0 if whole else None, format="%.10g", key=key,
+                              help=hint)
 
 # %% ../../../nbs/serving/05_components.ipynb #app-choice
 def _choice_input(place: Any, column: Mapping[str, Any], choices: list[Any], key: str) -> Any:

@@ -248,7 +248,8 @@ def _image_command(settings: Settings, port: int) -> list[str]:
 def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str, before: str | None = None,
                      choices: DeploymentChoices = DeploymentChoices()) -> dict[str, Any]:
     "What the templates are filled with; paths are relative, so that the folder can move with the project"
-    slug, root, command = settings.project.replace("_", "-"), settings.code_root, _image_command(settings, choices.app_port)
+    slug, root = settings.project.replace("_", "-"), settings.code_root
+    command = _image_command(settings, choices.app_port)
     held = f"version {before} held Production before and is Archived." if before else \
         "there was no version before this one."
     return {
@@ -381,7 +382,8 @@ def _folder_problems(folder: Path, choices: DeploymentChoices) -> list[str]:
         return (folder / name).read_text(encoding="utf-8")
     kubernetes = {f"{name}.yaml": yaml.safe_load(read(f"kubernetes/{name}.yaml"))
                   for name in ("deployment", "service", "ingress")}
-    problems = [*_dockerfile_problems(read("Dockerfile")), *_compose_problems(yaml.safe_load(read("docker-compose.yml"))),
+    compose = yaml.safe_load(read("docker-compose.yml"))
+    problems = [*_dockerfile_problems(read("Dockerfile")), *_compose_problems(compose),
                 *_kubernetes_problems(kubernetes)]
     for name in ("domino/endpoint.py", "smoke_test.py"):
         compile(read(name), name, "exec")

@@ -13,6 +13,7 @@ import epochkit
 from epochkit.core.errors import BadInputError
 from epochkit.core.settings import load_settings
 from epochkit.report import templates
+from epochkit.report.values import Html
 from epochkit.report.templates import *
 
 
@@ -39,7 +40,7 @@ CHIP = {"kind": "pass", "sign": "✓"}
 def test_html_is_escaped_and_trusted_html_is_not():
     shown = render_macro("parts.html.j2", "chip", word="<script>alert('x')</script>", **CHIP)
     assert "<script" not in shown and "&lt;script&gt;" in shown
-    assert "<b>12,345</b>" in render_macro("parts.html.j2", "bar", head=12345, text=Html("<i>x</i>"), **CHIP)
+    assert "12,345</b>" in render_macro("parts.html.j2", "bar", head=12345, text=Html("<i>x</i>"), **CHIP)
     assert "<i>x</i>" in render_macro("parts.html.j2", "bar", head="h", text=Html("<i>x</i>"), **CHIP)
 
 
@@ -65,7 +66,7 @@ def test_every_template_is_used_and_none_knows_a_project():
     texts = {name: template_text(name) for name in template_names()}
     for name in texts:
         others = "".join(text for other, text in texts.items() if other != name)
-        assert f'"{name}"' in code + others, f"{name} is used nowhere"
+        assert re.search(f"[\"']{re.escape(name)}[\"']", code + others), f"{name} is used nowhere"
         if name.endswith(".j2"):
             templates._environment().parse(texts[name])
     assert not any("credit" in text for text in texts.values())
