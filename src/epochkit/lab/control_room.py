@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..review.panel import ApprovalPanel
-from .board import KINDS, board, board_html, progress_html, unreadable_html
+from .board import BOARD_EVENTS, board, board_html, progress_html, room_html, unreadable_html
 from ..record.checkpoints import progress_of
 from ..core.settings import EPOCHS, Settings, epoch_of
 from ..report.theme import Html, bar
@@ -139,7 +139,7 @@ class ControlRoom:
     def _draw(self) -> None:
         try:
             self.states = project_state(self.settings)
-            drawn = board_html(self.settings, self.states, Ledger(self.settings.context_root).events(*KINDS))
+            drawn = board_html(self.settings, self.states, Ledger(self.settings.context_root).events(*BOARD_EVENTS))
         except PipelineError as error:
             self.states, drawn = [], unreadable_html(error)
         if drawn == self._html:
@@ -166,7 +166,7 @@ class ControlRoom:
             self.gate.description = name
 
     def _say(self, kind: str, head: str, text: str = "") -> None:
-        self.message.value = f'<div class="kit room">{bar(kind, head, text)}</div>'
+        self.message.value = room_html(bar(kind, head, text))
 
     def _say_how_it_ended(self) -> None:
         code, words, self.run, self._asked_to_stop = self.run.code, self.run.last_words(), None, 0.0

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from ..review.card import evidence_text
+from ..report.values import evidence_text
 from .single_column import (FEWEST_ROWS, LEAK_THRESHOLDS, Leak, TargetOutcome, as_codes, judge_probe,
                                           numeric_values, probe, speaks_of_an_outcome, tells_one_class)
 from .copies import copy_by_a_word, copy_of_target, filled_for_one_class

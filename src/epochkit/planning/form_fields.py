@@ -7,7 +7,7 @@ __all__ = ['LOOKED_AT', 'field_text', 'field_value', 'DataLook']
 
 # %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-02
 import tomllib
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from ..core.brief import Brief, DataSection
 from .sentence import brief_toml
@@ -18,8 +18,11 @@ from ..core.settings import Settings
 from .data_profile import columns_of_care
 from ..cleaning.cleaner import as_cleaned
 from ..sources.catalog import open_source
-from ..report.theme import readable
+from ..report.values import readable
 from ..core.errors import BadInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-04
 def field_text(value: Any) -> str:
@@ -62,10 +65,29 @@ def field_value(annotation: Any, text: str, name: str) -> Any:
             f"{name}: '{text}' is no number: write it like {1_000 if int in numeric else 0.5}") from None
     return int(number) if int in numeric and number.is_integer() else number
 
+# %% ../../../nbs/planning/12_form_fields.ipynb #fields-fits
+def _fits(target: "pd.Series", data: DataSection, task: str) -> bool:
+    "Whether the target can be learned as `task`"
+    try:
+        return bool(infer_task(target, data.model_copy(update={"task": task})))
+    except BadInputError:
+        return False
+
+# %% ../../../nbs/planning/12_form_fields.ipynb #fields-readings
+def _both_readings(target: "pd.Series") -> dict[str, str]:
+    "What the target would be as classes and as a quantity"
+    counts = target.map(label_of).value_counts().sort_index(key=lambda index: index.astype(float))
+    classes = ", ".join(f"{label} ({count:,})" for label, count in counts.items())
+    return {
+        "multiclass": f"{len(counts)} classes: {classes}",
+        "regression": f"a quantity from {readable(target.min())} to {readable(target.max())}, "
+                      f"{readable(float(target.mean()))} on average"
+    }
+
+# %% ../../../nbs/planning/12_form_fields.ipynb #fields-looked-at
+LOOKED_AT = 20_000  # rows
+
 # %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-09
-LOOKED_AT = 20_000
-
-
 class DataLook:
     "The first rows behind a source with roles, examples and the question that the target leaves open"
 
@@ -114,18 +136,7 @@ class DataLook:
         "For a target that may be read both ways: multiclass and regression with what each would mean; else nothing"
         if brief.data.task != "auto":
             return {}
-        target = self.sample[brief.data.target].dropna()
-        def fits(task: str) -> bool:
-            try:
-                return bool(infer_task(self.sample[brief.data.target], brief.data.model_copy(update={"task": task})))
-            except BadInputError:
-                return False
-        if fits("auto") or not (fits("multiclass") and fits("regression")):
-            return {}
-        counts = target.map(label_of).value_counts().sort_index(key=lambda index: index.astype(float))
-        return {
-            "multiclass": f"{len(counts)} classes: "
-                          f"{', '.join(f'{label} ({count:,})' for label, count in counts.items())}",
-            "regression": f"a quantity from {readable(target.min())} to {readable(target.max())}, "
-                          f"{readable(float(target.mean()))} on average"
-        }
+        target = self.sample[brief.data.target]
+        open_question = not _fits(target, brief.data, "auto") and all(
+            _fits(target, brief.data, task) for task in ("multiclass", "regression"))
+        return _both_readings(target.dropna()) if open_question else {}

@@ -14,10 +14,12 @@ import ipywidgets as widgets
 
 from .decisions import REVIEW, SHORTEST_REASON, decide_by_click, default_reviewer, dropped_suspects
 from ..core.settings import Settings, epoch_of
-from ..report.theme import Html, bar, chip, escaped
+from ..report.templates import render_macro
+from ..report.theme import bar, chip
+from ..report.values import Html, evidence_text
 from ..core.errors import BadInputError, DependencyError, PipelineError, explain
 from .click_origin import watch_cells
-from .card import evidence_text, gate_html, read_gate, receipt_html
+from .card import gate_html, read_gate, receipt_html
 from ..record.ledger import Event
 from ..lifecycle.run import EpochRun
 
@@ -33,12 +35,17 @@ def _button(label: str, role: str) -> Any:
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-b
 def _suspect_html(item: dict[str, Any]) -> Html:
     "A column that is left out: what it is suspected of, and the numbers behind it"
-    more = "".join(f"; {escaped(reason)}" for reason in item.get("also", []))
-    numbers = f" <span class='quiet'>({escaped(evidence_text(item['evidence']))})</span>" if item["evidence"] else ""
-    return Html(
-        f"<p>{chip('left out', 'skipped')} <b>{escaped(item['column'])}</b>: "
-        f"{escaped(item['reason'])}{more}{numbers}</p>"
-    )
+    return render_macro("gate_parts.html.j2", "suspect", mark=chip("left out", "skipped"),
+                        item={"also": [], **item}, numbers=evidence_text(item["evidence"]))
+
+# %% ../../../nbs/review/04_panel.ipynb #panel-failing
+def _failing_html(check: dict[str, Any]) -> Html:
+    "A failing check: what was observed and what the limit is"
+    return render_macro("gate_parts.html.j2", "failing", mark=chip("fail"), check=check)
+
+# %% ../../../nbs/review/04_panel.ipynb #panel-heading
+def _heading(text: str) -> Any:
+    return widgets.HTML(render_macro("parts.html.j2", "heading", text=text))
 
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-c
 class ApprovalPanel:
@@ -76,32 +83,29 @@ class ApprovalPanel:
         back = [(f"epoch {number:03d} · {epoch_of(number).title}", number) for number in range(1, self.number + 1)]
         self.return_to = widgets.Dropdown(options=back, value=self.number, description="and return to",
                                           style={"description_width": "initial"}, layout=widgets.Layout(width="auto"))
-        self.approve, self.change, self.reject = _button("Approve",
-                                                         "primary"), _button("Request changes",
-                                                                             "second"), _button("Reject", "danger")
+        self.approve, self.change = _button("Approve", "primary"), _button("Request changes", "second")
+        self.reject = _button("Reject", "danger")
         self.missing = widgets.HTML().add_class("missing")
         self._fields = widgets.VBox(self._rows())
         self.form.children, self.message.value = [self._fields, self.message, self.again], message
         self._listen()
-        self._show("nothing" if not gate.can_be_decided else "again" if gate.state.state in ("done",
-                                                                                             "rejected") else "form")
+        decided = gate.state.state in ("done", "rejected")
+        self._show("nothing" if not gate.can_be_decided else "again" if decided else "form")
 
     def _rows(self) -> list[Any]:
         waivers = [
-            widget for check in self.gate.failing for widget in (widgets.HTML(
-                f"<p>{chip('fail')} <b>{escaped(check['name'])}</b>: observed {escaped(check['observed'])}, limit "
-                f"{escaped(check['limit'])}</p>"
-            ), self.waivers[check["name"]])
+            widget for check in self.gate.failing
+            for widget in (widgets.HTML(_failing_html(check)), self.waivers[check["name"]])
         ]
         restored = [
             widget for item in self.suspects
             for widget in (widgets.HTML(_suspect_html(item)), self.restored[item["column"]])
         ]
         return [
-            widgets.HTML("<h4>I confirm</h4>"), *self.boxes,
-            *([widgets.HTML("<h4>Failing checks</h4>"), *waivers] if waivers else []),
-            *([widgets.HTML("<h4>Left out as leaks</h4>"), *restored] if restored else []),
-            widgets.HTML("<h4>Decision</h4>"), self.reviewer, self.comment,
+            _heading("I confirm"), *self.boxes,
+            *([_heading("Failing checks"), *waivers] if waivers else []),
+            *([_heading("Left out as leaks"), *restored] if restored else []),
+            _heading("Decision"), self.reviewer, self.comment,
             widgets.HBox([self.approve, self.missing]).add_class("actions"),
             widgets.HBox([self.change, self.reject, self.return_to]).add_class("actions")
         ]
@@ -109,8 +113,8 @@ class ApprovalPanel:
     def _listen(self) -> None:
         for field in (*self.boxes, *self.waivers.values(), *self.restored.values(), self.reviewer, self.comment):
             field.observe(self._refresh, "value")
-        for button, decision in ((self.approve, "approved"), (self.change, "changes requested"), (self.reject,
-                                                                                                  "rejected")):
+        for button, decision in ((self.approve, "approved"), (self.change, "changes requested"),
+                                 (self.reject, "rejected")):
             button.on_click(lambda _, button=button, decision=decision: self._decide(button, decision))
 
     def _show(self, what: str) -> None:
@@ -144,7 +148,8 @@ class ApprovalPanel:
         missing = self.still_missing()
         self.approve.disabled = bool(missing)
         self.change.disabled = self.reject.disabled = not (self.comment.value.strip() and self.reviewer.value.strip())
-        self.missing.value = f"<span>Approve still needs {escaped(', '.join(missing))}</span>" if missing else "<span>Ready to approve</span>"
+        words = f"Approve still needs {', '.join(missing)}" if missing else "Ready to approve"
+        self.missing.value = render_macro("parts.html.j2", "words", text=words)
 
     def _changed_since_drawn(self) -> str:
         now = read_gate(self.settings, self.number)

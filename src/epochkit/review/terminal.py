@@ -17,7 +17,7 @@ from ..core.files import size_of
 from ..core.settings import Settings, epoch_of
 from ..report.theme import readable
 from ..core.errors import BadInputError, DependencyError, unknown_name
-from .card import evidence_text
+from ..report.values import evidence_text
 from ..lifecycle.gates import GateReport, evaluate
 from ..record.ledger import Event, Ledger, latest
 from ..lifecycle.validity import evidence_of

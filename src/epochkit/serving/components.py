@@ -7,122 +7,122 @@ __all__ = ['card_html', 'grid_html', 'masthead_html', 'heading_html', 'message_h
            'bars_html', 'answer_html', 'prediction_form', 'load_style']
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-02
-import html
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..report.figures import readable
+from ..report.templates import render_macro
+from ..report.values import Html, readable
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04
-def _text(value: Any) -> str:
-    return html.escape(readable(value))
+def _component(macro: str, /, **facts: Any) -> str:
+    return str(render_macro("app.html.j2", macro, **facts))
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-a
 def card_html(title: str, value: Any, meta: str = "", colour: str = "table") -> str:
     "A card with one large value; `colour` is table, view, materialized or warning"
-    return (f'<div class="ui card {html.escape(colour)}"><div class="header">{_text(title)}</div>'
-            f'<div class="value">{_text(value)}</div><div class="meta">{_text(meta)}</div></div>')
+    return _component("card", title=title, value=value, meta=meta, colour=colour)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-b
 def grid_html(items: Iterable[str]) -> str:
-    "Cards side by side, three in a row on a wide screen, one on a narrow one"
-    return f'<div class="ui three column grid">{"".join(items)}</div>'
+    "Cards side by side, three in a row on a wide screen, one on a narrow one; `items` are HTML already"
+    return _component("grid", items=[Html(item) for item in items])
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-c
 def masthead_html(title: str, text: str = "") -> str:
     "The band at the top of the page"
-    return f'<div class="ui masthead segment"><h1>{_text(title)}</h1><p>{_text(text)}</p></div>'
+    return _component("masthead", title=title, text=text)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-04-d
 def heading_html(title: str, text: str = "") -> str:
     "A section's heading and the sentence under it"
-    return f'<h2 class="ui header">{_text(title)}</h2><p class="lead">{_text(text)}</p>'
+    return _component("heading", title=title, text=text)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-09
 def message_html(text: str, kind: str = "info", heading: str = "") -> str:
     "A message box; `kind` is info, success, warning or error"
-    head = f'<div class="header">{_text(heading)}</div>' if heading else ""
-    role = "alert" if kind in ("warning", "error") else "note"
-    return f'<div class="ui {html.escape(kind)} message" role="{role}">{head}<p>{_text(text)}</p></div>'
+    return _component("message", text=text, kind=kind, heading=heading)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-09-a
 def marks_html(info: Mapping[str, Any]) -> str:
     """The banners that a model cannot leave behind: that no person approved it,
     and each failing check that a person waived"""
-    waived = "".join(message_html(text, "warning", "A failing check was waived") for text in info.get("waivers") or ())
-    if not info.get("unattended"):
-        return waived
-    return waived + message_html(
-        f"It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
-        "Do not decide about people with it.", "warning", "No person has approved this model")
+    marks = [message_html(text, "warning", "A failing check was waived") for text in info.get("waivers") or ()]
+    if info.get("unattended"):
+        marks.append(message_html(
+            f"It passed its computed checks in an unattended run ({info.get('reason') or 'no reason recorded'}). "
+            "Do not decide about people with it.", "warning", "No person has approved this model"))
+    return "".join(marks)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-13
 def semantic_table_html(frame: pd.DataFrame, mark: Mapping[int, str] | None = None) -> str:
     "A table with numbers at the right; `mark` gives rows a class by position, such as {0: 'warning'}"
-    numeric = [dtype.kind in "iuf" for dtype in frame.dtypes]
-    side = ["right aligned" if number else "" for number in numeric]
-    head = "".join(f'<th class="{kind}">{_text(name)}</th>' for name, kind in zip(frame.columns, side))
-    rows = []
-    for position, values in enumerate(frame.itertuples(index=False, name=None)):
-        cells = "".join(f'<td class="{kind}">{_text(value)}</td>' for value, kind in zip(values, side))
-        rows.append(f'<tr class="{html.escape((mark or {}).get(position, ""))}">{cells}</tr>')
-    return (f'<div class="scroll"><table class="ui celled '
-            f'table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>')
+    sides = ["right aligned" if dtype.kind in "iuf" else "" for dtype in frame.dtypes]
+    rows = [((mark or {}).get(position, ""), list(zip(sides, values)))
+            for position, values in enumerate(frame.itertuples(index=False, name=None))]
+    return _component("table", heads=list(zip(sides, frame.columns)), rows=rows)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-13-a
 def bars_html(values: Mapping[str, float], most: int = 15) -> str:
     "Horizontal bars, the largest first, lengths relative to it"
     shown = sorted(values.items(), key=lambda item: -abs(item[1]))[:most]
     longest = max((abs(value) for _, value in shown), default=1) or 1
-    return '<div class="ui bars">' + "".join(
-        f'<div class="name">{_text(name)}</div><div class="track"><div class="bar" '
-        f'style="width:{abs(value) / longest:.1%}"></div></div>'
-        f'<div class="number">{_text(float(value))}</div>' for name, value in shown) + "</div>"
+    return _component("bars", items=[(name, float(value), f"{abs(value) / longest:.1%}") for name, value in shown])
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-17
+def _probability_html(probability: float, positive: str | None, threshold: float | None) -> str:
+    "The bar of a probability, with the threshold where the positive class is decided by one"
+    whose = f"probability of {positive}" if positive else "probability of this answer"
+    cut = {"place": f"{threshold:.1%}", "words": f"{threshold:.0%}"} if positive and threshold is not None else ""
+    return _component("probability", share=f"{probability:.1%}", whose=whose, threshold=cut)
+
+# %% ../../../nbs/serving/05_components.ipynb #app-answer
 def answer_html(answer: Mapping[str, Any], target: str, positive: str | None = None,
                 threshold: float | None = None) -> str:
     "The result card of one answer of the prediction service"
     probability = answer.get("probability")
-    whose = f"probability of {positive}" if positive else "probability of this answer"
-    cut = f", decided at {threshold:.0%}" if positive and threshold is not None else ""
-    bar = "" if probability is None else (
-        f'<div class="ui progress" role="img" aria-label="{_text(whose)} {probability:.1%}"><div class="bar" '
-        f'style="width:{probability:.1%}"></div>'
-        + (f'<div class="cut" style="left:{threshold:.1%}"></div>' if cut else "") +
-        f'</div><div class="meta">{probability:.1%} {_text(whose)}{_text(cut)}</div>')
-    notes = "".join(message_html(note, "warning") for note in answer["warnings"])
+    bar = "" if probability is None else _probability_html(probability, positive, threshold)
     trace = f'model version {answer["model_version"]}, {answer["inference_ms"]:.0f} ms, id {answer["prediction_id"]}'
-    return (
-        f'<div class="ui fluid answer card"><div class="header">{_text(target)}</div><div '
-        f'class="value">{_text(answer["prediction"])}</div>'
-        f'{bar}{notes}<div class="trace">{_text(trace)}</div></div>')
+    return _component("answer", target=target, prediction=answer["prediction"], bar=Html(bar), trace=trace,
+                      notes=[Html(message_html(note, "warning")) for note in answer["warnings"]])
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-21
+def _number_input(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
+    example, least, most = column["example"], column["minimum"], column["maximum"]
+    hint = f"training: {readable(least)} to {readable(most)}" if least is not None and most is not None else None
+    whole = all(value is None or float(value).is_integer() for value in (example, least, most))
+    start = None if example is None else float(example)
+    if column["nullable"]:
+        state.setdefault(key, start)
+        start = None
+    return place.number_input(column["name"], value=start, step=1.0 if whole else None, format="%.10g", key=key,
+                              help=hint)
+
+# %% ../../../nbs/serving/05_components.ipynb #app-choice
+def _choice_input(place: Any, column: Mapping[str, Any], choices: list[Any], key: str) -> Any:
+    choices = [*choices, *([None] if column["nullable"] else [])]
+    return place.selectbox(
+        column["name"], choices, index=choices.index(column["example"]) if column["example"] in choices else 0, key=key,
+        accept_new_options=column["kind"] == "category",
+        format_func=lambda value: "(missing)" if value is None else readable(value))
+
+# %% ../../../nbs/serving/05_components.ipynb #app-text
+def _text_input(place: Any, column: Mapping[str, Any], key: str) -> str | None:
+    example, hint = column["example"], "as 2024-12-31 or 2024-12-31T23:59"
+    text = place.text_input(column["name"], value="" if example is None else str(example), key=key,
+                            help=hint if column["kind"] == "datetime" else None)
+    return text if text or not column["nullable"] else None
+
+# %% ../../../nbs/serving/05_components.ipynb #app-widget
 def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
-    name, example, optional = column["name"], column["example"], column["nullable"]
     if column["kind"] == "number":
-        known = column["minimum"] is not None and column["maximum"] is not None
-        hint = f"training: {readable(column['minimum'])} to {readable(column['maximum'])}" if known else None
-        whole = all(
-            value is None or float(value).is_integer() for value in (example, column["minimum"], column["maximum"]))
-        start = None if example is None else float(example)
-        if optional:  # Streamlit lets people clear a field only when it starts empty, so the example comes from the state
-            state.setdefault(key, start)
-        return place.number_input(name, value=None if optional else start, step=1.0 if whole else None, format="%.10g",
-                                  key=key, help=hint)
+        return _number_input(place, state, column, key)
     choices = [True, False] if column["kind"] == "boolean" else column["categories"]
     if choices and len(choices) <= 1_000:
-        choices = [*choices, *([None] if optional else [])]
-        return place.selectbox(name, choices, index=choices.index(example) if example in choices else 0, key=key,
-                               accept_new_options=column["kind"] == "category",
-                               format_func=lambda value: "(missing)" if value is None else readable(value))
-    text = place.text_input(name, value="" if example is None else str(example), key=key,
-                            help="as 2024-12-31 or 2024-12-31T23:59" if column["kind"] == "datetime" else None)
-    return text if text or not optional else None
+        return _choice_input(place, column, choices, key)
+    return _text_input(place, column, key)
 
 # %% ../../../nbs/serving/05_components.ipynb #74streamlitc-21-a
 def prediction_form(st: Any, schema: list[dict[str, Any]], label: str = "Predict") -> dict[str, Any] | None:

@@ -52,12 +52,6 @@ def test_only_warnings_of_the_last_run_are_shown(place):
     assert "1 warning<" in board(place) and "rows &lt;dropped&gt; in b" in board(place) and "in a<" not in board(place)
 
 
-@pytest.mark.parametrize("seconds, words", [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"),
-                                            (3900, "1 h 5 min")])
-def test_times_read_well(seconds, words):
-    assert duration(seconds) == words
-
-
 def test_progress_escapes_and_tells_percent_to_a_screen_reader():
     facts = {
         "epoch": 2, "cell": 1, "cells": 4, "percent": 25, "label": "<i>", "seconds": 3.0, "left_s": None,

@@ -8,6 +8,7 @@ from epochkit.serving.components import *
 def test_values_are_readable_and_escaped():
     assert ">0.791<" in card_html("AUC", 0.7912)
     assert "<script>" not in card_html("<script>", "<b>", "<i>", '"><script>')
+    assert type(card_html("a", 1)) is str and "<h3>" in grid_html([]) + "<h3>"
     assert grid_html(["<a></a>"] * 3).count("<a>") == 3
 
 

@@ -8,10 +8,26 @@ import sys
 import joblib
 import pytest
 import yaml
+from epochkit.core.errors import BadInputError
 from epochkit.core.settings import load_settings
 from epochkit.serving.manifests import SERVING_PACKAGES
 from epochkit.tests.test_serving_service import ExampleBundle, example_row
 from epochkit.serving.manifests import *
+
+
+@pytest.mark.parametrize("name, value", [
+    ("port", 0), ("app_port", 70_000), ("app_port", 8000), ("replicas", 0), ("requests_per_s", 0), ("cpu", "two"), ("cpu", "0"),
+    ("cpu", "0.5m"), ("memory", "2GB"), ("memory", "0Mi")])
+def test_a_choice_that_no_cluster_takes_is_refused(name, value):
+    with pytest.raises(BadInputError, match=name):
+        DeploymentChoices(**{name: value})
+
+
+def test_choices_are_in_units_and_cannot_change():
+    assert (DeploymentChoices().millicores, DeploymentChoices().mebibytes) == (2000, 2048)
+    assert (DeploymentChoices(cpu="0.25").millicores, DeploymentChoices(memory="300Mi").mebibytes) == (250, 300)
+    with pytest.raises(AttributeError):
+        DeploymentChoices().port = 1
 
 
 def _closure(names):
@@ -74,9 +90,8 @@ def test_the_files_are_sound_and_hold_the_model(written):
         compose["services"]["api"]["environment"])
     assert "*id" not in (written / "docker-compose.yml").read_text() + (written / "kubernetes" /
                                                                         "deployment.yaml").read_text()
-    assert "@" not in re.sub(
-        r"\S+@\S+\.\S+", "",
-        (written / "ROLLBACK.md").read_text()) and "version 3 held" in (written / "ROLLBACK.md").read_text()
+    texts = {name: (written / name).read_text() for name in TEMPLATES}
+    assert not any("{{" in text or "{%" in text for text in texts.values()) and "version 3 held" in texts["ROLLBACK.md"]
     assert list((written / "home").rglob("test_report.json")) and json.loads(
         (written / "model" / "model.json").read_text())["unattended"] is True
 
@@ -149,3 +164,20 @@ def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, 
         "status": "ok", "model_version": "7", "probability": 0.5, "prediction": "good"
     }
     assert smoke["main"]("http://x") == 1
+
+def test_what_a_team_chooses_stands_in_every_file(tmp_path):
+    settings = load_settings(home=tmp_path, env={})
+    joblib.dump(ExampleBundle(), tmp_path / "m.joblib")
+    chosen = DeploymentChoices(port=9000, app_port=9001, replicas=3, cpu="250m", memory="256Mi", requests_per_s=7)
+    folder = tmp_path / "deploy"
+    write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, {"inputs": example_row()}, choices=chosen)
+    assert lint_deployment(folder, chosen) == []
+    assert lint_deployment(folder) == ["domino/app.sh does not serve on 0.0.0.0:8888"]
+    services = yaml.safe_load((folder / "docker-compose.yml").read_text())["services"]
+    assert services["api"]["ports"] == ["127.0.0.1:9000:9000"] and services["app"]["ports"] == ["127.0.0.1:9001:9001"]
+    assert services["api"]["mem_limit"] == "256m" and services["api"]["cpus"] == 0.25
+    spec = yaml.safe_load((folder / "kubernetes/deployment.yaml").read_text())["spec"]
+    assert spec["replicas"] == 3 and spec["template"]["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"cpu": "250m", "memory": "256Mi"}}
+    assert 'limit-rps: \'7\'' in (folder / "kubernetes/ingress.yaml").read_text()
+    assert "8000" not in "".join((folder / name).read_text() for name in ("Dockerfile", "smoke_test.py"))
