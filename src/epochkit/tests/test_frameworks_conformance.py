@@ -1,4 +1,4 @@
-"""What every framework adapter inherits: write one notebook in frameworks/, get these tests."""
+"""What every framework inherits: write a notebook in frameworks/, or a class in the room `model_utils`, and get these tests."""
 import io
 import warnings
 
@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from epochkit.core.errors import BadInputError
-from epochkit.models.frameworks.base import TASKS, frameworks_for
+from epochkit.models.frameworks.base import TASKS, known_frameworks
 
-CASES = [(name, task) for task in TASKS for name in frameworks_for(task)]
+CASES = [(name, task) for task in TASKS for name, cls in known_frameworks().items() if task in cls.tasks]
 QUICK = {"n_estimators": 40, "epochs": 25}
 
 
@@ -26,7 +26,7 @@ def easy_problem(task: str, rows: int = 200) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def quick_model(name: str, task: str, seed: int = 3):
-    cls = frameworks_for(task)[name]
+    cls = known_frameworks()[name]
     known = cls(task=task).defaults
     return cls(task=task, seed=seed, **{key: value for key, value in QUICK.items() if key in known})
 
@@ -113,7 +113,7 @@ def test_the_device_is_the_one_that_trained(trained, name, task):
 @pytest.mark.parametrize("name,task", CASES)
 def test_the_search_space_draws_known_parameters(name, task):
     import optuna
-    model = frameworks_for(task)[name](task=task)
+    model = known_frameworks()[name](task=task)
     trial = optuna.trial.FixedTrial({key: values[len(values) // 2] for key, values in model.parameter_grid().items()})
     drawn = model.search_space(trial)
     assert set(drawn) == set(model.parameter_grid()) <= set(model.defaults)

@@ -35,7 +35,7 @@ def project(tmp_path, monkeypatch):
     settings = load_settings(home=tmp_path / "home",
                              env={}).model_copy(update={"gate_modules": (), "code_root": tmp_path})
     settings.home.mkdir()
-    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = credit_risk\n")
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = example\n")
     for number in (1, 2):
         write_notebook(settings, number, "run.output(run.folder / 'a.json')")
     return settings

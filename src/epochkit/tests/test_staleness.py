@@ -194,10 +194,10 @@ def own_code(settings, tmp_path):
     cells = [{"cell_type": "markdown", "source": ["why"]}, {"cell_type": "code", "source": ["x = 1"], "outputs": []}]
     (root / EPOCHS[0].folder / "notebooks" / "001.ipynb").write_text(json.dumps({"cells": cells}))
     (root / "own.py").write_text("x = 1\n")
-    module = types.ModuleType("credit_risk.own")
+    module = types.ModuleType(f"{settings.project}.own")
     module.__file__ = str(root / "own.py")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "credit_risk.own", module)
+        patch.setitem(sys.modules, module.__name__, module)
         strict = settings.model_copy(update={"code_root": root})
         (root / "data.csv").write_text("a,b\n1,2\n")
         run = begin(1, strict)
