@@ -121,7 +121,8 @@ class DemoSource(Source):
     @cached_property
     def _loaded(self) -> tuple[pd.DataFrame, str, str]:
         table, where, licence = _demo_of(self.rest, self.settings)()
-        texts = table.select_dtypes(["object", "category"]).columns
+        texts = [name for name, kind in table.dtypes.items()
+                 if isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_string_dtype(kind)]
         return table.astype(dict.fromkeys(texts, "str")), where, licence
 
     @property
