@@ -19,12 +19,13 @@ FRAMEWORKS_TO_TRY = ("dummy", "lightgbm", "linear", "random_forest", "statsmodel
 
 # %% ../../epoch005-model-development/notebooks/model_utils.ipynb #models-09
 def bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
-    "Inner edges, (at most bins - 1,), that cut a column into parts of about equal size, none of them empty"
+    "Inner edges, (at most bins - 1,): one bin per value where there are few, else parts of about equal size"
     known = values[np.isfinite(values)]
-    if not len(known):
-        return np.empty(0)
+    distinct = np.unique(known)
+    if len(distinct) <= bins:
+        return distinct[1:]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
-    return edges[edges > known.min()]
+    return edges[edges > distinct[0]] if edges[-1] > distinct[0] else distinct[1:2]
 
 # %% ../../epoch005-model-development/notebooks/model_utils.ipynb #models-12
 @framework

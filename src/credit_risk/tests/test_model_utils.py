@@ -16,9 +16,10 @@ def test_the_comparison_holds_every_framework_of_the_kit_and_no_other(tmp_path):
     assert "scorecard" in known_frameworks() and "scorecard" not in frameworks_for("binary")
 
 
-def test_a_column_of_one_value_or_none_is_one_bin():
+def test_a_rare_yes_has_a_bin_of_its_own_and_a_column_of_one_value_or_none_is_one_bin():
+    assert bin_edges(np.array([0.0] * 99 + [1.0]), 4).tolist() == [1.0]
     assert len(bin_edges(np.full(9, 3.0), 4)) == 0 and len(bin_edges(np.full(9, np.nan), 4)) == 0
-    assert bin_edges(np.array([0.0, 1, 0, 1]), 4).tolist() == [0.5, 1.0]
+    assert bin_edges(np.array([0.0] * 99 + [1, 2, 3, 4]), 4).tolist() == [1.0], "mostly one value: that one and the rest"
     assert bin_edges(np.arange(100.0), 4).tolist() == [24.75, 49.5, 74.25]
 
 
