@@ -13,10 +13,10 @@ from epochkit.core.settings import load_settings
 
 ROOT = load_settings(env={}).code_root
 EPOCH = str(Path(sys.executable).with_name("epoch"))
-TABLES = {"small": ("demo:credit", "Status", "all"), "long": ("synthetic:credit_risk?rows=40000&features=20", "default", "all"),
+TABLES = {"small": ("demo:credit", "Status", "all"), "long": ("synthetic:loan_default?rows=40000&features=20", "default", "all"),
           "wide": ("synthetic:house_prices?rows=3000&features=80", "price", "all"),
           "long, a number": ("synthetic:house_prices?rows=40000&features=20", "price", "all"),
-          "very long": ("synthetic:credit_risk?rows=1000000&features=20", "default", "1-4")}
+          "very long": ("synthetic:loan_default?rows=1000000&features=20", "default", "1-4")}
 TRIALS = 3
 
 

@@ -70,14 +70,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="leave out the epochs")
     options = parser.parse_args()
     # 17 features, the id or the time, the group, and the target are 20 columns
-    specs = [f"synthetic:credit_risk?rows={options.rows}&features=18", "synthetic:like?source=demo%3Acredit&rows=300000",
+    specs = [f"synthetic:loan_default?rows={options.rows}&features=18", "synthetic:like?source=demo%3Acredit&rows=300000",
              *(f"synthetic:{name}?rows={options.domain_rows}&features=17" for name in DOMAINS)]
     results: dict[str, object] = {"machine": {"cores": os.cpu_count(), "python": sys.version.split()[0]}, "streams": []}
     for spec in specs:
         results["streams"].append(in_a_process(spec))
         print(json.dumps(results["streams"][-1]), flush=True)
     if not options.quick:
-        results["epochs"] = epochs_on("synthetic:credit_risk?rows=1000000&features=18", DOMAINS["credit_risk"].target)
+        results["epochs"] = epochs_on("synthetic:loan_default?rows=1000000&features=18", DOMAINS["loan_default"].target)
         print(json.dumps(results["epochs"]))
     (ROOT / "benchmarks" / "synthetic.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0

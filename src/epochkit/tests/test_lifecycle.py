@@ -9,6 +9,7 @@ from epochkit.record.ledger import Ledger
 from epochkit.tests.conftest import DIABETES_BRIEF, epoch, run_all
 
 pytestmark = pytest.mark.lifecycle
+DATA = f"data/{load_settings(env={}).project}"
 
 ARTIFACT_INDEX = {
     "{folder1}": ["project_plan.json", "success_criteria.json", "resource_estimates.json", "risk_assessment.json"],
@@ -39,7 +40,7 @@ def status(home):
 
 
 def missing_artifacts(home):
-    places = {"folder1": EPOCHS[0].folder, "data": "data/credit_risk"}
+    places = {"folder1": EPOCHS[0].folder, "data": DATA}
     return [f"{folder.format(**places)}/{name}" for folder, names in ARTIFACT_INDEX.items() for name in names
             if not (home / folder.format(**places) / name).is_file() or not (home / folder.format(**places) / name).stat().st_size]
 
@@ -84,9 +85,9 @@ def test_scores_on_unseen_rows_have_intervals_and_a_baseline(finished_home):
     report = json.loads((finished_home / "artifacts/epoch006-model-testing/test_report.json").read_text())
     score, baseline = report["metrics"]["roc_auc"], report["baseline"]["roc_auc"]["value"]
     assert baseline == 0.5 < score["low"] < score["value"] < score["high"] < 0.95
-    sealed = pd.read_parquet(finished_home / "data/credit_risk/epoch004-feature-engineering/test_data.parquet")
+    sealed = pd.read_parquet(finished_home / DATA / "epoch004-feature-engineering/test_data.parquet")
     assert report["test_rows"] == len(sealed)
-    engineered = pd.read_parquet(finished_home / "data/credit_risk/epoch004-feature-engineering/engineered_features.parquet")
+    engineered = pd.read_parquet(finished_home / DATA / "epoch004-feature-engineering/engineered_features.parquet")
     assert not set(sealed["row_id"]) & set(engineered["row_id"]) and not {"Age", "Marital"} & set(engineered)
 
 
@@ -123,7 +124,7 @@ def test_damage_is_found(copied_home, damage, code, message):
         assert old in content
         path.write_bytes(content.replace(old, new, 1))
     if damage == "data":
-        with (copied_home / "data/credit_risk/epoch002-data-wrangling/data.parquet").open("ab") as file:
+        with (copied_home / DATA / "epoch002-data-wrangling/data.parquet").open("ab") as file:
             file.write(b"x")
     elif damage == "chain":
         replace(copied_home / ".context/ledger.jsonl", b'"decision":"unattended"', b'"decision":"approved"')

@@ -24,6 +24,7 @@ def test_a_range_spreads_its_points_over_its_whole_width():
 
 import pytest
 from sklearn.base import clone, is_classifier
+import epochkit.models.frameworks.base as frameworks_base
 from epochkit.core.errors import BadInputError
 
 
@@ -72,6 +73,26 @@ def test_the_registry_refuses_a_second_owner_of_a_name():
     name = next(iter(frameworks_for("binary")))
     with pytest.raises(BadInputError, match="taken or empty"):
         framework(type("Thief", (Mean,), {"name": name, "__module__": "elsewhere"}))
+
+
+def test_a_notebook_at_work_is_the_module_it_is_exported_to(monkeypatch):
+    name = next(iter(frameworks_for("binary")))
+    monkeypatch.setitem(frameworks_base.FRAMEWORKS, name, frameworks_base.FRAMEWORKS[name])
+    at_work = type("AtWork", (Mean,), {"name": name, "__module__": "__main__"})
+    assert framework(at_work) is frameworks_base.FRAMEWORKS[name] is at_work
+
+
+def test_the_project_chooses_what_is_compared(monkeypatch):
+    choose = "epochkit.models.frameworks.base.room_value"
+    monkeypatch.setattr(choose, lambda *_: ("linear", "dummy"))
+    assert list(frameworks_for("binary")) == ["dummy", "linear"], "the baseline comes first"
+    monkeypatch.setattr(choose, lambda *_: None)
+    assert set(frameworks_for("regression")) == {
+        name for name, cls in known_frameworks().items() if "regression" in cls.tasks
+    }
+    monkeypatch.setattr(choose, lambda *_: ("lineer",))
+    with pytest.raises(BadInputError, match="'lineer' in FRAMEWORKS_TO_TRY.*did you mean 'linear'"):
+        frameworks_for("binary")
 
 
 def test_the_grid_and_optuna_share_one_space():

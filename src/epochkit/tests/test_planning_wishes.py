@@ -5,7 +5,7 @@ from epochkit.planning.phrases import PHRASES, readings
 from epochkit.planning.wishes import *
 
 
-@pytest.mark.parametrize("sentence, domain", [("synthetic credit risk data", "credit_risk"),
+@pytest.mark.parametrize("sentence, domain", [("synthetic credit risk data", "loan_default"),
                                               ("customer churn", "churn"), ("card fraud", "fraud"),
                                               ("retail demand", "demand"), ("patient readmission", "readmission"),
                                               ("house prices", "house_prices"), ("insurance claims", "insurance"),

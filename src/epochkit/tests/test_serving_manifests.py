@@ -72,7 +72,7 @@ def test_the_framework_decides_what_is_added():
 
 @pytest.fixture
 def written(tmp_path):
-    settings = load_settings(home=tmp_path, env={})
+    settings = load_settings(home=tmp_path, env={}).model_copy(update={"project": "example_loans"})
     joblib.dump(ExampleBundle(), tmp_path / "m.joblib")
     known = {"row_id": 1, "inputs": example_row(), "prediction": "good", "probability": 0.33}
     report = settings.artifacts(6) / "test_report.json"
@@ -86,7 +86,7 @@ def written(tmp_path):
 def test_the_files_are_sound_and_hold_the_model(written):
     assert lint_deployment(written) == []
     compose = yaml.safe_load((written / "docker-compose.yml").read_text())
-    assert compose["services"]["api"]["image"] == "credit-risk:7" and "API_KEY:?" in str(
+    assert compose["services"]["api"]["image"] == "example-loans:7" and "API_KEY:?" in str(
         compose["services"]["api"]["environment"])
     assert "*id" not in (written / "docker-compose.yml").read_text() + (written / "kubernetes" /
                                                                         "deployment.yaml").read_text()
@@ -106,7 +106,7 @@ def test_the_files_are_sound_and_hold_the_model(written):
                           ("docker-compose.yml", "read_only: true", "read_only: false", "writable"),
                           ("kubernetes/deployment.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "root"),
                           ("kubernetes/service.yaml", "targetPort: 8000", "targetPort: 80", "ports differ"),
-                          ("kubernetes/ingress.yaml", "name: credit-risk\n", "name: other\n", "elsewhere"),
+                          ("kubernetes/ingress.yaml", "name: example-loans\n", "name: other\n", "elsewhere"),
                           ("kubernetes/deployment.yaml", "kind:", "kind: [", "cannot be understood"),
                           ("model/bundle.joblib", "", "", "pinned hash"),
                           ("smoke_test.py", "def main", "def (", "SyntaxError"),

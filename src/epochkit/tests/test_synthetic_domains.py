@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 from epochkit.synthetic.columns import SignalRows
-from epochkit.synthetic.domains import DOMAINS
+from epochkit.synthetic.domains import DOMAINS, unknown_domain
 from epochkit.synthetic.domains import *
+
+
+def test_another_name_of_a_subject_leads_to_its_domain():
+    assert "did you mean 'loan_default'" in str(unknown_domain("credit-risk"))
+    assert "did you mean 'readmission'" in str(unknown_domain("hospital"))
+    assert "did you mean 'churn'" in str(unknown_domain("chrun")) and "allowed: " in str(unknown_domain("zzz"))
 
 
 @pytest.mark.parametrize("name", list(DOMAINS))
@@ -44,5 +50,5 @@ def test_rare_labels_and_every_reason_of_missing_cells_are_there():
         for column in domain.columns
     }
     assert reasons == {"", "random", "self", "other"}
-    for name in ("credit_risk", "churn", "fraud", "insurance", "house_prices", "readmission"):
+    for name in ("loan_default", "churn", "fraud", "insurance", "house_prices", "readmission"):
         assert any(weight < 0.006 for column in DOMAINS[name].columns for _, weight in column.weights), name

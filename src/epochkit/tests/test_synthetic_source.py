@@ -50,6 +50,7 @@ def test_an_endless_table_is_read_in_the_middle_without_making_it():
 
 
 @pytest.mark.parametrize("spec, message", [("synthetic:chrun", "did you mean 'churn'"),
+                                           ("synthetic:credit_risk", "did you mean 'loan_default'"),
                                            ("synthetic:churn?feature=3", "did you mean 'features'"),
                                            ("synthetic:churn?rows=0", "from 1 to"),
                                            ("synthetic:churn?rows=1.5", "whole number"),
@@ -95,7 +96,7 @@ def test_what_is_said_needs_no_pass_over_the_data(monkeypatch):
 
 
 def test_what_is_said_to_be_irrelevant_is():
-    spec = "synthetic:credit_risk?rows=10000&features=24&noise=4&missing=0"
+    spec = "synthetic:loan_default?rows=10000&features=24&noise=4&missing=0"
     truth, frame = ground_truth(spec, 10_000), opened(spec).head(10_000)
     assert truth.leak == "" and ground_truth(spec + "&leak=1", 10_000).leak == "branch_reference"
     y = (frame["default"] == "yes").astype(float)

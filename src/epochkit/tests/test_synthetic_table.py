@@ -47,10 +47,10 @@ def test_features_are_counted_and_the_most_relevant_are_kept():
 
 
 def test_missing_cells_come_at_the_wished_share_and_for_their_reason():
-    frame = SyntheticTable(DOMAINS["credit_risk"], rows=10_000, missing=0.2, outliers=0).draw(0)
-    full = SyntheticTable(DOMAINS["credit_risk"], rows=10_000, missing=0, outliers=0).draw(0)
+    frame = SyntheticTable(DOMAINS["loan_default"], rows=10_000, missing=0.2, outliers=0).draw(0)
+    full = SyntheticTable(DOMAINS["loan_default"], rows=10_000, missing=0, outliers=0).draw(0)
     shares = frame.isna().mean()
-    for column in DOMAINS["credit_risk"].columns:
+    for column in DOMAINS["loan_default"].columns:
         assert abs(shares[column.name] - (0.2 if column.missing else 0)) < 0.02, column.name
     units = SyntheticTable(DOMAINS["remaining_life"], rows=10_000, missing=0.2, drift=1).draw(0).isna().mean()
     assert all(
@@ -59,12 +59,12 @@ def test_missing_cells_come_at_the_wished_share_and_for_their_reason():
     assert full["monthly_income"][gone].mean() > 1.3 * full["monthly_income"][~gone].mean()
     assert full["age"][frame["late_payments"].isna()].mean() > full["age"].mean() + 3
     assert full["monthly_income"][frame["employment"].isna()].mean() < 0.9 * full["monthly_income"].mean()
-    assert not SyntheticTable(DOMAINS["credit_risk"], rows=500, missing=0).draw(0).isna().any(axis=None)
+    assert not SyntheticTable(DOMAINS["loan_default"], rows=500, missing=0).draw(0).isna().any(axis=None)
 
 
 def test_drift_moves_columns_and_outliers_stand_out():
     for drift, moved in ((0.0, False), (1.5, True)):
-        frame = SyntheticTable(DOMAINS["credit_risk"], rows=10_000, drift=drift).draw(0)
+        frame = SyntheticTable(DOMAINS["loan_default"], rows=10_000, drift=drift).draw(0)
         ratio = frame["loan_amount"][-2_000:].median() / frame["loan_amount"][:2_000].median()
         late = (frame["default"][-2_000:] == "yes").mean() - (frame["default"][:2_000] == "yes").mean()
         assert (ratio > 1.2) == moved and (late > 0.08) == moved
