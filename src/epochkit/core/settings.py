@@ -66,7 +66,7 @@ def epoch_of(number: int) -> Epoch:
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-08
 GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
-                "validation.report", "serving.deployment", "retrospective.comparison")
+                "validation.report", "serving.gate", "retrospective.comparison")
 
 
 class Settings(BaseModel):
