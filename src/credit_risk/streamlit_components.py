@@ -21,7 +21,7 @@ def _monthly(row: Mapping[str, Any]) -> tuple[float, float] | None:
 
 # %% ../../epoch007-application-development/notebooks/streamlit_components.ipynb #room-components-07
 def application_card(row: Mapping[str, Any]) -> str:
-    "The loan, its instalment and the free income of one application as cards; empty where the row is no such application"
+    "Loan, instalment and free income of one application as cards; empty where the row is no such application"
     monthly = _monthly(row)
     if monthly is None:
         return ""

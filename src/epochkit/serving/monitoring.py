@@ -202,8 +202,9 @@ def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, thresh
     elif missing:
         reasons += missing
     else:
-        return row | {"reason": f"a {column['kind']} column is watched for missing values only"
-                      if len(values) >= needed else f"{len(values)} values are not missing, at least {needed} are needed"}
+        few = f"{len(values)} values are not missing, at least {needed} are needed"
+        other = f"a {column['kind']} column is watched for missing values only"
+        return row | {"reason": few if len(values) < needed else other}
     return row | {"result": "drift" if reasons else "ok", "reason": "; ".join(reasons)}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-18-a
