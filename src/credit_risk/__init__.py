@@ -7,6 +7,11 @@
 - `feature_engineering`: From clean columns to features a model can use: split first, everything fitted on training rows, every number traceable.
 - `model_utils`: Which frameworks epoch 005 compares, and a scorecard: a model that a loan officer can add up on paper.
 - `validation`: The sealed rows are opened once, and the model is held against the criteria that were written before it existed.
+- `app_utils`: What a clerk reads where the data says `Seniority` or `bad`.
+- `deployment`: How large the service is: what the deployment files of epoch 007 are filled with.
+- `monitoring`: When served loan applications count as another kind of applications than those the model was tested on.
+- `serving`: The API of this project's model, as an object that any ASGI server can run.
+- `streamlit_components`: One application at a glance, beside the advice that it got.
 """
 
 __version__ = "0.1.0"

@@ -67,7 +67,7 @@ def epoch_of(number: int) -> Epoch:
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-08
 GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
-                "validation.gate", "serving.deployment", "retrospective.playbook")
+                "validation.gate", "serving.gate", "retrospective.playbook")
 
 
 class Settings(BaseModel):

@@ -1,11 +1,13 @@
 """007: service, app, monitoring, deployment
 
 - `server`: Start a server on this machine, wait until it is healthy, and stop it for sure.
+- `schema`: What a row of raw inputs must look like, built from the model's own description of its columns.
 - `service`: What every door to the model shares: check a row, score it, log it, count it.
 - `api`: The model behind HTTP: strict about what comes in, silent about what it was sent, and never a 5xx for a bad request.
 - `monitoring`: Has the world moved away from the data that the model was tested on? An answer that knows how much of it is chance.
 - `components`: The app's cards, statistics, messages and tables, in the kit's palette and in Semantic UI's class names.
-- `app`: What the Streamlit app needs beside its looks: the model and its reports, an uploaded table, and how to start it safely.
+- `app`: What the Streamlit app needs beside its looks: the model and its reports, an uploaded table, names for people, and a safe start.
 - `manifests`: Everything that takes a validated model out of the notebook: image, compose, Kubernetes, Domino, smoke test, way back, model card.
 - `deployment`: A model goes to Production when it has been seen to work: as a service, in the app, and under an alarm that rings.
+- `gate`: The eight checks that a deployment has to pass, each computed from what was stored.
 """

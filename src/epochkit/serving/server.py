@@ -55,6 +55,19 @@ def guard(command: list[str], parent: int, poll_s: float = 0.5) -> int:
         time.sleep(poll_s)
     return child.returncode
 
+# %% ../../../nbs/serving/01_server.ipynb #70localserve-w03
+def _end_group(process: subprocess.Popen, wait_s: float) -> None:
+    "Ends the process group that `process` leads: politely, then by force"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            continue
+
 # %% ../../../nbs/serving/01_server.ipynb #70localserve-16
 class LocalServer:
     "A running server process: `.url`, `.port`, `.pid`, `.stop()`; use it as a context manager"
@@ -75,6 +88,7 @@ class LocalServer:
 
     @property
     def running(self) -> bool:
+        "True while the process lives"
         return self._process.poll() is None
 
     def last_words(self, lines: int = 3) -> str:
@@ -84,15 +98,7 @@ class LocalServer:
 
     def stop(self, wait_s: float = 5) -> None:
         "Ends the whole process group: politely, then by force; calling it twice is fine"
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:
-                break
-            try:
-                self._process.wait(wait_s)
-            except subprocess.TimeoutExpired:
-                continue
+        _end_group(self._process, wait_s)
         if not self._log.closed:
             self._log.close()
 
