@@ -104,7 +104,8 @@ def _plan(settings: Settings, options: argparse.Namespace) -> int:
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-d
 def _executed_notebooks(settings: Settings) -> dict[int, str]:
-    from epochkit.record.ledger import Ledger, latest
+    from epochkit.record.events import latest
+    from epochkit.record.ledger import Ledger
     events = Ledger(settings.context_root).events()
     found = {number: latest(events, number, "executed") for number in range(1, 9)}
     paths = {number: settings.absolute(event.data["notebook"]) for number, event in found.items() if event}
@@ -121,7 +122,9 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
     def say(outcome: Any) -> None:
         state = project_state(settings)[outcome.epoch - 1]
-        how = f"executed in {state.seconds:.1f} s, peak {state.peak_mb:,.0f} MB" if outcome.action == "executed" else f"skipped: {outcome.reason}"
+        ran = outcome.action == "executed"
+        used = f"executed in {state.seconds:.1f} s, peak {state.peak_mb:,.0f} MB"
+        how = used if ran else f"skipped: {outcome.reason}"
         print(f"epoch {state.epoch:03d} {state.title}: {how}", file=sys.stderr)
 
     try:
@@ -231,9 +234,9 @@ def make_parser() -> argparse.ArgumentParser:
     approve.add_argument("--restore", action="append", default=[], metavar="COLUMN=REASON",
                          help="gate 003: take back a leak suspect that epoch 004 would leave out; repeat for more")
     approve.set_defaults(act=_decide, decision="approved")
-    reject = commands.add_parser("reject", help="send the project back to an epoch, with a comment",
+    reject = commands.add_parser("reject", help="return the project to an epoch, with a comment",
                                  formatter_class=raw, epilog="examples:\n  epoch reject 3 --to 2")
-    reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to go back to")
+    reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to return to")
     reject.set_defaults(act=_decide, decision="rejected")
     change = commands.add_parser("change", help="request changes to an epoch, with a comment", formatter_class=raw,
                                  epilog="examples:\n  epoch change 4")

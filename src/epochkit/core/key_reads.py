@@ -50,7 +50,8 @@ def unnoted() -> Iterator[None]:
         _silent = before
 
 # %% ../../../nbs/core/04_key_reads.ipynb #corekeyreads-07
-_TAKES_ALL = {"model_dump", "model_dump_json", "model_copy", "copy", "dict", "json", "__dict__", "__reduce_ex__", "__getstate__"}
+_TAKES_ALL = {"model_dump", "model_dump_json", "model_copy", "copy", "dict", "json", "__dict__", "__reduce_ex__",
+              "__getstate__"}
 
 
 class NotedSection(BaseModel):

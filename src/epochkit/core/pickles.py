@@ -31,12 +31,13 @@ MOVED = {  # module below the package of 0.1 -> modules of the kit, the first th
 
 
 def moved_class(module: str, name: str) -> Any:
-    "The class or function that an older pickle calls `module.name`; DependencyError when no line of the table leads to it"
+    "The class or function that an older pickle calls `module.name`; DependencyError when the table does not lead to it"
     for target in MOVED.get(module.partition(".")[2], ()):
         found = getattr(importlib.import_module(f"epochkit.{target}"), name, None)
         if found is not None:
             return found
-    raise DependencyError(f"this file was saved by an older kit and needs {name} of {module}, which is gone: run the epoch that made it again")
+    raise DependencyError(f"this file was saved by an older kit and needs {name} of {module}, which is gone: "
+                          "run the epoch that made it again")
 
 # %% ../../../nbs/core/09_pickles.ipynb #corepickles-07
 _lock = threading.Lock()

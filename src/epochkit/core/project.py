@@ -44,7 +44,8 @@ def rooms(settings: Settings) -> list[Room]:
     if not (folder / "__init__.py").is_file():
         raise BadInputError(f"settings.ini says that this project's package is {settings.lib_path}, and there is none: "
                             f"run 'nbdev_export' in {settings.code_root}")
-    files = [file for file in sorted(folder.rglob("*.py")) if not file.name.startswith("_") and "tests" not in file.relative_to(folder).parts]
+    files = [file for file in sorted(folder.rglob("*.py"))
+             if not file.name.startswith("_") and "tests" not in file.relative_to(folder).parts]
     found = [_room(file, ".".join(file.relative_to(folder).with_suffix("").parts)) for file in files]
     return sorted(found, key=lambda room: (room.epoch, room.name))
 
@@ -94,7 +95,8 @@ def room_value(settings: Settings, room: str, name: str, default: Any) -> Any:
     found = next((item for item in rooms(settings) if item.name == room), None)
     if found is None:
         return default
-    module = _import(f"{project_package(settings).__name__}.{room}", found.file.name, f"mend {found.notebook}, then run 'nbdev_export'")
+    module = _import(f"{project_package(settings).__name__}.{room}", found.file.name,
+                     f"mend {found.notebook}, then run 'nbdev_export'")
     return getattr(module, name, default)
 
 # %% ../../../nbs/core/07_project.ipynb #corefiles-91

@@ -135,14 +135,15 @@ def release(version: str) -> tuple[int, int]:
     "Major and minor number of a version; BadInputError when it is none"
     found = re.match(r"(\d+)\.(\d+)(\.|$)", version)
     if not found:
-        raise BadInputError(f"'{version}' is no release of the kit: write two numbers, such as {'.'.join(__version__.split('.')[:2])}")
+        example = ".".join(__version__.split(".")[:2])
+        raise BadInputError(f"'{version}' is no release of the kit: write two numbers, such as {example}")
     return int(found[1]), int(found[2])
 
 
 def _check_release(pinned: str) -> None:
     if pinned and release(pinned) > release(__version__):
-        raise BadInputError(f"this project is judged by the defaults of epochkit {pinned} (kit_defaults in settings.ini), installed is {__version__}: "
-                            "pip install -U epochkit")
+        raise BadInputError(f"this project is judged by the defaults of epochkit {pinned} (kit_defaults), "
+                            f"installed is {__version__}: pip install -U epochkit")
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-10
 _SECTIONS = {

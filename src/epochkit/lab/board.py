@@ -17,7 +17,8 @@ from ..report.theme import STYLE, bar, chip
 from ..report.values import Html, duration
 from ..core.errors import PipelineError
 from ..review.click_origin import served_path
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 from ..lifecycle.state import EpochState, next_step, project_state
 
 # %% ../../../nbs/lab/01_board.ipynb #92board-04

@@ -25,7 +25,8 @@ from ..core.errors import PipelineError, explain
 from ..record.ledger import Ledger
 from ..serving.server import server_environment
 from ..lifecycle.state import EpochState, project_state
-from ..runner.progress import RUNNER, RUNNER_HOME, read_progress
+from ..lifecycle.run import RUNNER
+from ..runner.progress import RUNNER_HOME, read_progress
 
 # %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-04
 _START = (

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .single_column import (LEAK_THRESHOLDS, Leak, TargetOutcome, column_words, mark_severity, numeric_values,
-                                          speaks_of_an_outcome)
+from .single_column import (LEAK_THRESHOLDS, Leak, TargetOutcome, column_words, mark_severity,
+                                          numeric_values, speaks_of_an_outcome)
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why01
 def _shares_per_code(codes: np.ndarray, outcome: TargetOutcome) -> np.ndarray:

@@ -29,16 +29,17 @@ from ..record.ledger import current_user
 # %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-1
 def _statements(source: str) -> list[ast.stmt]:
     "The statements of a module or cell without its docstring and without nbdev's `__all__`"
-    body = ast.parse(source).body
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-        body = body[1:]
-    return [node for node in body if not (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__")]
+    module = ast.parse(source)
+    body = module.body[ast.get_docstring(module) is not None:]
+    return [
+        node for node in body if not isinstance(node, ast.Assign) or getattr(node.targets[0], "id", "") != "__all__"
+    ]
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-1-a
 def _text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-1-b
 def code_units(source: str) -> dict[str, str]:
     "Name of each function and class of a module -> hash of its code; the empty name stands for everything else"
     rest, found = [], {}
@@ -58,7 +59,7 @@ def _cell_code(source: str) -> str:
         lines = (line.rstrip() for line in source.splitlines())
         return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-3-a
 def notebook_sha256(path: Path) -> str:
     "Hash of what a notebook's code cells say; BadInputError for a notebook that cannot be read"
     cells = read_notebook(path)["cells"]
@@ -72,7 +73,7 @@ def _epoch_files(settings: Settings, number: int) -> list[Path]:
     own = [*stories(settings, number), *sorted(folder.glob("scripts/*.py")), *sorted(folder.glob("app/*.py"))]
     return own + [room.file for room in rooms(settings) if room.epoch <= number]
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-7-a
 def file_code(path: Path) -> dict[str, str]:
     "What `code_units` says of a module, or one hash of a notebook; BadInputError when it is not Python"
     if path.suffix == ".ipynb":
@@ -80,11 +81,12 @@ def file_code(path: Path) -> dict[str, str]:
     try:
         return code_units(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise BadInputError(f"{path.name}, line {error.lineno} is not Python: {error.msg}: mend it (an exported module: its notebook)") from error
+        raise BadInputError(f"{path.name}, line {error.lineno} is not Python: {error.msg}: mend it "
+                            "(an exported module: its notebook)") from error
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-7-b
 def code_in_use(settings: Settings, number: int, read: Callable[[Path], dict[str, str]] = file_code) -> dict[str, str]:
-    "Recorded path, with `#name` for a function or class, -> hash of everything in code that an epoch's result depends on"
+    "Recorded path, with `#name` for a function or class, -> hash, of all the code that an epoch's result depends on"
     return {settings.relative(path) + (f"#{name}" if name else ""): sha256
             for path in _epoch_files(settings, number) for name, sha256 in read(path).items()}
 
@@ -94,7 +96,7 @@ def kit_in_use() -> dict[str, str]:
     "Version of the installed kit and the hash of its modules, without tests"
     folder = Path(epochkit.__file__).parent
     files = sorted(path for path in folder.rglob("*.py") if "tests" not in path.parts and path.name != "_modidx.py")
-    pieces = (f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in files)
+    pieces = (f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n" for path in files)
     return {"version": epochkit.__version__, "sha256": _text_hash("".join(pieces))}
 
 # %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-12
@@ -102,22 +104,25 @@ def _series(version: str) -> str:
     "The part of a version that may change defaults: 0.2 of 0.2.7"
     return ".".join(version.split(".")[:2])
 
-
+# %% ../../../nbs/lifecycle/01_facts.ipynb #facts-code-12-a
 def kit_change(settings: Settings, then: Mapping[str, str] | None) -> tuple[str, bool]:
     """What differs between the kit of a finished epoch and the installed one, and whether the epoch is stale by it
 
-    Other code of one series (0.2.0 and 0.2.7) is a notice. Another series may have other defaults: stale, unless `kit_defaults` in settings.ini pins the series of the epoch.
+    Other code of one series (0.2.0 and 0.2.7) is a notice. Another series may have other defaults: stale, unless
+    `kit_defaults` in settings.ini pins the series of the epoch.
     """
     now = kit_in_use()
     if then is None:
         return ("it ran with a kit before 0.2, which recorded code by file: it cannot be compared with today's", True)
     if then["version"] == now["version"]:
-        return ("" if then["sha256"] == now["sha256"] else f"the kit's code changed since (both say {now['version']})", False)
+        same = then["sha256"] == now["sha256"]
+        return "" if same else f"the kit's code changed since (both say {now['version']})", False
     pinned = _series(settings.kit_defaults or now["version"]) == _series(then["version"])
     text = f"it ran with epochkit {then['version']}, installed is {now['version']}"
     if pinned:
         return text, False
-    return f"{text}: pin its defaults with kit_defaults = {_series(then['version'])} in settings.ini, or run it again", True
+    cure = f"pin its defaults with kit_defaults = {_series(then['version'])} in settings.ini, or run it again"
+    return f"{text}: {cure}", True
 
 # %% ../../../nbs/lifecycle/01_facts.ipynb #facts-meaning
 def meaning_sha256(path: Path) -> str:

@@ -16,7 +16,8 @@ from ..core.project import load_rooms
 from .. import __version__
 from ..core.settings import Settings, epoch_of, release
 from ..core.errors import DependencyError, explain
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,7 +59,8 @@ class GateReport(NamedTuple):
 class GateContext:
     "The artifacts a check may look at: recorded outputs by file name, of this epoch or an earlier one"
 
-    def __init__(self, settings: Settings, epoch: int, outputs: dict[str, Any] | None = None, events: list[Event] | None = None):
+    def __init__(self, settings: Settings, epoch: int, outputs: dict[str, Any] | None = None,
+                 events: list[Event] | None = None):
         self.settings, self.epoch, self._outputs = settings, epoch, {epoch: outputs} if outputs is not None else {}
         self.chain = Ledger(settings.context_root).events() if events is None else events
 
@@ -102,7 +104,8 @@ CHECKS: dict[int, dict[str, Callable[[GateContext], CheckResult]]] = {}
 def gate_check(epoch: int, name: str, since: str = "0.1") -> Callable:
     """Registers a check of an epoch's gate; a later one of the same name replaces it
 
-    since: the release of the kit that brought it. A project that pins `kit_defaults` to an earlier one is judged without it.
+    since: the release of the kit that brought it. A project that pins `kit_defaults` to an earlier one is judged
+    without it.
     """
     def register(check: Callable[[GateContext], CheckResult]) -> Callable:
         check.since = since
@@ -125,12 +128,14 @@ def _run_check(name: str, check: Callable[[GateContext], CheckResult], context: 
         return CheckResult(name, "fail", None, None, explain(error))
 
 # %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10-c
-def evaluate(settings: Settings, epoch: int, outputs: dict[str, Any] | None = None, events: list[Event] | None = None) -> GateReport:
+def evaluate(settings: Settings, epoch: int, outputs: dict[str, Any] | None = None,
+             events: list[Event] | None = None) -> GateReport:
     """The gate of an epoch, computed now
 
-    outputs: stands in for the record while the epoch is still finishing. events: the chain, where the caller has read it.
+    outputs: stands in for the record while the epoch is still finishing. events: the chain, where the caller read it.
     """
     load_checks(settings, epoch)
     context, pinned = GateContext(settings, epoch, outputs, events), release(settings.kit_defaults or __version__)
-    checks = {name: check for name, check in CHECKS.get(epoch, {}).items() if release(getattr(check, "since", "0.1")) <= pinned}
+    checks = {name: check for name, check in CHECKS.get(epoch, {}).items()
+              if release(getattr(check, "since", "0.1")) <= pinned}
     return GateReport(epoch, [_run_check(name, check, context) for name, check in checks.items()])

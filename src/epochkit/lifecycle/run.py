@@ -29,7 +29,8 @@ from .gates import GateReport, evaluate, load_checks
 from .state import EpochState, require_done_before
 from ..record.anchors import anchor
 from ..record.checkpoints import progress_of
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 from ..record.views import write_views
 
 _logger = logging.getLogger(__name__)
@@ -113,8 +114,9 @@ class EpochRun:
         "Writes that this run began; from here on an earlier result of the epoch is replaced"
         if not self._opened:
             self._opened = True
-            facts = {"run": self.id, "parameters": self.parameters, "pid": os.getpid(), "host": socket.gethostname()}
-            self.ledger.append("epoch_started", facts | ({"resumes": self.resumes} if self.resumes else {}), epoch=self.number)
+            facts = {"run": self.id, "parameters": self.parameters, "pid": os.getpid(), "host": socket.gethostname(),
+                     **({"resumes": self.resumes} if self.resumes else {})}
+            self.ledger.append("epoch_started", facts, epoch=self.number)
             write_views(self.ledger)
 
     def record(self, kind: str, data: dict[str, Any]) -> Event:
@@ -136,11 +138,12 @@ class EpochRun:
         authors = names_at_work(self.settings)
         self.report = evaluate(self.settings, self.number, outputs)
         seconds, peak_mb = round(time.monotonic() - self._clock, 2), peak_memory_mb()
-        event = self.ledger.append("epoch_finished", {
-            "run": self.id, "parameters": self.parameters, "inputs": self._inputs, "outputs": outputs, "keys": _key_values(self.settings, self.number),
-            "evidence": evidence, "code": code, "kit": kit_in_use(), "seconds": seconds, "peak_mb": peak_mb, "authors": authors,
+        event = self.record("epoch_finished", {
+            "parameters": self.parameters, "inputs": self._inputs, "outputs": outputs, "evidence": evidence,
+            "keys": _key_values(self.settings, self.number), "code": code, "kit": kit_in_use(),
+            "seconds": seconds, "peak_mb": peak_mb, "authors": authors,
             "gate": {"passed": self.report.passed, "checks": [check._asdict() for check in self.report.checks]},
-        }, epoch=self.number)
+        })
         if self.settings.cost_tracking:
             self.ledger.append("resources", resources_used(seconds, peak_mb), epoch=self.number)
         write_views(self.ledger)
@@ -205,15 +208,18 @@ def _refuse_beside_a_runner(settings: Settings, number: int) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise PipelineError(f"'epoch run' is at work in {settings.home}, so epoch {number:03d} cannot be opened beside it: wait for it to end") from error
+        raise PipelineError(
+            f"'epoch run' is at work in {settings.home}, so epoch {number:03d} cannot be opened beside it: "
+            "wait for it to end") from error
     lock.release()
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #state-begin-2
 def _would_undo(state: EpochState) -> str:
     "What a person loses who goes on with a notebook whose epoch is done"
-    decided = f" and {state.decision}" if state.decision else ""
-    return (f"epoch {state.epoch:03d} is done{decided}: looking costs nothing, but the first cell that records something opens it anew, and its result"
-            f"{' and its decision are' if decided else ' is'} replaced. Shut the kernel down to leave everything as it is")
+    decided, what = (f" and {state.decision}", "result and decision are") if state.decision else ("", "result is")
+    return (
+        f"epoch {state.epoch:03d} is done{decided}: looking costs nothing, but the first cell that records something "
+        f"opens it anew, and its {what} replaced. Shut the kernel down to leave everything as it is")
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05-f
 def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **parameters: Any) -> EpochRun:

@@ -20,7 +20,8 @@ from filelock import FileLock
 from ..record.anchors import Anchor
 from ..core.settings import Settings, check_writable
 from ..core.errors import BadInputError, PipelineError
-from ..record.ledger import Event, Ledger
+from ..record.events import Event
+from ..record.ledger import Ledger
 from .run import EpochRun
 from .state import require_done_before
 

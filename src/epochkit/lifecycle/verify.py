@@ -14,7 +14,8 @@ from ..core.settings import EPOCHS, Settings
 from ..core.errors import RecordError
 from .facts import kit_change
 from .gates import evaluate
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 from ..record.views import differing_views, write_views
 from .validity import decision_flaw, signature_flaw
 from .tracking import version_anchors
@@ -110,7 +111,7 @@ def _check_checkpoints(settings: Settings) -> list[Problem]:
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #verify-kit
 def _kit_notices(settings: Settings, finished: list[Event]) -> list[str]:
-    "What differs between the kit that each epoch ran with and the installed one; a notice, because gates are recomputed anyway"
+    "What differs between the kit that each epoch ran with and the installed one: notices, since gates are recomputed"
     texts = {event.epoch: kit_change(settings, event.data.get("kit"))[0] for event in finished}
     return [f"epoch {', '.join(f'{number:03d}' for number, said in texts.items() if said == text)}: {text}"
             for text in dict.fromkeys(texts.values()) if text]

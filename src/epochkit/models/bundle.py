@@ -25,7 +25,8 @@ from ..core.files import write_bytes
 from ..planning.column_roles import label_of
 from ..core.settings import Settings
 from ..core.errors import BadInputError, DependencyError, RecordError
-from ..record.ledger import Event, Ledger
+from ..record.events import Event
+from ..record.ledger import Ledger
 from .metrics import decide
 from ..lifecycle.tracking import stage_holder, unattended_gates, waivers
 

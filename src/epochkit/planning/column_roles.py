@@ -260,8 +260,8 @@ def column_roles(frame: pd.DataFrame, data: DataSection) -> dict[str, Role]:
             f"[data] roles of the brief gives '{twice[0]}' the role {data.roles[twice[0]]}, but it is named as "
             f"{fixed[twice[0]].role}: keep one"
         )
-    told = {column: Role(role, "set in the brief") for column, role in data.roles.items()}
-    roles = {name: fixed.get(name) or told.get(name) or infer_role(frame[name]) for name in frame}
+    from_brief = {column: Role(role, "set in the brief") for column, role in data.roles.items()}
+    roles = {name: fixed.get(name) or from_brief.get(name) or infer_role(frame[name]) for name in frame}
     return {name: role if name in fixed else _suspected(frame, name, role, data) for name, role in roles.items()}
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-a

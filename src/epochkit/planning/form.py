@@ -121,13 +121,14 @@ def _piece(macro: str, /, **facts: Any) -> Html:
 _ROLE_KINDS = {"leak_suspect": "fail", "target": "pass", "constant": "skipped", "id": "skipped"}
 
 
-def column_row(name: str, role: Role, examples: str, told: str, override: Callable[[str, str], Any]) -> Any:
-    "Name, role, examples and reason of a column, and the list that overrides the role; `told` is the role set by hand"
+def column_row(name: str, role: Role, examples: str, by_hand: str, override: Callable[[str, str], Any]) -> Any:
+    """Name, role, examples and reason of a column, and the list that overrides the role;
+    `by_hand` is the role set by hand"""
     kind = _ROLE_KINDS.get(role.role, "waived" if role.reason.startswith("set in") else "skipped")
     what = widgets.HTML(_piece("column", name=name, role=chip(role.role.replace("_", " "), kind), examples=examples,
                                reason=role.reason)).add_class("cell")
     options = [("as inferred", ""), *((item.replace("_", " "), item) for item in ROLES)]
-    choose = widgets.Dropdown(options=options, value=told, disabled=role.reason == "named in the brief",
+    choose = widgets.Dropdown(options=options, value=by_hand, disabled=role.reason == "named in the brief",
                               layout=widgets.Layout(width="150px", flex="none"), tooltip=f"role of {name}")
     choose.observe(lambda change: override(name, change["new"]), "value")
     return widgets.HBox([what, choose]).add_class("column")
@@ -158,8 +159,8 @@ class ColumnList:
         self.filter = widgets.Text(placeholder="show columns whose name contains …", continuous_update=False,
                                    layout=widgets.Layout(width="320px"))
 
-    def draw(self, look: DataLook | None, brief_of: Callable[[], Brief], told: Mapping[str, str]) -> None:
-        "Shows the columns; `brief_of` gives the brief or raises BadInputError, `told` is the roles set by hand"
+    def draw(self, look: DataLook | None, brief_of: Callable[[], Brief], by_hand: Mapping[str, str]) -> None:
+        "Shows the columns; `brief_of` gives the brief or raises BadInputError, `by_hand` is the roles set by hand"
         self.box.layout.display = self.filter.layout.display = "" if look else "none"
         if look is None:
             return
@@ -169,7 +170,7 @@ class ColumnList:
             return
         self._drawn = drawn
         wanted = [name for name in roles if self.filter.value.strip().lower() in name.lower()]
-        rows = [column_row(name, roles[name], examples[name], told.get(name, ""), self._override)
+        rows = [column_row(name, roles[name], examples[name], by_hand.get(name, ""), self._override)
                 for name in wanted[:_COLUMNS_SHOWN]]
         left = len(wanted) - len(rows)
         self._put(rows + [_quiet(f"… and {left:,} more: name some in the field above")] * bool(left))

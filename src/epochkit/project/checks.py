@@ -66,16 +66,19 @@ def check_settings(root: Path, write: bool = False) -> list[str]:
     return found
 
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-09
+def _drift(root: Path, name: str, content: bytes | None) -> str:
+    if content is None:
+        return f"{name} is made by no notebook"
+    return f"{name} {'differs from its notebook' if (root / name).exists() else 'was not exported'}"
+
+# %% ../../../nbs/project/04_checks.ipynb #91projectche-09-a
 def check_export(root: Path) -> list[str]:
     "Generated files that a fresh export makes differently, makes newly, or makes no more; the tree is left as it is"
     try:
         differences = export_differences(root)
     except PipelineError as error:
         return [f"the export stopped: {error}"]
-    return [
-        f"{name}: {'is made by no notebook' if content is None else 'differs from its notebook' if (root / name).exists() else 'was not exported'}: run nbdev_export"
-        for name, content in differences.items()
-    ]
+    return [f"{_drift(root, name, content)}: run nbdev_export" for name, content in differences.items()]
 
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-12
 HEADINGS = ("Question", "Inputs", "Data", "Action", "Picture", "Finding", "Outputs", "Gate")

@@ -1,5 +1,6 @@
 """what happened: the ledger, its views, anchors, signatures, checkpoints
 
+- `events`: One line of the record: its fields, the hash that seals them, and how a line is checked when it is read back.
 - `ledger`: One append-only, hash-chained file holds everything that happened.
 - `views`: The JSON files that people and programs read, drawn from the ledger and never edited.
 - `anchors`: The hash of an event, noted in git, so that a record that was cut short or written anew no longer fits.

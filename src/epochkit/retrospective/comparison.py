@@ -14,7 +14,8 @@ import pandas as pd
 from ..core.settings import EPOCHS, Settings
 from ..models.metrics import measure
 from ..planning.plan import Plan
-from ..record.ledger import Ledger, latest
+from ..record.events import latest
+from ..record.ledger import Ledger
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04
 def _runs_and_warnings(events: list[Any], epoch: int) -> dict[str, Any]:

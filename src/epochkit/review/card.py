@@ -17,7 +17,8 @@ from ..report.templates import render, render_macro
 from ..report.theme import STYLE, bar, chip, rows_html
 from ..report.values import Html, evidence_text
 from .click_origin import served_path
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 from ..lifecycle.state import EpochState, project_state
 from ..report.figures import image_html
 from ..lifecycle.validity import evidence_of, restored_by, waived_checks
@@ -47,9 +48,9 @@ class Gate(NamedTuple):
 
     @property
     def suspects(self) -> list[dict[str, Any]]:
-        "Leak suspects in the evidence, each with its `fate`: left out, restored, kept or ask"
+        "Leak suspects in the evidence, each with its `treatment`: left out, restored, kept or ask"
         return [
-            item | ({"fate": "restored"} if item["column"] in self.restored else {})
+            item | ({"treatment": "restored"} if item["column"] in self.restored else {})
             for item in leak_suspects(self.settings, self.finished)
         ]
 
@@ -110,12 +111,12 @@ _FATES = {"left out": "skipped", "restored": "waived", "kept": "waived", "ask": 
 def _suspect_row(item: dict[str, Any], restored: dict[str, str]) -> list[object]:
     name, why = item["column"], item["reason"]
     why = _noted(why, "Restored", restored[name]) if name in restored else why
-    return [name, chip(item["fate"], _FATES[item["fate"]]), why, evidence_text(item["evidence"])]
+    return [name, chip(item["treatment"], _FATES[item["treatment"]]), why, evidence_text(item["evidence"])]
 
 # %% ../../../nbs/review/03_card.ipynb #83gatecard-06-b
 def _suspects(gate: Gate) -> list[tuple[str, Html]]:
     "Leak suspects with what follows from each, and the reason of those that a person took back in"
-    fates, restored = [item["fate"] for item in gate.suspects], gate.restored
+    fates, restored = [item["treatment"] for item in gate.suspects], gate.restored
     told = [f"{fates.count(fate)} {fate if fate != 'ask' else 'to ask about'}" for fate in _FATES if fate in fates]
     table = rows_html(("Column", "In 004", "Why it is suspected", "Evidence"),
                       (_suspect_row(item, restored) for item in gate.suspects))

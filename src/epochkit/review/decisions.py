@@ -22,7 +22,8 @@ from epochkit.core.errors import (
 )
 from .click_origin import click_refusal
 from ..lifecycle.gates import GateReport, evaluate
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 from ..record.views import write_views
 from ..lifecycle.state import project_state
 from ..record.signatures import sign, signer_of, signing_key
@@ -78,7 +79,7 @@ def _check_request(epoch: int, decision: str, reviewer: str, comment: str, retur
     if decision != "approved" and not comment.strip():
         raise BadInputError(f"'{decision}' needs a comment that says why")
     if return_to is not None and not 1 <= return_to <= epoch:
-        raise BadInputError(f"epoch {epoch:03d} can go back to 1-{epoch}, not to {return_to}")
+        raise BadInputError(f"epoch {epoch:03d} can be returned to 1-{epoch}, not to {return_to}")
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-c
 def _check_waivers(report: GateReport, waivers: Mapping[str, str]) -> None:
@@ -93,7 +94,7 @@ def _check_waivers(report: GateReport, waivers: Mapping[str, str]) -> None:
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-d
 def leak_suspects(settings: Settings, finished: Event | None) -> list[dict[str, Any]]:
-    """Leak suspects in the evidence of a finished epoch, each with `fate`: left out, kept, or ask;
+    """Leak suspects in the evidence of a finished epoch, each with `treatment`: left out, kept, or ask;
     none where the file is not as it was"""
     found = [(settings.absolute(recorded), sha256)
              for recorded, sha256 in (evidence_of(finished) if finished else {}).items()
@@ -103,12 +104,12 @@ def leak_suspects(settings: Settings, finished: Event | None) -> list[dict[str, 
         return []
     report = read_json(found[0][0])
     critical = {"drop": "left out", "keep": "kept"}.get(report.get("on_leak", "drop"), "ask")
-    return [item | {"fate": critical if item["severity"] == "critical" else "ask"} for item in report["suspects"]]
+    return [item | {"treatment": critical if item["severity"] == "critical" else "ask"} for item in report["suspects"]]
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-e
 def dropped_suspects(settings: Settings, finished: Event | None) -> list[dict[str, Any]]:
     "Leak suspects that epoch 004 leaves out unless a person restores them"
-    return [item for item in leak_suspects(settings, finished) if item["fate"] == "left out"]
+    return [item for item in leak_suspects(settings, finished) if item["treatment"] == "left out"]
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-f
 def restored_columns(settings: Settings) -> dict[str, str]:
@@ -223,7 +224,7 @@ def decide_unattended(settings: Settings, epoch: int, reason: str) -> Event:
     last = latest(Ledger(settings.context_root).events("decision"), epoch, "decision")
     if last and last.data["decision"] in ("rejected", "changes requested"):
         raise WaitingForReviewError(
-            f"{last.data['reviewer']} sent gate {epoch:03d} back ({last.data['comment']}), so only a person can "
+            f"{last.data['reviewer']} returned gate {epoch:03d} ({last.data['comment']}), so only a person can "
             f"open it: use the panel in its notebook, or 'epoch approve {epoch}'")
     return record_decision(settings, epoch, "unattended", "nobody", comment=reason, provenance="unattended")
 

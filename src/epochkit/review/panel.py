@@ -20,7 +20,7 @@ from ..report.values import Html, evidence_text
 from ..core.errors import BadInputError, DependencyError, PipelineError, explain
 from .click_origin import watch_cells
 from .card import gate_html, read_gate, receipt_html
-from ..record.ledger import Event
+from ..record.events import Event
 from ..lifecycle.run import EpochRun
 
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04

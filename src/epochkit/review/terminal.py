@@ -19,7 +19,8 @@ from ..report.theme import readable
 from ..core.errors import BadInputError, DependencyError, unknown_name
 from ..report.values import evidence_text
 from ..lifecycle.gates import GateReport, evaluate
-from ..record.ledger import Event, Ledger, latest
+from ..record.events import Event, latest
+from ..record.ledger import Ledger
 from ..lifecycle.validity import evidence_of
 
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-04
@@ -45,7 +46,7 @@ def gate_text(settings: Settings, epoch: int, report: GateReport, finished: Even
                              for recorded, sha256 in evidence_of(finished).items())
     ]
     suspects = [
-        f"  {suspect['fate']:<10}{suspect['column']}: {suspect['reason']} "
+        f"  {suspect['treatment']:<10}{suspect['column']}: {suspect['reason']} "
         f"({evidence_text(suspect['evidence']) or 'no number'})"
         for suspect in leak_suspects(settings, finished)
     ]
@@ -70,13 +71,13 @@ def _waivers(ask: Callable[[str], str], report: GateReport) -> dict[str, str]:
     return waivers
 
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-b
-def _restored(ask: Callable[[str], str], dropped: list[dict[str, Any]], told: Mapping[str, str]) -> dict[str, str]:
-    "Column -> reason, of the suspects to take back in: those told with the command, or those that get an answer"
+def _restored(ask: Callable[[str], str], dropped: list[dict[str, Any]], given: Mapping[str, str]) -> dict[str, str]:
+    "Column -> reason, of the suspects to take back in: those given with the command, or those that get an answer"
     names = [str(item["column"]) for item in dropped]
-    for name in told:
+    for name in given:
         if name not in names:
             raise unknown_name("leak suspect that is left out", name, names, "the leak audit")
-    answers = told or {
+    answers = given or {
         name: ask(
             f"'{name}' is left out as a leak. Why may it be used? ({SHORTEST_REASON} characters or more; empty: it "
             f"stays out) "
@@ -119,7 +120,8 @@ def _asked(settings: Settings, epoch: int, decision: str, return_to: int | None,
     comment = ask("Comment: " if decision == "approved" else "Comment (required): ").strip()
     default = default_reviewer(settings)
     reviewer = ask(f"Reviewer [{default}]: ").strip() or default
-    where = f", back to epoch {return_to:03d}" if return_to else f", restoring {', '.join(restored)}" if restored else ""
+    restoring = f", restoring {', '.join(restored)}" if restored else ""
+    where = f", returned to epoch {return_to:03d}" if return_to else restoring
     if ask(f"{reviewer}: gate {epoch:03d} {decision}{where}. Type {epoch:03d} to record it: ").strip(
     ) != f"{epoch:03d}":
         raise BadInputError("nothing was decided: the number of the gate was not typed")

@@ -17,7 +17,8 @@ from typing import Any
 
 from ..core.settings import Settings
 from ..core.memory_guard import is_memory_error
-from .progress import RUNNER, RUNNER_HOME, Watch
+from ..lifecycle.run import RUNNER
+from .progress import RUNNER_HOME, Watch
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-04
 def unexecuted_cells(notebook: Path) -> list[str]:

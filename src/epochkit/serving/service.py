@@ -227,6 +227,6 @@ def served_bundle(settings: Any, stage: str = "Production", env: Mapping[str, st
     if folder := env.get("EPOCH_MODEL_FOLDER"):
         return _shipped_bundle(Path(folder), env.get("EPOCH_MODEL_SHA256", ""))
     from epochkit.models.bundle import load_bundle
-    from epochkit.lifecycle.state import require_standing
-    require_standing(settings, "the service")
+    from epochkit.lifecycle.state import require_servable
+    require_servable(settings, "the service")
     return load_bundle(settings, stage)

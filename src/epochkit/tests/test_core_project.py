@@ -53,7 +53,8 @@ def test_a_package_that_is_missing_broken_or_elsewhere_is_an_error(own):
 
 
 def test_a_room_chooses_and_the_kit_fills_in(own):
-    assert room_value(own, "ratios", "x", 2) == 1 and room_value(own, "ratios", "y", 2) == 2 == room_value(own, "absent", "x", 2)
+    assert room_value(own, "ratios", "x",
+                      2) == 1 and room_value(own, "ratios", "y", 2) == 2 == room_value(own, "absent", "x", 2)
 
 
 def test_an_epoch_has_one_story(own):

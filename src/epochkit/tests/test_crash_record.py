@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from epochkit.core.settings import load_settings
-from epochkit.record.ledger import SCHEMA_VERSION, Ledger, schema_of
+from epochkit.record.events import SCHEMA_VERSION, schema_of
+from epochkit.record.ledger import Ledger
 from epochkit.record.views import differing_views, write_views
 from epochkit.lifecycle.verify import check_record
 

@@ -19,7 +19,8 @@ from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.lifecycle.run import RUNNER, EpochRun, begin
 from epochkit.lifecycle.state import EpochState, project_state
 from epochkit.planning.plan import criterion_for, load_criteria, load_plan, make_criteria, make_plan
-from epochkit.record.ledger import Ledger, latest
+from epochkit.record.events import latest
+from epochkit.record.ledger import Ledger
 from epochkit.review.decisions import REVIEW, record_decision
 from epochkit.sources.catalog import open_source
 

@@ -58,8 +58,9 @@ def test_a_mark_of_one_class_is_a_question_among_many_classes(rng):
     species = classes(rng, 3000, [f"species {number}" for number in range(30)], np.full(30, 1 / 30))
     toothed = pd.Series(np.where(species == "species 7", "yes", "no"), name="toothed")
     shape = pd.Series(np.where(species == "species 9", "needle", rng.choice(["oval", "round"], 3000)), name="shape")
-    outcome, few = TargetOutcome(species, True), TargetOutcome(species.where(species.isin(["species 7", "species 9"]), "other"),
-                                                   True)
+    outcome, few = TargetOutcome(species,
+                                 True), TargetOutcome(species.where(species.isin(["species 7", "species 9"]), "other"),
+                                                      True)
     for known, gravity in ((outcome, "warning"), (few, "critical")):
         assert filled_for_one_class(toothed, "toothed", known).severity == gravity
         assert copy_of_target(shape, "category", as_codes(shape, "category"), known).severity == gravity
@@ -84,7 +85,8 @@ def test_cells_that_one_class_alone_has_are_found(rng):
         assert filled_for_one_class(honest, "x", outcome) is None
     price = pd.Series(rng.gamma(2, 900, 600))
     bonus = pd.Series(np.where((price > price.quantile(0.8)) & (rng.random(600) < 0.8), 1.0, np.nan))
-    assert "only where the target lies between" in filled_for_one_class(bonus, "bonus", TargetOutcome(price, False)).reason
+    assert "only where the target lies between" in filled_for_one_class(bonus, "bonus", TargetOutcome(price,
+                                                                                                      False)).reason
     assert filled_for_one_class(bonus.sample(frac=1, random_state=0, ignore_index=True), "bonus",
                                 TargetOutcome(price, False)) is None
     assert filled_for_one_class(bonus.fillna(0.0), "make", TargetOutcome(

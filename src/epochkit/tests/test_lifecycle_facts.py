@@ -8,7 +8,8 @@ from epochkit.lifecycle.facts import *
 
 
 def notebook(path, *cells):
-    made = [{"cell_type": kind, "source": [text], "metadata": {}, **({"outputs": []} if kind == "code" else {})} for kind, text in cells]
+    made = [{"cell_type": kind, "source": [text], "metadata": {}, **({"outputs": []} if kind == "code" else {})}
+            for kind, text in cells]
     path.write_text(json.dumps({"cells": made}))
     return notebook_sha256(path)
 
@@ -16,7 +17,8 @@ def notebook(path, *cells):
 def test_only_what_a_notebooks_code_does_counts(tmp_path):
     path = tmp_path / "a.ipynb"
     before = notebook(path, ("markdown", "one"), ("code", "x = 1\nprint(x)"))
-    assert notebook(path, ("markdown", "two"), ("code", "# why\nx = 1\n\nprint( x )"), ("code", ""), ("code", "# nothing")) == before
+    assert notebook(path, ("markdown", "two"), ("code", "# why\nx = 1\n\nprint( x )"), ("code", ""),
+                    ("code", "# nothing")) == before
     assert notebook(path, ("code", "x = 2\nprint(x)")) != before
     magic = notebook(path, ("code", "%time f()"))
     assert notebook(path, ("code", "# why\n%time f()\n")) == magic != notebook(path, ("code", "%time g()"))
@@ -33,11 +35,14 @@ def test_a_patch_of_the_kit_is_a_notice_and_another_series_is_not(monkeypatch):
     settings = load_settings(env={}).model_copy(update={"kit_defaults": ""})
     monkeypatch.setattr("epochkit.lifecycle.facts.kit_in_use", lambda: {"version": "0.2.1", "sha256": "b"})
     assert kit_change(settings, {"version": "0.2.1", "sha256": "b"}) == ("", False)
-    assert kit_change(settings, {"version": "0.2.1", "sha256": "a"}) == ("the kit's code changed since (both say 0.2.1)", False)
-    assert kit_change(settings, {"version": "0.2.0", "sha256": "a"}) == ("it ran with epochkit 0.2.0, installed is 0.2.1", False)
+    assert kit_change(settings,
+                      {"version": "0.2.1", "sha256": "a"}) == ("the kit's code changed since (both say 0.2.1)", False)
+    assert kit_change(settings,
+                      {"version": "0.2.0", "sha256": "a"}) == ("it ran with epochkit 0.2.0, installed is 0.2.1", False)
     text, stale = kit_change(settings, {"version": "0.1.9", "sha256": "a"})
     assert stale and "kit_defaults = 0.1" in text
-    assert kit_change(settings.model_copy(update={"kit_defaults": "0.1"}), {"version": "0.1.9", "sha256": "a"})[1] is False
+    assert kit_change(settings.model_copy(update={"kit_defaults": "0.1"}),
+                      {"version": "0.1.9", "sha256": "a"})[1] is False
     assert kit_change(settings, None)[1] is True
 
 

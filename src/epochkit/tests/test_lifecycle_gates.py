@@ -32,5 +32,8 @@ def test_a_project_is_judged_by_the_checks_of_the_release_that_it_pins(monkeypat
     monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
     gate_check(2, "old")(lambda context: verdict(True, 1, 1))
     gate_check(2, "new", since="0.2")(lambda context: verdict(False, 0, 1))
-    names = {pin: [check.name for check in evaluate(settings.model_copy(update={"kit_defaults": pin}), 2).checks] for pin in ("", "0.2", "0.1")}
+    names = {
+        pin: [check.name for check in evaluate(settings.model_copy(update={"kit_defaults": pin}), 2).checks]
+        for pin in ("", "0.2", "0.1")
+    }
     assert names == {"": ["old", "new"], "0.2": ["old", "new"], "0.1": ["old"]}

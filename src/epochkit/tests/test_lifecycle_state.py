@@ -9,8 +9,9 @@ from epochkit.lifecycle.state import *
 
 def test_service_and_app_need_every_epoch_before_them(tmp_path):
     with pytest.raises(DependencyError, match="the service needs epoch 001 done, it is not started"):
-        require_standing(load_settings(home=tmp_path), "the service")
+        require_servable(load_settings(home=tmp_path), "the service")
 
 
 def test_what_changed_and_what_is_gone_is_named():
-    assert _differences("input", {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9"}.get) == ["input b changed", "input c is gone"]
+    assert _differences("input", {"a": "1", "b": "2", "c": "3"},
+                        {"a": "1", "b": "9"}.get) == ["input b changed", "input c is gone"]

@@ -3,7 +3,7 @@
 import subprocess
 import pytest
 from epochkit.core.settings import load_settings
-from epochkit.record.ledger import GENESIS, seal
+from epochkit.record.events import GENESIS, seal
 from epochkit.record.signatures import sign
 from epochkit.lifecycle.validity import *
 

@@ -14,7 +14,8 @@ import pytest
 from epochkit.core.settings import Settings, load_settings
 from epochkit.core.errors import RecordError
 from epochkit.core.pickles import load_pickle
-from epochkit.record.ledger import Ledger, schema_of
+from epochkit.record.events import schema_of
+from epochkit.record.ledger import Ledger
 from epochkit.record.views import differing_views, write_views
 from epochkit.lifecycle.state import project_state
 from epochkit.lifecycle.verify import check_record

@@ -48,6 +48,6 @@ def test_a_target_that_may_be_read_both_ways_is_asked(settings):
         "regression": "a quantity from 3 to 6, 4.50 on average"
     }
     assert look.examples(brief)["mail"] == "hidden: looks personal" and "a1@b.org" not in str(look.examples(brief))
-    told = parse_brief(brief_toml({"data": brief.data.model_dump(exclude_unset=True) | {"task": "regression"}}))
-    assert look.choices(told) == {} and look.task(told)[0] == "regression"
+    stated = parse_brief(brief_toml({"data": brief.data.model_dump(exclude_unset=True) | {"task": "regression"}}))
+    assert look.choices(stated) == {} and look.task(stated)[0] == "regression"
     assert look.choices(parse_brief(brief_toml({"data": {"source": brief.data.source, "target": "x"}}))) == {}

@@ -81,6 +81,6 @@ def test_what_is_open_is_asked_and_what_was_settled_is_said(credit):
     dated = credit.model_copy(
         update={"columns": credit.columns | {"opened on": {"role": "datetime", "reason": "dates"}}})
     assert any("name 'opened on' as time" in text for text in make_questions(dated))
-    told = credit.model_copy(
+    stated = credit.model_copy(
         update={"metric": credit.metric.model_copy(update={"minimum": 0.8, "cost_false_negative": 5})})
-    assert not any("cost the same" in text or "No minimum" in text for text in make_assumptions(told))
+    assert not any("cost the same" in text or "No minimum" in text for text in make_assumptions(stated))

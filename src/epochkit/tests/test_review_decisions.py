@@ -7,7 +7,8 @@ from epochkit.core.files import write_json
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, PipelineError, RecordError, WaitingForReviewError
 from epochkit.lifecycle.gates import gate_check, verdict
-from epochkit.record.ledger import Ledger, latest
+from epochkit.record.events import latest
+from epochkit.record.ledger import Ledger
 from epochkit.lifecycle.run import begin
 from epochkit.lifecycle.state import project_state
 from epochkit.review.decisions import *
@@ -162,7 +163,7 @@ def test_nothing_is_restored_by_forgery_or_by_nobody(audited):
     assert restored_columns(audited) == {} and leak_suspects(
         audited, finished) == [] and project_state(audited)[2].state == "stale"
     path.write_text(kept)
-    assert restored_columns(audited) == WHY and [item["fate"]
+    assert restored_columns(audited) == WHY and [item["treatment"]
                                                  for item in leak_suspects(audited, finished)] == ["left out", "ask"]
     record_decision(audited, 3, **ASK)  # a later decision without it
     assert restored_columns(audited) == {}
@@ -185,7 +186,7 @@ def test_what_the_brief_keeps_or_blocks_is_not_for_the_panel_to_restore(audited)
         finished = latest(Ledger(audited.context_root).events(), 3, "epoch_finished")
         assert leak_suspects(
             audited,
-            finished)[0]["fate"] == fate and dropped_suspects(audited, finished) == [] == leak_suspects(audited, None)
+            finished)[0]["treatment"] == fate and dropped_suspects(audited, finished) == [] == leak_suspects(audited, None)
         with pytest.raises(BadInputError, match="unknown leak suspect"):
             record_decision(audited, 3, **ASK, restored=WHY)
 
@@ -194,7 +195,7 @@ def test_only_a_person_can_open_what_a_person_sent_back(run):
     record_decision(run.settings, 1, "changes requested", "ada", "the target is wrong")
     assert state(run) == "rejected"
     finish(run.settings, "other")
-    with pytest.raises(WaitingForReviewError, match="ada sent gate 001 back"):
+    with pytest.raises(WaitingForReviewError, match="ada returned gate 001"):
         decide_unattended(run.settings, 1, "nightly")
     record_decision(run.settings, 1, "approved", "ada", criteria=REVIEW[1])
     assert state(run) == "done"

@@ -88,15 +88,15 @@ def test_a_leak_suspect_is_shown_asked_about_and_restored(audited, person):
     review(audited, 3, "approved", ask=person(why, *three, "", "ada", "003"), tell=str)
     assert restored_columns(audited) == {"duration": why}
     event = review(audited, 3, "approved", ask=person(*three, "", "ada", "003"), tell=str,
-                   restore={"duration": "told with the command"})
-    assert restored_columns(audited) == {"duration": "told with the command"} == event.data["restored"]
+                   restore={"duration": "given with the command"})
+    assert restored_columns(audited) == {"duration": "given with the command"} == event.data["restored"]
     for restore, decision, message in (({"duraton": why}, "approved", "did you mean 'duration'"),
                                        ({"duration": "short"}, "approved",
                                         "10 characters"), ({"duration": why}, "rejected", "only an approval")):
         with pytest.raises(BadInputError, match=message):
             review(audited, 3, decision, ask=person(*(three if decision == "approved" else []), "no", "ada", "003"),
                    tell=str, restore=restore)
-    assert restored_columns(audited) == {"duration": "told with the command"}
+    assert restored_columns(audited) == {"duration": "given with the command"}
 
 
 def test_a_rejection_goes_back(settings, person):

@@ -13,7 +13,8 @@ from epochkit.core.errors import (
     BadInputError, DependencyError, PipelineError, ResourceLimitError, WaitingForReviewError
 )
 from epochkit.lifecycle.gates import gate_check, verdict
-from epochkit.record.ledger import Ledger, latest
+from epochkit.record.events import latest
+from epochkit.record.ledger import Ledger
 from epochkit.lifecycle.state import project_state
 from epochkit.runner.progress import left_behind, progress_file, read_progress
 from epochkit.runner.epochs import *

@@ -11,7 +11,8 @@ from epochkit.review.decisions import REVIEW, record_decision
 from epochkit.core.settings import EPOCHS, Settings, load_settings
 from epochkit.core.errors import PipelineError
 from epochkit.lifecycle.gates import gate_check, verdict
-from epochkit.record.ledger import Ledger, latest
+from epochkit.record.events import latest
+from epochkit.record.ledger import Ledger
 from epochkit.record.views import write_views
 from epochkit.lifecycle.run import EpochRun, begin
 from epochkit.lifecycle.state import project_state
