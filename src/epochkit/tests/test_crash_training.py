@@ -27,7 +27,7 @@ from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
 from epochkit.models.resume import WorkStore, clear_work, joblib_bytes, resumed_run
 from epochkit.models.candidates import Candidate, choose_best, save_candidates, train_candidates, training_data, write_training_files
 from epochkit.lifecycle.run import EpochRun
-from epochkit.lifecycle.state import file_facts
+from epochkit.lifecycle.facts import file_facts
 from epochkit.lifecycle.tracking import experiment_name, tracking_client
 from epochkit.models.tuning import Tuning, tune
 

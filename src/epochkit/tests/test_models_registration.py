@@ -22,7 +22,7 @@ from epochkit.models.candidates import (
     choose_best, comparison_claim, save_candidates, train_candidates, training_data, write_training_files
 )
 from epochkit.lifecycle.run import EpochRun
-from epochkit.lifecycle.state import file_facts
+from epochkit.lifecycle.facts import file_facts
 from epochkit.report.figures import Figures
 from epochkit.models.registration import *
 
