@@ -12,10 +12,10 @@ __all__ = ['TREATMENTS', 'TreatmentAdvice', 'leaky_columns', 'choose_columns', '
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import pandas as pd
 
+from ..core.pickles import load_pickle
 from ..core.errors import DataQualityError
 from .pipeline import Recipe
 from .ablation import GroupGain
@@ -171,7 +171,7 @@ def strongest_single_feature(train: pd.DataFrame, y: np.ndarray, classification:
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13
 def _plan_of(context: GateContext) -> Plan:
-    return Plan.model_validate(context.json("project_plan.json", epoch=1))
+    return Plan.read(context.json("project_plan.json", epoch=1))
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-a
 @gate_check(4, "splits do not overlap")
@@ -268,7 +268,7 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
 @gate_check(4, "stored features are what the pipeline gives")
 def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckResult:
     "The saved pipeline, fitted on as many rows as the training part has, gives the stored validation features again"
-    pipeline = joblib.load(context.path("feature_pipeline.joblib"))
+    pipeline = load_pickle(context.path("feature_pipeline.joblib"))
     stored = context.frame("engineered_features.parquet").query("split == 'validation'").set_index("row_id")
     raw = context.frame("data.parquet", epoch=2).set_index("row_id").loc[stored.index]
     again = pipeline.transform(raw)

@@ -100,6 +100,7 @@ class TrackedRun:
 def tracked(run: EpochRun, name: str, params: Mapping[str, Any] | None = None, parent: str | None = None
             ) -> Iterator[TrackedRun]:
     "An MLflow run in the epoch's experiment, nested under `parent` when given; marked failed when the block raises"
+    run.open()
     client = tracking_client(run.settings)
     experiment_id = _experiment_id(client, run.settings, run.epoch.experiment)
     tags = {"epoch": f"{run.number:03d}", "epoch_run": run.id, **({"mlflow.parentRunId": parent} if parent else {})}
@@ -112,8 +113,8 @@ def tracked(run: EpochRun, name: str, params: Mapping[str, Any] | None = None, p
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
-    run.ledger.append("tracked", {"run": run.id, "name": name, "run_id": run_id,
-                                  "experiment": experiment_name(run.settings, run.epoch.experiment)}, epoch=run.number)
+    run.record("tracked", {"name": name, "run_id": run_id,
+                           "experiment": experiment_name(run.settings, run.epoch.experiment)})
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08
 STAGES = ("None", "Staging", "Production", "Archived")
@@ -131,8 +132,7 @@ def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[s
     version = client.create_model_version(name, model_uri, run_id=run_id,
                                           tags={key: str(value)
                                                 for key, value in {**tags, "stage": "None"}.items()}).version
-    event = run.ledger.append("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags},
-                              epoch=run.number)
+    event = run.record("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags})
     _anchor(client, run, str(version), event)
     return str(version)
 
@@ -195,10 +195,8 @@ def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | N
     for key, value in (tags or {}).items():
         client.set_model_version_tag(name, version, key, str(value))
     archived = before if before != version else None
-    event = run.ledger.append(
-        "promotion",
-        {"run": run.id, "model": name, "version": version, "stage": stage, "archived": archived, **(tags or {})},
-        epoch=run.number)
+    event = run.record("promotion", {"model": name, "version": version, "stage": stage, "archived": archived,
+                                     **(tags or {})})
     _anchor(client, run, version, event)
     return archived
 

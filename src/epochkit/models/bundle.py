@@ -23,6 +23,7 @@ import pandas as pd
 
 from ..core.files import write_bytes
 from ..planning.column_roles import label_of
+from ..core.pickles import load_pickle
 from ..core.settings import Settings
 from ..core.errors import BadInputError, DependencyError, RecordError
 from ..record.events import Event
@@ -130,7 +131,7 @@ def open_verified(path: Path, sha256: str) -> Any:
         raise RecordError(
             f"{path.name} was changed: its sha256 is {found[:12]}…, the record says {sha256[:12]}…. It was not "
             f"loaded; put the recorded file back, or run 'epoch run 5 --force'")
-    return joblib.load(io.BytesIO(content))
+    return load_pickle(content)
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-a
 def registered_versions(settings: Settings) -> dict[str, Event]:
@@ -201,7 +202,7 @@ def _pyfunc_class() -> type:
 
     class BundleModel(mlflow.pyfunc.PythonModel):
         def load_context(self, context):
-            self.bundle = joblib.load(context.artifacts["bundle"])
+            self.bundle = load_pickle(Path(context.artifacts["bundle"]))
 
         def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
             return self.bundle.score(model_input)

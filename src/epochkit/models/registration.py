@@ -12,9 +12,9 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 
+from ..core.pickles import load_pickle
 from ..core.files import read_json, sha256_of, write_json, write_text
 from .bundle import Bundle, input_schema, log_bundle, open_verified, registered_versions, save_bundle
 from ..core.errors import ResourceLimitError
@@ -168,7 +168,7 @@ def _tuning_inputs(run: EpochRun) -> tuple[Plan, Path, TrainingData, Any, pd.Dat
     plan = load_plan(run.settings)
     features_file = run.input(4, "engineered_features.parquet")
     features = pd.read_parquet(features_file)
-    pipeline = joblib.load(run.input(4, "feature_pipeline.joblib"))
+    pipeline = load_pickle(run.input(4, "feature_pipeline.joblib"))
     raw = pd.read_parquet(run.input(2, "data.parquet"))
     raw = raw[raw["row_id"].isin(features.loc[features["split"] == "train", "row_id"])].drop(columns="row_id")
     return plan, features_file, training_data(features, target_column(features, plan)), pipeline, raw

@@ -20,11 +20,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import joblib
 import numpy as np
 from filelock import FileLock, Timeout
 from joblib.numpy_pickle import NumpyPickler
 
+from ..core.pickles import load_pickle
 from ..core.files import plain, sha256_of, write_all, write_bytes
 from ..record.checkpoints import Checkpoint
 from ..core.errors import CheckpointError, PipelineError
@@ -158,7 +158,7 @@ class _ObjectFiles:
             raise CheckpointError(
                 f"{file.name} is {'changed' if content else 'gone'} since it was kept: it was not loaded. "
                 f"Remove {self._folder} and run 'epoch run {self._epoch}' to train again")
-        return joblib.load(io.BytesIO(content))
+        return load_pickle(content)
 
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-12-lock
 @contextmanager
@@ -283,6 +283,7 @@ def resumed_run(run: EpochRun, name: str, store: WorkStore,
     """The MLflow run that an interrupted attempt opened for what is in `store`, else a new one
 
     It is marked failed when the block raises. `params` are logged with a new run only."""
+    run.open()
     client = tracking_client(run.settings)
     current = _interrupted(client, store)
     _close_orphans(client, run, current.run_id if current else "")
@@ -300,8 +301,8 @@ def resumed_run(run: EpochRun, name: str, store: WorkStore,
         client.set_terminated(current.run_id, "FAILED")
         raise
     client.set_terminated(current.run_id, "FINISHED")
-    run.ledger.append("tracked", {"run": run.id, "name": name, "run_id": current.run_id, "resumed": True,
-                                  "experiment": experiment_name(run.settings, run.epoch.experiment)}, epoch=run.number)
+    run.record("tracked", {"name": name, "run_id": current.run_id, "resumed": True,
+                           "experiment": experiment_name(run.settings, run.epoch.experiment)})
 
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-17-a
 def _interrupted(client: "MlflowClient", store: WorkStore) -> TrackedRun | None:

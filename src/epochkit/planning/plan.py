@@ -272,7 +272,7 @@ def meets(observed: float | None, operator: str, limit: float) -> bool | None:
 @gate_check(1, "every epoch is planned")
 def every_epoch_is_planned(context: GateContext) -> CheckResult:
     "Passes when each epoch has an agent and a criterion, and 002-008 an estimate"
-    plan = Plan.model_validate(context.json("project_plan.json"))
+    plan = Plan.read(context.json("project_plan.json"))
     criteria = {item["epoch"] for item in context.json("success_criteria.json")["criteria"]}
     estimates = {item["epoch"] for item in context.json("resource_estimates.json")["epochs"]} | {1}
     complete = [item["epoch"] for item in plan.epochs if item["agent"] and item["epoch"] in criteria & estimates]
@@ -301,7 +301,7 @@ def risks_are_assessed(context: GateContext) -> CheckResult:
 @gate_check(1, "the data can be learned from")
 def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
     "Passes when there are usable columns and, for classes, at least two rows of each"
-    plan = Plan.model_validate(context.json("project_plan.json"))
+    plan = Plan.read(context.json("project_plan.json"))
     rarest = min(plan.profile.get("class_counts", {"": plan.profile["rows"]}).values())
     return verdict(bool(plan.feature_columns) and rarest >= 2, len(plan.feature_columns), 1,
                    f"usable columns; the rarest class has {rarest} rows")
@@ -310,7 +310,7 @@ def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
 @gate_check(1, "cost within its limit")
 def cost_within_its_limit(context: GateContext) -> CheckResult:
     "Passes when the estimated cost keeps to `cost_limit` of the brief; skipped without a limit"
-    limit = Plan.model_validate(context.json("project_plan.json")).budget.cost_limit
+    limit = Plan.read(context.json("project_plan.json")).budget.cost_limit
     if limit is None:
         return skipped("the brief sets no cost_limit")
     cost = context.json("resource_estimates.json")["total"].get("cost")

@@ -95,7 +95,7 @@ def test_the_newest_version_loads_with_its_story(tmp_path, monkeypatch):
 def test_a_changed_file_is_refused_before_it_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr("epochkit.models.bundle.stage_holder", lambda settings, stage: None)
     settings, path = registered(tmp_path)
-    monkeypatch.setattr("epochkit.models.bundle.joblib.load", lambda *_: pytest.fail("a changed file was loaded"))
+    monkeypatch.setattr("epochkit.models.bundle.load_pickle", lambda *_: pytest.fail("a changed file was loaded"))
     path.write_bytes(path.read_bytes() + b"!")
     with pytest.raises(RecordError, match="was changed"):
         load_bundle(settings, "None")

@@ -44,7 +44,7 @@ def promote_if_passed(run: EpochRun, version: str, checks: list[CheckResult], ta
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-19
 def _plan_of(context: GateContext) -> Plan:
-    return Plan.model_validate(context.json("project_plan.json", epoch=1))
+    return Plan.read(context.json("project_plan.json", epoch=1))
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-19-a
 def _recomputed(context: GateContext, plan: Plan) -> float:

@@ -28,7 +28,7 @@ def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
     sha256 = sha256_of(path)
     others = {event.data["version"] for event in run.ledger.events()
               if event.kind == "test_opened" and event.data["sha256"] == sha256} - {version}
-    run.ledger.append("test_opened", {"run": run.id, "version": version, "sha256": sha256}, epoch=run.number)
+    run.record("test_opened", {"version": version, "sha256": sha256})
     if others:
         run.warn(
             f"these test rows were opened before for model version {', '.join(sorted(others))}: the scores of version "
