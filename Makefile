@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help demo test test-fast test-data soak lab bench lock check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data soak lab bench lock check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,6 +31,8 @@ help:  ## this list
 	fi
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
+
+env: .venv/.ready  ## the environment alone
 
 browser: .venv/.ready
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \

@@ -1448,6 +1448,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'epochkit/lifecycle/facts.py'),
                                           'epochkit.lifecycle.facts._text_hash': ( 'lifecycle/facts.html#_text_hash',
                                                                                    'epochkit/lifecycle/facts.py'),
+                                          'epochkit.lifecycle.facts.check_code': ( 'lifecycle/facts.html#check_code',
+                                                                                   'epochkit/lifecycle/facts.py'),
                                           'epochkit.lifecycle.facts.code_in_use': ( 'lifecycle/facts.html#code_in_use',
                                                                                     'epochkit/lifecycle/facts.py'),
                                           'epochkit.lifecycle.facts.code_units': ( 'lifecycle/facts.html#code_units',

@@ -17,6 +17,7 @@ from .core.files import plain
 from .core.brief import install_brief
 from .core.settings import Settings, epoch_of, load_settings
 from .core.errors import BadInputError, PipelineError, explain
+from .lifecycle.facts import check_code
 from .lifecycle.state import EpochState, next_step, project_state
 
 # %% ../../nbs/01_cli.ipynb #89cli-04
@@ -52,6 +53,7 @@ def _taken_back(settings: Settings) -> list[str]:
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-a
 def _show_status(settings: Settings, options: argparse.Namespace) -> int:
+    check_code(settings)
     states = project_state(settings)
     if options.json:
         print(

@@ -29,6 +29,7 @@ from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
 from .notebook import execute_notebook, explained_failure, unexecuted_cells
+from ..lifecycle.facts import check_code
 from ..lifecycle.run import require_ready
 from ..lifecycle.state import EpochState, project_state
 from .progress import Watch, end_processes, left_behind, read_progress
@@ -201,6 +202,7 @@ def run_epochs(settings: Settings, which: str, parameters: Mapping[str, Any] | N
     "Runs epoch `which` (a number, `next` or `all`); `tell` hears of each epoch as it ends"
     with only_runner(settings):
         numbers = which_epochs(settings, which)
+        check_code(settings, numbers)
         wanted = check_parameters(settings, numbers, parameters or {})
         outcomes = []
         for number in numbers:
