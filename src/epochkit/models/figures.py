@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .frameworks.base import Range, frameworks_for
+from .frameworks.base import Range, known_frameworks
 from .metrics import classification_metrics
 from .candidates import Candidate, TrainingData, choose_best
 from ..planning.plan import Plan
@@ -134,7 +134,7 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
 
     use_style()
     table = parameter_impact(tuning.trials).head(6)
-    space = frameworks_for(plan.data.task)[tuning.untuned.framework](task=plan.data.task).space
+    space = known_frameworks()[tuning.untuned.framework](task=plan.data.task).space
     done = [trial for trial in tuning.trials if trial.value is not None]
     columns = min(3, max(1, len(table)))
     figure = Figure(figsize=(9.5, 3.1 * max(1, math.ceil(len(table) / columns))))

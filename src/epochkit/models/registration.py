@@ -18,7 +18,7 @@ from ..core.pickles import load_pickle
 from ..core.files import read_json, sha256_of, write_json, write_text
 from .bundle import Bundle, input_schema, log_bundle, open_verified, registered_versions, save_bundle
 from ..core.errors import ResourceLimitError
-from .frameworks.base import cuda_devices, frameworks_for
+from .frameworks.base import cuda_devices, known_frameworks
 from .resume import WorkStore, resumed_run, training_fingerprint
 from ..core.memory_guard import run_limited
 from .figures import impact_figure, top_trials_figure
@@ -43,7 +43,7 @@ def untuned_winner(folder: Path, data: TrainingData, plan: Plan) -> tuple[Candid
     "The winner of phase 1, measured again on the validation rows, and what `best_model_info.json` says about it"
     info = read_json(folder / "best_model_info.json")
     model = open_verified(folder / info["model_file"], info["model_sha256"])
-    cls = frameworks_for(plan.data.task)[info["framework"]]
+    cls = known_frameworks()[info["framework"]]
     return Candidate(cls.name, info["model"], model=model, device=model.device, run_id=info["run_id"],
                      rows=info.get("training_rows") or len(data.y), warning=info.get("warning", ""),
                      **assess(model, data, plan)), info
@@ -202,7 +202,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
     """
     plan, features_file, data, pipeline, raw = _tuning_inputs(run)
     untuned, info = untuned_winner(run.artifacts, data, plan)
-    cls = frameworks_for(plan.data.task)[untuned.framework]
+    cls = known_frameworks()[untuned.framework]
     asked = {"framework": untuned.framework, "space": repr(cls(task=plan.data.task).space),
              "trials": trials or plan.budget.tuning_trials}
     params = {"framework": untuned.framework, "seed": plan.split.seed}

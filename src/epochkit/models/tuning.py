@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..core.files import plain
 from ..core.errors import ResourceLimitError
-from .frameworks.base import Range, frameworks_for
+from .frameworks.base import Range, frameworks_for, known_frameworks
 from .resume import WorkStore
 from .candidates import Candidate, TrainingData, assess, better, train_candidate
 from ..planning.plan import Plan
@@ -178,7 +178,7 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
     that was cut short goes on from it. died: why the process before had no memory for its trial; that trial is then
     made on half of the rows, and has failed when it dies again.
     """
-    cls = frameworks_for(plan.data.task)[untuned.framework]
+    cls = known_frameworks()[untuned.framework]
     search, count, sampler = _search(cls(task=plan.data.task), plan, trials or plan.budget.tuning_trials)
     finished, limit_s = _Finished(plan, store), 60 * (minutes or plan.budget.tuning_minutes)
     if died:

@@ -63,7 +63,7 @@ def test_changed_evidence_and_failing_checks_cannot_be_approved(run):
 
 @pytest.mark.parametrize("changes, message", [
     ({"comment": "", "decision": "rejected"}, "needs a comment"), ({"reviewer": " "}, "reviewer's name"),
-    ({"decision": "maybe"}, "unknown decision"), ({"criteria": ()}, "not confirmed"), ({"return_to": 4}, "can go back"),
+    ({"decision": "maybe"}, "unknown decision"), ({"criteria": ()}, "not confirmed"), ({"return_to": 4}, "can be returned"),
 ])
 def test_incomplete_decisions_are_refused(run, changes, message):
     with pytest.raises(BadInputError, match=message):

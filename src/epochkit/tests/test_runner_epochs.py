@@ -51,7 +51,7 @@ def write_notebook(settings, number, last):
     folder.mkdir(parents=True, exist_ok=True)
     begin = (
         "from epochkit.core.settings import load_settings\\nfrom epochkit.lifecycle.gates import gate_check, verdict\\n"
-        "import epochkit.lifecycle.gates\\nfrom epochkit.lifecycle.state import begin\\n"
+        "import epochkit.lifecycle.gates\\nfrom epochkit.lifecycle.run import begin\\n"
         f"gate_check({number}, 'always')(lambda context: verdict(True, 1, 1))\\nepochkit.lifecycle.gates.load_rooms "
         f"= lambda *_: None\\n"
         "home = load_settings().home\\n"
