@@ -101,7 +101,8 @@ def _child(limit_mb: str, pipe: str, call: str, answer: str) -> None:
     try:
         with open(int(call), "rb") as file:
             function, args, kwargs = pickle.load(file)
-        content = cloudpickle.dumps(("result", function(*args, **kwargs)))
+        result = function(*args, **kwargs)
+        content = cloudpickle.dumps(("result", result, reads()))
     except BaseException as error:
         content = _answer_for(error)
     with open(int(answer), "wb") as file:
@@ -264,7 +265,8 @@ def run_limited(function: Callable, *args: Any, limit_mb: float, label: str = ""
     label = label or getattr(function, "__name__", "the step")
     with tempfile.TemporaryFile() as call, tempfile.TemporaryFile() as answer:
         try:
-            cloudpickle.dump((function, args, kwargs), call)
+            with unnoted():  # a plan that is sent is not read yet: the child says what it reads of it
+                cloudpickle.dump((function, args, kwargs), call)
         except (TypeError, AttributeError, pickle.PicklingError) as error:
             raise BadInputError(
                 f"{label} cannot be sent to a process of its own ({error}): give it paths and plain values") from error
@@ -286,7 +288,12 @@ def run_limited(function: Callable, *args: Any, limit_mb: float, label: str = ""
     if end.over or not content.endswith(_WHOLE):
         raise _died(label, limit_mb, end, oom=end.code == -signal.SIGKILL and _oom_kills() > kills)
     kind, value, *rest = pickle.loads(content)
-    return value if kind == "result" else _again(value, *rest, label, limit_mb, end)
+    if kind == "error":
+        _again(value, *rest, label, limit_mb, end)
+    for document, keys in rest[0].items():
+        for key in keys:
+            note_read(document, key)
+    return value
 
 # %% ../../../nbs/core/06_memory_guard.ipynb #13limitedpro-17-d
 def _again(error: Exception, memory: bool, text: str, label: str, limit_mb: float, end: _End) -> NoReturn:
