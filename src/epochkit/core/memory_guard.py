@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 import psutil
 
 from .errors import BadInputError, PipelineError, ResourceLimitError, explain
+from .key_reads import note_read, reads, unnoted
 
 # %% ../../../nbs/core/06_memory_guard.ipynb #13limitedpro-05
 def limit_this_process(limit_gb: float) -> float:

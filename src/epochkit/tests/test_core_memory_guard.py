@@ -172,3 +172,16 @@ def test_no_child_outlives_its_parent(tmp_path, how):
             return
         time.sleep(0.05)
     pytest.fail(f"still running: {[pid for pid in pids if not gone(pid)]}")
+
+
+def use_case_of(sections):
+    return sections[0].use_case
+
+
+def test_what_the_child_reads_of_the_plan_is_noted_here_and_sending_it_is_no_read():
+    from epochkit.core.brief import BudgetSection, ProjectSection
+    from epochkit.core.key_reads import PLAN, forget_reads, reads
+    forget_reads()
+    assert run_limited(use_case_of, [ProjectSection(use_case="loans"), BudgetSection()], limit_mb=500) == "loans"
+    assert reads() == {PLAN: ["project.use_case"]}
+    forget_reads()
