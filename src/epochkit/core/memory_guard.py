@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 import psutil
 
 from .errors import BadInputError, PipelineError, ResourceLimitError, explain
-from .key_reads import note_read, reads, unnoted
+from .key_reads import forget_reads, note_read, reads, unnoted
 
 # %% ../../../nbs/core/06_memory_guard.ipynb #13limitedpro-05
 def limit_this_process(limit_gb: float) -> float:
@@ -102,6 +102,7 @@ def _child(limit_mb: str, pipe: str, call: str, answer: str) -> None:
     try:
         with open(int(call), "rb") as file:
             function, args, kwargs = pickle.load(file)
+        forget_reads()  # what importing touched is no read
         result = function(*args, **kwargs)
         content = cloudpickle.dumps(("result", result, reads()))
     except BaseException as error:

@@ -41,13 +41,16 @@ _logger = logging.getLogger(__name__)
 RESULT_CODE = ("frameworks/*.py", "candidates.py", "tuning.py", "metrics.py")
 
 
+_DECIDES = ("data", "split", "metric", "budget")  # sections of the plan that training reads
+
+
 def training_fingerprint(plan: Any, rows: Path) -> dict[str, Any]:
     """What the numbers of a model depend on, as JSON values: plan, sha256 of the file `rows`, sha256 of the code
     that trains and measures, version of Python, and sha256 over every installed package with its version"""
     here = Path(__file__).parent
     code = [sha256_of(file) for pattern in RESULT_CODE for file in sorted(here.glob(pattern))]
     installed = sorted({f"{item.metadata['Name']}=={item.version}" for item in importlib.metadata.distributions()})
-    return {"plan": plain(plan), "rows": sha256_of(rows), "code": hashlib.sha256("".join(code).encode()).hexdigest(),
+    return {"plan": {name: plain(getattr(plan, name, None)) for name in _DECIDES}, "rows": sha256_of(rows), "code": hashlib.sha256("".join(code).encode()).hexdigest(),
             "python": platform.python_version(), "packages": hashlib.sha256("\n".join(installed).encode()).hexdigest()}
 
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-07
