@@ -50,7 +50,8 @@ def training_fingerprint(plan: Any, rows: Path) -> dict[str, Any]:
     here = Path(__file__).parent
     code = [sha256_of(file) for pattern in RESULT_CODE for file in sorted(here.glob(pattern))]
     installed = sorted({f"{item.metadata['Name']}=={item.version}" for item in importlib.metadata.distributions()})
-    return {"plan": {name: plain(getattr(plan, name, None)) for name in _DECIDES}, "rows": sha256_of(rows), "code": hashlib.sha256("".join(code).encode()).hexdigest(),
+    return {"plan": {name: plain(getattr(plan, name, None)) for name in _DECIDES}, "rows": sha256_of(rows),
+            "code": hashlib.sha256("".join(code).encode()).hexdigest(),
             "python": platform.python_version(), "packages": hashlib.sha256("\n".join(installed).encode()).hexdigest()}
 
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-07

@@ -98,6 +98,16 @@ def test_heavy_libraries_are_imported_where_they_are_used(path):
         assert not top & LIGHT_FLOORS_ALSO_WITHOUT
 
 
+def test_no_public_name_stands_twice():
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                for name in ast.literal_eval(node.value):
+                    places.setdefault(name, []).append(dotted(path))
+    assert {name: found for name, found in places.items() if len(found) > 1 and name != "main"} == {}
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, epochkit, epochkit.cli; print(' '.join(sorted(m for m in sys.modules if '.' not in m)))"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ).stdout.split())
