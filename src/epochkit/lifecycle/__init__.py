@@ -2,7 +2,7 @@
 
 - `facts`: What an epoch's result depends on in code, what its files are, what it used, and who was at work: measured, not told.
 - `gates`: A gate is a list of checks that look at artifacts and say pass, fail or skipped, with what was seen and what is allowed.
-- `validity`: A decision counts for exactly what the person saw: other evidence, another failing check or a wrong signature, and it is void.
+- `validity`: A decision counts for exactly what the person saw, and a rejection returns the project to an earlier epoch until it has run again.
 - `state`: The state of each epoch, computed from the ledger and from the files as they are now.
 - `run`: `begin` opens an epoch, `finish` closes it; between them it gets verified inputs and registers what it hands over.
 - `resources`: Memory and file limits that hold on the file that was really written, a smaller step where the first was too large, and a progress

@@ -9,7 +9,7 @@ __all__ = ['METRIC_NAMES', 'STEP_TITLES', 'domain_in']
 import re
 from collections.abc import Callable
 
-from ..cleaning.parsing import CURRENCY_SIGN
+from ..cleaning.parsing import CURRENCIES, CURRENCY_SIGN
 from .phrases import Meaning, amount, names_in, phrase
 from ..synthetic.domains import DOMAINS
 
@@ -77,9 +77,9 @@ def _speed(found: re.Match) -> Meaning:
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-g
 @phrase(
     r"(?:(?:a )?(?:budget|cost limit|costs?)(?: of| limited to| at most| up to| below| under| is|:)* |(?:at most|for "
-    r"less than|no more than) )(?:{SIGN} ?)?({NUMBER})(?: ?(?:euros?|dollars?|eur|usd|{SIGN}))?(?! "
+    r"less than|no more than) )(?:{SIGN} ?)?({NUMBER})(?: ?(?:euros?|dollars?|{CODE}|{SIGN}))?(?! "
     r"?(?:ms|mb|gb|%|trials|minutes|rows|features))",
-    SIGN=CURRENCY_SIGN)
+    SIGN=CURRENCY_SIGN, CODE="|".join(CURRENCIES).lower())
 def _budget(found: re.Match) -> Meaning:
     return Meaning(f"computing may cost {amount(found[1]):,}", {"budget": {"cost_limit": float(amount(found[1]))}})
 
