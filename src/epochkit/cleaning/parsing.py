@@ -52,8 +52,8 @@ def numbers(text: pd.Series, comma: bool = False) -> pd.Series:
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10
 CURRENCY_SIGNS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR"}
-CURRENCIES = tuple(dict.fromkeys(("EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CAD", "AUD", "INR", "CNY", "BRL",
-                                  *CURRENCY_SIGNS.values())))
+CURRENCIES = tuple(dict.fromkeys(("EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CAD", "AUD", "INR",
+                                  "CNY", "BRL", *CURRENCY_SIGNS.values())))
 CURRENCY_SIGN = rf"(?:{'|'.join(map(re.escape, CURRENCY_SIGNS))})"
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-g

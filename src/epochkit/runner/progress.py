@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RUNNER_HOME', 'progress_file', 'write_progress', 'read_progress', 'code_cells', 'memory_mb', 'with_children',
-           'end_processes', 'left_behind', 'Watch']
+           'end_processes', 'left_behind', 'RunFacts', 'Watch']
 
 # %% ../../../nbs/runner/01_progress.ipynb #86runprogres-02
 import json
@@ -113,22 +113,9 @@ def left_behind(settings: Settings) -> list[psutil.Process]:
                 found.append(process)
     return found
 
-# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-16
-class Watch:
-    """Follows the execution of one epoch's notebook: progress, peak of memory,
-    and the end of a kernel that takes too much"""
-
-    def __init__(self, settings: Settings, number: int, last_time: Sequence[float] = ()):
-        self.settings, self.number, self.last_time = settings, number, list(last_time)
-        self.peak_mb, self.memory_mb, self.over_limit, self.cell_seconds = 0.0, 0.0, "", []
-        self._cells: list[tuple[int, str]] = []
-        self.label, self._started = "starting the kernel", time.monotonic()
-        self._cell_started = self._started
-        self._own = psutil.Process()
-        self._before = {process.pid for process in self._own.children()}
-        self._born = {"pid": self._own.pid, "born": self._own.create_time(), "started": time.time()}
-        self._stop, self._lock, self._bar = threading.Event(), threading.Lock(), None
-        self._thread = threading.Thread(target=self._sample, daemon=True)
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-16-base
+class RunFacts:
+    "What is known of the execution of one notebook: cells done, label, seconds, memory"
 
     def begin(self, cells: Iterable[Mapping[str, Any]]) -> None:
         "The cells that are going to be executed"
@@ -173,6 +160,23 @@ class Watch:
         with self._lock:
             if not self._stop.is_set():
                 write_progress(self.settings, self.facts())
+
+# %% ../../../nbs/runner/01_progress.ipynb #86runprogres-16
+class Watch(RunFacts):
+    """Follows the execution of one epoch's notebook: progress, peak of memory,
+    and the end of a kernel that takes too much"""
+
+    def __init__(self, settings: Settings, number: int, last_time: Sequence[float] = ()):
+        self.settings, self.number, self.last_time = settings, number, list(last_time)
+        self.peak_mb, self.memory_mb, self.over_limit, self.cell_seconds = 0.0, 0.0, "", []
+        self._cells: list[tuple[int, str]] = []
+        self.label, self._started = "starting the kernel", time.monotonic()
+        self._cell_started = self._started
+        self._own = psutil.Process()
+        self._before = {process.pid for process in self._own.children()}
+        self._born = {"pid": self._own.pid, "born": self._own.create_time(), "started": time.time()}
+        self._stop, self._lock, self._bar = threading.Event(), threading.Lock(), None
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def kernel(self) -> list[psutil.Process]:
         "The kernel's processes: what this process has started since the watch began, and all below"
