@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from epochkit.exploration.explore import explore
 from epochkit.testing.examples import planned_example as example
+from epochkit.report.figures import Figures
 from epochkit.exploration.figures import *
 
 
