@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from epochkit.core.settings import find_project
 from epochkit.serving.server import free_port, start_server
 from epochkit.tests.conftest import ROOT
 
@@ -109,7 +110,8 @@ def jupyterlab(folder: Path, aside: Path | None = None, **environment: str) -> I
     (overrides / "overrides.json").write_text('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}')
     token, port = secrets.token_hex(8), free_port()
     places = {f"JUPYTER_{name}_DIR": str(aside / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    environment = {**os.environ, **places, "JUPYTERLAB_SETTINGS_DIR": str(aside / "settings"), **environment}
+    environment = {**os.environ, **places, "JUPYTERLAB_SETTINGS_DIR": str(aside / "settings"),
+                   "EPOCH_PROJECT": str(find_project()), **environment}
     environment.pop("EPOCH_RUNNER", None)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", f"--notebook-dir={folder}",
                f"--IdentityProvider.token={token}", f"--LabApp.app_settings_dir={overrides}"]
