@@ -22,6 +22,7 @@ import json
 from epochkit.lifecycle import gates
 from epochkit.review.panel import gate_panel
 from epochkit.core.settings import load_settings
+from epochkit.lifecycle.run import begin
 number = int(Path("number.txt").read_text())
 settings = load_settings().model_copy(update={"gate_modules": ()})
 gates.CHECKS, gates.load_rooms = {}, lambda *_: None
