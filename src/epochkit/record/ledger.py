@@ -9,7 +9,7 @@ __all__ = ['Head', 'current_user', 'Ledger']
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from getpass import getuser

@@ -7,7 +7,6 @@ __all__ = ['declared_parameters', 'check_parameters', 'Outcome', 'execute_epoch'
            'which_epochs']
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-02
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
