@@ -5,4 +5,5 @@
 - `export`: `nbdev_export`: notebooks become packages, all of them or none, and the tree can be compared without being touched.
 - `checks`: Settings, exported files and notebooks agree with each other, or `make test` says where they drifted.
 - `repository`: What git sees of a project: notebooks without outputs, hooks that refuse what should not be kept, a first commit.
+- `doctor`: What is missing on this machine, and how to get it.
 """

@@ -88,8 +88,8 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
 # %% ../../../nbs/project/11_repository.ipynb #repository-15
 def _inside_another(root: Path, top: Path) -> str:
     set_filter(root)
-    return (f"git: {root.name} lies in the repository {top}, so it got none of its own; notebooks are committed without "
-            f"outputs: git add {shlex.quote(str(root))}")
+    return (f"git: {root.name} lies in the repository {top}, so it got none of its own; notebooks are committed "
+            f"without outputs: git add {shlex.quote(str(root))}")
 
 # %% ../../../nbs/project/11_repository.ipynb #repository-16
 def start_repository(root: Path, message: str) -> str:
@@ -179,8 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     command("clean", _clean, "a notebook from stdin to stdout, as git keeps it")
     command("setup", lambda _: say(set_up_clone(Path.cwd())), "filter and hooks of this clone")
-    command("start", lambda o: say(start_repository(Path.cwd(), o.message)), "a repository with a first commit").add_argument(
-        "--message", default="A project of eight epochs")
+    start = command("start", lambda o: say(start_repository(Path.cwd(), o.message)), "a repository, a first commit")
+    start.add_argument("--message", default="A project of eight epochs")
     command("files", _files, "1 when a file is above the limit").add_argument("names", nargs="*")
     command("data", _data, "reachable=true or false, for a workflow")
     options = parser.parse_args(arguments)
