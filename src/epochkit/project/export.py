@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from ..core.errors import BadInputError, PipelineError, explain
 from ..core.files import read_notebook
+from ..core.notebook_text import clean_notebook
 from ..core.project import is_story
 from ..core.settings import EPOCHS, find_project
 from .module_lists import AREAS, area_init, llms_text, package_docstring, readme_text
@@ -132,12 +133,10 @@ TEMPLATE = "templates/project"
 
 
 def _without_demo(path: Path) -> bytes:
-    "A notebook as a new project gets it: without the demo's cells, outputs and counts"
+    "A notebook as a new project gets it: without the demo's cells, as git keeps it"
     notebook = read_notebook(path)
     cells = [cell for cell in notebook["cells"] if "demo" not in cell["metadata"].get("tags", [])]
-    blank = {"execution_count": None, "outputs": []}
-    cells = [cell | blank if cell["cell_type"] == "code" else cell for cell in cells]
-    return (json.dumps(notebook | {"cells": cells}, indent=1, ensure_ascii=False) + "\n").encode()
+    return clean_notebook(json.dumps(notebook | {"cells": cells})).encode()
 
 # %% ../../../nbs/project/03_export.ipynb #export-template-a
 def _write_template(root: Path, stage: Path) -> None:
