@@ -4,4 +4,5 @@
 - `module_lists`: The README of each package, the docstrings of packages and `llms.txt`, written from the modules themselves.
 - `export`: `nbdev_export`: notebooks become packages, all of them or none, and the tree can be compared without being touched.
 - `checks`: Settings, exported files and notebooks agree with each other, or `make test` says where they drifted.
+- `merge`: Three versions of a text or a notebook become one, and no cell of the user is lost.
 """
