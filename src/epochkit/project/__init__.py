@@ -5,4 +5,5 @@
 - `export`: `nbdev_export`: notebooks become packages, all of them or none, and the tree can be compared without being touched.
 - `checks`: Settings, exported files and notebooks agree with each other, or `make test` says where they drifted.
 - `merge`: Three versions of a text or a notebook become one, and no cell of the user is lost.
+- `upgrade`: `epoch upgrade`: a project takes over what a new release of the kit gives, and keeps everything that is its own.
 """

@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import tempfile
+import warnings
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -231,8 +232,8 @@ def merged_order(base: Cells, ours: Cells, theirs: Cells) -> list[str]:
 
 # %% ../../../nbs/project/09_merge.ipynb #merge-40
 def _parses(source: str) -> bool:
-    with suppress(SyntaxError, ValueError, RecursionError):
-        ast.parse(source)
+    with suppress(SyntaxError, ValueError, RecursionError), warnings.catch_warnings(action="ignore"):
+        compile(source, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         return True
     return False
 
