@@ -9,6 +9,8 @@
 - `template`: Every file that the kit gives to a project, as it is for this project: stories, rooms, make targets, settings.
 - `new`: `epoch new`: from a table to a complete project with a filled brief, in one folder and one commit.
 - `dialogue`: What `epoch new` asks at a terminal: only what is missing, each with an answer that Enter takes.
+- `merge`: Three versions of a text or a notebook become one, and no cell of the user is lost.
+- `upgrade`: `epoch upgrade`: a project takes over what a new release of the kit gives, and keeps everything that is its own.
 - `repository`: What git sees of a project: notebooks without outputs, hooks that refuse what should not be kept, a first commit.
 - `doctor`: What is missing on this machine, and how to get it.
 """
