@@ -209,9 +209,15 @@ def _new(settings: Settings | None, options: argparse.Namespace) -> int:
 
 # %% ../../nbs/01_cli.ipynb #cli-upgrade
 def _upgrade(settings: Settings, options: argparse.Namespace) -> int:
-    from epochkit.project.new import given_now
-    from epochkit.project.upgrade import upgrade_project
-    return upgrade_project(settings.code_root, given_now(settings.code_root), options.dry_run)
+    from epochkit.project.template import facts_of, project_files
+    from epochkit.project.upgrade import read_base, upgrade_project
+    from epochkit.project.wheel import renew_wheel
+    root = settings.code_root
+    given = project_files(facts_of(read_base(root).files))
+    code = upgrade_project(root, given, options.dry_run)
+    if code == 0 and not options.dry_run and (wheel := renew_wheel(root / "wheels")):
+        print(f"the project carries {wheel.name}; 'make env' installs it")
+    return code
 
 # %% ../../nbs/01_cli.ipynb #cli-doctor
 def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:

@@ -20,10 +20,10 @@ from ..core.settings import EPOCHS, Settings, load_settings
 from ..planning.plan import Plan, make_plan
 from ..planning.risks import make_questions
 from .export import export_project
-from .merge import write_base
 from .names import check_name
 from .repository import start_repository
 from .template import ProjectFacts, project_files
+from .upgrade import TEMPLATE, write_base
 from .wheel import write_wheel
 from ..report.templates import render
 from ..sources.base import without_password
@@ -167,7 +167,7 @@ def _write_project(stage: Path, wishes: Wishes, reading: Reading, source: str) -
     write_bytes(stage / EPOCHS[0].folder / "project_brief.toml", brief_text(reading, wishes, source).encode())
     init = f'"{facts.summary.replace(chr(34), chr(39))}"\n\n__version__ = "0.1.0"\n'
     write_bytes(stage / "src" / wishes.name / "__init__.py", init.encode())
-    write_base(stage, given)
+    write_base(stage / TEMPLATE, given)
     write_wheel(stage / "wheels")
     export_project(stage)
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPLATE', 'Pieces', 'PINNED', 'UNFINISHED', 'Writes', 'Base', 'zip_bytes', 'base_bytes', 'write_base', 'read_base',
-           'merge_settings', 'changed_settings', 'Change', 'decide', 'plan_changes', 'new_defaults', 'check_way_back',
-           'upgrade_project']
+           'merge_settings', 'changed_settings', 'Change', 'file_change', 'plan_changes', 'new_defaults',
+           'check_way_back', 'upgrade_project']
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-02
 import configparser
@@ -207,7 +207,7 @@ def _both_changed(path: str, base: bytes, ours: bytes, theirs: bytes) -> Change:
     return Change(path, "kept" if merged.content == ours else "merged", merged.content)
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-30
-def decide(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Change:
+def file_change(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None) -> Change:
     "What becomes of a file: base is what the kit gave last time, theirs what it gives now, None where there is none"
     if theirs is None:
         if ours is not None and _same_text(ours, base):
@@ -241,7 +241,7 @@ def _on_disk(root: Path, path: str) -> bytes | None:
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-34
 def _decide_on_disk(root: Path, path: str, base: bytes | None, theirs: bytes | None) -> Change:
     ours = _on_disk(root, path)
-    change = decide(path, base, ours, theirs)
+    change = file_change(path, base, ours, theirs)
     linked = next((part for part in ((root / path), *(root / path).parents) if part != root and part.is_symlink()
                    and part.is_relative_to(root)), None)
     if linked is None or change.after == ours:

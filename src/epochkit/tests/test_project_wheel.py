@@ -30,6 +30,13 @@ def test_pip_installs_the_wheel_and_its_commands_work(tmp_path):
     assert shown.returncode == 0 and "epoch status --json" in shown.stdout, shown.stderr
 
 
+def test_an_older_wheel_makes_way_and_none_is_brought_where_none_was(tmp_path):
+    assert renew_wheel(tmp_path) is None and not any(tmp_path.iterdir())
+    (tmp_path / "epochkit-0.0.1-py3-none-any.whl").write_bytes(b"old")
+    new = renew_wheel(tmp_path)
+    assert list(tmp_path.iterdir()) == [new] and epochkit.__version__ in new.name
+
+
 def test_a_wheel_of_another_version_than_the_modules_is_not_made(tmp_path, monkeypatch):
     monkeypatch.setattr(epochkit, "__version__", "9.9.9")
     with pytest.raises(BadInputError, match="9.9.9, installed is"):
