@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 # %% ../../../nbs/report/02_templates.ipynb #templates-04
 def _names(folder: Any, prefix: str = "") -> Iterator[str]:
     for item in folder.iterdir():
-        if item.is_dir():
+        if item.is_dir() and item.name != "__pycache__":
             yield from _names(item, f"{prefix}{item.name}/")
-        else:
+        elif item.is_file():
             yield prefix + item.name
 
 # %% ../../../nbs/report/02_templates.ipynb #templates-05

@@ -100,7 +100,7 @@ def test_the_files_are_sound_and_hold_the_model(written):
                          [("Dockerfile", "USER 10001", "USER root", "runs as root"),
                           ("Dockerfile", "HEALTHCHECK", "# none", "no HEALTHCHECK"),
                           ("Dockerfile", "-slim-bookworm", ":latest", "fixed version"),
-                          ("Dockerfile", " -c requirements.lock", "", "requirements.lock"),
+                          ("Dockerfile", " -c constraints.txt", "", "constraints.txt"),
                           ("Dockerfile", "OMP_WAIT_POLICY=PASSIVE", "API_KEY=hunter2", "secret"),
                           ("docker-compose.yml", "127.0.0.1:8000:8000", "8000:8000", "open to the network"),
                           ("docker-compose.yml", "read_only: true", "read_only: false", "writable"),
