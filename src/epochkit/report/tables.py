@@ -22,9 +22,9 @@ def column_decimals(values: Iterable[float]) -> int | None:
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
     if all(float(size).is_integer() for size in sizes):
         return 0
-    if max(sizes) / min(sizes) > 1000:
+    if max(sizes) / min(sizes) > (1000 if max(sizes) < 10 else 100):
         return None
-    decimals = max(0, 2 - math.floor(math.log10(max(sizes))))
+    decimals = max(3 if max(sizes) <= 1 else 0, 2 - math.floor(math.log10(max(sizes))))
     return decimals + (round(min(sizes), decimals) == 0)
 
 # %% ../../../nbs/report/04_tables.ipynb #tables-09
@@ -43,15 +43,27 @@ def cell_text(value: Any, decimals: int | None = None, raw: bool = False) -> obj
     if hasattr(value, "isoformat") and value == value:
         return value.isoformat().replace("T", " ").removesuffix(" 00:00:00")
     if _is_number(value) and math.isfinite(value) and (raw or decimals is not None):
-        return _raw_number(value) if raw else f"{value:,.{decimals}f}"
-    return readable(value)
+        return _raw_number(value) if raw else f"{round(value, decimals) + 0.0:,.{decimals}f}"
+    return re.sub(r"\.?0+(?=e|$)", "", text) if "." in (text := readable(value)) and _is_number(value) else text
 
 # %% ../../../nbs/report/04_tables.ipynb #tables-11
 def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and type(value).__name__ not in ("bool", "bool_")
 
+# %% ../../../nbs/report/04_tables.ipynb #tables-17
+def _side(values: Iterable[Any]) -> str:
+    "`number` for a column of numbers, which stands at the right; else `words`"
+    seen = [value for value in values if value is not None and value == value]
+    return "number" if seen and all(map(_is_number, seen)) else "words"
+
 # %% ../../../nbs/report/04_tables.ipynb #tables-15
+_FACTS = " "  # the column of facts: each is another measurement
 _NAMES_IN_DIGITS = {"id", "year", "version", "seed", "event", "seq"}
+
+
+def _probability_text(value: Any) -> object:
+    small = _is_number(value) and 0 <= value < 0.0005
+    return "< 0.001" if small else cell_text(value, 3)
 
 
 def column_texts(name: object, values: list[Any], raw: bool = False) -> list[object]:
@@ -60,14 +72,19 @@ def column_texts(name: object, values: list[Any], raw: bool = False) -> list[obj
     seen = [float(value) for value in values if _is_number(value) and not math.isnan(value)]
     if not raw and words & {"share", "%"} and all(0 <= value <= 1 for value in seen):
         return [share_text(value) if _is_number(value) else cell_text(value) for value in values]
-    decimals = None if raw or all(isinstance(value, numbers.Integral) for value in values) else column_decimals(seen)
+    if not raw and words & {"p", "q"} and all(0 <= value <= 1 for value in seen):
+        return list(map(_probability_text, values))
+    whole = all(isinstance(value, numbers.Integral) for value in values)
+    alone = raw or whole or name == _FACTS or _side(values) == "words"
+    decimals = None if alone else column_decimals(seen)
     return [cell_text(value, decimals, raw or bool(words & _NAMES_IN_DIGITS)) for value in values]
 
-# %% ../../../nbs/report/04_tables.ipynb #tables-17
-def _side(values: Iterable[Any]) -> str:
-    "`number` for a column of numbers, which stands at the right; else `words`"
-    seen = [value for value in values if value is not None and value == value]
-    return "number" if seen and all(map(_is_number, seen)) else "words"
+# %% ../../../nbs/report/04_tables.ipynb #tables-heading
+_UPPER = re.compile(r"\b(?:mb|kb|gb|auc|rmse|mae|psi)\b")
+
+
+def _heading(name: str) -> str:
+    return _UPPER.sub(lambda match: match[0].upper(), name.replace("_", " "))
 
 # %% ../../../nbs/report/04_tables.ipynb #tables-20
 def _frame_of(content: Any) -> Any:
@@ -75,7 +92,7 @@ def _frame_of(content: Any) -> Any:
     import pandas as pd
     if isinstance(content, (pd.Series, Mapping)):
         facts = pd.Series(content, dtype=object)
-        return pd.DataFrame({"": [str(name) for name in facts.index], " ": list(facts)}, dtype=object)
+        return pd.DataFrame({"": [_heading(str(name)) for name in facts.index], _FACTS: list(facts)}, dtype=object)
     frame = content if isinstance(content, pd.DataFrame) else pd.DataFrame(list(content))
     counts = frame.index.nlevels == 1 and frame.index.dtype.kind in "iu" and frame.index.name is None
     return frame if counts else frame.rename_axis([name or "" for name in frame.index.names]).reset_index()
@@ -85,7 +102,7 @@ def _grid(content: Any, max_rows: int, raw: bool) -> tuple[list[str], list[str],
     "Headings, sides, rows of texts, and how many rows are left out"
     frame = _frame_of(content)
     columns = [frame.iloc[:max_rows, place].tolist() for place in range(frame.shape[1])]
-    heads = [str(name) if raw else str(name).replace("_", " ") for name in frame.columns]
+    heads = [str(name) if raw else _heading(str(name)) for name in frame.columns]
     texts = [column_texts(name, values, raw) for name, values in zip(frame.columns, columns)]
     sides, rows = [_side(values) for values in columns], [list(row) for row in zip(*texts)]
     return heads, sides, rows, max(0, len(frame) - max_rows)

@@ -8,7 +8,7 @@ from epochkit.report.values import Html
 from epochkit.report.tables import *
 
 
-@pytest.mark.parametrize("values, decimals", [([0.0312, -0.0004], 4), ([0.5, 0.0003], None), ([0.2, 0.0004], 4), ([12.3, 1.25], 1),
+@pytest.mark.parametrize("values, decimals", [([0.0312, -0.0004], 4), ([0.5, 0.0003], None), ([0.2, 0.0004], 4), ([12.3, 1.25], 1), ([5448.2, 7.98], None), ([1.0, 0.95], 3),
                                               ([1234.5, 1.2], None), ([1.0, 2.0, float("nan")], 0), ([], 0), ([float("inf"), 0.25], 3)])
 def test_a_column_gets_the_decimals_of_its_largest_number(values, decimals):
     assert column_decimals(values) == decimals
@@ -17,13 +17,15 @@ def test_a_column_gets_the_decimals_of_its_largest_number(values, decimals):
 def test_values_are_written_out_and_the_users_own_stay_as_they_are():
     assert [cell_text(v) for v in ([], ["a", 1], pd.Timestamp("2026-01-02"), pd.NaT, np.nan, True)] == ["–", "a, 1", "2026-01-02", "–", "–", "yes"]
     assert [cell_text(v, raw=True) for v in (12345, 800.0, 182451.31, np.nan, 0.1)] == ["12345", "800", "182451.31", "–", "0.1"]
-    assert cell_text(Html("<b>")) == "<b>" and cell_text(-3.14159, 2) == "-3.14" and cell_text(float("inf"), 2) == "∞"
+    assert cell_text(Html("<b>")) == "<b>" and [cell_text(v, 2) for v in (-3.14159, -0.001)] == ["-3.14", "0.00"]
+    assert [cell_text(v) for v in (0.05, 1e-6, 1000, 0.75, "1.0")] == ["0.05", "1e-06", "1,000", "0.75", "1.0"] and cell_text(float("inf"), 2) == "∞"
 
 
 def test_a_share_is_a_percentage_and_an_identifier_has_no_separators():
     assert column_texts("missing_share", [0.25, 0.00001, 0, None]) == ["25.0 %", "< 0.1 %", "0 %", "–"]
     assert column_texts("share", [1.5, 2.25]) == ["1.50", "2.25"] and column_texts("row_id", [12345]) == ["12345"]
-    assert column_texts("limit", [0.7, 1000, True, "a"]) == ["0.700", "1,000", "yes", "a"]
+    assert column_texts("limit", [0.7, 1000, True, "a"]) == ["0.7", "1,000", "yes", "a"]
+    assert column_texts("q_value", [1e-76, 0.846, None]) == ["< 0.001", "0.846", "–"]
     assert column_texts("n", [1234, 5]) == ["1,234", "5"] and column_texts("Zip", [12345.0], raw=True) == ["12345"]
 
 
@@ -42,7 +44,8 @@ def test_an_index_is_shown_where_it_says_something():
 
 
 def test_facts_records_and_nothing_are_tables_too():
-    facts = table_html({"rows": 4454, "source": "a<b", "share": 0.5})
+    facts = table_html({"n_rows": 4454, "source": "a<b", "share": 0.5})
+    assert ">n rows<" in facts and ">0.5<" in facts and ">30<" in table_html({"trials": 30, "score": 0.8123, "by": "tpe"})
     assert "<thead>" not in facts and '<td class="words">4,454</td>' in facts and "a&lt;b" in facts
     assert ">1,000<" in table_html([{"n": 1000, "why": ["a", "b"]}]) and "a, b" in table_html([{"n": 1000, "why": ["a", "b"]}])
     assert "No rows." in table_html(pd.DataFrame({"a": []})) and "<td" not in table_html([])
