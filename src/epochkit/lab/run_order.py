@@ -46,12 +46,12 @@ def maker_of(name: str, cells: Sequence[Mapping[str, Any]], here: int) -> Making
 # %% ../../../nbs/lab/03_run_order.ipynb #run-order-12
 def order_text(name: str, maker: MakingCell) -> str:
     "What to do, in a few lines; the error itself stands last"
-    place = f"under '{maker.heading}' " if maker.heading else ""
+    place = f" (under '{maker.heading}')" if maker.heading else ""
     head, where, way = "Cells are in another order.", "further down", ""
     if maker.above:
         head, where, way = "Run the cells above first.", "above", "\nIn JupyterLab: Run, Run All Above Selected Cell."
-    return (f"\x1b[1m{head}\x1b[0m '{name}' is made by a cell {where} that has not run in this kernel, {place}"
-            f"where it begins:\n    {maker.first_line}{way}\n\nNameError: name '{name}' is not defined")
+    return (f"\x1b[1m{head}\x1b[0m\n'{name}' comes from a cell {where} that has not run in this kernel{place}:\n"
+            f"    {maker.first_line}{way}\n\nNameError: name '{name}' is not defined")
 
 # %% ../../../nbs/lab/03_run_order.ipynb #run-order-16
 def _saved_cells(shell: Any) -> list[dict[str, Any]]:
