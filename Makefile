@@ -30,6 +30,7 @@ help:  ## this list
 	  $(BIN)/python -m pip install -q -r requirements.lock; \
 	fi
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m epochkit.lab.run_order >/dev/null  # an editable install carries no data files
 	@touch $@
 
 env: .venv/.ready  ## the environment alone

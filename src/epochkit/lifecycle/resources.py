@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from ..core.files import files_of, size_of
 from ..core.errors import ResourceLimitError, explain, unknown_name
 from ..core.memory_guard import is_memory_error
+from ..report.progress_bars import ProgressBar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,21 +49,22 @@ def degrading(step: Callable[[Size], Result], sizes: Iterable[Size], warn: Calla
 def progress(label: str, state: Callable[[], tuple[int, int] | None]) -> Iterator[Callable[[float], None]]:
     """A bar for work done elsewhere: call what it gives with the MB in use; `state` returns (steps done,
     of how many) once it is known"""
-    from tqdm.auto import tqdm
     bar, before = None, (state() or (0, 0))[0]
 
     def look(used_mb: float) -> None:
         nonlocal bar
         now = state()
         if now is not None and now[1] > 2:
-            bar = bar if bar is not None else tqdm(total=now[1], initial=before, desc=label, leave=False)
-            bar.update(now[0] - bar.n)
-            bar.set_postfix_str(f"{used_mb:,.0f} MB")
+            bar = bar if bar is not None else ProgressBar(label, now[1], before)
+            bar.update(now[0] - bar.done, used_mb)
+    done = False
     try:
         yield look
+        done = True
     finally:
         if bar is not None:
-            bar.close()
+            bar.done = bar.total if done else bar.done
+            bar.close(broken=not done)
 
 # %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-12
 ON_OVERSIZE = ("sample", "partition", "error")

@@ -25,6 +25,7 @@ from .frameworks.base import FrameworkModel, frameworks_for
 from .resume import WorkStore, joblib_bytes
 from ..core.memory_guard import is_memory_error
 from .metrics import choose_threshold, measure
+from ..report.progress_bars import ProgressBar
 from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan
 from ..lifecycle.tracking import tracked
@@ -166,13 +167,12 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
     run, parent: each is also an MLflow run, nested under run `parent`. frameworks: others than the registered ones.
     store: each is saved in it once trained, and one that an interrupted run saved is not trained again.
     """
-    from tqdm.auto import tqdm
-
     chosen, found = frameworks or frameworks_for(plan.data.task), []
     before = {entry["framework"]: entry for entry in store.entries("candidate")} if store else {}
     if before:
         store.resumed = f"resuming from {len(before)} of {len(chosen)} frameworks"
-    for number, cls in enumerate(tqdm(chosen.values(), desc="frameworks", leave=False, disable=len(chosen) < 3)):
+    bar = ProgressBar("frameworks", len(chosen), shown=len(chosen) > 2)
+    for number, cls in enumerate(bar.over(chosen.values())):
         if store and cls.name not in before:
             store.report(number / (len(chosen) + plan.budget.tuning_trials + 1),
                       f"framework {number + 1} of {len(chosen)}")

@@ -8,6 +8,7 @@ __all__ = ['MOST_DEATHS', 'target_column', 'untuned_winner', 'training_store', '
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02
 import logging
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from ..core.memory_guard import run_limited
 from .figures import impact_figure, top_trials_figure
 from .gate import TRAINING_FILES, TUNING_FILES
 from .candidates import Candidate, TrainingData, assess, training_data
+from ..lifecycle.resources import progress
 from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan, load_plan
+from ..record.checkpoints import progress_of
 from ..report.figures import Figures
 from ..lifecycle.tracking import TrackedRun, register_version, tracking_client, unattended_gates, waivers
 from .tuning import NothingSmaller, Trial, Tuning, best_trials, parameter_impact, tune, tuning_claim
@@ -272,13 +275,20 @@ def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
     died, limit = "", {"limit_mb": 1024 * _memory_gb(run), "label": f"tuning ({script.name})"}
     for _ in range(MOST_DEATHS):
         try:
-            return run_limited(_in_script, script, run.id, trials or None, died, **limit)
+            with progress("tuning", lambda: _trials_done(run)) as look:
+                return run_limited(_in_script, script, run.id, trials or None, died, on_look=look, **limit)
         except NothingSmaller:
             raise
         except ResourceLimitError as error:
             died = str(error)
             _logger.warning("going on with fewer rows: %s", died)
     raise ResourceLimitError(f"tuning ran out of memory {MOST_DEATHS} times, the last time so: {died}")
+
+# %% ../../../nbs/models/08_registration.ipynb #registration-trials-done
+def _trials_done(run: EpochRun) -> tuple[int, int] | None:
+    "Trials that the script has made and how many are planned, from its checkpoint; None while it does something else"
+    found = re.search(r"trial (\d+) of (\d+)", progress_of(run.settings, run.number))
+    return (int(found[1]) - 1, int(found[2])) if found else None
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-10-a
 def _in_script(script: Path, run_id: str, trials: int | None, died: str) -> dict[str, Any]:

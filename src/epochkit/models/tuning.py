@@ -20,6 +20,7 @@ from ..core.errors import ResourceLimitError
 from .frameworks.base import Range, frameworks_for, known_frameworks
 from .resume import WorkStore
 from .candidates import Candidate, TrainingData, assess, better, train_candidate
+from ..report.progress_bars import ProgressBar
 from ..planning.plan import Plan
 from ..lifecycle.tracking import TrackedRun
 
@@ -198,11 +199,9 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
 def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _Finished, data: TrainingData,
                  track: TrackedRun | None) -> None:
     "Makes the trials that are missing up to `count`, one after the other, until `limit_s` seconds are over"
-    from tqdm.auto import tqdm
-
     first, began = len(finished.trials), time.monotonic() - finished.seconds
     label = f"tuning {cls.name}" + (f", {finished.store.resumed}" if first else "")
-    for number in tqdm(range(first, count), label, count, initial=first, leave=False, disable=count < 6):
+    for number in ProgressBar(label, count, first, shown=count > 5).over(range(first, count)):
         _report_progress(finished, number, count)
         if time.monotonic() - began > limit_s and not finished.stopped:
             _stop(finished, f"after {limit_s / 60:g} minutes, with {number} of {count} trials")

@@ -8,7 +8,7 @@ __all__ = ['duration_range', 'errors_in_words', 'executive_summary']
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-02
 from typing import Any
 
-from ..report.theme import readable
+from ..report.values import readable
 from .figures import time_unit
 from .plan import Plan
 

@@ -3,6 +3,8 @@
 - `values`: One way to write a number, a time, a piece of evidence and a text inside HTML, wherever the kit shows something.
 - `templates`: HTML, style sheets and deployment texts are files of their own, filled in by one Jinja2 environment.
 - `theme`: One look for the panel, the control room, the reports and the app: the same colours, chips, bars and tables everywhere.
+- `tables`: Tables of notebooks and reports: words at the left, numbers at the right with the digits they deserve.
 - `figures`: Figures whose title is their claim, saved twice, and one page design for every report.
 - `pages`: An executed notebook becomes one HTML file that anyone can open, offline, years later.
+- `progress_bars`: Long work shows one bar while it lasts and leaves one line: how much, how long, how much memory.
 """

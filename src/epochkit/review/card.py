@@ -33,6 +33,7 @@ class Gate(NamedTuple):
     decision: Event | None
     interrupted: bool
     warnings: tuple[str, ...]
+    as_of: Event | None = None
 
     @property
     def waivers(self) -> dict[str, str]:
@@ -60,6 +61,11 @@ class Gate(NamedTuple):
                 if check["result"] == "fail"] if self.finished else []
 
     @property
+    def is_due(self) -> bool:
+        "Whether a person has to decide now; a decision that stands may still be taken anew"
+        return self.can_be_decided and self.state.state in ("awaiting review", "failed")
+
+    @property
     def can_be_decided(self) -> bool:
         "A finished run whose files are as they were"
         return bool(REVIEW.get(self.number) and self.finished and not self.interrupted
@@ -78,7 +84,8 @@ def read_gate(settings: Settings, number: int) -> Gate:
         if event.kind == "warning" and event.epoch == number and event.data.get("run") == run
     ]
     return Gate(settings, number, project_state(settings)[number - 1], finished, latest(events, number, "decision"),
-                 last is not None and last.kind != "epoch_finished", tuple(dict.fromkeys(warnings)))
+                 last is not None and last.kind != "epoch_finished", tuple(dict.fromkeys(warnings)),
+                 events[-1] if events else None)
 
 # %% ../../../nbs/review/03_card.ipynb #83gatecard-06
 _RESULTS = {"pass": "pass", "fail": "fail", "waived": "waived", "skipped": "not applicable"}
@@ -187,10 +194,23 @@ def _decided(decision: Event) -> tuple[str, str]:
         back = f" Back to epoch {to:03d}: run 'epoch run {to}'."
     return head, f"{decision.time[:16].replace('T', ' ')} UTC.{back}"
 
+# %% ../../../nbs/review/03_card.ipynb #card-after
+def _after(decision: Event) -> str:
+    "What a decision is followed by, as a sentence; empty where the decision itself says so"
+    taken, epoch = decision.data["decision"], decision.epoch
+    if taken == "changes requested":
+        return f"Next: mend it, run epoch {epoch:03d} again, and decide anew."
+    if taken == "rejected":
+        return ""
+    if epoch == len(EPOCHS):
+        return "The project is closed."
+    return f"Next: run epoch {epoch + 1:03d}, {epoch_of(epoch + 1).title}."
+
 # %% ../../../nbs/review/03_card.ipynb #card-receipt
 def receipt_html(decision: Event, waivers: dict[str, str]) -> Html:
     "What a decision left in the record: who, when, why, sequence number, hash, signer, waivers, restored columns"
     head, when = _decided(decision)
+    when = " ".join(filter(None, (when, _after(decision))))
     waived = [(chip(word, "waived"), name, reason)
               for word, given in (("waived", waivers), ("restored", restored_by(decision)))
               for name, reason in given.items()]
@@ -257,4 +277,5 @@ def gate_html(settings: Settings, epoch: int) -> Html:
     return render(
         "gate.html.j2", style=STYLE, number=f"{epoch:03d}", title=known.title, chips=_chips(gate), parts=parts,
         question=known.question if known.human_gate else "", opens=_opens(epoch, known.human_gate),
-        standing=_standing(gate), warnings=[bar("wait", "Warning.", text) for text in gate.warnings])
+        standing=_standing(gate), warnings=[bar("wait", "Warning.", text) for text in gate.warnings],
+        mark="due" if gate.is_due else "settled", as_of=gate.as_of)

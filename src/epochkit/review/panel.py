@@ -157,7 +157,7 @@ class ApprovalPanel(PanelForm):
 
     def __init__(self, settings: Settings, epoch: int, decided: Callable[[Event], Any] | None = None):
         watch_cells()
-        self.settings, self.number, self._decided, self._card = settings, epoch, decided, None
+        self.settings, self.number, self._decided, self._card, self._shown_form = settings, epoch, decided, None, None
         self.message, self.again = widgets.HTML().add_class("message"), _button("Decide again", "second")
         self.again.layout.align_self = "flex-start"
         self.again.on_click(lambda _: self._show("form"))
@@ -191,6 +191,8 @@ class ApprovalPanel(PanelForm):
             if self._decided:
                 self._decided(event)
         self._redraw_card()
+        if self._shown_form is not None:
+            self._shown_form.update(self._form_bundle(), raw=True)
 
     def show_card_in(self, card: Any) -> None:
         "Draws the card into `card` (anything with `update`), now and after each decision"
@@ -205,13 +207,16 @@ class ApprovalPanel(PanelForm):
         from IPython.display import display
         self._card = display(gate_html(self.settings, self.number), display_id=True)
         if self._shown != "nothing":
-            words = f"Gate {self.number:03d}: the form is shown where this cell runs"
-            display(
-                {
-                    "application/vnd.jupyter.widget-view+json": {
-                        "model_id": self.form.model_id, "version_major": 2, "version_minor": 0
-                    }, "text/plain": words
-                }, raw=True)
+            self._shown_form = display(self._form_bundle(), raw=True, display_id=True)
+
+    def _form_bundle(self) -> dict[str, Any]:
+        "The form as a widget and, for a notebook whose kernel is gone, what to do in words"
+        state = self.gate.state
+        words = "A decision is due: run this cell to decide." if self.gate.is_due else \
+            f"The decision stands ({state.decision or state.state}). Run this cell to decide anew."
+        view = {"model_id": self.form.model_id, "version_major": 2, "version_minor": 0}
+        return {"application/vnd.jupyter.widget-view+json": view, "text/plain": f"Gate {self.number:03d}. {words}",
+                "text/html": render_macro("gate_parts.html.j2", "aside", due=self.gate.is_due, text=words)}
 
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04-d
 def gate_panel(run: EpochRun | Settings, epoch: int | None = None,

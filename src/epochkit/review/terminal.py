@@ -15,7 +15,7 @@ from epochkit.review.decisions import (
 )
 from ..core.files import size_of
 from ..core.settings import Settings, epoch_of
-from ..report.theme import readable
+from ..report.values import readable
 from ..core.errors import BadInputError, DependencyError, unknown_name
 from ..report.values import evidence_text
 from ..lifecycle.gates import GateReport, evaluate

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from epochkit.core.settings import find_project
+from epochkit.lab.run_order import install_hook
 from epochkit.serving.server import free_port, start_server
 from epochkit.tests.conftest import ROOT
 
@@ -108,9 +109,13 @@ def jupyterlab(folder: Path, aside: Path | None = None, **environment: str) -> I
     overrides = aside / "overrides"
     overrides.mkdir(parents=True)
     (overrides / "overrides.json").write_text('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}')
+    profile = aside / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    install_hook(aside / "environment").parent.rename(profile / "startup")  # what the wheel puts into an environment
     token, port = secrets.token_hex(8), free_port()
     places = {f"JUPYTER_{name}_DIR": str(aside / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     environment = {**os.environ, **places, "JUPYTERLAB_SETTINGS_DIR": str(aside / "settings"),
+                   "IPYTHONDIR": str(aside / "ipython"),
                    "EPOCH_PROJECT": str(find_project()), **environment}
     environment.pop("EPOCH_RUNNER", None)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", f"--notebook-dir={folder}",

@@ -1,4 +1,5 @@
 """A person at work, in a real Chromium: the approval panel in JupyterLab by mouse and by keyboard, and the app."""
+import re
 import shutil
 
 import nbformat
@@ -293,9 +294,57 @@ def test_the_decision_is_there_after_a_restart_and_in_a_reopened_notebook(home, 
     again.page.wait_for_timeout(1_000)
     show_card(again)
     again.shot("gate_reopened")
-    dead = again.page.locator(".jp-OutputArea:has(.kit) .jupyter-widgets").last  # JupyterLab's "model not found" gives way to a sentence
-    size, words = dead.evaluate("node => [getComputedStyle(node).fontSize, getComputedStyle(node, '::after').content]")
-    assert size == "0px" and "run this cell to use it" in words and not button(again, "Approve").count()
+    size, words = dead_form(again)
+    assert size == "0px" and words == "none" and not button(again, "Approve").count()
+    assert form_copy(lab, "small") == "The decision stands (approved). Run this cell to decide anew."
+
+
+def dead_form(notebook):
+    "How the form of a kernel that is gone is shown: size of JupyterLab's own 'model not found', and the sentence in its place"
+    return notebook.page.locator(".jp-OutputArea:has(.kit) .jupyter-widgets").last.evaluate(
+        "node => [getComputedStyle(node).fontSize, getComputedStyle(node, '::after').content]")
+
+
+def form_copy(lab, name):
+    "The text of the HTML that the saved notebook holds beside the form's widget"
+    outputs = [output for cell in nbformat.read(lab.folder / f"{name}.ipynb", 4).cells for output in cell.get("outputs", [])]
+    copies = [output.data["text/html"] for output in outputs if "application/vnd.jupyter.widget-view+json" in output.get("data", {})]
+    return re.sub("<[^>]+>", "", copies[-1]).strip()
+
+
+def test_a_reopened_notebook_asks_for_a_run_only_while_a_decision_is_due(home, lab, open_notebook):
+    notebook = open_notebook("small")
+    notebook.run_all(FORM)
+    notebook.save()
+    notebook.page.close()
+    lab.forget_sessions()
+    again = open_notebook("small")
+    again.wait_idle()
+    wait_for(again, "Pending: a person decides")
+    again.page.wait_for_timeout(1_000)
+    show_card(again)
+    again.shot("gate_reopened_due")
+    size, words = dead_form(again)
+    assert size == "0px" and "run this cell" in words and form_copy(lab, "small") == "A decision is due: run this cell to decide."
+    assert "as of event" in again.page.locator(CARD).inner_text()
+
+
+def test_a_cell_that_runs_before_those_above_says_so(home, open_notebook):
+    notebook = open_notebook("small")
+    notebook.wait_idle()
+    last = notebook.page.locator(".jp-CodeCell").last
+    last.locator(".cm-content").click()
+    notebook.page.keyboard.press("Control+Enter")
+    last.locator(".jp-RenderedText >> text=Run the cells above first.").wait_for(timeout=60_000)
+    said = last.locator(".jp-OutputArea").inner_text()
+    assert "'run' comes from a cell above" in said and "run = begin(number, settings)" in said and "Traceback" not in said
+    notebook.shot("out_of_order")
+    last.locator(".cm-content").evaluate("node => node.focus()")
+    notebook.page.keyboard.press("Control+a")
+    notebook.page.keyboard.type("rum.finish()")
+    notebook.page.keyboard.press("Control+Enter")
+    last.locator(".jp-OutputArea >> text=name 'rum' is not defined").first.wait_for(timeout=60_000)
+    assert "Traceback" in last.locator(".jp-OutputArea").inner_text()
 
 
 def test_evidence_that_changed_voids_the_decision(home, lab, open_notebook):

@@ -80,12 +80,14 @@ def test_a_person_runs_an_epoch_opens_its_gate_and_approves(browser, room):
     page = notebook.page
     assert page.locator(".room-saved").is_hidden() and page.locator(".room-live tbody tr").count() == 8
     assert page.get_by_role("button", name="Stop").is_disabled()
+    assert page.locator(".room-live").get_by_text("press Run next").is_visible() and page.locator(".room-live th", has_text="Seconds").count() == 0
     shot(notebook, "room_start_1280")
     page.get_by_role("button", name="Run next").click()
     page.wait_for_selector(".room [role=progressbar][aria-valuenow]", timeout=60_000)
     shot(notebook, "room_running_1280")
     row(page, 1).get_by_text("awaiting review").wait_for(timeout=120_000)
     page.wait_for_selector("text=A person decides.", timeout=30_000)
+    assert page.locator(".room-live").get_by_text("press Open gate 001").is_visible()
     assert project_state(settings)[0].state == "awaiting review" and read_progress(settings) is None
     assert page.get_by_role("button", name="Run next").is_disabled()
     shot(notebook, "room_waiting_1280")
@@ -96,7 +98,17 @@ def test_a_person_runs_an_epoch_opens_its_gate_and_approves(browser, room):
     for box in page.locator(".kit.form input[type=checkbox]").all():
         box.check()
     page.wait_for_function("() => ![...document.querySelectorAll('.kit.form button')].find(b => b.innerText == 'Approve').disabled")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("button", name="Approve").scroll_into_view_if_needed()
+    shot(notebook, "room_gate_ready_1280")
     page.get_by_role("button", name="Approve").click()
+    receipt = page.locator(".room .kit.form .bar.pass")
+    receipt.wait_for(timeout=20_000)
+    page.wait_for_timeout(1_500)  # the card above is drawn anew meanwhile
+    place, words = receipt.bounding_box(), receipt.inner_text()
+    assert 0 < place["y"] < 900 - place["height"], "the page stays where the person is, and shows the receipt"
+    assert "Approved by" in words and "Receipt: event" in words and "Next: run epoch 002, Data wrangling." in words
+    shot(notebook, "room_receipt_1280")
     row(page, 1).get_by_text("approved").wait_for(timeout=20_000)
     shot(notebook, "room_approved_1280")
     decision = Ledger(settings.context_root).events("decision")[-1]

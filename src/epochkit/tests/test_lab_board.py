@@ -21,6 +21,33 @@ def test_the_board_links_notebooks_and_says_why(place):
     assert 'class="chip fail"' in shown and "0 of 8 epochs done" in shown
 
 
+def test_before_the_first_run_there_is_no_field_of_dashes(place):
+    shown = board(place).split("</style>")[-1]
+    assert "Seconds" not in shown and "Gate</th>" not in shown and shown.count("by a person") == 5
+    assert ">Seconds<" in board_html(place, [EpochState(1, "x", "done", "passed", seconds=3.0, peak_mb=120.0)], [])
+
+
+@pytest.mark.parametrize("state, words", [
+    (EpochState(1, "x", "not started"), "press Run next (x has not started)"),
+    (EpochState(1, "x", "awaiting review", "passed"), "waits for your decision: press Open gate 001"),
+    (EpochState(1, "x", "failed", "failed"), "press Open gate 001 to see why"),
+    (EpochState(2, "x", "stale", "passed"), "press Run next (x is stale)"),
+    (EpochState(2, "x", "running"), "is open in a notebook"), (EpochState(1, "x", "done"), "all eight epochs are done")])
+def test_above_buttons_the_next_step_names_one(place, state, words):
+    assert words in board_html(place, [state], [], buttons=True)
+
+
+def test_an_epoch_that_a_runner_executes_is_running_before_the_record_says_so(place, monkeypatch):
+    monkeypatch.setattr("epochkit.lab.board.read_progress", lambda settings: {"epoch": 1})
+    shown = board_html(place, [EpochState(1, "x", "failed", "failed", reasons=("old error",)), EpochState(2, "y", "not started")], [])
+    assert "epoch 001 is running" in shown and "old error" not in shown and shown.count(">not started<") == 1
+
+
+def test_an_epoch_of_a_runner_is_running(place, monkeypatch):
+    monkeypatch.setenv("EPOCH_RUNNER", "1")
+    assert "epoch 002 is running" in board_html(place, [EpochState(2, "x", "running")], [])
+
+
 @pytest.mark.parametrize("state, words", [
     (EpochState(2, "x", "failed",
                 progress="60 %: clean chunk 7 of 10 is next"), ["resuming from 60 %: clean chunk 7 of 10 is next"]),
@@ -50,6 +77,16 @@ def test_only_warnings_of_the_last_run_are_shown(place):
         ledger.append("epoch_started", {"run": run, "pid": 1, "host": "h"}, epoch=2)
         ledger.append("warning", {"run": run, "text": f"rows <dropped> in {run}"}, epoch=2)
     assert "1 warning<" in board(place) and "rows &lt;dropped&gt; in b" in board(place) and "in a<" not in board(place)
+
+
+@pytest.mark.parametrize("states, pending", [([("done", "passed"), ("done", ""), ("awaiting review", "passed")], 3),
+                                             ([("failed", "failed")], 1), ([("failed", "")], None),
+                                             ([("done", "passed"), ("awaiting review", "passed")], None),
+                                             ([("stale", "passed"), ("done", ""),
+                                               ("awaiting review", "passed")], None)])
+def test_only_the_first_open_gate_can_be_decided(states, pending):
+    assert pending_gate([EpochState(number, "x", state, gate) for number, (state, gate) in enumerate(states, 1)
+                         ]) == pending
 
 
 def test_progress_escapes_and_tells_percent_to_a_screen_reader():

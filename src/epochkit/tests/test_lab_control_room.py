@@ -42,16 +42,6 @@ def test_a_run_can_be_stopped_although_the_kernel_ignores_the_signal(place):
         signal.signal(signal.SIGINT, ignored)
 
 
-@pytest.mark.parametrize("states, pending", [([("done", "passed"), ("done", ""), ("awaiting review", "passed")], 3),
-                                             ([("failed", "failed")], 1), ([("failed", "")], None),
-                                             ([("done", "passed"), ("awaiting review", "passed")], None),
-                                             ([("stale", "passed"), ("done", ""),
-                                               ("awaiting review", "passed")], None)])
-def test_only_the_first_open_gate_can_be_decided(states, pending):
-    assert pending_gate([EpochState(number, "x", state, gate) for number, (state, gate) in enumerate(states, 1)
-                         ]) == pending
-
-
 @pytest.fixture
 def room(place):
     return ControlRoom(place)
@@ -110,6 +100,8 @@ def test_a_damaged_record_stops_the_buttons_and_not_the_room(room, place):
     (place.context_root / "ledger.jsonl").write_text("{}")
     assert room.look() is False and "The record cannot be read." in shown(room)
     assert room.run_next.disabled and room.run_one.disabled and room.gate.disabled
+    room.open_gate()
+    assert "No gate is waiting" in room.message.value and not room.gate_area.children
 
 
 def test_the_room_looks_while_something_happens_and_then_sleeps(room, place, monkeypatch):

@@ -32,18 +32,21 @@ def test_other_errors_are_not_tried_again():
 
 
 def test_the_bar_starts_at_what_was_done_and_follows(capsys):
-    from tqdm import tqdm
     states, seen = [(6, 10), None, (1, 2), (7, 10), (9, 10)], []
 
-    class Bar(tqdm):
-        def set_postfix_str(self, text):
-            seen.append((self.initial, self.n, self.total, text))
+    class Bar(resources.ProgressBar):
+        def update(self, steps, used_mb):
+            super().update(steps, used_mb)
+            seen.append((self.initial, self.done, self.total, used_mb))
+
+        def close(self, broken):
+            seen.append((self.done, broken))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tqdm.auto.tqdm", Bar)
+        patch.setattr(resources, "ProgressBar", Bar)
         with progress("cleaning", lambda: states.pop(0)) as look:
             for _ in range(4):
                 look(312.4)
-    assert seen == [(6, 7, 10, "312 MB"), (6, 9, 10, "312 MB")]
+    assert seen == [(6, 7, 10, 312.4), (6, 9, 10, 312.4), (10, False)]
 
 
 NOISE = pd.DataFrame(

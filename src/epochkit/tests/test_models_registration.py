@@ -147,7 +147,7 @@ def test_a_script_that_fails_is_an_error_of_its_own_kind(finished, tmp_path):
 def test_a_process_that_dies_for_want_of_memory_is_followed_by_a_more_careful_one(finished, monkeypatch, deaths):
     said = []
 
-    def limited(function, script, run_id, trials, died, limit_mb, label):
+    def limited(function, script, run_id, trials, died, limit_mb, label, on_look):
         said.append(died)
         if len(said) <= deaths:
             raise ResourceLimitError(f"death {len(said)}")

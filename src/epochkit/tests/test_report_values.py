@@ -15,6 +15,12 @@ def test_numbers_are_written_for_people():
     assert [readable(v) for v in (float("inf"), -np.inf, np.float32(0.5))] == ["∞", "-∞", "0.500"]
 
 
+@pytest.mark.parametrize("share, words", [(0.2831, "28.3 %"), (1e-05, "< 0.1 %"), (-1e-05, "> -0.1 %"), (0, "0 %"), (1, "100 %"),
+                                          (0.99999, "> 99.9 %"), (-0.25, "-25.0 %"), (12.5, "1,250.0 %"), (float("nan"), "–")])
+def test_a_share_is_told_in_percent(share, words):
+    assert share_text(share) == words
+
+
 @pytest.mark.parametrize("seconds, words", [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"),
                                             (3900, "1 h 5 min")])
 def test_times_read_well(seconds, words):

@@ -50,7 +50,7 @@ def card(run):
 def test_the_card_shows_question_checks_evidence_and_pictures(run):
     shown = card(run)
     assert "Is this the project we want" in shown and "opens epoch 002, Data wrangling" in shown
-    assert "Pending: a person decides" in shown and 'class="chip pass"' in shown and ">812<" in shown and ">1,000<" in shown
+    assert 'class="kit card gate due"' in shown and "Pending: a person decides" in shown and 'class="chip pass"' in shown and ">812<" in shown and ">1,000<" in shown
     outputs = Ledger(run.settings.context_root).events("epoch_finished")[-1].data["outputs"]
     assert all(f'title="{facts["sha256"]}"' in shown for facts in outputs.values()) and 'href="' in shown
     assert 'alt="One risk &lt;is&gt; high"' in shown and "data:image/png;base64" in shown
@@ -61,6 +61,8 @@ def test_the_card_shows_the_receipt_and_escapes_what_people_wrote(run):
     shown = card(run)
     assert f"Receipt: event {event.seq}" in shown and f'title="{event.hash}"' in shown and "not signed" in shown
     assert "Approved by ada &lt;b&gt;" in shown and "fine &amp; good" in shown and "Pending" not in shown
+    assert "Next: run epoch 002, Data wrangling" in shown and f"as of event {event.seq}," in shown
+    assert 'class="kit card gate settled"' in shown
 
 
 def test_a_waiver_stays_visible_with_its_reason(run):
@@ -85,6 +87,7 @@ def test_rejections_requests_and_unattended_runs_are_told_apart(run):
     assert "Unattended: no person decided" in card(run) and 'class="bar waived"' in card(run)
     approve(run, decision="changes requested", comment="add a risk")
     assert "Changes requested by ada" in card(run) and 'class="bar wait"' in card(run)
+    assert "mend it, run epoch 001 again" in card(run)
     approve(run, decision="rejected", comment="wrong target", return_to=1)
     assert "Back to epoch 001" in card(run) and 'class="bar fail"' in card(run)
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 from ...core.files import read_json, sha256_of, write_json
 from ...core.settings import Settings
 from ...core.errors import BadInputError
+from ...report.progress_bars import ProgressBar
 from ..secrets import Secrets
 from .address import WebAddress, first_page, next_page
 from .answers import Page, answer_format, read_page, unpack
@@ -208,12 +209,11 @@ class Download(_PageKeeper):
             return known
 
     def _fetch_all(self) -> None:
-        from tqdm.auto import tqdm
         self._pages.resume()
         lines = self._pages.lines
         url = lines[-1]["next"] if lines else first_page(self.address)
         with (WebClient(self.address.url, self.secrets, self._secret, self._limit_mb) as client,
-              tqdm(desc="download", initial=len(lines), unit=" pages", leave=False, delay=2) as bar):
+              ProgressBar("pages downloaded", initial=len(lines)) as bar):
             try:
                 while url:
                     url = self._fetch(client, url)
