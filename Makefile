@@ -31,6 +31,7 @@ help:  ## this list
 	fi
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m epochkit.lab.run_order >/dev/null  # an editable install carries no data files
+	@$(BIN)/python -m epochkit.project.repository setup
 	@touch $@
 
 env: .venv/.ready  ## the environment alone
@@ -55,11 +56,12 @@ postgres: .venv/.ready
 demo: browser  ## all eight epochs on the bundled real demo data, unattended
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
 
-check: .venv/.ready  ## drift between settings, notebooks and exported modules
+check: .venv/.ready  ## drift between settings, notebooks and exported modules; names that nothing defines
 	$(BIN)/python -m epochkit.project.checks settings
 	$(BIN)/python -m epochkit.project.checks notebooks
 	$(BIN)/python -m epochkit.project.checks export
 	$(BIN)/python -m compileall -q src
+	@if [ -x $(BIN)/ruff ]; then $(BIN)/ruff check -q --isolated --select E9,F63,F7,F82 src epoch0* nbs/index.ipynb; fi
 
 test-fast: check  ## what needs no browser and no whole lifecycle
 	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak and not datasets"
@@ -78,8 +80,8 @@ test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps
 soak: .venv/.ready  ## kill, cut and damage by the hundred (hours)
 	$(BIN)/python -m pytest src -q -n 2 -m soak
 
-lab: .venv/.ready  ## JupyterLab with the control room open
-	$(BIN)/jupyter lab --notebook-dir=. nbs/index.ipynb
+lab: .venv/.ready  ## JupyterLab with the control room open; ARGS="--port 9999" hands options on
+	$(BIN)/epoch lab -- $(ARGS)
 
 bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .core.files import plain
-from .core.brief import install_brief
+from .core.brief import brief_path, install_brief, load_brief
 from .core.settings import Settings, epoch_of, load_settings
 from .core.errors import BadInputError, PipelineError, explain
 from .lifecycle.facts import check_code
@@ -52,13 +52,31 @@ def _taken_back(settings: Settings) -> list[str]:
     from epochkit.review.decisions import restored_columns
     return [f"leak suspect taken back by a person: {name}" for name in restored_columns(settings)]
 
+# %% ../../nbs/01_cli.ipynb #cli-next
+_BRIEF = ("three ways: the form in the notebook of epoch 001 ('epoch lab' opens JupyterLab), a sentence (epoch plan "
+          "\"…\"), or a file (epoch run 1 --brief FILE); 'epoch new' starts a project of your own from a table")
+
+
+def _next(settings: Settings, states: list[EpochState]) -> str:
+    "What to do next: before the first epoch is done, that is the brief or what is wrong with it"
+    if states[0].state not in ("done", "running"):
+        if not brief_path(settings).exists():
+            return f"write the brief, {_BRIEF}"
+        try:
+            load_brief(settings)
+        except BadInputError as error:
+            return f"mend the brief ({brief_path(settings)}): {error}"
+    waiting = next((state.epoch for state in states if state.state == "awaiting review"), None)
+    where = f"; 'epoch lab' opens the control room, where 'Open gate {waiting:03d}' shows it too" if waiting else ""
+    return next_step(states) + where
+
 # %% ../../nbs/01_cli.ipynb #89cli-09-a
 def _show_status(settings: Settings, options: argparse.Namespace) -> int:
     check_code(settings)
     states = project_state(settings)
     if options.json:
         print(
-            json.dumps({"project": settings.project, "epochs": status_rows(settings), "next": next_step(states)},
+            json.dumps({"project": settings.project, "epochs": status_rows(settings), "next": _next(settings, states)},
                        indent=2))
         return 0
     print(status_table(states))
@@ -72,7 +90,7 @@ def _show_status(settings: Settings, options: argparse.Namespace) -> int:
             print(f"  {state.epoch:03d}: {note}")
     for text in dict.fromkeys(text for state in states for text in state.notices):
         print(f"  note: epoch {', '.join(f'{state.epoch:03d}' for state in states if text in state.notices)}: {text}")
-    print(f"\nNext: {next_step(states)}")
+    print(f"\nNext: {_next(settings, states)}")
     return 0
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-b
@@ -115,6 +133,15 @@ def _executed_notebooks(settings: Settings) -> dict[int, str]:
     return {number: str(path.relative_to(settings.home)) if path.is_relative_to(settings.home) else str(path)
             for number, path in paths.items()}
 
+# %% ../../nbs/01_cli.ipynb #cli-check-brief
+def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> None:
+    "BadInputError when epoch 001 is to run and nobody wrote a brief: nothing is started, nothing recorded"
+    from epochkit.runner.epochs import check_parameters, which_epochs
+    numbers = which_epochs(settings, which)
+    check_parameters(settings, numbers, parameters)
+    if 1 in numbers and not brief_path(settings).exists():
+        raise BadInputError(f"there is no brief yet ({settings.relative(brief_path(settings))}): write it, {_BRIEF}")
+
 # %% ../../nbs/01_cli.ipynb #89cli-09-e
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.runner.epochs import run_epochs
@@ -122,6 +149,8 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
     if options.brief:
         install_brief(settings, options.brief, force=options.force)
+    parameters = _parameters(options.parameter)
+    _check_brief(settings, options.which, parameters)
 
     def say(outcome: Any) -> None:
         state = project_state(settings)[outcome.epoch - 1]
@@ -131,7 +160,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         print(f"epoch {state.epoch:03d} {state.title}: {how}", file=sys.stderr)
 
     try:
-        run_epochs(settings, options.which, _parameters(options.parameter), options.unattended or "",
+        run_epochs(settings, options.which, parameters, options.unattended or "",
                    options.force and not options.brief, say)
     finally:
         if options.json:
@@ -169,9 +198,10 @@ def _decide(settings: Settings, options: argparse.Namespace) -> int:
 # %% ../../nbs/01_cli.ipynb #89cli-09-h
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
-    return subprocess.call(
-        [sys.executable, "-m", "jupyterlab", f"--notebook-dir={settings.code_root}", "nbs/index.ipynb"],
-        cwd=settings.code_root)
+
+    from epochkit.lab.start import lab_command
+    command = lab_command(settings.code_root, settings.home, getattr(options, "arguments", ()))
+    return subprocess.call(command, cwd=settings.code_root)
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-i
 def _verify(settings: Settings, options: argparse.Namespace) -> int:
@@ -335,6 +365,7 @@ def make_parser() -> argparse.ArgumentParser:
     verify.set_defaults(act=_verify)
     lab = commands.add_parser("lab", help="JupyterLab with the control room open", formatter_class=raw,
                               epilog="examples:\n  epoch lab")
+    lab.add_argument("arguments", nargs="*", help="for JupyterLab, after two dashes: epoch lab -- --port 9999")
     lab.set_defaults(act=_lab)
     tune = commands.add_parser("tune", help="phase 2 of epoch 005 again, alone", formatter_class=raw,
                                epilog="examples:\n  epoch tune\n  epoch tune --trials 60")

@@ -35,6 +35,9 @@ def test_status_prints_one_json_document(home, capsys):
     (["run", "all", "--unattended", " "], 2, "needs a reason"),
     (["run", "1", "--brief", "no.toml"], 2, "no brief file"),
     (["run", "1", "-p", "no_such=1"], 2, "unknown parameter"),
+    (["run", "1"], 2, "no brief yet"),
+    (["run", "next"], 2, "epoch new"),
+    (["run", "all", "--unattended", "night"], 2, "epoch plan"),
     (["approve", "2"], 2, "no human gate"),
     (["approve", "9"], 2, "there is no epoch 9"),
 ])
@@ -42,6 +45,28 @@ def test_errors_are_one_line_with_their_exit_code(home, capsys, arguments, code,
     assert main(arguments) == code
     shown = capsys.readouterr().err
     assert message in shown and shown.count("\n") == 1 and "Traceback" not in shown
+
+
+def test_status_says_the_very_next_step(home, capsys):
+    def next_line():
+        assert main(["status"]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+    assert all(way in next_line() for way in ("write the brief", "the form", "epoch plan", "--brief FILE"))
+    assert not Ledger(load_settings().context_root).events()
+    brief = load_settings().folder(1) / "project_brief.toml"
+    brief.parent.mkdir(parents=True)
+    brief.write_text("[data]\n")
+    assert "mend the brief" in next_line()
+    brief.write_text('[data]\nsource = "synthetic:churn"\ntarget = "churned"\n')
+    assert next_line().startswith("Next: run 'epoch run 1'")
+
+
+def test_lab_hands_its_arguments_on(home, monkeypatch):
+    import subprocess
+    called = []
+    monkeypatch.setattr(subprocess, "call", lambda command, cwd: called.append(command) or 0)
+    assert main(["lab"]) == main(["lab", "--", "--port", "9999"]) == 0
+    assert called[1] == [*called[0], "--port", "9999"]
 
 
 def test_a_sentence_becomes_a_brief_and_replaces_none_by_accident(home, capsys):
