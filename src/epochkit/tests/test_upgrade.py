@@ -16,8 +16,8 @@ import epochkit
 from epochkit.core.errors import BadInputError
 from epochkit.core.settings import load_settings
 from epochkit.project import upgrade
-from epochkit.project.merge import TEMPLATE, merge_notebooks, notebook_bytes, read_base, write_base
-from epochkit.project.upgrade import UNFINISHED, upgrade_project
+from epochkit.project.merge import merge_notebooks, notebook_bytes
+from epochkit.project.upgrade import TEMPLATE, UNFINISHED, read_base, upgrade_project, write_base
 
 ROOT = load_settings(env={}).code_root
 STORIES = sorted(path for path in ROOT.glob("epoch00*/notebooks/*.ipynb") if path.name[:3].isdigit() or path.name == "model_training.ipynb")
@@ -107,7 +107,7 @@ def project(tmp_path, monkeypatch):
     root, old = tmp_path / "churn", old_files()
     put(root, old | {"src/churn/__init__.py": b""})
     monkeypatch.setattr(epochkit, "__version__", "0.1.0")
-    write_base(root, old)
+    write_base(root / TEMPLATE, old)
     monkeypatch.undo()
     monkeypatch.delenv("EPOCH_HOME", raising=False)
     monkeypatch.setattr(upgrade, "_new_checks", lambda *_: [])
