@@ -6,11 +6,13 @@
 __all__ = ['TOLERANCE', 'LEAST_SHARE', 'speaks_of_income', 'risk_with_more_income', 'more_income_is_not_riskier']
 
 # %% ../../epoch006-model-testing/notebooks/006_testing.ipynb #006testing-imports
+from epochkit.lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
+
+# %% ../../epoch006-model-testing/notebooks/006_testing.ipynb #testing-demo-imports
 from typing import Any
 
 import pandas as pd
 
-from epochkit.lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from epochkit.models.bundle import Bundle
 
 # %% ../../epoch006-model-testing/notebooks/006_testing.ipynb #006testing-behaviour-applies

@@ -19,3 +19,12 @@ def test_impossible_careers_and_loans_become_missing():
     assert table["Seniority"].isna().tolist() == [True, False]
     table = loan_above_price(pd.DataFrame({"Amount": [900.0, 700.0], "Price": [800.0, 700.0]}))
     assert table["Amount"].isna().tolist() == [True, False]
+
+
+def test_every_rule_of_this_project_says_why_and_keeps_the_columns_of_the_table():
+    from epochkit.cleaning.cleaner import CLEANING_RULES
+
+    for rule in [rule for rule in CLEANING_RULES.values() if rule.apply.__module__.endswith("data_processing_utils")]:
+        table = pd.DataFrame({name: pd.Series(dtype=object) for name in rule.columns})
+        assert rule.why, f"{rule.name} has no docstring that says why"
+        assert list(rule.apply(table).columns) == list(table.columns), f"{rule.name} adds or drops a column"

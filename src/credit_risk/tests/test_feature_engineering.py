@@ -20,3 +20,11 @@ def test_no_debt_is_zero_and_debt_without_assets_is_unknown():
     import pandas as pd
     frame = pd.DataFrame({"Debt": [500.0, 0.0, 500.0], "Assets": [1000.0, 0.0, 0.0]})
     assert debt_to_assets(frame).tolist()[:2] == [0.5, 0.0] and debt_to_assets(frame).isna().iloc[2]
+
+
+def test_every_feature_of_this_project_names_its_columns_and_its_formula():
+    from epochkit.features.derived import DERIVED
+
+    for feature in [feature for feature in DERIVED.values() if feature.make.__module__.endswith("feature_engineering")]:
+        assert feature.sources and feature.formula, f"{feature.name} names no columns or no formula"
+        assert feature.make.__doc__, f"{feature.name} has no docstring that says what it is"

@@ -8,4 +8,5 @@
 - `tuning`: Only the winner of phase 1 is tuned, within a budget of trials, and never handed on worse than it came.
 - `figures`: Four pictures: every framework beside its rivals, the winner's errors, which parameter mattered, and the best trials.
 - `registration`: Phase 2 from start to end: tune the winner, bundle it with its features, register it, and write the six files.
+- `tune`: `epoch tune`: phase 2 of epoch 005 again, alone, as a run of its own on what phase 1 left.
 """

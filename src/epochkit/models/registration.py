@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_DEATHS', 'target_column', 'untuned_winner', 'training_store', 'make_bundle', 'write_tuning_files',
-           'register_bundle', 'tune_best_model', 'save_tuning_figures', 'hand_over', 'run_tuning_script']
+           'register_bundle', 'tune_best_model', 'save_tuning_figures', 'hand_over', 'tune_within', 'run_tuning_script']
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02
 import logging
@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..core.pickles import load_pickle
 from ..core.files import read_json, sha256_of, write_json, write_text
+from ..core.settings import load_settings
 from .bundle import Bundle, input_schema, log_bundle, open_verified, registered_versions, save_bundle
 from ..core.errors import ResourceLimitError
 from .frameworks.base import cuda_devices, known_frameworks
@@ -247,12 +248,22 @@ def hand_over(run: EpochRun) -> list[Path]:
     ]
     return [run.output(path) for path in files]
 
+# %% ../../../nbs/models/08_registration.ipynb #registration-within
+def tune_within(run_id: str, trials: int | None, died: str = "") -> dict[str, Any]:
+    """The summary of tuning inside a run of epoch 005 that is already open
+
+    died: why the process that did this before ran out of memory.
+    """
+    run = EpochRun(5, load_settings(), {})
+    run.id = run_id
+    return tune_best_model(run, trials, died)
+
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-10
 MOST_DEATHS = 6
 
 
 def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
-    """The summary that `scripts/tune_best_model.py` returns after tuning inside this run
+    """The summary that `tune_within` returns after tuning inside this run, by the project's script where it has one
 
     trials: 0 takes the plan's budget. `resumed` in the summary says where an interrupted run was taken up again, or
     nothing. ResourceLimitError after six deaths for want of memory, or when no trial is left to make smaller.
@@ -271,8 +282,9 @@ def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-10-a
 def _in_script(script: Path, run_id: str, trials: int | None, died: str) -> dict[str, Any]:
-    "What `tune_within` of the script returns; runs in the process of its own"
-    return runpy.run_path(str(script))["tune_within"](run_id, trials, died)
+    "What `tune_within` of the project's script returns, or the kit's where it has none; runs in the process of its own"
+    own = runpy.run_path(str(script))["tune_within"] if script.is_file() else tune_within
+    return own(run_id, trials, died)
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-10-b
 def _memory_gb(run: EpochRun) -> float:

@@ -4,6 +4,13 @@
 - `module_lists`: The README of each package, the docstrings of packages and `llms.txt`, written from the modules themselves.
 - `export`: `nbdev_export`: notebooks become packages, all of them or none, and the tree can be compared without being touched.
 - `checks`: Settings, exported files and notebooks agree with each other, or `make test` says where they drifted.
+- `wheel`: The installed kit as one file that pip installs, so that a project can carry the kit it was made with.
+- `names`: The name of a project, checked before it becomes a package, a data folder, experiments, a registered model and a service.
+- `template`: Every file that the kit gives to a project, as it is for this project: stories, rooms, make targets, settings.
+- `new`: `epoch new`: from a table to a complete project with a filled brief, in one folder and one commit.
+- `dialogue`: What `epoch new` asks at a terminal: only what is missing, each with an answer that Enter takes.
 - `merge`: Three versions of a text or a notebook become one, and no cell of the user is lost.
 - `upgrade`: `epoch upgrade`: a project takes over what a new release of the kit gives, and keeps everything that is its own.
+- `repository`: What git sees of a project: notebooks without outputs, hooks that refuse what should not be kept, a first commit.
+- `doctor`: What is missing on this machine, and how to get it.
 """

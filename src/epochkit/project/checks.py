@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['HEADINGS', 'nbdev_block', 'check_settings', 'check_export', 'check_library_notebook', 'check_epoch_notebook',
-           'check_notebooks', 'main']
+           'executed_library', 'committed_outputs', 'check_notebooks', 'main']
 
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-02
 import argparse
 import configparser
 import json
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -102,23 +104,51 @@ def check_library_notebook(path: Path) -> list[str]:
 def check_epoch_notebook(path: Path) -> list[str]:
     "What is wrong with one epoch notebook"
     cells = _cells(path)
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    found = ["is committed with outputs"] * any(cell["outputs"] or cell["execution_count"] for cell in code)
+    code = [text for cell in cells if cell["cell_type"] == "code" and (text := "".join(cell["source"])).strip()]
     tagged = sum("parameters" in cell["metadata"].get("tags", []) for cell in cells)
-    found += [f"has {tagged} cells tagged parameters instead of one"] * (tagged != 1)
+    found = [f"has {tagged} cells tagged parameters instead of one"] * (tagged != 1)
     text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     heads = re.findall(r"^## (\w+)", text, re.MULTILINE)
     found += [f"has no section '{name}'" for name in HEADINGS if name not in heads]
-    found += ["does not end with its gate"] * ("gate_panel(" not in "".join(code[-1]["source"]))
+    found += ["does not end with its gate"] * ("gate_panel(" not in "".join(code[-1:]))
+    return found
+
+# %% ../../../nbs/project/04_checks.ipynb #projectche-executed
+_FOLDERS = ("nbs", *(f"{epoch.folder}/notebooks" for epoch in EPOCHS))
+
+
+def executed_library(root: Path) -> list[Path]:
+    "The notebooks that are committed executed: the kit's library in its own repository, without the control room"
+    if "kit" not in read_ini(root):
+        return []
+    return [path for path in notebooks_of(root, ["nbs"]) if path != root / "nbs" / "index.ipynb"]
+
+# %% ../../../nbs/project/04_checks.ipynb #projectche-outputs
+def _has_outputs(content: bytes) -> bool:
+    try:
+        cells = json.loads(content)["cells"]
+    except (ValueError, KeyError):
+        return False
+    return any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+# %% ../../../nbs/project/04_checks.ipynb #projectche-committed
+def committed_outputs(root: Path, notebooks: Sequence[Path]) -> list[str]:
+    "Which of these notebooks git has staged or committed with outputs; without git nothing is committed"
+    if shutil.which("git") is None:
+        return []
+    found = []
+    for name in (path.relative_to(root).as_posix() for path in notebooks):
+        staged = subprocess.run(["git", "-C", str(root), "show", f":./{name}"], capture_output=True, check=False)
+        if staged.returncode == 0 and _has_outputs(staged.stdout):
+            found.append(f"{name} is committed with outputs: run 'make env', then 'git add --renormalize .'")
     return found
 
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-12-c
 def check_notebooks(root: Path) -> list[str]:
     "What is wrong with any notebook of the project"
-    found = [
-        f"{path.relative_to(root)} {problem}" for path in notebooks_of(root, ["nbs"])
-        for problem in check_library_notebook(path)
-    ]
+    executed = executed_library(root)
+    found = [f"{path.relative_to(root)} {problem}" for path in executed for problem in check_library_notebook(path)]
+    found += committed_outputs(root, [path for path in notebooks_of(root, _FOLDERS) if path not in executed])
     for epoch in EPOCHS:
         folder = f"{epoch.folder}/notebooks"
         stories = [path for path in notebooks_of(root, [folder]) if is_story(path)]

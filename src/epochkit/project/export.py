@@ -10,6 +10,7 @@ import argparse
 import ast
 import configparser
 import contextlib
+import json
 import re
 import shutil
 import sys
@@ -21,6 +22,8 @@ from typing import NamedTuple
 
 from ..core.errors import BadInputError, PipelineError, explain
 from ..core.files import read_notebook
+from ..core.notebook_text import clean_notebook
+from ..core.project import is_story
 from ..core.settings import EPOCHS, find_project
 from .module_lists import AREAS, area_init, llms_text, package_docstring, readme_text
 
@@ -86,7 +89,8 @@ def _export_target(root: Path, stage: Path, target: Target) -> None:
         except Exception as error:
             raise PipelineError(f"{path.relative_to(root)} cannot be exported: {explain(error)}") from error
     add_init(package)
-    _build_modidx(dest=package, nbs_path=stage if len(target.folders) > 1 else stage / target.folders[0])
+    if "kit" in read_ini(root):  # what nbdev's pages of documentation link with; a user's project has none
+        _build_modidx(dest=package, nbs_path=stage if len(target.folders) > 1 else stage / target.folders[0])
 
 # %% ../../../nbs/project/03_export.ipynb #export-lists
 _DOCSTRING = re.compile(r'\A\s*r?(?P<quotes>"""|").*?(?P=quotes)[ \t]*\n', re.DOTALL)
@@ -103,7 +107,7 @@ def _first_line(text: str, name: str) -> str:
 
 # %% ../../../nbs/project/03_export.ipynb #export-lists-b
 def _write_lists(root: Path, stage: Path) -> None:
-    "Docstrings of packages and areas, READMEs and llms.txt, beside the fresh modules"
+    "Docstrings of packages and areas beside the fresh modules; in the kit's repository their READMEs and llms.txt too"
     packages = {}
     for target in export_targets(root):
         package, kit = stage / target.package, "kit" in read_ini(root) and target == export_targets(root)[0]
@@ -115,10 +119,32 @@ def _write_lists(root: Path, stage: Path) -> None:
         for area in AREAS if kit else ():
             if (package / area).is_dir():
                 (package / area / "__init__.py").write_text(area_init(package, area), encoding="utf-8")
-        (package / "README.md").write_text(readme_text(package, kit), encoding="utf-8")
+        if "kit" in read_ini(root):
+            (package / "README.md").write_text(readme_text(package, kit), encoding="utf-8")
+    if "kit" not in read_ini(root):
+        return
     first = next(iter(packages))
     about = _first_line((first / "__init__.py").read_text(encoding="utf-8"), first.name)
     (stage / "llms.txt").write_text(llms_text(packages, about), encoding="utf-8")
+
+# %% ../../../nbs/project/03_export.ipynb #export-template
+_TEMPLATE = "templates/project"
+
+
+def _without_demo(path: Path) -> bytes:
+    "A notebook as a new project gets it: without the demo's cells, as git keeps it"
+    notebook = read_notebook(path)
+    cells = [cell for cell in notebook["cells"] if "demo" not in cell["metadata"].get("tags", [])]
+    return clean_notebook(json.dumps(notebook | {"cells": cells})).encode()
+
+# %% ../../../nbs/project/03_export.ipynb #export-template-a
+def _write_template(root: Path, stage: Path) -> None:
+    "The stories and the control room, into the kit's template of a project"
+    stories = [path for epoch in EPOCHS for path in sorted((root / epoch.folder / "notebooks").glob("*.ipynb")) if is_story(path)]
+    for path in [*stories, *root.glob("nbs/index.ipynb")]:
+        target = stage / export_targets(root)[0].package / _TEMPLATE / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_without_demo(path))
 
 # %% ../../../nbs/project/03_export.ipynb #projectexport-09-a
 @contextlib.contextmanager
@@ -133,6 +159,8 @@ def fresh_export(root: Path) -> Iterator[Path]:
         for target in export_targets(root):
             _export_target(root, stage, target)
         _write_lists(root, stage)
+        if "kit" in read_ini(root):
+            _write_template(root, stage)
         yield stage
 
 # %% ../../../nbs/project/03_export.ipynb #projectexport-11
@@ -162,7 +190,8 @@ def export_differences(root: Path) -> dict[str, bytes | None]:
             now, wanted = _generated(root / target.package), _generated(stage / target.package)
             found |= {f"{target.package}/{name}": wanted.get(name) for name in sorted(now.keys() | wanted.keys())
                       if now.get(name) != wanted.get(name)}
-        for path in sorted([*stage.rglob("__init__.py"), *stage.glob("src/*/README.md"), stage / "llms.txt"]):
+        for path in sorted([*stage.rglob("__init__.py"), *stage.glob("src/*/README.md"), *stage.glob("llms.txt"),
+                            *stage.glob(f"src/*/{_TEMPLATE}/**/*.ipynb")]):
             name = path.relative_to(stage).as_posix()
             if not (root / name).exists() or (root / name).read_bytes() != path.read_bytes():
                 found[name] = path.read_bytes()

@@ -10,4 +10,5 @@
 - `manifests`: Everything that takes a validated model out of the notebook: image, compose, Kubernetes, Domino, smoke test, way back, model card.
 - `deployment`: A model goes to Production when it has been seen to work: as a service, in the app, and under an alarm that rings.
 - `gate`: The eight checks that a deployment has to pass, each computed from what was stored.
+- `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
 """

@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['card_html', 'grid_html', 'masthead_html', 'heading_html', 'message_html', 'marks_html', 'semantic_table_html',
-           'bars_html', 'answer_html', 'prediction_form', 'load_style']
+           'bars_html', 'answer_html', 'prediction_form']
 
 # %% ../../../nbs/serving/06_components.ipynb #74streamlitc-02
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -134,8 +133,3 @@ def prediction_form(st: Any, schema: list[dict[str, Any]], label: str = "Predict
                 row[column["name"]] = _widget(place, st.session_state, column, f"input_{start + offset}")
         sent = st.form_submit_button(label, type="primary", key="predict")
     return row if sent else None
-
-# %% ../../../nbs/serving/06_components.ipynb #74streamlitc-21-b
-def load_style(st: Any, path: Path) -> None:
-    "Puts a style sheet into the page"
-    st.html(path)

@@ -24,7 +24,8 @@ FLOORS = [
     ["validation", "serving", "retrospective"],
     ["runner"],
     ["lab"],
-    ["project", "testing", "cli"],
+    ["project", "testing"],
+    ["cli"],
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 HEAVY = {"openlineage", "skrub", "sqlalchemy", "openpyxl", "torch", "tensorflow", "keras", "mlflow", "xgboost", "lightgbm", "statsmodels",
@@ -33,7 +34,7 @@ LIGHT_FLOORS_ALSO_WITHOUT = {"pandas", "numpy", "scipy", "sklearn"}
 
 
 def modules() -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if "tests" not in path.parts and not path.name.startswith("_")]
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if not {"tests", "templates"} & {*path.parts} and not path.name.startswith("_")]
 
 
 def dotted(path: Path) -> str:

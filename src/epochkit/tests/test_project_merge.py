@@ -3,9 +3,7 @@
 import json
 import random
 import pytest
-import epochkit
 from epochkit.core.errors import BadInputError
-from epochkit.core.files import write_bytes
 from epochkit.project.merge import _merge_cell
 from epochkit.project.merge import *
 
@@ -196,20 +194,3 @@ def test_half_a_character_in_an_output_is_kept():
     odd = _code("a = read()", "a", [{"name": "stdout", "output_type": "stream", "text": "\ud83d"}])
     merged = merge_notebooks(_nb(A, B), json.dumps(json.loads(_nb(odd, B))).encode(), _nb(A, C))
     assert json.loads(merged.content)["cells"][0] == odd
-
-
-def test_the_base_is_the_same_bytes_for_the_same_files(tmp_path):
-    one = write_base(tmp_path / "one", {"b": b"2", "a": b"1"}).read_bytes()
-    assert one == write_base(tmp_path / "two", {"a": b"1", "b": b"2"}).read_bytes()
-    write_base(tmp_path, {"a": b"1"})
-    assert read_base(tmp_path) == Base(epochkit.__version__, {"a": b"1"})
-
-
-@pytest.mark.parametrize("content", [b"", b"no zip", b"cut", b"no version", b"outside"])
-def test_a_base_that_is_gone_or_damaged_says_how_to_get_it_back(tmp_path, content):
-    whole = {"no version": zip_bytes({"a": b"1"}, ""), "outside": zip_bytes({"../a": b"1"}, "epochkit 0.2.0"),
-             "cut": base_bytes({"a": b"1" * 1000})[:40]}
-    if content:
-        write_bytes(tmp_path / TEMPLATE, whole.get(content.decode(), content))
-    with pytest.raises(BadInputError, match="git checkout -- .epochkit/template.zip"):
-        read_base(tmp_path)

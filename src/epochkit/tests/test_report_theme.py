@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.core.settings import load_settings
+from epochkit.report.templates import template_text
 from epochkit.report.theme import _SIGNS
 from epochkit.report.values import Html
 from epochkit.core.errors import BadInputError
@@ -33,8 +33,7 @@ def test_the_palette_is_the_standard_one():
 
 
 def test_the_app_has_the_same_colours():
-    app = (load_settings(env={}).code_root / "epoch007-application-development" / "app" /
-           "style.css").read_text(encoding="utf-8")
+    app = template_text("app.css")
     own = dict(re.findall(r"--([a-z-]+): (#[0-9A-Fa-f]{6}|rgb\([^)]*\))", app))
     expected = {name: THEMES["light"][name]
                 for name in ("table", "view", "materialized", "strong", "line", "accent")} | {"ink": PALETTE["text"]}

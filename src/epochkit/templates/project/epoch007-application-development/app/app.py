@@ -1,0 +1,5 @@
+"""The app of this project, as `streamlit run` takes it: the kit's dashboard in the words of the room `app_utils`."""
+
+from epochkit.serving.dashboard import show_dashboard
+
+show_dashboard("Predictions")
