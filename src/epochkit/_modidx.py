@@ -2890,6 +2890,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'epochkit.project.upgrade.Change': ('project/upgrade.html#change', 'epochkit/project/upgrade.py'),
                                           'epochkit.project.upgrade._both_changed': ( 'project/upgrade.html#_both_changed',
                                                                                       'epochkit/project/upgrade.py'),
+                                          'epochkit.project.upgrade._check_lines': ( 'project/upgrade.html#_check_lines',
+                                                                                     'epochkit/project/upgrade.py'),
                                           'epochkit.project.upgrade._check_versions': ( 'project/upgrade.html#_check_versions',
                                                                                         'epochkit/project/upgrade.py'),
                                           'epochkit.project.upgrade._check_writable': ( 'project/upgrade.html#_check_writable',

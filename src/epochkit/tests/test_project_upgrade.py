@@ -5,6 +5,7 @@ import epochkit
 from epochkit.core.errors import BadInputError
 from epochkit.core.files import write_bytes
 from epochkit.lifecycle.gates import CHECKS, CheckResult
+from epochkit.project.upgrade import _check_lines
 from epochkit.project.upgrade import *
 
 
@@ -89,12 +90,21 @@ def test_a_check_newer_than_the_pin_is_told_with_its_effect(tmp_path, monkeypatc
         return CheckResult("", "fail", 0.12, 0.05)
     calibrated.since = "0.2"
     monkeypatch.setitem(CHECKS, 5, {"calibration": calibrated, "size": lambda context: CheckResult("", "pass", 1, 2)})
+    monkeypatch.setattr(epochkit, "__version__", "0.2.0")
     lines = "\n".join(new_defaults(tmp_path, read_base(tmp_path), given))
     assert "005 calibration (since 0.2): not measured, epoch 5 has not run" in lines and "size" not in lines
-    assert "To adopt them: write 'kit_defaults =" in lines
+    assert "To adopt the defaults of" in lines
     event = type("Event", (), {"epoch": 5, "kind": "epoch_finished", "data": {"outputs": {}}})
     monkeypatch.setattr("epochkit.project.upgrade.Ledger", lambda *_: type("L", (), {"events": lambda self: [event]})())
     lines = "\n".join(new_defaults(tmp_path, read_base(tmp_path), given))
     assert "005 calibration (since 0.2): would fail: observed 0.12, limit 0.05; the gate passes without it" in lines
     newer = given | {"settings.ini": given["settings.ini"] + b"[limits]\nfile_mb = 99\n"}
     assert "[limits] file_mb = 99 (is new): taken over" in "\n".join(new_defaults(tmp_path, read_base(tmp_path), newer))
+
+
+def test_whether_new_checks_hold_follows_from_the_pin(monkeypatch):
+    monkeypatch.setattr(epochkit, "__version__", "0.3.1")
+    assert _check_lines([], "0.3", True) == [] == _check_lines([], "0.2", False)
+    assert "write 'kit_defaults = 0.2'" in _check_lines(["x"], "0.2", False)[-1]
+    assert "write 'kit_defaults = 0.3'" in _check_lines(["x"], "0.2", True)[-1]
+    assert _check_lines([], "0.2", True)[0] == "No new checks since 0.2."
