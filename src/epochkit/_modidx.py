@@ -2748,6 +2748,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'epochkit.project.merge._content': ('project/merge.html#_content', 'epochkit/project/merge.py'),
                                         'epochkit.project.merge._edited': ('project/merge.html#_edited', 'epochkit/project/merge.py'),
                                         'epochkit.project.merge._git_merge': ('project/merge.html#_git_merge', 'epochkit/project/merge.py'),
+                                        'epochkit.project.merge._is_cell': ('project/merge.html#_is_cell', 'epochkit/project/merge.py'),
                                         'epochkit.project.merge._is_part': ('project/merge.html#_is_part', 'epochkit/project/merge.py'),
                                         'epochkit.project.merge._kit_above': ('project/merge.html#_kit_above', 'epochkit/project/merge.py'),
                                         'epochkit.project.merge._likeness': ('project/merge.html#_likeness', 'epochkit/project/merge.py'),

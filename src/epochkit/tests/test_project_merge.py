@@ -33,7 +33,8 @@ def test_git_is_asked_without_the_variables_of_a_hook(monkeypatch):
 
 @pytest.mark.parametrize("content", [
     b"", b"{", b"[]", b"\xff\xfe", b'{"nbformat": 3, "worksheets": []}', b'{"nbformat": 4, "cells": [1]}',
-    b'{"nbformat": 4, "cells": [{}]}', b"[" * 100_000
+    b'{"nbformat": 4, "cells": [{}]}', b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": [1]}]}',
+    b"[" * 100_000
 ])
 def test_what_is_no_notebook_is_named(content):
     with pytest.raises(BadInputError, match="^mine.ipynb is no notebook"):
