@@ -318,9 +318,10 @@ def _check_lines(checks: Sequence[str], pinned: str, is_pinned: bool) -> list[st
     if not is_pinned:
         pin = f"  To be judged as before: write '{PINNED} = {pinned}' in [gates] of settings.ini"
         return ["New checks, which hold at once:", *(f"  {line}" for line in checks), pin] if checks else []
-    what = f"New checks since {pinned}, kept out by {PINNED} = {pinned}:" if checks else f"No new checks since {pinned}."
-    adopt = (f"  To adopt the defaults of {series}: write '{PINNED} = {series}' in [gates] of settings.ini; epochs that "
-             "ran with an older kit are stale then")
+    kept_out = f"New checks since {pinned}, kept out by {PINNED} = {pinned}:"
+    what = kept_out if checks else f"No new checks since {pinned}."
+    adopt = (f"  To adopt the defaults of {series}: write '{PINNED} = {series}' in [gates] of settings.ini; "
+             "epochs that ran with an older kit are stale then")
     return [what, *(f"  {line}" for line in checks), adopt]
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-43
