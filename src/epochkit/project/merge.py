@@ -67,6 +67,14 @@ def merge_text(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     return merged.replace(b"\n", b"\r\n") if b"\r\n" in ours else merged
 
 # %% ../../../nbs/project/09_merge.ipynb #merge-14
+def _is_cell(cell: object) -> bool:
+    if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
+        return False
+    source = cell.get("source", "")
+    lines = source if isinstance(source, list) else [source]
+    return all(isinstance(line, str) for line in lines) and isinstance(cell.get("metadata", {}), dict)
+
+# %% ../../../nbs/project/09_merge.ipynb #merge-15
 def read_cells(content: bytes, name: str) -> dict[str, Any]:
     "The parsed notebook; BadInputError names the file when it is none of format 4"
     try:
@@ -74,38 +82,38 @@ def read_cells(content: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"{name} is no notebook: {error}: restore it with git, then upgrade again") from error
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    known = isinstance(cells, list) and all(isinstance(cell, dict) and "cell_type" in cell for cell in cells)
+    known = isinstance(cells, list) and all(_is_cell(cell) for cell in cells)
     if not known or notebook.get("nbformat") != 4:
         raise BadInputError(f"{name} is no notebook of format 4: open it in JupyterLab and save it, "
                             "or restore it with git, then upgrade again")
     return notebook
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-15
+# %% ../../../nbs/project/09_merge.ipynb #merge-16
 def _source(cell: Mapping[str, Any]) -> str:
     source = cell.get("source", "")
     return "".join(source) if isinstance(source, list) else source
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-16
+# %% ../../../nbs/project/09_merge.ipynb #merge-17
 def _content(cell: Mapping[str, Any]) -> tuple[str, str]:
     "What makes two cells the same to a reader: kind and text, whatever they printed when they ran"
     return cell["cell_type"], _source(cell).replace("\r\n", "\n").rstrip()
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-17
+# %% ../../../nbs/project/09_merge.ipynb #merge-18
 def _tags(cell: Mapping[str, Any]) -> list[str]:
     tags = cell.get("metadata", {}).get("tags", [])
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-22
+# %% ../../../nbs/project/09_merge.ipynb #merge-23
 Cells = dict[str, dict[str, Any]]
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-23
+# %% ../../../nbs/project/09_merge.ipynb #merge-24
 def _likeness(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     "1 for the same text, 0 for nothing in common or another kind of cell"
     if one["cell_type"] != other["cell_type"]:
         return 0.0
     return 1.0 if _content(one) == _content(other) else SequenceMatcher(None, _source(one), _source(other)).ratio()
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-24
+# %% ../../../nbs/project/09_merge.ipynb #merge-25
 def _by_id(base: Cells, cells: Sequence[dict[str, Any]]) -> dict[int, str]:
     "Position of a cell -> key of the kit's cell with its id; of several copies the closest one"
     copies: dict[str, list[int]] = {}
@@ -117,7 +125,7 @@ def _by_id(base: Cells, cells: Sequence[dict[str, Any]]) -> dict[int, str]:
             max(positions, key=lambda position: _likeness(cells[position], base[key])): key
             for key, positions in copies.items()}
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-25
+# %% ../../../nbs/project/09_merge.ipynb #merge-26
 def _by_text(base: Cells, cells: Sequence[dict[str, Any]], found: dict[int, str]) -> dict[int, str]:
     "Cells with the very text of a kit's cell that nobody claimed: cut and pasted, or saved without ids"
     left: dict[tuple[str, str], list[str]] = {}
@@ -128,7 +136,7 @@ def _by_text(base: Cells, cells: Sequence[dict[str, Any]], found: dict[int, str]
     return {position: waiting[_content(cell)].pop() for position, cell in enumerate(cells)
             if position not in found and waiting.get(_content(cell))}
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-26
+# %% ../../../nbs/project/09_merge.ipynb #merge-27
 _ALIKE = 0.6
 
 
@@ -147,7 +155,7 @@ def _by_likeness(base: Cells, cells: Sequence[dict[str, Any]], found: dict[int, 
             more[position] = max(near)[1]
     return more
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-27
+# %% ../../../nbs/project/09_merge.ipynb #merge-28
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -160,7 +168,7 @@ def _new_key(cell: Mapping[str, Any], taken: Iterable[str]) -> str:
     ids = (hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8] for text in texts)
     return next(key for key in ids if key not in taken)
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-28
+# %% ../../../nbs/project/09_merge.ipynb #merge-29
 def keyed_cells(cells: Sequence[dict[str, Any]], base: Cells) -> Cells:
     "Every cell of a notebook, in its order, under the key of the kit's cell that it is, or under one of its own"
     found = _by_id(base, cells)
@@ -172,7 +180,7 @@ def keyed_cells(cells: Sequence[dict[str, Any]], base: Cells) -> Cells:
         keyed[key] = cell
     return keyed
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-32
+# %% ../../../nbs/project/09_merge.ipynb #merge-33
 def moved_keys(before: Iterable[str], after: Iterable[str]) -> set[str]:
     "Keys of both orders that stand elsewhere in the second: all but a longest run that kept its order"
     place = {key: number for number, key in enumerate(before)}
@@ -187,12 +195,12 @@ def moved_keys(before: Iterable[str], after: Iterable[str]) -> set[str]:
         key = previous[key]
     return set(common) - kept
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-33
+# %% ../../../nbs/project/09_merge.ipynb #merge-34
 def _is_part(cell: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
     text = _source(cell).strip()
     return len(text) > 3 and cell["cell_type"] == of["cell_type"] and text in _source(of)
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-34
+# %% ../../../nbs/project/09_merge.ipynb #merge-35
 def _blocks(base: Cells, ours: Cells, free: set[str]) -> list[list[str]]:
     "Our order in blocks: a cell of the kit and the `free` ones that go with it; the first block holds those on top"
     blocks: list[list[str]] = [[]]
@@ -207,7 +215,7 @@ def _blocks(base: Cells, ours: Cells, free: set[str]) -> list[list[str]]:
             block.insert(0, above.pop())
     return blocks
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-35
+# %% ../../../nbs/project/09_merge.ipynb #merge-36
 def _place(blocks: list[list[str]], order: Sequence[str], position: int, restless: set[str]) -> int:
     "Where the kit's cell at `position` of its own order goes: below its neighbour above, wherever that is now"
     present = {key: number for number, block in enumerate(blocks) for key in block}
@@ -217,7 +225,7 @@ def _place(blocks: list[list[str]], order: Sequence[str], position: int, restles
         return present[below]
     return present[above] + 1 if above is not None else 1
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-36
+# %% ../../../nbs/project/09_merge.ipynb #merge-37
 def merged_order(base: Cells, ours: Cells, theirs: Cells) -> list[str]:
     "Our order of all cells, with the kit's new cells and the kit's moves of cells that the user left in place"
     moved_by_us = moved_keys(base, ours)
@@ -230,14 +238,14 @@ def merged_order(base: Cells, ours: Cells, theirs: Cells) -> list[str]:
             blocks.insert(_place(blocks, order, position, moved_by_us), waiting.get(key, [key]))
     return [key for block in blocks for key in block]
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-40
+# %% ../../../nbs/project/09_merge.ipynb #merge-41
 def _parses(source: str) -> bool:
     with suppress(SyntaxError, ValueError, RecursionError), warnings.catch_warnings(action="ignore"):
         compile(source, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         return True
     return False
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-41
+# %% ../../../nbs/project/09_merge.ipynb #merge-42
 def _merged_source(base: str, ours: str, theirs: str, kind: str) -> str | None:
     merged = merge_text(*(text.replace("\r\n", "\n").encode("utf-8", "surrogatepass") for text in (base, ours, theirs)))
     if merged is None:
@@ -246,7 +254,7 @@ def _merged_source(base: str, ours: str, theirs: str, kind: str) -> str | None:
     broken = kind == "code" and not _parses(text) and _parses(ours) and _parses(theirs)
     return None if broken else text
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-42
+# %% ../../../nbs/project/09_merge.ipynb #merge-43
 def _agreed(base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[str, str] | None:
     "Kind and text of the merged cell; None where the two sides disagree"
     old, mine, new = _content(base), _content(ours), _content(theirs)
@@ -259,7 +267,7 @@ def _agreed(base: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) 
     text = _merged_source(_source(base), _source(ours), _source(theirs), old[0])
     return None if text is None else (old[0], text)
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-43
+# %% ../../../nbs/project/09_merge.ipynb #merge-44
 _ABSENT = object()
 
 
@@ -279,7 +287,7 @@ def merge_mapping(base: Mapping, ours: Mapping, theirs: Mapping) -> tuple[dict[s
             clashes.append(key)
     return merged, clashes
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-44
+# %% ../../../nbs/project/09_merge.ipynb #merge-45
 def _merged_metadata(base: dict, ours: dict, theirs: dict) -> tuple[dict[str, Any], list[str]]:
     old, mine, new = (cell.get("metadata", {}) for cell in (base, ours, theirs))
     added = [tag for tag in _tags(theirs) if tag not in (*_tags(base), *_tags(ours))]
@@ -289,11 +297,11 @@ def _merged_metadata(base: dict, ours: dict, theirs: dict) -> tuple[dict[str, An
         merged["tags"] = tags
     return merged, clashes
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-45
+# %% ../../../nbs/project/09_merge.ipynb #merge-46
 def _result(cell: Mapping[str, Any]) -> tuple[Any, Any]:
     return cell.get("outputs", []), cell.get("execution_count")
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-46
+# %% ../../../nbs/project/09_merge.ipynb #merge-47
 def _outputs(base: dict, ours: dict, theirs: dict, text: str) -> dict[str, Any]:
     "Outputs and execution count of a code cell that now says `text`"
     ran = _result(ours) != _result(base)
@@ -305,7 +313,7 @@ def _outputs(base: dict, ours: dict, theirs: dict, text: str) -> dict[str, Any]:
         outputs, number = [], None
     return {"outputs": outputs, "execution_count": number}
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-47
+# %% ../../../nbs/project/09_merge.ipynb #merge-48
 def _merge_cell(key: str, base: dict, ours: dict, theirs: dict) -> tuple[dict[str, Any], list[Conflict]]:
     "The merged cell, and what both sides changed in it"
     agreed, conflicts = _agreed(base, ours, theirs), []
@@ -314,20 +322,21 @@ def _merge_cell(key: str, base: dict, ours: dict, theirs: dict) -> tuple[dict[st
     kind, text = agreed or (ours["cell_type"], _source(ours))
     metadata, clashes = _merged_metadata(base, ours, theirs)
     conflicts += [Conflict(key, f"both changed metadata '{name}': yours stays") for name in clashes]
-    cell = {name: value for name, value in ours.items() if name not in ("outputs", "execution_count")}
-    cell |= {"cell_type": kind, "id": key, "metadata": metadata}
+    ran = _outputs(base, ours, theirs, text) if kind == "code" else {}
+    cell = {name: value for name, value in ours.items() if name in ran or name not in ("outputs", "execution_count")}
+    cell |= {"cell_type": kind, "id": key, "metadata": metadata, **ran}
     if text != _source(ours):
         cell["source"] = text.splitlines(keepends=True)
     attached, _ = merge_mapping(*(side.get("attachments", {}) for side in (base, ours, theirs)))
     cell |= {"attachments": attached} if attached else {}
-    return cell | (_outputs(base, ours, theirs, text) if kind == "code" else {}), conflicts
+    return cell, conflicts
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-51
+# %% ../../../nbs/project/09_merge.ipynb #merge-52
 def _edited(base: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
     return (_content(cell), sorted(_tags(cell)), cell.get("attachments", {})) != (
         _content(base), sorted(_tags(base)), base.get("attachments", {}))
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-52
+# %% ../../../nbs/project/09_merge.ipynb #merge-53
 def _one_sided(key: str, base: Cells, ours: Cells, theirs: Cells) -> tuple[dict[str, Any] | None, list[Conflict]]:
     "The cell, or None when it goes, for a key that is missing on some side"
     if key not in base:
@@ -344,7 +353,7 @@ def _one_sided(key: str, base: Cells, ours: Cells, theirs: Cells) -> tuple[dict[
         return None, [Conflict(key, reason, _source(theirs[key]))]
     return None, []
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-53
+# %% ../../../nbs/project/09_merge.ipynb #merge-54
 def _kit_above(base: Cells, cells: Cells) -> dict[str, str]:
     "Key of an added cell -> the nearest cell of the base above it"
     above, found = "", {}
@@ -355,7 +364,7 @@ def _kit_above(base: Cells, cells: Cells) -> dict[str, str]:
             found[key] = above
     return found
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-54
+# %% ../../../nbs/project/09_merge.ipynb #merge-55
 def _same_additions(base: Cells, ours: Cells, theirs: Cells) -> Cells:
     "`theirs`, where a cell that the user already added at the same place bears the user's key"
     mine, new = _kit_above(base, ours), _kit_above(base, theirs)
@@ -364,7 +373,7 @@ def _same_additions(base: Cells, ours: Cells, theirs: Cells) -> Cells:
     names = {key: twins.pop((above, *_content(theirs[key])), key) for key, above in new.items() if key not in ours}
     return {names.get(key, key): cell for key, cell in theirs.items()}
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-56
+# %% ../../../nbs/project/09_merge.ipynb #merge-57
 def _merge_cells(base: Cells, ours: Cells, theirs: Cells) -> tuple[list[dict[str, Any]], list[Conflict]]:
     merged, conflicts = {}, []
     for key in dict.fromkeys((*theirs, *ours, *base)):
@@ -377,7 +386,7 @@ def _merge_cells(base: Cells, ours: Cells, theirs: Cells) -> tuple[list[dict[str
             merged[key] = cell
     return [merged[key] for key in merged_order(base, ours, theirs) if key in merged], conflicts
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-57
+# %% ../../../nbs/project/09_merge.ipynb #merge-58
 def notebook_bytes(notebook: Mapping[str, Any]) -> bytes:
     "A notebook as JupyterLab indents it"
     try:
@@ -385,7 +394,7 @@ def notebook_bytes(notebook: Mapping[str, Any]) -> bytes:
     except UnicodeEncodeError:  # half a character in an output
         return (json.dumps(notebook, indent=1) + "\n").encode("ascii")
 
-# %% ../../../nbs/project/09_merge.ipynb #merge-58
+# %% ../../../nbs/project/09_merge.ipynb #merge-59
 def merge_notebooks(base: bytes, ours: bytes, theirs: bytes, name: str = "the notebook") -> Merged:
     """The notebook with the changes of both sides, and the places where they disagree and the user's version stays
 

@@ -8,7 +8,6 @@ __all__ = ['TEMPLATE', 'Pieces', 'PINNED', 'UNFINISHED', 'Writes', 'Base', 'zip_
            'check_way_back', 'upgrade_project']
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-02
-import configparser
 import hashlib
 import io
 import json
@@ -68,7 +67,8 @@ def write_base(path: Path, files: Mapping[str, bytes]) -> Path:
     return write_bytes(path, base_bytes(files))
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-09
-def _unsafe(name: str) -> bool:
+def _leaves_project(name: str) -> bool:
+    "Whether a path of the template would be written outside of the project, or into its git folder"
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts or "\\" in name or name.endswith("/") or ".git" in path.parts[:1]
 
@@ -84,7 +84,7 @@ def read_base(root: Path) -> Base:
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, zlib.error) as error:
         raise BadInputError(f"{TEMPLATE} is damaged ({error}): {cure}") from error
     version = comment.removeprefix("epochkit ")
-    if not re.match(r"\d+\.\d+", version) or any(_unsafe(name) for name in files):
+    if not re.match(r"\d+\.\d+", version) or any(_leaves_project(name) for name in files):
         raise BadInputError(f"{TEMPLATE} is damaged (it is no list of the kit's texts): {cure}")
     return Base(version, files)
 
@@ -203,7 +203,8 @@ def _both_changed(path: str, base: bytes, ours: bytes, theirs: bytes) -> Change:
         return Change(path, "conflict", ours, "both changed the same lines: yours stays", theirs)
     if merged.conflicts:
         places = ", ".join(dict.fromkeys(conflict.place for conflict in merged.conflicts))
-        return Change(path, "conflict", merged.content, f"merged, except {places}: yours stays", theirs, merged.conflicts)
+        note = f"merged, except {places}: yours stays"
+        return Change(path, "conflict", merged.content, note, theirs, merged.conflicts)
     return Change(path, "kept" if merged.content == ours else "merged", merged.content)
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-30
@@ -234,7 +235,7 @@ def _on_disk(root: Path, path: str) -> bytes | None:
             read_notebook(file)
         return file.read_bytes() if file.exists() else None
     except (UnicodeDecodeError, RecursionError) as error:
-        raise BadInputError(f"{path} is not UTF-8 text or nested too deep: restore it with git, then upgrade again") from error
+        raise BadInputError(f"{path} is not UTF-8 text or nested too deep: restore it with git, then again") from error
     except OSError as error:
         raise BadInputError(f"{path} cannot be read ({error.strerror}): make it readable, then again") from error
 
@@ -252,7 +253,7 @@ def _decide_on_disk(root: Path, path: str, base: bytes | None, theirs: bytes | N
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-35
 def plan_changes(root: Path, base: Base, given: Mapping[str, bytes]) -> list[Change]:
     "What becomes of every file that the kit gave or gives; BadInputError for a file that cannot be merged"
-    unfit = [name for name in given if _unsafe(name)]
+    unfit = [name for name in given if _leaves_project(name)]
     if unfit:
         raise BadInputError(f"the kit's own list of texts names {unfit[0]}: this is a fault of the kit, report it")
     try:
@@ -309,6 +310,21 @@ def _new_checks(settings: Settings, pinned: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-42
+def _check_lines(checks: Sequence[str], pinned: str, is_pinned: bool) -> list[str]:
+    "The later checks under a heading that says whether they hold yet, and the line that changes it"
+    series = ".".join(epochkit.__version__.split(".")[:2])
+    if release(pinned) >= release(series):
+        return []
+    if not is_pinned:
+        pin = f"  To be judged as before: write '{PINNED} = {pinned}' in [gates] of settings.ini"
+        return ["New checks, which hold at once:", *(f"  {line}" for line in checks), pin] if checks else []
+    kept_out = f"New checks since {pinned}, kept out by {PINNED} = {pinned}:"
+    what = kept_out if checks else f"No new checks since {pinned}."
+    adopt = (f"  To adopt the defaults of {series}: write '{PINNED} = {series}' in [gates] of settings.ini; "
+             "epochs that ran with an older kit are stale then")
+    return [what, *(f"  {line}" for line in checks), adopt]
+
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-43
 def new_defaults(root: Path, base: Base, given: Mapping[str, bytes]) -> list[str]:
     "The lines about what this release judges or sets differently; empty when it does nothing differently"
     settings = load_settings(env={**os.environ, "EPOCH_PROJECT": str(root)})
@@ -320,15 +336,10 @@ def new_defaults(root: Path, base: Base, given: Mapping[str, bytes]) -> list[str
         checks = [f"not measured, {explain(error)}"]
     files = [files.get("settings.ini", b"") for files in (base.files, given)]
     ini = changed_settings(files[0], (root / "settings.ini").read_bytes(), files[1])
-    lines = [*(["New defaults in settings.ini:", *(f"  {line}" for line in ini)] if ini else [])]
-    if checks and settings.kit_defaults:
-        series = ".".join(epochkit.__version__.split(".")[:2])
-        adopt = f"  To adopt them: write '{PINNED} = {series}' in [gates] of settings.ini"
-        return [*lines, f"New checks, kept out by {PINNED} = {pinned}:", *(f"  {line}" for line in checks), adopt]
-    pin = f"  To be judged as before: write '{PINNED} = {pinned}' in [gates] of settings.ini"
-    return [*lines, *(["New checks, which hold at once:", *(f"  {line}" for line in checks), pin] if checks else [])]
+    lines = ["New defaults in settings.ini:", *(f"  {line}" for line in ini)] if ini else []
+    return [*lines, *_check_lines(checks, pinned, bool(settings.kit_defaults))]
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-46
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-48
 def _git(root: Path, *arguments: str) -> str:
     "What git prints; BadInputError with its first line of complaint"
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, errors="replace")
@@ -336,7 +347,7 @@ def _git(root: Path, *arguments: str) -> str:
         raise BadInputError((done.stderr.strip().splitlines() or ["git failed"])[0])
     return done.stdout
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-47
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-49
 def _uncommitted(root: Path, paths: set[str]) -> list[str]:
     "Changes that are in no commit: of every file that git follows, and of unknown ones with these paths"
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
@@ -344,7 +355,7 @@ def _uncommitted(root: Path, paths: set[str]) -> list[str]:
     named = [(entry[:2], entry[3:].removeprefix(prefix)) for entry in found if entry]
     return [path for state, path in named if state != "??" or path in paths]
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-48
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-50
 def check_way_back(root: Path, paths: set[str]) -> None:
     "BadInputError unless git could bring back everything that an upgrade may write"
     cure = "git init && git add -A && git commit -m 'before the upgrade'"
@@ -360,7 +371,7 @@ def check_way_back(root: Path, paths: set[str]) -> None:
         raise BadInputError(f"{dirty[0]}{more} is not committed, so there would be no way back: "
                             "run git add -A && git commit, then upgrade again")
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-49
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-51
 def _check_versions(base: Base) -> None:
     def numbers(version: str) -> list[int]:
         return [int(number) for number in re.findall(r"\d+", version)[:3]]
@@ -368,19 +379,19 @@ def _check_versions(base: Base) -> None:
         raise BadInputError(f"this project has the texts of epochkit {base.version}, installed is the older "
                             f"{epochkit.__version__}: pip install -U epochkit, then upgrade again")
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-51
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-53
 UNFINISHED = ".epochkit/unfinished_upgrade.zip"
 Writes = dict[str, tuple[bytes | None, bytes | None]]
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-52
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-54
 def _sha256(content: bytes | None) -> str | None:
     return None if content is None else hashlib.sha256(content).hexdigest()
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-53
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-55
 def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-54
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-56
 def _writes(root: Path, changes: Sequence[Change], given: Mapping[str, bytes]) -> Writes:
     "Path -> content before and after, of every file that the upgrade writes; the template file comes last"
     after = {change.path: change.after for change in changes}
@@ -390,7 +401,7 @@ def _writes(root: Path, changes: Sequence[Change], given: Mapping[str, bytes]) -
     pairs = {path: (_read(root / path), content) for path, content in after.items()}
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-55
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-57
 def _check_writable(root: Path, paths: Sequence[str]) -> None:
     "BadInputError for a file that says it is read-only, or one in a folder that does"
     for path in paths:
@@ -401,7 +412,7 @@ def _check_writable(root: Path, paths: Sequence[str]) -> None:
                 raise BadInputError(f"{place.relative_to(root).as_posix()} is read-only: run chmod u+w on it, "
                                     "then upgrade again; nothing was written")
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-56
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-58
 def _put(path: Path, content: bytes | None) -> None:
     "The file with this content and the rights it had; no file for None"
     if content is None:
@@ -412,7 +423,7 @@ def _put(path: Path, content: bytes | None) -> None:
     if mode is not None:
         path.chmod(mode)
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-57
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-59
 def _put_back(root: Path, paths: Sequence[str], writes: Writes, error: OSError) -> BadInputError:
     "Makes these files what they were; the error to raise"
     why = f"{paths[-1]} could not be written ({error.strerror or error})"
@@ -426,7 +437,7 @@ def _put_back(root: Path, paths: Sequence[str], writes: Writes, error: OSError) 
     (root / UNFINISHED).unlink(missing_ok=True)
     return BadInputError(f"{why}: every file is as it was; free what stands in the way, then upgrade again")
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-58
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-60
 def _replace_all(root: Path, writes: Writes) -> None:
     "Writes every file; where one fails, those before it become what they were"
     for number, (path, (_, after)) in enumerate(writes.items(), 1):
@@ -436,14 +447,14 @@ def _replace_all(root: Path, writes: Writes) -> None:
             raise _put_back(root, list(writes)[:number], writes, error) from error
     (root / UNFINISHED).unlink(missing_ok=True)
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-59
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-61
 def _sweep(root: Path, paths: Iterable[str]) -> None:
     "Removes the half-written copies beside these files that a killed upgrade left"
     for path in paths:
         for left in (root / path).parent.glob(f".{Path(path).name}.*.part"):
             left.unlink(missing_ok=True)
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-60
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-62
 def _keep_plan(root: Path, writes: Writes, lines: Sequence[str]) -> None:
     "Writes all contents and what to say at the end into the file from which an interrupted upgrade goes on"
     plan = {"lines": list(lines), "files": {path: [_sha256(side) for side in pair] for path, pair in writes.items()}}
@@ -455,7 +466,7 @@ def _keep_plan(root: Path, writes: Writes, lines: Sequence[str]) -> None:
         raise BadInputError(f"{UNFINISHED} could not be written ({error.strerror or error}): nothing was changed; "
                             "free what stands in the way, then upgrade again") from error
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-61
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-63
 def _unfinished(root: Path) -> tuple[Writes, list[str]]:
     "What an interrupted upgrade had planned: contents and lines; BadInputError when a file was edited since"
     try:
@@ -472,14 +483,14 @@ def _unfinished(root: Path) -> tuple[Writes, list[str]]:
                                 f"'git checkout -- {path}', then upgrade again")
     return writes, plan["lines"]
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-63
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-65
 def _compare_command(path: str) -> str:
     kit = f".epochkit/conflicts/{epochkit.__version__}/{path}"
     if path.endswith(".ipynb") and shutil.which("nbdiff"):
         return f"nbdiff {path} {kit}"
     return f"git diff --no-index {path} {kit}"
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-64
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-66
 def _merged_rows(changes: Sequence[Change]) -> list[str]:
     "One line per file that changes or that a person should know of, and how to look at each conflict"
     told = [change for change in changes if change.action != "kept" or change.note]
@@ -491,13 +502,13 @@ def _merged_rows(changes: Sequence[Change]) -> list[str]:
         rows += [f"  {'':<9}   {_compare_command(change.path)}"] if change.beside is not None else []
     return rows
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-65
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-67
 def _summary(changes: Sequence[Change]) -> str:
     counts = Counter(change.action for change in changes)
     names = ("replaced", "merged", "added", "removed", "conflict", "kept")
     return ", ".join(f"{counts[name]} {name}" for name in names if counts[name]) or "no files"
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-68
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-70
 _NEXT = "Next: git diff, then nbdev_export and make check; git commit when it is what you want"
 
 
@@ -515,12 +526,13 @@ def _finish(root: Path, dry_run: bool, out: Callable[[str], object]) -> int:
         out(line)
     return 0
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-69
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-71
 def _report(base: Base, changes: Sequence[Change], defaults: Sequence[str]) -> list[str]:
-    head = f"epochkit {base.version} -> {epochkit.__version__}: {_summary(changes)}"
+    steps = " -> ".join(dict.fromkeys((base.version, epochkit.__version__)))
+    head = f"epochkit {steps}: {_summary(changes)}"
     return [head, *_merged_rows(changes), *defaults]
 
-# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-70
+# %% ../../../nbs/project/10_upgrade.ipynb #upgrade-72
 def upgrade_project(root: Path, given: Mapping[str, bytes], dry_run: bool, out: Callable[[str], object] = print) -> int:
     """0 when the project has what the installed kit gives, and everything that is its own
 

@@ -19,7 +19,8 @@ def test_changes_to_different_lines_come_together_and_touching_ones_do_not():
 
 def test_line_ends_are_the_users_and_change_nothing():
     base = b"one\ntwo\nthree"
-    assert merge_text(base, b"one\r\ntwo\r\nthree\r\nmine\r\n", b"ONE\ntwo\nthree") == b"ONE\r\ntwo\r\nthree\r\nmine\r\n"
+    windows = b"one\r\ntwo\r\nthree\r\nmine\r\n"
+    assert merge_text(base, windows, b"ONE\ntwo\nthree") == windows.replace(b"one", b"ONE")
     assert merge_text(base, b"one\r\ntwo\r\nthree", b"ONE\ntwo\nthree") == b"ONE\ntwo\nthree"
     assert merge_text(base, b"one\ntwo\nthree\nmine", b"ONE\ntwo\nthree") == b"ONE\ntwo\nthree\nmine"
 
@@ -32,7 +33,8 @@ def test_git_is_asked_without_the_variables_of_a_hook(monkeypatch):
 
 @pytest.mark.parametrize("content", [
     b"", b"{", b"[]", b"\xff\xfe", b'{"nbformat": 3, "worksheets": []}', b'{"nbformat": 4, "cells": [1]}',
-    b'{"nbformat": 4, "cells": [{}]}', b"[" * 100_000
+    b'{"nbformat": 4, "cells": [{}]}', b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": [1]}]}',
+    b"[" * 100_000
 ])
 def test_what_is_no_notebook_is_named(content):
     with pytest.raises(BadInputError, match="^mine.ipynb is no notebook"):
@@ -171,8 +173,8 @@ A, B, C = _code("a = read()", "a"), _code("b = look(a)", "b"), _code("c = fit(b)
      ["a = read()", "kit", "c = fit(b)", "b = look(a)"], []),
     ([_code("a = read()"), _code("mine"), _code("c = fit(b)")], [A, B, _code("kit", "c")],
      ["a = read()", "mine", "kit"], []),
-], ids=["kit deletes", "user deletes", "user deletes, kit edits", "kit deletes, user edits", "both edit", "both add one id",
-        "both add the same", "user moves, kit edits", "pasted with the same id", "saved without ids"])
+], ids=["kit deletes", "user deletes", "user deletes, kit edits", "kit deletes, user edits", "both edit",
+        "both add one id", "both add the same", "user moves, kit edits", "pasted with the same id", "saved without ids"])
 def test_every_case_of_one_cell(ours, theirs, sources, reasons):
     merged = merge_notebooks(_nb(A, B, C), _nb(*ours), _nb(*theirs))
     assert _sources(merged.content) == sources

@@ -461,3 +461,32 @@ def test_killed_on_the_way_every_file_is_old_or_new_and_the_next_run_finishes(pr
     assert all((project / path).read_bytes() == content for path, content in new.items() if path != "settings.ini")
     assert not [path for path in project.rglob("*.part")] and not (project / UNFINISHED).exists()
     assert read_base(project).files == new and ("interrupted" in said[0]) == (last > 0) and said[-1].startswith("Next")
+
+
+def test_a_new_check_is_measured_on_what_the_project_recorded(project, monkeypatch):
+    from epochkit.core.files import write_json
+    from epochkit.lifecycle.gates import CHECKS, gate_check, verdict
+    from epochkit.record.ledger import Ledger
+    monkeypatch.undo()
+    monkeypatch.delenv("EPOCH_HOME", raising=False)
+    for place in ("epochkit.project.upgrade.load_checks", "epochkit.lifecycle.gates.load_checks"):
+        monkeypatch.setattr(place, lambda settings, epoch: None)
+    for epoch in range(1, 9):
+        monkeypatch.setitem(CHECKS, epoch, {})
+    settings = load_settings(env={"EPOCH_PROJECT": str(project)})
+    report = write_json(settings.artifacts(5) / "scores.json", {"error": 0.12})
+    Ledger(settings.context_root).append("epoch_finished", {"outputs": {settings.relative(report): {}}}, epoch=5)
+    for epoch in (5, 6):
+        gate_check(epoch, "old")(lambda context: verdict(True, 1, 1))
+        gate_check(epoch, "small error", since="0.2")(lambda context: verdict(context.json("scores.json")["error"] < 0.1, context.json("scores.json")["error"], 0.1))
+    gate_check(5, "has scores", since="0.2")(lambda context: verdict(bool(context.json("scores.json")), "scores", "any"))
+    (project / "README.md").write_text("mine\n")
+    before, said = tree_hash(project), []
+    assert upgrade_project(project, old_files(), True, said.append) == 0 and tree_hash(project) == before
+    assert [line.strip() for line in said if "(since" in line] == [
+        "005 small error (since 0.2): would fail: observed 0.12, limit 0.1; the gate passes without it",
+        "005 has scores (since 0.2): passes: observed scores, limit any", "006 small error (since 0.2): not measured, epoch 6 has not run"]
+    assert "kit_defaults = 0.2" in said[-2] and "kit_defaults = 0.1" in (project / "settings.ini").read_text()
+    monkeypatch.setattr("epochkit.project.upgrade.load_checks", lambda settings, epoch: 1 / 0)
+    assert upgrade_project(project, old_files(), True, said.append) == 0
+    assert len([line for line in said if "not measured, ZeroDivisionError" in line]) == 1
