@@ -66,9 +66,9 @@ def _body(response: Any) -> Any:
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-08-b
 def ask_service(url: str, rows: list[dict[str, Any]], alone: int = 100, client: Any = None) -> dict[str, Any]:
     "Health, the answer to each row, and the latency in ms of those that were sent alone"
-    import httpx
+    import httpx2
     key = os.environ.get(API_KEY_VARIABLE, "")
-    client = client or httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=30, trust_env=False)
+    client = client or httpx2.Client(base_url=url, headers={"X-API-Key": key}, timeout=30, trust_env=False)
     health, answers, latency_ms = client.get("/health"), [], []
     for row in rows[:alone]:
         started = time.perf_counter()

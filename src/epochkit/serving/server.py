@@ -105,13 +105,13 @@ class LocalServer:
 # %% ../../../nbs/serving/01_server.ipynb #70localserve-18
 def start_server(command: list[str], port: int, health: str, env: Mapping[str, str], wait_s: float = 60) -> LocalServer:
     "The server of `command` once GET `health` answers 200; PipelineError with its last words otherwise"
-    import httpx
+    import httpx2
     server, deadline = LocalServer(command, port, health, env), time.monotonic() + wait_s
     while server.running and time.monotonic() < deadline:
         try:
-            if httpx.get(server.url + health, timeout=2, trust_env=False).status_code == 200:
+            if httpx2.get(server.url + health, timeout=2, trust_env=False).status_code == 200:
                 return server
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             pass
         time.sleep(0.1)
     reason = f"no answer within {wait_s:g} s" if server.running else "it ended at once"

@@ -170,12 +170,12 @@ def test_flask_gives_the_same_score_and_refuses_the_same_rows(client):
 
 
 def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
-    import httpx
+    import httpx2
     monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     settings = load_settings(home=tmp_path, env={})
     with start_service(settings) as server:
-        answer = httpx.post(server.url + "/predict", json=example_row(), trust_env=False).json()
+        answer = httpx2.post(server.url + "/predict", json=example_row(), trust_env=False).json()
         with pytest.raises(BadInputError, match=f"port {server.port}"):
             start_service(settings, port=server.port)
         busy = subprocess.run(serve_command(server.port), capture_output=True, text=True,
