@@ -10,4 +10,5 @@
 - `toml_text`: Settings written as TOML, over an older text where there is one: its comments, its order and its blank lines stay.
 - `pickles`: A pickle names the module of each class; this table says where those modules are today.
 - `notebook_text`: A notebook as git keeps it: what a person wrote, without what running it left behind.
+- `processes`: A process and all that it started are asked to stop, or ended, on every system.
 """

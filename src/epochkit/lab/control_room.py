@@ -8,7 +8,6 @@ __all__ = ['StartedRun', 'RoomView', 'ControlRoom', 'control_room']
 # %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-02
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from ..review.panel import ApprovalPanel
 from .board import (BOARD_EVENTS, board, board_html, pending_gate, progress_html, room_html,
                                 unreadable_html)
 from ..record.checkpoints import progress_of
+from ..core.processes import signal_group, signal_process
 from ..core.settings import EPOCHS, Settings
 from ..report.theme import Html, bar
 from ..core.errors import PipelineError, explain
@@ -55,9 +55,8 @@ class StartedRun:
         return self._process.poll()
 
     def stop(self, hard: bool = False) -> None:
-        "Asks the run to stop (SIGINT to its process group), or ends it"
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL if hard else signal.SIGINT)
+        "Asks the run to stop (SIGINT to its process group), or ends it; Windows can only end it"
+        signal_group(self.pid, "SIGKILL" if hard else "SIGINT")
 
     def last_words(self) -> str:
         "The last line it wrote to stderr"
@@ -200,8 +199,7 @@ class ControlRoom(RoomView):
         if self.run is not None:
             self.run.stop(hard)
         elif progress := read_progress(self.settings):
-            with suppress(ProcessLookupError):
-                os.kill(progress["pid"], signal.SIGKILL if hard else signal.SIGTERM)
+            signal_process(progress["pid"], "SIGKILL" if hard else "SIGTERM")
         self._say("wait", "Stopping.",
                   "The cell is given up; what is finished stays. Press again after ten seconds to end it at once.")
 

@@ -92,8 +92,8 @@ def _as_constraints(lock: str) -> str:
     return "".join(f"{name}=={version}\n" for name, version in pinned_versions(lock).items())
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-04
-SERVING_PACKAGES = ("fastapi", "filelock", "httpx", "joblib", "numpy", "pandas", "pillow", "psutil", "pyarrow",
-                    "pydantic", "scikit-learn", "scipy", "streamlit", "uvicorn")
+SERVING_PACKAGES = ("fastapi", "filelock", "httpx2", "joblib", "numpy", "pandas", "pillow", "prometheus-client",
+                    "psutil", "pyarrow", "pydantic", "scikit-learn", "scipy", "streamlit", "uvicorn")
 
 
 def image_requirements(model: Any, lock: str) -> list[str]:
