@@ -130,7 +130,8 @@ class Table:
         return self._html
 
     def _repr_html_(self) -> str:
-        return TABLE_STYLE + render_macro("parts.html.j2", "alone", content=self._html)
+        aligned = Html(str(self._html).replace('class="words"', 'class="words" style="text-align:left"'))
+        return TABLE_STYLE + render_macro("parts.html.j2", "alone", content=aligned)
 
     def __repr__(self) -> str:
         return self._text

@@ -55,6 +55,7 @@ def test_a_notebook_gets_html_with_style_and_a_terminal_text():
     shown = as_table(pd.DataFrame({"name": ["a" * 100, "b"], "n_rows": [1, 12345]}), max_rows=1)
     assert "<style>" in shown._repr_html_() and "a" * 100 in shown._repr_html_() and "1 more row<" in shown._repr_html_()
     assert repr(shown).splitlines()[0].split() == ["name", "n", "rows"] and "…" in repr(shown) and repr(shown).endswith("… and 1 more rows")
+    assert '<td class="words" style="text-align:left">' in shown._repr_html_() and "text-align:left" not in shown.__html__()
     assert "<style>" not in Html("").join([shown]) and len(TABLE_STYLE) < 4000
 
 
