@@ -56,7 +56,7 @@ def keep_workspace(folder: Path) -> None:
     with suppress(OSError, ValueError):  # one that cannot be read is drawn anew
         before = json.loads(path.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(with_control_room(before)), encoding="utf-8")
+    path.write_text(json.dumps(with_control_room(before)), encoding="utf-8", newline="\n")
 
 # %% ../../../nbs/lab/04_start.ipynb #labstart-11
 def lab_command(root: Path, home: Path, arguments: Sequence[str] = ()) -> list[str]:

@@ -10,12 +10,13 @@ import base64
 import hashlib
 import importlib.metadata
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import epochkit
 from ..core.errors import BadInputError
-from ..core.files import write_bytes
+from ..lab.run_order import STARTUP_FILE
+from ..report.templates import template_text
 
 # %% ../../../nbs/project/05_wheel.ipynb #wheel-04
 def kit_files() -> dict[str, bytes]:
@@ -28,7 +29,7 @@ def kit_files() -> dict[str, bytes]:
 
 # %% ../../../nbs/project/05_wheel.ipynb #wheel-06
 def _metadata() -> dict[str, bytes]:
-    "METADATA, WHEEL and entry points, from the installed distribution; BadInputError where none is installed"
+    "METADATA, WHEEL, entry points and the startup file of kernels; BadInputError where the kit is not installed"
     try:
         installed = importlib.metadata.distribution("epochkit")
     except importlib.metadata.PackageNotFoundError as error:
@@ -39,10 +40,12 @@ def _metadata() -> dict[str, bytes]:
                             "run 'pip install -e .' in the checkout again")
     wheel = "Wheel-Version: 1.0\nGenerator: epochkit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     folder = f"epochkit-{installed.version}.dist-info"
-    about = (installed.read_text("METADATA") or "").partition("\n\n")[0] + "\n"  # without the README of the repository
-    texts = {"METADATA": about, "entry_points.txt": installed.read_text("entry_points.txt"),
-             "WHEEL": wheel}
-    return {f"{folder}/{name}": (text or "").encode() for name, text in texts.items()}
+    texts = {file.name: Path(installed.locate_file(file)).read_bytes() for file in installed.files or ()
+             if file.name in ("METADATA", "entry_points.txt") and file.parent.name == folder}
+    about = texts["METADATA"].replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"  # without the repository's README
+    startup = template_text(STARTUP_FILE).encode()
+    described = {f"{folder}/{name}": content for name, content in (texts | {"METADATA": about, "WHEEL": wheel.encode()}).items()}
+    return described | {f"epochkit-{installed.version}.data/data/etc/ipython/startup/{STARTUP_FILE}": startup}
 
 # %% ../../../nbs/project/05_wheel.ipynb #wheel-08
 _DAY = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold

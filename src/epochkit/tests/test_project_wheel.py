@@ -24,7 +24,7 @@ def test_pip_installs_the_wheel_and_its_commands_work(tmp_path):
     names = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.*")}
     assert {"bin/epoch", "bin/nbdev_export"} <= {f"bin/{path.name}" for path in (tmp_path / "site" / "bin").iterdir()}
     assert "epochkit/templates/project/nbs/index.ipynb" in names
-    assert not any("tests/" in name for name in names)
+    assert not any("tests/" in name for name in names) and "etc/ipython/startup/epochkit_run_order.ipy" in names
     shown = subprocess.run([sys.executable, "-c", "import epochkit.cli as cli; cli.main(['status', '--help'])"], cwd=tmp_path, capture_output=True, text=True,
                            env={"PYTHONPATH": str(tmp_path / "site")})
     assert shown.returncode == 0 and "epoch status --json" in shown.stdout, shown.stderr
