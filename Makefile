@@ -4,9 +4,15 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+# packages of the lock that are left out: make env WITHOUT="torch tensorflow-cpu"
+WITHOUT ?=
 # uv does not read pip's settings: hand it the folder of local wheels, where there is one
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+ifeq ($(UV_FIND_LINKS),)
+export UV_TORCH_BACKEND ?= cpu
+endif
 # imports are three times slower without bytecode
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -20,21 +26,27 @@ NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-.venv/.ready: requirements.lock pyproject.toml
+# a lock is complete: --no-deps takes it as it is, and what pyproject.toml excludes (NCCL, CUDA) stays out
+LOCKED := --no-deps --require-hashes -r $(VENV)/requirements.lock
+
+$(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
-	@echo "Building .venv from requirements.lock (once; some minutes)"
-	$(PYTHON) -m venv .venv
-	@if $(BIN)/python -m pip install -q "$$(grep '^uv==' requirements.lock)"; then \
-	  $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements.lock; \
+	@echo "Building $(VENV) from requirements.lock$(if $(WITHOUT), without $(WITHOUT)) (once; some minutes)"
+	$(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ {own = 1; print; next} /^[^ ]/ {own = 0} own' requirements.lock > $(VENV)/uv.lock
+	@awk -v without="$(WITHOUT)" 'BEGIN {count = split(without, names, " "); for (i = 1; i <= count; i++) out[names[i]]} \
+	  /^[^ #]/ {split($$1, pin, "=="); skip = pin[1] in out} !skip' requirements.lock > $(VENV)/requirements.lock
+	@if $(BIN)/python -m pip install -q --no-deps --require-hashes -r $(VENV)/uv.lock; then \
+	  $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python $(LOCKED); \
 	else \
-	  $(BIN)/python -m pip install -q -r requirements.lock; \
+	  $(BIN)/python -m pip install -q $(LOCKED); \
 	fi
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-env: .venv/.ready  ## the environment alone
+env: $(VENV)/.ready  ## the environment alone
 
-browser: .venv/.ready
+browser: $(VENV)/.ready
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing chromium (PNG export and browser tests)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core >/dev/null; \
@@ -45,7 +57,7 @@ keys: browser
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client >/dev/null; \
 	  else echo "No ssh-keygen was found: tests of signed decisions are skipped. Install it, for example: apt-get install openssh-client"; fi; }
 
-postgres: .venv/.ready
+postgres: $(VENV)/.ready
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || \
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing PostgreSQL (tests start a server of their own)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; \
@@ -54,7 +66,7 @@ postgres: .venv/.ready
 demo: browser  ## all eight epochs on the bundled real demo data, unattended
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
 
-check: .venv/.ready  ## drift between settings, notebooks and exported modules
+check: $(VENV)/.ready  ## drift between settings, notebooks and exported modules
 	$(BIN)/python -m epochkit.project.checks settings
 	$(BIN)/python -m epochkit.project.checks notebooks
 	$(BIN)/python -m epochkit.project.checks export
@@ -74,13 +86,13 @@ test: check keys postgres  ## everything: drift, unit tests, two lifecycles, not
 test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps, splits; ends with a table of seconds and memory
 	$(BIN)/python -m pytest src -q -m datasets
 
-soak: .venv/.ready  ## kill, cut and damage by the hundred (hours)
+soak: $(VENV)/.ready  ## kill, cut and damage by the hundred (hours)
 	$(BIN)/python -m pytest src -q -n 2 -m soak
 
-lab: .venv/.ready  ## JupyterLab with the control room open
+lab: $(VENV)/.ready  ## JupyterLab with the control room open
 	$(BIN)/jupyter lab --notebook-dir=. nbs/index.ipynb
 
-bench: .venv/.ready  ## the benchmarks, as JSON and a table
+bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/guard.py
@@ -88,10 +100,15 @@ bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
 
-lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch stays the CPU build where there is one)
-	rm -f requirements.lock
-	$(BIN)/uv pip compile -q --all-extras pyproject.toml --python-version 3.11 --no-header --no-annotate -o requirements.lock
-	sed -i -E 's/^torch==([0-9.]+)\+cpu/torch==\1/' requirements.lock
+COMPILE = env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile -q --universal --fork-strategy fewest --python-version 3.11 \
+  --generate-hashes --no-annotate --no-header --no-emit-package torch
+PROJECT_LOCK := src/epochkit/templates/project/requirements.lock
+
+lock: $(VENV)/.ready  ## pyproject.toml into the lock of this repository and the one of a new project; newer versions with ARGS=--upgrade
+	$(COMPILE) $(ARGS) --extra dev pyproject.toml -o requirements.lock
+	@rm -f $(PROJECT_LOCK)
+	$(COMPILE) --constraint requirements.lock --extra all --extra project pyproject.toml -o $(PROJECT_LOCK)
+	@cat tools/lock/torch.txt | tee -a requirements.lock >> $(PROJECT_LOCK)
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
 	@git update-ref -d refs/notes/epoch-ledger 2>/dev/null || true  # the anchors of the record that goes
