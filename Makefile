@@ -21,12 +21,12 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data soak lab bench lock check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-pythons soak lab bench lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-# a lock is complete: --no-deps takes it as it is, and what pyproject.toml excludes (NCCL, CUDA) stays out
+# a lock is complete: --no-deps takes it as it is, and what tools/lock/excluded.txt names (NCCL, CUDA) stays out
 LOCKED := --no-deps --require-hashes -r $(VENV)/requirements.lock
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -86,6 +86,16 @@ test: check keys postgres  ## everything: drift, unit tests, two lifecycles, not
 test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps, splits; ends with a table of seconds and memory
 	$(BIN)/python -m pytest src -q -m datasets
 
+PYTHONS ?= python3.12 python3.13
+test-pythons:  ## the unit tests of the base areas on other Pythons: PYTHONS="/path/to/python3.12 ...", WITHOUT=torch where it has no wheel
+	@for python in $(PYTHONS); do \
+	  command -v "$$python" >/dev/null || { echo "$$python: SKIPPED, it is not on this machine"; continue; }; \
+	  venv=.venv-$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  $(MAKE) env VENV=$$venv PYTHON="$$python" WITHOUT="$(WITHOUT)"; echo "$$venv"; \
+	  $$venv/bin/python -m pytest -q -m "not lifecycle and not browser and not soak and not datasets" src/epochkit/tests/test_frameworks_conformance.py \
+	    src/epochkit/tests/test_{core,record,lifecycle,cleaning,sources,models}_*.py; \
+	done
+
 soak: $(VENV)/.ready  ## kill, cut and damage by the hundred (hours)
 	$(BIN)/python -m pytest src -q -n 2 -m soak
 
@@ -101,7 +111,7 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/epochs.py
 
 COMPILE = env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile -q --universal --fork-strategy fewest --python-version 3.11 \
-  --generate-hashes --no-annotate --no-header --no-emit-package torch
+  --generate-hashes --no-annotate --no-header --no-emit-package torch --excludes tools/lock/excluded.txt
 PROJECT_LOCK := src/epochkit/templates/project/requirements.lock
 
 lock: $(VENV)/.ready  ## pyproject.toml into the lock of this repository and the one of a new project; newer versions with ARGS=--upgrade
@@ -109,6 +119,9 @@ lock: $(VENV)/.ready  ## pyproject.toml into the lock of this repository and the
 	@rm -f $(PROJECT_LOCK)
 	$(COMPILE) --constraint requirements.lock --extra all --extra project pyproject.toml -o $(PROJECT_LOCK)
 	@cat tools/lock/torch.txt | tee -a requirements.lock >> $(PROJECT_LOCK)
+
+audit: $(VENV)/.ready  ## known vulnerabilities of everything that is locked; SKIPPED by name where the service cannot be reached
+	$(BIN)/python tools/audit.py
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
 	@git update-ref -d refs/notes/epoch-ledger 2>/dev/null || true  # the anchors of the record that goes

@@ -4499,6 +4499,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                    'epochkit/testing/framework_contract.py'),
                                                      'epochkit.testing.framework_contract._FrameworkCase.pytest_generate_tests': ( 'testing/framework_contract.html#_frameworkcase.pytest_generate_tests',
                                                                                                                                    'epochkit/testing/framework_contract.py'),
+                                                     'epochkit.testing.framework_contract._FrameworkCase.setup_method': ( 'testing/framework_contract.html#_frameworkcase.setup_method',
+                                                                                                                          'epochkit/testing/framework_contract.py'),
                                                      'epochkit.testing.framework_contract._FrameworkCase.trained': ( 'testing/framework_contract.html#_frameworkcase.trained',
                                                                                                                      'epochkit/testing/framework_contract.py'),
                                                      'epochkit.testing.framework_contract._RepeatContract': ( 'testing/framework_contract.html#_repeatcontract',
