@@ -28,7 +28,7 @@ FLOORS = [
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 HEAVY = {"openlineage", "skrub", "sqlalchemy", "openpyxl", "torch", "tensorflow", "keras", "mlflow", "xgboost", "lightgbm", "statsmodels",
-         "streamlit", "plotly", "matplotlib", "optuna", "papermill", "pandera", "nbconvert"}
+         "streamlit", "plotly", "matplotlib", "seaborn", "optuna", "papermill", "pandera", "nbconvert"}
 LIGHT_FLOORS_ALSO_WITHOUT = {"pandas", "numpy", "scipy", "sklearn"}
 
 
