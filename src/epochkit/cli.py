@@ -99,7 +99,7 @@ def _plan(settings: Settings, options: argparse.Namespace) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "the brief of this sentence.toml")
-        written.write_text(text, encoding="utf-8")
+        written.write_text(text, encoding="utf-8", newline="\n")
         path = install_brief(settings, written, force=options.force)
     print(f"\nWritten to {path}. Read it, then: epoch run 1")
     return 0

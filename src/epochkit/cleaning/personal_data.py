@@ -82,12 +82,12 @@ def privacy_key(settings: Settings) -> bytes:
     except FileExistsError:
         pass
     else:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
             file.write(secrets.token_hex(32))
             file.flush()
             os.fsync(file.fileno())
     try:
-        return bytes.fromhex(path.read_text().strip().ljust(64, "?")[:64])
+        return bytes.fromhex(path.read_text(encoding="ascii", errors="replace").strip().ljust(64, "?")[:64])
     except ValueError as error:
         raise BadInputError(
             f"{path} is damaged: put the old key back, or remove it and load the data anew with 'epoch run 2 --force'"

@@ -9,4 +9,5 @@
 - `project`: What a data scientist owns: a small package of rooms, each with the epoch it belongs to.
 - `toml_text`: Settings written as TOML, over an older text where there is one: its comments, its order and its blank lines stay.
 - `pickles`: A pickle names the module of each class; this table says where those modules are today.
+- `processes`: A process and all that it started are asked to stop, or ended, on every system.
 """

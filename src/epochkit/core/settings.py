@@ -7,6 +7,7 @@ __all__ = ['EPOCHS', 'GATE_MODULES', 'Epoch', 'epoch_of', 'Settings', 'release',
            'check_writable', 'check_locks']
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-02
+import errno
 import configparser
 import os
 import re
@@ -244,11 +245,15 @@ def _mount_of(folder: Path) -> tuple[str, str]:
     return (best.fstype, best.opts) if best else ("", "")
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-19-a
-def _granted(handle: int) -> bool:
-    import fcntl
+def _granted(lock: object) -> bool:
+    "Whether the lock can be had at once"
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock.acquire(timeout=0)
+    except (TimeoutError, NotImplementedError):  # filelock's Timeout is a TimeoutError
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EACCES):
+            raise  # a disk that fails, which is not for the lock to say
         return False
     return True
 
@@ -256,18 +261,18 @@ def _granted(handle: int) -> bool:
 @lru_cache(maxsize=256)
 def check_locks(folder: Path) -> None:
     "BadInputError when file locks do nothing in `folder`; tried once per process and folder"
+    from filelock import FileLock
     advice = "put the record on a disk with working locks: EPOCH_HOME=/path/on/a/local/disk"
     kind, options = _mount_of(folder.resolve())
     if _UNLOCKED.search(options):
         raise BadInputError(f"{folder} is a {kind} mount that switches file locks off ({options}): {advice}")
     probe = folder / f".lock-probe-{secrets.token_hex(4)}"
-    handles: list[int] = []
+    locks = [FileLock(probe) for _ in range(2)]
     try:
-        handles += (os.open(probe, os.O_RDWR | os.O_CREAT, 0o600) for _ in range(2))
-        granted = [_granted(handle) for handle in handles]
+        granted = [_granted(lock) for lock in locks]
     finally:
-        for handle in handles:
-            os.close(handle)
+        for lock in locks:
+            lock.release(force=True)
         probe.unlink(missing_ok=True)
     if granted != [True, False]:
         what = "was granted twice, so two writers could tear the record" if granted[0] else "is not to be had"

@@ -8,7 +8,6 @@ __all__ = ['StartedRun', 'pending_gate', 'RoomView', 'ControlRoom', 'control_roo
 # %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-02
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 from ..review.panel import ApprovalPanel
 from .board import BOARD_EVENTS, board, board_html, progress_html, room_html, unreadable_html
 from ..record.checkpoints import progress_of
+from ..core.processes import signal_group, signal_process
 from ..core.settings import EPOCHS, Settings, epoch_of
 from ..report.theme import Html, bar
 from ..core.errors import PipelineError, explain
@@ -54,9 +54,8 @@ class StartedRun:
         return self._process.poll()
 
     def stop(self, hard: bool = False) -> None:
-        "Asks the run to stop (SIGINT to its process group), or ends it"
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL if hard else signal.SIGINT)
+        "Asks the run to stop (SIGINT to its process group), or ends it; Windows can only end it"
+        signal_group(self.pid, "SIGKILL" if hard else "SIGINT")
 
     def last_words(self) -> str:
         "The last line it wrote to stderr"
@@ -206,8 +205,7 @@ class ControlRoom(RoomView):
         if self.run is not None:
             self.run.stop(hard)
         elif progress := read_progress(self.settings):
-            with suppress(ProcessLookupError):
-                os.kill(progress["pid"], signal.SIGKILL if hard else signal.SIGTERM)
+            signal_process(progress["pid"], "SIGKILL" if hard else "SIGTERM")
         self._say("wait", "Stopping.",
                   "The cell is given up; what is finished stays. Press again after ten seconds to end it at once.")
 

@@ -11,8 +11,8 @@ import ast
 import hashlib
 import json
 import os
-import resource
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -161,17 +161,23 @@ def file_facts(path: Path) -> dict[str, Any]:
 # %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-08-a
 def peak_memory_mb() -> float:
     "Largest resident size so far of this process or of one of its finished children, in MB"
+    try:
+        import resource
+    except ImportError:  # Windows keeps the peak of each process, and nothing of those that are gone
+        import psutil
+        own = psutil.Process().memory_info()
+        return round(getattr(own, "peak_wset", own.rss) / 2**20, 1)
     own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(max(own, children) / 1024, 1)
+    return round(max(own, children) / (2**20 if sys.platform == "darwin" else 1024), 1)
 
 # %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-08-b
 def resources_used(seconds: float, peak_mb: float) -> dict[str, Any]:
     "What ENABLE_COST_TRACKING records: time, CPU, memory and, with COST_PER_HOUR set, the cost"
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used = os.times()
     rate = os.environ.get("COST_PER_HOUR")
     cost = round(float(rate) * seconds / 3600, 4) if rate else None
     return {
-        "seconds": seconds, "cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "peak_mb": peak_mb, "cost": cost
+        "seconds": seconds, "cpu_seconds": round(used.user + used.system, 2), "peak_mb": peak_mb, "cost": cost
     }
 
 # %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-11
@@ -182,7 +188,8 @@ def names_at_work(settings: Settings) -> list[str]:
     names = []
     for key in ("user.name", "user.email"):
         try:
-            done = subprocess.run(["git", "config", key], cwd=settings.code_root, capture_output=True, text=True)
+            done = subprocess.run(["git", "config", key], cwd=settings.code_root, capture_output=True,
+                                  encoding="utf-8", errors="replace")
         except OSError:  # no git on this machine
             break
         names.append(done.stdout.strip())

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..core.files import files_of, size_of
+from ..core.files import files_of, size_of, sync_folder
 from ..core.errors import ResourceLimitError, explain, unknown_name
 from ..core.memory_guard import is_memory_error
 
@@ -124,11 +124,8 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     else:
         os.replace(temporary, path)
     for folder in {path.parent, path} if path.is_dir() else {path.parent}:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(folder)
+
 
 # %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-15
 def _sampled(frame: "DataFrame", path: Path, limit_mb: float, size_mb: float, seed: int) -> "DataFrame | None":

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from joblib.numpy_pickle import NumpyPickler
 
 from ..core.pickles import load_pickle
-from ..core.files import plain, sha256_of, write_all, write_bytes
+from ..core.files import AS_IT_IS, plain, sha256_of, write_all, write_bytes
 from ..record.checkpoints import Checkpoint
 from ..core.errors import CheckpointError, PipelineError
 from ..lifecycle.run import EpochRun
@@ -95,7 +95,7 @@ def _sealed(entry: dict[str, Any]) -> bytes:
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-12-append
 def _append_line(path: Path, line: bytes) -> None:
     "Adds a line to the file and waits until it is on the disk; a line that did not fit is taken back"
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | AS_IT_IS, 0o666)
     try:
         size = os.fstat(handle).st_size
         try:

@@ -52,7 +52,7 @@ def check_settings(root: Path, write: bool = False) -> list[str]:
     text, wanted = project_file.read_text(encoding="utf-8"), nbdev_block(ini)
     mended = _BLOCK.sub(lambda _: wanted, text)
     if write and mended != text:
-        project_file.write_text(mended, encoding="utf-8")
+        project_file.write_text(mended, encoding="utf-8", newline="\n")
         text = mended
     parser = read_ini(root)
     facts, project = parser["kit"] if "kit" in parser else parser.defaults(), tomllib.loads(text)["project"]

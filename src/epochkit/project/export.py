@@ -111,14 +111,15 @@ def _write_lists(root: Path, stage: Path) -> None:
         init = root / target.package / "__init__.py"
         text = init.read_text(encoding="utf-8") if init.exists() else ""
         docstring = package_docstring(package, kit, _first_line(text, package.name))
-        (package / "__init__.py").write_text(_with_docstring(text, docstring), encoding="utf-8")
+        (package / "__init__.py").write_text(_with_docstring(text, docstring), encoding="utf-8", newline="\n")
         for area in AREAS if kit else ():
             if (package / area).is_dir():
-                (package / area / "__init__.py").write_text(area_init(package, area), encoding="utf-8")
-        (package / "README.md").write_text(readme_text(package, kit), encoding="utf-8")
+                (package / area / "__init__.py").write_text(area_init(package, area), encoding="utf-8",
+                                                            newline="\n")
+        (package / "README.md").write_text(readme_text(package, kit), encoding="utf-8", newline="\n")
     first = next(iter(packages))
     about = _first_line((first / "__init__.py").read_text(encoding="utf-8"), first.name)
-    (stage / "llms.txt").write_text(llms_text(packages, about), encoding="utf-8")
+    (stage / "llms.txt").write_text(llms_text(packages, about), encoding="utf-8", newline="\n")
 
 # %% ../../../nbs/project/03_export.ipynb #projectexport-09-a
 @contextlib.contextmanager

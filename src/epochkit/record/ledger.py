@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ..core.files import plain, write_all
+from ..core.files import AS_IT_IS, plain, sync_folder, write_all
 from epochkit.record.events import (
     GENESIS, RESTORE, SAYS_SCHEMA, SCHEMA_VERSION, ChainLine, Event, canonical, check_line, check_link, schema_of, seal
 )
@@ -56,8 +56,8 @@ def current_user() -> str:
     named = os.environ.get("DOMINO_STARTING_USERNAME") or os.environ.get("DOMINO_USER_NAME")
     try:
         return named or getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return f"uid {os.getuid()}"
+    except (ImportError, KeyError, OSError):  # a container may run under a number that has no name
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown user"
 
 # %% ../../../nbs/record/02_ledger.ipynb #03ledger-12-a
 def _now() -> str:
@@ -67,7 +67,7 @@ def _now() -> str:
 @contextmanager
 def _opened(path: Path, how: int) -> Iterator[int]:
     "A handle of the operating system; what was fsynced does not become undone by an error of close"
-    handle = os.open(path, how, 0o666)
+    handle = os.open(path, how | AS_IT_IS, 0o666)
     try:
         yield handle
     finally:
@@ -222,8 +222,7 @@ class _Writer(_Tail):
                 os.fsync(handle)
             os.replace(temporary, self._head)
             if new:  # both are new in their folder; later a power cut may leave the head before, which is as good
-                with _opened(self.folder, os.O_RDONLY) as folder:
-                    os.fsync(folder)
+                sync_folder(self.folder)
         except OSError:
             temporary.unlink(missing_ok=True)
             if new:

@@ -92,7 +92,7 @@ def signer_of(payload: bytes, signature: str, allowed_signers: Path, at: str = "
     when = ("-O", f"verify-time={moment:%Y%m%d%H%M%S}") if moment else ()
     with tempfile.TemporaryDirectory(prefix="epoch-verify-") as folder:
         armored = Path(folder) / "signature"
-        armored.write_text(signature, encoding="utf-8")
+        armored.write_text(signature, encoding="utf-8", newline="\n")
         files = ("-s", str(armored), "-f", str(allowed))
         _, names, errors = _ssh_keygen("-Y", "find-principals", *when, *files)
         if "parse signature" in errors:
@@ -115,14 +115,14 @@ def _literal_key(text: str) -> Path:
     folder = tempfile.mkdtemp(prefix="epoch-key-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.pub"
-    path.write_text(f"{text}\n", encoding="utf-8")
+    path.write_text(f"{text}\n", encoding="utf-8", newline="\n")
     return path
 
 # %% ../../../nbs/record/05_signatures.ipynb #06signatures-16-a
 def _git_value(env: Mapping[str, str], folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", "config", *arguments], cwd=folder, capture_output=True, text=True, timeout=30,
-                              env={**os.environ, **env})
+        done = subprocess.run(["git", "config", *arguments], cwd=folder, capture_output=True, encoding="utf-8",
+                              errors="replace", timeout=30, env={**os.environ, **env})
     except FileNotFoundError:
         return ""
     return done.stdout.strip()

@@ -62,7 +62,7 @@ def _evidence_now(settings: Settings, finished: Event) -> list[dict[str, str]]:
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-a
 def _git_commit(settings: Settings) -> str | None:
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=settings.code_root, capture_output=True, text=True)
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=settings.code_root, capture_output=True, encoding="utf-8")
     except OSError:  # no git on this machine
         return None
     return done.stdout.strip() if done.returncode == 0 else None

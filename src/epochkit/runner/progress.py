@@ -34,7 +34,7 @@ def write_progress(settings: Settings, facts: Mapping[str, Any]) -> None:
     path = progress_file(settings)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with suppress(OSError):
-        part.write_text(json.dumps(dict(facts)), encoding="utf-8")
+        part.write_text(json.dumps(dict(facts)), encoding="utf-8", newline="\n")
         os.replace(part, path)
 
 # %% ../../../nbs/runner/01_progress.ipynb #86runprogres-04-b
@@ -200,7 +200,7 @@ class Watch(RunFacts):
     def interrupt(self) -> None:
         "Asks the kernel to give up its cell, so that what it has open is closed in order"
         for process in self.kernel()[:1]:
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, ValueError):  # Windows sends no such signal: the kernel ends with its runner
                 process.send_signal(signal.SIGINT)
 
     def __enter__(self) -> "Watch":

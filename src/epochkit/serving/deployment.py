@@ -23,7 +23,7 @@ from ..record.ledger import Ledger
 from ..report.figures import COLOURS
 from .api import API_KEY_VARIABLE
 from .monitoring import drifting_columns, rows_needed
-from .service import PredictionService
+from .service import PredictionService, metrics_summary
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-04
 def validated_version(settings: Settings) -> str:
@@ -57,27 +57,29 @@ def validate_rows(bundle: Any, rows: list[dict[str, Any]]) -> tuple[list[int], l
     return positions, reasons
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-08-c
-def _body(response: Any) -> Any:
+def _accepted(response: Any) -> Any:
     if response.status_code != 200:
         raise DependencyError(
             f"the service answered {response.status_code} to a row that epoch 006 has scored: {response.text[:300]}")
-    return response.json()
+    return response
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-08-b
 def ask_service(url: str, rows: list[dict[str, Any]], alone: int = 100, client: Any = None) -> dict[str, Any]:
     "Health, the answer to each row, and the latency in ms of those that were sent alone"
-    import httpx
+    import httpx2
     key = os.environ.get(API_KEY_VARIABLE, "")
-    client = client or httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=30, trust_env=False)
+    client = client or httpx2.Client(base_url=url, headers={"X-API-Key": key}, timeout=30, trust_env=False)
     health, answers, latency_ms = client.get("/health"), [], []
     for row in rows[:alone]:
         started = time.perf_counter()
-        answers.append(_body(client.post("/predict", json=row)))
+        answers.append(_accepted(client.post("/predict", json=row)).json())
         latency_ms.append((time.perf_counter() - started) * 1_000)
     for start in range(alone, len(rows), 500):
-        answers += _body(client.post("/predict/batch", json={"rows": rows[start:start + 500]}))["predictions"]
+        batch = _accepted(client.post("/predict/batch", json={"rows": rows[start:start + 500]}))
+        answers += batch.json()["predictions"]
     return {"health": {**health.json(), "status": health.status_code}, "answers": answers,
-            "latency_ms": [round(value, 3) for value in latency_ms], "metrics": _body(client.get("/metrics"))}
+            "latency_ms": [round(value, 3) for value in latency_ms],
+            "metrics": metrics_summary(_accepted(client.get("/metrics")).text)}
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-12-a
 def _score(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -75,8 +75,8 @@ def _check_choices(choices: DeploymentChoices) -> None:
         raise BadInputError(f"memory is '{choices.memory}': write it like '512Mi' or '2Gi'")
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-04
-SERVING_PACKAGES = ("fastapi", "filelock", "httpx", "joblib", "numpy", "pandas", "pillow", "psutil", "pyarrow",
-                    "pydantic", "scikit-learn", "scipy", "streamlit", "uvicorn")
+SERVING_PACKAGES = ("fastapi", "filelock", "httpx2", "joblib", "numpy", "pandas", "pillow", "prometheus-client",
+                    "psutil", "pyarrow", "pydantic", "scikit-learn", "scipy", "streamlit", "uvicorn")
 
 
 def image_requirements(model: Any, lock: str) -> list[str]:

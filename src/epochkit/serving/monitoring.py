@@ -209,7 +209,8 @@ def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, thresh
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-18-a
 def error_rate(metrics: Mapping[str, Any], alarms: Alarms = Alarms()) -> dict[str, Any]:
-    "Whether the service fails more often than `alarms.error_rate`, with the lower end of the interval of its rate"
+    """Whether the service fails more often than `alarms.error_rate`, with the lower end of the interval of its rate;
+    `metrics` are the counts that `metrics_summary` reads from GET /metrics"""
     requests, failed = int(metrics["requests"]), int(metrics["server_errors"])
     row = {"requests": requests, "server_errors": failed, "limit": alarms.error_rate}
     if requests < alarms.minimum_rows:

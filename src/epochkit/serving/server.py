@@ -16,6 +16,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
+from ..core.processes import signal_group
 from ..core.settings import Settings
 from ..core.errors import BadInputError, PipelineError
 
@@ -50,7 +53,7 @@ def guard(command: list[str], parent: int, poll_s: float = 0.5) -> int:
     child = subprocess.Popen(command)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     while child.poll() is None:
-        if os.getppid() != parent:
+        if os.getppid() != parent or not psutil.pid_exists(parent):  # Windows keeps the number of a parent that is gone
             child.kill()
         time.sleep(poll_s)
     return child.returncode
@@ -58,10 +61,8 @@ def guard(command: list[str], parent: int, poll_s: float = 0.5) -> int:
 # %% ../../../nbs/serving/01_server.ipynb #70localserve-w03
 def _end_group(process: subprocess.Popen, wait_s: float) -> None:
     "Ends the process group that `process` leads: politely, then by force"
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
+    for name in ("SIGTERM", "SIGKILL"):
+        if not signal_group(process.pid, name):
             return
         try:
             process.wait(wait_s)
@@ -105,13 +106,13 @@ class LocalServer:
 # %% ../../../nbs/serving/01_server.ipynb #70localserve-18
 def start_server(command: list[str], port: int, health: str, env: Mapping[str, str], wait_s: float = 60) -> LocalServer:
     "The server of `command` once GET `health` answers 200; PipelineError with its last words otherwise"
-    import httpx
+    import httpx2
     server, deadline = LocalServer(command, port, health, env), time.monotonic() + wait_s
     while server.running and time.monotonic() < deadline:
         try:
-            if httpx.get(server.url + health, timeout=2, trust_env=False).status_code == 200:
+            if httpx2.get(server.url + health, timeout=2, trust_env=False).status_code == 200:
                 return server
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             pass
         time.sleep(0.1)
     reason = f"no answer within {wait_s:g} s" if server.running else "it ended at once"

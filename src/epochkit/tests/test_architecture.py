@@ -27,7 +27,7 @@ FLOORS = [
     ["project", "testing", "cli"],
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
-HEAVY = {"openlineage", "skrub", "sqlalchemy", "openpyxl", "torch", "tensorflow", "keras", "mlflow", "xgboost", "lightgbm", "statsmodels",
+HEAVY = {"openlineage", "skrub", "sqlalchemy", "openpyxl", "python_calamine", "torch", "tensorflow", "keras", "mlflow", "xgboost", "lightgbm", "statsmodels",
          "streamlit", "plotly", "matplotlib", "seaborn", "optuna", "papermill", "pandera", "nbconvert"}
 LIGHT_FLOORS_ALSO_WITHOUT = {"pandas", "numpy", "scipy", "sklearn"}
 

@@ -25,9 +25,17 @@ def test_a_process_that_limits_itself_gets_a_memory_error_and_lives_on():
     assert done.stdout.split() == ["0.25", "refused", "2.0", str(2**29)], done.stderr
 
 
+def test_what_is_free_is_the_machines_or_what_the_own_limit_leaves():
+    assert 0 < free_memory_mb() <= psutil.virtual_memory().total / 2**20
+    done = in_a_process("limit_this_process(1); before = free_memory_mb(); kept = bytearray(2**28); "
+                        "print(before < 1024, 200 < before - free_memory_mb() < 300)")
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
 def test_the_words_of_each_library_are_known_and_other_errors_are_not():
     for error in (
             MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate"), RuntimeError("std::bad_alloc"),
+            PipelineError("memory allocation of 549755813888 bytes failed"),
             OSError(12, "Cannot allocate memory"), PipelineError("MemoryError: "),
             PipelineError("_ArrayMemoryError: Unable to allocate 4 GiB"),
             RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")):

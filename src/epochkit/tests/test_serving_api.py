@@ -9,7 +9,7 @@ from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError
 from epochkit.serving.server import free_port
 from epochkit.serving.schema import Limits
-from epochkit.serving.service import PredictionService
+from epochkit.serving.service import PredictionService, metrics_summary
 from epochkit.serving.api import API_KEY_VARIABLE, main
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.api import *
@@ -34,7 +34,11 @@ def test_predict_batch_info_health_and_metrics(client, tmp_path):
     info = client.get("/model/info").json()
     assert info["reason"] == "a test" and [column["name"]
                                            for column in info["input_schema"]][:2] == ["income", "debt ratio"]
-    metrics = client.get("/metrics").json()
+    answer = client.get("/metrics")
+    metrics = metrics_summary(answer.text)
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert 'serving_model_info{model="example",unattended="true",version="7"} 1.0' in answer.text
+    assert 'serving_requests_total{route="/predict/batch",status="200"} 1.0' in answer.text
     assert metrics["predictions"] == 3 and metrics["requests"] == 4 and set(
         metrics["latency_ms"]) == {"p50", "p90", "p95", "p99"}
     logged = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
@@ -137,7 +141,23 @@ def test_a_body_without_content_length_is_limited_too(client):
 def test_a_failure_inside_tells_nothing_and_is_counted(client):
     answer = client.post("/predict", json=example_row(home="explode"))
     assert answer.status_code == 500 and "secret" not in answer.text
-    assert client.get("/metrics").json()["server_errors"] == 1
+    assert metrics_summary(client.get("/metrics").text)["server_errors"] == 1
+
+
+def test_routes_of_strangers_are_counted_under_one_name(client):
+    for path in ("/admin", "/predict/../x", "/a" * 50):
+        client.get(path)
+    text = client.get("/metrics").text
+    assert 'serving_requests_total{route="other",status="404"} 3.0' in text and "admin" not in text
+    assert {route.path for route in client.app.routes} <= {*ROUTES, "/docs/oauth2-redirect"}
+
+
+def test_two_applications_in_one_process_count_apart():
+    from fastapi.testclient import TestClient
+    first, second = (TestClient(create_app(ExampleBundle(), api_key="")) for _ in range(2))
+    first.post("/predict", json=example_row())
+    found = [metrics_summary(one.get("/metrics").text) for one in (first, second)]
+    assert [one["predictions"] for one in found] == [1, 0] and [one["requests"] for one in found] == [1, 0]
 
 
 def test_no_log_no_prediction(tmp_path):
@@ -170,12 +190,12 @@ def test_flask_gives_the_same_score_and_refuses_the_same_rows(client):
 
 
 def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
-    import httpx
+    import httpx2
     monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     settings = load_settings(home=tmp_path, env={})
     with start_service(settings) as server:
-        answer = httpx.post(server.url + "/predict", json=example_row(), trust_env=False).json()
+        answer = httpx2.post(server.url + "/predict", json=example_row(), trust_env=False).json()
         with pytest.raises(BadInputError, match=f"port {server.port}"):
             start_service(settings, port=server.port)
         busy = subprocess.run(serve_command(server.port), capture_output=True, text=True,

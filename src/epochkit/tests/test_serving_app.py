@@ -93,9 +93,9 @@ def test_an_app_without_a_model_says_so(tmp_path, monkeypatch):
 
 
 def test_a_real_app_is_healthy_and_gone_afterwards(tmp_path, monkeypatch):
-    import httpx
+    import httpx2
     from epochkit.serving.server import free_port
     monkeypatch.setenv("EPOCH_BUNDLE", FACTORY)
     with start_app(load_settings(home=tmp_path, env={})) as server:
-        assert httpx.get(server.url, trust_env=False).status_code == 200
+        assert httpx2.get(server.url, trust_env=False).status_code == 200
     assert free_port(server.port) == server.port

@@ -31,11 +31,26 @@ def test_many_threads_lose_no_line(tmp_path):
 
 
 def test_metrics_tell_client_errors_from_server_errors():
-    metrics = ServiceMetrics()
+    metrics = ServiceMetrics(version="7")
     for status in (200, 404, 500, 200):
-        metrics.count(status, 4)
-    assert metrics.summary()["error_rate"] == 0.25 and metrics.summary()["client_errors"] == 1
-    assert metrics.summary()["latency_ms"]["p99"] == 4 and ServiceMetrics().summary()["latency_ms"] == {}
+        metrics.count(status, 4, "/predict")
+    found = metrics.summary()
+    assert found["error_rate"] == 0.25 and found["client_errors"] == 1 and found["requests"] == 4
+    assert found["latency_ms"]["p50"] == 3.75 and 4.9 < found["latency_ms"]["p99"] <= 5
+    assert ServiceMetrics().summary()["latency_ms"] == {} and 'serving_model_info{version="7"} 1.0' in metrics.text()
+    metrics.count(200, 60_000, "/predict")
+    assert metrics.summary()["latency_ms"]["p99"] == 10_000
+
+
+def test_two_services_and_many_threads_do_not_mix_their_numbers():
+    first, second = ServiceMetrics(version="1"), ServiceMetrics(version="2")
+    work = lambda: [first.count(200, 1, route) for route in ("/a", "/b") for _ in range(500)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    second.count_predictions(3)
+    assert first.summary()["requests"] == 4_000 and second.summary()["requests"] == 0
+    assert (first.summary()["predictions"], second.summary()["predictions"]) == (0, 3)
+    assert 'serving_requests_total{route="/a",status="200"} 2000.0' in first.text()
 
 
 def test_each_prediction_is_logged_and_can_be_found(tmp_path):

@@ -19,7 +19,7 @@ def test_the_formats_are_there_without_anything_imported_before():
     import subprocess, sys
     code = "from epochkit.sources.files.source import load_formats; print(*load_formats())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == [
-        ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".arrows", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm",
+        ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".arrows", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls",
         ".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data"]
 
 
@@ -162,7 +162,8 @@ def test_text_files_of_a_folder_share_their_types_and_must_share_their_columns(t
 
 @pytest.mark.parametrize("name, content, options, words",
                          [("a.cvs", "a\n1\n", "", "ending '.cvs' is not one"),
-                          ("a.xls", "a\n1\n", "", "save it as .xlsx"),
+                          ("a.xls", "a\n1\n", "", "expected an old spreadsheet, found text"),
+                          ("a.ods", "a\n1\n", "", "save it as .xlsx"),
                           ("a.xlsx", "a\n1\n", "", "expected zip, found text"),
                           ("a.csv", "a\n1\n", "?sheet=x", "'sheet' is not for .csv files"),
                           ("a.csv", "a\n1\n", "?encodign=x", "did you mean 'encoding'"),

@@ -70,7 +70,7 @@ def format_ending(path: Path, options: dict[str, str]) -> str:
 
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05-c
 _UNREADABLE = {
-    ".xls": "an old spreadsheet: save it as .xlsx", ".ods": "a spreadsheet: save it as .xlsx",
+    ".xlsb": "a spreadsheet: save it as .xlsx", ".ods": "a spreadsheet: save it as .xlsx",
     ".pkl": "a pickle, which runs whatever it says when it is opened: save it as .parquet",
     ".db": "a database: use sql:sqlite:///FILE?table=NAME", ".sqlite": "a database: use sql:sqlite:///FILE?table=NAME",
     ".sas7bdat": "a SAS file: export it as .csv", ".sav": "an SPSS file: export it as .csv",

@@ -72,12 +72,12 @@ class KeptPages:
     def resume(self) -> None:
         "Takes up the whole pages of an interrupted download, or empties the folder"
         recent = self.log.is_file() and _now().timestamp() - self.log.stat().st_mtime < _RESUMED_WITHIN_S
-        whole = [line for line in self.log.read_text("utf-8").splitlines(keepends=True)
+        whole = [line for line in self.log.read_text(encoding="utf-8").splitlines(keepends=True)
                  if line.endswith("\n")] if recent else []
         self.lines = [json.loads(line) for line in whole]
         if not self.lines or not self.path.is_file() or self.path.stat().st_size < self.lines[-1]["end"]:
             return self.forget()
-        self.log.write_text("".join(whole), "utf-8")
+        self.log.write_text("".join(whole), encoding="utf-8", newline="\n")
         os.truncate(self.path, self.lines[-1]["end"])
 
     def add(self, page: Page, file: str, limit_mb: float, **facts: Any) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class KeptPages:
 
     def close(self, line: dict[str, Any]) -> None:
         "Writes the line of a page: from now on it counts"
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8", newline="\n") as log:
             log.write(json.dumps(line) + "\n")
             _to_disk(log)
         self.lines.append(line)
