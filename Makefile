@@ -4,9 +4,15 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+# packages of the lock that are left out: make env WITHOUT="torch tensorflow-cpu"
+WITHOUT ?=
 # uv does not read pip's settings: hand it the folder of local wheels, where there is one
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+ifeq ($(UV_FIND_LINKS),)
+export UV_TORCH_BACKEND ?= cpu
+endif
 # imports are three times slower without bytecode
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -15,28 +21,34 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data soak lab bench lock check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-pythons soak lab bench lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-.venv/.ready: requirements.lock pyproject.toml
+# a lock is complete: --no-deps takes it as it is, and what tools/lock/excluded.txt names (NCCL, CUDA) stays out
+LOCKED := --no-deps --require-hashes -r $(VENV)/requirements.lock
+
+$(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
-	@echo "Building .venv from requirements.lock (once; some minutes)"
-	$(PYTHON) -m venv .venv
-	@if $(BIN)/python -m pip install -q "$$(grep '^uv==' requirements.lock)"; then \
-	  $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements.lock; \
+	@echo "Building $(VENV) from requirements.lock$(if $(WITHOUT), without $(WITHOUT)) (once; some minutes)"
+	$(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ {own = 1; print; next} /^[^ ]/ {own = 0} own' requirements.lock > $(VENV)/uv.lock
+	@awk -v without="$(WITHOUT)" 'BEGIN {count = split(without, names, " "); for (i = 1; i <= count; i++) out[names[i]]} \
+	  /^[^ #]/ {split($$1, pin, "=="); skip = pin[1] in out} !skip' requirements.lock > $(VENV)/requirements.lock
+	@if $(BIN)/python -m pip install -q --no-deps --require-hashes -r $(VENV)/uv.lock; then \
+	  $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python $(LOCKED); \
 	else \
-	  $(BIN)/python -m pip install -q -r requirements.lock; \
+	  $(BIN)/python -m pip install -q $(LOCKED); \
 	fi
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m epochkit.lab.run_order >/dev/null  # an editable install carries no data files
 	@$(BIN)/python -m epochkit.project.repository setup
 	@touch $@
 
-env: .venv/.ready  ## the environment alone
+env: $(VENV)/.ready  ## the environment alone
 
-browser: .venv/.ready
+browser: $(VENV)/.ready
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing chromium (PNG export and browser tests)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core >/dev/null; \
@@ -47,7 +59,7 @@ keys: browser
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-client >/dev/null; \
 	  else echo "No ssh-keygen was found: tests of signed decisions are skipped. Install it, for example: apt-get install openssh-client"; fi; }
 
-postgres: .venv/.ready
+postgres: $(VENV)/.ready
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || \
 	{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "Installing PostgreSQL (tests start a server of their own)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; \
@@ -56,7 +68,7 @@ postgres: .venv/.ready
 demo: browser  ## all eight epochs on the bundled real demo data, unattended
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
 
-check: .venv/.ready  ## drift between settings, notebooks and exported modules; names that nothing defines
+check: $(VENV)/.ready  ## drift between settings, notebooks and exported modules; names that nothing defines
 	$(BIN)/python -m epochkit.project.checks settings
 	$(BIN)/python -m epochkit.project.checks notebooks
 	$(BIN)/python -m epochkit.project.checks export
@@ -77,13 +89,23 @@ test: check keys postgres  ## everything: drift, unit tests, two lifecycles, not
 test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps, splits; ends with a table of seconds and memory
 	$(BIN)/python -m pytest src -q -m datasets
 
-soak: .venv/.ready  ## kill, cut and damage by the hundred (hours)
+PYTHONS ?= python3.12 python3.13
+test-pythons:  ## the unit tests of the base areas on other Pythons: PYTHONS="/path/to/python3.12 ...", WITHOUT=torch where it has no wheel
+	@for python in $(PYTHONS); do \
+	  command -v "$$python" >/dev/null || { echo "$$python: SKIPPED, it is not on this machine"; continue; }; \
+	  venv=.venv-$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  $(MAKE) env VENV=$$venv PYTHON="$$python" WITHOUT="$(WITHOUT)"; echo "$$venv"; \
+	  $$venv/bin/python -m pytest -q -m "not lifecycle and not browser and not soak and not datasets" src/epochkit/tests/test_frameworks_conformance.py \
+	    src/epochkit/tests/test_{core,record,lifecycle,cleaning,sources,models}_*.py; \
+	done
+
+soak: $(VENV)/.ready  ## kill, cut and damage by the hundred (hours)
 	$(BIN)/python -m pytest src -q -n 2 -m soak
 
-lab: .venv/.ready  ## JupyterLab with the control room open; ARGS="--port 9999" hands options on
+lab: $(VENV)/.ready  ## JupyterLab with the control room open; ARGS="--port 9999" hands options on
 	$(BIN)/epoch lab -- $(ARGS)
 
-bench: .venv/.ready  ## the benchmarks, as JSON and a table
+bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/guard.py
@@ -91,10 +113,18 @@ bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
 
-lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch stays the CPU build where there is one)
-	rm -f requirements.lock
-	$(BIN)/uv pip compile -q --all-extras pyproject.toml --python-version 3.11 --no-header --no-annotate -o requirements.lock
-	sed -i -E 's/^torch==([0-9.]+)\+cpu/torch==\1/' requirements.lock
+COMPILE = env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile -q --universal --fork-strategy fewest --python-version 3.11 \
+  --generate-hashes --no-annotate --no-header --no-emit-package torch --excludes tools/lock/excluded.txt
+PROJECT_LOCK := src/epochkit/templates/project/requirements.lock
+
+lock: $(VENV)/.ready  ## pyproject.toml into the lock of this repository and the one of a new project; newer versions with ARGS=--upgrade
+	$(COMPILE) $(ARGS) --extra dev pyproject.toml -o requirements.lock
+	@rm -f $(PROJECT_LOCK)
+	$(COMPILE) --constraint requirements.lock --extra all --extra project pyproject.toml -o $(PROJECT_LOCK)
+	@cat tools/lock/torch.txt | tee -a requirements.lock >> $(PROJECT_LOCK)
+
+audit: $(VENV)/.ready  ## known vulnerabilities of everything that is locked; SKIPPED by name where the service cannot be reached
+	$(BIN)/python tools/audit.py
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
 	@git update-ref -d refs/notes/epoch-ledger 2>/dev/null || true  # the anchors of the record that goes

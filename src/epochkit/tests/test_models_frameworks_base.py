@@ -22,10 +22,13 @@ def test_a_range_spreads_its_points_over_its_whole_width():
     assert Range(0.001, 0.1, log=True).points(3) == [0.001, 0.01, 0.1]
 
 
+import sys
+
 import pytest
 from sklearn.base import clone, is_classifier
 import epochkit.models.frameworks.base as frameworks_base
 from epochkit.core.errors import BadInputError
+from epochkit.core.settings import load_settings
 
 
 class Mean(FrameworkModel):
@@ -93,6 +96,26 @@ def test_the_project_chooses_what_is_compared(monkeypatch):
     monkeypatch.setattr(choose, lambda *_: ("lineer",))
     with pytest.raises(BadInputError, match="'lineer' in FRAMEWORKS_TO_TRY.*did you mean 'linear'"):
         frameworks_for("binary")
+
+
+@pytest.mark.parametrize("declared, error", [
+    ({}, None), ({"torch": "no wheel"}, None), ({"torhc": "x"}, "did you mean 'torch'"),
+    ({"torch": " "}, "no reason for 'torch'"), (("torch",), "no reason for 'torch'")])
+def test_doing_without_a_framework_needs_its_name_and_a_reason(monkeypatch, declared, error):
+    monkeypatch.setattr("epochkit.models.frameworks.base.room_value", lambda *_: declared)
+    if error is None:
+        assert may_be_absent(load_settings(), ("dummy", "torch")) == declared
+    else:
+        with pytest.raises(BadInputError, match=error):
+            may_be_absent(load_settings(), ("dummy", "torch"))
+
+
+def test_a_framework_without_its_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    tensorflow = known_frameworks()["tensorflow"]
+    assert not tensorflow.is_installed() and known_frameworks()["linear"].is_installed() and Mean.is_installed()
+    with pytest.raises(BadInputError, match=r'pip install "epochkit\[tensorflow\]"'):
+        tensorflow().load()
 
 
 def test_the_grid_and_optuna_share_one_space():

@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 from epochkit.models.frameworks.tensorflow import *
 
 
 def test_the_arrays_say_what_keras_says():
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     tensorflow = quiet_tensorflow()
     model = TensorFlowModel(epochs=1, hidden_units=8).fit(pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))),
                                                           [0, 1] * 20)
@@ -20,6 +22,7 @@ def test_the_arrays_say_what_keras_says():
 
 
 def test_training_is_quiet_and_leaves_the_random_state_alone():
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     code = """
 import numpy as np, pandas as pd
 from epochkit.models.frameworks.tensorflow import TensorFlowModel

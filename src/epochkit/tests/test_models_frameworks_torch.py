@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
-import torch
+import pytest
 from epochkit.models.frameworks.torch import *
 
 
 def test_the_arrays_say_what_pytorch_says():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     model = TorchModel(epochs=1, hidden_units=8).fit(pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3))),
                                                      [0, 1] * 20)
     network = model._network(torch, 3, 2).eval()
@@ -19,6 +20,7 @@ def test_the_arrays_say_what_pytorch_says():
 
 
 def test_training_stops_early_and_leaves_the_random_state_alone():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     before = torch.random.get_rng_state()
     random = np.random.default_rng(0)
     rows, noise = pd.DataFrame(random.normal(size=(200, 3)), columns=list("abc")), random.integers(0, 2, 200)

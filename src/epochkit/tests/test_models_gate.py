@@ -73,6 +73,28 @@ def test_a_skipped_framework_fails_with_its_reason(tmp_path):
     assert result.result == "fail" and "torch: not installed" in result.reason
 
 
+@pytest.mark.parametrize("change, result, text", [
+    ({"status": "skipped", "reason": "not installed", "absent": True}, "pass", "torch may be absent: no wheel here (not installed)"),
+    ({"status": "skipped", "reason": "it broke", "absent": False}, "fail", "torch: it broke"),
+    ({"status": "skipped", "reason": "of an older kit"}, "fail", "torch: of an older kit"),
+    (None, "pass", "torch may be absent: no wheel here (not among the frameworks that were compared)")])
+def test_what_the_project_declared_is_excused_where_it_is_absent_and_not_where_it_fails(tmp_path, monkeypatch, change, result, text):
+    def without_torch(files):
+        models = files["all_models_metrics.json"]["models"]
+        models.pop() if change is None else models[-1].update(change)
+    monkeypatch.setattr("epochkit.models.frameworks.base.room_value", lambda *_: {"torch": "no wheel here"})
+    found = gate(tmp_path, "every framework tried", without_torch)
+    assert (found.result, found.reason) == (result, text)
+
+
+def test_one_of_the_projects_own_that_failed_is_missing_too(tmp_path):
+    def own(files):
+        models = files["all_models_metrics.json"]["models"]
+        models.append({**models[-1], "framework": "scorecard", "status": "skipped", "reason": "it broke"})
+    found = gate(tmp_path, "every framework tried", own)
+    assert found.result == "fail" and found.observed == 1 and "scorecard: it broke" in found.reason
+
+
 @pytest.mark.parametrize("rows", [((0, 1, 2), (2, 3)), ((0, 1), (3,))])
 def test_shared_or_lost_rows_fail(tmp_path, rows):
     name = "training and validation rows are apart"

@@ -44,6 +44,13 @@ def test_the_timeline_claims_what_it_compares():
     assert [patch.get_x() for patch in figure.axes[0].patches] == [0.0, 5.0, 35.0]
 
 
+def test_the_playbook_has_the_versions_of_what_is_installed_and_leaves_out_the_rest():
+    import epochkit.retrospective.playbook as playbook
+    found = playbook._stack()
+    assert set(found) <= set(PACKAGES) and {"pandas", "scikit-learn", "xgboost", "lightgbm", "mlflow"} <= set(found)
+    assert not {"tensorflow", "tensorflow-cpu"} <= set(found), "one of the two is installed at most"
+
+
 def test_each_check_of_gate_008_can_fail(tmp_path):
     import json
     from epochkit.lifecycle.gates import CHECKS

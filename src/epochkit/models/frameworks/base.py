@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['TASKS', 'FRAMEWORKS', 'cuda_devices', 'thread_count', 'Range', 'SklearnProtocol', 'FrameworkModel', 'framework',
-           'known_frameworks', 'frameworks_for', 'NetworkModel']
+           'known_frameworks', 'frameworks_for', 'may_be_absent', 'NetworkModel']
 
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-02
 import ctypes
 import importlib
+import importlib.util
 import os
 import pkgutil
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from sklearn.utils import ClassifierTags, RegressorTags
 
 from ...core.errors import BadInputError, require_package, unknown_name
 from ...core.project import load_rooms, room_value
-from ...core.settings import load_settings
+from ...core.settings import Settings, load_settings
 
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-04
 def cuda_devices() -> int:
@@ -77,7 +79,7 @@ class SklearnProtocol(BaseEstimator):
             if name not in self.defaults:
                 raise unknown_name("parameter", name, self.defaults, f"framework {self.name}")
         if self.package:
-            require_package(self.package, f"framework {self.name}")
+            require_package(self.package, f"framework {self.name}", self.extra and f'"epochkit[{self.extra}]"')
 
     def _array(self, X: pd.DataFrame) -> np.ndarray:
         if not isinstance(X, pd.DataFrame):
@@ -123,6 +125,7 @@ class FrameworkModel(SklearnProtocol):
     name: str = ""
     title: str = ""
     package: str = ""
+    extra: str = ""
     tasks: tuple[str, ...] = TASKS
     baseline: bool = False
     defaults: dict[str, Any] = {}
@@ -132,6 +135,11 @@ class FrameworkModel(SklearnProtocol):
         self.task, self.seed, self.params = task, seed, params
         self.device = "not fitted"
         self.history: dict[str, list[float]] = {}
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        "Whether the package that this framework stands on is there"
+        return not cls.package or importlib.util.find_spec(cls.package) is not None
 
     def load(self) -> None:
         """Imports the framework, or raises BadInputError naming what to install;
@@ -229,6 +237,18 @@ def frameworks_for(task: str) -> dict[str, type[FrameworkModel]]:
             raise unknown_name("framework", name, known, "FRAMEWORKS_TO_TRY of the room model_utils")
     able = [cls for name, cls in known.items() if task in cls.tasks and (chosen is None or name in chosen)]
     return {cls.name: cls for cls in sorted(able, key=lambda cls: (not cls.baseline, cls.name))}
+
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #may-be-absent
+def may_be_absent(settings: Settings, known: Iterable[str]) -> dict[str, str]:
+    "Framework -> why this project does without it; BadInputError for a name that is not `known` or has no reason"
+    where = "FRAMEWORKS_MAY_BE_ABSENT of the room model_utils"
+    declared = room_value(settings, "model_utils", "FRAMEWORKS_MAY_BE_ABSENT", {})
+    for name in declared:
+        if name not in known:
+            raise unknown_name("framework", name, known, where)
+        if not isinstance(declared, dict) or not str(declared[name]).strip():
+            raise BadInputError(f"{where} gives no reason for '{name}': write {{\"{name}\": \"why\"}}")
+    return dict(declared)
 
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-22
 class NetworkModel(FrameworkModel):

@@ -46,7 +46,7 @@ def keras_network(tensorflow, task: str, settings: dict, inputs: int, outputs: i
 @framework
 class TensorFlowModel(NetworkModel):
     "A Keras multilayer perceptron, seeded; leaves Python's and NumPy's random state as it found them"
-    name, title, package = "tensorflow", "TensorFlow", "tensorflow"
+    name, title, package, extra = "tensorflow", "TensorFlow", "tensorflow", "tensorflow"
 
     def load(self) -> None:
         "Imports TensorFlow quietly, with Keras, which it would import at first use"

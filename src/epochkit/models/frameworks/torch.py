@@ -54,7 +54,7 @@ def _train_epochs(torch, network, task: str, settings: dict, train: tuple,
 @framework
 class TorchModel(NetworkModel):
     "A PyTorch multilayer perceptron, seeded; leaves PyTorch's random state as it found it"
-    name, title, package = "torch", "PyTorch", "torch"
+    name, title, package, extra = "torch", "PyTorch", "torch", "torch"
 
     def load(self) -> None:
         "Imports PyTorch, with what its first optimizer would import during training"
