@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # packages of the lock that are left out: make env WITHOUT="torch tensorflow-cpu"
 WITHOUT ?=
-# uv does not read pip's settings: hand it the folder of local wheels, where there is one
+# uv does not read pip's settings: hand it the folder of local wheels, where there is one; else it knows where the CPU build of torch lies
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 ifeq ($(UV_FIND_LINKS),)
 export UV_TORCH_BACKEND ?= cpu
