@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data soak lab bench lock check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data soak lab bench docs lock check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -87,6 +87,11 @@ bench: .venv/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/synthetic.py
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
+
+docs: .venv/.ready  ## the documentation as a searchable site in site/ (open site/index.html)
+	@$(BIN)/python -c 'import material' 2>/dev/null || { echo "mkdocs-material is needed to build the site: $(BIN)/python -m pip install mkdocs-material"; exit 2; }
+	@config=$$($(BIN)/python -m epochkit.project.site); NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build -q --strict --clean -f "$$config"
+	@echo "Built: site/index.html"
 
 lock: .venv/.ready  ## resolve pyproject.toml anew into requirements.lock (torch stays the CPU build where there is one)
 	rm -f requirements.lock
