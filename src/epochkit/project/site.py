@@ -249,27 +249,25 @@ def navigation(nav: list[Any], pages: dict[str, str]) -> list[Any]:
 
 # %% ../../../nbs/project/14_site.ipynb #site-49
 def gather(settings: Settings, target: Path) -> Path:
-    """The configuration of the site, written with all its pages below `target` (which is emptied first)
-
-    The reference pages in `docs/` are brought up to date before.
-    """
+    "The configuration of the site, written with all its pages below `target`, which is emptied first"
     root = settings.code_root
     config = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
-    write_reference(settings, root / "docs")
     pages, files = site_pages(settings)
+    filled = navigation(config["nav"], pages)
     shutil.rmtree(target, ignore_errors=True)
     for name, content in {**{name: text.encode() for name, text in pages.items()}, **files}.items():
         (target / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
         (target / "docs" / name).write_bytes(content)
-    config |= {"docs_dir": str(target / "docs"), "site_dir": str(root / "site"), "nav": navigation(config["nav"], pages)}
+    config |= {"docs_dir": str(target / "docs"), "site_dir": str(root / "site"), "nav": filled}
     (target / "mkdocs.json").write_text(json.dumps(config, indent=1), encoding="utf-8")  # JSON is YAML
     return target / "mkdocs.json"
 
 # %% ../../../nbs/project/14_site.ipynb #site-50
 def main(arguments: Sequence[str] | None = None) -> int:
-    "Gathers the pages of the site below `build/` and says what to build it with; 2 where something is wrong"
+    "Writes the pages of checks and errors, gathers the site below `build/` and prints what to build it with"
     try:
         settings = load_settings()
+        write_reference(settings, settings.code_root / "docs")
         print(gather(settings, settings.code_root / "build" / "site"))
     except PipelineError as error:
         print(f"documentation: {' '.join(str(error).split())}", file=sys.stderr)
