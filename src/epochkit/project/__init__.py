@@ -13,4 +13,6 @@
 - `upgrade`: `epoch upgrade`: a project takes over what a new release of the kit gives, and keeps everything that is its own.
 - `repository`: What git sees of a project: notebooks without outputs, hooks that refuse what should not be kept, a first commit.
 - `doctor`: What is missing on this machine, and how to get it.
+- `documentation`: A stable code, what is looked at and what to do, for every gate check and every error of the kit.
+- `site`: Guides, check pages, the API and the stories, gathered into one folder from which a static site is built.
 """
