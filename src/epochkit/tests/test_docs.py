@@ -12,7 +12,6 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -289,5 +288,5 @@ def test_a_page_that_the_list_names_and_nobody_wrote_is_one_clear_line(tmp_path)
         shutil.copytree(path, tmp_path / path.relative_to(ROOT))
     (tmp_path / "docs/guides/rule.md").unlink()
     with pytest.raises(BadInputError, match="mkdocs.yml names guides/rule.md"):
-        gather(replace(load_settings(), code_root=tmp_path), tmp_path / "build")
+        gather(load_settings().model_copy(update={"code_root": tmp_path}), tmp_path / "build")
     assert not (tmp_path / "build").exists()
