@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAGES', 'LINK', 'FENCE', 'signature_text', 'module_text', 'api_pages', 'story_text', 'story_files', 'site_path',
-           'relink', 'site_pages', 'navigation', 'gather', 'main']
+           'relink', 'site_pages', 'navigation', 'gather_site', 'main']
 
 # %% ../../../nbs/project/14_site.ipynb #site-02
 import ast
@@ -36,7 +36,8 @@ def _parameters(arguments: ast.arguments) -> list[str]:
     named = [*zip(arguments.kwonlyargs, arguments.kw_defaults)]
     star = [f"*{ast.unparse(arguments.vararg)}"] if arguments.vararg else ["*"] if named else []
     rest = [f"**{ast.unparse(arguments.kwarg)}"] if arguments.kwarg else []
-    return [*(_parameter(*pair) for pair in zip(places, defaults)), *star, *(_parameter(*pair) for pair in named), *rest]
+    first = [_parameter(*pair) for pair in zip(places, defaults)]
+    return [*first, *star, *(_parameter(*pair) for pair in named), *rest]
 
 # %% ../../../nbs/project/14_site.ipynb #site-06
 def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
@@ -62,7 +63,8 @@ def _class_text(node: ast.ClassDef) -> list[str]:
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     fields = [f"    {ast.unparse(item)}" for item in node.body if isinstance(item, ast.AnnAssign)
               and not item.target.id.startswith("_")]
-    lines = ["```python", f"class {node.name}" + (f"({bases})" if bases else ""), *fields, "```", "", _docstring(node), ""]
+    head = f"class {node.name}({bases})" if bases else f"class {node.name}"
+    lines = ["```python", head, *fields, "```", "", _docstring(node), ""]
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and not item.name.startswith("_") and ast.get_docstring(item):
             lines += ["```python", f"{node.name}.{signature_text(item, own=True)}", "```", "", _docstring(item), ""]
@@ -91,14 +93,14 @@ def api_pages(package: Path) -> dict[str, str]:
     for area, about in AREAS.items() | {"cli": "the command line"}.items():
         mine = [entry for entry in entries if entry.name.partition(".")[0] == area]
         if mine:
-            texts = [module_text(package.joinpath(*entry.name.split(".")).with_suffix(".py"), entry.name, entry.notebook)
-                     for entry in mine]
+            paths = [package.joinpath(*entry.name.split(".")).with_suffix(".py") for entry in mine]
+            texts = [module_text(path, entry.name, entry.notebook) for path, entry in zip(paths, mine)]
             pages[f"api/{area}.md"] = f"# {area}\n\n{about[0].upper()}{about[1:]}.\n\n" + "\n\n".join(texts)
     order = [area for area in [*AREAS, "cli"] if f"api/{area}.md" in pages]
     lines = [f"| [{area}]({area}.md) | {(AREAS | {'cli': 'the command line'})[area]} |" for area in order]
     pages["api/index.md"] = "\n".join([
-        "# API", "", "Written from the docstrings of the installed kit. An area knows only areas above it in this table.",
-        "", "| area | holds |", "|---|---|", *lines, ""])
+        "# API", "", "Written from the docstrings of the installed kit. An area knows only areas above it in this "
+        "table.", "", "| area | holds |", "|---|---|", *lines, ""])
     return pages
 
 # %% ../../../nbs/project/14_site.ipynb #site-22
@@ -248,7 +250,7 @@ def navigation(nav: list[Any], pages: dict[str, str]) -> list[Any]:
     return filled
 
 # %% ../../../nbs/project/14_site.ipynb #site-49
-def gather(settings: Settings, target: Path) -> Path:
+def gather_site(settings: Settings, target: Path) -> Path:
     "The configuration of the site, written with all its pages below `target`, which is emptied first"
     root = settings.code_root
     config = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -268,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         write_reference(settings, settings.code_root / "docs")
-        print(gather(settings, settings.code_root / "build" / "site"))
+        print(gather_site(settings, settings.code_root / "build" / "site"))
     except PipelineError as error:
         print(f"documentation: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

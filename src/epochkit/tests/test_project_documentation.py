@@ -11,8 +11,8 @@ from epochkit.project.documentation import *
 
 
 def test_a_code_is_the_epoch_and_the_name():
-    assert check_code(5, "winner beats the baseline") == "005/winner-beats-the-baseline"
-    assert check_code(7, "Is it 95 % sure?") == "007/is-it-95-sure"
+    assert code_of_check(5, "winner beats the baseline") == "005/winner-beats-the-baseline"
+    assert code_of_check(7, "Is it 95 % sure?") == "007/is-it-95-sure"
 
 
 def test_a_code_without_a_remedy_is_an_error_that_says_where_to_write_one():
