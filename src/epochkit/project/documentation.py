@@ -108,8 +108,8 @@ def check_page(check: CheckEntry) -> str:
     return "\n".join([
         GENERATED, "", f"# {check.name}", "",
         f"`{check.code}` · gate of epoch {check.epoch:03d}, {epoch_of(check.epoch).title.lower()} · "
-        f"since {check.since}", "", "## What it looks at", "", check.means, "", "## Limit", "", limit_text(check.code), "", "## Why it fails",
-        "", remedy["why"].strip(), "", "## What to do", "", remedy["do"].strip(), "",
+        f"since {check.since}", "", "## What it looks at", "", check.means, "", "## Limit", "", limit_text(check.code), "",
+        "## Why it fails", "", remedy["why"].strip(), "", "## What to do", "", remedy["do"].strip(), "",
         f"Source: [`{check.notebook}`](../../../{check.notebook}) · [all checks](../index.md)", ""])
 
 # %% ../../../nbs/project/13_documentation.ipynb #documentation-30
@@ -177,7 +177,8 @@ def _checks_index(checks: list[CheckEntry]) -> str:
 # %% ../../../nbs/project/13_documentation.ipynb #documentation-41
 def _errors_index(errors: list[ErrorEntry]) -> str:
     head = [GENERATED, "", "# Errors", "", "Every error of the kit says what, where, what was seen and what is "
-            "allowed, and the next step. The command line prints it as one line; `epoch --debug …` shows where it arose.", "",
+            "allowed, and the next step. The command line prints it as one line; `epoch --debug …` shows where it "
+            "arose.", "",
             "| error | exit code | means |", "|---|---|---|"]
     return "\n".join([*head, *(f"| [{error.name}]({error.name}.md) | {error.exit_code} | {error.means} |"
                                for error in errors), ""])
