@@ -108,8 +108,8 @@ def check_page(check: CheckEntry) -> str:
     return "\n".join([
         GENERATED, "", f"# {check.name}", "",
         f"`{check.code}` · gate of epoch {check.epoch:03d}, {epoch_of(check.epoch).title.lower()} · "
-        f"since {check.since}", "", "## What it looks at", "", check.means, "", "## Limit", "", limit_text(check.code), "",
-        "## Why it fails", "", remedy["why"].strip(), "", "## What to do", "", remedy["do"].strip(), "",
+        f"since {check.since}", "", "## What it looks at", "", check.means, "", "## Limit", "", limit_text(check.code),
+        "", "## Why it fails", "", remedy["why"].strip(), "", "## What to do", "", remedy["do"].strip(), "",
         f"Source: [`{check.notebook}`](../../../{check.notebook}) · [all checks](../index.md)", ""])
 
 # %% ../../../nbs/project/13_documentation.ipynb #documentation-30
