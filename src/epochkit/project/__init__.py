@@ -7,10 +7,12 @@
 - `wheel`: The installed kit as one file that pip installs, so that a project can carry the kit it was made with.
 - `names`: The name of a project, checked before it becomes a package, a data folder, experiments, a registered model and a service.
 - `template`: Every file that the kit gives to a project, as it is for this project: stories, rooms, make targets, settings.
+- `merge`: Three versions of a text or a notebook become one, and no cell of the user is lost.
+- `repository`: What git sees of a project: notebooks without outputs, hooks that refuse what should not be kept, a first commit.
+- `upgrade`: `epoch upgrade`: a project takes over what a new release of the kit gives, and keeps everything that is its own.
 - `new`: `epoch new`: from a table to a complete project with a filled brief, in one folder and one commit.
 - `dialogue`: What `epoch new` asks at a terminal: only what is missing, each with an answer that Enter takes.
-- `merge`: Three versions of a text or a notebook become one, and no cell of the user is lost.
-- `upgrade`: `epoch upgrade`: a project takes over what a new release of the kit gives, and keeps everything that is its own.
-- `repository`: What git sees of a project: notebooks without outputs, hooks that refuse what should not be kept, a first commit.
 - `doctor`: What is missing on this machine, and how to get it.
+- `documentation`: A stable code, what is looked at and what to do, for every gate check and every error of the kit.
+- `site`: Guides, check pages, the API and the stories, gathered into one folder from which a static site is built.
 """
