@@ -195,8 +195,8 @@ def same_from_anywhere(path: str, home: Path, typed_in: Iterable[Path]) -> str:
         if place.exists():
             found.setdefault(place.resolve(), place)
     if len(found) > 1:
-        raise BadInputError(f"'{path}' may mean {' or '.join(map(str, found.values()))}: write the full path of the one "
-                            f"that is meant")
+        raise BadInputError(f"'{path}' may mean {' or '.join(map(str, found.values()))}: write the full path of "
+                            f"the one that is meant")
     place = next(iter(found.values()), None)
     if place is None:
         return path
