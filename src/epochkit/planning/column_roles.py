@@ -247,7 +247,7 @@ def class_labels(target: pd.Series, data: DataSection) -> tuple[list[str], str, 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17
 def column_roles(frame: pd.DataFrame, data: DataSection, seen: dict | None = None) -> dict[str, Role]:
     """Role and reason of every column; BadInputError for a column that the brief names and `frame` lacks, or that it
-    names in two roles. `seen` keeps what was found in the cells, for a next call with the same frame and another brief"""
+    names in two roles. `seen` keeps what was found in the cells, for a next call with the same frame"""
     seen = {} if seen is None else seen
     single = {"target": [data.target], "time": [data.time], "group": [data.group]}
     several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "roles")}

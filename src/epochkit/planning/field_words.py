@@ -23,19 +23,20 @@ _PROJECT = {
     "regulations": ("Laws that apply", "Each brings duties that are listed among the risks.", "GDPR, EU AI Act"),
 }
 _DATA = {
-    "source": ("Where the data is", "A file, a database, an address, or made-up data. A relative path is kept so that it means the "
-               "same file from anywhere.", "file:customers.csv"),
+    "source": ("Where the data is", "A file, a database, an address, or made-up data. A relative path is kept so "
+               "that it means the same file from anywhere.", "file:customers.csv"),
     "target": ("What is to be predicted", "The column that the model learns to tell.", "Churn"),
     "task": ("Kind of prediction", "Classes or a quantity; told from the target where that is clear.", "binary"),
     "positive": ("Class to be found", "The class that matters: its misses are the costly mistakes.", "Yes"),
-    "time": ("Time column", "If later rows are to be predicted from earlier ones: the newest rows then test.", "opened"),
+    "time": ("Time column", "If later rows are to be predicted from earlier ones: the newest rows then test.",
+             "opened"),
     "group": ("Group column", "Rows of one group stay on one side of the split.", "customer_id"),
     "ids": ("Identifiers", "Columns that only name a row; no feature is made of them.", "customer_id"),
     "drop": ("Left out", "Columns that are not used at all.", "internal_note"),
     "protected": ("Protected", "Columns that fairness is measured on.", "sex, age"),
     "on_leak": ("When a column leaks", "What happens to a column that gives the target away.", "drop"),
-    "known_after": ("Known only after the outcome", "Columns that are filled in later than the prediction is made: they would leak.",
-                    "call_duration"),
+    "known_after": ("Known only after the outcome", "Columns that are filled in after the prediction is made: "
+                    "they would leak.", "call_duration"),
 }
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-09
@@ -50,7 +51,8 @@ _CLEANING = {
 }
 _QUALITY = {
     "minimum": ("Quality of the clean data, at least", "0 to 1; checked at the gate of epoch 002.", "0.95"),
-    "max_age_days": ("Age of the data, at most (days)", "Older data fails the gate; empty: age is reported only.", "30"),
+    "max_age_days": ("Age of the data, at most (days)", "Older data fails the gate; empty: reported only.",
+                     "30"),
     "on_quality": ("When quality is too low", "Whether the gate stops or warns.", "warn"),
 }
 _SPLIT = {
@@ -58,7 +60,8 @@ _SPLIT = {
     "test_fraction": ("Share of rows that test", "Kept back until epoch 006.", "0.2"),
     "validation_fraction": ("Share of rows that validate", "Used to choose between models.", "0.2"),
     "seed": ("Seed", "The same seed draws the same rows.", "42"),
-    "test_rows_file": ("File with the test rows", "Only for a given split: JSON with a list \"test\" of row positions.", "test_rows.json"),
+    "test_rows_file": ("File with the test rows", "Only for a given split: JSON with a list of row positions.",
+                       "test_rows.json"),
 }
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-10
@@ -78,7 +81,8 @@ _BUDGET = {
     "tuning_minutes": ("Minutes for tuning", "Tuning ends after this time.", "10"),
     "memory_gb": ("Memory of the work (GB)", "Empty: the limit of settings.ini.", "8"),
     "file_mb": ("Size of a file (MB)", "Empty: the limit of settings.ini.", "50"),
-    "on_oversize": ("When a table is too large for a file", "Whether it is sampled, written in parts, or refused.", "partition"),
+    "on_oversize": ("When a table is too large for a file", "It is sampled, written in parts, or refused.",
+                    "partition"),
     "cost_limit": ("Cost of computing, at most", "In the currency of settings.ini; empty: no limit.", "100"),
 }
 
@@ -94,10 +98,12 @@ def field_words(section: str, key: str) -> FieldWords:
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-15
 _CHOICES = {
-    "task": {"auto": "told from the target", "binary": "two classes", "multiclass": "several classes", "regression": "a quantity"},
+    "task": {"auto": "told from the target", "binary": "two classes", "multiclass": "several classes",
+             "regression": "a quantity"},
     "on_leak": {"drop": "leave it out and say so", "block": "stop at the gate", "keep": "keep it"},
     "on_quality": {"block": "stop at the gate", "warn": "warn only"},
-    "strategy": {"auto": "told from the columns", "random": "at random within the classes", "group": "by group", "time": "the newest rows test",
+    "strategy": {"auto": "told from the columns", "random": "at random within the classes", "group": "by group",
+                 "time": "the newest rows test",
                  "group_time": "by group and time", "given": "as a file says"},
     "on_oversize": {"sample": "keep a sample", "partition": "write it in parts", "error": "refuse it"},
 }

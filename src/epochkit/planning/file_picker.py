@@ -51,7 +51,8 @@ _SHOWN = 40
 def _entry_text(entry: Entry) -> str:
     if entry.is_folder:
         return f"{entry.path.name}/"
-    return f"{entry.path.name}   {entry.size / 1e6:,.1f} MB" if entry.size >= 1e5 else f"{entry.path.name}   {entry.size / 1e3:,.1f} kB"
+    size = f"{entry.size / 1e6:,.1f} MB" if entry.size >= 1e5 else f"{entry.size / 1e3:,.1f} kB"
+    return f"{entry.path.name}   {size}"
 
 # %% ../../../nbs/planning/14_file_picker.ipynb #filepicker-11
 class FilePicker:
@@ -86,15 +87,17 @@ class FilePicker:
             found, said = [], f"{self.folder} cannot be listed: {error.strerror or error}"
         wanted = [entry for entry in found if self.find.value.strip().lower() in entry.path.name.lower()]
         more = len(wanted) - _SHOWN
-        note = f" · {more:,} more: name some above" if more > 0 else "" if wanted else " · no folder and no readable file here"
+        none = "" if wanted else " · no folder and no readable file here"
+        note = f" · {more:,} more: name some above" if more > 0 else none
         self.where.value = render_macro("parts.html.j2", "quiet", text=said + note)
         for button in self.list.children:
             button.close()
         self.list.children = [self._button(entry) for entry in wanted[:_SHOWN]]
 
     def _button(self, entry: Entry) -> widgets.Button:
-        button = widgets.Button(description=_entry_text(entry), icon="folder" if entry.is_folder else "file", tooltip=str(entry.path),
-                                layout=widgets.Layout(width="auto")).add_class("entry")
+        icon, wide = "folder" if entry.is_folder else "file", widgets.Layout(width="auto")
+        button = widgets.Button(description=_entry_text(entry), icon=icon, tooltip=str(entry.path), layout=wide)
+        button.add_class("entry")
         button.on_click(lambda _: self.go(entry.path) if entry.is_folder else self._chosen(entry.path))
         return button
 

@@ -78,7 +78,8 @@ def schema_problems(content: Mapping[str, Any]) -> dict[Place, str]:
         wrong = {}
         for item in error.errors():
             where = [part for part in item["loc"] if isinstance(part, str)] + ["", ""]
-            text = str(item["ctx"]["error"]) if item["type"] == "value_error" else f"{item['input']!r} is not allowed: {item['msg']}"
+            text = f"{item['input']!r} is not allowed: {item['msg']}"
+            text = str(item["ctx"]["error"]) if item["type"] == "value_error" else text
             wrong.setdefault(_named_key(where[0], where[1], text), text)
         return wrong
     return {}
@@ -139,7 +140,8 @@ class BriefDraft:
         except BadInputError as error:
             return {place_of(str(error)) or ("", ""): str(error)}
         if brief.metric.primary and brief.metric.primary not in METRICS[task]:
-            return {("metric", "primary"): f"'{brief.metric.primary}' does not measure {task}: choose one of {', '.join(METRICS[task])}"}
+            known = ", ".join(METRICS[task])
+            return {("metric", "primary"): f"'{brief.metric.primary}' does not measure {task}: choose one of {known}"}
         return {}
 
     def told_roles(self) -> dict[str, str]:
@@ -225,8 +227,12 @@ def offer_choices(fields: BriefFields, look: DataLook | None, brief: Brief | Non
     chosen = re.search(r"; '(.*)' is to be found: (.*)$", why)
     fields["data", "positive"].offer({name: name for name in classes}, f"{chosen[1]} ({chosen[2]})" if chosen and not (
         brief and brief.data.positive) else "told from the data")
+    no_class = task == "regression" and not fields["data", "positive"].value
+    fields.boxes["data", "positive"].layout.display = "none" if no_class else ""
     measures = METRICS.get(task) or dict.fromkeys(name for known in METRICS.values() for name in known)
-    usual = f"{next(iter(METRICS[task]))}, the usual one for {task}" if task in METRICS else "the usual one for the task"
+    usual = "the usual one for the task"
+    if task in METRICS:
+        usual = f"{next(iter(METRICS[task]))}, the usual one for {task}"
     fields["metric", "primary"].offer({name: name.replace("_", " ") for name in measures}, usual)
 
 
@@ -244,8 +250,9 @@ def _heading(text: str) -> Html:
 # %% ../../../nbs/planning/16_form.ipynb #form-31
 _FIRST = (("data", "source"), ("data", "target"), ("data", "task"), ("data", "positive"))
 _FOLDED = {
-    "About the project": ("project",), "More about the columns": ("data",), "What good means": ("metric",), "How rows are split": ("split",),
-    "What is known about cells": ("cleaning",), "Quality of the data": ("quality",), "The service": ("serving",), "Budget": ("budget",)}
+    "About the project": ("project",), "More about the columns": ("data",), "What good means": ("metric",),
+    "How rows are split": ("split",), "What is known about cells": ("cleaning",), "Quality of the data": ("quality",),
+    "The service": ("serving",), "Budget": ("budget",)}
 
 
 def _grid(boxes: list[Any]) -> Any:
@@ -255,7 +262,8 @@ def _grid(boxes: list[Any]) -> Any:
 def _folded_section(fields: BriefFields, names: tuple[str, ...]) -> Any:
     "What a section is about, and its fields in a grid"
     about = f"{Brief.model_fields[names[0]].annotation.__doc__}."
-    return widgets.VBox([quiet(about, "about"), _grid([box for place, box in fields.boxes.items() if place[0] in names and place not in _FIRST])])
+    own = [box for place, box in fields.boxes.items() if place[0] in names and place not in _FIRST]
+    return widgets.VBox([quiet(about, "about"), _grid(own)])
 
 # %% ../../../nbs/planning/16_form.ipynb #form-32
 def _folded(titles: list[str], parts: list[Any], opened: int | None = None) -> Any:
@@ -265,25 +273,27 @@ def _folded(titles: list[str], parts: list[Any], opened: int | None = None) -> A
 def form_rows(form: "BriefForm") -> list[Any]:
     "Everything in the form, from top to bottom"
     style = piece("style", kit=STYLE, rules=stylesheet("brief_form.css"))
-    boxes = form.fields.boxes
+    boxes, broken = form.fields.boxes, bool(form.message.value)
     sentence = widgets.VBox([form.sentence, _actions(form.fill), form.answer])
     known = [name for title, names in _FOLDED.items() for name in names]
     rest = [name for name in Brief.model_fields if name not in known]
     folds = _FOLDED | {name.capitalize(): (name,) for name in rest}
     return [
-        widgets.HTML(style), form.status, form.message,
+        widgets.HTML(style), form.status, *[form.message] * broken,
         _folded(["Say it in a sentence"], [sentence], None if form.content else 0),
         widgets.HTML(_heading("What must be said")),
-        widgets.HBox([boxes["data", "source"], form.browse, form.look_button]).add_class("source"), form.picker.box, form.about,
+        widgets.HBox([boxes["data", "source"], form.browse, form.look_button]).add_class("source"),
+        form.picker.box, form.about,
         _grid([boxes[place] for place in _FIRST[1:]]), form.question,
         form.columns_heading, form.columns_note, form.filter, form.columns,
         widgets.HTML(_heading("What has a default")),
         _folded(list(folds), [_folded_section(form.fields, names) for names in folds.values()]),
-        _actions(form.save_button, form.state)
+        _actions(form.save_button, form.state), *[form.message] * (not broken)
     ]
 
 # %% ../../../nbs/planning/16_form.ipynb #form-34
-_EXAMPLE = "Plan a churn project on the file customers.csv, target Churn, a missed churner costs 5 times more, at least 0.8 AUC"
+_EXAMPLE = ("Plan a churn project on the file customers.csv, target Churn, a missed churner costs 5 times more, "
+            "at least 0.8 AUC")
 
 # %% ../../../nbs/planning/16_form.ipynb #form-35
 def _looked_at(source: str, settings: Settings) -> tuple[DataLook | None, Html]:
@@ -293,7 +303,8 @@ def _looked_at(source: str, settings: Settings) -> tuple[DataLook | None, Html]:
     except (PipelineError, OSError) as error:
         why = str(error) if isinstance(error, PipelineError) else explain(error)
         return None, bar("wait", "The data cannot be looked at:", why)
-    return look, render_macro("parts.html.j2", "quiet", text=f"{len(look.columns):,} columns; roles are told from the first {len(look.sample):,} rows")
+    words = f"{len(look.columns):,} columns; roles are told from the first {len(look.sample):,} rows"
+    return look, render_macro("parts.html.j2", "quiet", text=words)
 
 # %% ../../../nbs/planning/16_form.ipynb #form-refusal
 def _refusal(error: Exception) -> Html:
@@ -309,7 +320,8 @@ class FormEvents(BriefDraft):
         for place, field in self.fields.items():
             field.observe(self._source_changed if place == ("data", "source") else self._changed, "value")
         self.filter.observe(lambda _: self._draw_columns(), "value")
-        for button, act in ((self.fill, self._fill), (self.save_button, self.save), (self.look_button, self._open), (self.browse, self.picker.toggle)):
+        for button, act in ((self.fill, self._fill), (self.save_button, self.save), (self.look_button, self._open),
+                            (self.browse, self.picker.toggle)):
             button.on_click(lambda _, act=act: act())
 
     def _source_changed(self, _: Any = None) -> None:
@@ -389,7 +401,8 @@ class FormEvents(BriefDraft):
         (self._changed if same else self._open)()
         said = explanation.partition("\nNot understood:")[0].partition("\nNext:")[0]
         not_read = bar("wait", "Not understood, and left open:", piece("left", items=left)) if left else ""
-        self.answer.value = Html(not_read) + bar("pass" if not left else "skipped", "Filled in, not saved yet.", piece("explained", text=said))
+        kind = "skipped" if left else "pass"
+        self.answer.value = Html(not_read) + bar(kind, "Filled in, not saved yet.", piece("explained", text=said))
 
 
 def _short(path: Path, settings: Settings) -> str:
@@ -410,9 +423,12 @@ class BriefForm(FormEvents):
         self.question, self._list = widgets.VBox(), ColumnList(self._override, self._tick)
         self.columns, self.filter = self._list.box, self._list.filter
         self.columns_heading = widgets.HTML(_heading("What the columns are taken for"))
-        self.columns_note = quiet("Change a role where it is wrong. Tick what cells cannot say: known only after the outcome, left out, protected.")
-        self.sentence = widgets.Textarea(placeholder=_EXAMPLE, rows=2, continuous_update=False, layout=widgets.Layout(width="100%"))
-        self.fill, self.look_button, self.browse = _button("Fill in", "second"), _button("Read again", "second"), _button("Browse …", "second")
+        self.columns_note = quiet("Change a role where it is wrong. Tick what cells cannot say: known only "
+                                  "after the outcome, left out, protected.")
+        self.sentence = widgets.Textarea(placeholder=_EXAMPLE, rows=2, continuous_update=False,
+                                         layout=widgets.Layout(width="100%"))
+        self.fill, self.look_button, self.browse = (_button(text, "second")
+                                                    for text in ("Fill in", "Read again", "Browse …"))
         self.picker = FilePicker(settings.home if settings.home.is_dir() else Path.home(), self._picked)
         self.save_button = _button("Save the brief", "primary")
         self.form = widgets.VBox(form_rows(self))
@@ -433,7 +449,8 @@ class BriefForm(FormEvents):
         kept = _write_file(self.path, text)
         self.content = parse_brief(text).model_dump(exclude_unset=True)
         note = f" The one before is kept as {kept.name}." if kept else ""
-        self.message.value = bar("pass", "Saved.", f"{self.path.name} holds this brief.{note} Run the cells below, or 'epoch run 1'.")
+        self.message.value = bar("pass", "Saved.",
+                                 f"{self.path.name} holds this brief.{note} Run the cells below, or 'epoch run 1'.")
         self.state.value = _words("Saved. Run the cells below.")
 
     def _ipython_display_(self) -> None:

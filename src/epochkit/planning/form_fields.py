@@ -124,7 +124,8 @@ class DataLook:
     def personal(self) -> dict[str, str]:
         "Columns that look personal, each with what it may be; told once"
         if self._personal is None:
-            self._personal = columns_of_care(self.sample, Brief(data=DataSection(source="-", target="-")))["personal_data"]
+            nothing_said = Brief(data=DataSection(source="-", target="-"))
+            self._personal = columns_of_care(self.sample, nothing_said)["personal_data"]
         return self._personal
 
     def examples(self, brief: Brief | None = None, most: int = 3) -> dict[str, str]:

@@ -36,9 +36,11 @@ def default_text(default: Any) -> str:
 def _look(section: str, key: str, default: Any) -> dict[str, Any]:
     "Label, hint and width of a field"
     words, needed = field_words(section, key), (section, key) in NEEDED
-    facts = [words.meaning, "Needed." if needed else f"Default: {default_text(default)}.", f"Example: {words.example}" * bool(words.example)]
-    return {"description": piece("label", label=words.label, key=key), "description_allow_html": True,
-            "tooltip": "\n".join(filter(None, facts)), "layout": _WIDE, "style": {"description_width": "auto"}}
+    default_said = "Needed." if needed else f"Default: {default_text(default)}."
+    facts = [words.meaning, default_said, f"Example: {words.example}" if words.example else ""]
+    hint = "\n".join(filter(None, facts))
+    return {"description": piece("label", label=words.label, key=key, hint=hint), "description_allow_html": True,
+            "tooltip": hint, "layout": _WIDE, "style": {"description_width": "auto"}}
 
 
 NEEDED, _WIDE = (("data", "source"), ("data", "target")), widgets.Layout(width="100%")
@@ -87,7 +89,8 @@ class ListedField(widgets.Box):
 
 # %% ../../../nbs/planning/15_form_widgets.ipynb #formwidgets-12
 _LISTED = (("data", "target"), ("data", "positive"), ("data", "time"), ("data", "group"), ("metric", "primary"))
-_COLUMNS = (("data", "ids"), ("data", "drop"), ("data", "protected"), ("data", "known_after"), ("cleaning", "hash"), ("cleaning", "mask"))
+_COLUMNS = (("data", "ids"), ("data", "drop"), ("data", "protected"), ("data", "known_after"), ("cleaning", "hash"),
+            ("cleaning", "mask"))
 
 
 _TOLD = {("data", "positive"): "told from the data", ("metric", "primary"): "the usual one for the task"}
@@ -135,7 +138,7 @@ def _with_error(field: Any) -> widgets.VBox:
     error = widgets.HTML(layout=widgets.Layout(display="none")).add_class("wrong")
     above = []
     if isinstance(field, widgets.TagsInput):  # it draws no label of its own
-        above = [widgets.HTML(piece("tagged", label=field.description, hint=field.tooltip))]
+        above = [widgets.HTML(piece("tagged", label=field.description))]
     box = widgets.VBox([*above, field, error]).add_class("field")
     if isinstance(field, widgets.Textarea):
         box.add_class("whole")
@@ -178,7 +181,8 @@ class BriefFields(Mapping):
         read = {name: dict(section) for name, section in content.items()}
         for name, key in self:
             value, section = self.value((name, key)), read.setdefault(name, {})
-            if value is None or (key not in section and value == field_info(name, key).get_default(call_default_factory=True)):
+            default = field_info(name, key).get_default(call_default_factory=True)
+            if value is None or (key not in section and value == default):
                 section.pop(key, None)
             else:
                 section[key] = value
@@ -216,25 +220,31 @@ class BriefFields(Mapping):
 # %% ../../../nbs/planning/15_form_widgets.ipynb #formwidgets-22
 TICKS = {"known_after": "known after", "drop": "leave out", "protected": "protected"}
 _ROLE_KINDS = {"leak_suspect": "fail", "target": "pass", "constant": "skipped", "id": "skipped"}
-_ROLE_WIDTH, _TICK_WIDTH = widgets.Layout(width="150px", flex="none"), widgets.Layout(width="auto", flex="none")
+_AUTO = widgets.Layout(width="auto")
 _ROLE_OPTIONS = [("role as inferred", ""), *((item.replace("_", " "), item) for item in ROLES)]
 
 
 def missing_words(share: float) -> str:
     "A share of missing cells as a reader wants it"
-    return "none missing" if share == 0 else "under 1 % missing" if share < 0.01 else f"{share:.0%} missing".replace("%", " %")
+    if share < 0.01:
+        return "under 1 % missing" if share else "none missing"
+    return f"{100 * share:.0f} % missing"
 
 
 class ColumnRow:
     "One column: what it is taken for, how much is missing, examples, the list that overrides the role, and the ticks"
 
-    def __init__(self, name: str, missing: float, override: Callable[[str, str], Any], tick: Callable[[str, str, bool], Any]):
+    def __init__(self, name: str, missing: float, override: Callable[[str, str], Any],
+                 tick: Callable[[str, str, bool], Any]):
         self.name, self._missing, self._silent, self._drawn = name, missing_words(missing), False, None
-        self.what = widgets.HTML().add_class("cell")
-        self.role = widgets.Dropdown(options=_ROLE_OPTIONS, layout=_ROLE_WIDTH, tooltip=f"role of {name}")
-        self.ticks = {key: widgets.Checkbox(description=words, indent=False, layout=_TICK_WIDTH, tooltip=f"{name}: {field_words('data', key).label}")
+        first = {"name": name, "role": chip("looking …", "skipped"), "missing": self._missing}
+        self.what = widgets.HTML(piece("column", **first, examples="", reason="")).add_class("cell")
+        self.role = widgets.Dropdown(options=_ROLE_OPTIONS, layout=_AUTO, tooltip=f"role of {name}")
+        self.ticks = {key: widgets.Checkbox(description=words, indent=False, layout=_AUTO,
+                                            tooltip=f"{name}: {field_words('data', key).label}")
                       for key, words in TICKS.items()}
-        self.box = widgets.HBox([self.what, widgets.HBox([self.role, *self.ticks.values()]).add_class("ticks")]).add_class("column")
+        right = widgets.HBox([self.role, *self.ticks.values()]).add_class("ticks")
+        self.box = widgets.HBox([self.what, right]).add_class("column")
         self.role.observe(lambda change: self._silent or override(name, change["new"]), "value")
         for key, box in self.ticks.items():
             box.observe(lambda change, key=key: self._silent or tick(name, key, change["new"]), "value")
@@ -246,8 +256,8 @@ class ColumnRow:
             return
         self._drawn, self._silent = drawn, True
         kind = _ROLE_KINDS.get(role.role, "waived" if role.reason.startswith("set in") else "skipped")
-        self.what.value = piece("column", name=self.name, role=chip(role.role.replace("_", " "), kind), missing=self._missing,
-                                examples=examples, reason=role.reason)
+        self.what.value = piece("column", name=self.name, role=chip(role.role.replace("_", " "), kind),
+                                missing=self._missing, examples=examples, reason=role.reason)
         self.role.value, self.role.disabled = by_hand, role.reason == "named in the brief"
         for key, box in self.ticks.items():
             box.value, box.disabled = key in ticked, role.role == "target"
@@ -283,9 +293,12 @@ class ColumnList:
         if (names := (tuple(missing.items()), tuple(wanted))) == self._names:
             return
         self._names = names
-        old, self.rows = self.rows, {name: ColumnRow(name, missing[name], self._override, self._tick) for name in wanted[:COLUMNS_SHOWN]}
+        old = self.rows
+        self.rows = {name: ColumnRow(name, missing[name], self._override, self._tick)
+                     for name in wanted[:COLUMNS_SHOWN]}
         left = len(wanted) - len(self.rows)
-        self.box.children = [row.box for row in self.rows.values()] + [quiet(f"… and {left:,} more: name some in the field above")] * bool(left)
+        more = [quiet(f"… and {left:,} more: name some in the field above")] if left else []
+        self.box.children = [row.box for row in self.rows.values()] + more
         for row in old.values():
             row.close()
 
