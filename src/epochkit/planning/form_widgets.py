@@ -58,7 +58,7 @@ class ListedField(widgets.Box):
         for field in (self.typed, self.chosen):
             field.observe(lambda change: self._taken(change["new"]), "value")
         self.observe(lambda _: self._shown(), "value")
-        self._choices, self._empty = (), ""
+        self._choices, self._empty, self._silent = (), "", False
         self.value = value
 
     def offer(self, choices: Mapping[str, str], empty: str) -> None:
@@ -70,7 +70,8 @@ class ListedField(widgets.Box):
         self.children = [self.chosen if choices else self.typed]
 
     def _taken(self, text: str | None) -> None:
-        self.value = (text or "").strip()
+        if not self._silent:
+            self.value = (text or "").strip()
 
     def _shown(self) -> None:
         "Puts the value into both fields"
@@ -78,14 +79,11 @@ class ListedField(widgets.Box):
         options = [(self._empty, ""), *((words, value) for value, words in known.items())]
         if self.value and self.value not in known:
             options.append((f"{self.value} (not in the data)", self.value))
-        with self.hold_trait_notifications():
-            wanted = self.value
-            if tuple(options) != tuple(self.chosen.options):
-                self.chosen.unobserve_all("value")
-                self.chosen.options = options
-                self.chosen.value = wanted
-                self.chosen.observe(lambda change: self._taken(change["new"]), "value")
-            self.chosen.value = self.typed.value = wanted
+        self._silent = True
+        if tuple(options) != tuple(self.chosen.options):
+            self.chosen.options = options
+        self.chosen.value = self.typed.value = self.value
+        self._silent = False
 
 # %% ../../../nbs/planning/15_form_widgets.ipynb #formwidgets-12
 _LISTED = (("data", "target"), ("data", "positive"), ("data", "time"), ("data", "group"), ("metric", "primary"))

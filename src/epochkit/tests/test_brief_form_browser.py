@@ -111,6 +111,7 @@ def test_a_sentence_fills_the_form_in_both_themes(lab, browser, settings, theme,
     page.wait_for_selector(f"{FORM} .column >> text=Seniority", timeout=30_000)
     page.wait_for_selector(f"{FORM} >> text=not saved yet", timeout=20_000)
     page.wait_for_selector(f"{FORM} .bar.wait li >> text=budget by 3")
+    assert page.locator(FORM).get_by_label("What is to be predicted").input_value() == "Status"
     show(notebook, ".kit.card", f"brief_form_{theme.lower()}_{width}")
     page.locator(f"{FORM} .jupyter-widget-Collapse-header", has_text="What is known about cells").click()
     show(notebook, f"{FORM} h4:has-text('What has a default')", f"brief_form_more_{theme.lower()}_{width}")
