@@ -4,13 +4,19 @@
 
 # %% auto #0
 __all__ = ['ROLES', 'ProjectSection', 'DataSection', 'CleaningSection', 'QualitySection', 'SplitSection', 'MetricSection',
-           'ServingSection', 'BudgetSection', 'Brief', 'parse_brief', 'brief_path', 'load_brief', 'install_brief']
+           'ServingSection', 'BudgetSection', 'Brief', 'parse_brief', 'same_from_anywhere', 'settled_source',
+           'brief_path', 'load_brief', 'install_brief']
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-02
+import os
+import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote, unquote
 
+import tomlkit
 from pydantic import ConfigDict, Field, ValidationError as SchemaError, model_validator
 
 from .files import write_bytes
@@ -175,6 +181,39 @@ def parse_brief(text: str, where: str = "project_brief.toml") -> Brief:
     except SchemaError as error:
         raise _clear_error(error, where) from error
 
+# %% ../../../nbs/core/05_brief.ipynb #brief-places
+_WITH_PATH = re.compile(r"(file:|sql:sqlite:///|synthetic:like\?(?:[^&]*&)*?file=)([^?&#]+)(.*)", re.DOTALL)
+
+
+def same_from_anywhere(path: str, home: Path, typed_in: Iterable[Path]) -> str:
+    """A relative `path` so that it names from anywhere the file that is meant: under `home`, or in one of the folders
+    `typed_in`; as it is when no file is there, BadInputError when several are"""
+    given = Path(path).expanduser()
+    found = {}
+    for folder in ([] if Path(path).is_absolute() else [home, *typed_in]):
+        place = Path(os.path.abspath(folder / given))
+        if place.exists():
+            found.setdefault(place.resolve(), place)
+    if len(found) > 1:
+        raise BadInputError(f"'{path}' may mean {' or '.join(map(str, found.values()))}: write the full path of "
+                            f"the one that is meant")
+    place = next(iter(found.values()), None)
+    if place is None:
+        return path
+    root = Path(os.path.abspath(home))
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+
+# %% ../../../nbs/core/05_brief.ipynb #brief-source-places
+def settled_source(source: str, home: Path, typed_in: Iterable[Path]) -> str:
+    "A data source whose relative path, if it has one, names the same file from anywhere; see `same_from_anywhere`"
+    found = _WITH_PATH.fullmatch(source)
+    if not found:
+        return source
+    kind, path, rest = found.groups()
+    encoded = kind.startswith("synthetic:")
+    settled = same_from_anywhere(unquote(path) if encoded else path, home, typed_in)
+    return f"{kind}{quote(settled) if encoded else settled}{rest}"
+
 # %% ../../../nbs/core/05_brief.ipynb #20brief-12
 def brief_path(settings: Settings) -> Path:
     "Where the project's brief lives"
@@ -192,14 +231,29 @@ def load_brief(settings: Settings) -> Brief:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not UTF-8 text: save it as UTF-8") from error
 
+# %% ../../../nbs/core/05_brief.ipynb #brief-install-settled
+def _with_settled_path(content: bytes, settings: Settings, source: Path) -> bytes:
+    "The brief's bytes, its data source named so that it is the same file from anywhere"
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{source} is not UTF-8 text: save it as UTF-8") from error
+    written = parse_brief(text, source.name).data.source
+    settled = settled_source(written, settings.home, (source.parent, Path.cwd()))
+    if settled == written:
+        return content
+    document = tomlkit.parse(text)
+    document["data"]["source"] = settled
+    return tomlkit.dumps(document).encode()
+
 # %% ../../../nbs/core/05_brief.ipynb #20brief-12-b
 def install_brief(settings: Settings, source: Path, force: bool = False) -> Path:
-    "Puts the brief at `source` into its place; refuses to replace a different one without `force`"
+    """Puts the brief at `source` into its place, a relative path in it settled from its folder and the current one;
+    refuses to replace a different one without `force`"""
     source, target = Path(source), brief_path(settings)
     if not source.is_file():
         raise BadInputError(f"there is no brief file {source}: give the path of a TOML file")
-    content = source.read_bytes()
-    parse_brief(content.decode("utf-8", errors="replace"), source.name)
+    content = _with_settled_path(source.read_bytes(), settings, source)
     if target.exists() and target.read_bytes() != content and not force:
         raise BadInputError(f"{target} holds a different brief: compare them, then repeat with --force to replace it")
     return write_bytes(target, content)

@@ -12,5 +12,8 @@
 - `wishes`: The other half of the phrases: what good means, what it may take, which step is asked for, and of which domain a sentence speaks.
 - `sentence`: `epoch plan "Plan a credit risk project …"`: a sentence becomes a brief, offline, with what was understood, assumed and left over.
 - `form_fields`: What stands behind the form of the brief: a value as text and back, and a look at the data that the brief names.
-- `form`: The brief as a form in a notebook: every key, the data with its inferred roles beside it, and a file that is only written when it is right.
+- `field_words`: What each key of the brief is called in plain words, what it means, and an example: the labels and hints of the form.
+- `file_picker`: A small list of folders and readable files in the notebook: one click opens a folder or takes a file.
+- `form_widgets`: One field per key of the brief, with its words, its hint and its error beside it, and the table of columns with roles and ticks.
+- `form`: The brief as a form in a notebook: what must be said first, the data with its inferred roles, and a file that is only written when it is right.
 """

@@ -245,9 +245,10 @@ def class_labels(target: pd.Series, data: DataSection) -> tuple[list[str], str, 
     return [label for label in labels if label != positive] + [positive], positive, reason
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17
-def column_roles(frame: pd.DataFrame, data: DataSection) -> dict[str, Role]:
+def column_roles(frame: pd.DataFrame, data: DataSection, seen: dict | None = None) -> dict[str, Role]:
     """Role and reason of every column; BadInputError for a column that the brief names and `frame` lacks, or that it
-    names in two roles"""
+    names in two roles. `seen` keeps what was found in the cells, for a next call with the same frame"""
+    seen = {} if seen is None else seen
     single = {"target": [data.target], "time": [data.time], "group": [data.group]}
     several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "roles")}
     check_names(frame, single | several, "data")
@@ -261,8 +262,11 @@ def column_roles(frame: pd.DataFrame, data: DataSection) -> dict[str, Role]:
             f"{fixed[twice[0]].role}: keep one"
         )
     from_brief = {column: Role(role, "set in the brief") for column, role in data.roles.items()}
-    roles = {name: fixed.get(name) or from_brief.get(name) or infer_role(frame[name]) for name in frame}
-    return {name: role if name in fixed else _suspected(frame, name, role, data) for name, role in roles.items()}
+    for name in frame:
+        if name not in fixed and name not in from_brief and name not in seen:
+            seen[name] = infer_role(frame[name])
+    roles = {name: fixed.get(name) or from_brief.get(name) or seen[name] for name in frame}
+    return {name: role if name in fixed else _suspected(frame, name, role, data, seen) for name, role in roles.items()}
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-a
 def check_names(columns: Iterable[str], named: dict[str, Iterable[str]], section: str) -> None:
@@ -282,13 +286,16 @@ def check_brief_columns(columns: Iterable[str], brief: Brief) -> None:
 _LOOKED_AT = 20_000
 
 
-def _suspected(frame: pd.DataFrame, name: str, role: Role, data: DataSection) -> Role:
+def _suspected(frame: pd.DataFrame, name: str, role: Role, data: DataSection, seen: dict) -> Role:
     "The role, or leak_suspect when the column is known only after the outcome or is the target under another name"
     if name in data.known_after:
         return Role("leak_suspect", "the brief says that it is known only after the outcome", role.role)
     if role.role in ("id", "constant", "text", "datetime"):
         return role
-    if not _repeats(frame[name].head(_LOOKED_AT), frame[data.target].head(_LOOKED_AT)):
+    pair = (name, data.target)
+    if pair not in seen:
+        seen[pair] = _repeats(frame[name].head(_LOOKED_AT), frame[data.target].head(_LOOKED_AT))
+    if not seen[pair]:
         return role
     return Role("leak_suspect", f"it repeats the target '{data.target}' under another name", role.role)
 

@@ -21,11 +21,22 @@ class Meaning(NamedTuple):
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-a
 PHRASES: list[tuple[re.Pattern, Callable[[re.Match], Meaning | None]]] = []
-_NO_NAMES = ("and|or|with|using|use|split|splitting|drop|ignore|ignoring|by|for|from|on|in|at|to|the|a|an|protect|"
-             "protecting|predict|is|are|as|then|encoding|variable|column")
+_NO_NAMES = ("and|or|with|using|use|split|splitting|drop|ignore|ignoring|by|for|from|on|in|at|to|of|the|a|an|protect|"
+             "protecting|predict|is|are|as|then|encoding|variables?|columns?|features?|rows?|records|"
+             "duplicates?|outliers?|"
+             "missing|nulls?|values?|it|them|they|all|any|every|each|that|this|those|these|which|who|when|if|"
+             "not|no|only|"
+             "but|our|their|its|called|named|be|being|was|were|least|most|within|under|over|during|after|before|"
+             "until|than|per")
 NAME = rf"(?:'[^']+'|\"[^\"]+\"|`[^`]+`|(?<!\w)(?!(?:{_NO_NAMES})(?!\w))[^\W\d]\w*(?:\.\w+)*)"
-NUMBER = (r"(?:\d[\d,_]*(?:\.\d+)?(?:\s?(?:k|m|thousand|million|billion)\b)?|(?:a |one |two |three |five |ten |half "
-          r"a )?(?:hundred thousand|hundred|thousand|million|dozen)|ten|twenty|fifty)")
+_COUNTS = {
+    "a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40,
+    "fifty": 50, "half a": 0.5
+}
+NUMBER = (r"(?:\d[\d,_]*(?:\.\d+)?(?:\s?(?:k|m|thousand|million|billion)\b)?|(?:(?:" + "|".join(_COUNTS) +
+          r") )?(?:hundred thousand|hundred|thousand|million|dozen)|(?:" +
+          "|".join(word for word in _COUNTS if word not in ("a", "one", "half a")) + r")(?!\w))")
 LIST = rf"{NAME}(?:\s*,\s*{NAME}(?=\s*[,;.]|\s*$|\s+and\s))*(?:,?\s+and\s+{NAME})?"
 
 
@@ -44,7 +55,6 @@ _SIZES = {
     "k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "billion": 1e9, "hundred": 100, "dozen": 12,
     "hundred thousand": 1e5
 }
-_COUNTS = {"a": 1, "one": 1, "two": 2, "three": 3, "five": 5, "ten": 10, "twenty": 20, "fifty": 50, "half a": 0.5}
 
 
 def amount(text: str) -> float:
@@ -65,13 +75,24 @@ def names_in(text: str) -> list[str]:
     return [name.strip("'\"`") for name in re.findall(NAME, text) if name.lower() != "and"]
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-05-d
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|no|nor|neither|cannot|without|except|avoid(?:ing)?|unlike)|n['’]t|\b(?:instead of|rather than))"
+    r"(?: (?:be|to|a|an|the|any|on|by|for|from|use|using|us|it|about|yet|really|want|need|care))*\s+$", re.IGNORECASE)
+_DENIED_AFTER = re.compile(r"\s+(?:(?:does|do|did|is|are|was|should|must|will|may|can|need)(?:n['’]t|\s+not)|"
+                           r"cannot|never)\b",
+                           re.IGNORECASE)
+
+
 def readings(sentence: str) -> Iterator[tuple[int, int, Meaning]]:
     """Every phrase found, (start, end, meaning); earlier phrases of this list have the first word,
-    and no letter is read twice"""
+    no letter is read twice, and what is denied is not read"""
     taken = [False] * len(sentence)
     for pattern, meaning in PHRASES:
         for found in pattern.finditer(sentence):
-            if any(taken[found.start():found.end()]) or (meant := meaning(found)) is None:
+            denied = _DENIED.search(sentence[:found.start()]) or _DENIED_AFTER.match(sentence, found.end())
+            if denied or any(taken[found.start():found.end()]):
+                continue
+            if (meant := meaning(found)) is None:
                 continue
             taken[found.start():found.end()] = [True] * (found.end() - found.start())
             yield found.start(), found.end(), meant
@@ -104,12 +125,19 @@ def _demo(found: re.Match) -> Meaning:
     name = (found[1] or found[2]).lower().replace(" ", "_")
     return Meaning(f"the data is the demo table {name}", {"data": {"source": f"demo:{name}"}})
 
+# %% ../../../nbs/planning/09_phrases.ipynb #phrases-chosen
+_CHOSEN = re.compile(r"(?:(?:best|top|first|last|keep|only|select\w*|choos\w*|strongest|important|drop\w*)(?: \w+)?|"
+                     r"(?:less|fewer|more|greater) than|at (?:least|most)|over|under|above|below|up "
+                     r"to)\s+$", re.IGNORECASE)
+
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-c
 @phrase(
     r"({NUMBER}) (?:of |data )?(?:rows?|records?|samples?|observations?|examples?|data "
-    r"points?|lines|instances|cases)(?! per second)"
+    r"points?|lines|instances|cases)(?! ?(?:per|a|an|each|every|/) ?(?:second|minute|hour|day|week|month|quarter|year))"
 )
-def _rows(found: re.Match) -> Meaning:
+def _rows(found: re.Match) -> Meaning | None:
+    if _CHOSEN.search(found.string[:found.start()]):
+        return None
     return Meaning(f"{amount(found[1]):,} rows of synthetic data", table={"rows": int(amount(found[1]))})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-d
@@ -119,12 +147,17 @@ def _noise(found: re.Match) -> Meaning:
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-e
 @phrase(r"({NUMBER}) (?:input |predictive )?(?:features?|columns?|variables?|attributes?|predictors?|fields?)")
-def _features(found: re.Match) -> Meaning:
+def _features(found: re.Match) -> Meaning | None:
+    if _CHOSEN.search(found.string[:found.start()]):
+        return None
     return Meaning(f"{amount(found[1]):,} features of synthetic data", table={"features": int(amount(found[1]))})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-f
 @phrase(r"(\d+(?:\.\d+)?) ?% (?:of )?(?:the )?(?:cells )?(?:missing|gaps)(?: values| cells)?")
-def _missing(found: re.Match) -> Meaning:
+def _missing(found: re.Match) -> Meaning | None:
+    if re.search(r"(?:than|over|above|least|most|drop\w*|columns?|rows?)(?: \w+)?\s+$",
+                 found.string[:found.start()], re.IGNORECASE):
+        return None
     return Meaning(f"{found[1]} % missing cells in synthetic data", table={"missing": float(found[1]) / 100})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-g
@@ -133,7 +166,7 @@ def _drift(found: re.Match) -> Meaning:
     return Meaning(f"synthetic data that drifts by {found[1] or 0.3}", table={"drift": float(found[1] or 0.3)})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-09-h
-@phrase(r"(?:(?:a|one) )?(?:planted )?leak(?:ing column)?(?: planted)?")
+@phrase(r"(?:a|one) (?:planted )?leak(?:ing column)?(?: planted)?|planted leak(?:ing column)?")
 def _leak(found: re.Match) -> Meaning:
     return Meaning("one planted leak in synthetic data", table={"leak": 1})
 
@@ -145,7 +178,8 @@ def _synthetic(found: re.Match) -> Meaning:
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12
 @phrase(
     r"(?:(?:with )?(?:the |a )?target(?: variable| column)?(?: is| being|:| "
-    r"=|=)?|(?:focus(?:ing|ed)?|concentrating|with (?:a )?focus) on)(?: the)?(?: target(?: variable| column)?)? "
+    r"=|=| called| named)*|(?:focus(?:s?ing|s?ed)?|concentrating|with (?:a )?focus) on)(?: the)?(?: target(?: "
+    r"variable| column)?)? "
     r"({NAME})(?: (?:as )?(?:the )?target(?: variable| column)?)?"
 )
 def _target(found: re.Match) -> Meaning:
@@ -160,16 +194,17 @@ def _positive(found: re.Match) -> Meaning:
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-b
 @phrase(
-    r"(?:logistic|linear) (?:regression|models?)|random forests?|xgboost|light ?gbm|gradient "
+    r"(?:logistic|linear|ridge) (?:regression|models?)|random forests?|xgboost|light ?gbm|gradient "
     r"boosting|tensorflow|keras|py ?torch|neural net(?:work)?s?|statsmodels|scikit-learn|all frameworks"
 )
 def _model(found: re.Match) -> Meaning:
     return Meaning("no key of the brief: epoch 005 tries every framework, the best one is tuned and tested")
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-c
-@phrase(r"(binary|multi-?class|multinomial)(?: classification)?|(?:a |as )?(regression)(?: task| problem)?")
+@phrase(r"(binary|multi-?class|multinomial)(?: (?:classification|task|problem|target|outcome))+|(multi-?class)|"
+        r"(?:a |as )?(regression)(?: task| problem)?(?! (?:tests?|testing|suite|to)\b)")
 def _task(found: re.Match) -> Meaning:
-    task = "regression" if found[2] else "binary" if found[1].lower() == "binary" else "multiclass"
+    task = "regression" if found[3] else "binary" if (found[1] or "").lower() == "binary" else "multiclass"
     return Meaning(f"the task is {task}", {"data": {"task": task}})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-d
@@ -199,17 +234,24 @@ def _random_split(found: re.Match) -> Meaning:
 @phrase(
     r"(?:split(?:ting)?|group(?:ed|ing)?) by (?:the )?(?:group )?({NAME})|(?:the )?group column(?: is| =|=|:)? ({NAME})"
 )
-def _group(found: re.Match) -> Meaning:
+def _group(found: re.Match) -> Meaning | None:
     name = names_in(found[1] or found[2])[0]
+    if found[1] and name.lower() in ("year", "quarter", "month", "week", "day", "hour", "hand", "class", "label",
+                                          "target"):
+        return None
     return Meaning(f"rows of one {name} stay together", {"data": {"group": name}})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-h
 @phrase(
-    r"(?:({NUMBER}) ?% (?:of (?:the )?(?:rows |data )?)?(?:for |as )?(?:the )?(?:final )?test(?:ing)?(?: rows| set| "
-    r"data)?|test (?:fraction|size)(?: of)? (0?\.\d+))"
+    r"(?:({NUMBER}) ?(?:%|per ?cent) (?:of (?:the )?(?:rows |data )?)?(?:for |as )?(?:the )?(?:final "
+    r")?test(?:ing)?(?: rows| set| "
+    r"data)?|test (?:fraction|size)(?: of)? (0?\.\d+)|(?:split(?:ting)? (?:\w+ ){0,3}?)?(\d\d) ?/ ?(\d\d)(?: "
+    r"(?:train[ /-]+test )?split)?)"
 )
-def _test_fraction(found: re.Match) -> Meaning:
-    share = amount(found[1]) / 100 if found[1] else float(found[2])
+def _test_fraction(found: re.Match) -> Meaning | None:
+    if found[3] and (int(found[3]) + int(found[4]) != 100 or "split" not in found[0].lower()):
+        return None
+    share = float(found[2]) if found[2] else amount(found[1] or found[4]) / 100
     return Meaning(f"{share:.0%} of the rows are kept for the final test", {"split": {"test_fraction": share}})
 
 # %% ../../../nbs/planning/09_phrases.ipynb #20bsentencep-12-i

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from ..cleaning.parsing import CURRENCIES, CURRENCY_SIGN
-from .phrases import Meaning, amount, names_in, phrase
+from .phrases import NUMBER, Meaning, amount, names_in, phrase
 from ..synthetic.domains import DOMAINS
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05
@@ -21,51 +21,117 @@ METRIC_NAMES = {
     "r2": r"r2|r²|r[- ]squared"
 }
 _ANY_METRIC = "(?:" + "|".join(METRIC_NAMES.values()) + ")"
-_LIMIT = (r"(?:(?:of )?(?:at least|at most|no (?:less|more) than|above|over|below|under|better "
-          r"than|beyond|minimum(?: of)?|a minimum of|>=?|<=?|≥|≤|=|of) ?)")
+_AT_LEAST = (r"at least|no(?:t)? (?:less|lower|worse) than|above|over|greater than|higher than|beyond|"
+             r"(?:a )?minimum(?: of)?|>=?|≥")
+_AT_MOST = (r"at most|no(?:t)? (?:more|higher|worse) than|below|under|less than|lower than|"
+            r"(?:a )?maximum(?: of)?|up to|<=?|≤")
+_LIMIT = (rf"(?:(?:is |of |be |must be |should be |to be )?(?:{_AT_LEAST}|{_AT_MOST}|better than|"
+          r"exceed(?:s|ing)|=|of) ?)")
+_SHARES = ("average_precision", "roc_auc", "accuracy", "f1", "r2")
 
-
+# %% ../../../nbs/planning/10_wishes.ipynb #wishes-metric-named
 def _metric_named(text: str) -> str:
     return next(name for name, pattern in METRIC_NAMES.items() if re.fullmatch(pattern, text.strip(), re.IGNORECASE))
 
+# %% ../../../nbs/planning/10_wishes.ipynb #wishes-fits
+def _fits_metric(metric: str, value: float, limit: str) -> bool:
+    "Whether `value` can be a goal for the metric and the words of the limit point to its better side"
+    wrong_side = _AT_MOST if metric in _SHARES else _AT_LEAST
+    words = re.sub(r"(?:is|of|be|must be|should be|to be) |not? worse than", "", limit)
+    if re.match(rf"(?:{wrong_side})", words, re.IGNORECASE):
+        return False
+    return 0 < value <= 1 if metric in _SHARES else value > 0
+
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-a
 @phrase(
-    r"{LIMIT}?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?) ?(%)? (?:of |in )?({METRIC})|({METRIC}) (?:score "
-    r")?{LIMIT}?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?)(?!\w) ?(%)?",
+    r"({LIMIT})?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?)(?![\w]) ?(%|per ?cent)? ?(?:of |in )?({METRIC})|({METRIC}) "
+    r"(?:score "
+    r")?({LIMIT})?(\d?\.\d+|\d+(?:,\d{3})*(?:\.\d+)?)(?!\w) ?(%|per ?cent)?",
     LIMIT=_LIMIT, METRIC=_ANY_METRIC)
-def _minimum(found: re.Match) -> Meaning:
-    name, number, percent = (found[3], found[1], found[2]) if found[3] else (found[4], found[5], found[6])
+def _minimum(found: re.Match) -> Meaning | None:
+    limit, number, percent, name = found.groups()[:4] if found[4] else (found[6], found[7], found[8], found[5])
     metric, value = _metric_named(name), float(number.replace(",", "")) / (100 if percent else 1)
-    return Meaning(f"success is a {metric} of {value:g} or better", {"metric": {"primary": metric, "minimum": value}})
+    before, after = found.string[:found.start()], found.string[found.end():].lstrip()
+    cut = re.search(r"\d[,.]?$|\b(?:between|from|by)\s*$", before)
+    turned = re.match(r"or (?:less|lower|below|under|worse)|(?:to|and) \.?\d|,\d", after)
+    if cut or turned or not _fits_metric(metric, value, limit or ""):
+        return None
+    return Meaning(f"success means {metric} of {value:g} or better", {"metric": {"primary": metric, "minimum": value}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-b
-@phrase(r"(?:by |optimi[sz](?:e|ing) (?:for )?|measured (?:by|in)|metric )?({METRIC})", METRIC=_ANY_METRIC)
-def _metric(found: re.Match) -> Meaning:
-    return Meaning(f"the metric is {_metric_named(found[1])}", {"metric": {"primary": _metric_named(found[1])}})
+@phrase(r"(?:(?:judged |measured |scored |evaluated |compared |ranked |chosen )?(?:by|in terms of)|(?:measured|"
+        r"scored) in|"
+        r"(?:optimi[sz]|maximi[sz])(?:e|ing)(?: for)?|(minimi[sz])(?:e|ing)|(?:primary |main )?metric(?: is|:| "
+        r"=)?)(?: the)? "
+        r"({METRIC})", METRIC=_ANY_METRIC)
+def _metric(found: re.Match) -> Meaning | None:
+    if found[1] and _metric_named(found[2]) in _SHARES:
+        return None
+    return Meaning(f"the metric is {_metric_named(found[2])}", {"metric": {"primary": _metric_named(found[2])}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-c
+_MISS = (r"false negatives?|(?:miss(?:ed|ing)|overlook(?:ed|ing)|failing to (?:spot|catch|find))"
+         r"(?! values?| cells?| data)(?: (?:an?|the|one))?(?: (?!costs?\b|is\b|are\b|counts?\b)[a-z]+){0,3}?")
+_ALARM = (r"false (?:positives?|alarms?)|(?:an? )?(?:wrongly|needlessly|mistakenly|unnecessarily) \w+(?: \w+)?|"
+          r"(?:an? )?(?:unnecessary|needless) \w+|(?:refus|reject|declin|block|flagg?|turn)(?:ed|ing)(?: down)? "
+          r"(?:an? )?good "
+          r"(?:\w+)|(?:an? )?good (?:\w+) (?:refused|rejected|declined|blocked|flagged|turned down)")
+_TIMES = rf"(?:({NUMBER})(?: times|[- ]?fold| ?x(?!\w))|(twice|double|thrice))"
+
+# %% ../../../nbs/planning/10_wishes.ipynb #wishes-cost-ratio
+def _ratio(number: str | None, word: str | None) -> float:
+    "How many times as much; 0 when it is not said"
+    words = {"twice": 2.0, "double": 2.0, "thrice": 3.0}
+    return float(amount(number)) if number else words.get((word or "").lower(), 0.0)
+
+
 @phrase(
-    r"(?:a )?(?:(false negatives?|miss(?:ed|ing)(?: an?)?(?: \w+)?)|(false positives?|false alarms?))(?: "
-    r"(?:is|are|costs?))* ({NUMBER})(?: times(?: (?:as much|worse|more expensive|dearer)(?: (?:as|than) an? (?:false "
-    r"alarm|missed case|false positive|false negative|\w+))?)?)?"
-)
-def _cost(found: re.Match) -> Meaning:
+    r"(?:an? |the )?(?:({MISS})|({ALARM}))(?: (?:is|are|costs?|costing|counts?|should|must|to|be|cost|us|"
+    r"weigh(?:s|ed)?))+ "
+    r"(?:about |roughly )?{TIMES}(?! (?:less|cheaper|fewer))(?: (?:as|so) (?:much|bad|expensive|costly|dear|"
+    r"heavy|heavily)|"
+    r" (?:worse|more|dearer|costlier)(?: (?:expensive|costly|serious))?| the cost| the price)?"
+    r"(?: (?:as|than|of) (?:an? |the )?(?:({MISS})|({ALARM}))(?= *(?:$|[,.;]|and |with |on |using |in )))?",
+    MISS=_MISS, ALARM=_ALARM, TIMES=_TIMES)
+def _cost_ratio(found: re.Match) -> Meaning | None:
+    missed, _, number, word, than_missed, than_alarm = found.groups()
+    goes_on = re.match(r" (?:more|worse|dearer|costlier|as|so|than|of|less|cheaper)\b", found.string[found.end():])
+    if goes_on or (than_missed and missed) or (than_alarm and not missed):
+        return None
+    keys = ("cost_false_negative", "cost_false_positive")
+    dear, cheap = keys if missed else keys[::-1]
+    words = ("a missed case", "a false alarm")
+    times = _ratio(number, word)
+    return Meaning(f"{words[0 if missed else 1]} costs {times:g} times as much as {words[1 if missed else 0]}",
+                   {"metric": {dear: times, cheap: 1.0}})
+
+# %% ../../../nbs/planning/10_wishes.ipynb #wishes-cost-each
+@phrase(
+    r"(?:an? |the )?(?:({MISS})|({ALARM}))(?: (?:is|are|costs?|costing|of|us|cost|worth))+ (?:{SIGN} ?)?({NUMBER})"
+    r"(?: ?(?:euros?|dollars?|pounds?|{CODE}|{SIGN}))?(?! ?(?:times|x\b|fold|-fold|%|per|as |more|less|point))",
+    MISS=_MISS, ALARM=_ALARM, SIGN=CURRENCY_SIGN, CODE="|".join(CURRENCIES).lower())
+def _cost_each(found: re.Match) -> Meaning:
     key, words = ("cost_false_negative", "a missed case") if found[1] else ("cost_false_positive", "a false alarm")
     return Meaning(f"{words} costs {amount(found[3]):g}", {"metric": {key: float(amount(found[3]))}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-d
-@phrase(r"(?:data )?quality(?: score)? {LIMIT}(\d?\.\d+|\d+) ?(%)?", LIMIT=_LIMIT)
-def _quality(found: re.Match) -> Meaning:
+@phrase(r"(?:data )?quality(?: score)?(?: (?:of|is|must be|should be|has to be))?(?: {LEAST}| =)? ?(\d?\.\d+|"
+        r"\d+) ?(%)?",
+        LEAST=f"(?:{_AT_LEAST})")
+def _quality(found: re.Match) -> Meaning | None:
     value = float(found[1]) / (100 if found[2] else 1)
-    return Meaning(f"data quality has to reach {value:g}", {"quality": {"minimum": value}})
+    return Meaning(f"data quality has to reach {value:g}", {"quality": {"minimum": value}}) if 0 < value <= 1 else None
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-e
 @phrase(
-    r"(?:p95 )?(?:latency|answers?|responses?)(?: time)?(?: of| (?:with)?in| under| below| at most| up to)* "
-    r"({NUMBER}) ?(?:ms|milliseconds)|(?:with)?in ({NUMBER}) ?(?:ms|milliseconds)"
-)
-def _latency(found: re.Match) -> Meaning:
-    value = float(amount(found[1] or found[2]))
+    r"(?:(p\d\d|median|average|mean|maximum|max) )?(?:latency|answers?|responses?|response time)(?: time)?"
+    r"(?: of| (?:with)?in| under| below| less than| at most| up to| is| must be)* ({NUMBER}) ?(ms|milliseconds?|"
+    r"s|sec|seconds?)(?!\w)|"
+    r"(?:with)?in ({NUMBER}) ?(?:ms|milliseconds)")
+def _latency(found: re.Match) -> Meaning | None:
+    if (found[1] or "p95").lower() != "p95":
+        return None
+    value = float(amount(found[2] or found[4])) * (1 if (found[3] or "ms").startswith("m") else 1_000)
     return Meaning(f"the service answers within {value:g} ms", {"serving": {"latency_p95_ms": value}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-f
@@ -75,13 +141,35 @@ def _speed(found: re.Match) -> Meaning:
                    {"serving": {"rows_per_second": float(amount(found[1]))}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-g
+_MONEY = (rf"(?:{CURRENCY_SIGN} ?)?({NUMBER})"
+          rf"(?: ?(euros?|dollars?|pounds?|{'|'.join(CURRENCIES).lower()}|{CURRENCY_SIGN}))?")
+_GOES_ON = re.compile(r"\s*(?:$|[,.;:)]|(?:and|with|for|on|in|to|using|split|at|under|by|from|target|protect\w*)\b)",
+                      re.IGNORECASE)
+
+
 @phrase(
-    r"(?:(?:a )?(?:budget|cost limit|costs?)(?: of| limited to| at most| up to| below| under| is|:)* |(?:at most|for "
-    r"less than|no more than) )(?:{SIGN} ?)?({NUMBER})(?: ?(?:euros?|dollars?|{CODE}|{SIGN}))?(?! "
-    r"?(?:ms|mb|gb|%|trials|minutes|rows|features))",
-    SIGN=CURRENCY_SIGN, CODE="|".join(CURRENCIES).lower())
-def _budget(found: re.Match) -> Meaning:
-    return Meaning(f"computing may cost {amount(found[1]):,}", {"budget": {"cost_limit": float(amount(found[1]))}})
+    r"(?:(?:(\w+) )?(?:budget|cost limit)|(?:computing|compute|computation|cloud|training)(?: costs?)?)"
+    r"(?: (?:of|is|may|must|should|can|cost|be|limited to|at most|no more than|less than|not exceed|up to|below|"
+    r"under)|:)* {MONEY}",
+    MONEY=_MONEY)
+def _budget(found: re.Match) -> Meaning | None:
+    own = (found[1] or "a").lower() in ("a", "the", "our", "with", "of", "and", "my", "computing", "compute", "cloud",
+                                        "total", "maximum", "project", "computation", "training")
+    if not own or not _GOES_ON.match(found.string[found.end():]):
+        return None
+    return Meaning(f"computing may cost {amount(found[2]):,}", {"budget": {"cost_limit": float(amount(found[2]))}})
+
+# %% ../../../nbs/planning/10_wishes.ipynb #wishes-spend
+@phrase(
+    r"(?:(?<=project )|(?<=pilot )|(?<=plan ))(?:with|for) (?:at most|no more than|less than|up to|under) {MONEY}|"
+    r"(?:spend(?:ing)?|pay(?:ing)?) (?:at most|no more than|less than|up to|under) {MONEY}(?: on "
+    r"comput\w+)?", MONEY=_MONEY)
+def _spend(found: re.Match) -> Meaning | None:
+    number, unit = (found[1], found[2]) if found[1] else (found[3], found[4])
+    signed = re.search(CURRENCY_SIGN, found[0])
+    if not (unit or signed) or not _GOES_ON.match(found.string[found.end():]):
+        return None
+    return Meaning(f"computing may cost {amount(number):,}", {"budget": {"cost_limit": float(amount(number))}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-h
 @phrase(r"({NUMBER}) (?:tuning )?trials")
@@ -90,16 +178,21 @@ def _trials(found: re.Match) -> Meaning:
                    {"budget": {"tuning_trials": int(amount(found[1]))}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-i
-@phrase(r"(?:tun(?:e|ing) (?:for )?({NUMBER}) minutes|({NUMBER}) minutes (?:of )?tuning)")
+@phrase(r"(?:tun(?:e|ing) (?:it |the model |the best one )?(?:for |in |takes )?(?:at most |up to )?({NUMBER}) "
+        r"(min(?:ute)?s?|hours?)|"
+        r"({NUMBER}) (min(?:ute)?s?|hours?) (?:of |for )?tuning)(?!\w)")
 def _minutes(found: re.Match) -> Meaning:
-    return Meaning(f"tuning ends after {amount(found[1] or found[2]):g} minutes",
-                   {"budget": {"tuning_minutes": float(amount(found[1] or found[2]))}}, epoch=5)
+    minutes = float(amount(found[1] or found[3])) * (60 if (found[2] or found[4]).lower().startswith("h") else 1)
+    return Meaning(f"tuning ends after {minutes:g} minutes", {"budget": {"tuning_minutes": minutes}}, epoch=5)
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-j
-@phrase(r"({NUMBER}) ?gb(?: of)?(?: memory| ram)?")
+@phrase(r"(?:(?:within|at most|up to|no more than|less than|under|in|use|using|limit(?:ed)? to) ({NUMBER}) "
+        r"?gb(?: of)?(?: memory| ram)?"
+        r"(?! (?:of |on )?(?:disk|storage|file|files|data|table|csv|parquet))|({NUMBER}) ?gb (?:of )?(?:memory|"
+        r"ram))(?!\w)")
 def _memory(found: re.Match) -> Meaning:
-    return Meaning(f"the work may use {amount(found[1]):g} GB of memory",
-                   {"budget": {"memory_gb": float(amount(found[1]))}})
+    gigabytes = amount(found[1] or found[2])
+    return Meaning(f"the work may use {gigabytes:g} GB of memory", {"budget": {"memory_gb": float(gigabytes)}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-05-k
 @phrase(
@@ -113,27 +206,40 @@ def _law(found: re.Match) -> Meaning:
     return Meaning(f"{law} applies", {"project": {"regulations": [law]}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08
-@phrase(r"(?:called|named|project name(?: is|:)?) ({NAME})")
+@phrase(r"(?:(?<=project )|(?<=pilot ))(?:called|named) ({NAME})|(?:call|name) (?:it|the project|this project) "
+        r"({NAME})|"
+        r"project name(?: is|:)? ({NAME})")
 def _name(found: re.Match) -> Meaning:
-    name = names_in(found[1])[0]
+    name = names_in(found[1] or found[2] or found[3])[0]
     return Meaning(f"the project is called {name}", {"project": {"name": name}})
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-a
+_NO_USE_CASE = re.compile(r"\d|\b(?:with|using|on|at|by|within|under|budget|costs?|not|no|without|target|file|"
+                          r"data|from)\b",
+                          re.IGNORECASE)
+
+
 @phrase(
     r"plan(?:ning)? (?:for )?(?:a |an |the |our |my |me |us )*(?:new )?([^,.;]+?) (?:project|use case|pilot)(?: plan)?")
-def _plan(found: re.Match) -> Meaning:
-    return Meaning(f"plan the use case '{found[1].strip()}'", {"project": {"use_case": found[1].strip()}}, epoch=1)
+def _plan(found: re.Match) -> Meaning | None:
+    words = found[1].strip()
+    if _NO_USE_CASE.search(words):
+        return None
+    return Meaning(f"plan the use case '{words}'", {"project": {"use_case": words}}, epoch=1)
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-b
 @phrase(
     r"(?:in order to|so that(?: we)?(?: can)?|with the (?:goal|aim|objective) (?:of|to)|(?:the |our "
-    r")?(?:goal|aim|objective) is to|(?:aiming|we want) to|to(?= "
+    r")?(?:goal|aim|objective|target) is to|(?:aiming|we want) to|to(?= "
     r"(?:reduce|increase|improve|lower|raise|cut|prevent|avoid|save)\b)) ([^,.;]+?)(?= (?:with|using|on|from|at "
     r"least|at most|under|within)\b|[,.;]|$)"
 )
 def _objective(found: re.Match) -> Meaning:
     words = found[1].strip()
-    return Meaning(f"the objective: {words}", {"project": {"objective": f"{words[0].upper()}{words[1:]}."}})
+    predicts = re.match(r"(?:predict|forecast|detect|estimate|classify) (?:which |whether |the |a |an )*"
+                        r"([^\W\d]\w*)(?: ([^\W\d]\w*))?", words)
+    hint = {"predicted": "|".join(filter(None, predicts.groups()))} if predicts else {}
+    return Meaning(f"the objective: {words}", {"project": {"objective": f"{words[0].upper()}{words[1:]}."}}, hint=hint)
 
 # %% ../../../nbs/planning/10_wishes.ipynb #20csentencew-08-c
 @phrase(

@@ -27,6 +27,32 @@ def test_each_mistake_gives_one_clear_line(text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_relative_path_names_the_same_file_from_anywhere(tmp_path):
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home / "data", here):
+        folder.mkdir(parents=True)
+    (home / "data" / "a.csv").write_text("x")
+    (here / "b 1.csv").write_text("x")
+    at_home, outside = settled_source("file:a.csv", home, [home / "data"]), settled_source("file:b 1.csv?format=csv", home, [here])
+    assert (at_home, outside) == ("file:data/a.csv", f"file:{here / 'b 1.csv'}?format=csv")
+    assert settled_source("synthetic:like?rows=9&file=b%201.csv", home, [here]) == f"synthetic:like?rows=9&file={here}/b%201.csv"
+    assert settled_source("sql:sqlite:///b 1.csv?table=t", home, [here]) == f"sql:sqlite:///{here / 'b 1.csv'}?table=t"
+    for same in ("demo:credit", "file:/gone/x.csv", "file:nowhere.csv", "sql:postgresql://u@h/b?table=t", f"file:{here}/b 1.csv"):
+        assert settled_source(same, home, [here]) == same
+
+
+def test_two_files_of_one_name_are_asked_about(tmp_path):
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home, here):
+        folder.mkdir()
+        (folder / "a.csv").write_text("x")
+    with pytest.raises(BadInputError, match="'a.csv' may mean .*home/a.csv or .*here/a.csv: write the full path"):
+        settled_source("file:a.csv", home, [here])
+    (here / "a.csv").unlink()
+    (here / "a.csv").symlink_to(home / "a.csv")
+    assert settled_source("file:a.csv", home, [here, here]) == "file:a.csv"
+
+
 def test_a_different_brief_is_not_replaced_by_accident(tmp_path):
     settings = load_settings(home=tmp_path, env={})
     with pytest.raises(BadInputError, match="there is no brief"):
@@ -40,3 +66,22 @@ def test_a_different_brief_is_not_replaced_by_accident(tmp_path):
         install_brief(settings, other)
     install_brief(settings, other, force=True)
     assert load_brief(settings).data.target == "progression"
+
+
+def test_a_brief_of_another_folder_keeps_its_file_and_its_comments(tmp_path, monkeypatch):
+    settings, here = load_settings(home=tmp_path / "home", env={}), tmp_path / "here"
+    (here / "briefs").mkdir(parents=True)
+    (here / "risk.csv").write_text("a,b")
+    brief = here / "briefs" / "brief.toml"
+    brief.write_text('# ours\n[data]\nsource = "file:risk.csv"  # the newest\ntarget = "b"\n')
+    monkeypatch.chdir(here)
+    installed = install_brief(settings, "briefs/brief.toml")
+    assert load_brief(settings).data.source == f"file:{here / 'risk.csv'}" and install_brief(settings, brief) == installed
+    assert installed.read_text().startswith("# ours\n") and "# the newest" in installed.read_text()
+    (here / "briefs" / "risk.csv").write_text("another")
+    with pytest.raises(BadInputError, match="may mean"):
+        install_brief(settings, brief, force=True)
+    brief.write_bytes(b'[data]\nsource = "\xff"\ntarget = "b"')
+    with pytest.raises(BadInputError, match="UTF-8"):
+        install_brief(settings, brief, force=True)
+

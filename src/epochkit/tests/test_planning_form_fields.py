@@ -51,3 +51,16 @@ def test_a_target_that_may_be_read_both_ways_is_asked(settings):
     stated = parse_brief(brief_toml({"data": brief.data.model_dump(exclude_unset=True) | {"task": "regression"}}))
     assert look.choices(stated) == {} and look.task(stated)[0] == "regression"
     assert look.choices(parse_brief(brief_toml({"data": {"source": brief.data.source, "target": "x"}}))) == {}
+
+
+def test_a_look_tells_the_same_whatever_was_asked_before(settings):
+    brief = brief_of(settings, "y", ["y,a,b,mail", *(f"{i % 2},{'ny'[i % 2]},{i % 7 / 7:.3f},a{i}@b.org" for i in range(60)), "1,,,"])
+    look, other = DataLook(brief.data.source, settings), parse_brief(brief_toml({"data": {"source": brief.data.source, "target": "a"}}))
+    first = look.roles(brief)
+    assert first["a"].role == "leak_suspect" and look.roles(other)["y"].role == "leak_suspect" and look.roles(brief) == first
+    assert DataLook(brief.data.source, settings).roles(other) == look.roles(other)
+    assert look.classes("y") == ["1", "0"] and look.classes("mail") == [] == look.classes("nowhere")
+    assert look.missing["a"] == pytest.approx(1 / 61) and look.examples()["mail"] == "hidden: looks personal"
+    masked = parse_brief(brief_toml({"data": brief.data.model_dump(exclude_unset=True), "cleaning": {"mask": ["b"]}}))
+    assert look.examples(masked)["b"].startswith("hidden")
+
