@@ -23,4 +23,4 @@
 - `testing`: contracts that authors of plug-ins inherit
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -52,7 +52,7 @@ def module_entries(package: Path) -> list[Entry]:
     found = []
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
-        if path.name.startswith("_") or "tests" in parts:
+        if path.name.startswith("_") or {"tests", "templates"} & {*parts}:
             continue
         text = path.read_text(encoding="utf-8")
         promise = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]

@@ -48,7 +48,7 @@ class Wishes(NamedTuple):
 # %% ../../../nbs/project/11_new.ipynb #new-06
 def check_folder(folder: Path) -> Path:
     "The absolute path of a folder that can become a project; BadInputError when it is taken or cannot be written"
-    folder = folder.expanduser().absolute()
+    folder = Path(os.path.normpath(folder.expanduser().absolute()))
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise BadInputError(f"{folder} is there and no folder: name a folder that does not exist yet")
     if folder.is_dir() and any(folder.iterdir()):

@@ -58,7 +58,7 @@ def room_with_a_slip(root: Path) -> Path:
 
 
 def newer_project(root: Path) -> Path:
-    (root / "settings.ini").write_text((root / "settings.ini").read_text().replace("kit_defaults = 0.2", "kit_defaults = 9.9"))
+    (root / "settings.ini").write_text((root / "settings.ini").read_text().replace("kit_defaults = 0.3", "kit_defaults = 9.9"))
     return root
 
 
