@@ -3067,7 +3067,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'epochkit/project/nbtests.py'),
                                           'epochkit.project.nbtests.only_imports': ( 'project/nbtests.html#only_imports',
                                                                                      'epochkit/project/nbtests.py')},
-            'epochkit.project.new': { 'epochkit.project.new.Reading': ('project/new.html#reading', 'epochkit/project/new.py'),
+            'epochkit.project.new': { 'epochkit.project.new.DataReading': ('project/new.html#datareading', 'epochkit/project/new.py'),
                                       'epochkit.project.new.Wishes': ('project/new.html#wishes', 'epochkit/project/new.py'),
                                       'epochkit.project.new._copy_data': ('project/new.html#_copy_data', 'epochkit/project/new.py'),
                                       'epochkit.project.new._literal': ('project/new.html#_literal', 'epochkit/project/new.py'),

@@ -16,7 +16,7 @@ from typing import Any
 
 from .core.files import plain
 from .core.brief import brief_path, install_brief, load_brief
-from .core.settings import Settings, epoch_of, load_settings
+from .core.settings import Settings, check_writable, epoch_of, load_settings
 from .core.errors import BadInputError, PipelineError, explain
 from .lifecycle.facts import check_code
 from .lifecycle.state import EpochState, next_step, project_state
@@ -139,6 +139,8 @@ def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> 
     from epochkit.runner.epochs import check_parameters, which_epochs
     numbers = which_epochs(settings, which)
     check_parameters(settings, numbers, parameters)
+    check_writable(settings.home)
+    project_state(settings)  # a damaged record comes before everything else
     if 1 in numbers and not brief_path(settings).exists():
         raise BadInputError(f"there is no brief yet ({settings.relative(brief_path(settings))}): write it, {_BRIEF}")
 

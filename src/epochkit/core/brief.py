@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote
 
-import tomlkit
 from pydantic import ConfigDict, Field, ValidationError as SchemaError, model_validator
 
 from .files import write_bytes
@@ -242,6 +241,7 @@ def _with_settled_path(content: bytes, settings: Settings, source: Path) -> byte
     settled = settled_source(written, settings.home, (source.parent, Path.cwd()))
     if settled == written:
         return content
+    import tomlkit
     document = tomlkit.parse(text)
     document["data"]["source"] = settled
     return tomlkit.dumps(document).encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.errors import BadInputError
 from .names import check_name, suggested_name
-from .new import Reading, Wishes, check_folder, data_spec, reading_settings
+from .new import DataReading, Wishes, check_folder, data_spec, reading_settings
 from ..sources.catalog import open_source
 
 # %% ../../../nbs/project/12_dialogue.ipynb #dialogue-04
@@ -85,7 +85,7 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], object]:
     return check
 
 # %% ../../../nbs/project/12_dialogue.ipynb #dialogue-12
-def ask_about(wishes: Wishes, reading: Reading, ask: Ask) -> Wishes:
+def ask_about(wishes: Wishes, reading: DataReading, ask: Ask) -> Wishes:
     "The wishes with task, positive class, use case and objective, as far as they were not said"
     plan = reading.plan
     if reading.task == "auto":

@@ -203,5 +203,5 @@ def write_reference(settings: Settings, folder: Path) -> list[str]:
                if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
     for name in changed:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(pages[name], encoding="utf-8")
+        (folder / name).write_text(pages[name], encoding="utf-8", newline="\n")
     return changed + [path.relative_to(folder).as_posix() for path in stale]

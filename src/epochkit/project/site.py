@@ -261,7 +261,7 @@ def gather_site(settings: Settings, target: Path) -> Path:
         (target / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
         (target / "docs" / name).write_bytes(content)
     config |= {"docs_dir": str(target / "docs"), "site_dir": str(root / "site"), "nav": filled}
-    (target / "mkdocs.json").write_text(json.dumps(config, indent=1), encoding="utf-8")  # JSON is YAML
+    (target / "mkdocs.json").write_text(json.dumps(config, indent=1), encoding="utf-8", newline="\n")  # JSON is YAML
     return target / "mkdocs.json"
 
 # %% ../../../nbs/project/15_site.ipynb #site-50

@@ -1,7 +1,6 @@
 """one look for pages, figures and panels
 
 - `values`: One way to write a number, a time, a piece of evidence and a text inside HTML, wherever the kit shows something.
-- `templates`: HTML, style sheets and deployment texts are files of their own, filled in by one Jinja2 environment.
 - `theme`: One look for the panel, the control room, the reports and the app: the same colours, chips, bars and tables everywhere.
 - `tables`: Tables of notebooks and reports: words at the left, numbers at the right with the digits they deserve.
 - `figures`: Figures whose title is their claim, saved twice, and one page design for every report.

@@ -1,5 +1,6 @@
 """A project that is not as it should be: one clear line, exit code 2, and the record as it was."""
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def room_with_a_slip(root: Path) -> Path:
 
 
 def newer_project(root: Path) -> Path:
-    (root / "settings.ini").write_text((root / "settings.ini").read_text().replace("kit_defaults = 0.3", "kit_defaults = 9.9"))
+    (root / "settings.ini").write_text(re.sub(r"kit_defaults = .*", "kit_defaults = 9.9", (root / "settings.ini").read_text()))
     return root
 
 
