@@ -90,7 +90,7 @@ def module_text(path: Path, name: str, notebook: str) -> str:
 def api_pages(package: Path) -> dict[str, str]:
     "The API from the docstrings: path -> markdown, one page per area, one for the command line, and an index"
     entries, pages = module_entries(package), {}
-    for area, about in AREAS.items() | {"cli": "the command line"}.items():
+    for area, about in (AREAS | {"cli": "the command line"}).items():
         mine = [entry for entry in entries if entry.name.partition(".")[0] == area]
         if mine:
             paths = [package.joinpath(*entry.name.split(".")).with_suffix(".py") for entry in mine]
