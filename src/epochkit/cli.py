@@ -263,7 +263,8 @@ def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:
 # %% ../../nbs/01_cli.ipynb #cli-serve
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.serving.api import main as serve
-    return serve(["--host", options.host, "--port", str(options.port or 8000), *(["--stage", options.stage] if options.stage else [])])
+    stage = ["--stage", options.stage] if options.stage else []
+    return serve(["--host", options.host, "--port", str(options.port or 8000), *stage])
 
 # %% ../../nbs/01_cli.ipynb #cli-app
 def _app(settings: Settings, options: argparse.Namespace) -> int:
@@ -286,7 +287,8 @@ def make_parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         "epoch", formatter_class=raw, description="Eight epochs from a business brief to a "
-        "deployed model.", epilog="examples:\n  epoch new ../churn --data customers.csv --target Churn\n  epoch status\n  epoch run next\n  epoch run all "
+        "deployed model.", epilog="examples:\n  epoch new ../churn --data customers.csv --target Churn\n"
+        "  epoch status\n  epoch run next\n  epoch run all "
         "--unattended \"nightly run\"\n  epoch approve 1\n  epoch verify")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="command")
@@ -297,17 +299,20 @@ def make_parser() -> argparse.ArgumentParser:
         "  epoch new ../flats --name flats --data 'sql:sqlite:///shop.db?table=flats' --target price --yes\n"
         "  epoch new ../trial --data 'synthetic:churn?rows=5000' --target churned\n  epoch new          (asks)")
     new.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="the folder of the project")
-    new.add_argument("--name", default="", help="the package, data folder, experiments and service (default: the folder's)")
+    new.add_argument("--name", default="",
+                     help="the package, data folder, experiments and service (default: the folder's)")
     new.add_argument("--data", default="", metavar="SOURCE", help="a file, or sql:…, https:…, synthetic:…, demo:…")
     new.add_argument("--target", default="", metavar="COLUMN", help="the column to predict")
-    new.add_argument("--task", default="", choices=("binary", "multiclass", "regression"), help="default: from the data")
+    new.add_argument("--task", default="", choices=("binary", "multiclass", "regression"),
+                     help="default: from the data")
     new.add_argument("--positive", default="", metavar="CLASS", help="the class to find, of two")
     new.add_argument("--time", default="", metavar="COLUMN", help="rows are split by it, the newest test")
     new.add_argument("--group", default="", metavar="COLUMN", help="rows of one group stay together")
     new.add_argument("--use-case", default="", metavar="TEXT", help="in one line, what is predicted, for whom")
     new.add_argument("--objective", default="", metavar="TEXT", help="what will be decided with it")
     new.add_argument("--copy", action="store_true", help="copy the file into the project (data/raw/, not in git)")
-    new.add_argument("--yes", action="store_true", help="ask nothing: what the data does not say stays open in the brief")
+    new.add_argument("--yes", action="store_true",
+                     help="ask nothing: what the data does not say stays open in the brief")
     new.set_defaults(act=_new, needs_project=False)
     upgrade = commands.add_parser(
         "upgrade", help="what a newer kit changes in this project, and the merge", formatter_class=raw,
@@ -382,7 +387,8 @@ def make_parser() -> argparse.ArgumentParser:
     for command in (serve, app):
         command.add_argument("--port", type=int, help="default: 8000 for the API, 8501 for the app")
         command.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
-        command.add_argument("--stage", default="", help="a stage or a version (default: $EPOCH_STAGE, else Production)")
+        command.add_argument("--stage", default="",
+                             help="a stage or a version (default: $EPOCH_STAGE, else Production)")
     for command in (status, run, verify, doctor):
         command.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return parser

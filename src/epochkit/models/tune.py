@@ -31,8 +31,8 @@ def tune_by_hand(settings: Settings, trials: int | None = None) -> int:
     clear_work(run)
     if summary["resumed"]:
         print(summary["resumed"], file=sys.stderr)
-    print(f"{summary['finding']}\nversion {summary['version']}, {summary['trials']} trials, {summary['seconds']:.1f} s, "
-          f"gate {'passed' if report.passed else 'failed'}")
+    print(f"{summary['finding']}\nversion {summary['version']}, {summary['trials']} trials, "
+          f"{summary['seconds']:.1f} s, gate {'passed' if report.passed else 'failed'}")
     for check in report.failures:
         print(f"  {check.name}: observed {check.observed}, limit {check.limit} {check.reason}", file=sys.stderr)
     return 0 if report.passed else 1

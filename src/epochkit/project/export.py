@@ -140,7 +140,8 @@ def _without_demo(path: Path) -> bytes:
 # %% ../../../nbs/project/03_export.ipynb #export-template-a
 def _write_template(root: Path, stage: Path) -> None:
     "The stories and the control room, into the kit's template of a project"
-    stories = [path for epoch in EPOCHS for path in sorted((root / epoch.folder / "notebooks").glob("*.ipynb")) if is_story(path)]
+    notebooks = notebooks_of(root, [f"{epoch.folder}/notebooks" for epoch in EPOCHS])
+    stories = [path for path in notebooks if is_story(path)]
     for path in [*stories, *root.glob("nbs/index.ipynb")]:
         target = stage / export_targets(root)[0].package / _TEMPLATE / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,8 @@ _OURS = {"epochkit", "src", "tests", "test", "data", "artifacts", "nbs", "docs",
 @cache
 def _installed() -> set[str]:
     "Names of installed packages: what is imported and what pip calls them"
-    called = {re.sub(r"[-.]+", "_", name).lower() for found in metadata.distributions() if (name := found.metadata["Name"])}
+    names = (found.metadata["Name"] for found in metadata.distributions())
+    called = {re.sub(r"[-.]+", "_", name).lower() for name in names if name}
     return {name.lower() for name in metadata.packages_distributions()} | called
 
 # %% ../../../nbs/project/06_names.ipynb #names-07

@@ -52,8 +52,8 @@ def check_folder(folder: Path) -> Path:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise BadInputError(f"{folder} is there and no folder: name a folder that does not exist yet")
     if folder.is_dir() and any(folder.iterdir()):
-        raise BadInputError(f"{folder} is not empty, and a project never overwrites anything: name a folder that does not "
-                            "exist yet")
+        raise BadInputError(f"{folder} is not empty, and a project never overwrites anything: name a folder that does "
+                            "not exist yet")
     above = next(place for place in folder.parents if place.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise BadInputError(f"{folder} cannot be made: {above} cannot be written: name a folder of yours")
@@ -73,7 +73,8 @@ def data_spec(data: str, known: Sequence[str] = ("file", "sql", "http", "https",
     if colon and kind in known and kind != "file":
         return data
     if colon and "://" in data and kind != "file":
-        raise BadInputError(f"'{without_password(data)}' is no kind of data source: for a database write sql: in front of it")
+        raise BadInputError(f"'{without_password(data)}' is no kind of data source: for a database write sql: in front "
+                            "of it")
     place, question, options = (rest if colon and kind == "file" else data).partition("?")
     path = Path(place).expanduser().absolute()
     if not path.exists():
@@ -116,9 +117,10 @@ def brief_text(reading: DataReading, wishes: Wishes, source: str) -> str:
     "The brief as TOML, with reasons and open questions as comments; it reads as a valid brief"
     plan = reading.plan
     width = max(map(len, plan.columns))
-    roles = [f"{name.ljust(width)}  {column['role'].ljust(16)}  {column['reason']}" for name, column in plan.columns.items()]
+    roles = [f"{name.ljust(width)}  {column['role'].ljust(16)}  {column['reason']}"
+             for name, column in plan.columns.items()]
     text = render("project_brief.toml.j2", plan=plan, questions=reading.questions, task=reading.task, source=source,
-                  roles=roles, wishes=wishes, literal=_literal, ids=[n for n, c in plan.columns.items() if c["role"] == "id"])
+                  roles=roles, wishes=wishes, literal=_literal)
     parse_brief(text)
     return text
 
@@ -137,7 +139,8 @@ def _source_in_brief(spec: str, folder: Path, copied: str = "") -> str:
 def _copy_data(spec: str, stage: Path) -> str:
     "Copies the file or folder behind `file:` into the project's `data/raw/`; its place in the project"
     if not spec.startswith("file:"):
-        raise BadInputError(f"--copy copies a file or folder, and {without_password(spec)} is neither: leave --copy out")
+        raise BadInputError(f"--copy copies a file or folder, and {without_password(spec)} is neither: leave --copy "
+                            "out")
     origin = Path(spec.removeprefix("file:").partition("?")[0])
     target = stage / "data" / "raw" / origin.name
     target.parent.mkdir(parents=True)
@@ -198,7 +201,8 @@ def new_project(wishes: Wishes, say: Callable[[str], None] = print,
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         raise
-    say(start_repository(folder, f"{name}: a new project from {len(reading.plan.columns)} columns, target {reading.plan.data.target}"))
+    about = f"a new project from {len(reading.plan.columns)} columns, target {reading.plan.data.target}"
+    say(start_repository(folder, f"{name}: {about}"))
     for question in reading.questions:
         say(f"open: {question}")
     return folder

@@ -36,15 +36,16 @@ def _metadata() -> dict[str, bytes]:
         raise BadInputError("epochkit is imported from a folder and not installed, so that its dependencies are not "
                             "known: pip install -e . in its checkout, or pip install the wheel") from error
     if installed.version != epochkit.__version__:
-        raise BadInputError(f"the modules are those of epochkit {epochkit.__version__}, installed is {installed.version}: "
-                            "run 'pip install -e .' in the checkout again")
+        raise BadInputError(f"the modules are those of epochkit {epochkit.__version__}, installed is "
+                            f"{installed.version}: run 'pip install -e .' in the checkout again")
     wheel = "Wheel-Version: 1.0\nGenerator: epochkit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     folder = f"epochkit-{installed.version}.dist-info"
     texts = {file.name: Path(installed.locate_file(file)).read_bytes() for file in installed.files or ()
              if file.name in ("METADATA", "entry_points.txt") and file.parent.name == folder}
     about = texts["METADATA"].replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"  # without the repository's README
     startup = template_text(STARTUP_FILE).encode()
-    described = {f"{folder}/{name}": content for name, content in (texts | {"METADATA": about, "WHEEL": wheel.encode()}).items()}
+    texts |= {"METADATA": about, "WHEEL": wheel.encode()}
+    described = {f"{folder}/{name}": content for name, content in texts.items()}
     return described | {f"epochkit-{installed.version}.data/data/etc/ipython/startup/{STARTUP_FILE}": startup}
 
 # %% ../../../nbs/project/05_wheel.ipynb #wheel-08

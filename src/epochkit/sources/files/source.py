@@ -25,7 +25,7 @@ from ..base import Source, data_source, options_of
 
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05
 def find_place(place: str, settings: Settings) -> Path:
-    "The file or folder at `place` under the home, the project or the current folder; BadInputError with the nearest name"
+    "The file or folder at `place` under home, project or current folder; BadInputError with the nearest name"
     tried = [root / Path(place).expanduser() for root in (settings.home, settings.code_root, Path.cwd())]
     for path in tried:
         if path.exists():
