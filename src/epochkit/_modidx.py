@@ -3397,6 +3397,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'epochkit/report/figures.py'),
                                          'epochkit.report.figures._in_our_colours': ( 'report/figures.html#_in_our_colours',
                                                                                       'epochkit/report/figures.py'),
+                                         'epochkit.report.figures._let_notebooks_show_figures': ( 'report/figures.html#_let_notebooks_show_figures',
+                                                                                                  'epochkit/report/figures.py'),
                                          'epochkit.report.figures._matplotlib_png': ( 'report/figures.html#_matplotlib_png',
                                                                                       'epochkit/report/figures.py'),
                                          'epochkit.report.figures._plotly_page': ( 'report/figures.html#_plotly_page',

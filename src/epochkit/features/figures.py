@@ -44,9 +44,8 @@ def show_picture(figures: Figures, name: str, picture: FeaturePicture | None) ->
     "Saves and shows a picture; its claim, or that there is nothing of its kind in this data"
     if picture is None:
         return f"{name.replace('_', ' ')}: nothing of this kind in this data"
-    from matplotlib import pyplot
-    figures.save(picture[0], name, claim=picture[1])
-    pyplot.show()
+    from IPython.display import display
+    display(figures.save(picture[0], name, claim=picture[1]))
     return picture[1]
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-c

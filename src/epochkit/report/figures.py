@@ -223,6 +223,15 @@ def _show_interactive_and_picture(figure: object, claim: str, png: bytes | None)
         display(data | ({"image/png": base64.b64encode(png).decode("ascii")} if png else {}), raw=True)
     figure._ipython_display_ = display_both
 
+# %% ../../../nbs/report/05_figures.ipynb #figures-in-notebooks
+def _let_notebooks_show_figures() -> None:
+    "A kernel draws a figure that a cell ends on, also before pyplot has drawn one there, and after it was closed"
+    from IPython import get_ipython
+    shell = get_ipython()
+    if hasattr(shell, "kernel"):
+        from IPython.core.pylabtools import select_figure_formats
+        select_figure_formats(shell, {"png"})
+
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-24
 class Figures:
     "The figures of one run: each saved as PNG and HTML, all listed in `figures.json`"
@@ -246,6 +255,7 @@ class Figures:
             figure = getattr(figure, "figure", figure)
             png, skipped = _matplotlib_png(figure, claim), ""
             page = _figure_page(claim, image_html(png, alt=claim))
+            _let_notebooks_show_figures()
         entry = {"name": name, "claim": claim, "html": self._place(f"{name}.html"), "png": None}
         write_text(self.folder / entry["html"], page)
         if png:
