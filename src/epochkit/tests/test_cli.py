@@ -69,6 +69,24 @@ def test_lab_hands_its_arguments_on(home, monkeypatch):
     assert called[1] == [*called[0], "--port", "9999"]
 
 
+def test_a_reader_that_has_enough_is_no_error(home):
+    import subprocess
+    import sys
+    code = "import sys, epochkit.cli as cli; sys.exit(cli.main(['status']))"
+    command = [sys.executable, "-u", "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
+        shown.stdout.close()
+        said = shown.stderr.read()
+    assert (shown.returncode, said) == (0, "")
+
+
+def test_the_stage_is_the_one_of_the_environment(monkeypatch):
+    monkeypatch.setenv("EPOCH_STAGE", "Staging")
+    assert make_parser().parse_args(["serve"]).stage == make_parser().parse_args(["app"]).stage == "Staging"
+    monkeypatch.delenv("EPOCH_STAGE")
+    assert (make_parser().parse_args(["serve"]).stage, make_parser().parse_args(["app", "--stage", "3"]).stage) == ("Production", "3")
+
+
 def test_a_sentence_becomes_a_brief_and_replaces_none_by_accident(home, capsys):
     from epochkit.core.brief import load_brief
     assert main(["plan", "Plan a churn project with 12 features and 5000 rows"]) == 0
