@@ -2,19 +2,9 @@
 
 import json
 import pytest
+
+from epochkit.tests.notebooks import OUTPUT, code_cell, saved_notebook
 from epochkit.core.notebook_text import *
-
-
-def code_cell(source="1", name="a", **more):
-    return {"cell_type": "code", "id": name, "source": [source] if source else [], "metadata": {}, "outputs": [],
-            "execution_count": None} | more
-
-
-def saved_notebook(*cells, **metadata):
-    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": list(cells)})
-
-
-OUTPUT = [{"output_type": "stream", "name": "stdout", "text": ["seen\n"]}]
 
 
 def test_what_a_person_wrote_is_kept_and_what_a_run_left_is_not():

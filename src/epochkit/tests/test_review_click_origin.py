@@ -154,9 +154,8 @@ class KernelClient:
         self.manager.shutdown_kernel(now=True)
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    kernel = KernelClient()
+def show_button(kernel):
+    "A button in the kernel that notes each click with what is said of it"
     kernel.run(f"""
 import ipywidgets
 from epochkit.review import click_origin as front_end
@@ -166,6 +165,12 @@ button = ipywidgets.Button(description="Approve")
 note_clicks(button)
 {CRAFTED}""")
     kernel.button = kernel.run("print(button.comm.comm_id)")
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    kernel = KernelClient()
+    show_button(kernel)
     yield kernel
     kernel.close()
 

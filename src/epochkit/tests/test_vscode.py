@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from epochkit.review import click_origin
-from epochkit.tests.test_review_click_origin import CRAFTED, KernelClient, seen
+from epochkit.tests.test_review_click_origin import KernelClient, seen, show_button
 
 # The extension starts the kernel itself and speaks to it over ZMQ with the classes of @jupyterlab/services. The page that
 # shows the widgets has a stand-in kernel with the client's id and user name of the real connection, and its messages are
@@ -21,15 +21,7 @@ def vscode():
     kernel = KernelClient()
     patch.undo()
     kernel.client.session.username = ""
-    kernel.run(f"""
-import ipywidgets
-from epochkit.review import click_origin as front_end
-from epochkit.tests.test_review_click_origin import note_clicks, refusals
-front_end.watch_cells()
-button = ipywidgets.Button(description="Approve")
-note_clicks(button)
-{CRAFTED}""")
-    kernel.button = kernel.run("print(button.comm.comm_id)")
+    show_button(kernel)
     yield kernel
     kernel.close()
 
