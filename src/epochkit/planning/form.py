@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BriefKey', 'place_of', 'schema_problems', 'BriefDraft', 'open_questions', 'status_line', 'question_rows',
-           'offer_choices', 'form_rows', 'FormEvents', 'BriefForm', 'brief_html', 'brief_form']
+           'offer_choices', 'form_rows', 'FieldEvents', 'FormEvents', 'BriefForm', 'brief_html', 'brief_form']
 
 # %% ../../../nbs/planning/16_form.ipynb #form-02
 import os
@@ -312,17 +312,15 @@ def _refusal(error: Exception) -> Html:
     head, *rest = str(error).splitlines() or [""]
     return piece("refused", head=head, lines="\n".join(rest))
 
-# %% ../../../nbs/planning/16_form.ipynb #form-38
-class FormEvents(BriefDraft):
-    "What happens when somebody types: the draft is checked, the columns are drawn anew"
+# %% ../../../nbs/planning/16_form.ipynb #form-short
+def _short(path: Path, settings: Settings) -> str:
+    "A path as the brief keeps it: from the home where it lies inside, in full elsewhere"
+    home = Path(os.path.abspath(settings.home))
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
 
-    def _listen(self) -> None:
-        for place, field in self.fields.items():
-            field.observe(self._source_changed if place == ("data", "source") else self._changed, "value")
-        self.filter.observe(lambda _: self._draw_columns(), "value")
-        for button, act in ((self.fill, self._fill), (self.save_button, self.save), (self.look_button, self._open),
-                            (self.browse, self.picker.toggle)):
-            button.on_click(lambda _, act=act: act())
+# %% ../../../nbs/planning/16_form.ipynb #form-fields
+class FieldEvents(BriefDraft):
+    "What a change of one field brings: the draft is checked, the columns are drawn anew"
 
     def _source_changed(self, _: Any = None) -> None:
         if not self._busy:
@@ -376,6 +374,18 @@ class FormEvents(BriefDraft):
     def _picked(self, path: Path) -> None:
         self.fields["data", "source"].value = f"file:{_short(path, self.settings)}"
 
+# %% ../../../nbs/planning/16_form.ipynb #form-38
+class FormEvents(FieldEvents):
+    "What happens when somebody types or presses a button"
+
+    def _listen(self) -> None:
+        for place, field in self.fields.items():
+            field.observe(self._source_changed if place == ("data", "source") else self._changed, "value")
+        self.filter.observe(lambda _: self._draw_columns(), "value")
+        for button, act in ((self.fill, self._fill), (self.save_button, self.save), (self.look_button, self._open),
+                            (self.browse, self.picker.toggle)):
+            button.on_click(lambda _, act=act: act())
+
     def _open(self) -> None:
         "Looks at the source that the form names"
         source, self.look = self.fields["data", "source"].value.strip(), None
@@ -403,12 +413,6 @@ class FormEvents(BriefDraft):
         not_read = bar("wait", "Not understood, and left open:", piece("left", items=left)) if left else ""
         kind = "skipped" if left else "pass"
         self.answer.value = Html(not_read) + bar(kind, "Filled in, not saved yet.", piece("explained", text=said))
-
-
-def _short(path: Path, settings: Settings) -> str:
-    "A path as the brief keeps it: from the home where it lies inside, in full elsewhere"
-    home = Path(os.path.abspath(settings.home))
-    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
 
 # %% ../../../nbs/planning/16_form.ipynb #form-40
 class BriefForm(FormEvents):

@@ -102,7 +102,8 @@ def overall_recommendations(happened: list[dict[str, Any]], judged: list[dict[st
     return "# Overall recommendations\n\n" + "\n".join(f"- {point}" for point in points) + "\n"
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-19
-PACKAGES = ("pandas", "scikit-learn", "xgboost", "lightgbm", "torch", "tensorflow", "tensorflow-cpu", "mlflow", "papermill",
+PACKAGES = ("pandas", "scikit-learn", "xgboost", "lightgbm", "torch", "tensorflow",
+            "tensorflow-cpu", "mlflow", "papermill",
             "nbdev")
 
 

@@ -75,7 +75,8 @@ def _check_choices(choices: DeploymentChoices) -> None:
         raise BadInputError(f"memory is '{choices.memory}': write it like '512Mi' or '2Gi'")
 
 # %% ../../../nbs/serving/08_manifests.ipynb #manifests-pins
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\\n]+))?", re.MULTILINE)
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\\n]+))?",
+                  re.MULTILINE)
 _IMAGE = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}  # the rest is as here
 
 
@@ -274,7 +275,8 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "unattended": bool(bundle.info.get("unattended")), "image": f"{slug}:{bundle.version}",
         "host": f"{slug}.example.com", "python": f"{sys.version_info.major}.{sys.version_info.minor}", "user": USER,
         "port": choices.port, "key_variable": API_KEY_VARIABLE, "app": f"{epoch_of(7).folder}/app",
-        "wheels": any((root / "wheels").glob("*.whl")), "app_command": command, "app_line": " ".join(f"'{part}'" if "#" in part else part for part in command),
+        "wheels": any((root / "wheels").glob("*.whl")), "app_command": command,
+        "app_line": " ".join(f"'{part}'" if "#" in part else part for part in command),
         "place": os.path.relpath(folder, root), "root": os.path.relpath(root, folder),
         "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_log"
     }
