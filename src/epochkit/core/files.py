@@ -4,16 +4,19 @@
 
 # %% auto #0
 __all__ = ['AS_IT_IS', 'sync_folder', 'write_all', 'write_bytes', 'write_text', 'plain', 'write_json', 'read_json',
-           'write_sealed', 'read_sealed', 'sha256_of', 'files_of', 'size_of', 'KnownHashes', 'read_notebook']
+           'write_sealed', 'read_sealed', 'sha256_of', 'files_of', 'size_of', 'KnownHashes', 'read_notebook',
+           'zip_bytes']
 
 # %% ../../../nbs/core/03_files.ipynb #02artifactfi-02
 import hashlib
+import io
 import json
 import math
 import os
 import secrets
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
@@ -224,3 +227,18 @@ def read_notebook(path: Path) -> dict:
         return json.loads(text)
     except ValueError as error:
         raise BadInputError(f"{path.name} is no notebook: {error}: restore it with git") from error
+
+# %% ../../../nbs/core/03_files.ipynb #files-zip
+_MOMENT = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
+
+
+def zip_bytes(files: Mapping[str, bytes], comment: str = "") -> bytes:
+    "A zip of these files, in this order, that depends on nothing but names, contents and comment"
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = comment.encode("utf-8")
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
+            archive.writestr(entry, content)
+    return target.getvalue()

@@ -17,6 +17,7 @@ from ..core.brief import Brief, DataSection, parse_brief
 from ..core.errors import BadInputError
 from ..core.files import write_bytes
 from ..core.settings import EPOCHS, Settings, load_settings
+from ..planning.column_roles import UnclearTaskError
 from ..planning.plan import Plan, make_plan
 from ..planning.risks import make_questions
 from .export import export_project
@@ -101,9 +102,7 @@ def read_data(spec: str, wishes: Wishes, settings: Settings) -> DataReading:
         return make_plan(Brief(project=about, data=section), source, settings)
     try:
         plan, unclear = plan_as(said["task"]), ()
-    except BadInputError as error:
-        if "classes or quantities?" not in str(error):
-            raise
+    except UnclearTaskError as error:
         plan, unclear = plan_as("regression"), (f"{error}",)
     return DataReading(plan, (*unclear, *make_questions(plan)), "auto" if unclear else plan.data.task)
 

@@ -9,12 +9,12 @@ __all__ = ['kit_files', 'write_wheel', 'renew_wheel']
 import base64
 import hashlib
 import importlib.metadata
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import epochkit
 from ..core.errors import BadInputError
+from ..core.files import write_bytes, zip_bytes
 from ..lab.run_order import STARTUP_FILE
 from ..report.templates import template_text
 
@@ -49,9 +49,6 @@ def _metadata() -> dict[str, bytes]:
     return described | {f"epochkit-{installed.version}.data/data/etc/ipython/startup/{STARTUP_FILE}": startup}
 
 # %% ../../../nbs/project/05_wheel.ipynb #wheel-08
-_DAY = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
-
-
 def _record(files: Mapping[str, bytes], place: str) -> bytes:
     def line(name: str, content: bytes) -> str:
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
@@ -66,13 +63,7 @@ def write_wheel(folder: Path) -> Path:
     files = kit_files() | described
     files |= {f"{place}/RECORD": _record(files, f"{place}/RECORD")}
     path = folder / f"{place.removesuffix('.dist-info')}-py3-none-any.whl"
-    folder.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            entry = zipfile.ZipInfo(name, _DAY)
-            entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content)
-    return path
+    return write_bytes(path, zip_bytes(files))
 
 # %% ../../../nbs/project/05_wheel.ipynb #wheel-renew
 def renew_wheel(folder: Path) -> Path | None:

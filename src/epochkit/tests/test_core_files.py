@@ -144,3 +144,13 @@ def test_a_notebook_that_cannot_be_read_names_the_line_and_the_cure(tmp_path):
     path.write_text('{"cells": [')
     with pytest.raises(BadInputError, match="is no notebook: .*line 1.*restore it with git"):
         read_notebook(path)
+
+
+def test_the_same_files_are_the_same_bytes_whenever_they_are_packed():
+    import io
+    import zipfile
+
+    files = {"b.txt": b"two", "a.txt": b"one"}
+    first = zip_bytes(files, "x")
+    assert zip_bytes(dict(files), "x") == first != zip_bytes({"b.txt": b"two", "a.txt": b"One"}, "x")
+    assert {entry.date_time for entry in zipfile.ZipFile(io.BytesIO(first)).infolist()} == {(1980, 1, 1, 0, 0, 0)}

@@ -6,6 +6,7 @@ from epochkit.core.errors import BadInputError
 from epochkit.core.files import write_bytes
 from epochkit.lifecycle.gates import CHECKS, CheckResult
 from epochkit.project.upgrade import _check_lines
+from epochkit.core.files import zip_bytes
 from epochkit.project.upgrade import *
 
 
