@@ -24,6 +24,7 @@ from .relation_figures import (association_matrix_picture, correlation_picture, 
 from .structure_findings import outcome_writer
 from .time import TimeBehaviour, date_parts, lags_of
 from ..report.figures import COLOURS, Figures, readable
+from ..report.values import Sentence
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-why02
 def _trend_claim(found: Exploration, time: TimeBehaviour) -> str:
@@ -245,5 +246,5 @@ def draw(figures: Figures, name: str, found: Exploration) -> Any:
     "The picture, saved with its claim and ready for display; a sentence when this data has nothing for it"
     picture = PICTURES[name](found)
     if picture is None:
-        return f"{name.replace('_', ' ')}: {_NOTHING.get(name, 'this data has no column for it')}"
+        return Sentence(f"{name.replace('_', ' ')}: {_NOTHING.get(name, 'this data has no column for it')}.")
     return figures.save(picture[0], name, picture[1])

@@ -16,6 +16,7 @@ import pandas as pd
 
 from .ablation import SCORES, GroupGain
 from ..report.figures import COLOURS, Figures, readable, use_style
+from ..report.values import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,13 +41,11 @@ def _canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-b
-def show_picture(figures: Figures, name: str, picture: FeaturePicture | None) -> str:
-    "Saves and shows a picture; its claim, or that there is nothing of its kind in this data"
+def show_picture(figures: Figures, name: str, picture: FeaturePicture | None) -> Any:
+    "The picture, saved with its claim and ready for display; a sentence when this data has nothing of its kind"
     if picture is None:
-        return f"{name.replace('_', ' ')}: nothing of this kind in this data"
-    from IPython.display import display
-    display(figures.save(picture[0], name, claim=picture[1]))
-    return picture[1]
+        return Sentence(f"{name.replace('_', ' ')}: nothing of this kind in this data.")
+    return figures.save(picture[0], name, claim=picture[1])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-c
 def _legend(axis: Any, groups: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ def test_a_drawn_picture_is_saved_with_its_claim_and_a_missing_one_is_a_sentence
     figures, found = Figures(tmp_path), explore(*example())
     draw(figures, "target_balance", found)
     assert figures.entries[0]["name"] == "target_balance" and (tmp_path / figures.entries[0]["png"]).is_file()
-    assert draw(figures, "groups", found) == "groups: the plan names no group column" and len(figures.entries) == 1
+    assert draw(figures, "groups", found) == "groups: the plan names no group column." and len(figures.entries) == 1
 
 
 def test_a_tiny_table_draws_what_it_can_and_ends():

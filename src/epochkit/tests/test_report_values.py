@@ -31,6 +31,10 @@ def test_evidence_is_one_line_in_names_and_readable_values():
     assert evidence_text({"a_b": 0.5, "parts": ["x", 1]}) == "a b 0.500, parts x + 1" and evidence_text({}) == ""
 
 
+def test_a_sentence_is_text_that_a_notebook_shows_without_quotes():
+    assert Sentence("All is well.")._repr_markdown_() == "All is well." == Sentence("All is well.")
+
+
 def test_only_what_is_marked_as_html_is_trusted():
     assert escaped("<i>'x'</i>") == "&lt;i&gt;&#x27;x&#x27;&lt;/i&gt;" and escaped(None) == "–"
     assert escaped(Html("<i>")) == "<i>" == escaped(Markup("<i>")) and isinstance(escaped(1), Html)
