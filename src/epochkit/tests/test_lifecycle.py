@@ -68,6 +68,37 @@ def test_every_notebook_is_kept_executed_as_html_and_every_figure_twice(finished
             assert figure["png"] is None or (folder / figure["png"]).is_file()
 
 
+def shown_by_section(notebook):
+    "(heading, kinds of output of each code cell below it), in order"
+    sections = [("", [])]
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            sections += [(line, []) for line in "".join(cell["source"]).splitlines() if line.startswith("## ")]
+        else:
+            sections[-1][1].extend(output.get("data", {}) for output in cell["outputs"])
+    return sections
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_section_with_a_picture_shows_one_or_says_why_there_is_none(finished_home, number):
+    notebook, = (finished_home / "artifacts" / EPOCHS[number - 1].folder / "_executed").glob("*.ipynb")
+    for heading, outputs in shown_by_section(notebook):
+        if heading.startswith("## Picture"):
+            assert any("image/png" in data or "text/markdown" in data for data in outputs), f"{notebook.name}: {heading} shows nothing"
+    figures = json.loads((notebook.parent.parent / "figures.json").read_text(encoding="utf-8"))
+    images = sum("image/png" in data for _, outputs in shown_by_section(notebook) for data in outputs)
+    assert images >= len(figures), f"{notebook.name}: {images} images for {len(figures)} figures"
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_no_cell_ends_on_what_only_a_programmer_reads(finished_home, number):
+    notebook, = (finished_home / "artifacts" / EPOCHS[number - 1].folder / "_executed").glob("*.ipynb")
+    for heading, outputs in shown_by_section(notebook):
+        for data in outputs:
+            assert set(data) != {"text/plain"}, f"{notebook.name}, {heading}: {data['text/plain']}"
+            assert 'class="dataframe' not in "".join(data.get("text/html", "")), f"{notebook.name}, {heading}: a bare table"
+
+
 def test_the_record_verifies(finished_home):
     done = epoch(finished_home, "verify", "--json")
     report = json.loads(done.stdout)
