@@ -30,8 +30,8 @@ from pydantic import ValidationError as SchemaError
 from ..cleaning.raw_rows import CleanedRows
 from ..core.errors import BadInputError
 from ..core.files import plain, read_json
-from ..models.bundle import read_rows, score_cleaned, with_key
-from .schema import Limits, further_columns, problems_of, row_model, row_warnings
+from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
+from .schema import Limits, problems_of, row_model, row_warnings
 
 _logger = logging.getLogger(__name__)
 

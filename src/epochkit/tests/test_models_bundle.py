@@ -67,6 +67,11 @@ def test_a_raw_row_is_cleaned_and_a_bad_one_keeps_its_place():
     assert numbers["prediction"].fillna(-1).tolist() == [20.0, -1, 40.0, -1]
 
 
+def test_the_target_an_id_and_what_a_rule_needs_may_be_sent():
+    cleaner = RowCleaner({"chance": "number", "name": "text", "y": "text"}, "y")
+    bundle = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], cleaner=cleaner)
+    assert further_columns(bundle) == ["name", "y", "row_id"]
+
 
 def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():
     rows = pd.DataFrame({"n": [1, 2, 9], "c": ["b", "a", "a"], "t": pd.to_datetime(["2020-01-01", "2020-01-03", None]),

@@ -34,9 +34,6 @@ def test_a_missing_column_is_refused():
         row_model(ExampleBundle.input_schema).model_validate({"income": 1.0})
 
 
-def test_the_target_an_id_and_what_a_rule_needs_may_be_sent():
-    assert further_columns(ExampleBundle()) == ["status", "row_id"]
-
 
 def test_a_problem_names_the_place_and_never_the_value():
     errors = [{"loc": ("body", "income"), "type": "float_type", "msg": "Input should be a valid number", "input": "secret"},
