@@ -125,11 +125,13 @@ def run_rule(rule: CleaningRule, frame: pd.DataFrame, kinds: dict[str, str]) -> 
         result = rule.apply(frame.copy())
     except Exception as error:  # a rule is the user's code: whatever it raises, the message must name it
         raise PipelineError(f"cleaning rule '{rule.name}' failed: {explain(error)}: correct the rule") from error
-    if not isinstance(result, pd.DataFrame) or list(result) != list(frame) or not result.index.isin(frame.index).all():
+    same = isinstance(result, pd.DataFrame) and list(result) == list(frame)
+    if not same or not (result.index.equals(frame.index) or result.index.isin(frame.index).all()):
         raise PipelineError(
             f"cleaning rule '{rule.name}' must return the rows it was given with the same columns (cells "
             "changed, rows left out): new columns belong to epoch 004")
-    other = {name: kinds[name] for name, kind in zip(result, result.dtypes) if kind != frame.dtypes[name]}
+    pairs = zip(result, result.dtypes, frame.dtypes)
+    other = {name: kinds[name] for name, kind, before in pairs if kind != before}
     return result.assign(**set_kinds(result[list(other)], other)) if other else result
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-rule-counted

@@ -196,6 +196,12 @@ class RowCleaner:
         "The project's rules that can do without the target"
         return [rule.resolve() for rule in self.rules if self.target not in rule.columns]
 
+    def looked_at(self, wanted: Iterable[str]) -> list[str]:
+        "Columns that a rule looks at when it decides about the columns `wanted`, and that are not among these"
+        wanted = list(wanted)
+        columns = [name for rule in _rules_for(self, wanted) for name in rule.columns if name in self.kinds]
+        return [name for name in dict.fromkeys(columns) if name not in wanted]
+
     @cached_property
     def cells(self) -> "_Cells":
         return _Cells(self)
@@ -360,8 +366,7 @@ def _protected(cleaner: RowCleaner, frame: pd.DataFrame) -> pd.DataFrame:
 def _read(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]], wanted: list[str]) -> CleanedRows:
     rules = _rules_for(cleaner, wanted)
     sent = set(rows) if isinstance(rows, pd.DataFrame) else {name for row in rows for name in row}
-    further = {name for rule in rules for name in rule.columns if name in cleaner.kinds} & sent - {*wanted}
-    columns = [*wanted, *sorted(further)]
+    columns = [*wanted, *(name for name in cleaner.looked_at(wanted) if name in sent)]
     unknown = [name for name in wanted if name not in cleaner.kinds]
     if unknown:
         raise BadInputError(f"epoch 002 read no column '{unknown[0]}', so a raw row of it cannot be cleaned: "

@@ -23,10 +23,12 @@ from ..core.errors import BadInputError
 from ..core.files import read_json
 from ..core.project import room_value
 from ..core.settings import Settings, epoch_of, load_settings
+from ..models.bundle import optional_columns, read_rows
 from ..models.scoring import check_columns
+from ..planning.column_roles import label_of
 from .api import prediction_log_folder
 from .server import LocalServer, free_port, server_environment, start_server
-from .service import PredictionService, served_bundle
+from .service import PredictionService, clean_records, served_bundle
 from ..sources.base import Source
 from ..sources.catalog import open_source
 
@@ -166,10 +168,15 @@ def start_app(settings: Settings, port: int = 0, stage: str = "Staging", wait_s:
     return start_server(app_command(settings, port), port, "/_stcore/health", env, wait_s)
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-w18
-def _fill_form(test: Any, row: Mapping[str, Any], names: Mapping[str, str]) -> None:
+def _fill_form(test: Any, row: Mapping[str, Any], clean: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    "Enters a raw row; `clean` is what its cells mean, for fields that take numbers and truth values only"
     fields = {widget.label: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
-    for name, value in row.items():
-        widget = fields[names[name]]
+    for name in names:
+        widget, value, meant = fields[names[name]], row.get(name), clean.get(name)
+        if widget.type == "number_input" or isinstance(meant, bool):
+            value = meant
+        elif value is not None and not isinstance(value, str):
+            value = label_of(value)
         if widget.type == "selectbox" and isinstance(value, str) and value not in widget.options:
             widget.options.append(value)  # what typing a new option does in a browser
         widget.set_value("" if value is None and widget.type == "text_input" else value)
@@ -184,10 +191,12 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
     test.session_state["settings"], test.session_state["stage"] = settings, stage
     test.run()
     label = room_value(settings, "app_utils", "column_label", str)
+    bundle = served_bundle(settings, stage) if rows and not test.exception else None
     answers: list[dict[str, Any] | None] = []
-    for row in rows if not test.exception else ():
+    for row in rows if bundle else ():
         done = len(test.session_state["history"])
-        _fill_form(test, row, shown_names(row, label))
+        asked = [column["name"] for column in [*bundle.input_schema, *optional_columns(bundle)]]
+        _fill_form(test, row, clean_records(read_rows(bundle, [row]).frame)[0], shown_names(asked, label))
         test.button(key="predict").click().run()
         history = test.session_state["history"]
         answers.append(history[-1] if len(history) > done else None)

@@ -16,6 +16,7 @@ import pandas as pd
 from ..core.errors import PipelineError, explain
 from ..core.project import room_value
 from ..core.settings import Settings, load_settings
+from ..models.bundle import optional_columns
 from ..report.figures import readable
 from ..report.templates import stylesheet
 from .app import (UPLOAD_MB, UPLOADS, AppData, checks_table, example_upload, load_app_data,
@@ -64,8 +65,9 @@ def _show_single(settings: Settings, data: AppData) -> None:
     service, bundle = data.service, data.service.bundle
     st.html(heading_html("One prediction", "The fields hold an example. Change what you know and press Predict."))
     column_label = room_value(settings, "app_utils", "column_label", str)
-    names = shown_names([column["name"] for column in bundle.input_schema], column_label)
-    sent = prediction_form(st, relabelled(bundle.input_schema, names))
+    schema = [*bundle.input_schema, *optional_columns(bundle)]
+    names = shown_names([column["name"] for column in schema], column_label)
+    sent = prediction_form(st, relabelled(schema, names))
     if sent is None:
         return
     row = {name: sent[shown] for name, shown in names.items()}

@@ -18,7 +18,7 @@ import pandas as pd
 from ..core.errors import BadInputError, DependencyError
 from ..core.files import plain
 from ..core.settings import Settings
-from ..planning.column_roles import label_of
+from ..models.bundle import optional_columns
 from ..record.ledger import Ledger
 from ..report.figures import COLOURS
 from .api import API_KEY_VARIABLE
@@ -54,10 +54,7 @@ def raw_rows(source: Any, row_ids: Iterable[int], chunk_rows: int = 10_000) -> p
 # %% ../../../nbs/serving/09_deployment.ipynb #deployment-as-sent
 def as_sent(frame: pd.DataFrame, bundle: Any) -> list[dict[str, Any]]:
     "Raw rows as JSON takes them: the model's columns, and those that a rule of the cleaning looks at"
-    cleaner = getattr(bundle, "cleaner", None)
-    by_rules = {name for rule in (cleaner.rules if cleaner else ()) for name in rule.columns} - {bundle.target}
-    names = [column["name"] for column in bundle.input_schema]
-    names += [name for name in frame if name in by_rules and name not in names]
+    names = [column["name"] for column in [*bundle.input_schema, *optional_columns(bundle)] if column["name"] in frame]
     return [plain(row) for row in frame[names].astype(object).where(frame[names].notna(), None).to_dict("records")]
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-08-a

@@ -105,6 +105,7 @@ def test_a_rule_without_its_column_is_said_and_one_that_needs_the_target_is_left
     _, cleaner = made()
     assert cleaner.read([{"income": 900}], ["income"]).notes[0] == [
         "the cleaning rule 'own_is_rich' was not applied: no column home"]
+    assert cleaner.looked_at(["income"]) == ["home"] and cleaner.looked_at(["age"]) == []
     _, with_target = made(rules=(RULES[0]._replace(columns=("home", "y")),))
     assert with_target.resolved == [] and with_target.read([{"income": 900}], ["income"]).notes == {}
 

@@ -99,7 +99,7 @@ def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     rows = [
         example_row(income=7),
         example_row(income=None, since=None),
-        example_row(home="own"),
+        example_row(home=" own", married="FALSE", income="1,200"),
         example_row(home="boat")
     ]
     tried = try_app(settings, rows)
