@@ -25,7 +25,7 @@ from ..core.settings import Settings, load_settings
 from ..core.errors import BadInputError, PipelineError, explain, require_package
 from .server import LocalServer, free_port, server_environment, start_server
 from .schema import Limits, problems_of
-from .service import METRICS_TYPE, PredictionService, RowsRefused, UnscorableError, served_bundle
+from .service import METRICS_TYPE, PredictionService, RowsRefusedError, UnscorableError, served_bundle
 
 _logger = logging.getLogger(__name__)
 API_KEY_VARIABLE = "SERVING_API_KEY"
@@ -149,8 +149,8 @@ def _add_error_handlers(app: Any, service: PredictionService) -> None:
         return JSONResponse({"detail": f"the request does not fit the model's inputs (GET /model/info lists them){way}",
                              "problems": found, "further_problems": max(0, len(error.errors()) - len(found))}, 422)
 
-    @app.exception_handler(RowsRefused)
-    async def unread(request: Any, error: RowsRefused) -> JSONResponse:
+    @app.exception_handler(RowsRefusedError)
+    async def unread(request: Any, error: RowsRefusedError) -> JSONResponse:
         alone = "rows.0." if request.url.path == "/predict" else ""
         found = [{**item, "where": f"body.{item['where'].removeprefix(alone)}"} for item in error.problems]
         return JSONResponse({"detail": str(error), "problems": found, "further_problems": 0}, 422)
