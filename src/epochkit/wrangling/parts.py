@@ -85,7 +85,7 @@ def _repeated_rows(files: list[Path], plan: Plan) -> tuple[np.ndarray, StepCount
     count = StepCount("exact_duplicates",
                       "a repeated row counts one case twice, and may stand in training and test at once",
                       rows=int(repeated.sum()), removed=int(repeated.sum()))
-    if not drops_duplicates(plan):
+    if repeated.any() and not drops_duplicates(plan):
         count.skipped, count.removed = f"{_why_kept(plan)}: {count.rows:,} repeated rows are kept", 0
         repeated[:] = False
     removal = _removal_advice(_column(files, plan.data.target), repeated) if repeated.any() else []
