@@ -23,7 +23,7 @@ import pandas as pd
 
 from .cleaner import CleaningRule, run_rule
 from .personal_data import hash_cells, mask_cells
-from .profile import Profile
+from .profile import Profile, _folded
 from .steps import Decided, steps_for
 from ..core.brief import CleaningSection
 from ..core.errors import BadInputError, RecordError
@@ -152,13 +152,16 @@ _FEW = 8  # rows up to which cells are looked up one by one
 
 @dataclass
 class RowCleaner:
-    "The cleaning of epoch 002 for rows that come later: kinds, spelling, the brief's wishes and the project's rules"
+    """The cleaning of epoch 002 for rows that come later: kinds, spelling, the brief's wishes and the project's rules
+
+    labels: the labels that training saw, by column; another spelling of one of them becomes it."""
     kinds: dict[str, str]
     target: str = ""
     spelling: dict[str, dict[str, str]] = field(default_factory=dict)
     wishes: dict[str, Any] = field(default_factory=dict)
     rules: tuple[RuleReference, ...] = ()
     key_digest: str = ""
+    labels: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "RowCleaner":
@@ -192,6 +195,11 @@ class RowCleaner:
         return Decided(self.kinds, None, (), self.section, self.spelling)
 
     @cached_property
+    def by_fold(self) -> dict[str, dict[str, str]]:
+        "Column -> folded label -> the label that training saw, '' where several are alike"
+        return {name: _by_fold(labels) for name, labels in self.labels.items()}
+
+    @cached_property
     def resolved(self) -> list[CleaningRule]:
         "The project's rules that can do without the target"
         return [rule.resolve() for rule in self.rules if self.target not in rule.columns]
@@ -205,6 +213,25 @@ class RowCleaner:
     @cached_property
     def cells(self) -> "_Cells":
         return _Cells(self)
+
+# %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-by-fold
+def _by_fold(labels: Iterable[str]) -> dict[str, str]:
+    "Folded label -> label, '' where several labels fold to one"
+    found: dict[str, str] = {}
+    for label in labels:
+        found[_folded(label)] = "" if _folded(label) in found else label
+    return found
+
+# %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-one-spelling
+def _one_spelling(column: pd.Series, by_fold: Mapping[str, str]) -> pd.Series:
+    "The column with another spelling of a known label as that label"
+    known = set(by_fold.values())
+    told = {}
+    for word in column.dropna().unique():
+        label = "" if word in known else by_fold.get(_folded(word), "")
+        if label and (len(word) > 2 or word.casefold() != label.casefold()):
+            told[word] = label
+    return column.mask(column.isin(list(told)), column.map(told)) if told else column
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-22
 def _clean_block(cleaner: RowCleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, np.ndarray], list]:
@@ -222,7 +249,9 @@ def _clean_block(cleaner: RowCleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame
             else:
                 outside.append((name, lost))
         frame = frame.assign(**changed) if changed else frame
-    return frame, unread, outside
+    spelt = {name: _one_spelling(frame[name], cleaner.by_fold[name]) for name in frame
+             if name in cleaner.labels and frame[name].dtype == "str"}
+    return frame.assign(**spelt) if spelt else frame, unread, outside
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-23
 def _clean_columns(cleaner: RowCleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, np.ndarray], list]:

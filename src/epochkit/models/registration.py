@@ -11,6 +11,7 @@ __all__ = ['MOST_DEATHS', 'target_column', 'untuned_winner', 'training_store', '
 import logging
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ def make_bundle(winner: Candidate, plan: Plan, pipeline: Any, raw: pd.DataFrame,
     raw: the training rows as epoch 002 left them, (n_rows, raw columns). cleaner: what 002 did to a row, as recorded.
     """
     schema = _inputs(plan, pipeline, raw)
+    if cleaner:
+        cleaner = replace(cleaner, labels={column["name"]: column["categories"] for column in schema
+                                           if column["kind"] == "category" and column["categories"]})
     return Bundle(task=plan.data.task, target=plan.data.target, pipeline=pipeline, model=winner.model,
                   input_schema=sendable_schema(schema, cleaner) if cleaner else schema, classes=list(plan.data.classes),
                   positive=plan.data.positive if plan.data.task == "binary" else None, threshold=winner.threshold,

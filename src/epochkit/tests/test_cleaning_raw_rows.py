@@ -7,9 +7,20 @@ import pandas as pd
 import pytest
 from epochkit.cleaning.cleaner import Cleaner, CleaningRule
 from epochkit.cleaning.profile import profile_table
+from epochkit.cleaning.raw_rows import _by_fold, _one_spelling
 from epochkit.core.brief import CleaningSection
 from epochkit.core.errors import BadInputError, RecordError
 from epochkit.cleaning.raw_rows import *
+
+
+def test_another_spelling_of_a_known_label_becomes_it_and_codes_and_twins_stay():
+    known = _by_fold(["oak", "Oak leaf", "DE", "Beech", "BEECH"])
+    words = pd.Series(["OAK", "oak", "Oak  Leaf", "de", "beech", "fir", None])
+    assert _one_spelling(words, known).fillna("-").tolist() == ["oak", "oak", "Oak leaf", "de", "beech", "fir", "-"]
+    table = pd.DataFrame({"wood": ["oak", "fir"] * 20})
+    cleaner = RowCleaner({"wood": "text"}, labels={"wood": ["oak", "fir"]})
+    assert cleaner.read([{"wood": " OAK "}], ["wood"]).frame["wood"].tolist() == ["oak"]
+    assert cleaner.read([{"wood": " OAK "}] * 20, ["wood"]).frame["wood"].unique().tolist() == ["oak"]
 
 
 TABLE = pd.DataFrame({
