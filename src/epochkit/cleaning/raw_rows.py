@@ -69,7 +69,7 @@ def rule_reference(rule: CleaningRule, package: str = "") -> RuleReference:
     module, name, sha256 = rule.apply.__module__, rule.apply.__name__, code_sha256(rule.apply)
     if module == "__main__" and package:
         loaded = [found for key, found in sorted(sys.modules.items()) if key.startswith(f"{package}.") and found]
-        homes = [found.__name__ for found in loaded
+        homes = [vars(found)[name].__module__ for found in loaded
                  if callable(vars(found).get(name)) and code_sha256(vars(found)[name]) == sha256]
         module = homes[0] if homes else ""
     return RuleReference(rule.name, tuple(rule.columns), module, name, sha256)
