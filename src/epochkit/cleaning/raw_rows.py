@@ -120,11 +120,11 @@ def _by_type(column: pd.Series) -> list[pd.Series]:
         part = part.map(str, na_action="ignore") if kind == "str" else part
         parts.append(part if kind == "bool" and part.isna().any() else part.astype(kind))
     split = len(parts) > 1 and (kinds == "").any()
-    return [*parts, column[kinds == ""].where(False, None).astype("str")] if split else parts
+    return [*parts, pd.Series(None, column.index[kinds == ""], dtype="str")] if split else parts
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-16
 class CleanedRows(NamedTuple):
-    """Clean rows in their order, what is wrong with a row (position -> column -> reason), and what was done about others
+    """Clean rows in order, what is wrong with a row (position -> column -> reason), and what was done about others
 
     frame: (n_rows, the columns asked for), with the index of the raw rows.
     """
@@ -141,8 +141,8 @@ def _allowed(kind: str) -> str:
     "What a column of this kind takes, in words"
     first, _, form = kind.partition(" ")
     if first == "datetime":
-        forms = form.removeprefix("said ").split("|")
-        return "a date" if not form else f"a date as {' or '.join('2024-12-31' if one == 'ISO8601' else one for one in forms)}"
+        forms = ["2024-12-31" if one == "ISO8601" else one for one in form.removeprefix("said ").split("|")]
+        return f"a date as {' or '.join(forms)}" if form else "a date"
     return {"number": "a number", "boolean": "true or false"}.get(first, "a value of the kind that training read")
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-20
@@ -369,7 +369,8 @@ def _follow_rules(cleaner: RowCleaner, rules: list[CleaningRule], cleaned: Clean
         absent = [name for name in rule.columns if name not in frame]
         if absent:
             if any(name in cleaner.kinds for name in absent):
-                note(range(len(frame)), f"the cleaning rule '{rule.name}' was not applied: no column {', '.join(absent)}")
+                text = f"the cleaning rule '{rule.name}' was not applied: no column {', '.join(absent)}"
+                note(range(len(frame)), text)
             continue
         result = run_rule(rule, frame, cleaner.kinds)
         if len(result) < len(frame):
@@ -386,8 +387,8 @@ def _protected(cleaner: RowCleaner, frame: pd.DataFrame) -> pd.DataFrame:
     masked = [name for name in cleaner.section.mask if name in frame]
     key = getattr(cleaner, "_key", b"")
     if hashed and not key:
-        raise BadInputError(f"the model uses the hashed column '{hashed[0]}', and the key of the hashes is not here: set "
-                            "EPOCH_PRIVACY_KEY to the one of epoch 002")
+        raise BadInputError(f"the model uses the hashed column '{hashed[0]}', and the key of the hashes is not here: "
+                            "set EPOCH_PRIVACY_KEY to the one of epoch 002")
     return frame.assign(**{name: hash_cells(frame[name], key) for name in hashed},
                         **{name: mask_cells(frame[name]) for name in masked}) if hashed or masked else frame
 

@@ -73,8 +73,10 @@ class Bundle:
         return score_cleaned(self, read_rows(self, rows))
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """For rows as epoch 002 left them: `prediction` (label or number), and for classes `probability` of the positive class (of the predicted one
-        where there are more than two), with the index of `frame`"""
+        """The scores of rows as epoch 002 left them, with the index of `frame`
+
+        `prediction` (label or number), and for classes `probability` of the positive class (of the predicted one where
+        there are more than two)."""
         features = self.features(frame)
         if self.task == "regression":
             return pd.DataFrame({"prediction": self.model.predict(features)}, index=frame.index)
@@ -85,6 +87,9 @@ class Bundle:
         return pd.DataFrame({"prediction": labels, "probability": shown.astype(float)}, index=frame.index)
 
 # %% ../../../nbs/models/03_bundle.ipynb #bundle-read-rows
+_NO_GAP = "is missing, and no training row lacked it: send a value"
+
+
 def read_rows(bundle: Any, rows: pd.DataFrame | list[dict[str, Any]]) -> CleanedRows:
     """The rows as the model takes them, and what is wrong with which row; BadInputError when a column is absent
 
@@ -99,7 +104,7 @@ def read_rows(bundle: Any, rows: pd.DataFrame | list[dict[str, Any]]) -> Cleaned
     found = cleaner.read(rows, [column["name"] for column in schema])
     for name in [column["name"] for column in schema if not column["nullable"]]:
         for position in np.flatnonzero(found.frame[name].isna().to_numpy()).tolist():
-            found.problems.setdefault(position, {}).setdefault(name, "is missing, and no training row lacked it: send a value")
+            found.problems.setdefault(position, {}).setdefault(name, _NO_GAP)
     return found
 
 # %% ../../../nbs/models/03_bundle.ipynb #bundle-plain-cleaner
@@ -337,7 +342,8 @@ def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame, c
     sent = pd.DataFrame([{column["name"]: column.get("example") for column in bundle.input_schema}])
     answer = bundle.score(example).assign(error="")
     outputs = mlflow.models.infer_signature(None, answer).outputs
-    signature = mlflow.models.ModelSignature(Schema([ColSpec(AnyType(), name) for name in bundle.input_columns]), outputs)
+    inputs = Schema([ColSpec(AnyType(), name) for name in bundle.input_columns])
+    signature = mlflow.models.ModelSignature(inputs, outputs)
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")
         logged = mlflow.pyfunc.log_model(name="model", python_model=_pyfunc_class()(),

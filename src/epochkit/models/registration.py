@@ -97,7 +97,8 @@ def recorded_cleaner(run: EpochRun) -> RowCleaner | None:
         if cleaner.target in rule.columns:
             run.warn(f"cleaning rule '{rule.name}' looks at the target '{cleaner.target}', which nobody knows when a "
                      "row is scored: it is left out there, so write it without the target")
-    return cleaner.use_key(privacy_key(run.settings)) if cleaner.resolved is not None and cleaner.key_digest else cleaner
+    assert cleaner.resolved is not None  # RecordError here for a rule that no service could import
+    return cleaner.use_key(privacy_key(run.settings)) if cleaner.key_digest else cleaner
 
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-a

@@ -64,8 +64,8 @@ def with_scores(bundle: Any, chunk: pd.DataFrame) -> pd.DataFrame:
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-12
 def _whole_again(table: pd.DataFrame) -> pd.DataFrame:
     "The table with float columns of whole numbers as whole numbers"
-    floats = table.select_dtypes("float64")
-    whole = [name for name in floats if (values := floats[name].dropna()).abs().lt(2**53).all() and (values % 1 == 0).all()]
+    known = {name: column.dropna() for name, column in table.select_dtypes("float64").items()}
+    whole = [name for name, values in known.items() if values.abs().lt(2**53).all() and (values % 1 == 0).all()]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-15

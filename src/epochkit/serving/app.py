@@ -103,7 +103,8 @@ def opened_upload(content: bytes, name: str = "upload.csv") -> Iterator[Source]:
     "The uploaded table as a source; BadInputError says why it is none"
     ending = PurePath(name).suffix.lower()
     if ending.lstrip(".") not in UPLOADS:
-        raise BadInputError(f"a file that ends with '{ending}' is no table that can be read here: upload one of {', '.join(UPLOADS)}")
+        raise BadInputError(f"a file that ends with '{ending}' is no table that can be read here: upload one of "
+                            f"{', '.join(UPLOADS)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"upload{ending}")
         path.write_bytes(content)

@@ -95,8 +95,8 @@ def _show_batch(data: AppData) -> None:
     import streamlit as st
     service = data.service
     st.html(heading_html("Many predictions",
-                         f"A table as the source writes it ({', '.join(UPLOADS)}), up to {UPLOAD_MB} MB; larger ones take "
-                         "'epoch score'. Further columns, such as an id, are kept and not used."))
+                         f"A table as the source writes it ({', '.join(UPLOADS)}), up to {UPLOAD_MB} MB; "
+                         "'epoch score' takes larger ones. Further columns, such as an id, are kept and not used."))
     st.download_button("Download an example file", example_upload(service), "example.csv", "text/csv")
     upload = st.file_uploader("Table", type=list(UPLOADS), label_visibility="collapsed")
     if upload is None:

@@ -46,8 +46,8 @@ def raw_rows(source: Any, row_ids: Iterable[int], chunk_rows: int = 10_000) -> p
         if first > last:
             break
     if first <= last:
-        raise DependencyError(f"the source has {first:,} rows and row {last:,} is wanted: it was changed after epoch 002 "
-                              "read it, so run 'epoch run 2'")
+        raise DependencyError(f"the source has {first:,} rows and row {last:,} is wanted: it was changed after epoch "
+                              "002 read it, so run 'epoch run 2'")
     found = pd.concat(parts) if parts else pd.DataFrame(columns=source.columns)
     return found.loc[wanted]
 

@@ -59,7 +59,7 @@ def _documented(column: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-10-c
 def row_model(schema: list[dict[str, Any]], limits: Limits = Limits(), further: Iterable[str] = ()) -> type[BaseModel]:
-    "The pydantic type of one raw row, as `schema` describes it; columns in `further` may be sent and are not documented"
+    "The pydantic type of one raw row as `schema` describes it; columns in `further` may be sent and are not asked for"
     check = PlainValidator(_cell_of(limits))
     fields = {
         f"column_{i}": (Annotated[Any, check, WithJsonSchema(_documented(column, limits))], Field(alias=column["name"]))

@@ -222,7 +222,8 @@ def _refuse(cleaned: CleanedRows, most: int = 20) -> None:
     problems = [{"where": f"rows.{position}.{name}", "problem": reason}
                 for position, found in sorted(cleaned.problems.items()) for name, reason in found.items()]
     more = len(cleaned.problems) - 1
-    raise RowsRefusedError(f"row {first + 1}: {cleaned.error(first)}" + f" (and {more} more rows)" * bool(more), problems[:most])
+    others = f" (and {more} more rows)" * bool(more)
+    raise RowsRefusedError(f"row {first + 1}: {cleaned.error(first)}{others}", problems[:most])
 
 # %% ../../../nbs/serving/03_service.ipynb #service-clean-records
 def clean_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -249,8 +250,8 @@ class PredictionService:
     def check(self, rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         "The raw rows, when each can be read; BadInputError with place and rule where one is refused"
         if not 1 <= len(rows) <= self.limits.rows:
-            raise BadInputError(f"{len(rows)} rows: send 1 to {self.limits.rows} at a time ('epoch score' and the app's "
-                                "upload take files of any size)")
+            raise BadInputError(f"{len(rows)} rows: send 1 to {self.limits.rows} at a time ('epoch score' and the "
+                                "app's upload take files of any size)")
         shaped = [_shaped(self.bundle, self.row_type, number, row) for number, row in enumerate(rows, 1)]
         _refuse(read_rows(self.bundle, shaped))
         return shaped

@@ -105,6 +105,15 @@ def test_what_training_would_have_emptied_is_an_error_of_its_row(change, reason)
         assert str(next(iter(change.values()))) not in cleaned.error(0).replace("this column", "")
 
 
+def test_one_column_may_hold_every_type_at_once():
+    _, cleaner = made(rules=())
+    for times in (1, 5):
+        cells = ["1.234,5", 3.5, None, 2, float("nan"), "", True] * times
+        cleaned = cleaner.read([{"price": cell} for cell in cells], ["price"])
+        assert cleaned.frame["price"].fillna(-1).tolist() == [1234.5, 3.5, -1, 2.0, -1, -1, -1] * times
+        assert list(cleaned.problems) == [7 * turn + 6 for turn in range(times)]
+
+
 def test_a_rule_that_leaves_rows_out_leaves_no_question_unanswered():
     _, cleaner = made()
     cleaned = cleaner.read([{"home": "own", "income": 900, "weight": None}], ["income", "weight"])
