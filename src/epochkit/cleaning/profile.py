@@ -82,9 +82,8 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-a
-def _advice(name: str, about: str, cells: int, text: str, told: bool = True) -> dict[str, Any]:
-    "One advice; `about` is a word of the gate's warnings only where a person has to be told"
-    return {"column": name, "about": about if told else "hint", "cells": cells, "text": text}
+def _advice(name: str, about: str, cells: int, text: str) -> dict[str, Any]:
+    return {"column": name, "about": about, "cells": cells, "text": text}
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-b
 def _about_text(name: str, kind: str, stats: ColumnStats, quiet: bool) -> list[dict[str, Any]]:
@@ -132,12 +131,12 @@ def _about_days(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]
     if years and kind.startswith("datetime") and " until " in kind:
         last = int(kind.rpartition(" ")[2])
         read = sorted(last - (last - year) % 100 for year in years)
-        return [_advice(name, "dates", sum(years.values()), f"years of two digits in column '{name}' are read as {read[0]} to "
-                        f"{read[-1]}: if they are others, write four digits in the source", told=False)]
+        return [_advice(name, "hint", sum(years.values()), f"years of two digits in column '{name}' are read as {read[0]} to "
+                        f"{read[-1]}: if they are others, write four digits in the source")]
     low, high = stats.span
     if kind == "number" and stats.cells["compact"] >= NUMBER_SHARE * present and stats.cells["compact"] > 20:
-        return [_advice(name, "dates", stats.cells["compact"], f"numbers of column '{name}' look like days written "
-                        f"20240131: if they are, say {_key(name)} = \"%Y%m%d\" in [cleaning.dates]", told=False)]
+        return [_advice(name, "hint", stats.cells["compact"], f"numbers of column '{name}' look like days written "
+                        f"20240131: if they are, say {_key(name)} = \"%Y%m%d\" in [cleaning.dates]")]
     if kind == "number" and named_date(name) and 20_000 <= low and high <= 60_000 and not stats.cells["only point"]:
         return [_advice(name, "dates", present, f"numbers of column '{name}' look like days of a spreadsheet: if they are, "
                         f"say {_key(name)} = \"excel\" in [cleaning.dates]; now they are numbers")]
@@ -219,7 +218,7 @@ def _about_losses(name: str, kind: str, stats: ColumnStats, quiet: bool) -> list
         shown = "" if quiet else f", such as {', '.join(map(repr, stats.unread))}"
         found.append(_advice(name, "numbers", cells["unread"], f"column '{name}' is text, because {cells['unread']:,} of "
                              f"{cells['present']:,} cells are no numbers{shown}: say which mean no answer in [cleaning.missing], or "
-                             f"{_key(name)} = \"1.5\" in [cleaning.numbers] to empty them", told=not cells["code"]))
+                             f"{_key(name)} = \"1.5\" in [cleaning.numbers] to empty them"))
     labels = [] if quiet or kind != "text" else [*(stats.labels or ())]
     for mark, count in stats.counts_of("mark").items():
         alike = [label for label in labels if len(label) == len(mark) and label.isascii() and label.isalpha() and label.isupper()]

@@ -60,8 +60,8 @@ def read(source):
     ('"a\nb",c\n1,2\n', "", {"a\nb": [1], "c": [2]}),
     ("index,count,row,a.b,x/y\n1,2,3,4,5\n", "", {"index": [1], "count": [2], "row": [3], "a.b": [4], "x/y": [5]}),
     ("a;b\n1.234,56;1,234\n", "", {"a": [1234.56], "b": [1.234]}),
-    ("a;b\n1,234;x\n", "?decimal=point", {"a": [1234.0], "b": ["x"]}),
-    ('a,b\n"1.234,5",x\n', "?decimal=comma", {"a": [1234.5], "b": ["x"]}),
+    ("a;b\n1,234;x\n", "?decimal=point", {"a": ["1,234"], "b": ["x"]}),
+    ('a,b\n"1.234,5",x\n', "?decimal=comma", {"a": ["1.234,5"], "b": ["x"]}),
 ], ids=lambda value: repr(value)[:40])
 def test_text_of_every_kind_becomes_its_table(tmp_path, content, options, expected):
     source = opened(tmp_path, "a.csv", content, options)
