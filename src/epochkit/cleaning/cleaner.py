@@ -41,16 +41,17 @@ class StepCount:
 
     def __add__(self, other: "StepCount") -> "StepCount":
         columns, emptied = _added(self.columns, other.columns), _added(self.emptied_columns, other.emptied_columns)
-        samples = {name: _first_samples([*self.samples.get(name, []), *other.samples.get(name, [])])
-                   for name in {**self.samples, **other.samples}}
+        samples = {name: _first_samples(name, self, other) for name in {**self.samples, **other.samples}}
         return StepCount(self.step, self.why, self.rows + other.rows, self.cells + other.cells,
                          self.emptied + other.emptied, self.removed + other.removed, columns, self.skipped, samples,
                          [*self.removed_rows, *other.removed_rows][:SAMPLES], emptied)
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-a
-def _first_samples(samples: list[list[Any]]) -> list[list[Any]]:
-    "The first samples, those of emptied cells before others"
-    return [*[one for one in samples if one[2] is None], *[one for one in samples if one[2] is not None]][:SAMPLES]
+def _first_samples(name: str, *counts: "StepCount") -> list[list[Any]]:
+    "The first samples of a column, those of emptied cells before others"
+    pieces = [(count.samples.get(name, []), count.emptied_columns.get(name, 0)) for count in counts]
+    emptied = [sample for samples, gone in pieces for sample in samples[:gone]]
+    return [*emptied, *(sample for samples, gone in pieces for sample in samples[gone:])][:SAMPLES]
 
 
 def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

@@ -251,7 +251,8 @@ _A_FEW, _EMPTYING = 3, {"column_kinds": 0.001, "open_dates": 0.5, "impossible_va
 
 def _such_as(count: StepCount, name: str) -> str:
     "Up to three of the cells that a step emptied, in words; nothing of a column that may not be shown"
-    emptied = list(dict.fromkeys(str(old) for _, old, new in count.samples.get(name, ()) if new is None and old is not None))
+    samples = count.samples.get(name, [])[:count.emptied_columns.get(name, 0)]
+    emptied = list(dict.fromkeys(str(old) for _, old, _ in samples))
     return f", such as {', '.join(map(repr, emptied))}" if emptied else ""
 
 
