@@ -17,7 +17,7 @@ from epochkit.models.scoring import *
 
 def a_table(rows=95):
     "Raw rows with every tenth row's income in words"
-    return pd.DataFrame([example_row(id=i, income="much" if i % 10 == 3 else f"{i % 50},000", home=" rent " if i % 2 else "own",
+    return pd.DataFrame([example_row(id=i, income="much" if i % 10 == 3 else f"{i % 50 + 1},000", home=" rent " if i % 2 else "own",
                                      note=None if i % 3 else "x") for i in range(rows)])
 
 
