@@ -243,6 +243,9 @@ def convert(values: pd.Series, unit: str, to: str) -> pd.Series:
     return _tidy((values - zero) * (factors[unit] / factors[to]) + new_zero)
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-e
+TIME_FORMS = ("clock", "duration", "h:mm")
+
+
 class NumberForm(NamedTuple):
     "How the numbers of a column are written: decimal comma, magnitudes, limits, times of day or durations, the unit"
     comma: bool = False
@@ -298,7 +301,6 @@ def _converted(values: pd.Series, unit: pd.Series, to: str) -> pd.Series:
     return values
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #parsing-times
-TIME_FORMS = ("clock", "duration", "h:mm")
 _CLOCK = (r"^(?P<minus>-?)(?:(?P<days>\d+)\s*(?:d|days?|Tage?|jours?)[, ]+)?\+?(?P<first>\d{1,5}):(?P<second>[0-5]\d)"
           r"(?::(?P<third>[0-5]\d(?:[.,]\d+)?))?\s*(?P<half>(?:[AaPp]\.?[Mm]\.?)?)(?:\s*Uhr)?$")
 _SPAN = (r"^(?P<minus>-?)(?P<iso>P?)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)\s*(?:D|d|days?|Tage?))?[\sT,]*"
