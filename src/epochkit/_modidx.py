@@ -1156,6 +1156,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'epochkit/features/review.py'),
                                           'epochkit.features.review._indicator_advice': ( 'features/review.html#_indicator_advice',
                                                                                           'epochkit/features/review.py'),
+                                          'epochkit.features.review._keep_advice': ( 'features/review.html#_keep_advice',
+                                                                                     'epochkit/features/review.py'),
                                           'epochkit.features.review._one_feature_auc': ( 'features/review.html#_one_feature_auc',
                                                                                          'epochkit/features/review.py'),
                                           'epochkit.features.review._pair_advice': ( 'features/review.html#_pair_advice',

@@ -178,11 +178,11 @@ def indicator_advice(found: Exploration, dropped: Iterable[str] = ()) -> Recomme
     """Numbers and dates whose gap deserves a column of its own ("signal" where it predicts, else "imputed"), and why;
     one for columns that are missing together
 
-    dropped: columns that will be no feature, so that none of them stands for others.
+    dropped: columns that will be no feature unless a person restores them: none of them stands for others.
     """
     advice, signal, seen = {}, set(_informative_gaps(found)["column"]), found.missing.set_index("column")
     for name, row in seen[seen["share"] < 1].iterrows():
-        if name in dropped or found.features[name] not in ("number", "date"):
+        if found.features[name] not in ("number", "date"):
             continue
         if name in signal:
             advice[name] = ("signal", f"the {found.outcome_words} is {readable(row['when_missing'])} where it is "
@@ -191,7 +191,8 @@ def indicator_advice(found: Exploration, dropped: Iterable[str] = ()) -> Recomme
             advice[name] = ("imputed", f"{row['share']:.1%} of its cells are missing: imputed values should be told "
                                        f"from seen ones")
     for twins in found.twins:
-        together = sorted((name for name in twins if name in advice), key=lambda name: advice[name][0] != "signal")
+        together = sorted((name for name in twins if name in advice),
+                          key=lambda name: (name in dropped, advice[name][0] != "signal"))
         for name in together[1:]:
             del advice[name]
     return advice

@@ -112,7 +112,24 @@ def test_outliers_tails_and_rare_labels_are_named():
     found = by_id(rows)
     assert "most assets" in found["skewed_numbers"]["claim"] and found["skewed_numbers"]["value"] > 1
     assert found["rare_labels"]["value"] == 3 and "most home (3 of 6 labels)" in found["rare_labels"]["claim"]
+    assert found["rare_labels"]["action"].endswith("one-hot with rare labels in one column: home")
     assert "rare_labels" not in by_id(example_rows())
+
+
+def test_the_ranking_shows_the_number_of_the_audit_and_what_is_next_is_what_the_advice_says():
+    leaks = NO_LEAKS | {"single_column_scores": {"income": 0.6789, "noise": 0.51}}
+    found = explore(example_rows(), example_plan(), leaks=leaks)
+    table = found.associations.set_index("column")
+    assert table.loc["income", "alone"] == 0.6789 and "auc" not in table
+    said = {item["id"]: item for item in findings(found, leaks)}
+    assert "alone AUC 0.679 cross-validated" in said["strongest_features"]["claim"]
+    heavy = example_rows().assign(noise=np.random.default_rng(0).standard_t(2, 500))
+    found = explore(heavy, example_plan())
+    insights = insights_of(found, NO_LEAKS)
+    outliers = next(item for item in insights["findings"] if item["id"] == "outliers")["action"]
+    for name in found.outliers.loc[found.outliers["share"] >= 0.01, "column"]:
+        done = insights["transform"].get(name) or insights["scaling"][name]
+        assert f"{done} " in outliers and name in outliers
 
 
 def test_repetition_is_named_and_its_absence_too():

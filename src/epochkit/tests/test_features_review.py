@@ -8,6 +8,7 @@ from epochkit.core.settings import load_settings
 from epochkit.sources.catalog import open_source
 from epochkit.core.errors import DataQualityError
 from epochkit.features.ablation import GroupGain
+from epochkit.features.pipeline import FeaturePipeline
 from epochkit.planning.plan import make_plan
 from epochkit.features.review import *
 
@@ -56,6 +57,33 @@ def test_every_advice_is_followed_or_refused_with_a_reason():
         "note", "scaling"].why == "holds text values"
     assert advice["when", "date"].why == "gains nothing: left out" and not advice["gone", "missing indicator"].followed
     assert all(item.why for item in advice.values()) and recipe_of(plan, {}, columns).indicators is None
+
+
+def test_what_003_advises_and_what_004_makes_agree_feature_by_feature():
+    rng = np.random.default_rng(0)
+    raw = pd.DataFrame({"bmi": rng.gamma(2, 9, 300), "bp": rng.normal(size=300), "sex": rng.choice(["m", "f"], 300),
+                        "s5": rng.choice(list("abc"), 300), "gone": 1.0})
+    raw.loc[::7, "bmi"], raw.loc[::11, "bp"] = np.nan, np.nan
+    columns = {"bmi": "numeric", "bp": "numeric", "sex": "boolean", "s5": "categorical"}
+    insights = {"encoding": {"sex": "ordinal", "s5": "target", "gone": "one-hot"}, "rare_labels": {"s5": 10},
+                "scaling": {"bmi": "standard", "bp": "standard"}, "transform": {"bmi": "log"},
+                "missing_indicator": ["bmi", "bp", "gone"], "gaps_that_predict": ["bmi"],
+                "recommended": ["bmi", "sex", "gone"], "drop": [{"column": "gone", "reason": "one value only"}]}
+    recipe = recipe_of(plan_with("drop"), insights, columns)
+    assert recipe.signal == ("bmi",)
+    left = GroupGain("indicators", 1, 0, 0, 0, 0, False, "gains nothing: left out")
+    pipeline = FeaturePipeline(columns, insights["encoding"], insights["scaling"], recipe=recipe, groups=["derived"])
+    pipeline.fit(raw, np.arange(300) % 2)
+    unneeded = {"sex": "harms: shuffling it improves the score"}
+    pipeline.leave_out(unneeded)
+    told = treatment_advice(insights, columns, [left], pipeline, unneeded)
+    done = {(item.column, item.advice.split(":")[0]): item for item in told}
+    for name in insights["missing_indicator"]:
+        assert done[name, "missing indicator"].followed == (f"missing_{name}" in pipeline.feature_names_)
+    assert done["bmi", "missing indicator"].followed and done["bp", "missing indicator"].why == left.reason
+    assert done["bmi", "keep"].followed and not done["sex", "keep"].followed
+    assert done["gone", "keep"].why == "one value only" and not done["sex", "encoding"].followed
+    assert done["s5", "rare labels"].why.startswith("encoded by target") and all(item.why for item in told)
 
 
 def test_nothing_left_is_an_error():
