@@ -6,7 +6,8 @@
 __all__ = ['TREATMENTS', 'TreatmentAdvice', 'leaky_columns', 'choose_columns', 'recipe_of', 'treatment_advice',
            'strongest_single_feature', 'splits_do_not_overlap', 'groups_and_time_are_respected',
            'provenance_of_every_feature', 'importance_is_calculated', 'every_group_earns_its_place',
-           'no_feature_gives_the_answer_away', 'stored_features_are_what_the_pipeline_gives', 'the_test_part_is_sealed']
+           'no_feature_gives_the_answer_away', 'no_leak_suspect_is_used', 'stored_features_are_what_the_pipeline_gives',
+           'the_test_part_is_sealed']
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-02
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +22,7 @@ from .pipeline import FeaturePipeline, Recipe
 from .ablation import GroupGain
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..planning.plan import Plan
+from ..review.decisions import restored_columns
 from ..planning.splits import equal_rows, moments
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-04
@@ -299,6 +301,21 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     allowed = score < 0.999 or plan.data.on_leak == "keep"
     return verdict(allowed, round(score, 4), 0.999,
                    f"'{name}' alone" + (", kept by the brief" if score >= 0.999 and allowed else ""))
+
+# %% ../../../nbs/features/08_review.ipynb #review-suspects-check
+@gate_check(4, "no leak suspect is used")
+def no_leak_suspect_is_used(context: GateContext) -> CheckResult:
+    "No critical suspect of the leak audit is the source of a feature, or the time or group that splits the rows"
+    plan, restored = _plan_of(context), restored_columns(context.settings)
+    suspects = {item["column"]: item["reason"] for item in context.json("leak_audit.json", epoch=3)["suspects"]
+                if item["severity"] == "critical" and item["column"] not in restored}
+    if plan.data.on_leak == "keep":
+        return verdict(True, 0, 0, f"kept by the brief: {', '.join(suspects)}" if suspects else "no critical suspect")
+    uses = {name: f"a source of '{item['feature']}'" for item in context.json("feature_list.json")["provenance"]
+            for name in item["sources"]}
+    uses |= {name: f"{key} in [data]" for key, name in (("time", plan.data.time), ("group", plan.data.group)) if name}
+    used = [f"'{name}' is {uses[name]}: {why}" for name, why in suspects.items() if name in uses]
+    return verdict(not used, len(used), 0, used[0] if used else f"{len(suspects)} critical suspects, none is used")
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-g
 @gate_check(4, "stored features are what the pipeline gives")

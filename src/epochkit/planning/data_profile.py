@@ -7,7 +7,6 @@ __all__ = ['PROTECTED_WORDS', 'PROFILE_ROWS', 'PROFILE_CELLS', 'words_of', 'colu
            'profile_source']
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-02
-import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 
 from ..core.brief import Brief, DataSection
 from ..cleaning.personal_data import personal_name, personal_values
+from .column_roles import name_words
 from ..sources.base import Source
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05
@@ -30,8 +30,7 @@ _LOOKED_AT = 2_000
 
 def words_of(name: str) -> str:
     "A column name as lower-case words, with a blank at both ends: ` customer age `"
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name))
-    return " " + " ".join(re.findall(r"[^\W_]+", spaced.lower())) + " "
+    return " " + " ".join(name_words(name)) + " "
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05-a
 def _named(names: list[str], vocabulary: dict[str, str]) -> dict[str, str]:

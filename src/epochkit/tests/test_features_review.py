@@ -129,7 +129,7 @@ def finished(tmp_path_factory):
     files = {
         "feature_list.json": {"features": names, "provenance": provenance(pipeline)},
         "feature_gain.json": {"groups": [GroupGain("numbers", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]},
-        "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")}, "feature_importance.json": {
+        "leak_audit.json": {"suspects": []}, "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")}, "feature_importance.json": {
             "features": [{"feature": name, "importance": 0, "low": 0, "high": 0} for name in names]
         }, "project_plan.json": plan_with("drop").model_dump()
     }
@@ -165,10 +165,19 @@ def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_dama
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": answer}),
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": swapped}),
         (the_test_part_is_sealed, {"split_manifest__json": {"test_sha256": "0"}}),
+        *((no_leak_suspect_is_used, {"leak_audit__json": {"suspects": [
+            {"column": name, "severity": "critical", "reason": "r"}]}}) for name in ("x", "day", "unit")),
     ]
     for check, damage in damages:
         assert check(context()).result == "pass", check.__name__
         assert check(context(**damage)).result == "fail", (check.__name__, damage.keys())
+
+
+def test_a_suspect_that_is_only_a_warning_or_that_is_used_nowhere_passes(finished):
+    context, _ = finished
+    suspects = [{"column": "x", "severity": "warning", "reason": "r"},
+                {"column": "other", "severity": "critical", "reason": "r"}]
+    assert no_leak_suspect_is_used(context(leak_audit__json={"suspects": suspects})).result == "pass"
 
 
 def test_group_and_time_checks_apply_only_where_planned(finished):
