@@ -35,7 +35,8 @@ def _shape_words(advice: Advice) -> dict[str, str]:
     "What epoch 004 does to the shape and the scale of each number, in words"
     scales = {name: f"{scaling} scale" if scaling != "none" else "as they are"
               for name, scaling in advice["scaling"].items()}
-    return scales | {name: f"{shape} transform" for name, shape in advice["transform"].items()}
+    shapes = {name: f"{shape} transform" for name, shape in advice["transform"].items()}
+    return scales | shapes | {item["column"]: "left out" for item in advice["drop"]}
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why06
 _FEW_ROWS = 30
@@ -182,7 +183,8 @@ def _missing_finding(found: Exploration, advice: Advice) -> Finding:
         return finding("missing_cells", f"no cell is missing in {len(found.features)} features", 0,
                         "nothing has to be imputed",
                         "refuse missing values or impute them with the median when serving")
-    first, own = table.iloc[0], [name for name in table["column"] if name in advice["missing_indicator"]]
+    first, dropped = table.iloc[0], {item["column"] for item in advice["drop"]}
+    own = [name for name in table["column"] if name in advice["missing_indicator"] and name not in dropped]
     return finding(
         "missing_cells",
         f"{len(table)} of {len(found.features)} features with gaps, most {first['column']} "
@@ -194,8 +196,9 @@ def _missing_finding(found: Exploration, advice: Advice) -> Finding:
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-gap-action
 def _gap_action(found: Exploration, names: list[str], advice: Advice) -> str:
     "How epoch 004 keeps what the gaps of these columns say, column by column"
-    kept = advice["missing_indicator"]
-    labels = [name for name in names if found.features[name] == "category"]
+    dropped = {item["column"] for item in advice["drop"]}
+    kept = [name for name in advice["missing_indicator"] if name not in dropped]
+    labels = [name for name in names if found.features[name] == "category" and name not in dropped]
     together = [name for name in names if name not in {*kept, *labels}
                 and any(name in twins and {*kept} & {*twins} for twins in found.twins)]
     own = [name for name in names if name in kept]
@@ -258,7 +261,7 @@ def _rare_labels_finding(found: Exploration, advice: Advice) -> Finding | None:
     rare = rare.sort_values("rare_labels", ascending=False, kind="stable")
     first, encoding = rare.iloc[0], advice["encoding"] | {
         name: "one-hot with rare labels in one column" for name in advice["rare_labels"]
-        if advice["encoding"].get(name) == "one-hot"}
+        if advice["encoding"].get(name) == "one-hot"} | {item["column"]: "left out" for item in advice["drop"]}
     return finding(
         "rare_labels",
         f"{counted(len(rare), 'category', 'categories')} with labels of fewer than 10 rows, most {first['column']} "
@@ -312,8 +315,9 @@ def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
             "leaks", f"forbidden knowledge in {counted(len(critical), 'column')}: {', '.join(critical)}", len(critical),
             "any score reached with them would not survive the first real use", _ON_LEAK[found.plan.data.on_leak])
     warned = [item["column"] for item in leaks["suspects"]]
-    best = max(leaks["single_column_scores"].values(), default=float("nan"))
-    alone = "" if best != best else f": the best of them alone reaches {leaks['measure']} {best:.2f}"
+    scores = leaks["single_column_scores"]
+    best = max(scores, key=scores.get, default="")
+    alone = f": {best}, the best of them, reaches {leaks['measure']} {scores[best]:.3f} alone" if scores else ""
     return finding(
         "leaks", f"no column knows the answer{alone}", len(warned),
         f"{counted(len(warned), 'column')} to ask about: {', '.join(warned)}" if warned

@@ -8,7 +8,7 @@ __all__ = ['Recommendations', 'drops_of', 'encoding_advice', 'rare_label_advice'
            'recommendation_table']
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-02
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -289,11 +289,11 @@ def _by_kind_of_advice(found: Exploration, dropped: Iterable[str]) -> dict[str, 
     }
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-why14
-def _recommended(found: Exploration) -> list[str]:
-    "Columns with a measurable effect on the target that are under no critical suspicion"
+def _recommended(found: Exploration, dropped: Collection[str]) -> list[str]:
+    "Columns with a measurable effect on the target, gaps counted, that are not dropped or under critical suspicion"
     table = found.associations
     clear = (table["q_value"] < 0.05) & (table["effect"] >= 0.1) & (table["rows"] >= 30)
-    return list(table[clear & ~table["column"].isin(found.forbidden)]["column"])
+    return list(table[clear & ~table["column"].isin([*found.forbidden, *dropped])]["column"])
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-why15
 def advice_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,7 +306,7 @@ def advice_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
         "gaps_that_predict": [name for name, (why, _) in advice["missing_indicator"].items() if why == "signal"],
         "interactions": _pairs(found), "date": date_advice(found), "text": text_advice(found),
         "about_time": about_time(found), "about_groups": about_groups(found), "protected": _about_protected(found),
-        "recommended": _recommended(found),
+        "recommended": _recommended(found, [item["column"] for item in drops]),
         "outlier_counts": {row.column: int(row.both) for row in found.outliers.itertuples(index=False)},
         "reasons": {key: {name: reason for name, (_, reason) in each.items()} for key, each in advice.items()},
         "leaks": {"on_leak": found.plan.data.on_leak, "suspects": leaks["suspects"]}

@@ -58,6 +58,8 @@ def test_of_twins_the_one_without_gaps_stays_whatever_their_order(gappy, whole):
     rows.loc[np.random.default_rng(1).random(2_000) < 0.12, gappy] = np.nan
     assert list(dropped(rows)) == [gappy] and f"repeats {whole}" in dropped(rows)[gappy]
     assert "0 gaps against" in dropped(rows)[gappy]
+    advice = advice_of(explore(rows, example_plan()), {"suspects": []})
+    assert whole in advice["recommended"] and gappy not in advice["recommended"]
 
 
 def test_of_twins_with_as_many_gaps_the_finer_one_stays_then_the_first_by_name():
