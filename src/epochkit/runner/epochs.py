@@ -27,7 +27,7 @@ from ..core.errors import (BadInputError, PipelineError, ValidationError, Waitin
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
-from .notebook import execute_notebook, explained_failure, unexecuted_cells
+from .notebook import execute_notebook, execution_errors, explained_failure, unexecuted_cells
 from ..lifecycle.facts import check_code
 from ..lifecycle.run import require_ready
 from ..lifecycle.state import EpochState, project_state
@@ -109,15 +109,13 @@ def _make_up_for_the_copy(settings: Settings, number: int) -> None:
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-h
 def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]) -> None:
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
-    from papermill.exceptions import PapermillException
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     require_ready(settings, number)
     events, executed, started = Ledger(settings.context_root).events(), _executed_copy(settings,
                                                                                        number), time.monotonic()
     with Watch(settings, number, _last_times(events, number)) as watch:
         try:
             execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch)
-        except (PapermillException, DeadKernelError, CellTimeoutError, RuntimeError) as error:
+        except execution_errors() as error:
             raise _failed(settings, number, error, watch) from error
         except KeyboardInterrupt:
             _record_failure(settings, number, "KeyboardInterrupt",

@@ -23,6 +23,27 @@ def test_a_cell_without_a_count_or_with_an_error_shows(tmp_path):
     assert unexecuted_cells(tmp_path / "a.ipynb") == ["cell 2 did not run", "cell 3 ended in ValueError"]
 
 
+def test_a_hidden_module_is_back_afterwards_and_a_loaded_one_was_never_away():
+    import sys
+    sys.modules.pop("this", None)
+    with without_optional("this", "json"):
+        import json as seen
+        with pytest.raises(ImportError):
+            import this
+    assert seen is json and "this" not in sys.modules
+
+
+def test_papermill_starts_without_the_grammar_and_without_pyarrow():
+    import subprocess
+    import sys
+    code = """import sys
+from epochkit.runner.notebook import _papermill
+_papermill()
+print(sorted({"rfc3987_syntax", "pyarrow", "lark", "pandas"} & set(sys.modules)))"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.stdout == "[]\n" and shown.returncode == 0, shown.stderr
+
+
 @pytest.fixture
 def place(tmp_path):
     return load_settings(home=tmp_path, env={})
