@@ -3767,6 +3767,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'epochkit/runner/notebook.py'),
                                           'epochkit.runner.notebook._papermill': ( 'runner/notebook.html#_papermill',
                                                                                    'epochkit/runner/notebook.py'),
+                                          'epochkit.runner.notebook._seldom_saved': ( 'runner/notebook.html#_seldom_saved',
+                                                                                      'epochkit/runner/notebook.py'),
                                           'epochkit.runner.notebook._stoppable': ( 'runner/notebook.html#_stoppable',
                                                                                    'epochkit/runner/notebook.py'),
                                           'epochkit.runner.notebook.execute_notebook': ( 'runner/notebook.html#execute_notebook',

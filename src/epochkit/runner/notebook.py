@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,25 @@ def execution_errors() -> tuple[type[Exception], ...]:
     from papermill.exceptions import PapermillException
     return PapermillException, DeadKernelError, CellTimeoutError, RuntimeError
 
+# %% ../../../nbs/runner/02_notebook.ipynb #notebook-saves
+_SAVE_S = 2.0  # between two copies of a notebook that runs
+
+
+@contextmanager
+def _seldom_saved(manager: Any) -> Iterator[None]:
+    "Inside, `manager` writes the executed copy when the last one is `_SAVE_S` old; afterwards as ever"
+    save, saved = manager.save, [0.0]
+
+    def save_if_old(**kwargs: Any) -> None:
+        if time.monotonic() - saved[0] >= _SAVE_S:
+            save(**kwargs)
+            saved[0] = time.monotonic()
+    manager.save = save_if_old
+    try:
+        yield
+    finally:
+        manager.save = save
+
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08
 def _engine(watch: Watch) -> str:
     "Registers papermill's own engine with `watch` listening, and returns its name"
@@ -83,7 +103,8 @@ def _engine(watch: Watch) -> str:
                 return complete(cell, cell_index=cell_index, **kwargs)
             manager.cell_start, manager.cell_complete = cell_start, cell_complete
             watch.begin(manager.nb.cells)
-            return super().execute_managed_notebook(manager, kernel_name, **options)
+            with _seldom_saved(manager):
+                return super().execute_managed_notebook(manager, kernel_name, **options)
 
     papermill_engines.register("watched", WatchedEngine)
     return "watched"
@@ -127,7 +148,7 @@ def _stoppable(watch: Watch) -> Iterator[None]:
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-c
 def execute_notebook(settings: Settings, notebook: Path, executed: Path, parameters: Mapping[str, Any],
                      watch: Watch) -> None:
-    "Executes `notebook` in its own folder and writes the copy `executed` after each cell"
+    "Executes `notebook` in its own folder and writes the copy `executed` every few seconds and at its end"
     papermill = _papermill()
 
     def execute() -> None:

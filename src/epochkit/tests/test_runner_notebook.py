@@ -44,6 +44,19 @@ print(sorted({"rfc3987_syntax", "pyarrow", "lark", "pandas"} & set(sys.modules))
     assert shown.stdout == "[]\n" and shown.returncode == 0, shown.stderr
 
 
+def test_a_copy_that_was_just_written_is_not_written_again(monkeypatch):
+    from types import SimpleNamespace
+    from epochkit.runner.notebook import _seldom_saved
+    clock, written = [100.0], []
+    monkeypatch.setattr("epochkit.runner.notebook.time.monotonic", lambda: clock[0])
+    manager = SimpleNamespace(save=lambda: written.append(clock[0]))
+    with _seldom_saved(manager):
+        for clock[0] in (100.0, 100.5, 101.9, 102.0, 103.0):
+            manager.save()
+    manager.save()
+    assert written == [100.0, 102.0, 103.0]
+
+
 @pytest.fixture
 def place(tmp_path):
     return load_settings(home=tmp_path, env={})
