@@ -19,6 +19,7 @@ from typing import Any
 
 from ..core.settings import Settings
 from ..core.memory_guard import is_memory_error
+from ..core.services import disk_trouble
 from ..lifecycle.run import RUNNER
 from .progress import RUNNER_HOME, Watch
 
@@ -174,6 +175,8 @@ def explained_failure(settings: Settings, number: int, error: Exception, watch: 
     message = " ".join(str(message).split()) or "no message"
     if watch.over_limit:
         return "ResourceLimitError", f"{watch.over_limit}: {_LESS}"
+    if told := disk_trouble(message):
+        return type(told).__name__, str(told)
     if is_memory_error(type(name, (Exception,), {})(message)):
         return "ResourceLimitError", (
             f"epoch {number:03d} ran out of memory in '{watch.label}' ({name}: {message[:200]}); "

@@ -117,5 +117,10 @@ def test_a_dead_kernel_near_the_limit_was_out_of_memory(place):
                              watch)[1].startswith("epoch 002 used 13,000 MB: lower")
 
 
+def test_a_full_disk_is_told_as_the_users_to_mend(place):
+    name, message = explained_failure(place, 2, OSError(28, "No space left on device", "/d/part.parquet"), Watch(place, 2))
+    assert name == "BadInputError" and message.startswith("no room is left on the disk (/d/part.parquet): free some space")
+
+
 def test_any_other_error_keeps_its_name(place):
     assert explained_failure(place, 2, ValueError("no\ncolumn"), Watch(place, 2)) == ("ValueError", "no column")
