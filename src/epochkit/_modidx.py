@@ -1842,6 +1842,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'epochkit.models.bundle._column_schema': ( 'models/bundle.html#_column_schema',
                                                                                    'epochkit/models/bundle.py'),
                                         'epochkit.models.bundle._kind': ('models/bundle.html#_kind', 'epochkit/models/bundle.py'),
+                                        'epochkit.models.bundle._loggable': ('models/bundle.html#_loggable', 'epochkit/models/bundle.py'),
                                         'epochkit.models.bundle._pyfunc_class': ( 'models/bundle.html#_pyfunc_class',
                                                                                   'epochkit/models/bundle.py'),
                                         'epochkit.models.bundle._quiet_mlflow': ( 'models/bundle.html#_quiet_mlflow',
