@@ -18,6 +18,7 @@ from ..core.project import room_value
 from ..core.settings import Settings, load_settings
 from ..report.figures import readable
 from ..report.templates import stylesheet
+from ..report.values import csv_download
 from .app import (AppData, checks_table, example_upload, load_app_data, metrics_table, relabelled,
                                   score_upload, shown_names)
 from .components import (answer_html, bars_html, card_html, grid_html, heading_html, marks_html,
@@ -110,7 +111,7 @@ def _show_batch(data: AppData) -> None:
     scored = st.session_state["scored"]
     st.html(grid_html([card_html("Rows scored", len(scored), upload.name, "table"), *_summary_cards(scored)]))
     st.dataframe(scored, hide_index=True, width="stretch", height=360)
-    st.download_button("Download the predictions", scored.to_csv(index=False).encode(), "predictions.csv", "text/csv",
+    st.download_button("Download the predictions", csv_download(scored), "predictions.csv", "text/csv",
                        type="primary")
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-13
