@@ -74,7 +74,8 @@ def _data(plan: Plan) -> str:
         f"{len(plan.feature_columns):,} columns may become features."
     ]
     sentences += [
-        f"{', '.join(map(as_markdown, barred))} {'is' if len(barred) == 1 else 'are'} protected and will not be used to decide."
+        f"{', '.join(map(as_markdown, barred))} {'is' if len(barred) == 1 else 'are'} protected and will not be used "
+        f"to decide."
     ] if barred else []
     return " ".join(sentences)
 
