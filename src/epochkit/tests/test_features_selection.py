@@ -6,6 +6,9 @@ import pytest
 from epochkit.features.selection import *
 
 
+import pytest
+
+
 @pytest.mark.parametrize("classes", [0, 2, 3])
 def test_the_trees_that_ask_for_a_feature_give_what_the_whole_model_gives(classes):
     rng = np.random.default_rng(0)
