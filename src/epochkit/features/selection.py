@@ -61,7 +61,7 @@ def class_probabilities(model: Any, features: np.ndarray, labels: np.ndarray) ->
 
 # %% ../../../nbs/features/02_selection.ipynb #trees-sums
 class TreeSums:
-    "The answers of each tree of a quick model for some rows; `used` lists the positions of the features that trees ask for"
+    "Answers of each tree of a quick model for some rows; `used`: positions of the features that trees ask for"
 
     def __init__(self, model: Any, values: np.ndarray):
         categories = model._bin_mapper.make_known_categories_bitsets()
