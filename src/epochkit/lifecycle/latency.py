@@ -9,9 +9,9 @@ __all__ = ['MachineLoad', 'measure_latency', 'judge_latency']
 import os
 import time
 from collections.abc import Callable
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
-import numpy as np
 import psutil
 
 from .gates import CheckResult, verdict
@@ -47,6 +47,23 @@ def _load(wall_s: float, busy_s: float, own_s: float) -> MachineLoad:
     average = os.getloadavg()[0] if hasattr(os, "getloadavg") else others
     return MachineLoad(cores, round(cores - others, 2), round(average, 2))
 
+# %% ../../../nbs/lifecycle/10_latency.ipynb #latency-11
+def _p95(values: list[float]) -> float:
+    "The 95 % quantile"
+    return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+
+
+def _timed_ms(ask: Callable[[int], Any], call: int) -> float:
+    "Milliseconds that one call took"
+    started = time.perf_counter()
+    ask(call)
+    return 1_000 * (time.perf_counter() - started)
+
+
+def _again(measured: list[list[float]], limit_ms: float | None, load: MachineLoad) -> bool:
+    "Whether the limit was missed in every round so far, on a machine that was busy"
+    return limit_ms is not None and min(map(_p95, measured)) > limit_ms and load.busy
+
 # %% ../../../nbs/lifecycle/10_latency.ipynb #latency-10
 def measure_latency(ask: Callable[[int], Any], calls: int = 60, rounds: int = 5, limit_ms: float | None = None,
                     own_s: Callable[[], float] = time.process_time, pause_s: float = 2.0,
@@ -66,24 +83,10 @@ def measure_latency(ask: Callable[[int], Any], calls: int = 60, rounds: int = 5,
             time.sleep(pause_s)
         measured.append([_timed_ms(ask, call) for call in range(number * calls, (number + 1) * calls)])
     load = _load(time.monotonic() - started, _busy_s() - busy, own_s() - own)
-    best = min(measured, key=lambda values: np.quantile(values, 0.95))
-    return {"latencies_ms": [round(value, 3) for value in best], "latency_p50_ms": round(float(np.median(best)), 2),
-            "latency_p95_ms": round(float(np.quantile(best, 0.95)), 2),
-            "rounds_p95_ms": [round(float(np.quantile(values, 0.95)), 2) for values in measured],
+    best = min(measured, key=_p95)
+    return {"latencies_ms": [round(value, 3) for value in best], "latency_p50_ms": round(median(best), 2),
+            "latency_p95_ms": round(_p95(best), 2), "rounds_p95_ms": [round(_p95(values), 2) for values in measured],
             "cpu_ms": round(1_000 * (own_s() - own) / (calls * len(measured)), 2), "load": load._asdict()}
-
-# %% ../../../nbs/lifecycle/10_latency.ipynb #latency-11
-def _timed_ms(ask: Callable[[int], Any], call: int) -> float:
-    "Milliseconds that one call took"
-    started = time.perf_counter()
-    ask(call)
-    return 1_000 * (time.perf_counter() - started)
-
-
-def _again(measured: list[list[float]], limit_ms: float | None, load: MachineLoad) -> bool:
-    "Whether the limit was missed in every round so far, on a machine that was busy"
-    best = min(np.quantile(values, 0.95) for values in measured)
-    return limit_ms is not None and best > limit_ms and load.busy
 
 # %% ../../../nbs/lifecycle/10_latency.ipynb #latency-15
 def judge_latency(measured: dict[str, Any], limit_ms: float) -> CheckResult:

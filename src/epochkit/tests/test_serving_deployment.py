@@ -50,7 +50,7 @@ def test_the_latency_of_a_service_is_measured_in_rounds():
     import os
     from fastapi.testclient import TestClient
     client = TestClient(create_app(ExampleBundle(), api_key=""))
-    found = service_latency("", [example_row(), example_row(income=5)], 1_000, os.getpid(), calls=4, client=client)
+    found = measure_service("", [example_row(), example_row(income=5)], 1_000, os.getpid(), calls=4, client=client)
     assert len(found["rounds_p95_ms"]) == 3 and len(found["latencies_ms"]) == 4
     assert 0 < found["latency_p50_ms"] <= found["latency_p95_ms"] == min(found["rounds_p95_ms"]) and found["cpu_ms"] > 0
 
