@@ -163,7 +163,11 @@ def _codes(train: pd.DataFrame, most: int = 64) -> np.ndarray:
     def sliced(values: pd.Series) -> np.ndarray:
         few = values.nunique() <= most
         return pd.factorize(values if few else pd.qcut(values, most, duplicates="drop"), use_na_sentinel=False)[0]
-    return pd.factorize(pd.Series(zip(*(sliced(train[name]) for name in train)), index=train.index))[0]
+    codes = np.zeros(len(train), dtype=int)
+    for name in train:
+        part = sliced(train[name])
+        codes = pd.factorize(codes * (part.max() + 1) + part)[0]
+    return codes
 
 # %% ../../../nbs/features/08_review.ipynb #featurerev-share
 def share_told(train: pd.DataFrame, y: np.ndarray, seed: int = 42) -> float:

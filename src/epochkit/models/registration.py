@@ -202,7 +202,7 @@ def _warn_of_fewer_rows(run: EpochRun, tuning: Tuning) -> None:
 def _warn_of_idle_decisions(run: EpochRun, tuning: Tuning, data: TrainingData, plan: Plan) -> None:
     "Enters a warning in the record when the winner's decisions are worth no more than always saying the same"
     winner = tuning.winner
-    if not plan.classification or winner.output is None:
+    if plan.data.task == "regression" or winner.output is None:
         return
     worth = decision_worth(data.y_validation, winner.output, winner.threshold, plan.metric)
     if not worth.pays:
