@@ -161,25 +161,22 @@ class _ScannedText(_TextBlocks):
         layout = self._layout(encoding)
         raw = None if self.path.suffix.lower() == ".zip" else HashedFile(self.path)
         rows, evidence = 0, [TextEvidence() for _ in layout.columns]
-        commas = layout.delimiter != "," or "decimal" in self.options
         for table in self._tables(layout, raw, guess):
             rows += table.num_rows
             for seen, column in zip(evidence, table.columns, strict=True):
-                seen.look(column.combine_chunks(), commas)
+                seen.look(column.combine_chunks())
         return _Scan(layout, rows, evidence, raw.digest.hexdigest() if raw else super().sha256)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-merged
 def merged_text_kinds(tables: list["TextFile"]) -> dict[str, str]:
-    "One kind per column from the texts of all files; what is unclear goes to the warnings of the first"
+    "One kind per column from the texts of all files"
     first = tables[0]
     seen = list(first.evidence)
     for table in tables[1:]:
         seen = [one.merged(other) for one, other in zip(seen, table.evidence, strict=True)]
-    kinds, notes = decide_kinds(first.columns, seen, first.options.get("decimal"))
-    first.warnings.extend(notes)
     for table in tables:
         table.warnings.extend(table._scan.layout.warnings)
-    return kinds
+    return decide_kinds(first.columns, seen)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-file
 @table_format(".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data", encoding="of the text",
