@@ -178,13 +178,14 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-f
-def _restored(pairs: Sequence[str]) -> dict[str, str]:
+def _reasons(option: str, what: str, pairs: Sequence[str]) -> dict[str, str]:
+    "Name -> reason of an option that is written as NAME=REASON, as often as it is needed"
     reasons = {}
     for pair in pairs:
-        name, equals, reason = pair.rpartition("=")
+        name, equals, reason = pair.partition("=") if option == "--waive" else pair.rpartition("=")
         if not equals or not name:
-            raise BadInputError(f"--restore {pair}: write it as COLUMN=REASON")
-        reasons[name] = reason
+            raise BadInputError(f"{option} {pair}: write it as {what}=REASON")
+        reasons[name.strip()] = reason
     return reasons
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-g
@@ -192,7 +193,8 @@ def _decide(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.review.terminal import review
     number = epoch_of(options.epoch).number
     event = review(settings, number, options.decision, getattr(options, "to", None),
-                   restore=_restored(getattr(options, "restore", [])))
+                   restore=_reasons("--restore", "COLUMN", getattr(options, "restore", [])),
+                   waive=_reasons("--waive", "CHECK", getattr(options, "waive", [])))
     print(
         f"\n{event.data['decision'].capitalize()} by {event.data['reviewer']}. Receipt: event {event.seq}, hash "
         f"{event.hash[:16]}"
@@ -358,10 +360,12 @@ def _add_run(commands: Commands) -> None:
 # %% ../../nbs/01_cli.ipynb #cli-parser-decide
 def _add_decisions(commands: Commands) -> None:
     approve = _command(commands, "approve", "approve a gate at this terminal, after reading it", "approve 1",
-                       "approve 3 --restore \"duration=planned length, known before the call\"", act=_decide,
-                       decision="approved")
+                       "approve 3 --restore \"duration=planned length, known before the call\"",
+                       "approve 6 --waive \"latency=the new machine arrives in May\"", act=_decide, decision="approved")
     approve.add_argument("--restore", action="append", default=[], metavar="COLUMN=REASON",
                          help="gate 003: take back a leak suspect that epoch 004 would leave out; repeat for more")
+    approve.add_argument("--waive", action="append", default=[], metavar="CHECK=REASON",
+                         help="let a failing check pass, for a reason that stays with the model; repeat for more")
     reject = _command(commands, "reject", "return the project to an epoch, with a comment", "reject 3 --to 2",
                       act=_decide, decision="rejected")
     reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to return to")

@@ -106,12 +106,16 @@ class SplitSection(_Section):
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-f
 class MetricSection(_Section):
-    "What good means; an empty primary metric means the task's usual one, no minimum means better than the baseline"
+    """What good means; an empty primary metric means the task's usual one, no minimum means better than the baseline
+
+    robustness: accepted loss under a little noise, as a share of what the model gains over the baseline.
+    """
     section = "metric"
     primary: str = ""
     minimum: float | None = None
     cost_false_positive: float = Field(1.0, ge=0)
     cost_false_negative: float = Field(1.0, ge=0)
+    robustness: float = Field(0.05, gt=0)
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-g
 class ServingSection(_Section):

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'tracking_uri', 'check_tracking', 'store_errors', 'tracking_client', 'experiment_name', 'TrackedRun',
-           'tracked', 'register_version', 'version_anchors', 'stage_holder', 'promote', 'unattended_gates', 'waivers']
+           'tracked', 'register_version', 'version_anchors', 'stage_holder', 'promote', 'unattended_gates', 'waivers',
+           'promote_waived']
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-02
 import functools
@@ -17,7 +18,7 @@ import urllib.error
 import urllib.request
 import warnings
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -33,6 +34,7 @@ from ..core.services import (check_sqlite, disk_trouble, server_trouble, sqlite_
                                     without_login)
 from ..record.events import Event
 from ..record.ledger import Ledger
+from ..record.views import write_views
 from .run import EpochRun
 from .state import require_done_before
 
@@ -272,15 +274,16 @@ def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[s
                                           tags={key: str(value)
                                                 for key, value in {**tags, "stage": "None"}.items()}).version
     event = run.record("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags})
-    _anchor(client, run, str(version), event)
+    _anchor(client, run.settings, str(version), event)
     return str(version)
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-a
-def _anchor(client: "MlflowClient", run: EpochRun, version: str, event: Event) -> None:
+def _anchor(client: "MlflowClient", settings: Settings, version: str, event: Event) -> None:
     "Leaves the record's head with the version: a record that is cut or rewritten later no longer fits it"
-    for key, value in {"ledger_record": run.ledger.record_id(), "ledger_seq": event.seq,
-                       "ledger_head": event.hash}.items():
-        client.set_model_version_tag(run.settings.project, version, key, str(value))
+    head = {"ledger_record": Ledger(settings.context_root).record_id(), "ledger_seq": event.seq,
+            "ledger_head": event.hash}
+    for key, value in head.items():
+        client.set_model_version_tag(settings.project, version, key, str(value))
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-b
 def version_anchors(settings: Settings) -> list[Anchor]:
@@ -319,26 +322,31 @@ def _set_stage(client: "MlflowClient", name: str, version: str, stage: str) -> N
         warnings.simplefilter("ignore", FutureWarning)
         client.transition_model_version_stage(name, version, stage)
 
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-give-stage
+def _give_stage(settings: Settings, version: str, stage: str, tags: Mapping[str, Any],
+                record: Callable[[str, dict[str, Any]], Event]) -> str | None:
+    "The version that held the stage before and is archived now, if any; `record` writes the promotion down"
+    if stage not in STAGES:
+        raise BadInputError(f"unknown stage '{stage}': use one of {', '.join(STAGES)}")
+    if stage == "Production":
+        _check_production_allowed(settings)
+    client, name = tracking_client(settings), settings.project
+    before = stage_holder(settings, stage) if stage in ("Staging", "Production") else None
+    archived = before if before != version else None
+    if archived:
+        _set_stage(client, name, archived, "Archived")
+    _set_stage(client, name, version, stage)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, str(value))
+    event = record("promotion", {"model": name, "version": version, "stage": stage, "archived": archived, **tags})
+    _anchor(client, settings, version, event)
+    return archived
+
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-e
 def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | None = None) -> str | None:
     "Gives a version its stage, archives the one that held it, records both; returns the archived version, if any"
-    if stage not in STAGES:
-        raise BadInputError(f"unknown stage '{stage}': use one of {', '.join(STAGES)}")
     require_done_before(run.settings, run.number)
-    if stage == "Production":
-        _check_production_allowed(run)
-    client, name = tracking_client(run.settings), run.settings.project
-    before = stage_holder(run.settings, stage) if stage in ("Staging", "Production") else None
-    if before and before != version:
-        _set_stage(client, name, before, "Archived")
-    _set_stage(client, name, version, stage)
-    for key, value in (tags or {}).items():
-        client.set_model_version_tag(name, version, key, str(value))
-    archived = before if before != version else None
-    event = run.record("promotion", {"model": name, "version": version, "stage": stage, "archived": archived,
-                                     **(tags or {})})
-    _anchor(client, run, version, event)
-    return archived
+    return _give_stage(run.settings, version, stage, tags or {}, run.record)
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-f
 def unattended_gates(settings: Settings) -> dict[int, str]:
@@ -364,10 +372,23 @@ def _last_decisions(settings: Settings) -> dict[int, Event]:
     return {event.epoch: event for event in Ledger(settings.context_root).events("decision")}
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-i
-def _check_production_allowed(run: EpochRun) -> None:
-    unattended = unattended_gates(run.settings)
-    if unattended and not run.settings.unattended_production:
+def _check_production_allowed(settings: Settings) -> None:
+    unattended = unattended_gates(settings)
+    if unattended and not settings.unattended_production:
         gates = ", ".join(f"{epoch:03d}" for epoch in unattended)
         raise PipelineError(
             f"no person decided at gate {gates}, so this model may not go to Production: approve in the "
             f"notebooks' panels, or set unattended_production = true in settings.ini")
+
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-approved
+def promote_waived(settings: Settings, epoch: int, version: str, stage: str, tags: Mapping[str, Any]) -> None:
+    "Marks a version with what was waived, and gives it the stage that its epoch withheld, unless it stands there"
+    require_done_before(settings, epoch)
+    tags, ledger = {**tags, "waivers": "; ".join(waivers(settings))}, Ledger(settings.context_root)
+    beyond = ("Staging", "Production") if stage == "Staging" else (stage,)
+    if version in [stage_holder(settings, name) for name in beyond]:
+        for key, value in tags.items():
+            tracking_client(settings).set_model_version_tag(settings.project, version, key, str(value))
+        return
+    _give_stage(settings, version, stage, tags, lambda kind, data: ledger.append(kind, data, epoch=epoch))
+    write_views(ledger)

@@ -76,6 +76,7 @@ _METRIC = {
     "minimum": ("Goal", "The value that the final test has to reach; empty: better than the baseline.", "0.8"),
     "cost_false_positive": ("Cost of a false alarm", "Against the cost of a missed case.", "1"),
     "cost_false_negative": ("Cost of a missed case", "Against the cost of a false alarm.", "5"),
+    "robustness": ("Loss under noise", "Accepted share of the gain when numbers are off by a little.", "0.05"),
 }
 _SERVING = {
     "latency_p95_ms": ("Answer within (ms)", "19 of 20 answers of the service have to be faster.", "50"),

@@ -29,6 +29,7 @@ from ..record.ledger import Ledger
 from ..record.views import write_views
 from .notebook import execute_notebook, execution_errors, explained_failure, unexecuted_cells
 from ..lifecycle.facts import check_code
+from ..lifecycle.gates import follow_approval
 from ..lifecycle.run import require_ready
 from ..lifecycle.state import EpochState, project_state
 from ..lifecycle.tracking import check_tracking
@@ -145,10 +146,18 @@ def _due(settings: Settings, state: EpochState, parameters: Mapping[str, Any], f
     changed = [name for name, value in parameters.items() if finished.data["parameters"].get(name) != value]
     return f"parameter {changed[0]} changed" if changed else ""
 
+# %% ../../../nbs/runner/03_epochs.ipynb #runner-ways-on
+def _ways_on(number: int) -> str:
+    "What a person can do about a gate that does not pass"
+    waive = f", or let it pass with a written reason: 'epoch approve {number}' or the panel in its notebook"
+    return f"Mend it and run 'epoch run {number}'{waive if epoch_of(number).human_gate else ''}"
+
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-a
 def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], unattended: str = "",
               force: bool = False) -> Outcome:
     "Brings one epoch to done: executes it when due, then asks for the decision it needs"
+    if number > 1:
+        follow_approval(settings, number - 1)  # what could not be done when the decision was made
     due = _due(settings, project_state(settings)[number - 1], parameters, force)
     if due:
         check_tracking(settings)  # before hours of work, not after them
@@ -159,7 +168,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
         _make_up_for_the_copy(settings, number)
     state = project_state(settings)[number - 1]
     if state.state == "failed":
-        raise ValidationError(f"gate {number:03d} does not pass: {state.reasons[0]}")
+        raise ValidationError(f"gate {number:03d} does not pass: {'; '.join(state.reasons)}. {_ways_on(number)}")
     if state.state == "awaiting review":
         if not unattended:
             raise WaitingForReviewError(

@@ -168,9 +168,12 @@ def start_app(settings: Settings, port: int = 0, stage: str = "Staging", wait_s:
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-w18
 def _fill_form(test: Any, row: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    "Enters a row into the form's fields, as a person would"
     fields = {widget.label: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
     for name, value in row.items():
         widget = fields[names[name]]
+        if widget.type == "selectbox" and value is None:
+            value = widget.options[-1]  # the form's word for a missing value; None would leave the example chosen
         if widget.type == "selectbox" and isinstance(value, str) and value not in widget.options:
             widget.options.append(value)  # what typing a new option does in a browser
         widget.set_value("" if value is None and widget.type == "text_input" else value)

@@ -9,6 +9,7 @@ from epochkit.sources.catalog import open_source
 from epochkit.core.errors import DataQualityError
 from epochkit.features.ablation import GroupGain
 from epochkit.features.pipeline import FeaturePipeline
+from epochkit.features.review import _classes_marked, _separates_by_chance, _strongest
 from epochkit.planning.plan import make_plan
 from epochkit.features.review import *
 
@@ -99,6 +100,33 @@ def test_the_strongest_single_feature_is_found_for_both_tasks():
     for classification, y in ((True, (frame["useful"]
                                       > 0).astype(int).to_numpy()), (False, frame["useful"].to_numpy() * 2)):
         assert strongest_single_feature(frame, y, classification) == ("useful", pytest.approx(1.0))
+
+
+def many_classes(rows=1900):
+    rng = np.random.default_rng(3)
+    y = np.arange(rows) % 19
+    return y, pd.DataFrame({"mark": (y == 7) * 1.0, "noise": rng.normal(size=rows), "weak": y + rng.normal(0, 6, rows)})
+
+
+def test_a_mark_of_one_class_is_a_note_and_the_answer_in_parts_is_found():
+    from types import SimpleNamespace
+    y, frame = many_classes()
+    plan = SimpleNamespace(classification=True)
+    name, score = strongest_single_feature(frame, y, True)
+    assert score < 0.2 and "'mark' tells class 7 (5.3% of the rows)" in _classes_marked(frame, y)
+    assert strongest_single_feature(frame.assign(copy=(y * 31) % 19 / 7), y, True) == ("copy", 1.0)
+    labels = frame.assign(**{f"copy_{code}": (y == code) * 1.0 for code in range(19)})
+    origins = [{"feature": f"copy_{code}", "sources": ["copy"]} for code in range(19)]
+    assert _strongest(labels, y, plan, origins) == ("copy", 1.0) and _strongest(frame, y, plan, [])[1] == score
+    shuffled = np.random.default_rng(0).permutation(y)
+    assert strongest_single_feature(frame, shuffled, True)[1] < 0.02
+
+
+def test_a_handful_of_rows_can_be_split_off_by_chance():
+    assert _separates_by_chance(np.array([1] * 2 + [0] * 98), 50)
+    assert not _separates_by_chance(np.array([1] * 12 + [0] * 2_388), 50)
+    assert not _separates_by_chance(np.arange(100) % 2, 500)
+
 
 
 @pytest.fixture(scope="module")

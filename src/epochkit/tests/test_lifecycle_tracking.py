@@ -217,3 +217,22 @@ def test_two_homes_in_one_process_have_two_stores(tmp_path):
         settings = load_settings(home=tmp_path / name, env={})
         tracking_client(settings)
         assert tracking_uri(settings).endswith(f"{name}/mlflow.db") and (tmp_path / name / "mlflow.db").is_file()
+
+
+def test_a_waived_version_gets_its_stage_once_and_carries_the_waiver(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = EpochRun(1, load_settings(home=tmp_path, env={}), {})
+    version = logged(run)
+    run.ledger.append("decision", {"decision": "approved", "reviewer": "ada", "comment": "",
+                                   "waivers": {"latency": "the new machine arrives in May"}}, epoch=1)
+    for _ in range(2):
+        promote_waived(run.settings, 1, version, "Staging", {"tested": "waived"})
+    events = run.ledger.events("promotion")
+    tags = tracking_client(run.settings).get_model_version(run.settings.project, version).tags
+    assert [event.data["stage"] for event in events] == ["Staging"] and stage_holder(run.settings, "Staging") == version
+    assert tags["tested"] == "waived" and "ada waived 'latency': the new machine" in tags["waivers"] == events[0].data[
+        "waivers"]
+    promote(run, version, "Production")
+    promote_waived(run.settings, 1, version, "Staging", {})
+    assert stage_holder(run.settings, "Production") == version and stage_holder(run.settings, "Staging") is None
+
