@@ -4655,6 +4655,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'epochkit/sources/files/text.py'),
                                              'epochkit.sources.files.text._LineSieve._without_candidates': ( 'sources/files/text.html#_linesieve._without_candidates',
                                                                                                              'epochkit/sources/files/text.py'),
+                                             'epochkit.sources.files.text._LineSieve.placed': ( 'sources/files/text.html#_linesieve.placed',
+                                                                                                'epochkit/sources/files/text.py'),
                                              'epochkit.sources.files.text._LineSieve.records': ( 'sources/files/text.html#_linesieve.records',
                                                                                                  'epochkit/sources/files/text.py'),
                                              'epochkit.sources.files.text._NotUtf8': ( 'sources/files/text.html#_notutf8',

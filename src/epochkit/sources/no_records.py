@@ -109,17 +109,15 @@ class PlacedRow:
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-21
 def notes_below(rows: Sequence[PlacedRow], width: int) -> list[PlacedRow]:
     "The rows at the end of a table of `width` columns that are notes about it; drawn lines among them"
-    start, drawn, lone = len(rows), False, len(rows)
-    while lone and (_is_lone_text(rows[lone - 1].cells, width) or is_drawn_line(rows[lone - 1].cells)):
-        lone -= 1
-    for number in range(lone, len(rows)):
-        row = rows[number]
-        drawn = is_drawn_line(row.cells)
-        above = row.after_blank or number > lone and is_drawn_line(rows[number - 1].cells)
-        if not drawn and (above or _NOTE.match(_first(row.cells))):
-            start = number
-            break
-    return list(rows[start:])
+    first = len(rows)
+    while first and (len(rows[first - 1].cells) != width or _is_lone_text(rows[first - 1].cells, width)
+                     or is_drawn_line(rows[first - 1].cells)):
+        first -= 1
+    for number, row in enumerate(rows[first:], first):
+        told = row.after_blank or number and is_drawn_line(rows[number - 1].cells) or _NOTE.match(_first(row.cells))
+        if told and _is_lone_text(row.cells, width):
+            return list(rows[number:])
+    return []
 
 
 def _first(cells: Sequence[str | None]) -> str:

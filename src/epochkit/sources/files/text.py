@@ -245,7 +245,8 @@ def _header_rows(table: pa.Table, layout: Layout) -> list[int]:
     if first is None or not layout.header:
         return []
     raw, name = layout.header[first], layout.columns[first]
-    forms = pa.array({raw, raw.strip(), name, "\ufeff" + raw, "\ufeff" + name}, pa.string())
+    spaced = {f"{before}{text}{after}" for text in (raw, name) for before in ("", " ", "\ufeff") for after in ("", " ")}
+    forms = pa.array(spaced, pa.string())
     found = pc.indices_nonzero(pc.is_in(table.column(first), forms)).to_pylist()
     return [row for row in found if repeats_header(_texts(table, row, layout), layout.columns)]
 
@@ -291,6 +292,7 @@ class _LineSieve(_BlockSieve):
         self.passed, self.label, self.units = 0, None, None
         self.candidates: list[TotalCandidate] = []
         self.near: pa.Table | None = None
+        self.end: _Block | None = None
 
     def records(self, block: _Block, last: bool) -> pa.Table:
         "The records of a block"
@@ -318,9 +320,9 @@ class _LineSieve(_BlockSieve):
         return found
 
     def _look_at_units(self, table: pa.Table, found: dict[int, str]) -> None:
-        below = [_texts(table, row, self.layout) for row in range(min(table.num_rows, 200)) if row not in found]
-        if below and 0 not in found and is_units_line(below[0], below[1:]):
-            found[0], self.units = "units", below[0]
+        first, *below = [_texts(table, row, self.layout) for row in range(min(table.num_rows, 200)) if row not in found] or [[]]
+        if 0 not in found and is_units_line(first, [row for row in below if row != first]):
+            found[0], self.units = "units", first
             for row in [row for row, kind in found.items() if kind == "header"]:
                 if row + 1 < table.num_rows and _texts(table, row + 1, self.layout) == self.units:
                     found[row + 1] = "units"
@@ -341,15 +343,24 @@ class _LineSieve(_BlockSieve):
             found = sorted({*found, table.num_rows - 1})
         if not found:
             return table
-        rows = block.left(self.left.places)
+        self.end = block
+        rows = block.left(self.left.places) if self.totals == "drop" or len(found) > last else []
         for number, row in enumerate(found):
-            candidate = TotalCandidate.of(rows[row], self.passed + row - number, last and row == table.num_rows - 1)
-            candidate.given = table.take([row])
+            at_end = last and row == table.num_rows - 1
+            placed = rows[row] if rows else PlacedRow(0, _texts(table, row, self.layout))
+            candidate = TotalCandidate.of(placed, self.passed + row - number, at_end, table.take([row]))
             if self.totals == "drop":
                 self.left.add_total(candidate, "as its label says")
             else:
                 self.candidates.append(candidate)
         return _without_rows(table, found)
+
+    def placed(self) -> dict[int, int]:
+        "The lines of what was left out and of the candidates"
+        last = self.candidates[-1]
+        if not last.row.place:
+            last.row = self.end.left(self.left.places)[-1]
+        return self.left.places | {one.row.place: one.row.lines for one in self.candidates}
 
     def _says_total(self, table: pa.Table) -> list[int]:
         if not self.passed:
@@ -393,15 +404,17 @@ class _ScannedText(_TextBlocks):
 
     def _kept(self, sieve: _LineSieve, evidence: list[TextEvidence]) -> list[TotalCandidate]:
         "The rows held back that are records after all"
-        layout, held = sieve.layout, sieve.left.places | {one.row.place: one.row.lines for one in sieve.candidates}
-        if sieve.near is None or not any(seen.valued for seen in evidence):
+        layout = sieve.layout
+        if not sieve.candidates or sieve.near is None or not any(seen.valued for seen in evidence):
             return sieve.candidates
         kinds = decide_kinds(layout.columns, evidence, self.options.get("decimal"))[0]
         for candidate in sieve.candidates:
             candidate.values = _row_numbers(candidate.given, layout, kinds)
+        if sieve.candidates[-1].word:
+            sieve.placed()
         near = next(self._typed(iter([sieve.near]), layout, kinds))
         return settle_totals(sieve.candidates, sieve.left, near,
-                             lambda: self._typed(self._tables(layout, held), layout, kinds))
+                             lambda: self._typed(self._tables(layout, sieve.placed()), layout, kinds))
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-typed-column
 def _typed_column(column: pa.ChunkedArray, layout: Layout, kind: str) -> pa.Array | pa.ChunkedArray:

@@ -62,8 +62,11 @@ def find_delimiter(lines: list[str], quote: str | None = '"') -> str:
     best, (alike, _) = _best_delimiter(lines, quote)
     if alike:
         return best
-    best, score = _best_delimiter(lines[1:], quote)  # a title above the table: the rest shows the widths
-    return best if len(lines) > 2 and score > (0.9, 2) else _STANDIN
+    for title in range(1, min(len(lines) - 1, 10)):  # lines of a title above the table: the rest shows the widths
+        best, score = _best_delimiter(lines[title:], quote)
+        if score > (0.9, 2):
+            return best
+    return _STANDIN
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-05-b
 _DATA = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T].*)?", re.I)
@@ -272,8 +275,11 @@ def blank_lines(block: bytes, starts: np.ndarray, quote: str | None) -> list[int
 
 def drawn_lines(block: bytes, starts: np.ndarray, quote: str | None) -> list[int]:
     "The lines of a block, from 0, that look drawn and stand in no quoted cell"
-    data = np.frombuffer(block + b"\n\n", dtype="uint8")
-    if not (_DRAWING[data[starts]] & _DRAWING[data[starts + 1]] & _DRAWING[data[starts + 2]]).any():
+    data = np.frombuffer(block, dtype="uint8")
+    begun = starts[starts + 2 < len(data)]
+    for place in range(3):
+        begun = begun[_DRAWING[data[begun + place]]]
+    if not len(begun):
         return []
     found = np.array([match.start() for match in _RULE.finditer(block)], dtype=int)
     return _outside(np.searchsorted(starts, found), block, starts, quote)
