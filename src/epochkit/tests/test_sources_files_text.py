@@ -129,7 +129,7 @@ def test_a_file_that_was_cut_off_is_an_error_and_a_title_is_named(tmp_path):
         opened(tmp_path / "a.csv", "Report\nof May\n" + lines(*SHOPS))
 
 
-@pytest.mark.parametrize("size", [40, 100, 999, 1 << 22])
+@pytest.mark.parametrize("size", [100, 300, 999, 1 << 22])
 def test_the_same_lines_are_left_out_whatever_the_size_of_a_block(tmp_path, monkeypatch, size):
     monkeypatch.setattr(Layout, "block_size", size)
     monkeypatch.setattr(_last_marked, "__defaults__", (20, ))
