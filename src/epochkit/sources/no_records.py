@@ -48,18 +48,25 @@ def is_drawn_line(cells: Sequence[str | None]) -> bool:
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-11
 def repeats_header(cells: Sequence[str | None], names: Sequence[str]) -> bool:
     "Whether a row has the name of the column in every cell"
-    return len(cells) == len(names) and all(column_name(cell or "") == name for cell, name in zip(cells, names, strict=True))
+    same = (column_name(cell or "") == name for cell, name in zip(cells, names, strict=True))
+    return len(cells) == len(names) and all(same)
 
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-14
-_PREFIXED = r"(?:da|[yzafpnuµμmcdhkKMGTP])?(?:g|m|s|A|K|mol|cd|Hz|N|Pa|J|W|C|V|F|Ω|S|T|H|lm|lx|Bq|Gy|Sv|l|L|bar|eV|Wh|VA|" \
-    r"bit|[Bb]ytes?|B|cal|rad|M|U|IU|Eq|Osm|t)"
+_PREFIXED = r"(?:da|[yzafpnuµμmcdhkKMGTP])?(?:g|m|s|A|K|mol|cd|Hz|N|Pa|J|W|C|V|F|Ω|S|T|H|lm|lx|Bq|Gy|Sv|l|L|" \
+    r"bar|eV|Wh|VA|bit|[Bb]ytes?|B|cal|rad|M|U|IU|Eq|Osm|t)"
 _WORDS = (
-    "% ‰ ° °C °F °K degC degF deg ppm ppb ph min mins minutes minute h hr hrs hour hours d day days week weeks month months year years "
-    "yr yrs sec secs second seconds ms in inch inches ft feet yd mi mile miles mph kmh kph knots lb lbs oz gal psi hp rpm dB dBm "
-    "mmHg atm ha ac acre acres count counts no nr pcs pieces stk stück units unit person persons people eur usd gbp chf jpy cny inr "
-    "sek nok dkk pln czk huf rub try brl € $ £ ¥ ₹ cent cents ct percent pct tsd mio million millions thousand thousands "
-    "int integer int32 int64 float float32 float64 double decimal numeric number real str string text char varchar bool boolean "
-    "date datetime timestamp time categorical category categoric nominal ordinal continuous discrete class meta object factor id "
+    "% ‰ ° °C °F °K degC degF deg ppm ppb ph min mins minutes minute h hr hrs hour hours d day days week "
+    "weeks month months year years "
+    "yr yrs sec secs second seconds ms in inch inches ft feet yd mi mile miles mph kmh kph knots lb lbs "
+    "oz gal psi hp rpm dB dBm "
+    "mmHg atm ha ac acre acres count counts no nr pcs pieces stk stück units unit person persons people "
+    "eur usd gbp chf jpy cny inr "
+    "sek nok dkk pln czk huf rub try brl € $ £ ¥ ₹ cent cents ct percent pct tsd mio million millions "
+    "thousand thousands "
+    "int integer int32 int64 float float32 float64 double decimal numeric number real str string text "
+    "char varchar bool boolean "
+    "date datetime timestamp time categorical category categoric nominal ordinal continuous discrete "
+    "class meta object factor id "
     "yyyy-mm-dd dd.mm.yyyy dd/mm/yyyy mm/dd/yyyy jahr jahre tage tag stunden monate anzahl prozent").split()
 _UNIT = re.compile(rf"(?:{'|'.join(map(re.escape, map(str.lower, _WORDS)))})|10\^?-?\d|1")
 _SI = re.compile(_PREFIXED)
@@ -71,7 +78,8 @@ def is_unit(text: str) -> bool:
     if inner and inner[1]:
         return True
     parts = [re.sub(r"(?<=\D)\^?[-−]?\d$|[²³]$|^[µμ]$", "", part) for part in re.split(r"[/·*⋅×\s]+", text)]
-    return len(text) <= 20 and not is_numeric(text) and all(bool(_SI.fullmatch(part) or _UNIT.fullmatch(part.lower())) for part in parts if part)
+    known = (_SI.fullmatch(part) or _UNIT.fullmatch(part.lower()) for part in parts if part)
+    return len(text) <= 20 and not is_numeric(text) and all(known)
 
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-16
 _ENOUGH = 3
@@ -91,11 +99,16 @@ def is_units_line(cells: Sequence[str | None], below: Sequence[Sequence[str | No
 
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-20
 _NOTE = re.compile(
-    r"[*†‡§¹²³]+\s*\w|\(?\s*\d[\d\s.,]*\s*(?:rows?|records?|lines?|zeilen|datensätze|sätze|lignes|filas|righe|rijen)\b.*\)?"
-    r"|(?:data\s+)?(?:sources?|notes?|quellen?|anmerkung(?:en)?|hinweise?|stand|legende?|remarks?|remarques?|comments?|fonte|"
-    r"fuente|nota|notas|bron|källa|disclaimer|footnotes?|rows?|records?|total rows|total records|query|author|contact)\s*[:：]"
-    r"|©|\(c\)\s|copyright\b|(?:generated|exported|created|printed|downloaded|last\s+updated|updated|erstellt|exportiert|stand|as\s+of)"
-    r"\s+(?:on|at|by|from|am|von|vom)?\s*\S|(?:page|seite)\s+\d+|end\s+of\s+(?:file|report|data|table)|---+\s*end", re.IGNORECASE)
+    r"[*†‡§¹²³]+\s*\w|\(?\s*\d[\d\s.,]*\s*(?:rows?|records?|lines?|zeilen|datensätze|sätze|lignes|filas|"
+    r"righe|rijen)\b.*\)?"
+    r"|(?:data\s+)?(?:sources?|notes?|quellen?|anmerkung(?:en)?|hinweise?|stand|legende?|remarks?|"
+    r"remarques?|comments?|fonte|"
+    r"fuente|nota|notas|bron|källa|disclaimer|footnotes?|rows?|records?|total rows|total records|query|"
+    r"author|contact)\s*[:：]"
+    r"|©|\(c\)\s|copyright\b|(?:generated|exported|created|printed|downloaded|last\s+updated|updated|"
+    r"erstellt|exportiert|stand|as\s+of)"
+    r"\s+(?:on|at|by|from|am|von|vom)?\s*\S|(?:page|seite)\s+\d+|end\s+of\s+(?:file|report|data|table)|"
+    r"---+\s*end", re.IGNORECASE)
 
 
 @dataclass
@@ -136,14 +149,17 @@ def _is_lone_text(cells: Sequence[str | None], width: int) -> bool:
 
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-25
 _TOTALS = frozenset((
-    "total|totals|grand total|sub total|subtotal|sub-total|sum|sums|sum total|overall total|total sum|all total|summe|gesamt|gesamtsumme|"
-    "gesamtergebnis|zwischensumme|endsumme|insgesamt|total general|total général|somme|sous-total|totale|totale generale|somma|"
-    "totaal|eindtotaal|som|suma|suma total|soma|total geral|totalt|summa|sammanlagt|i alt|yhteensä|razem|celkem|součet|spolu|"
+    "total|totals|grand total|sub total|subtotal|sub-total|sum|sums|sum total|overall total|total sum|"
+    "all total|summe|gesamt|gesamtsumme|"
+    "gesamtergebnis|zwischensumme|endsumme|insgesamt|total general|total général|somme|sous-total|totale|"
+    "totale generale|somma|"
+    "totaal|eindtotaal|som|suma|suma total|soma|total geral|totalt|summa|sammanlagt|i alt|yhteensä|razem|"
+    "celkem|součet|spolu|"
     "összesen|toplam|genel toplam|итого|всего|сумма|усього|разом|合計|小計|総計|总计|合计|總計|合計額|합계|총계|jumlah|tổng|tổng cộng|"
     "σύνολο|סה\"כ|المجموع|الإجمالي").split("|"))
 TOTAL_SPELLINGS = sorted({form(word) + end for word in _TOTALS for form in (str, str.title, str.capitalize, str.upper)
                           for end in ("", ":")})
-_MEANS = frozenset("average|averages|avg|mean|means|mittelwert|durchschnitt|moyenne|media|promedio|gemiddelde".split("|"))
+_MEANS = frozenset("average averages avg mean means mittelwert durchschnitt moyenne media promedio gemiddelde".split())
 
 
 def _label(text: str) -> str:
@@ -161,7 +177,7 @@ def total_word(text: str) -> str:
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-28
 @dataclass
 class ColumnSums:
-    "Per column of numbers the sum, the sum of sizes, the largest size, the smallest value and the count of what was added"
+    "Per column of numbers: the sum, the sum of sizes, the largest size, the smallest value and the count of values"
     names: list[str] = field(default_factory=list)
     parts: np.ndarray | None = None
     rows: int = 0
@@ -210,7 +226,8 @@ class ColumnSums:
     def above(self, values: dict[str, float]) -> bool:
         "Whether every value is larger than each of its column, where a column has no negative numbers"
         found = [(value, self.of(name)) for name, value in values.items()]
-        return bool(found) and all(count > 1 and low >= 0 and value > largest for value, (_, _, largest, low, count) in found)
+        return bool(found) and all(count > 1 and low >= 0 and value > largest
+                                   for value, (_, _, largest, low, count) in found)
 
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-31
 @dataclass
@@ -253,8 +270,8 @@ class TotalCandidate:
 
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-32
 def total_reasons(frames: Iterable[pd.DataFrame], candidates: Sequence[TotalCandidate]) -> list[str]:
-    """Per candidate, in order, why it is a total, or empty; `frames` are the records without the candidates, each column
-    with its type"""
+    """Per candidate, in order, why it is a total, or empty; `frames` are the records without the candidates,
+    each column with its type"""
     part, whole, done, reasons = ColumnSums(), ColumnSums(), 0, []
     for frame in _cut_before(frames, [candidate.before for candidate in candidates]):
         while len(reasons) < len(candidates) and candidates[len(reasons)].before == done:
@@ -303,7 +320,8 @@ def may_be_total(candidate: TotalCandidate, near: pd.DataFrame) -> bool:
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-38
 _SAID = {
     "header": "{} the header: left out", "units": "{} units or types{}: left out",
-    "drawn": "{} drawn: left out", "note": "{} a note below the table{}: left out", "empty": "{} no filled cell: left out"
+    "drawn": "{} drawn: left out", "note": "{} a note below the table{}: left out",
+    "empty": "{} no filled cell: left out"
 }
 
 
@@ -332,12 +350,13 @@ class LeftOut:
         "Notes a total"
         self.places[candidate.row.place] = candidate.row.lines
         label = f" ('{candidate.label[:40]}')" if candidate.label else ""
-        self.totals.append(f"{self.unit} {candidate.row.place}{label} is a total, {reason}: left out, ?totals=keep keeps it")
+        self.totals.append(f"{self.unit} {candidate.row.place}{label} is a total, {reason}: left out, "
+                           "?totals=keep keeps it")
 
     def keep_total(self, candidate: TotalCandidate) -> None:
         "Notes a last row that says total and is kept"
-        self.totals.append(f"{self.unit} {candidate.row.place} says '{candidate.label[:40]}', but its numbers are not the sums of "
-                           "their columns: kept as a record, ?totals=drop leaves it out")
+        self.totals.append(f"{self.unit} {candidate.row.place} says '{candidate.label[:40]}', but its numbers are not "
+                           "the sums of their columns: kept as a record, ?totals=drop leaves it out")
 
     @property
     def warnings(self) -> list[str]:
@@ -362,8 +381,8 @@ class LeftOut:
 # %% ../../../nbs/sources/06_no_records.ipynb #norecords-41
 def settle_totals(candidates: Sequence[TotalCandidate], left: LeftOut, near: pd.DataFrame,
                   frames: Callable[[], Iterable[pd.DataFrame]]) -> list[TotalCandidate]:
-    """The candidates that are records; totals are noted in `left`. `near` are records before the last one, `frames` gives
-    all records without the candidates"""
+    """The candidates that are records; totals are noted in `left`. `near` are records before the last one,
+    `frames` gives all records without the candidates"""
     if not candidates:
         return []
     last = candidates[-1]
@@ -431,13 +450,15 @@ class RowSieve:
         return bool(kind)
 
     def _look_at_units(self, held: list[tuple[PlacedRow, Any]]) -> None:
-        if self.looks and not self.passed and held and is_units_line(held[0][0].cells, [row.cells for row, _ in held[1:]]):
+        rows = [row.cells for row, _ in held] if self.looks and not self.passed else []
+        if rows and is_units_line(rows[0], rows[1:]):
             self.left.add("units", [held.pop(0)[0]])
 
     def _passing(self, held: list[tuple[PlacedRow, Any]], last: bool = False) -> Iterator[Any]:
         for number, (row, given) in enumerate(held, 1):
             at_end = last and number == len(held)
-            says = self.totals != "keep" and total_word(next(filter(_LETTERS.search, filter(None, row.cells)), "")[:60]) == "total"
+            words = filter(_LETTERS.search, filter(None, row.cells))
+            says = self.totals != "keep" and total_word(next(words, "")[:60]) == "total"
             if self.totals == "drop" and says:
                 self.left.add_total(TotalCandidate.of(row, self.passed), "as its label says")
             elif self.totals != "keep" and (says or at_end):

@@ -130,8 +130,8 @@ class ArrowTable(_ArrowSchema):
         for name in self.schema.names:
             kind = flat_type(self.schema.field(name).type) if name.startswith("__index_level_") else pa.int64()
             if not pa.types.is_integer(kind):
-                self.warnings.append(f"the table has an unnamed index of {kind} that is not read: give it a name before "
-                                     "saving (in pandas: table.rename_axis('name').reset_index())")
+                self.warnings.append(f"the table has an unnamed index of {kind} that is not read: give it a name "
+                                     "before saving (in pandas: table.rename_axis('name').reset_index())")
         return [ArrowEvidence(self._flat(self.schema.field(place)), gaps[place]) for place in self._places]
 
     def _flat(self, column: pa.Field) -> pa.DataType:

@@ -142,15 +142,15 @@ def sheet_layout(archive: zipfile.ZipFile, place: str, enough: Callable[[SheetLa
 
 # %% ../../../../nbs/sources/files/06_excel.ipynb #excel-formats
 def format_unit(code: str) -> str:
-    "The unit that a number format shows beside the number: `%`, a currency, a quoted word; empty for none and for dates"
+    "The unit that a number format shows beside the number: `%`, a currency, a quoted word; empty for none or a date"
     first = re.sub(r"\[(?!\$)[^\]]*\]", "", code).partition(";")[0]
     bare = re.sub(r'"[^"]*"|\[\$[^\]]*\]|\\\\.|_.', "", first)
     if "%" in bare:
         return "%"
     if not re.search(r"[0#?]", bare) or re.search(r"[dmyhs]", bare, re.IGNORECASE):
         return ""
-    said = re.search(r"\[\$([^\]-]+)", first) or re.search(r'"\s*([^"\d]*[^\W\d][^"\d]*|[€$£¥])\s*"', first) or re.search(
-        r"([€$£¥])", bare)
+    quoted = re.search(r'"\s*([^"\d]*[^\W\d][^"\d]*|[€$£¥])\s*"', first)
+    said = re.search(r"\[\$([^\]-]+)", first) or quoted or re.search(r"([€$£¥])", bare)
     return said[1].strip() if said else ""
 
 
@@ -179,7 +179,8 @@ def _unit_warnings(units: dict[str, dict[str, list[int]]], skip: int) -> Iterato
         below = {unit: [row for row in rows if row > skip] for unit, rows in found.items()}
         below = {unit: rows for unit, rows in below.items() if rows}
         if len(below) > 1:
-            parts = [f"{len(rows):,} with {unit or 'no unit'} (first {column}{rows[0]})" for unit, rows in below.items()]
+            parts = [f"{len(rows):,} with {unit or 'no unit'} (first {column}{rows[0]})"
+                     for unit, rows in below.items()]
             yield f"column {column} has numbers of several formats, {', '.join(parts)}: they may be on different scales"
         elif any(below):
             alone.append(f"{column} in {next(iter(below))}")
@@ -196,8 +197,8 @@ def _some(items: list[Any]) -> str:
 def _check_calculated(found: SheetLayout, sheet: str, name: str, skip: int) -> None:
     "BadInputError that names the cells whose formula has no value"
     if said := _said(found.open, skip):
-        raise BadInputError(f"{name}, sheet '{sheet}': {said} with a formula whose value was never calculated: open the workbook "
-                            "in a spreadsheet program and save it")
+        raise BadInputError(f"{name}, sheet '{sheet}': {said} with a formula whose value was never calculated: open the "
+                            "workbook in a spreadsheet program and save it")
 
 # %% ../../../../nbs/sources/files/06_excel.ipynb #excel-18
 _CELL_BYTES = 72  # 32 in the grid, 40 in the list that the grid is made from
@@ -478,7 +479,8 @@ class ExcelFile(_Workbook):
                     places.append((number + 1, f"{_letters(n)}{number + 1}"))
         for n, places in mixed.items():
             if said := _said(places, 0):
-                yield f"sheet '{sheet}': column '{names[n]}' has {said} with a number stored as text beside plain numbers"
+                yield (f"sheet '{sheet}': column '{names[n]}' has {said} with a number stored as text beside plain "
+                       "numbers")
 
     def _kept(self, sieve: RowSieve, found: _SheetScan, near: list[list[Any]]) -> list[TotalCandidate]:
         "The rows held back that are records after all"

@@ -133,7 +133,8 @@ def _checked_record(record: object, where: str, name: str) -> dict[str, Any]:
     named = {column_name(key): value for key, value in record.items()}
     if len(named) < len(record):
         twice = next(name for name in named if sum(column_name(key) == name for key in record) > 1)
-        raise BadInputError(f"{name}, {where}: column '{twice}' stands twice, in spellings that look alike: keep one of them")
+        raise BadInputError(
+            f"{name}, {where}: column '{twice}' stands twice, in spellings that look alike: keep one of them")
     return named
 
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #json-line-records
@@ -201,7 +202,7 @@ def record_evidence(records: Iterator[dict[str, Any]]) -> tuple[dict[str, CellEv
 
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #json-sieve
 class _RecordSieve:
-    "Lets records pass and notes headers; the last record, and those that say total, are held back until the sums are known"
+    "Lets records pass and notes headers; the last record, and those that say total, are held back"
 
     def __init__(self, options: dict[str, str], name: str):
         self.left, self.near, self.passed = LeftOut("record"), deque(maxlen=1_000), 0
@@ -285,7 +286,8 @@ class JsonFile(TableFile):
         "The records held back that are no totals"
         numbers = [name for name, kind in kinds.items() if kind in ("int64", "float64")]
         for one in sieve.candidates:
-            one.values = {name: float(one.given[name]) for name in numbers if isinstance(one.given.get(name), (int, float))}
+            known = {name: one.given.get(name) for name in numbers}
+            one.values = {name: float(value) for name, value in known.items() if isinstance(value, (int, float))}
         held = {*sieve.left.places, *(one.row.place for one in sieve.candidates)}
         return settle_totals(sieve.candidates, sieve.left, cell_frame(list(sieve.near), kinds),
                              lambda: self._frames(50_000, kinds, held))

@@ -19,8 +19,8 @@ import pyarrow.csv
 
 from ...core.errors import BadInputError
 from epochkit.sources.no_records import (
-    TOTAL_SPELLINGS, LeftOut, PlacedRow, TotalCandidate, filled_cells, is_drawn_line, is_numeric, is_units_line, notes_below, record_options,
-    repeats_header, settle_totals
+    TOTAL_SPELLINGS, LeftOut, PlacedRow, TotalCandidate, filled_cells, is_drawn_line, is_numeric, is_units_line,
+    notes_below, record_options, repeats_header, settle_totals
 )
 from epochkit.sources.files.bytes import (
     HashedFile, TableFile, as_utf8, first_bytes, guess_encoding, table_format, non_ascii_lines, wide_encoding
@@ -110,12 +110,13 @@ def _ragged(name: str, rows: list[PlacedRow], layout: Layout, error: Exception) 
     wide = len(layout.columns)
     for row in rows:
         if len(row.cells) != wide:
-            names = row.place < 100 and len(row.cells) > wide and not any(map(is_numeric, filled_cells(row.cells).values()))
+            numbers = any(map(is_numeric, filled_cells(row.cells).values()))
+            names = row.place < 100 and len(row.cells) > wide and not numbers
             title = f"?skip={row.place - 1} if this is the header, below a title" if names else (
                 "?skip=N for N lines above the header")
             return BadInputError(
-                f"{name}, line {row.place} has {len(row.cells)} field{'s' * (len(row.cells) != 1)}, the header has {wide}: "
-                f"mend the line, or say what differs: ?delimiter=, ?quote=, or {title}")
+                f"{name}, line {row.place} has {len(row.cells)} field{'s' * (len(row.cells) != 1)}, the header has "
+                f"{wide}: mend the line, or say what differs: ?delimiter=, ?quote=, or {title}")
     return BadInputError(f"{name} cannot be read as a table: {' '.join(str(error).split())}")
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-closed
@@ -313,14 +314,16 @@ class _LineSieve(_BlockSieve):
                 found[row + 1] = "units"
         if not self.passed and self.units is None and self.layout.header:
             self._look_at_units(table, found)
-        if last and notes_below([PlacedRow(0, _texts(table, table.num_rows - 1, self.layout), 1, True)], table.num_columns):
+        end = PlacedRow(0, _texts(table, table.num_rows - 1, self.layout), 1, True)
+        if last and notes_below([end], table.num_columns):
             rows = block.left(self.left.places)
             notes = len(notes_below(rows[-50:], table.num_columns))
             found |= dict.fromkeys(range(table.num_rows - notes, table.num_rows), "note")
         return found
 
     def _look_at_units(self, table: pa.Table, found: dict[int, str]) -> None:
-        first, *below = [_texts(table, row, self.layout) for row in range(min(table.num_rows, 200)) if row not in found] or [[]]
+        rows = [row for row in range(min(table.num_rows, 200)) if row not in found]
+        first, *below = [_texts(table, row, self.layout) for row in rows] or [[]]
         if 0 not in found and is_units_line(first, [row for row in below if row != first]):
             found[0], self.units = "units", first
             for row in [row for row, kind in found.items() if kind == "header"]:

@@ -254,7 +254,8 @@ def block_rows(block: bytes, line: int, layout: Layout, name: str = "the file") 
             blank = not cells or not rows[-1].cells
             before = reader.line_num
     except csv.Error as error:
-        raise BadInputError(f"{name}, line {line + before} cannot be read as a row of cells ({error}): mend it") from error
+        raise BadInputError(
+            f"{name}, line {line + before} cannot be read as a row of cells ({error}): mend it") from error
     return rows
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #text-layout-outside
