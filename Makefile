@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data test-pythons soak lab bench docs lock audit check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-cases test-pythons soak lab bench docs lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,11 +76,11 @@ check: $(VENV)/.ready  ## drift between settings, notebooks and exported modules
 	@if [ -x $(BIN)/ruff ]; then $(BIN)/ruff check -q --isolated --select E9,F63,F7,F82 src epoch0* nbs/index.ipynb; fi
 
 test-fast: check  ## what needs no browser and no whole lifecycle
-	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak and not datasets"
+	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak and not datasets and not cases"
 
 test: check keys postgres  ## everything: drift, unit tests, two lifecycles, notebooks, browser
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export EPOCH_FINISHED_HOME=$$home/finished; \
-	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak and not datasets"; \
+	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not browser and not soak and not datasets and not cases"; \
 	$(BIN)/python -m pytest src -q -m browser; \
 	EPOCH_HOME=$$home/nbs $(BIN)/python -m pytest --nbval nbs -n 2 $(NBVAL); \
 	EPOCH_HOME=$$home/finished EPOCH_NBVAL=1 $(BIN)/python -m pytest --nbval-lax $(NBVAL) \
@@ -89,13 +89,16 @@ test: check keys postgres  ## everything: drift, unit tests, two lifecycles, not
 test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps, splits; ends with a table of seconds and memory
 	$(BIN)/python -m pytest src -q -m datasets
 
+test-cases: check  ## troubles that people met elsewhere, each from its file to its right value (../shared/cases)
+	$(BIN)/python -m pytest src -q -n 2 -m cases
+
 PYTHONS ?= python3.12 python3.13
 test-pythons:  ## the unit tests of the base areas on other Pythons: PYTHONS="/path/to/python3.12 ...", WITHOUT=torch where it has no wheel
 	@for python in $(PYTHONS); do \
 	  command -v "$$python" >/dev/null || { echo "$$python: SKIPPED, it is not on this machine"; continue; }; \
 	  venv=.venv-$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  $(MAKE) env VENV=$$venv PYTHON="$$python" WITHOUT="$(WITHOUT)"; echo "$$venv"; \
-	  $$venv/bin/python -m pytest -q -m "not lifecycle and not browser and not soak and not datasets" src/epochkit/tests/test_frameworks_conformance.py \
+	  $$venv/bin/python -m pytest -q -m "not lifecycle and not browser and not soak and not datasets and not cases" src/epochkit/tests/test_frameworks_conformance.py \
 	    src/epochkit/tests/test_{core,record,lifecycle,cleaning,sources,models}_*.py; \
 	done
 

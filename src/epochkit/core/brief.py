@@ -90,7 +90,7 @@ class DataSection(_Section):
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-c
 class CleaningSection(_Section):
     """What is known about cells: marks of a missing answer, possible ranges, units, spellings, date formats,
-    what to hash or mask"""
+    what to hash or mask; and whether a row that repeats another one stays"""
     section = "cleaning"
     missing: dict[str, list[str | float]] = {}
     ranges: dict[str, tuple[float, float]] = {}
@@ -99,6 +99,7 @@ class CleaningSection(_Section):
     dates: dict[str, str] = {}
     hash: list[str] = []
     mask: list[str] = []
+    duplicates: Literal["auto", "keep", "drop"] = "auto"
 
     _names = field_validator("*", mode="before")(_plain_names)
 

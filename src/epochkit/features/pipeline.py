@@ -31,7 +31,7 @@ PLAIN_GROUPS = ("many labels", "indicators", "dates", "text", "derived")
 @dataclass(frozen=True)
 class Recipe:
     """How columns are treated beyond encoding and scaling: shapes, indicators, rare labels, dates, texts, pairs,
-    and the clock of histories"""
+    the clock of histories, and names that no feature may have"""
     shapes: dict[str, str] = field(default_factory=dict)
     indicators: tuple[str, ...] | None = None
     rare: dict[str, int] = field(default_factory=dict)
@@ -42,6 +42,7 @@ class Recipe:
     group: str = ""
     lags: tuple[int, ...] = (1,)
     trend: bool = True
+    taken: tuple[str, ...] = ()
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-11-a
 def moments_as_floats(column: pd.Series) -> np.ndarray:
@@ -154,15 +155,16 @@ def _group_of(name: str, columns: dict[str, str], made: dict[str, tuple[str, Ori
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-7
 def _output_origins(steps: list[tuple[list[str], Any]], indicated: list[str], columns: dict[str, str],
-                    made: dict[str, tuple[str, Origin]]) -> dict[str, tuple[str, Origin]]:
-    "Per output column, in order, its group and its origin"
+                    made: dict[str, tuple[str, Origin]],
+                    taken: Collection[str] = ()) -> dict[str, tuple[str, Origin]]:
+    "Per output column, in order, its group and its origin; no column is called as one of the `taken` names"
     found = [(_group_of(origin.sources[0], columns, made), _whole_origin(origin, made))
              for names, step in steps for origin in step_origins(step, names)]
     for name in indicated:
         sources = made[name][1].sources if name in made else (name,)
         origin = Origin(f"missing_{name}", sources, f"1 where {name} is missing, else 0", {}, "indicator")
         found.append(("derived" if name in made else "indicators", origin))
-    return dict(zip(_unique([origin.feature for _, origin in found]), found))
+    return dict(zip(_unique([origin.feature for _, origin in found], taken), found))
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-8
 class _FittedFeatures(TransformerMixin, BaseEstimator):
@@ -245,7 +247,8 @@ class FeaturePipeline(_FittedFeatures):
         with warnings.catch_warnings():  # a class with fewer rows than folds, a column without any value
             warnings.simplefilter("ignore", UserWarning)
             parts = [step.fit_transform(_matrix(names, numbers, rows.frame), y) for names, step in self.steps_]
-        self.origins_ = _output_origins(self.steps_, self.indicated_, self.columns, self.made_)
+        taken = self.recipe.taken if self.recipe else ()
+        self.origins_ = _output_origins(self.steps_, self.indicated_, self.columns, self.made_, taken)
         features = self._frame(parts, numbers, raw.index)
         spread = features.max() - features.min()
         self.constant_ = spread.index[spread == 0].tolist()

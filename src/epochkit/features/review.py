@@ -21,7 +21,7 @@ from .pipeline import Recipe
 from .ablation import GroupGain
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..planning.plan import Plan
-from ..planning.splits import equal_rows, moments
+from ..planning.splits import FEATURE_KEYS, equal_rows, moments, stored_target
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-04
 class TreatmentAdvice(NamedTuple):
@@ -97,7 +97,8 @@ def recipe_of(plan: Plan, insights: dict[str, Any], columns: dict[str, str]) -> 
         indicators=None if indicators is None else tuple(indicators), rare=insights.get("rare_labels") or {},
         dates={name: item["parts"] for name, item in dates.items()}, text=insights.get("text") or {},
         pairs=tuple(pair for pair in pairs if set(pair) <= set(columns)), time=plan.data.time or "",
-        group=plan.data.group or "", lags=tuple(about.get("lags") or (1, ))[:3], trend=not by_time)
+        group=plan.data.group or "", lags=tuple(about.get("lags") or (1, ))[:3], trend=not by_time,
+        taken=(*FEATURE_KEYS, stored_target(plan.data.target)))
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a
 def _shown(value: Any) -> str:
@@ -259,7 +260,8 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     plan = _plan_of(context)
     features = context.json("feature_list.json")["features"]
     train = context.frame("engineered_features.parquet").query("split == 'train'")
-    name, score = strongest_single_feature(train[features], train[plan.data.target].to_numpy(), plan.classification)
+    name, score = strongest_single_feature(train[features], train[stored_target(plan.data.target)].to_numpy(),
+                                           plan.classification)
     allowed = score < 0.999 or plan.data.on_leak == "keep"
     return verdict(allowed, round(score, 4), 0.999,
                    f"'{name}' alone" + (", kept by the brief" if score >= 0.999 and allowed else ""))

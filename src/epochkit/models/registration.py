@@ -29,6 +29,7 @@ from .candidates import Candidate, TrainingData, assess, training_data
 from ..lifecycle.resources import progress
 from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan, load_plan
+from ..planning.splits import stored_target
 from ..record.checkpoints import progress_of
 from ..report.figures import Figures
 from ..lifecycle.tracking import TrackedRun, register_version, tracking_client, unattended_gates, waivers
@@ -40,7 +41,8 @@ _logger = logging.getLogger(__name__)
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-04
 def target_column(features: pd.DataFrame, plan: Plan) -> str:
     "The column of `engineered_features.parquet` that holds the target"
-    return plan.data.target if plan.data.target in features.columns else "target"
+    name = stored_target(plan.data.target)
+    return name if name in features.columns else "target"
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-04-a
 def untuned_winner(folder: Path, data: TrainingData, plan: Plan) -> tuple[Candidate, dict[str, Any]]:

@@ -4,17 +4,23 @@
 
 # %% auto #0
 __all__ = ['PROTECTED_WORDS', 'PROFILE_ROWS', 'PROFILE_CELLS', 'words_of', 'columns_of_care', 'change_over_time',
-           'profile_source']
+           'profile_source', 'comparable_rows', 'place_in_file', 'target_facts']
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-02
 import re
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..core.brief import Brief, DataSection
+from ..cleaning.cleaner import ReadTarget
+from ..cleaning.parsing import as_text
 from ..cleaning.personal_data import personal_name, personal_values
+from ..cleaning.steps import is_number, strip_text
 from ..sources.base import Source
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05
@@ -126,7 +132,7 @@ def profile_source(source: Source, brief: Brief) -> tuple[pd.DataFrame, dict[str
         "rows_profiled": len(sample),
         "missing_cells": int(sample.isna().sum().sum()),
         "missing_by_column": missing[missing > 0].round(4).to_dict(),
-        "duplicate_rows": int(_comparable(sample).duplicated().sum()),
+        "duplicate_rows": int(comparable_rows(sample).duplicated().sum()),
         "target_missing": int(sample[brief.data.target].isna().sum()),
         "change_over_time": change_over_time(sample, brief.data),
         **columns_of_care(sample, brief),
@@ -136,6 +142,58 @@ def profile_source(source: Source, brief: Brief) -> tuple[pd.DataFrame, dict[str
     }
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-13-a
-def _comparable(sample: pd.DataFrame) -> pd.DataFrame:
+def comparable_rows(sample: pd.DataFrame) -> pd.DataFrame:
     "The same table with mixed cells as text, so that rows can be compared"
     return sample.astype(dict.fromkeys(sample.select_dtypes("object").columns, "str"))
+
+# %% ../../../nbs/planning/02_data_profile.ipynb #profile-places-lines
+_PLAIN_TEXT, _LINES_ABOVE = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat"), 60
+
+
+def _lines_of(path: Path, cells: Mapping[int, str]) -> list[int]:
+    "The line of each row of a text file, known by the cell it holds; empty when the lines do not hold the cells"
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = list(islice(file, max(cells) + _LINES_ABOVE))
+    patterns = {row: re.compile(rf"(?<!\w){re.escape(cell.strip())}(?!\w)") for row, cell in cells.items()}
+    for above in range(_LINES_ABOVE):
+        if all(row + above < len(lines) and patterns[row].search(lines[row + above]) for row in cells):
+            return [row + above + 1 for row in cells]
+    return []
+
+# %% ../../../nbs/planning/02_data_profile.ipynb #profile-places
+def place_in_file(source: Source, cells: Mapping[int, str], most: int = 5) -> str:
+    "Where rows stand in the user's file, `line 7` or `row 5 (counted from 0)`; cells: row -> a cell it holds"
+    shown = dict(list(cells.items())[:most])
+    files, found = list(getattr(source, "files", [])), []
+    if len(files) == 1 and files[0].is_file() and files[0].suffix.lower() in _PLAIN_TEXT:
+        found = _lines_of(files[0], shown)
+    numbers = ", ".join(f"{number:,}" for number in found or shown)
+    rest = f" and {len(cells) - most:,} more" if len(cells) > most else ""
+    return f"{'line' if found else 'row'}{'s' * (len(cells) > 1)} {numbers}{rest}" + (
+        "" if found else " (counted from 0)")
+
+# %% ../../../nbs/planning/02_data_profile.ipynb #profile-target-facts
+_HANDFUL = 5
+
+
+def target_facts(column: pd.Series, read: ReadTarget, source: Source) -> dict[str, Any]:
+    """`target_missing` rows without a value, `target_notes` on what reading changed, `target_questions`, and
+    `rare_classes` (class -> where its few rows stand); column: the target as the source gives it"""
+    texts = as_text(strip_text(column.to_frame()).get(column.name, column))
+
+    def first(label: str) -> str:
+        rows = texts.index[texts == label]
+        return f"first in {place_in_file(source, {int(rows[0]): label})}" if len(rows) else ""
+
+    def told(cells: Mapping[str, int]) -> str:
+        return ", ".join(f"'{label}' ({count:,}, {first(label)})" for label, count in [*cells.items()][:4])
+    name, counts = column.name, {} if is_number(read.values) else read.values.value_counts().to_dict()
+    notes = [f"the target '{name}': {told(cells)} read as '{label}'" for label, cells in read.merged.items()]
+    notes += [f"the target '{name}': {sum(read.lost.values()):,} cells do not read as numbers, their rows are left "
+              f"out: {told(read.lost)}"] if read.lost else []
+    asked = [f"The target '{name}': {item['text']}" + f" ('{item['label']}' is {first(item['label'])})" *
+             ("label" in item) for item in read.advice]
+    rare = {label: {int(row): str(texts[row]) for row in read.values.index[read.values == label]}
+            for label, rows in counts.items() if rows < _HANDFUL}
+    return {"target_missing": int(read.values.isna().sum()), "target_notes": notes, "target_questions": asked,
+            "rare_classes": {label: place_in_file(source, cells) for label, cells in [*rare.items()][:20]}}

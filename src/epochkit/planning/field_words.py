@@ -48,6 +48,8 @@ _CLEANING = {
     "dates": ("Date formats", "How a column writes its dates.", 'day = "%d.%m.%Y"'),
     "hash": ("Hashed", "Personal columns whose cells are replaced by codes.", "email"),
     "mask": ("Masked", "Personal columns whose cells are hidden.", "phone"),
+    "duplicates": ("Rows that repeat another one", "Whether they stay. Those that stay are on one side of the split.",
+                   "keep"),
 }
 _QUALITY = {
     "minimum": ("Quality of the clean data, at least", "0 to 1; checked at the gate of epoch 002.", "0.95"),
@@ -101,6 +103,8 @@ _CHOICES = {
     "task": {"auto": "told from the target", "binary": "two classes", "multiclass": "several classes",
              "regression": "a quantity"},
     "on_leak": {"drop": "leave it out and say so", "block": "stop at the gate", "keep": "keep it"},
+    "duplicates": {"auto": "removed where an identifier tells rows apart, else kept", "keep": "each is a case",
+                   "drop": "the first one stays"},
     "on_quality": {"block": "stop at the gate", "warn": "warn only"},
     "strategy": {"auto": "told from the columns", "random": "at random within the classes", "group": "by group",
                  "time": "the newest rows test",

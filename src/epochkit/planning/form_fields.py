@@ -16,7 +16,7 @@ from epochkit.planning.column_roles import (
 )
 from ..core.settings import Settings
 from .data_profile import columns_of_care
-from ..cleaning.cleaner import as_cleaned
+from ..cleaning.cleaner import as_cleaned, read_target
 from ..sources.catalog import open_source
 from ..report.values import readable
 from ..core.errors import BadInputError
@@ -108,8 +108,12 @@ class DataLook:
         _, cleaned, seen = self._cleaned
         target = brief.data.target
         if target in cleaned:
-            cleaned = cleaned.assign(**{target: self.sample[target]})
+            cleaned = cleaned.assign(**{target: self.target(brief)})
         return column_roles(cleaned, brief.data, seen)
+
+    def target(self, brief: Brief) -> "pd.Series":
+        "The target as cleaning reads it"
+        return read_target(self.sample[brief.data.target], brief.data.task, brief.cleaning).values
 
     def first_roles(self) -> dict[str, Role]:
         "Role per column from its cells alone, while the brief is not right yet"
@@ -139,15 +143,17 @@ class DataLook:
 
     def classes(self, target: str) -> list[str]:
         "The labels of the target where they may be classes, the commonest first; else none"
-        counts = self.sample[target].dropna().map(label_of).value_counts() if target in self.sample else {}
+        if target not in self.sample:
+            return []
+        counts = read_target(self.sample[target], "binary").values.dropna().map(label_of).value_counts()
         return list(counts.index) if 2 <= len(counts) <= MOST_CLASSES_SHOWN else []
 
     def task(self, brief: Brief) -> tuple[str, str]:
         "The task and why; BadInputError when the target cannot be learned"
-        role = infer_task(self.sample[brief.data.target], brief.data)
+        role = infer_task(self.sample[brief.data.target], brief.data, brief.cleaning)
         why = role.reason
         if role.role != "regression":
-            labels, positive, reason = class_labels(self.sample[brief.data.target], brief.data)
+            labels, positive, reason = class_labels(self.sample[brief.data.target], brief.data, brief.cleaning)
             why += f"; '{positive}' is to be found: {reason}" if positive else ""
         return role.role, why
 
@@ -155,7 +161,7 @@ class DataLook:
         "For a target that may be read both ways: multiclass and regression with what each would mean; else nothing"
         if brief.data.task != "auto":
             return {}
-        target = self.sample[brief.data.target]
+        target = self.target(brief)
         open_question = not _fits(target, brief.data, "auto") and all(
             _fits(target, brief.data, task) for task in ("multiclass", "regression"))
         return _both_readings(target.dropna()) if open_question else {}

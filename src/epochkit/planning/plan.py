@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'resolve_metric', 'PlannedData', 'PlannedMetric', 'Plan',
-           'load_plan', 'make_plan', 'settle_split', 'make_criteria', 'load_criteria', 'criterion_for', 'meets',
-           'every_epoch_is_planned', 'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from',
-           'cost_within_its_limit']
+           'load_plan', 'make_plan', 'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria',
+           'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured',
+           'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
 from functools import cached_property
@@ -19,12 +19,12 @@ from ..core.files import read_json
 from ..core.brief import (Brief, BudgetSection, CleaningSection, DataSection, MetricSection, ProjectSection,
                                  QualitySection, ServingSection, SplitSection)
 from epochkit.planning.column_roles import (
-    Role, check_brief_columns, class_labels, column_roles, infer_role, infer_task, label_of
+    Role, check_brief_columns, check_usable_names, class_labels, column_roles, infer_role, infer_task, label_of
 )
 from ..core.key_reads import CRITERIA, PLAN, WHOLE, note_read, unnoted
 from ..core.settings import EPOCHS, Settings
-from ..cleaning.cleaner import as_cleaned
-from .data_profile import profile_source
+from ..cleaning.cleaner import as_cleaned, read_target
+from .data_profile import comparable_rows, profile_source, target_facts
 from ..core.errors import DependencyError, PipelineError, unknown_name
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..sources.base import Source
@@ -124,32 +124,69 @@ def load_plan(settings: Settings) -> Plan:
     return Plan.read(read_json(path))
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11-data
-def _settle_data(target: pd.Series, data: DataSection) -> tuple[PlannedData, dict[str, Any]]:
-    "The data section with task and classes, and for classes `class_counts` (label -> rows) for the profile"
-    task = infer_task(target, data)
-    labels, positive, why = class_labels(target, data) if task.role != "regression" else ([], "", "")
-    counts = target.dropna().map(label_of).value_counts() if labels else {}
+def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
+                 source: Source) -> tuple[PlannedData, pd.Series, dict[str, Any]]:
+    """The data section with task and classes, the target as cleaning will have it, and what the profile says about it:
+    `class_counts` (label -> rows) for classes, and its notes and questions"""
+    task = infer_task(target, data, wishes)
+    classes = task.role != "regression"
+    labels, positive, why = class_labels(target, data, wishes) if classes else ([], "", "")
+    read = read_target(target, task.role, wishes)
+    counts = read.values.dropna().map(label_of).value_counts() if classes else {}
     settled = {"task": task.role, "task_reason": task.reason, "classes": labels, "positive": positive,
                "positive_reason": why}
-    return PlannedData(**data.model_dump() | settled), {
-        "class_counts": {label: int(counts.get(label, 0)) for label in labels}} if labels else {}
+    facts = target_facts(target, read, source)
+    return PlannedData(**data.model_dump() | settled), read.values, facts | (
+        {"class_counts": {label: int(counts.get(label, 0)) for label in labels}} if classes else {})
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     "The plan for this brief and this data; BadInputError when they do not fit together"
+    check_usable_names(source.columns, brief)
     sample, profile = profile_source(source, brief)
     check_brief_columns(sample.columns, brief)
-    cleaned = as_cleaned(sample, brief.cleaning, keep=[brief.data.target])
+    target = brief.data.target
+    data, values, facts = _settle_data(sample[target], brief.data, brief.cleaning, source)
+    cleaned = as_cleaned(sample, brief.cleaning, keep=[target]).assign(**{target: values})
     roles = column_roles(cleaned, brief.data)
-    data, counts = _settle_data(sample[brief.data.target], brief.data)
+    duplicates, why = settle_duplicates(cleaned, roles, brief)
     metric, maximize = resolve_metric(brief.metric, data.task)
     budget = {"memory_gb": brief.budget.memory_gb or settings.memory_gb,
               "file_mb": brief.budget.file_mb or settings.file_mb}
     return Plan(
-        project=brief.project, data=data, cleaning=brief.cleaning, quality=brief.quality, serving=brief.serving,
-        split=settle_split(brief), budget=brief.budget.model_copy(update=budget), profile=profile | counts,
+        project=brief.project, data=data, cleaning=brief.cleaning.model_copy(update={"duplicates": duplicates}),
+        quality=brief.quality, serving=brief.serving, split=settle_split(brief),
+        budget=brief.budget.model_copy(update=budget), profile=profile | facts | {"duplicates_reason": why},
         metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())
+
+# %% ../../../nbs/planning/03_plan.ipynb #plan-duplicates
+_SHARED_IDS = 0.05
+
+
+def settle_duplicates(frame: pd.DataFrame, roles: dict[str, Role], brief: Brief) -> tuple[str, str]:
+    "Whether rows that equal an earlier one are kept or dropped (`keep`, `drop`), and why"
+    if brief.cleaning.duplicates != "auto":
+        return brief.cleaning.duplicates, "the brief says so"
+    if brief.split.strategy == "given":
+        return "keep", "the split names rows by position"
+    ids = [name for name, role in roles.items() if role.role == "id" or name in brief.data.ids]
+    distinct = comparable_rows(frame).drop_duplicates()
+    if ids and distinct[ids].duplicated().mean() <= _SHARED_IDS:
+        return "drop", f"{', '.join(map(repr, ids[:3]))} tells rows apart, so a repeated row is one case entered twice"
+    return "keep", "no column tells rows apart, so equal rows may be different cases"
+
+
+def duplicates_in_words(plan: Plan) -> str:
+    "How many rows repeat an earlier one, what becomes of them and why, as one sentence"
+    count, reason = plan.profile["duplicate_rows"], plan.profile.get("duplicates_reason", "")
+    if not count:
+        return "No row repeats an earlier one."
+    kept = plan.cleaning.duplicates == "keep"
+    what = "They stay, and equal rows stand on one side of the split" if kept else "Epoch 002 removes them"
+    other = "drop" if kept else "keep"
+    return (f"{count:,} of {plan.profile['rows_profiled']:,} rows repeat an earlier one. {what}: {reason} "
+            f"([cleaning] duplicates = \"{other}\" does otherwise).")
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11-a
 def _column_entry(role: Role, column: pd.Series) -> dict[str, str]:
@@ -302,9 +339,12 @@ def risks_are_assessed(context: GateContext) -> CheckResult:
 def the_data_can_be_learned_from(context: GateContext) -> CheckResult:
     "Passes when there are usable columns and, for classes, at least two rows of each"
     plan = Plan.read(context.json("project_plan.json"))
-    rarest = min(plan.profile.get("class_counts", {"": plan.profile["rows"]}).values())
-    return verdict(bool(plan.feature_columns) and rarest >= 2, len(plan.feature_columns), 1,
-                   f"usable columns; the rarest class has {rarest} rows")
+    counts = plan.profile.get("class_counts") or {"": plan.profile["rows"]}
+    rarest = min(counts, key=counts.get)
+    place = plan.profile.get("rare_classes", {}).get(rarest, "")
+    told = f"; the rarest class, '{rarest}', has {counts[rarest]:,} row{'s' * (counts[rarest] != 1)}" if rarest else ""
+    return verdict(bool(plan.feature_columns) and counts[rarest] >= 2, len(plan.feature_columns), 1,
+                   f"usable columns{told}" + f" ({place})" * bool(place))
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-d
 @gate_check(1, "cost within its limit")

@@ -65,7 +65,8 @@ def duplicates(plan: Plan) -> tuple | None:
     "By the share of rows that repeat another"
     count = plan.profile["duplicate_rows"]
     return ("duplicate rows across splits", _grade(_share(plan, count), (0.0005, 0.01, 0.05, 0.15)), 3,
-            f"{count:,} rows repeat another", "exact duplicates are removed before the split")
+            f"{count:,} rows repeat another", "equal rows are kept, and kept on one side of the split"
+            if plan.cleaning.duplicates == "keep" else "exact duplicates are removed before the split")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-g
 @risk_rule
@@ -257,11 +258,12 @@ def make_assumptions(plan: Plan) -> list[str]:
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-columns
 def _column_questions(plan: Plan) -> list[str]:
-    "What only a person knows about a column: protected, personal, or known only later"
+    "What only a person knows about a column: protected, personal, one label or two, or known only later"
     asked = [f"Is '{name}' ({what}) a protected attribute? Then name it in protected."
              for name, what in plan.profile.get("suspected_protected", {}).items()]
     asked += [f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?"
               for name, what in plan.profile.get("personal_data", {}).items()]
+    asked += plan.profile.get("target_questions", [])
     return asked + [f"When is '{name}' known? {column['reason'].capitalize()}."
                     for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
 

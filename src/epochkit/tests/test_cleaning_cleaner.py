@@ -157,3 +157,27 @@ def test_a_sample_is_seen_as_cleaning_will_make_it_and_a_kept_column_as_it_came(
         "price": "float64", "when": "datetime64[us]", "zip": "str", "y": "str", "n": "int64"
     }
     assert seen["price"].tolist()[:2] == [1200.5, 990.0] and seen["n"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("values, kind, read", [
+    (["247,564", "1,264,087"], "number", [247564, 1264087]), (["$247,564", "$1"], "number in USD", [247564, 1]),
+    (["1,5", "2,25"], "number comma", [1.5, 2.25]), (["5 %", "12.5%"], "number in %", [5, 12.5]),
+    (["1.200,50 €", "3 €"], "number comma in EUR", [1200.5, 3])])
+def test_a_numeric_target_is_read_as_the_same_column_is_as_a_feature(values, kind, read):
+    target = read_target(pd.Series(values * 9, name="y"))
+    feature = as_cleaned(pd.DataFrame({"y": values * 9}))["y"]
+    assert target.kind == kind and target.values.tolist() == feature.tolist() == read * 9
+
+
+def test_a_class_target_is_read_as_cleaning_will_have_it():
+    column = pd.Series(["Yes", "yes ", "no", "NO", "no", " ", "Yes", "n/a", "Yes", "yea"], name="y")
+    wishes = CleaningSection(spelling={"y": {"yea": "Yes"}}, missing={"x": [9]})
+    target = read_target(column, "auto", wishes)
+    profile = profile_table([column.to_frame()], "y", "binary", CleaningSection(spelling=wishes.spelling),
+                            classes=["Yes", "no"])
+    table, _ = Cleaner(profile.kinds, "y", ("Yes", "no"), spelling=profile.spelling).clean(column.to_frame())
+    assert target.values.dropna().tolist() == table["y"].tolist() and set(table["y"]) == {"Yes", "no"}
+    assert target.merged == {"Yes": {"yes": 1, "yea": 1}, "no": {"NO": 1}} and target.lost == {}
+    assert read_target(pd.Series([1.0, 0.0, 1.0], name="y"), "binary").values.tolist() == ["1", "0", "1"]
+    assert read_target(pd.Series([3, 999, 4], name="y"), wishes=CleaningSection(missing={"y": [999]})
+                       ).values.dropna().tolist() == [3, 4]

@@ -4,9 +4,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.core.brief import CleaningSection
-from epochkit.cleaning.profile import _nearly_alike
+from epochkit.cleaning.profile import _nearly_alike, _perhaps_alike
 from epochkit.core.errors import BadInputError
 from epochkit.cleaning.profile import *
+
+
+@pytest.mark.parametrize("words, merged", [
+    ({"Yes": 9, "yes": 3, "YES": 2, "No": 9, "no": 4, "NO": 1}, {"yes": "Yes", "YES": "Yes", "no": "No", "NO": "No"}),
+    ({">50K": 9, ">50K.": 3, "<=50K": 9, "<=50K.": 8}, {">50K.": ">50K", "<=50K.": "<=50K"}),
+    ({"ja": 9, "Ｊａ": 1, "nein": 9, "ne\u00adin": 2, "nein\u200b": 1}, {"Ｊａ": "ja", "ne\u00adin": "nein",
+                                                                    "nein\u200b": "nein"}),
+    ({"1": 9, "1.0": 3, "0": 9}, {"1.0": "1"}), ({"low–mid": 3, "low-mid": 9}, {"low–mid": "low-mid"}),
+    ({"Y": 5, "y": 4, "n": 9, "N": 2}, {"y": "Y", "N": "n"}), ({"A": 9, "a": 8, "b": 4}, {}),
+    ({"Y": 5, "y": 4, "n": 9, "x": 2}, {}), ({"A+": 9, "A-": 8, "a": 8}, {}), ({"A": 9, "A.": 8, "a": 7}, {"A.": "A"}),
+    ({"No": 9, "no": 2, "yes": 9, "maybe": 3}, {"no": "No"})])
+def test_spellings_of_one_label_are_merged(words, merged):
+    assert merged_labels(words) == merged
+
+
+def test_a_spelling_that_is_named_wins_and_what_is_not_certain_is_asked():
+    assert merged_labels({"yes": 9, "Yes": 2, "no": 4}, ["Yes", "no"]) == {"yes": "Yes"}
+    assert merged_labels({"yes": 9, "Yes": 2, "no": 4}, ["YES"]) == {"yes": "YES", "Yes": "YES"}
+    assert _perhaps_alike({"A": 9, "a": 8, "b": 4}) == [("a", "A")]
+    assert _perhaps_alike({"not bad": 3, "not_bad": 9, "good": 4, "A+": 4, "A-": 4}) == [("not bad", "not_bad")]
+    assert _perhaps_alike({"No": 9, "NO": 2, "yes": 4}) == [] == _perhaps_alike({"x1": 4, "x-1": 3})
 
 
 def kind_of(values, **wishes):
@@ -76,10 +97,14 @@ def test_advice_and_merges_leave_alone_what_they_are_told():
         "a": ["Bonn", "bonn", "BONN ", "Bonn", "K  öln", "K öln"] * 3, "y": ["Yes", "yes", "yes"] * 6,
         "k": ["a", "A", "a"] * 6, "u": [f"Key{i}" for i in range(12)] + [f"key{i}" for i in range(6)]
     })
-    assert profile_table([frame], target="y").spelling == {"a": {"bonn": "Bonn", "BONN": "Bonn", "K  öln": "K öln"}}
+    assert profile_table([frame], target="y").spelling == {"a": {"bonn": "Bonn", "BONN": "Bonn", "K  öln": "K öln"},
+                                                           "y": {"Yes": "yes"}}
     assert profile_table([frame], alone=["a"], wishes=CleaningSection(spelling={"k": {"A": "b"}})).spelling == {
         "y": {"Yes": "yes"}, "k": {"A": "b"}
     }
+    assert profile_table([frame], target="y", classes=["Yes"]).spelling["y"] == {"yes": "Yes"}
+    assert profile_table([frame], wishes=CleaningSection(spelling={"y": {"YES!": "Yes"}})).spelling["y"] == {
+        "yes": "Yes", "YES!": "Yes"}
     secret = profile_table([pd.DataFrame({"mail": ["ada@b.de", "bob@b.de"] * 5})]).advice
     assert "ada" not in str(secret) and "drop, hash or mask" in secret[0]["text"]
 
@@ -108,3 +133,16 @@ def test_a_class_label_is_text_and_a_regression_target_a_number():
     assert profile_kinds([frame], "y", "binary") == {"y": "text"} and profile_kinds([frame], "y",
                                                                                     "regression") == {"y": "number"}
     assert profile_kinds([pd.DataFrame({"y": ["1", "x"]})], "y", "regression") == {"y": "number"}
+    for values, kind in ((["$247,564", "$1,200"], "number in USD"), (["1,5", "2,25"], "number comma"),
+                         (["5 %", "7%"], "number in %"), (["bad", "good"], "text")):
+        assert profile_kinds([pd.DataFrame({"y": values * 9})], "y", "auto") == {"y": kind}
+
+
+def test_the_target_gets_advice_like_any_other_column():
+    frame = pd.DataFrame({"y": ["A", "a", "A", "b"] * 5, "mail": ["a@b.de", "c@d.de"] * 10})
+    found = profile_table([frame], "y").advice
+    assert [item["text"] for item in found if item["column"] == "y"] == [
+        "'a' (5 cells) and 'A' (10) may be one label: if so, say y = {a = \"A\"} in [cleaning.spelling]; "
+        "if they are two, a = \"a\" there"]
+    assert not profile_table([frame], "y", wishes=CleaningSection(spelling={"y": {"a": "a"}})).advice[1:]
+    assert profile_table([frame[["mail"]]], "mail").advice == []

@@ -196,3 +196,14 @@ def test_every_feature_names_its_sources_and_its_reason(rich, no_custom):
 def test_a_pipeline_that_was_pickled_before_derived_features_moved_still_finds_its_class():
     from epochkit.features import derived, pipeline
     assert pipeline.OwnFeatures is derived.OwnFeatures
+
+
+def test_no_feature_is_called_as_a_column_of_the_kit_or_as_the_target():
+    names = ("row_id", "split", "y", "missing_x")
+    raw = pd.DataFrame({"split": np.arange(60.0), "prediction": np.arange(60.0) ** 2, "x": [1.0, None, 3.0] * 20})
+    columns = dict.fromkeys(raw, "numeric")
+    pipeline = FeaturePipeline(columns, recipe=Recipe(taken=names)).fit(raw, np.arange(60) % 2)
+    assert not {*pipeline.feature_names_} & {*names} and len(pipeline.feature_names_) == 4
+    rows = {row["feature"]: row for row in provenance(pipeline)}
+    assert rows["split_2"]["sources"] == ["split"] and rows["missing_x_2"]["sources"] == ["x"]
+    assert pipeline.transform(raw[:3]).columns.tolist() == pipeline.feature_names_

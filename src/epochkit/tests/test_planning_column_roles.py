@@ -80,12 +80,60 @@ def test_the_task_is_told_asked_or_refused():
         class_labels(pd.Series(["good", "bad"]), DataSection(source="a", target="y", positive="bed"))
 
 
+def test_a_target_is_read_as_a_feature_would_be_and_no_message_leads_in_a_circle():
+    from epochkit.core.brief import CleaningSection, DataSection
+    brief = DataSection(source="a.csv", target="y")
+    quantity = brief.model_copy(update={"task": "regression"})
+    for form in ("${:,}", "{:,} EUR", "{},5", "{}.5 %", "{} kg", "{:,}"):
+        values = pd.Series([form.format(number * 7) for number in range(900, 1000)])
+        assert infer_task(values, brief).role == "regression" == infer_task(values, quantity).role, form
+    labels = pd.Series(["good", "bad"] * 20)
+    with pytest.raises(BadInputError, match=r"does not read as numbers.*'good' \(20\).*set task = \"binary\""):
+        infer_task(labels, quantity)
+    assert infer_task(labels, brief.model_copy(update={"task": "binary"})).role == "binary"
+    mixed = pd.Series([f"{number}.5" for number in range(150)] + ["n. v. (text)"] * 30)
+    with pytest.raises(BadInputError, match=r"numbers, the others are not, such as 'n. v. \(text\)' \(30\)"):
+        infer_task(mixed, brief)
+    said = CleaningSection(missing={"y": ["n. v. (text)"]})
+    assert infer_task(mixed, brief, said).role == "regression" == infer_task(mixed, quantity, said).role
+    with pytest.raises(BadInputError, match=r"3 values, 'A' \(10\).*may be one label.*set task = \"multiclass\""):
+        infer_task(pd.Series(["A", "a", "b"] * 10), brief.model_copy(update={"task": "binary"}))
+    assert infer_task(pd.Series(["1", "2", "3", "failed"] * 30), brief).role == "multiclass"
+
+
+def test_spellings_of_a_class_are_one_class_and_the_brief_may_name_any_of_them():
+    from epochkit.core.brief import CleaningSection, DataSection
+    churn = pd.Series(["Yes", "yes", "YES", "No", "no", "NO", "No", "Yes", " "] * 3)
+    brief = DataSection(source="a.csv", target="y")
+    assert infer_task(churn, brief).role == "binary"
+    assert class_labels(churn, brief)[:2] == (["No", "Yes"], "Yes")
+    for named in ("no", "NO", "No", "No.", " no"):
+        assert class_labels(churn, brief.model_copy(update={"positive": named}))[:2] == (["Yes", "No"], "No")
+    with pytest.raises(BadInputError, match="did you mean 'Yes'"):
+        class_labels(churn, brief.model_copy(update={"positive": "Yess"}))
+    income = pd.Series([">50K", "<=50K", ">50K.", "<=50K.", "<=50K"] * 3)
+    assert class_labels(income, brief)[0] == ["<=50K", ">50K"]
+    two = pd.Series(["A", "a", "A", "b"] * 5)
+    assert class_labels(two, brief)[0] == ["A", "a", "b"]
+    assert class_labels(two, brief, CleaningSection(spelling={"y": {"a": "A"}}))[:2] == (["A", "b"], "b")
+
+
 def test_the_positive_class_is_the_yes_else_the_rarer():
     from epochkit.core.brief import DataSection
     brief = DataSection(source="a.csv", target="y")
     assert class_labels(pd.Series(["Yes", "Yes", "No"]), brief)[:2] == (["No", "Yes"], "Yes")
     assert class_labels(pd.Series(["sick", "well", "sick"]), brief)[1] == "well"
     assert class_labels(pd.Series([1.0, 0.0, 1.0, None]), brief)[:2] == (["0", "1"], "1")
+
+
+def test_a_name_of_the_kit_is_refused_unless_the_column_is_left_out():
+    text = '[data]\nsource = "a:b"\ntarget = "y"\n'
+    for columns, more, message in ((["row_id", "y"], "", "row_id.*rename it, or list it under ids"),
+                                   (["x", "y"], '[cleaning]\nhash = ["y"]', "the target column")):
+        with pytest.raises(BadInputError, match=message):
+            check_usable_names(columns, parse_brief(text + more))
+    check_usable_names(["row_id", "y"], parse_brief(text + 'ids = ["row_id"]'))
+    check_usable_names(["split", "prediction", "target", "index", "y"], parse_brief(text))
 
 
 def test_the_brief_wins_and_a_wrong_name_is_suggested():

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from epochkit.core.brief import DataSection, parse_brief
 from epochkit.core.settings import load_settings
-from epochkit.planning.data_profile import _comparable
 from epochkit.sources.catalog import open_source
 from epochkit.planning.data_profile import *
 
@@ -57,7 +56,7 @@ def test_the_profile_counts_gaps_and_repeats_of_any_cells(tmp_path):
     assert (profile["rows"], profile["duplicate_rows"],
             profile["missing_cells"]) == (4, 1, 1) and profile["missing_by_column"] == {"naïve name": 0.25}
     mixed = pd.DataFrame({"mixed": [1, "1", [2]], "y": [1, 1, 2]}, dtype=object)
-    assert _comparable(mixed).duplicated().tolist() == [False, True, False]
+    assert comparable_rows(mixed).duplicated().tolist() == [False, True, False]
 
 
 def test_a_wide_table_is_profiled_with_fewer_rows():
@@ -77,3 +76,27 @@ def test_a_wide_table_is_profiled_with_fewer_rows():
 
     assert profile_source(
         Wide(), parse_brief('[data]\nsource = "a:b"\ntarget = "c0"'))[1]["rows"] == 10**6 and Wide.asked == [10_000]
+
+
+def test_the_target_is_told_by_name_count_and_line(tmp_path):
+    from epochkit.cleaning.cleaner import read_target
+    settings = load_settings(home=tmp_path, env={})
+    labels = ["Yes", "No"] * 20 + ["yes", "NO.", "NO.", "Yes", "a", "A", "A", "odd"]
+    frame = pd.DataFrame({"x": range(len(labels)), "y": labels})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    source = open_source(f"file:{tmp_path / 't.csv'}", settings)
+    facts = target_facts(frame["y"], read_target(frame["y"], "binary"), source)
+    assert facts["target_notes"] == ["the target 'y': 'yes' (1, first in line 42) read as 'Yes'",
+                                     "the target 'y': 'NO.' (2, first in line 43) read as 'No'"]
+    assert "'a' (1 cells) and 'A' (2) may be one label" in facts["target_questions"][0]
+    assert facts["target_questions"][0].endswith("('a' is first in line 46)")
+    assert facts["rare_classes"] == {"A": "lines 47, 48", "a": "line 46", "odd": "line 49"}
+    (tmp_path / "t.csv").write_text("a title\n\n" + (tmp_path / "t.csv").read_text())
+    assert place_in_file(source, {0: "Yes", 1: "No"}) == "lines 4, 5"
+    frame.to_parquet(tmp_path / "t.parquet")
+    there = open_source(f"file:{tmp_path / 't.parquet'}", settings)
+    assert place_in_file(there, {0: "Yes"}) == "row 0 (counted from 0)"
+    price = pd.Series(["$1,000"] * 60 + ["soon", None], name="price")
+    facts = target_facts(price, read_target(price, "regression"), there)
+    assert facts["target_missing"] == 2 and facts["rare_classes"] == {} and "1 cells do not read as numbers" in (
+        facts["target_notes"][0])

@@ -15,6 +15,49 @@ def test_a_metric_must_fit_the_task():
         resolve_metric(MetricSection(primary="roc-auc"), "binary")
 
 
+@pytest.mark.parametrize("ids, said, kept", [([], "auto", "keep"), (["case"], "auto", "drop"),
+                                             (["shop"], "auto", "keep"), ([], "drop", "drop"),
+                                             (["case"], "keep", "keep")])
+def test_equal_rows_stay_unless_a_column_tells_rows_apart(tmp_path, ids, said, kept):
+    rows = pd.DataFrame({"case": [f"c{number}x" for number in range(40)], "shop": ["a", "b"] * 20, "x": range(40),
+                         "y": ["good", "bad", "bad", "good"] * 10})
+    rows = pd.concat([rows, rows.head(3)])
+    rows.drop(columns=[] if "case" in ids else ["case"]).to_csv(tmp_path / "t.csv", index=False)
+    settings = load_settings(home=tmp_path, env={})
+    brief = parse_brief(f'[data]\nsource = "file:t.csv"\ntarget = "y"\nids = {ids}\nroles = {{x = "numeric"}}\n'
+                        f'[cleaning]\nduplicates = "{said}"')
+    plan = make_plan(brief, open_source("file:t.csv", settings), settings)
+    assert plan.cleaning.duplicates == kept
+    told = duplicates_in_words(plan)
+    assert told.startswith("3 of 43 rows repeat an earlier one") and ("They stay" in told) == (kept == "keep")
+
+
+def test_the_plan_reads_the_target_as_002_will(tmp_path):
+    settings = load_settings(home=tmp_path, env={})
+    labels = ["Yes", "yes", "YES", "No", "no", "NO"] * 8
+    pd.DataFrame({"x": range(48), "churn": labels}).sample(frac=1, random_state=0).to_csv(tmp_path / "t.csv",
+                                                                                          index=False)
+    text = '[data]\nsource = "file:t.csv"\ntarget = "churn"\n'
+    plan = make_plan(parse_brief(text + 'positive = "NO"'), open_source("file:t.csv", settings), settings)
+    assert (plan.data.task, plan.data.classes, plan.data.positive) == ("binary", ["yes", "no"], "no")
+    assert plan.profile["class_counts"] == {"yes": 24, "no": 24} and len(plan.profile["target_notes"]) == 2
+    assert "'YES' (8, first in line" in " ".join(plan.profile["target_notes"])
+    pd.DataFrame({"x": range(60), "price": [f"${247 + number},{564 + number}" for number in range(60)]}).to_csv(
+        tmp_path / "p.csv", index=False)
+    for task in ("auto", "regression"):
+        brief = parse_brief(f'[data]\nsource = "file:p.csv"\ntarget = "price"\ntask = "{task}"\n')
+        plan = make_plan(brief, open_source("file:p.csv", settings), settings)
+        assert plan.data.task == "regression" and plan.profile["target_missing"] == 0
+
+
+def test_a_name_of_the_kit_is_refused_in_epoch_001(tmp_path):
+    settings = load_settings(home=tmp_path, env={})
+    pd.DataFrame({"row_id": range(48), "y": ["a", "b"] * 24}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(BadInputError, match="column 'row_id', which is the kit's own name"):
+        make_plan(parse_brief('[data]\nsource = "file:t.csv"\ntarget = "y"'), open_source("file:t.csv", settings),
+                  settings)
+
+
 @pytest.fixture(scope="module")
 def diabetes():
     brief = parse_brief('[data]\nsource = "demo:diabetes"\ntarget = "progression"\nprotected = ["sex"]')

@@ -9,6 +9,10 @@ from epochkit.core.errors import BadInputError
 from epochkit.planning.splits import *
 
 
+def test_a_target_that_is_called_as_a_column_of_the_kit_has_another_name_in_the_file():
+    assert [stored_target(name) for name in ("y", "split", "target")] == ["y", "target", "target"]
+
+
 def test_random_split_is_stratified_and_seeded():
     labels = pd.Series(["good"] * 700 + ["bad"] * 300)
     parts = split_random(labels, SplitSection(), True)
@@ -34,6 +38,15 @@ def test_equal_rows_stay_in_one_part_and_few_different_rows_are_dealt_alone():
     assert together.nunique() == 300 and parts.groupby(together).nunique().eq(1).all()
     assert 0.15 < parts.eq("test").mean() < 0.25
     assert equal_rows(frame, ["label"]).nunique() == 450 == equal_rows(frame, []).nunique()
+    often = pd.DataFrame({"x": rng.integers(0, 200, 2_000)})
+    assert equal_rows(often, ["x"]).nunique() == often["x"].nunique(), "many copies of many rows stay together too"
+
+
+def test_a_rare_class_takes_its_equal_rows_along():
+    target = pd.Series(["a", "b"] * 50 + ["once"])
+    together = pd.Series([*range(100), 7])
+    parts = split_random(target, SplitSection(), True, together)
+    assert parts[7] == parts[100] == "train" and parts.groupby(together).nunique().max() == 1
 
 
 def test_a_class_of_one_or_two_rows_trains():
@@ -89,6 +102,18 @@ def test_groups_of_one_age_are_dealt_by_chance():
     units, age = pd.Series(np.repeat(np.arange(20), 5), name="time"), pd.Series(np.tile(np.arange(5), 20), name="time")
     parts = split_group_time(units, age, SplitSection())
     assert parts.groupby(units).nunique().eq(1).all() and set(units[parts == "test"]) != {16, 17, 18, 19}
+
+
+def test_equal_rows_without_a_group_stay_in_one_part():
+    from types import SimpleNamespace
+    frame = pd.DataFrame({"g": ["a", "a", "b", "b", "c", "d"] * 10 + [None] * 60, "x": [*range(60), *range(30), *range(30)]})
+    plan = SimpleNamespace(data=SimpleNamespace(group="g", target="y", time=""), feature_columns=["x"],
+                           classification=True, split=SplitSection(strategy="group"))
+    parts = split_rows(frame, plan)
+    assert parts[60:].groupby(frame["x"][60:]).nunique().max() == 1
+    assert parts[:60].groupby(frame["g"][:60]).nunique().max() == 1
+    few = pd.DataFrame({"g": ["a", "b"] * 10, "x": range(20)})
+    assert set(split_rows(few, plan)) <= set(PARTS)
 
 
 def diabetes_with(split, rows=442, **data):

@@ -21,6 +21,13 @@ def test_delimiters_and_headers_are_told_apart():
     assert split_line("  1   2.5 \t x ", "space") == ["1", "2.5", "x"] and split_line('"a||b"||c', "||") == ["a\x1fb", "c"]
 
 
+def test_a_name_with_a_line_end_is_one_field_and_a_wrong_guess_may_end_within_it():
+    header = 'a,b;"new\nline",c\n'
+    assert split_line(header, ",") == ["a", 'b;"new'] and split_line(header, ";") == ["a,b", 'new\nline,c']
+    assert split_line('a,"new\nline",b\n', ",") == ["a", "new\nline", "b"]
+    assert find_delimiter([header, "1,2;3,4"]) in ",;"
+
+
 @pytest.mark.parametrize("text",
                          [b'a,"x\ny"\nb,c\n', b'a,5" pipe\nb,"x\ny"\nc,6" x 7"\n', b'a,"say ""hi""\n"\n\n"","\n"\n'])
 def test_records_are_never_cut_wherever_the_blocks_end(text):

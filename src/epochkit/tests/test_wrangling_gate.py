@@ -15,7 +15,7 @@ from epochkit.wrangling.gate import *
 
 def test_the_report_counts_what_was_delivered_and_what_is_left(tmp_path):
     table = pd.concat([a_table(20), a_table(20)[:1]], ignore_index=True)
-    plan = a_plan()
+    plan = a_plan(cleaning={"duplicates": "drop"})
     result = loaded(tmp_path, Table(table), plan)
     frame = pd.read_parquet(result.path)
     report = quality_report(result, frame, infer_schema(frame, "y", plan.data.classes), plan)

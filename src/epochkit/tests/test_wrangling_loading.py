@@ -153,7 +153,8 @@ def test_kill_9_and_again_gives_the_same_bytes(tmp_path):
 def test_a_repeated_row_in_another_chunk_goes_and_the_first_stays(tmp_path):
     table = a_table(50)
     table = pd.concat([table, table[3:5].replace({"w": {"v ": "v"}}), table[:1].assign(key="other")], ignore_index=True)
-    result = loaded(tmp_path / "a", Table(table), rows=7)
+    drop = a_plan(cleaning={"duplicates": "drop"})
+    result = loaded(tmp_path / "a", Table(table), drop, rows=7)
     assert result.count("exact_duplicates").removed == 2 and result.rows_out == 51
     assert pd.read_parquet(result.path)["row_id"].tolist() == [*range(50), 52]
     named = loaded(tmp_path / "b", Table(table), a_plan(ids=["key"]), rows=7)

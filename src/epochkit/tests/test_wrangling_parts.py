@@ -4,17 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
-from epochkit.wrangling.parts import _whole_numbers
+from epochkit.wrangling.parts import _removal_advice, _whole_numbers
 from epochkit.wrangling.parts import *
 
 
 def parts(folder, hashes, rows_each=10, **columns):
     "Part files with these row hashes"
     plan = SimpleNamespace(data=SimpleNamespace(target="y", time="", ids=["id"]), columns={},
-                           split=SimpleNamespace(strategy="random",
-                                                 seed=1), budget=SimpleNamespace(file_mb=1.0, on_oversize="sample"))
-    frame = pd.DataFrame({"row_id": np.arange(len(hashes)), "x": 1.0, "_row_hash": np.array(hashes, "uint64")}
-                         | columns)
+                           split=SimpleNamespace(strategy="random", seed=1),
+                           cleaning=SimpleNamespace(duplicates="auto"),
+                           budget=SimpleNamespace(file_mb=1.0, on_oversize="sample"))
+    frame = pd.DataFrame({"row_id": np.arange(len(hashes)), "x": 1.0, "y": 1.0,
+                          "_row_hash": np.array(hashes, "uint64")} | columns)
     files = [folder / f"part-{number:05d}.parquet" for number in range(-(-len(frame) // rows_each))]
     for number, file in enumerate(files):
         frame[number * rows_each:(number + 1) * rows_each].to_parquet(file)
@@ -26,7 +27,32 @@ def test_the_first_of_repeated_rows_stays_in_any_cut(tmp_path):
         files, plan = parts(tmp_path, [1, 2, 1, 3, 2, 1], rows_each)
         frame, count, advice = gather(files, plan, 1.0)
         assert frame["row_id"].tolist() == [0, 1, 3] and (count.rows, count.removed,
-                                                          count.removed_rows) == (3, 3, [2, 4, 5]) and advice == []
+                                                          count.removed_rows) == (3, 3, [2, 4, 5])
+        assert [item["about"] for item in advice] == ["removed"]
+
+
+def test_without_an_identifier_repeated_rows_stay_and_the_brief_goes_first(tmp_path):
+    files, plan = parts(tmp_path, [1, 2, 1, 3, 2, 1])
+    for ids, said, rows in (([], "auto", 6), (["id"], "auto", 3), ([], "drop", 3), (["id"], "keep", 6)):
+        plan.data.ids, plan.cleaning.duplicates = ids, said
+        frame, count, advice = gather(files, plan, 1.0)
+        assert len(frame) == rows and count.rows == 3 and count.removed == 6 - rows
+        assert bool(count.skipped) == (rows == 6) == (not advice)
+
+
+def test_removing_many_rows_or_moving_the_target_is_told_with_both_shares():
+    gone = np.zeros(1_000, bool)
+    gone[:8] = True
+    target = pd.Series(["yes"] * 8 + ["no"] * 992)
+    assert _removal_advice(target, gone) == [], "under one row in a hundred and under a point"
+    few = _removal_advice(pd.Series(["yes"] * 8 + ["no"] * 92), gone[:100])[0]["text"]
+    assert "removed 8 of 100 rows (8.0%)" in few and "share of 'yes' from 8.0% to 0.0%" in few
+    assert _removal_advice(pd.Series(["yes", "no"] * 500), gone) == []
+    gone[:200] = True
+    said = _removal_advice(pd.Series(["yes"] * 400 + ["no"] * 600), gone)[0]["text"]
+    assert "(20.0%)" in said and "share of 'yes' from 40.0% to 25.0%" in said and 'duplicates = "keep"' in said
+    said = _removal_advice(pd.Series(np.arange(1_000.0), name="price"), gone)[0]["text"]
+    assert "mean of 'price' from 499.5 to 599.5" in said
 
 
 def test_a_given_split_keeps_repeated_rows_and_alike_cases_are_advice(tmp_path):

@@ -7,6 +7,18 @@ from types import SimpleNamespace
 from epochkit.wrangling.report import *
 
 
+def test_what_became_of_repeated_rows_is_said():
+    from types import SimpleNamespace
+    from epochkit.cleaning.cleaner import StepCount
+
+    def said(**count):
+        return repetitions_in_words(SimpleNamespace(count=lambda step: StepCount(step, **count)))
+    assert said() == "No row repeats an earlier one."
+    assert said(rows=3, removed=3) == "3 of the removed rows equalled an earlier one in everything."
+    assert said(rows=3, skipped="the brief says so: 3 repeated rows are kept") == (
+        "3 rows equal an earlier one and stay: the brief says so.")
+
+
 def plan_for(task, positive="", features=("x",)):
     return SimpleNamespace(data=SimpleNamespace(target="y", task=task,
                                                 positive=positive), feature_columns=list(features),

@@ -14,7 +14,9 @@ from typing import Any
 import pandas as pd
 
 from .contract import read_contract
-from .loading import LoadResult, left_out
+from ..planning.column_roles import left_out
+from .loading import LoadResult
+from .parts import drops_duplicates
 from .quality import quality_scores, timeliness
 from .schema import schema_violations
 from .violations import contract_violations
@@ -25,24 +27,25 @@ from ..lifecycle.resources import largest_file_mb
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05
 def delivered_scores(result: LoadResult) -> dict[str, float]:
-    """completeness, uniqueness and validity of the source as it came: blanks and marks, repeated rows,
-    cells emptied as unusable"""
+    """completeness, uniqueness and validity of the source as it came: blanks and marks, rows removed as repetitions
+    (those kept are cases of their own), cells emptied as unusable"""
     cells = max(result.rows_in * len(result.kinds), 1)
     marks = result.count("missing_marks").emptied
     named = sum(count.emptied for count in result.steps if count.step in ("named_missing", "strip_text"))
     emptied = sum(count.emptied for count in result.steps) - marks - named
     scores = {
         "completeness": 1 - (sum(result.blank.values()) + marks + named) / cells,
-        "uniqueness": 1 - result.count("exact_duplicates").rows / max(result.rows_in, 1),
+        "uniqueness": 1 - result.count("exact_duplicates").removed / max(result.rows_in, 1),
         "validity": 1 - emptied / cells
     }
     return {name: round(score, 6) for name, score in scores.items()}
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05-a
 def _repeated(frame: pd.DataFrame, plan: Plan) -> int:
-    "Rows that repeat another; with ids left out of the data only a repeated row_id counts"
-    ignored = ["row_id"] if not plan.data.ids and not plan.data.drop and plan.split.strategy != "given" else []
-    columns = [name for name in frame if name not in ignored] if ignored else ["row_id"]
+    """Rows that repeat another; where equal rows are cases of their own, or ids are left out of the data, only a
+    repeated row_id counts"""
+    whole = not plan.data.ids and not plan.data.drop and drops_duplicates(plan)
+    columns = [name for name in frame if name != "row_id"] if whole else ["row_id"]
     return int(frame.duplicated(subset=columns).sum())
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05-b

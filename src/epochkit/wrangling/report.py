@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['missing_figure', 'missing_map', 'quality_figure', 'target_figure', 'numbers_figure', 'correlation_figure',
-           'steps_table', 'changes_table', 'cleaning_advice', 'report_sections']
+           'steps_table', 'repetitions_in_words', 'changes_table', 'cleaning_advice', 'report_sections']
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-02
 from collections.abc import Iterable
@@ -241,6 +241,16 @@ def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:
     "What each cleaning step did, one row a step"
     columns = ["step", "rows", "cells", "emptied", "removed", "skipped", "why"]
     return pd.DataFrame(steps, columns=columns).fillna({"skipped": ""})
+
+# %% ../../../nbs/wrangling/07_report.ipynb #report-repetitions
+def repetitions_in_words(result: Any) -> str:
+    "How many rows equal an earlier one, and whether they stay, as one sentence; result: what loading the data gave"
+    count = result.count("exact_duplicates")
+    if not count.rows:
+        return "No row repeats an earlier one."
+    if count.removed:
+        return f"{count.removed:,} of the removed rows equalled an earlier one in everything."
+    return f"{count.rows:,} rows equal an earlier one and stay: {count.skipped.partition(':')[0]}."
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-a
 def _cell_text(cell: object) -> str:

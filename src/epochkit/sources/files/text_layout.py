@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +39,7 @@ def split_line(line: str, delimiter: str, quote: str | None = '"') -> list[str]:
         line, delimiter = re.sub(r"[ \t]+", _STANDIN, line.strip()), _STANDIN
     elif len(delimiter) > 1 or not delimiter.isascii():
         line, delimiter = line.replace(delimiter, _STANDIN), _STANDIN
-    return next(csv_reader([line.rstrip("\r\n")], delimiter, quote), [])
+    return next(csv_reader(StringIO(line.rstrip("\r\n")), delimiter, quote), [])
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-05
 _DELIMITERS = (",", ";", "\t", "|", "~", "^", "\x1f", "\x01", "||", "::", "§")

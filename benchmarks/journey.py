@@ -1,0 +1,204 @@
+"""Takes real tables from a brief to a served prediction of the raw rows of their file, and prints what happened on the way.
+
+    .venv/bin/python benchmarks/journey.py [SET …]     about 40 minutes on two quiet cores; writes journey.json beside it
+
+The sets lie in ../shared/data, `demo:breast_cancer` comes from a package. Every gate is decided at a terminal (a pseudo-terminal that answers the questions as a person would): a gate whose
+checks pass is approved, a failing check is waived with a reason, and both are counted. Nothing is edited but the brief. At the end the first raw rows of the file, as the text that stands
+there, are scored by the running API, by `epoch score` and in this process, and the largest difference of the three is printed.
+"""
+import argparse
+import csv
+import json
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pexpect
+
+from epochkit.core.files import read_json
+from epochkit.core.settings import Settings, load_settings
+from epochkit.lifecycle.state import project_state
+
+ROOT = load_settings(env={}).code_root
+DATA = ROOT.parent / "shared" / "data"
+EPOCH = str(Path(sys.executable).with_name("epoch"))
+RAW_ROWS = 200
+REASON = "seen and accepted for this trial: the limit is really missed"
+ANSWERS = ((r"fails\. Why may it\?.*\) ", REASON), (r"is left out as a leak.*\) ", ""), (r"\[y/N\] ", "y"), (r"Comment: ", "decided in the journey"),
+           (r"Reviewer \[.*\]: ", "journey"), (r"Type (\d{3}) to record it: ", None))
+
+
+def brief_of(name: str) -> str:
+    "What datasets.json says about a set, as the brief that a person would write"
+    if name.startswith("demo:"):
+        return f'[data]\nsource = "{name}"\ntarget = "diagnosis"\n[budget]\ntuning_trials = 4\n'
+    note = next(item for item in json.loads((DATA / "datasets.json").read_text())["datasets"] if item["name"] == name)
+    said = "".join(f'{key} = "{note[field]}"\n' for key, field in (("time", "time_column"), ("group", "group_column"), ("positive", "positive_class"))
+                   if note.get(field))
+    task = f'task = "{note["task"]}"\n' if note["task"] == "multiclass" else ""
+    return f'[data]\nsource = "file:{DATA / note["file"]}"\ntarget = "{note["target"]}"\n{said}{task}[budget]\ntuning_trials = 4\n'
+
+
+def run_epoch(number: int, home: Path, *more: str) -> dict[str, float]:
+    "`epoch run N`: exit code, seconds, CPU seconds of the whole process tree, and the last line of stderr"
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run([EPOCH, "run", str(number), *more], env={**os.environ, "EPOCH_HOME": str(home)}, capture_output=True, text=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"code": done.returncode, "s": round(time.monotonic() - started, 1), "cpu_s": round(cpu, 1),
+            "said": (done.stderr.strip().splitlines() or [""])[-1] if done.returncode not in (0, 3) else ""}
+
+
+def decide(number: int, home: Path) -> tuple[int, list[str]]:
+    "`epoch approve N` answered at a pseudo-terminal: exit code and the checks that were waived"
+    child = pexpect.spawn(EPOCH, ["approve", str(number)], env={**os.environ, "EPOCH_HOME": str(home)}, cwd=str(ROOT), encoding="utf-8", timeout=180,
+                          dimensions=(60, 400))
+    waived = []
+    while True:
+        found = child.expect([pattern for pattern, _ in ANSWERS] + [pexpect.EOF])
+        if found == len(ANSWERS):
+            child.close()
+            return child.exitstatus or 0, waived
+        if found == 0:
+            waived += re.findall(r"'([^']+)' fails\. Why", child.before + child.after)[-1:]
+        child.sendline(ANSWERS[found][1] if ANSWERS[found][1] is not None else child.match.group(1))
+
+
+def raw_rows(settings: Settings, name: str) -> tuple[Path, list[dict[str, str]]]:
+    "The first rows of the set's file as the text that stands in it (a package's table: as CSV), in a file of their own"
+    path = settings.home / "raw_rows.csv"
+    if name.startswith("demo:"):
+        from epochkit.sources.catalog import open_source
+        open_source(name, settings).head(RAW_ROWS).to_csv(path, index=False)
+        delimiter = ","
+    else:
+        note = next(item for item in json.loads((DATA / "datasets.json").read_text())["datasets"] if item["name"] == name)
+        delimiter = note["read_options"].get("sep", ",")
+        with open(DATA / note["file"], encoding="utf-8", newline="") as file:
+            path.write_text("".join(line for line, _ in zip(file, range(RAW_ROWS + 1))), encoding="utf-8", newline="")
+    with open(path, encoding="utf-8", newline="") as file:
+        return path, [dict(row) for row in csv.DictReader(file, delimiter=delimiter)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def by_api(rows: list[dict[str, str]], home: Path) -> list[dict[str, Any]]:
+    "The answers of the running service, batch by batch"
+    port = free_port()
+    with subprocess.Popen([EPOCH, "serve", "--port", str(port)], env={**os.environ, "EPOCH_HOME": str(home)}, cwd=ROOT, stderr=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL) as service:
+        try:
+            while service.poll() is None:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            body = json.dumps({"rows": rows}).encode()
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/predict/batch", body, {"content-type": "application/json"})
+            with urllib.request.urlopen(request) as answer:
+                return json.load(answer)["predictions"]
+        finally:
+            service.terminate()
+
+
+def difference(one: pd.DataFrame, other: pd.DataFrame, column: str) -> float:
+    "The largest difference of two sets of scores; infinite where labels differ"
+    if not (one["prediction"].astype(str).to_numpy() == other["prediction"].astype(str).to_numpy()).all() and column != "prediction":
+        return float("inf")
+    return float(np.abs(one[column].astype(float).to_numpy() - other[column].astype(float).to_numpy()).max())
+
+
+def served(name: str, settings: Settings) -> dict[str, Any]:
+    "Scores of the raw rows through three doors, and their largest difference"
+    from epochkit.models.bundle import load_bundle
+    path, rows = raw_rows(settings, name)
+    bundle = load_bundle(settings, "Production")
+    column = "prediction" if bundle.task == "regression" else "probability"
+    here = bundle.score(pd.DataFrame(rows, dtype="str")).reset_index(drop=True)
+    out = settings.home / "scored.csv"
+    done = subprocess.run([EPOCH, "score", str(path), str(out)], env={**os.environ, "EPOCH_HOME": str(settings.home)}, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        return {"difference": None, "why": f"epoch score: {done.stderr.strip()[-300:]}"}
+    batch, api = pd.read_csv(out, keep_default_na=False), pd.DataFrame(by_api(rows, settings.home))
+    return {"raw rows": len(rows), "difference": max(difference(here, batch, column), difference(here, api, column))}
+
+
+def journey(name: str, home: Path) -> dict[str, Any]:
+    "One set from its brief to Production and the retrospective: epoch by epoch, gate by gate"
+    home.mkdir()
+    (home / "brief.toml").write_text(brief_of(name), encoding="utf-8")
+    found: dict[str, Any] = {"set": name, "epochs": {}, "gates": {}, "stopped": ""}
+    settings = load_settings(home=home, env={})
+    for number in range(1, 9):
+        more = ("--brief", str(home / "brief.toml")) if number == 1 else ()
+        found["epochs"][number] = ran = run_epoch(number, home, *more)
+        if ran["code"] not in (0, 3):
+            found["stopped"] = f"epoch {number:03d} ended with {ran['code']}: {ran['said']}"
+            break
+        if number in (1, 3, 4, 6, 7):
+            code, waived = decide(number, home)
+            found["gates"][number] = waived
+            if code:
+                found["stopped"] = f"gate {number:03d} could not be decided ({code}), waived: {', '.join(waived) or 'nothing'}"
+                break
+    return found | _facts(settings) | ({} if found["stopped"] else {"served": served(name, settings)})
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    "Rows, roles and leaks as the artifacts say them, and the peak memory"
+    facts: dict[str, Any] = {"peak_mb": round(max(state.peak_mb or 0 for state in project_state(settings)))}
+    plan = settings.folder(1) / "project_plan.json"
+    if plan.is_file():
+        content = read_json(plan)
+        facts |= {"rows": content["profile"]["rows"], "roles": dict(pd.Series([item["role"] for item in content["columns"].values()]).value_counts())}
+        facts["roles"] = {role: int(count) for role, count in facts["roles"].items()}
+    audit = settings.artifacts(3) / "leak_audit.json"
+    if audit.is_file():
+        facts["leaks"] = [item["column"] for item in read_json(audit)["suspects"] if item["severity"] == "critical"]
+    return facts
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    "The journeys as one table"
+    rows = []
+    for one in results:
+        gates = " ".join(f"{number}:{'passed' if not waived else 'waived ' + '+'.join(waived)}" for number, waived in one["gates"].items())
+        rows.append({"set": one["set"], "rows": one.get("rows"), "roles": " ".join(f"{role}={count}" for role, count in one.get("roles", {}).items()),
+                     "leaks": ", ".join(one.get("leaks", [])) or "-", "gates": gates,
+                     "s per epoch": " ".join(f"{ran['s']:g}" for ran in one["epochs"].values()),
+                     "CPU s per epoch": " ".join(f"{ran['cpu_s']:g}" for ran in one["epochs"].values()), "peak MB": one["peak_mb"],
+                     "difference": one["served"]["difference"] if "served" in one else one["stopped"]})
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+def main() -> int:
+    names = [item["name"] for item in json.loads((DATA / "datasets.json").read_text())["datasets"]] if DATA.is_dir() else []
+    parser = argparse.ArgumentParser(description="Take real tables from a brief to a served prediction.")
+    parser.add_argument("sets", nargs="*", metavar="SET", default=[*names, "demo:breast_cancer"], help="names from ../shared/data, or demo:breast_cancer")
+    parser.add_argument("--keep", type=Path, help="make the projects in this folder and leave them there")
+    options, results = parser.parse_args(), []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.sets:
+            results.append(journey(name, (options.keep or Path(folder)) / re.sub(r"\W", "_", name)))
+            print(table(results[-1:]), flush=True)
+    print("\n" + table(results))
+    (ROOT / "benchmarks" / "journey.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 0 if all("served" in one for one in results) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
