@@ -93,8 +93,8 @@ def _column_number(letters: bytes) -> int:
 # %% ../../../../nbs/sources/files/06_excel.ipynb #excel-14
 @dataclass
 class SheetLayout:
-    """How far the cells of a sheet reach, the (row, cell) of those with an error, with too long a number or with a formula
-    that was never calculated, what is hidden, and per column how many numbers have which unit in their format"""
+    """How far the cells of a sheet reach, the (row, cell) of those with an error, with too long a number or with a
+    formula that was never calculated, what is hidden, and per column the rows of numbers by the unit of their format"""
     rows: int = 0
     columns: int = 0
     filled: bool = False
@@ -197,8 +197,8 @@ def _some(items: list[Any]) -> str:
 def _check_calculated(found: SheetLayout, sheet: str, name: str, skip: int) -> None:
     "BadInputError that names the cells whose formula has no value"
     if said := _said(found.open, skip):
-        raise BadInputError(f"{name}, sheet '{sheet}': {said} with a formula whose value was never calculated: open the "
-                            "workbook in a spreadsheet program and save it")
+        raise BadInputError(f"{name}, sheet '{sheet}': {said} with a formula whose value was never calculated: open "
+                            "the workbook in a spreadsheet program and save it")
 
 # %% ../../../../nbs/sources/files/06_excel.ipynb #excel-18
 _CELL_BYTES = 72  # 32 in the grid, 40 in the list that the grid is made from
