@@ -43,15 +43,19 @@ class StepCount:
 
     def __add__(self, other: "StepCount") -> "StepCount":
         columns, emptied = _added(self.columns, other.columns), _added(self.emptied_columns, other.emptied_columns)
-        samples = {
-            name: [*self.samples.get(name, []), *other.samples.get(name, [])][:SAMPLES]
-            for name in {**self.samples, **other.samples}
-        }
+        samples = {name: _first_samples(name, self, other) for name in {**self.samples, **other.samples}}
         return StepCount(self.step, self.why, self.rows + other.rows, self.cells + other.cells,
                          self.emptied + other.emptied, self.removed + other.removed, columns, self.skipped, samples,
                          [*self.removed_rows, *other.removed_rows][:SAMPLES], emptied)
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-a
+def _first_samples(name: str, *counts: "StepCount") -> list[list[Any]]:
+    "The first samples of a column, those of emptied cells before others"
+    pieces = [(count.samples.get(name, []), count.emptied_columns.get(name, 0)) for count in counts]
+    emptied = [sample for samples, gone in pieces for sample in samples[:gone]]
+    return [*emptied, *(sample for samples, gone in pieces for sample in samples[gone:])][:SAMPLES]
+
+
 def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
@@ -88,7 +92,8 @@ def _count(step: str, why: str, before: pd.DataFrame, changed: Mapping[str, pd.S
         count.emptied += emptied
         count.emptied_columns |= {name: emptied} if emptied else {}
         if name not in hidden:
-            first = np.flatnonzero(mask)[:SAMPLES]
+            gone = mask & before[name].notna().to_numpy() & changed[name].isna().to_numpy()
+            first = np.concatenate([np.flatnonzero(gone), np.flatnonzero(mask & ~gone)])[:SAMPLES]
             pairs = zip(before.index[first].tolist(), before[name].iloc[first], changed[name].iloc[first])
             count.samples[name] = [[row, _shown(old), _shown(new)] for row, old, new in pairs]
     return count
@@ -213,7 +218,7 @@ def _wishes_for(names: Iterable[str], wishes: CleaningSection) -> CleaningSectio
     "What the brief says about the cells of these columns"
     return CleaningSection(**{
         key: {name: value for name, value in getattr(wishes, key).items() if name in set(names)}
-        for key in ("missing", "ranges", "units", "spelling", "dates")
+        for key in ("missing", "ranges", "units", "spelling", "dates", "numbers", "keep")
     })
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-17

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLEANING_STEPS', 'is_number', 'text_columns', 'strip_text', 'empty_marks', 'empty_named', 'unit_in', 'with_unit',
-           'to_kind', 'set_kinds', 'respell', 'to_units', 'empty_infinite', 'empty_impossible', 'Decided',
+           'to_kind', 'set_kinds', 'respell', 'to_units', 'empty_infinite', 'empty_open', 'empty_impossible', 'Decided',
            'CleaningStep', 'steps_for', 'as_profiled']
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-02
@@ -17,7 +17,8 @@ import pandas as pd
 
 from ..sources.base import MISSING_MARKS
 from ..core.brief import CleaningSection
-from .parsing import as_text, by_value, convert, dates, in_unit, known_unit, numbers, said_dates
+from .parsing import (LAST_SHORT_YEAR, NumberForm, as_text, by_value, convert, dates, known_unit,
+                                        number_form, numbers, read_numbers, said_dates)
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-05
 def is_number(column: pd.Series) -> bool:
@@ -73,13 +74,14 @@ def with_unit(kind: str, unit: str) -> str:
 def _to_number(column: pd.Series, kind: str) -> pd.Series:
     if is_number(column):
         return column.astype("float64")
-    comma, unit = kind.startswith("number comma"), unit_in(kind)
-    return by_value(as_text(column), lambda text: in_unit(text, unit, comma)
-                    if unit else numbers(text, comma)).astype("float64")
+    form, text = number_form(kind), as_text(column)
+    if form == NumberForm(form.comma):
+        return numbers(text, form.comma)
+    return by_value(text, lambda values: read_numbers(values, form)).astype("float64")
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-c
 def _to_moment(column: pd.Series, kind: str) -> pd.Series:
-    form = kind.removeprefix("datetime ")
+    form, _, last = kind.removeprefix("datetime ").partition(" until ")
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
     if form.startswith("said "):
@@ -87,7 +89,7 @@ def _to_moment(column: pd.Series, kind: str) -> pd.Series:
     def read(text: pd.Series) -> pd.Series:
         found = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
         for one in form.split("|"):
-            found = found.fillna(dates(text.where(found.isna()), one))
+            found = found.fillna(dates(text.where(found.isna()), one, int(last or LAST_SHORT_YEAR)))
         return found
     return by_value(as_text(column), read)
 
@@ -126,6 +128,16 @@ def empty_infinite(frame: pd.DataFrame) -> dict[str, pd.Series]:
     found = [name for name in frame.select_dtypes("float") if np.isinf(frame[name].to_numpy()).any()]
     return {name: frame[name].mask(np.isinf(frame[name])) for name in found}
 
+# %% ../../../nbs/cleaning/03_steps.ipynb #cleaning-open-dates
+_FIRST_DAY, _LAST_DAY = pd.Timestamp("1678-01-01"), pd.Timestamp("2262-01-01")
+
+
+def empty_open(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    "Dates that stand for no end or no beginning, before 1678 or after 2261, as missing"
+    days = [name for name, kind in zip(frame, frame.dtypes) if kind.kind == "M"]
+    open_ended = {name: frame[name].notna() & ~frame[name].between(_FIRST_DAY, _LAST_DAY) for name in days}
+    return {name: frame[name].mask(mask) for name, mask in open_ended.items() if mask.any()}
+
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-11-a
 def empty_impossible(frame: pd.DataFrame, ranges: Mapping[str, tuple[float, float]]) -> dict[str, pd.Series]:
     "Numbers outside their range as missing"
@@ -140,6 +152,12 @@ class Decided(NamedTuple):
     classes: tuple[str, ...] = ()
     wishes: CleaningSection = CleaningSection()
     spelling: Mapping[str, Mapping[str, str]] = {}
+
+    @property
+    def answers(self) -> dict[str | None, tuple[str, ...]]:
+        "Column -> words that are answers there, although they look like marks for a missing one"
+        kept = {name: tuple(words) for name, words in self.wishes.keep.items()}
+        return kept | {self.target: (*self.classes, *kept.get(self.target, ()))}
 
     @property
     def units(self) -> dict[str, str]:
@@ -159,7 +177,7 @@ CLEANING_STEPS = (
     CleaningStep("strip_text", "one spelling for the same text: Unicode NFC, ends stripped",
                  lambda table, decided: strip_text(table)),
     CleaningStep("missing_marks", "blanks, NA, null, ? and the like say that there is no answer",
-                 lambda table, decided: empty_marks(table, {decided.target: decided.classes})),
+                 lambda table, decided: empty_marks(table, decided.answers)),
     CleaningStep("named_missing", "the brief says that these stand for no answer",
                  lambda table, decided: empty_named(table, decided.wishes.missing),
                  asked=lambda decided: decided.wishes.missing),
@@ -171,6 +189,8 @@ CLEANING_STEPS = (
     CleaningStep("units", "the brief asks for another unit",
                  lambda table, decided: to_units(table, decided.kinds, decided.units),
                  asked=lambda decided: decided.units),
+    CleaningStep("open_dates", "a date beyond every calendar stands for no end or no beginning",
+                 lambda table, decided: empty_open(table)),
     CleaningStep("infinite", "infinity is no measurement", lambda table, decided: empty_infinite(table)),
     CleaningStep("impossible_values", "outside the range that the brief gives",
                  lambda table, decided: empty_impossible(table, decided.wishes.ranges),

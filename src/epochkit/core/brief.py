@@ -89,14 +89,16 @@ class DataSection(_Section):
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-c
 class CleaningSection(_Section):
-    """What is known about cells: marks of a missing answer, possible ranges, units, spellings, date formats,
-    what to hash or mask; and whether a row that repeats another one stays"""
+    """What is known about cells: marks of a missing answer, words that are none, possible ranges, units, spellings,
+    how dates and numbers are written, what to hash or mask; and whether a row that repeats another one stays"""
     section = "cleaning"
     missing: dict[str, list[str | float]] = {}
     ranges: dict[str, tuple[float, float]] = {}
     units: dict[str, str] = {}
     spelling: dict[str, dict[str, str]] = {}
     dates: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    keep: dict[str, list[str]] = {}
     hash: list[str] = []
     mask: list[str] = []
     duplicates: Literal["auto", "keep", "drop"] = "auto"

@@ -228,7 +228,7 @@ def _check_numbers(read: ReadTarget, data: DataSection) -> None:
     name = data.target if re.fullmatch(r"[A-Za-z0-9_-]+", data.target) else f'"{data.target}"'
     raise BadInputError(
         f"the target '{data.target}' does not read as numbers, which task = \"regression\" needs: it holds "
-        f"{_counted(labels.to_dict())}. {_hints(read, ('units', 'dates'))}{way}say which texts mean no answer with "
+        f"{_counted(labels.to_dict())}. {_hints(read, ('numbers', 'units', 'dates'))}{way}say which texts mean no answer with "
         f"{name} = [\"…\"] in [cleaning.missing], or correct them")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-classes
@@ -249,7 +249,7 @@ def _check_classes(read: ReadTarget, labels: pd.Series, numeric: bool, data: Dat
                 if odd and 2 * sum(odd.values()) < rows else "")
         raise BadInputError(
             f"the target '{name}' has {levels:,} labels in {rows:,} rows, classes have to repeat (at most "
-            f"{_MOST_CLASSES}){told}: {_hints(read, ('units', 'dates'))}choose another target in [data] of the brief, "
+            f"{_MOST_CLASSES}){told}: {_hints(read, ('numbers', 'units', 'dates'))}choose another target in [data] of the brief, "
             f"or group its labels")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-unclear

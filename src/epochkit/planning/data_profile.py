@@ -20,6 +20,7 @@ from ..core.brief import Brief, DataSection
 from ..cleaning.cleaner import ReadTarget
 from ..cleaning.parsing import as_text
 from ..cleaning.personal_data import personal_name, personal_values
+from ..cleaning.profile import with_habit
 from ..cleaning.steps import is_number, strip_text
 from ..sources.base import Source
 
@@ -123,7 +124,7 @@ def profile_source(source: Source, brief: Brief) -> tuple[pd.DataFrame, dict[str
     """The first rows of the source, (at most 200,000, n_columns),
     and the counts and suspicions that plan and risks stand on"""
     limit = max(1_000, min(PROFILE_ROWS, PROFILE_CELLS // max(1, len(source.columns))))
-    sample = source.head(limit)
+    sample = with_habit(source.head(limit), brief.cleaning)
     rows = source.rows if len(sample) == limit else len(sample)
     missing = sample.isna().mean()
     return sample, {

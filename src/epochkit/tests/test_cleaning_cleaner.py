@@ -75,7 +75,8 @@ def test_the_briefs_wishes_are_steps_of_their_own():
     assert found["spelling"].columns == {"home": 20} and set(table["home"].dropna()) == {"house"}
     assert table["w"].tolist()[:2] == [1000.0, 3.0] and table["when"].dtype.kind == "M"
     assert [count.step for count in cleaned(RAW, 40)[1]
-            ] == ["strip_text", "missing_marks", "column_kinds", "infinite", "missing_target"]
+            ] == [
+        "strip_text", "missing_marks", "column_kinds", "open_dates", "infinite", "missing_target"]
 
 
 def test_hashing_and_masking_keep_joins_and_shape_and_nothing_else():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from epochkit.core.errors import BadInputError
 from epochkit.cleaning.parsing import *
@@ -20,8 +21,8 @@ def test_quantities_are_known_units_only():
     ])
     units = quantities(texts)["unit"].fillna("none").tolist()
     assert units == ["kg", "EUR", "%", "USD", "none", "none", "none", "°C", "EUR", "EUR", "none", "none"]
-    assert in_unit(pd.Series(["1 200 EUR"]), "EUR").tolist() == [1200.0]
-    assert in_unit(pd.Series(["1.200,50 €"]), "EUR", comma=True).tolist() == [1200.5]
+    assert read_numbers(pd.Series(["1 200 EUR"]), NumberForm(unit="EUR")).tolist() == [1200.0]
+    assert read_numbers(pd.Series(["1.200,50 €"]), NumberForm(comma=True, unit="EUR")).tolist() == [1200.5]
 
 
 @pytest.mark.parametrize("value, unit, to, expected", [(1, "kg", "lb", 2.2046226), (212, "°F", "°C", 100),
@@ -35,13 +36,52 @@ def test_units_are_converted(value, unit, to, expected):
 def test_units_that_do_not_measure_the_same_are_refused():
     with pytest.raises(BadInputError, match="kg is a mass and m a length"):
         convert(pd.Series([1.0]), "kg", "m")
-    assert np.isnan(in_unit(pd.Series(["3 m"]), "kg")[0])
+    assert np.isnan(read_numbers(pd.Series(["3 m"]), NumberForm(unit="kg"))[0])
 
 
 def test_a_decimal_comma_is_read_only_when_asked():
     texts = pd.Series(["1.200,5", "3,5", "1,200", None], dtype="str")
     assert numbers(texts, comma=True).fillna(-1).tolist() == [1200.5, 3.5, 1.2, -1]
     assert numbers(texts).fillna(-1).tolist() == [-1, -1, 1200, -1]
+
+@pytest.mark.parametrize("kind, texts, values", [
+    ("number", ["9 603.07", "9\u00a0603", "9\u202f603", "9'603.5", "9’603", "9_603", "1,23,456.7", "1,234"],
+     [9603.07, 9603, 9603, 9603.5, 9603, 9603, 123456.7, 1234]),
+    ("number comma", ["9 603,07", "9.603,07", "9'603,07", "603,", ",5", "1.234.567"],
+     [9603.07, 9603.07, 9603.07, 603, 0.5, 1234567]),
+    ("number", ["−5", "–5", "- 5", "12.5-", "(1,234.50)", "(5)", "+7", "５．５", "١٢٫٥", "1e-3", "1E5"],
+     [-5, -5, -5, -12.5, -1234.5, -5, 7, 5.5, 12.5, 1e-3, 1e5]),
+    ("number", ["1 23", "12,34", "1.2.3", "1,2,3", "--5", "(-5)", "5-5", "", "e5", "0x1F", "1,234,56", "5 kg", "<5", "+"],
+     [None] * 14),
+    ("number magnitude", ["8.2M", "201k", "1.5 bn", "2 Mio.", "3 Mrd", "4 lakh", "5 Crore", "7 Tsd.", "9", "2m"],
+     [8.2e6, 201e3, 1.5e9, 2e6, 3e9, 4e5, 5e7, 7e3, 9, 2e6]),
+    ("number magnitude in USD", ["$1.2M", "US$ 3bn", "USD 5k", "-$5", "$-5", "($1,234.50)", "5 €", "1.2 M$"],
+     [1.2e6, 3e9, 5e3, -5, -5, -1234.5, None, 1.2e6]),
+    ("number comma in CZK", ["1 234,50 Kč", "Kč 5", "5 CZK", "5"], [1234.5, 5, 5, 5]),
+    ("number comma in PLN", ["1 234,50 zł", "zł 5", "5 PLN"], [1234.5, 5, 5]),
+    ("number comma in BRL", ["R$ 1.234,50", "-R$ 3"], [1234.5, -3]), ("number in kr", ["12 kr", "12 kr."], [12, 12]),
+    ("number in INR", ["₹1,23,456", "Rs. 5"], [123456, 5]),
+    ("number limit", ["<0.5", ">100", "≥5", "1,000+", "≤ 3", "7"], [0.5, 100, 5, 1000, 3, 7]),
+    ("number in %", ["12%", "3 ‰", "0,5 %"], [12, 0.3, None]), ("number in 1", ["12%", "0.12"], [0.12, 0.12]),
+    ("number in m", ["5m", "50 cm", "5M", "5k"], [5, 0.5, None, None]),
+    ("number in MB", ["5 MB", "512 KB", "1GiB", "3GB"], [5, 0.512, 1073.741824, 3000]),
+    ("number in K", ["25K", "25k", "0 °C"], [25, None, 273.15]),
+    ("number duration in s", ["3:03:42", "1:02", "PT1H30M", "P1DT1H", "2h 15m", "5 days 03:00:00", "1 day, 2:00:00", "45 min",
+                              "90s", "-1:00:00", "1:75", "PT", "P"],
+     [11022, 62, 5400, 90000, 8100, 442800, 93600, 2700, 90, -3600, None, None, None]),
+    ("number h:mm in s", ["1:02", "75:30"], [3720, 271800]),
+    ("number clock in s", ["06:42", "6:42 PM", "12:05 am", "23:59:59", "24:00", "6:42 Uhr"],
+     [24120, 67320, 300, 86399, None, 24120])])
+def test_a_form_reads_what_it_says(kind, texts, values):
+    form = number_form(kind)
+    found = read_numbers(pd.Series(texts, dtype="str"), form)
+    assert form.kind == kind and found.astype(object).where(found.notna(), None).tolist() == values
+
+
+def test_a_text_has_the_value_that_a_file_of_plain_numbers_gives_it():
+    rng = np.random.default_rng(1)
+    texts = [repr(float(value)) for value in rng.normal(size=500) * 10.0 ** rng.integers(-300, 300, 500)]
+    assert numbers(pd.Series(texts)).tolist() == pa.array(texts).cast(pa.float64()).to_pylist() == list(map(float, texts))
 
 
 @pytest.mark.parametrize("text, form, expected", [("2024-1-5", "ISO8601", "2024-01-05"),
@@ -56,6 +96,14 @@ def test_a_decimal_comma_is_read_only_when_asked():
                                                   ("1/2/2024 25:00", "%d/%m/%Y", None),
                                                   ("1/2/2024 10:00 -0530", "%d/%m/%Y", "2024-02-01 15:30"),
                                                   ("1/2/2024 10:00 UTC", "%m/%d/%Y", "2024-01-02 10:00"),
+                                                  ("1. März 2024", "%d %b %Y", "2024-03-01"),
+                                                  ("5 de enero de 2024", "%d %b %Y", "2024-01-05"),
+                                                  ("14 juillet 1989", "%d %b %Y", "1989-07-14"),
+                                                  ("3 juin 2024", "%d %b %Y", "2024-06-03"),
+                                                  ("1er août 2024", "%d %b %Y", "2024-08-01"),
+                                                  ("20240131", "%Y%m%d", "2024-01-31"),
+                                                  ("9999-12-31", "ISO8601", "9999-12-31"),
+                                                  ("31.12.9999", "%d.%m.%Y", "9999-12-31"),
                                                   ("text", "%d.%m.%Y", None)])
 def test_dates_are_read_in_their_form(text, form, expected):
     found = dates(pd.Series([text]), form)[0]
@@ -70,3 +118,13 @@ def test_said_formats_and_seconds_since_1970_are_read():
     assert said_dates(pd.Series([1706659200000.0]), "ms")[0] == pd.Timestamp("2024-01-31")
     with pytest.raises(BadInputError, match="no date format"):
         said_dates(pd.Series(["x"]), "%Q")
+
+def test_two_digits_of_a_year_end_where_the_column_says():
+    texts = pd.Series(["02-Apr-54", "01-Jan-26", "01-Jan-27"])
+    assert dates(texts, "%d %b %Y", until=2026).dt.year.tolist() == [1954, 2026, 1927]
+    assert dates(texts, "%d %b %Y").dt.year.tolist() == [2054, 2026, 2027]
+
+
+def test_days_of_a_spreadsheet_are_read_when_the_brief_says_so():
+    found = said_dates(pd.Series([45322, "45322.5", None]), "excel")
+    assert found.tolist()[:2] == [pd.Timestamp("2024-01-31"), pd.Timestamp("2024-01-31 12:00")] and found.isna()[2]

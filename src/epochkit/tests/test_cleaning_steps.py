@@ -38,10 +38,29 @@ def test_steps_have_names_of_their_own_and_come_when_they_are_asked_for():
     assert len({*names}) == len(names) and all(step.why for step in CLEANING_STEPS)
     wished = Decided({"w": "number in kg"}, wishes=CleaningSection(units={"w": "g"}, ranges={"w": (0, 9)}))
     assert [step.name for step in steps_for(wished)] == [
-        "strip_text", "missing_marks", "column_kinds", "units", "infinite", "impossible_values"
+        "strip_text", "missing_marks", "column_kinds", "units", "open_dates", "infinite", "impossible_values"
     ]
     with pytest.raises(BadInputError, match="unit"):
         steps_for(Decided(wishes=CleaningSection(units={"w": "kgg"})))
+
+
+def test_a_mark_that_is_a_label_in_this_column_is_kept_when_the_brief_says_so():
+    frame = pd.DataFrame({"country": ["NA", "DE", "?"], "other": ["NA", "x", "y"]})
+    kept = as_profiled(frame, Decided(wishes=CleaningSection(keep={"country": ["NA"]})))
+    assert kept.isna().to_dict("list") == {"country": [False, False, True], "other": [True, False, False]}
+
+
+def test_open_ends_are_missing_and_counted_as_such():
+    texts = pd.Series(["9999-12-31", "2024-01-01", "0001-01-01", "2262-04-12", "1066-10-14", None])
+    days = pd.DataFrame({"valid_to": to_kind(texts, "datetime ISO8601")})
+    assert days["valid_to"].notna().sum() == 5
+    assert empty_open(days)["valid_to"].notna().tolist() == [False, True, False, False, False, False]
+    assert empty_open(pd.DataFrame({"d": to_kind(texts[1:2], "datetime ISO8601"), "n": [1]})) == {}
+
+
+def test_short_years_end_where_the_kind_says():
+    assert to_kind(pd.Series(["02-Apr-54"]), "datetime %d %b %Y until 2026")[0] == pd.Timestamp("1954-04-02")
+    assert to_kind(pd.Series([20240131, 20240230]), "datetime %Y%m%d").isna().tolist() == [False, True]
 
 
 def test_classes_that_look_like_marks_are_kept():

@@ -45,13 +45,20 @@ def test_limits_keep_the_precision_of_their_column(tmp_path, scale):
     assert rule == contract.columns["x"] and float(f"{rule.maximum:.3g}") == rule.maximum
 
 
+def test_limits_of_a_small_span_far_from_zero_keep_it():
+    assert _limits(pd.Series([1e9 + 0.001, 1e9 + 0.003])) == {"minimum": 1e9, "maximum": 1000000000.004}
+    assert _limits(pd.Series([0.9991, 0.9993])) == {"minimum": 0.999, "maximum": 0.9994}
+    far = _limits(pd.Series([2**60 + 1, 2**60 + 9]))
+    assert far["minimum"] <= 2**60 + 1 and far["maximum"] >= 2**60 + 9
+
+
 def test_an_asked_limit_of_a_billionth_is_not_rounded_away(tmp_path):
     path = tmp_path / "schema.toml"
     settle_contract(path, infer_contract(a_batch(), a_plan(ranges={"x": (1e-9, 10)}), {}))
     assert read_contract(path).columns["x"].minimum == 1e-9
 
 
-@pytest.mark.parametrize("values", [[7.0, 7.0], [-1e308, 1e308], [0.0, 5e-324]])
+@pytest.mark.parametrize("values", [[7.0, 7.0], [-1e308, 1e308], [2**60, 2**60]])
 def test_a_span_that_cannot_be_widened_has_no_limits(values):
     assert _limits(pd.Series(values)) == {}
 

@@ -12,6 +12,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -96,16 +97,34 @@ def _digest(content: object) -> str:
 MAX_CATEGORIES = 50
 
 
+_DIGITS = Context(prec=1_000)
+
+
+def _rounded(value: Decimal, power: int, rounding: str) -> float:
+    "The value at a multiple of 10^power, as a float"
+    return float(value.scaleb(-power, _DIGITS).to_integral_value(rounding).scaleb(power, _DIGITS))
+
+
+def _decimals(low: float, high: float) -> tuple[Decimal, Decimal]:
+    "Both as decimals without the noise of the last digit of a float, where that leaves them apart"
+    short = [Decimal(f"{end:.15g}") if isinstance(end, float) else Decimal(end) for end in (low, high)]
+    return tuple(short) if short[0] < short[1] else (Decimal(low), Decimal(high))
+
+
 def _limits(column: pd.Series) -> dict[str, float]:
-    "Half the seen span beyond the seen values; nothing for a constant or a span that floats cannot hold"
-    low, high = float(column.min()), float(column.max())
-    half = high / 2 - low / 2
-    if not math.isfinite(low - half) or not math.isfinite(high + half) or high - low < 1e-300:
+    """Half the seen span beyond the seen values, rounded outwards at the second digit of the span; nothing for a constant
+    or a span that floats cannot hold"""
+    low, high = column.min().item(), column.max().item()
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return {}
-    power = math.floor(math.log10(high - low)) - 1
-    step = 10.0 ** power
-    least, most = math.floor((low - half) / step) * step, math.ceil((high + half) / step) * step
-    return {"minimum": 0.0 if low >= 0 > least else round(least, -power), "maximum": round(most, -power)}
+    exact_low, exact_high = _decimals(low, high)
+    span = _DIGITS.subtract(exact_high, exact_low)
+    half, power = _DIGITS.divide(span, Decimal(2)), span.adjusted() - 1
+    least = _rounded(_DIGITS.subtract(exact_low, half), power, ROUND_FLOOR)
+    most = _rounded(_DIGITS.add(exact_high, half), power, ROUND_CEILING)
+    if not (math.isfinite(least) and math.isfinite(most)):
+        return {}
+    return {"minimum": 0.0 if low >= 0 > least else min(least, low), "maximum": max(most, high)}
 
 # %% ../../../nbs/wrangling/01_contract.ipynb #datacontract-19
 def _column_rule(column: pd.Series, private: bool) -> dict[str, Any]:

@@ -224,6 +224,16 @@ def _all_counts(records: list[dict[str, Any]], repeated: StepCount) -> list[Step
     return [*(sum(column[1:], column[0]) for column in zip(*by_part, strict=True)), repeated]
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-c
+_A_FEW, _EMPTYING = 3, {"column_kinds": 0.001, "open_dates": 0.5, "impossible_values": 0.02, "infinite": 0.02}
+
+
+def _such_as(count: StepCount, name: str) -> str:
+    "Up to three of the cells that a step emptied, in words; nothing of a column that may not be shown"
+    samples = count.samples.get(name, [])[:count.emptied_columns.get(name, 0)]
+    emptied = list(dict.fromkeys(str(old) for _, old, _ in samples))
+    return f", such as {', '.join(map(repr, emptied))}" if emptied else ""
+
+
 def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: list[dict[str, Any]]) -> list[str]:
     rows, left = profile.rows, profile.rows - sum(count.removed for count in steps)
     found = [
@@ -232,16 +242,17 @@ def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: lis
         for count in steps if count.removed > 0.05 * rows and count.step != "exact_duplicates"
     ]
     found += [
-        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%}): check that this "
-        f"is meant"
-        for count in steps if count.step in ("column_kinds", "impossible_values", "infinite")
-        for name, cells in count.emptied_columns.items() if cells > 0.02 * rows
+        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%}){_such_as(count, name)}: "
+        f"check that this is meant"
+        for count in steps if count.step in _EMPTYING for name, cells in count.emptied_columns.items()
+        if cells > max(_A_FEW, _EMPTYING[count.step] * rows)
     ]
     if report.rows_out < left:
         found.append(f"data.parquet was over its limit and is a random sample: {report.rows_out:,} of {left:,} rows")
     if report.files > 1:
         found.append(f"data.parquet was over its limit and is a folder of {report.files} files that hold every row")
-    return found + [item["text"] for item in advice if item["about"] in ("personal", "dates", "removed")]
+    return found + [item["text"] for item in advice if item["about"] in ("personal", "dates", "numbers", "removed")]
+
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-12
 class Effort(NamedTuple):

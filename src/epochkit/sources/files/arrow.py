@@ -50,28 +50,31 @@ def flat_column(column: pa.Array, kind: pa.DataType) -> pa.Array:
 # %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-05-b
 @dataclass
 class ArrowEvidence:
-    "What one column of a file is: its flat type, and whether a cell is missing"
+    "What one column of a file is: its flat type, whether a cell is missing, and one a whole number beyond 2^53"
     kind: pa.DataType
     missing: bool
+    large: bool = False
 
     def merged(self, other: "ArrowEvidence") -> "ArrowEvidence | None":
         "What the same column of two files is; None when they do not go together"
-        missing = self.missing or other.missing
+        missing, large = self.missing or other.missing, self.large or other.large
         numbers = [(pa.types.is_integer(e.kind), pa.types.is_floating(e.kind)) for e in (self, other)]
         if self.kind == other.kind:
-            return ArrowEvidence(self.kind, missing)
+            return ArrowEvidence(self.kind, missing, large)
         if all(map(any, numbers)):
-            return ArrowEvidence(pa.int64() if all(whole for whole, _ in numbers) else pa.float64(), missing)
+            whole = all(whole for whole, _ in numbers)
+            return ArrowEvidence(pa.int64() if whole else pa.float64(), missing, large)
         for one, another in ((self, other), (other, self)):
             if pa.types.is_null(one.kind):
-                return ArrowEvidence(another.kind, True)
+                return ArrowEvidence(another.kind, True, large)
         times = all(pa.types.is_timestamp(e.kind) for e in (self, other)) and self.kind.tz == other.kind.tz
         return ArrowEvidence(pa.timestamp("us", self.kind.tz), missing) if times else None
 
 # %% ../../../../nbs/sources/files/07_arrow.ipynb #21htablefile-05-d
 def _in_every_chunk(seen: ArrowEvidence) -> pa.DataType:
     "The type whose pandas column is the same with and without gaps"
-    if pa.types.is_null(seen.kind):
+    exact = seen.large and (seen.missing or not pa.types.is_integer(seen.kind) or seen.kind == pa.uint64())
+    if pa.types.is_null(seen.kind) or exact:
         return pa.string()
     return pa.float64() if pa.types.is_integer(seen.kind) and seen.missing else seen.kind
 
@@ -88,6 +91,20 @@ def merged_arrow_types(tables: list["ArrowTable"]) -> dict[str, ArrowEvidence]:
                     f"{table.evidence[number].kind} in {table.path.name}: write both alike")
         seen = merged
     return dict(zip(first.columns, seen, strict=True))
+
+# %% ../../../../nbs/sources/files/07_arrow.ipynb #arrow-large
+_EXACT = 2**53
+
+
+def _holds_large(kind: pa.DataType) -> bool:
+    "Whether a type of whole numbers goes beyond 2^53"
+    return kind in (pa.int64(), pa.uint64()) or pa.types.is_decimal(kind) and kind.scale <= 0 and kind.precision > 15
+
+
+def _is_large(column: pa.Array) -> bool:
+    "Whether a column of whole numbers holds one beyond 2^53"
+    ends = pc.min_max(column)
+    return any(end is not None and abs(end) > _EXACT for end in (ends["min"].as_py(), ends["max"].as_py()))
 
 # %% ../../../../nbs/sources/files/07_arrow.ipynb #arrow-schema
 class _ArrowSchema(TableFile):
@@ -106,6 +123,12 @@ class _ArrowSchema(TableFile):
         for batch in self.batches(50_000):
             found = [seen or column.null_count > 0 for seen, column in zip(found, batch.columns, strict=True)]
         return found
+
+    def large_columns(self) -> set[int]:
+        "Places in the schema of columns of whole numbers of which one is beyond 2^53"
+        wide = [place for place, column in enumerate(self.schema) if _holds_large(column.type)]
+        batches = self.batches(50_000) if wide else ()
+        return {place for batch in batches for place in wide if _is_large(batch.column(place))}
 
     @cached_property
     def _places(self) -> list[int]:
@@ -126,13 +149,14 @@ class ArrowTable(_ArrowSchema):
 
     @cached_property
     def evidence(self) -> list[ArrowEvidence]:
-        gaps = self.gaps()
+        gaps, large = self.gaps(), self.large_columns()
         for name in self.schema.names:
             kind = flat_type(self.schema.field(name).type) if name.startswith("__index_level_") else pa.int64()
             if not pa.types.is_integer(kind):
                 self.warnings.append(f"the table has an unnamed index of {kind} that is not read: give it a name "
                                      "before saving (in pandas: table.rename_axis('name').reset_index())")
-        return [ArrowEvidence(self._flat(self.schema.field(place)), gaps[place]) for place in self._places]
+        return [ArrowEvidence(self._flat(self.schema.field(place)), gaps[place], place in large)
+                for place in self._places]
 
     def _flat(self, column: pa.Field) -> pa.DataType:
         kind = flat_type(column.type)
@@ -181,6 +205,19 @@ class ParquetFile(ArrowTable):
         if nested or any(s is None or s.null_count is None for column in counts for s in column):
             return super().gaps() if not nested else [True] * len(self.schema)
         return [any(s.null_count > 0 for s in column) for column in counts]
+
+    def large_columns(self) -> set[int]:
+        wide = [place for place, column in enumerate(self.schema) if _holds_large(column.type)]
+        metadata = self._open().metadata
+        if any(flat_type(column.type) is None for column in self.schema):
+            return super().large_columns()
+        known = {place: [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
+                 for place in wide}
+        if any(s is None or not s.has_min_max and s.null_count != s.num_values + s.null_count
+               for column in known.values() for s in column):
+            return super().large_columns()
+        ends = {place: [end for s in column if s.has_min_max for end in (s.min, s.max)] for place, column in known.items()}
+        return {place for place, found in ends.items() if any(abs(end) > _EXACT for end in found)}
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         try:

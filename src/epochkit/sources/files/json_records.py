@@ -24,9 +24,14 @@ from ..base import MISSING_MARKS
 from ..no_records import LeftOut, PlacedRow, TotalCandidate, record_options, settle_totals, total_word
 
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-05
+def _size(number: int) -> str:
+    "`int`, `wide` beyond 2^53, where a float loses digits, or `large` beyond 64 bits"
+    return "int" if abs(number) <= 2**53 else "wide" if abs(number) < 1 << 63 else "large"
+
+
 @dataclass
 class CellEvidence:
-    "What the cells of one column are: the names of their types, and whether one is missing or too large for 64 bits"
+    "What the cells of one column are: the names of their types, and whether one is missing"
     types: set[str] = field(default_factory=set)
     missing: bool = False
 
@@ -39,8 +44,7 @@ class CellEvidence:
             elif kind == "str" and cell.strip().lower() in MISSING_MARKS:
                 self.types.add("mark")
             else:
-                self.types.add("large" if kind == "int" and abs(cell) >= 1 << 63 else "datetime" if kind ==
-                               "date" else kind)
+                self.types.add(_size(cell) if kind == "int" else "datetime" if kind == "date" else kind)
 
     def merged(self, other: "CellEvidence") -> "CellEvidence":
         "What the same column of two files holds"
@@ -50,9 +54,9 @@ class CellEvidence:
     def kind(self) -> str:
         "`int64`, `float64`, `bool`, `object` (booleans with gaps), `datetime` or `text`"
         types, missing = self.types - {"mark"}, self.missing or "mark" in self.types
-        if types == {"int"} and not missing:
+        if types and types <= {"int", "wide"} and not missing:
             return "int64"
-        if types and types <= {"int", "float"}:
+        if types and (types <= {"int", "float"} or "float" in types and types <= {"int", "float", "wide"}):
             return "float64"
         if types == {"bool"}:
             return "object" if missing else "bool"

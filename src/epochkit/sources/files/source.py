@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT_MODULES', 'find_place', 'find_file', 'load_formats', 'format_ending', 'open_table', 'Part', 'folder_files',
-           'path_keys', 'check_alike', 'FileSource']
+           'path_keys', 'check_alike', 'decimal_habit', 'FileSource']
 
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-02
 import copyreg
@@ -196,6 +196,12 @@ class _FileParts(Source):
     def rows(self) -> int:
         return sum(part.table.rows for part in self.parts)
 
+# %% ../../../../nbs/sources/files/08_source.ipynb #files-decimal-habit
+def decimal_habit(table: TableFile) -> str:
+    """What a file says of its decimal mark, for the cleaning that reads its texts: `comma` or `point` where the address
+    says so, `no comma` where commas separate the columns"""
+    return table.options.get("decimal") or ("no comma" if table.about.get("delimiter") == "," else "")
+
 # %% ../../../../nbs/sources/files/08_source.ipynb #files-source
 @data_source("file")
 class FileSource(_FileParts):
@@ -205,7 +211,9 @@ class FileSource(_FileParts):
         types = _key_types(self.parts)
         for table, keys in self.parts:
             for frame in table.frames(rows, self.kinds):
-                yield _with_keys(frame, keys, types)
+                frame = _with_keys(frame, keys, types)
+                frame.attrs["decimal"] = decimal_habit(table)
+                yield frame
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(urlencode(self.options).encode())

@@ -394,10 +394,9 @@ class _ScannedText(_TextBlocks):
         layout = self._layout(encoding)
         raw = None if self.path.suffix.lower() == ".zip" else HashedFile(self.path)
         sieve, evidence = _LineSieve(layout, self.options, self.path.name), [TextEvidence() for _ in layout.columns]
-        commas = layout.delimiter != "," or "decimal" in self.options
         def look(table: pa.Table) -> None:
             for seen, column in zip(evidence, table.columns, strict=True):
-                seen.look(column.combine_chunks(), commas)
+                seen.look(column.combine_chunks())
         for line, block, last in _last_marked(self._utf8(layout, raw, guess)):
             look(sieve.records(_Block(block, line, layout, self.path.name), last))
         for candidate in self._kept(sieve, evidence):
@@ -410,7 +409,7 @@ class _ScannedText(_TextBlocks):
         layout = sieve.layout
         if not sieve.candidates or sieve.near is None or not any(seen.valued for seen in evidence):
             return sieve.candidates
-        kinds = decide_kinds(layout.columns, evidence, self.options.get("decimal"))[0]
+        kinds = decide_kinds(layout.columns, evidence)
         for candidate in sieve.candidates:
             candidate.values = _row_numbers(candidate.given, layout, kinds)
         if sieve.candidates[-1].word:
@@ -439,16 +438,14 @@ def _row_numbers(row: pa.Table, layout: Layout, kinds: dict[str, str]) -> dict[s
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-merged
 def merged_text_kinds(tables: list["TextFile"]) -> dict[str, str]:
-    "One kind per column from the texts of all files; what is unclear goes to the warnings of the first"
+    "One kind per column from the texts of all files"
     first = tables[0]
     seen = list(first.evidence)
     for table in tables[1:]:
         seen = [one.merged(other) for one, other in zip(seen, table.evidence, strict=True)]
-    kinds, notes = decide_kinds(first.columns, seen, first.options.get("decimal"))
-    first.warnings.extend(notes)
     for table in tables:
         table.warnings.extend([*table._scan.layout.warnings, *table._scan.left.warnings])
-    return kinds
+    return decide_kinds(first.columns, seen)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-file
 @table_format(".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data", encoding="of the text",
