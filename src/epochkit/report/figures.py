@@ -44,6 +44,7 @@ def use_style() -> None:
         "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.edgecolor": "#B0B0B0", "axes.axisbelow": True,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": _GRID,
         "axes.prop_cycle": cycler(color=list(COLOURS.values())), "savefig.facecolor": "white",
+        "text.parse_math": False,  # a label with two $ is a label
     })
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-09
@@ -121,9 +122,21 @@ def _claim_on_matplotlib(figure: object, claim: str) -> None:
             return
         columns -= 2
 
+# %% ../../../nbs/report/05_figures.ipynb #figures-powers
+def _draw_powers(figure: object) -> None:
+    "Draws the figure, with the tick labels that matplotlib wrote as formulas shown as formulas"
+    figure.canvas.draw()
+    ticks = [text for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+             for minor in (False, True) for text in axis.get_ticklabels(minor=minor)]
+    powers = [text for text in ticks if text.get_text().startswith("$\\mathdefault{")]
+    for text in powers:
+        text.set_parse_math(True)
+    if powers:
+        figure.canvas.draw()
+
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19-a
 def _matplotlib_png(figure: object, claim: str) -> bytes:
-    figure.canvas.draw()
+    _draw_powers(figure)
     _freeze_layout(figure)
     _claim_on_matplotlib(figure, claim)
     buffer = io.BytesIO()
