@@ -75,3 +75,17 @@ def test_files_of_one_folder_are_widened_or_refused(tmp_path):
     other = written(tmp_path / "3.parquet", pa.table({"n": ["x"], "w": ["a"]}))
     with pytest.raises(BadInputError, match="'n' holds int32 in 1.parquet and string in 3.parquet"):
         one.decide([one, other])
+
+
+def test_names_are_in_one_form_and_a_lost_index_is_told(tmp_path):
+    import pandas as pd
+    table = pd.DataFrame({"Gro\u0308\u00dfe\u00a0": [1, 2], "y": ["a", "b"]}, index=["Berlin", "Rome"])
+    table.to_parquet(tmp_path / "a.parquet")
+    read = ParquetFile(tmp_path / "a.parquet", {})
+    assert list(read.decide([read])) == read.columns == ["Gr\u00f6\u00dfe", "y"]
+    assert len(read.warnings) == 1 and "an unnamed index of string that is not read" in read.warnings[0].replace("large_", "")
+    table.set_axis([5, 9]).to_parquet(tmp_path / "b.parquet")
+    plain = ParquetFile(tmp_path / "b.parquet", {})
+    assert plain.decide([plain]) and plain.warnings == []
+    table.rename_axis("city").to_parquet(tmp_path / "c.parquet")
+    assert "city" in ParquetFile(tmp_path / "c.parquet", {}).columns
