@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .core.files import plain
 from .core.brief import brief_path, install_brief, load_brief
 from .core.settings import Settings, check_writable, epoch_of, load_settings
 from .core.errors import BadInputError, PipelineError, explain
+from .core.services import disk_trouble
 from .lifecycle.facts import check_code
 from .lifecycle.state import EpochState, next_step, project_state
 
@@ -271,8 +273,8 @@ def _app(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
     from epochkit.serving.app import app_command
-    from epochkit.serving.server import server_environment
-    command = app_command(settings, options.port, options.host)
+    from epochkit.serving.server import free_port, server_environment
+    command = app_command(settings, free_port(options.port, options.host), options.host)
     return subprocess.call(command, env=server_environment(settings, EPOCH_STAGE=options.stage))
 
 # %% ../../nbs/01_cli.ipynb #cli-tune
@@ -401,6 +403,20 @@ def make_parser() -> argparse.ArgumentParser:
         add(commands)
     return parser
 
+# %% ../../nbs/01_cli.ipynb #cli-tell
+def _say_no_more() -> None:
+    "Lets what was not written yet go where it can do no harm"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(error: PipelineError) -> int:
+    print(f"epoch: {' '.join(str(error).split())}", file=sys.stderr)
+    return error.exit_code
+
 # %% ../../nbs/01_cli.ipynb #89cli-11-a
 def main(arguments: Sequence[str] | None = None) -> int:
     "Runs one command and returns its exit code"
@@ -411,14 +427,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         needs_project = getattr(options, "needs_project", True)
-        return options.act(load_settings() if needs_project else None, options)
+        code = options.act(load_settings() if needs_project else None, options)
+        sys.stdout.flush()
+        return code
     except PipelineError as error:
         if options.debug:
             raise
-        print(f"epoch: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return _tell(error)
     except BrokenPipeError:  # whoever read the output has enough: epoch doctor | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 0
     except KeyboardInterrupt:
         print("epoch: stopped; run the same command again to go on", file=sys.stderr)
@@ -426,6 +443,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
+        if told := disk_trouble(error):
+            _say_no_more()
+            return _tell(told)
         print(f"epoch: {explain(error)} (run again with 'epoch --debug {options.command}' to see where)",
               file=sys.stderr)
         return 1

@@ -60,7 +60,8 @@ class DataSection(_Section):
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-c
 class CleaningSection(_Section):
     """What is known about cells: marks of a missing answer, words that are none, possible ranges, units, spellings,
-    how dates and numbers are written, what to hash or mask; and whether a row that repeats another one stays"""
+    how dates and numbers are written, what to hash or mask;
+    and whether a row that repeats another one stays"""
     section = "cleaning"
     missing: dict[str, list[str | float]] = {}
     ranges: dict[str, tuple[float, float]] = {}

@@ -29,7 +29,7 @@ from ..core.errors import BadInputError, DependencyError, RecordError
 from ..record.events import Event
 from ..record.ledger import Ledger
 from .metrics import decide
-from ..lifecycle.tracking import stage_holder, unattended_gates, waivers
+from ..lifecycle.tracking import stage_holder, store_errors, unattended_gates, waivers
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-04
 @dataclass
@@ -208,6 +208,17 @@ def _pyfunc_class() -> type:
             return self.bundle.score(model_input)
     return BundleModel
 
+# %% ../../../nbs/models/03_bundle.ipynb #bundle-loggable
+def _loggable(example: pd.DataFrame, schema: list[dict[str, Any]]) -> pd.DataFrame:
+    "Raw rows as MLflow can hold them: whole numbers as floats, moments outside 1678 to 2261 as text"
+    far = {column["name"] for column in schema if column["kind"] == "datetime" and column["maximum"]
+           and not "1678" <= column["minimum"][:4] <= column["maximum"][:4] <= "2261"}
+    whole = example.select_dtypes("integer").columns
+    example = example.astype({name: float for name in whole})
+    for name in far & set(example.select_dtypes("datetime").columns):
+        example[name] = [None if value != value else value.isoformat() for value in example[name]]
+    return example
+
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-18-a
 def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame, code: Iterable[Path] = ()) -> str:
     """The MLflow URI of the bundle's file, logged to run `run_id` with signature, example and exact requirements
@@ -217,10 +228,9 @@ def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame, c
     import mlflow
 
     _quiet_mlflow()
-    whole = example.select_dtypes("integer").columns
-    example = example.astype({name: float for name in whole})  # a whole number may be missing one day
+    example = _loggable(example, bundle.input_schema)
     signature = mlflow.models.infer_signature(example, bundle.score(example))
-    with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+    with warnings.catch_warnings(), store_errors(mlflow.get_tracking_uri()), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")
         logged = mlflow.pyfunc.log_model(name="model", python_model=_pyfunc_class()(),
                                          artifacts={"bundle": str(path)}, signature=signature, input_example=example,

@@ -48,6 +48,8 @@ _CLEANING = {
     "units": ("Units", "What a column is measured in.", 'weight = "kg"'),
     "spelling": ("Spellings", "Which spelling is meant.", 'city = {Munchen = "München"}'),
     "dates": ("Date formats", "How a column writes its dates.", 'day = "%d.%m.%Y"'),
+    "numbers": ("Numbers", "How a column writes its numbers, by an example.", 'price = "1.234,56"'),
+    "keep": ("Answers that look missing", "Words such as NA that are labels here.", 'country = ["NA"]'),
     "hash": ("Hashed", "Personal columns whose cells are replaced by codes.", "email"),
     "mask": ("Masked", "Personal columns whose cells are hidden.", "phone"),
     "duplicates": ("Rows that repeat another one", "Whether they stay. Those that stay are on one side of the split.",

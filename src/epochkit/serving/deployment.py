@@ -20,7 +20,7 @@ from ..core.files import plain
 from ..core.settings import Settings
 from ..planning.column_roles import label_of
 from ..record.ledger import Ledger
-from ..report.figures import COLOURS
+from ..report.figures import COLOURS, use_style
 from .api import API_KEY_VARIABLE
 from .monitoring import drifting_columns, rows_needed
 from .service import PredictionService, metrics_summary
@@ -132,6 +132,7 @@ def _confidence_claim(values: pd.Series, task: str, cut: float) -> str:
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-w12
 def confidence_figure(values: pd.Series, bundle: Any) -> tuple[Any, str]:
     "A histogram of what was answered (probabilities, or predictions of a number), and the claim that it makes"
+    use_style()
     import matplotlib.pyplot as plt
     figure, axis = plt.subplots(figsize=(8, 3.4))
     axis.hist(values, bins=30, color=COLOURS["green"])

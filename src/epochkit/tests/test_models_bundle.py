@@ -122,6 +122,27 @@ def test_mlflow_serves_the_same_scores(tmp_path, monkeypatch):
         requirements_of(bundle.model))
 
 
+def test_a_date_that_stands_for_open_is_logged_as_text_and_scored_alike(tmp_path, monkeypatch):
+    from epochkit.models.bundle import _loggable, input_schema, log_bundle
+    from epochkit.lifecycle.run import EpochRun
+    from epochkit.lifecycle.tracking import tracked
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    far = ["2026-01-01", "9999-12-31", "0001-01-01"]
+    rows = pd.DataFrame({"chance": [0.2, 0.4, 0.6], "count": [1, 2, 3], "since": pd.to_datetime(["2020-01-01"] * 3),
+                         "open until": np.array(far, dtype="datetime64[us]")})
+    bundle = Bundle("binary", "y", Same(), Straight(), input_schema(rows, {}), ["no", "yes"], "yes", 0.3)
+    shown = _loggable(rows.head(1), bundle.input_schema)
+    assert shown["open until"].tolist() == ["2026-01-01T00:00:00"] and shown["count"].dtype == float
+    assert shown["since"].dtype.kind == "M" and rows["open until"].dtype.kind == "M"
+    run = EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    path, _ = save_bundle(bundle, run.artifacts / "model")
+    with tracked(run, "model") as current:
+        uri = log_bundle(current.run_id, bundle, path, rows)
+    import mlflow
+    served = mlflow.pyfunc.load_model(uri)
+    assert served.predict(_loggable(rows, bundle.input_schema))["probability"].tolist() == [0.2, 0.4, 0.6]
+
+
 def test_without_a_model_the_next_step_is_named(tmp_path):
     with pytest.raises(DependencyError, match="epoch run 5"):
         load_bundle(load_settings(home=tmp_path, env={}))
