@@ -119,7 +119,8 @@ def _strongest_finding(found: Exploration) -> Finding | None:
     return finding(
         "strongest_features",
         f"{first['column']} tells most about {found.plan.data.target} ({first['measure']} {first['effect']:.2f}"
-        f"{_alone_words(found, first)}){_gap_words(found, first)}; {len(clear)} of {len(table)} features have a measurable effect after correction for {len(table)} "
+        f"{_alone_words(found, first)}){_gap_words(found, first)}; {len(clear)} of {len(table)} features have a "
+        f"measurable effect after correction for {len(table)} "
         f"tests",
         float(first["effect"]), f"there is signal to learn from: {', '.join(clear['column'].head(4))}"
         if len(clear) else "no single feature explains the target: only combinations could",
@@ -128,11 +129,12 @@ def _strongest_finding(found: Exploration) -> Finding | None:
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why20
 def _weak_finding(found: Exploration) -> Finding | None:
     "Features without a measurable association with the target by themselves; None if all have one"
-    weak = found.associations[(found.associations["q_value"] > 0.05)
-                              & (found.associations["effect"] < 0.1)]["column"].tolist()
+    table = found.associations[~found.associations["column"].isin(found.forbidden)]
+    weak = table[(table["q_value"] > 0.05) & (table["effect"] < 0.1)]["column"].tolist()
     return finding(
         "weak_features",
-        f"{len(weak)} of {len(found.features)} features without a measurable association with the target by "
+        f"{len(weak)} of {len(found.features) - len(found.forbidden)} features without a measurable association with "
+        f"the target by "
         f"themselves: "
         f"{', '.join(weak[:5])}", len(weak), "they add noise to linear models, unless they matter in combination",
         "keep them for tree models and let importance in epoch 004 decide") if weak else None

@@ -249,8 +249,9 @@ def _with_kin(rows: _Rows, kinds: Mapping[str, str], found: Mapping[str, list[Le
     kin = kin_suspects(rows.all[[*kinds, rows.target]], rows.target, critical, [*honest, *keys])
     def new(name: str, of: str) -> bool:
         return bool(of) or not any(leak.check == "gaps" for leak in found[name])
-    return {name: [*leaks, Leak("kin", kin[name].severity, kin[name].reason, {"of": kin[name].of, "rows": kin[name].rows})]
-            if name in kin and new(name, kin[name].of) else leaks for name, leaks in found.items()}
+    added = {name: Leak("kin", each.severity, each.reason, {"of": each.of, "rows": each.rows})
+             for name, each in kin.items() if name in found and new(name, each.of)}
+    return {name: [*leaks, added[name]] if name in added else leaks for name, leaks in found.items()}
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-b
 def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
@@ -315,7 +316,8 @@ def _group_leaks(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, part
 # %% ../../../nbs/leaks/05_audit.ipynb #audit-early
 def _suspected_in_001(plan: Plan, kinds: Mapping[str, str], named: Iterable[str]) -> dict[str, Leak]:
     "A warning for each column that the plan suspects, that is looked at here and that no check names"
-    entries = {name: entry for name, entry in getattr(plan, "columns", {}).items() if entry.get("role") == "leak_suspect"}
+    columns = getattr(plan, "columns", {})
+    entries = {name: entry for name, entry in columns.items() if entry.get("role") == "leak_suspect"}
     return {name: Leak("plan", "warning", f"epoch 001 suspected it: {entry.get('reason', '')}", {})
             for name, entry in entries.items() if name in kinds and name not in set(named)}
 

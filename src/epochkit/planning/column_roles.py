@@ -485,7 +485,8 @@ def _kin_of(name: object, filled: int, gap: GapPattern | None, critical: Sequenc
     own = _belongs_to(name, target) or name_stem(name) == name_stem(target)
     cells = f"filled in {filled:,} rows"
     if gap:
-        cells = f"{gap.words} in {gap.rows:,} rows, (nearly) all of them '{gap.label}' ({gap.coverage:.0%} of that class)"
+        share = f"{gap.coverage:.0%} of that class"
+        cells = f"{gap.words} in {gap.rows:,} rows, (nearly) all of them '{gap.label}' ({share})"
     if whole is not None:
         return Kin("critical", f"its name belongs to '{whole}', which gives the answer away; it is {cells}: {_SETTLE}",
                    str(whole), filled)
