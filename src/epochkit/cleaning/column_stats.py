@@ -22,6 +22,7 @@ from .personal_data import personal_values
 from .parsing import (CURRENCIES, DATE_FORMS, UNITS, NumberForm, as_text, dates, folded, numbers,
                                        quantities, times)
 
+
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05
 _CODE = r"^[+-]?(?:0\d|\d{16,}$)"
 _LETTER_CODE = r"^\d+[eE]\d{1,3}$"

@@ -54,6 +54,7 @@ class DataSection(_Section):
     protected: list[str] = []
     on_leak: Literal["drop", "block", "keep"] = "drop"
     known_after: list[str] = []
+    known_before: list[str] = []
     roles: dict[str, Literal[*ROLES]] = {}
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-c

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .associations import adjusted, correlation_ratio, cramers_v, numbers_of
+from .associations import adjusted, correlation_ratio, cramers_v, gap_effect, numbers_of
 from .columns import outcome_of
 from ..planning.plan import Plan
 
@@ -23,7 +23,7 @@ def missingness(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> pd
     for name in kinds:
         gone = frame[name].isna()
         if gone.any():
-            effect, p = cramers_v(gone, target.astype(str)) if plan.classification else correlation_ratio(outcome, gone)
+            effect, p = gap_effect(gone, target, plan.classification)
             rows.append({
                 "column": name, "missing": int(gone.sum()), "share": gone.mean(), "when_missing": outcome[gone].mean(),
                 "when_present": outcome[~gone].mean(), "effect": effect, "p_value": p

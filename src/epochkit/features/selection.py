@@ -65,9 +65,10 @@ def _plain_values(rows: FeatureRows) -> pd.DataFrame:
 
 # %% ../../../nbs/features/02_selection.ipynb #45bfeaturesc-06-c-1
 def _strongest_plain(rows: FeatureRows, answers: np.ndarray) -> np.ndarray:
-    "The plain columns that go most with the answers, in their order, (rows, at most SCREEN_COLUMNS)"
+    "The plain columns that go most with the answers, gaps counted, in their order, (rows, at most SCREEN_COLUMNS)"
     plain = _plain_values(rows)
-    strength = np.abs(_ranks(plain.to_numpy()).T @ _ranks(answers)).max(axis=1)
+    values, gaps = (_ranks(each).T @ _ranks(answers) for each in (plain.to_numpy(), plain.isna().to_numpy(float)))
+    strength = np.hypot(values, gaps).max(axis=1)
     picked = np.sort(np.argsort(-strength, kind="stable")[:SCREEN_COLUMNS])
     return plain.iloc[:, picked].to_numpy(copy=True)
 

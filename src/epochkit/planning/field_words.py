@@ -37,6 +37,8 @@ _DATA = {
     "on_leak": ("When a column leaks", "What happens to a column that gives the target away.", "drop"),
     "known_after": ("Known only after the outcome", "Columns that are filled in after the prediction is made: "
                     "they would leak.", "call_duration"),
+    "known_before": ("Known before the outcome", "Columns that look like a leak and are honestly known in time.",
+                     "status_date"),
 }
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-09

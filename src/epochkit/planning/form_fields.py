@@ -17,6 +17,7 @@ from epochkit.planning.column_roles import (
 from ..core.settings import Settings
 from .data_profile import columns_of_care
 from ..cleaning.cleaner import as_cleaned, read_target
+from ..cleaning.profile import with_habit
 from ..sources.catalog import open_source
 from ..report.values import readable
 from ..core.errors import BadInputError
@@ -94,7 +95,7 @@ class DataLook:
 
     def __init__(self, source: str, settings: Settings):
         opened = open_source(source, settings)
-        self.source, self.sample = source, opened.head(LOOKED_AT)
+        self.source, self.sample = source, with_habit(opened.head(LOOKED_AT))
         self.columns, self._cleaned = list(self.sample.columns), ("", None, {})
         self._personal: dict[str, str] | None = None
         self.missing = self.sample.isna().mean().to_dict()

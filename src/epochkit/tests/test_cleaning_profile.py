@@ -32,6 +32,14 @@ def test_a_spelling_that_is_named_wins_and_what_is_not_certain_is_asked():
     assert _perhaps_alike({"No": 9, "NO": 2, "yes": 4}) == [] == _perhaps_alike({"x1": 4, "x-1": 3})
 
 
+def test_one_column_of_a_sample_is_read_as_the_table_writes_its_numbers():
+    table = pd.DataFrame({"x": [f"{i}.5" for i in range(30)], "price": [f"{200 + i},{i:02d}4" for i in range(30)]})
+    alone, marked = profile_kinds([table[["price"]]]), profile_kinds([with_habit(table)[["price"]]])
+    assert alone == {"price": "text"} and marked == {"price": "number"}
+    assert profile_kinds([with_habit(table)["price"].rename("y").to_frame()], "y", "regression") == {"y": "number"}
+    assert with_habit(table[["price"]]).attrs == {} and "decimal seen" not in table.attrs
+
+
 def kind_of(values, **wishes):
     return profile_table([pd.DataFrame({"a": values})],
                          wishes=CleaningSection(**{name: {"a": wish}

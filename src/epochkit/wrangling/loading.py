@@ -253,6 +253,7 @@ def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: lis
         found.append(f"data.parquet was over its limit and is a folder of {report.files} files that hold every row")
     return found + [item["text"] for item in advice if item["about"] in ("personal", "dates", "numbers", "removed")]
 
+
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-12
 class Effort(NamedTuple):
     "How much is taken at once: rows of a chunk, and the share of all rows that is gathered"
