@@ -63,7 +63,7 @@ def test_a_server_that_listens_is_no_trouble():
 
 
 def test_no_password_is_shown():
-    assert without_login("https://a:p@ss@h/x") == "https://a:***@h/x" and without_login("http://h:5/x@y") == "http://h:5/x@y"
+    assert shown_address("https://a:p@ss@h/x") == "https://a:***@h/x" and shown_address("http://h:5/x@y") == "http://h:5/x@y"
 
 
 @pytest.mark.parametrize("number, word", [(errno.ENOSPC, "no room"), (errno.EROFS, "only be read"), (errno.EACCES, "not yours")])
