@@ -54,12 +54,14 @@ class DataSection(_Section):
     protected: list[str] = []
     on_leak: Literal["drop", "block", "keep"] = "drop"
     known_after: list[str] = []
+    known_before: list[str] = []
     roles: dict[str, Literal[*ROLES]] = {}
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-c
 class CleaningSection(_Section):
     """What is known about cells: marks of a missing answer, words that are none, possible ranges, units, spellings,
-    how dates and numbers are written, what to hash or mask; and whether a row that repeats another one stays"""
+    how dates and numbers are written, what to hash or mask;
+    and whether a row that repeats another one stays"""
     section = "cleaning"
     missing: dict[str, list[str | float]] = {}
     ranges: dict[str, tuple[float, float]] = {}

@@ -6,10 +6,11 @@
 __all__ = ['TREATMENTS', 'TreatmentAdvice', 'leaky_columns', 'choose_columns', 'recipe_of', 'treatment_advice',
            'strongest_single_feature', 'splits_do_not_overlap', 'groups_and_time_are_respected',
            'provenance_of_every_feature', 'importance_is_calculated', 'every_group_earns_its_place',
-           'no_feature_gives_the_answer_away', 'stored_features_are_what_the_pipeline_gives', 'the_test_part_is_sealed']
+           'no_feature_gives_the_answer_away', 'no_leak_suspect_is_used', 'stored_features_are_what_the_pipeline_gives',
+           'the_test_part_is_sealed']
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-02
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +18,11 @@ import pandas as pd
 
 from ..core.pickles import load_pickle
 from ..core.errors import DataQualityError
-from .pipeline import Recipe
+from .pipeline import FeaturePipeline, Recipe
 from .ablation import GroupGain
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..planning.plan import Plan
+from ..review.decisions import restored_columns
 from ..planning.splits import FEATURE_KEYS, equal_rows, moments, stored_target
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-04
@@ -94,7 +96,8 @@ def recipe_of(plan: Plan, insights: dict[str, Any], columns: dict[str, str]) -> 
     by_time = bool(plan.data.time) and plan.split.strategy in ("time", "given")
     return Recipe(
         shapes={name: shape for name, shape in shapes.items() if name in columns},
-        indicators=None if indicators is None else tuple(indicators), rare=insights.get("rare_labels") or {},
+        indicators=None if indicators is None else tuple(indicators),
+        signal=tuple(insights.get("gaps_that_predict") or ()), rare=insights.get("rare_labels") or {},
         dates={name: item["parts"] for name, item in dates.items()}, text=insights.get("text") or {},
         pairs=tuple(pair for pair in pairs if set(pair) <= set(columns)), time=plan.data.time or "",
         group=plan.data.group or "", lags=tuple(about.get("lags") or (1, ))[:3], trend=not by_time,
@@ -106,10 +109,10 @@ def _shown(value: Any) -> str:
     return ", ".join(value.get("parts") or [value.get("encode", "")]) if isinstance(value, dict) else value
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-1
-def _column_advice(kind: str, insights: dict[str, Any], columns: dict[str, str],
-                   left_out: dict[str, str]) -> list[TreatmentAdvice]:
+def _column_advice(kind: str, insights: dict[str, Any], columns: dict[str, str], left_out: dict[str, str],
+                   unneeded: Mapping[str, str]) -> list[TreatmentAdvice]:
     "What was done with one kind of advice on single columns"
-    found = []
+    found, encoding = [], insights.get("encoding") or {}
     for name, value in (insights.get(kind) or {}).items():
         many_labels = "many labels" if columns.get(name) == "high_cardinality" else ""
         why = left_out.get({"date": "dates", "text": "text"}.get(kind, many_labels))
@@ -117,13 +120,41 @@ def _column_advice(kind: str, insights: dict[str, Any], columns: dict[str, str],
             why = "is no feature"
         elif not why and columns[name] not in TREATMENTS[kind]:
             why = f"holds {columns[name]} values"
+        elif not why and kind == "rare_labels" and encoding.get(name, "one-hot") != "one-hot":
+            why = f"encoded by {encoding[name]}: no label has a column of its own"
+        elif not why and name in unneeded:
+            why = f"its feature is left out: {unneeded[name]}"
         found.append(TreatmentAdvice(name, f"{kind.replace('_', ' ')}: {_shown(value)}", not why, why or "followed"))
     return found
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-2
-def _indicator_advice(name: str, columns: dict[str, str], left_out: dict[str, str]) -> TreatmentAdvice:
-    why = left_out.get("indicators", "followed" if name in columns else "is no feature")
-    return TreatmentAdvice(name, "missing indicator", name in columns and "indicators" not in left_out, why)
+def _indicator_advice(name: str, insights: dict[str, Any], columns: dict[str, str], left_out: dict[str, str],
+                      features: Collection[str] | None, unneeded: Mapping[str, str]) -> TreatmentAdvice:
+    "What was done with the advice that a gap gets a column; asked of the features where they are known"
+    feature, dated = f"missing_{name}", columns.get(name) == "datetime"
+    signal = name in (insights.get("gaps_that_predict") or []) and not dated
+    why = "is no feature" if name not in columns else unneeded.get(feature, "")
+    if not why and not signal:
+        why = left_out.get("dates" if dated else "indicators", "")
+    if not why and features is not None and feature not in features:
+        why = "no gap in the training rows, or the gap column of another column says the same"
+    kept = "followed, with its column: the gap predicts" if signal else "followed"
+    return TreatmentAdvice(name, "missing indicator", not why, why or kept)
+
+# %% ../../../nbs/features/08_review.ipynb #review-keep
+def _keep_advice(insights: dict[str, Any], columns: dict[str, str],
+                 pipeline: FeaturePipeline | None) -> list[TreatmentAdvice]:
+    "Whether each column with a measurable effect is a source of a feature, and why not where it is none"
+    dropped = {item["column"]: item["reason"] for item in insights.get("drop") or []}
+    sources = set(columns) if pipeline is None else {
+        source for feature in pipeline.feature_names_ for source in pipeline.origins_[feature][1].sources}
+    found = []
+    for name in insights.get("recommended") or []:
+        why = "followed" if name in sources else "every feature made of it is left out"
+        if name not in columns:
+            why = dropped.get(name, "is no feature")
+        found.append(TreatmentAdvice(name, "keep: it tells about the target", name in sources, why))
+    return found
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-3
 def _pair_advice(one: str, two: str, columns: dict[str, str], left_out: dict[str, str]) -> TreatmentAdvice:
@@ -134,14 +165,21 @@ def _pair_advice(one: str, two: str, columns: dict[str, str], left_out: dict[str
                            "tried in the screen" if refused is None else refused)
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-06-a-4
-def treatment_advice(insights: dict[str, Any], columns: dict[str, str],
-                     gains: Sequence[GroupGain] = ()) -> list[TreatmentAdvice]:
-    """What was done with each advice on encoding, scaling, shapes, rare labels, dates, texts,
-    indicators and interactions"""
-    left_out = {gain.group: gain.reason for gain in gains if not gain.kept}
+def treatment_advice(insights: dict[str, Any], columns: dict[str, str], gains: Sequence[GroupGain] = (),
+                     pipeline: FeaturePipeline | None = None,
+                     unneeded: Mapping[str, str] | None = None) -> list[TreatmentAdvice]:
+    """What was done with each advice on keeping, encoding, scaling, shapes, rare labels, dates, texts,
+    indicators and interactions
+
+    pipeline: the fitted one, when it is known what was made; unneeded: features it leaves out, with the evidence.
+    """
+    left_out, unneeded = {gain.group: gain.reason for gain in gains if not gain.kept}, unneeded or {}
+    features = None if pipeline is None else pipeline.feature_names_
     return [
-        *(advice for kind in TREATMENTS for advice in _column_advice(kind, insights, columns, left_out)),
-        *(_indicator_advice(name, columns, left_out) for name in insights.get("missing_indicator") or []),
+        *_keep_advice(insights, columns, pipeline),
+        *(advice for kind in TREATMENTS for advice in _column_advice(kind, insights, columns, left_out, unneeded)),
+        *(_indicator_advice(name, insights, columns, left_out, features, unneeded)
+          for name in insights.get("missing_indicator") or []),
         *(_pair_advice(one, two, columns, left_out) for one, two, *_ in insights.get("interactions") or []),
     ]
 
@@ -265,6 +303,21 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     allowed = score < 0.999 or plan.data.on_leak == "keep"
     return verdict(allowed, round(score, 4), 0.999,
                    f"'{name}' alone" + (", kept by the brief" if score >= 0.999 and allowed else ""))
+
+# %% ../../../nbs/features/08_review.ipynb #review-suspects-check
+@gate_check(4, "no leak suspect is used")
+def no_leak_suspect_is_used(context: GateContext) -> CheckResult:
+    "No critical suspect of the leak audit is the source of a feature, or the time or group that splits the rows"
+    plan, restored = _plan_of(context), restored_columns(context.settings)
+    suspects = {item["column"]: item["reason"] for item in context.json("leak_audit.json", epoch=3)["suspects"]
+                if item["severity"] == "critical" and item["column"] not in restored}
+    if plan.data.on_leak == "keep":
+        return verdict(True, 0, 0, f"kept by the brief: {', '.join(suspects)}" if suspects else "no critical suspect")
+    uses = {name: f"a source of '{item['feature']}'" for item in context.json("feature_list.json")["provenance"]
+            for name in item["sources"]}
+    uses |= {name: f"{key} in [data]" for key, name in (("time", plan.data.time), ("group", plan.data.group)) if name}
+    used = [f"'{name}' is {uses[name]}: {why}" for name, why in suspects.items() if name in uses]
+    return verdict(not used, len(used), 0, used[0] if used else f"{len(suspects)} critical suspects, none is used")
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-g
 @gate_check(4, "stored features are what the pipeline gives")

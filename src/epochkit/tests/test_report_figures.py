@@ -155,3 +155,16 @@ def test_a_browser_that_dies_does_not_stop_the_analysis(tmp_path, monkeypatch):
     figures = Figures(tmp_path)
     figures.save(go.Figure(), "bar", "claim")
     assert figures.entries[0]["png"] is None and figures.entries[0]["png_skipped"] == "the browser broke"
+
+
+def test_a_notebook_shows_the_picture_that_was_saved_at_the_size_of_the_figure(tmp_path, bars, monkeypatch):
+    import base64
+    import IPython.display
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda data, **options: shown.append((data, options["metadata"])))
+    Figures(tmp_path).save(bars, "a", "one")._ipython_display_()
+    data, metadata = shown[0]
+    png = base64.b64decode(data["image/png"])
+    assert png == (tmp_path / "figures/a.png").read_bytes()
+    size, wide = metadata["image/png"], int.from_bytes(png[16:20], "big")
+    assert abs(size["width"] * 1.5 - wide) < 3 and abs(size["width"] / bars.dpi - bars.get_tightbbox().width - 0.3) < 0.05

@@ -20,6 +20,8 @@ def test_cells_of_one_column_share_one_type():
     assert column(1, "x", None) == ("text", ["1", "x", "nan"]) and column(1 << 70) == ("text", [
         str(1 << 70)
     ]) and column(None) == ("text", ["nan"])
+    assert column(2**60 + 1, None) == ("text", [str(2**60 + 1), "nan"]) and column(2**60 + 1, 3)[0] == "int64"
+    assert column(2**60, 0.5, None)[0] == "float64" and column(2**53, None)[0] == "float64"
     assert column(datetime.date(2024, 1, 5), None)[1] == ["2024-01-05 00:00:00", "NaT"]
 
 

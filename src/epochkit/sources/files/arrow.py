@@ -205,13 +205,12 @@ class ParquetFile(ArrowTable):
         metadata = self._open().metadata
         if any(flat_type(column.type) is None for column in self.schema):
             return super().large_columns()
-        known = {place: [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
-                 for place in wide}
-        if any(s is None or not s.has_min_max and s.null_count != s.num_values + s.null_count
-               for column in known.values() for s in column):
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        known = {place: [group.column(place).statistics for group in groups] for place in wide}
+        if any(s is None or not s.has_min_max and s.num_values for column in known.values() for s in column):
             return super().large_columns()
-        ends = {place: [end for s in column if s.has_min_max for end in (s.min, s.max)] for place, column in known.items()}
-        return {place for place, found in ends.items() if any(abs(end) > _EXACT for end in found)}
+        return {place for place, column in known.items()
+                if any(abs(end) > _EXACT for s in column if s.has_min_max for end in (s.min, s.max))}
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         try:
