@@ -112,6 +112,7 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/guard.py
+	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/synthetic.py
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py

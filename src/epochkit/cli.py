@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .core.files import plain
 from .core.brief import brief_path, install_brief, load_brief
 from .core.settings import Settings, check_writable, epoch_of, load_settings
 from .core.errors import BadInputError, PipelineError, explain
+from .core.services import disk_trouble
 from .lifecycle.facts import check_code
 from .lifecycle.state import EpochState, next_step, project_state
 
@@ -176,13 +178,14 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-f
-def _restored(pairs: Sequence[str]) -> dict[str, str]:
+def _reasons(option: str, what: str, pairs: Sequence[str]) -> dict[str, str]:
+    "Name -> reason of an option that is written as NAME=REASON, as often as it is needed"
     reasons = {}
     for pair in pairs:
-        name, equals, reason = pair.rpartition("=")
+        name, equals, reason = pair.partition("=") if option == "--waive" else pair.rpartition("=")
         if not equals or not name:
-            raise BadInputError(f"--restore {pair}: write it as COLUMN=REASON")
-        reasons[name] = reason
+            raise BadInputError(f"{option} {pair}: write it as {what}=REASON")
+        reasons[name.strip()] = reason
     return reasons
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-g
@@ -190,7 +193,8 @@ def _decide(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.review.terminal import review
     number = epoch_of(options.epoch).number
     event = review(settings, number, options.decision, getattr(options, "to", None),
-                   restore=_restored(getattr(options, "restore", [])))
+                   restore=_reasons("--restore", "COLUMN", getattr(options, "restore", [])),
+                   waive=_reasons("--waive", "CHECK", getattr(options, "waive", [])))
     print(
         f"\n{event.data['decision'].capitalize()} by {event.data['reviewer']}. Receipt: event {event.seq}, hash "
         f"{event.hash[:16]}"
@@ -271,8 +275,8 @@ def _app(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
     from epochkit.serving.app import app_command
-    from epochkit.serving.server import server_environment
-    command = app_command(settings, options.port, options.host)
+    from epochkit.serving.server import free_port, server_environment
+    command = app_command(settings, free_port(options.port, options.host), options.host)
     return subprocess.call(command, env=server_environment(settings, EPOCH_STAGE=options.stage))
 
 # %% ../../nbs/01_cli.ipynb #cli-score
@@ -373,10 +377,12 @@ def _add_run(commands: Commands) -> None:
 # %% ../../nbs/01_cli.ipynb #cli-parser-decide
 def _add_decisions(commands: Commands) -> None:
     approve = _command(commands, "approve", "approve a gate at this terminal, after reading it", "approve 1",
-                       "approve 3 --restore \"duration=planned length, known before the call\"", act=_decide,
-                       decision="approved")
+                       "approve 3 --restore \"duration=planned length, known before the call\"",
+                       "approve 6 --waive \"latency=the new machine arrives in May\"", act=_decide, decision="approved")
     approve.add_argument("--restore", action="append", default=[], metavar="COLUMN=REASON",
                          help="gate 003: take back a leak suspect that epoch 004 would leave out; repeat for more")
+    approve.add_argument("--waive", action="append", default=[], metavar="CHECK=REASON",
+                         help="let a failing check pass, for a reason that stays with the model; repeat for more")
     reject = _command(commands, "reject", "return the project to an epoch, with a comment", "reject 3 --to 2",
                       act=_decide, decision="rejected")
     reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to return to")
@@ -428,6 +434,20 @@ def make_parser() -> argparse.ArgumentParser:
         add(commands)
     return parser
 
+# %% ../../nbs/01_cli.ipynb #cli-tell
+def _say_no_more() -> None:
+    "Lets what was not written yet go where it can do no harm"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(error: PipelineError) -> int:
+    print(f"epoch: {' '.join(str(error).split())}", file=sys.stderr)
+    return error.exit_code
+
 # %% ../../nbs/01_cli.ipynb #89cli-11-a
 def main(arguments: Sequence[str] | None = None) -> int:
     "Runs one command and returns its exit code"
@@ -438,14 +458,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         needs_project = getattr(options, "needs_project", True)
-        return options.act(load_settings() if needs_project else None, options)
+        code = options.act(load_settings() if needs_project else None, options)
+        sys.stdout.flush()
+        return code
     except PipelineError as error:
         if options.debug:
             raise
-        print(f"epoch: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
+        return _tell(error)
     except BrokenPipeError:  # whoever read the output has enough: epoch doctor | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         return 0
     except KeyboardInterrupt:
         print("epoch: stopped; run the same command again to go on", file=sys.stderr)
@@ -453,6 +474,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
+        if told := disk_trouble(error):
+            _say_no_more()
+            return _tell(told)
         print(f"epoch: {explain(error)} (run again with 'epoch --debug {options.command}' to see where)",
               file=sys.stderr)
         return 1

@@ -238,7 +238,7 @@ def as_cleaned(sample: pd.DataFrame, wishes: CleaningSection | None = None, keep
     if not texts:
         return sample
     own = _wishes_for(texts, wishes or CleaningSection())
-    found = profile_table([sample[texts]], wishes=own)
+    found = profile_table([sample.drop(columns=[name for name in keep if name in sample])], wishes=own)
     cleaned, _ = Cleaner(found.kinds, wishes=own, spelling=found.spelling).clean(sample[texts])
     return sample.assign(**{name: cleaned[name] for name in texts})
 

@@ -19,8 +19,9 @@ import pandas as pd
 
 from .steps import is_number
 from .personal_data import personal_values
-from .parsing import (CURRENCIES, DATE_FORMS, UNITS, NumberForm, as_text, dates, folded, numbers, quantities,
-                                       times)
+from .parsing import (CURRENCIES, DATE_FORMS, UNITS, NumberForm, as_text, dates, folded, numbers,
+                                       quantities, times)
+
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05
 _CODE = r"^[+-]?(?:0\d|\d{16,}$)"
@@ -75,8 +76,8 @@ def _short_years(text: pd.Series, cells: np.ndarray, form: str) -> Counter:
     "Cells per year that is written with two digits"
     year = text.str.extract(DATE_FORMS[form])["year"]
     short = (year.str.len() == 2).to_numpy(bool)
-    return Counter() if not short.any() else Counter(
-        {("short year", int(one)): int(cells[short & (year == one).to_numpy(bool)].sum()) for one in year[short].unique()})
+    alike = {int(one): short & (year == one).to_numpy(bool) for one in year[short].unique()}
+    return Counter({("short year", one): int(cells[mask].sum()) for one, mask in alike.items()})
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #stats-times
 _TIME_SHAPES = {"half": r"^\d{1,2}(?::\d\d){1,2}\s*[AaPp]\.?[Mm]", "short": r"^\d{1,2}:\d\d(?:\s*Uhr)?$",
@@ -128,8 +129,8 @@ def unit_counts(text: pd.Series, cells: np.ndarray) -> tuple[Counter, pd.Series]
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-k
 def text_counts(text: pd.Series, cells: np.ndarray) -> tuple[Counter, pd.DataFrame]:
-    """Cells per reading of (n_texts,) distinct texts; and per text the number with a decimal point, with a decimal comma,
-    NaN where there is none, and whether any family reads it"""
+    """Cells per reading of (n_texts,) distinct texts; and per text the number with a decimal point, with a decimal
+    comma, NaN where there is none, and whether any family reads it"""
     counts, value = plain_counts(text, cells)
     dated, is_date = date_counts(text, cells)
     counts.update(dated)
@@ -200,13 +201,14 @@ def native_counts(present: pd.Series, span: NumberSpan) -> Counter:
     with np.errstate(invalid="ignore"):
         whole = np.isfinite(values) & (values % 1 == 0)
         month, day = values // 100 % 100, values % 100
-        compact = whole & (values >= 16000101) & (values < 1e8) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        in_year = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        compact = whole & (values >= 16000101) & (values < 1e8) & in_year
     counts |= {"only point": int((~whole & np.isfinite(values)).sum()), "compact": int(compact.sum())}
     return Counter(counts) + span.add(values, np.ones(len(present), int))
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-s
 def _label_counts(labels: Mapping[str, int], spans: tuple[NumberSpan, NumberSpan]) -> tuple[Counter, list[str]]:
-    "Counts of cells that came as text, whose numbers widen the spans of both decimal marks, and texts that nothing reads"
+    "Counts of cells that came as text, whose numbers widen the spans of both marks, and texts that nothing reads"
     if not labels:
         return Counter(), []
     cells, text = np.fromiter(labels.values(), int), pd.Series(list(labels), dtype="str")
@@ -338,8 +340,8 @@ def date_forms(stats: ColumnStats) -> DateForms:
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #stats-habits
 class Habits(NamedTuple):
-    """How a table writes numbers: the decimal mark that is said for it (`comma`, `point`), `no comma` where commas separate
-    the columns, and the mark of the columns that are sure"""
+    """How a table writes numbers: the decimal mark that is said for it (`comma`, `point`), `no comma` where commas
+    separate the columns, and the mark of the columns that are sure"""
     said: str = ""
     seen: str = ""
 
@@ -368,9 +370,8 @@ def decimal_mark(stats: ColumnStats, habits: Habits = Habits()) -> DecimalMark:
         return DecimalMark(habits.said == "comma")
     if habits.said == "no comma" and not points:
         return DecimalMark(False)
-    money = sum(count for unit, count in stats.counts_of("unit").items() if unit in CURRENCIES)
-    if 2 * money >= cells["present"] and not (commas and points):  # nobody writes money with three decimals
-        return DecimalMark(points > 0)
+    if any(unit in CURRENCIES for unit in stats.counts_of("unit")) and not (commas and points):
+        return DecimalMark(bool(points))
     if cells["small whole"] and not cells["large whole"] or commas and points:
         return DecimalMark(points > commas, unclear=True)
     if habits.seen:

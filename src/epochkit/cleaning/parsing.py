@@ -106,7 +106,8 @@ _DIMENSIONS = {
     "energy": {"kWh": 1, "Wh": 1e-3, "MWh": 1e3},
     "temperature": {"°C": 1, "°F": 5 / 9, "K": 1},
     "share": {"%": 1, "‰": 0.1, "1": 100},
-    "data": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40},
+    "data": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+             "TiB": 2**40},
     "kronor": {"kr": 1},
     **{code: {code: 1} for code in CURRENCIES},
 }
@@ -119,7 +120,8 @@ _WORDS = {
     "meter": "m", "metre": "m", "inch": "in", "inches": "in", "feet": "ft", "foot": "ft", "mile": "mi", "m2": "m²",
     "sqm": "m²", "ft2": "ft²", "sqft": "ft²", "litre": "l", "liter": "l", "sec": "s", "second": "s", "mins": "min",
     "minute": "min", "hr": "h", "hour": "h", "day": "d", "wk": "week", "mo": "month", "mth": "month", "yr": "year",
-    "kmh": "km/h", "kph": "km/h", "percent": "%", "percentage": "%", "prozent": "%", "pct": "%", "permille": "‰", "promille": "‰", "celsius": "°C",
+    "kmh": "km/h", "kph": "km/h",
+    "percent": "%", "percentage": "%", "prozent": "%", "pct": "%", "permille": "‰", "promille": "‰", "celsius": "°C",
     "fahrenheit": "°F", "km2": "km²", "cm2": "cm²", "m3": "m³", "byte": "B", "kč": "CZK", "kc": "CZK", "zł": "PLN",
     "zl": "PLN", "euro": "EUR", "dollar": "USD", "rs": "INR", "sfr": "CHF", **CURRENCY_SIGNS
 }
@@ -197,7 +199,8 @@ def quantities(text: pd.Series) -> pd.DataFrame:
     value, missing where it is no quantity; a bare number has the unit ''"""
     parts = _parts(text)
     before, after = ({word: _meant(word) for word in parts[side].dropna().unique()} for side in ("before", "after"))
-    before = {word: one if one and (not word or one.unit in (*CURRENCIES, "kr")) else None for word, one in before.items()}
+    before = {word: one if one and (not word or one.unit in (*CURRENCIES, "kr")) else None
+              for word, one in before.items()}
     pairs = list(zip(parts["before"], parts["after"]))
     joined = {pair: _joined(before.get(pair[0]), after.get(pair[1])) for pair in set(pairs)}
     word = [joined[pair] for pair in pairs]
@@ -240,6 +243,9 @@ def convert(values: pd.Series, unit: str, to: str) -> pd.Series:
     return _tidy((values - zero) * (factors[unit] / factors[to]) + new_zero)
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #30avalueform-10-e
+TIME_FORMS = ("clock", "duration", "h:mm")
+
+
 class NumberForm(NamedTuple):
     "How the numbers of a column are written: decimal comma, magnitudes, limits, times of day or durations, the unit"
     comma: bool = False
@@ -295,7 +301,6 @@ def _converted(values: pd.Series, unit: pd.Series, to: str) -> pd.Series:
     return values
 
 # %% ../../../nbs/cleaning/01_parsing.ipynb #parsing-times
-TIME_FORMS = ("clock", "duration", "h:mm")
 _CLOCK = (r"^(?P<minus>-?)(?:(?P<days>\d+)\s*(?:d|days?|Tage?|jours?)[, ]+)?\+?(?P<first>\d{1,5}):(?P<second>[0-5]\d)"
           r"(?::(?P<third>[0-5]\d(?:[.,]\d+)?))?\s*(?P<half>(?:[AaPp]\.?[Mm]\.?)?)(?:\s*Uhr)?$")
 _SPAN = (r"^(?P<minus>-?)(?P<iso>P?)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)\s*(?:D|d|days?|Tage?))?[\sT,]*"

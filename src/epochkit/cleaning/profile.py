@@ -184,15 +184,15 @@ def _about_days(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]
     if years and kind.startswith("datetime") and " until " in kind:
         last = int(kind.rpartition(" ")[2])
         read = sorted(last - (last - year) % 100 for year in years)
-        return [_advice(name, "hint", sum(years.values()), f"years of two digits in column '{name}' are read as {read[0]} to "
-                        f"{read[-1]}: if they are others, write four digits in the source")]
+        return [_advice(name, "hint", sum(years.values()), f"years of two digits in column '{name}' are read as "
+                        f"{read[0]} to {read[-1]}: if they are others, write four digits in the source")]
     low, high = stats.span
     if kind == "number" and stats.cells["compact"] >= NUMBER_SHARE * present and stats.cells["compact"] > 20:
         return [_advice(name, "hint", stats.cells["compact"], f"numbers of column '{name}' look like days written "
                         f"20240131: if they are, say {_key(name)} = \"%Y%m%d\" in [cleaning.dates]")]
     if kind == "number" and named_date(name) and 20_000 <= low and high <= 60_000 and not stats.cells["only point"]:
-        return [_advice(name, "dates", present, f"numbers of column '{name}' look like days of a spreadsheet: if they are, "
-                        f"say {_key(name)} = \"excel\" in [cleaning.dates]; now they are numbers")]
+        return [_advice(name, "dates", present, f"numbers of column '{name}' look like days of a spreadsheet: if they "
+                        f"are, say {_key(name)} = \"excel\" in [cleaning.dates]; now they are numbers")]
     return []
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #profile-about-decimals
@@ -205,9 +205,9 @@ def _about_decimals(name: str, kind: str, stats: ColumnStats, habits: Habits) ->
     thousands = mark.comma == bool(points)
     read = "kept as text" if mark.comma is None else f"read as a {'thousands' if thousands else 'decimal'} mark"
     ways = {"thousands": f"1{sign}234{other}5", "decimal": f"1{other}234{sign}5"}
-    return [_advice(name, "numbers", points or commas, f"in column '{name}' {points or commas:,} numbers such as 1{sign}234 can "
-                    f"be read in two ways; the mark '{sign}' is {read}: say {_key(name)} = \"{ways['thousands']}\" in "
-                    f"[cleaning.numbers] for 1234, or \"{ways['decimal']}\" for 1.234")]
+    return [_advice(name, "numbers", points or commas, f"in column '{name}' {points or commas:,} numbers such as "
+                    f"1{sign}234 can be read in two ways; the mark '{sign}' is {read}: say {_key(name)} = "
+                    f"\"{ways['thousands']}\" in [cleaning.numbers] for 1234, or \"{ways['decimal']}\" for 1.234")]
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #profile-about-units
 def _about_units(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]]:
@@ -216,17 +216,18 @@ def _about_units(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any
     bare -= sum(cells for letter, cells in stats.counts_of("letter").items() if letter != "m")
     key, enough = _key(name), sum(units.values()) >= NUMBER_SHARE * present
     if kind == "text" and enough and two_scales(stats):
-        return [_advice(name, "numbers", bare, f"column '{name}' has {sum(named.values()):,} percentages beside {bare:,} numbers "
-                        f"up to 1, which may be shares: kept as text: say {key} = \"1\" in [cleaning.units] if 0.12 means "
-                        f"12 %, or \"%\" if it means 0.12 %")]
+        return [_advice(name, "numbers", bare, f"column '{name}' has {sum(named.values()):,} percentages beside "
+                        f"{bare:,} numbers up to 1, which may be shares: kept as text: say {key} = \"1\" in "
+                        "[cleaning.units] if 0.12 means 12 %, or \"%\" if it means 0.12 %")]
     if kind == "text" and enough and len({UNITS[unit] for unit in named}) > 1:
-        return [_advice(name, "units", sum(named.values()), f"quantities of different kinds ({', '.join(sorted(named))}) are "
-                        "kept as text: bring them to one before, a currency needs a rate")]
+        return [_advice(name, "units", sum(named.values()), f"quantities of different kinds "
+                        f"({', '.join(sorted(named))}) are kept as text: bring them to one before, a currency needs a "
+                        "rate")]
     if named and kind == "text" and enough and bare:
         unit = max(named, key=named.get)
-        return [_advice(name, "numbers", bare, f"column '{name}' has {sum(named.values()):,} quantities such as {unit} beside "
-                        f"{bare:,} numbers without a unit: kept as text: say {key} = \"{unit}\" in [cleaning.units] if "
-                        f"they are in it")]
+        return [_advice(name, "numbers", bare, f"column '{name}' has {sum(named.values()):,} quantities in {unit} "
+                        f"beside {bare:,} numbers without a unit: kept as text: say {key} = \"{unit}\" in "
+                        "[cleaning.units] if they are in it")]
     if number_form(kind).unit in UNITS and not number_form(kind).time and named and bare > 0:
         return [_advice(name, "units", bare, f"{bare:,} numbers of column '{name}' have no unit and are taken to be in "
                         f"{number_form(kind).unit}: if they are not, correct them in the source")]
@@ -235,29 +236,30 @@ def _about_units(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any
 # %% ../../../nbs/cleaning/05_profile.ipynb #profile-about-forms-of-numbers
 def _about_letters(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]]:
     "A letter that may be a magnitude or a unit, limits, times that may be minutes, and codes"
-    letter, key, found, cells = unclear_letter(stats), _key(name), [], stats.cells
+    letter, key, told, cells = unclear_letter(stats), _key(name), [], stats.cells
     numeric = kind.startswith("number")
     if letter and numeric and not number_form(kind).time:
         magnitude = f"{MAGNITUDE_LETTERS[letter]:,.0f}"
         read = f"the magnitude {magnitude}" if number_form(kind).magnitude else f"the unit {letter}"
-        found.append(_advice(name, "numbers", stats.counts_of("letter")[letter], f"the letter {letter} behind the numbers of column "
-                             f"'{name}' is read as {read}: say {key} = \"1\" in [cleaning.units] for the magnitude, or the "
-                             f"unit that it stands for, such as \"{letter if letter in UNITS else 'MB'}\""))
+        unit = letter if letter in UNITS else "MB"
+        told.append((stats.counts_of("letter")[letter], f"the letter {letter} behind the numbers of column '{name}' is "
+                     f"read as {read}: say {key} = \"1\" in [cleaning.units] for the magnitude, or the unit that it "
+                     f"stands for, such as \"{unit}\""))
     if cells["limit"] and numeric:
-        found.append(_advice(name, "numbers", cells["limit"], f"{cells['limit']:,} cells of column '{name}' are limits such as "
-                             f"<0.5 or 100+ and are read as the number at the limit: say {key} = \"text\" in "
-                             f"[cleaning.numbers] to keep them as they are"))
+        told.append((cells["limit"], f"{cells['limit']:,} cells of column '{name}' are limits such as <0.5 or 100+ and "
+                     f"are read as the number at the limit: say {key} = \"text\" in [cleaning.numbers] to keep them as "
+                     "they are"))
     if kind == "text" and cells["letter code"]:
-        found.append(_advice(name, "numbers", cells["letter code"], f"{cells['letter code']:,} cells of column '{name}' such as 1E5 are "
-                             f"taken for codes and kept as text: say {key} = \"1e5\" in [cleaning.numbers] if they are numbers"))
+        told.append((cells["letter code"], f"{cells['letter code']:,} cells of column '{name}' such as 1E5 are taken "
+                     f"for codes and kept as text: say {key} = \"1e5\" in [cleaning.numbers] if they are numbers"))
     if kind == "text" and 2 * cells["range"] > cells["present"]:
-        found.append(_advice(name, "numbers", cells["range"], f"{cells['range']:,} cells of column '{name}' are ranges or fractions "
-                             f"such as 10-20 and stay text: write one number per cell if an amount is meant"))
+        told.append((cells["range"], f"{cells['range']:,} cells of column '{name}' are ranges or fractions such as "
+                     "10-20 and stay text: write one number per cell if an amount is meant"))
     if number_form(kind).time and time_form(stats, name)[1]:
-        found.append(_advice(name, "numbers", time_cells(stats), f"times such as 4:05 in column '{name}' are read as "
-                             f"{_TIME_WORDS[number_form(kind).time]}: say {key} = \"clock\" in [cleaning.numbers] for a time of "
-                             f"day, \"h:mm\" for hours and minutes, \"m:ss\" for minutes and seconds"))
-    return found
+        told.append((time_cells(stats), f"times such as 4:05 in column '{name}' are read as "
+                     f"{_TIME_WORDS[number_form(kind).time]}: say {key} = \"clock\" in [cleaning.numbers] for a time "
+                     "of day, \"h:mm\" for hours and minutes, \"m:ss\" for minutes and seconds"))
+    return [_advice(name, "numbers", count, text) for count, text in told]
 
 
 _TIME_WORDS = {"clock": "a time of day", "duration": "minutes and seconds", "h:mm": "hours and minutes"}
@@ -269,16 +271,18 @@ def _about_losses(name: str, kind: str, stats: ColumnStats, quiet: bool) -> list
     numeric = max(cells["point"], cells["comma"]) + time_cells(stats) * bool(stats.counts_of("time"))
     if kind == "text" and 0.5 * cells["present"] <= numeric < NUMBER_SHARE * cells["present"] and cells["unread"]:
         shown = "" if quiet else f", such as {', '.join(map(repr, stats.unread))}"
-        found.append(_advice(name, "numbers", cells["unread"], f"column '{name}' is text, because {cells['unread']:,} of "
-                             f"{cells['present']:,} cells are no numbers{shown}: say which mean no answer in [cleaning.missing], or "
-                             f"{_key(name)} = \"1.5\" in [cleaning.numbers] to empty them"))
+        text = (f"column '{name}' is text, because {cells['unread']:,} of {cells['present']:,} cells are no "
+                f"numbers{shown}: say which mean no answer in [cleaning.missing], or {_key(name)} = \"1.5\" in "
+                "[cleaning.numbers] to empty them")
+        found.append(_advice(name, "numbers", cells["unread"], text))
     labels = [] if quiet or kind != "text" else [*(stats.labels or ())]
     for mark, count in stats.counts_of("mark").items():
-        alike = [label for label in labels if len(label) == len(mark) and label.isascii() and label.isalpha() and label.isupper()]
+        alike = [label for label in labels if re.fullmatch(rf"[A-Z]{{{len(mark)}}}", label)]
         if len(alike) >= max(3, 0.9 * len(labels)):
-            found.append(_advice(name, "numbers", count, f"'{mark}' in {count:,} cells of column '{name}' is read as a missing "
-                                 f"answer, but the other values are codes of {len(mark)} letters too: say {_key(name)} = "
-                                 f"[\"{mark}\"] in [cleaning.keep] if it is one of them"))
+            text = (f"'{mark}' in {count:,} cells of column '{name}' is read as a missing answer, but the other "
+                    f"values are codes of {len(mark)} letters too: say {_key(name)} = [\"{mark}\"] in [cleaning.keep] "
+                    "if it is one of them")
+            found.append(_advice(name, "numbers", count, text))
     return found
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #profile-about-reading
@@ -363,15 +367,16 @@ _SAID_WORDS = {"text": "text", "m:ss": "duration", **{word: word for word in TIM
 
 
 def said_form(example: str, name: str = "") -> NumberForm | None:
-    "How numbers are written, from an example or a word of the brief; None for text, BadInputError where it says nothing"
+    "How numbers are written, from an example or a word of the brief; None for text, BadInputError if it is unclear"
     if example in _SAID_WORDS:
         return None if example == "text" else NumberForm(time=_SAID_WORDS[example], unit="s")
     parts = quantities(pd.Series([example], dtype="str")).iloc[0]
     read = [numbers(pd.Series([parts["number"]], dtype="str"), comma)[0] for comma in (False, True)]
     known = [value for value in read if not np.isnan(value)]
     if not known or len({*known}) > 1:
-        raise BadInputError(f"[cleaning] numbers of the brief: {name} = {example!r} does not say how numbers are written: write one "
-                            f"that can be read in one way, like \"1.234,56\" or \"1,234.56\", or {', '.join(_SAID_WORDS)}")
+        raise BadInputError(
+            f"[cleaning] numbers of the brief: {name} = {example!r} does not say how numbers are written: write "
+            f"one that can be read in one way, like \"1.234,56\" or \"1,234.56\", or {', '.join(_SAID_WORDS)}")
     return NumberForm(comma=np.isnan(read[0]))
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-b

@@ -11,4 +11,5 @@
 - `pickles`: A pickle names the module of each class; this table says where those modules are today.
 - `notebook_text`: A notebook as git keeps it: what a person wrote, without what running it left behind.
 - `processes`: A process and all that it started are asked to stop, or ended, on every system.
+- `services`: What a run stands on is asked once, before any work, and what is wrong with it is one sentence with the way out.
 """

@@ -139,12 +139,13 @@ def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.
     if found.plan.data.task != "binary":
         return (f"{name} separates the classes of {found.plan.data.target} best of all numbers ({row['measure']} "
                 f"{row['effect']:.2f})")
-    auc = auc_of(values[known], labels[known] == positive)
+    auc, alone = auc_of(values[known], labels[known] == positive), row.get("alone", float("nan"))
+    score = f"AUC {alone:.3f} alone, cross-validated" if alone == alone else f"AUC {max(auc, 1 - auc):.2f} alone"
     other = next(label for label in labels.unique() if label != positive)
     side = "higher" if auc > 0.5 else "lower"
     return (
         f"{name} is the number that separates {positive} from {other} best: it tends to be {side} when {positive}, "
-        f"AUC {max(auc, 1 - auc):.2f} alone"
+        f"{score}"
     )
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why11

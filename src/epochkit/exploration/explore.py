@@ -139,6 +139,16 @@ def _interactions_of(rows: pd.DataFrame, features: Mapping[str, str], ranked: pd
         leading = _most_used_columns(some, features, ranked, outcome[:, 0])
         return interactions(some, leading, outcome, _folds_of(some, plan))
 
+# %% ../../../nbs/exploration/07_explore.ipynb #explore-alone
+def _with_scores_alone(ranked: pd.DataFrame, leaks: Mapping[str, Any] | None) -> pd.DataFrame:
+    "The associations with the audit's score of each column alone; as they are where nothing was audited"
+    scores = (leaks or {}).get("single_column_scores")
+    if not scores:
+        return ranked
+    table = ranked.drop(columns="auc", errors="ignore")
+    table.insert(5, "alone", table["column"].map(scores).astype(float))
+    return table
+
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-11-d
 def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
             leaks: Mapping[str, Any] | None = None) -> Exploration:
@@ -151,7 +161,7 @@ def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
                  if item["severity"] == "critical" and item["column"] in features]
     trusted = {name: kind for name, kind in features.items() if name not in forbidden}
     outcome, words = outcome_of(rows[plan.data.target], plan)
-    ranked = associations(rows, features, plan)
+    ranked = _with_scores_alone(associations(rows, features, plan), leaks)
     order = {name: features[name] for name in ranked["column"] if name in trusted}
     training = rows if parts is None else rows[parts.reindex(rows.index) == "train"]
     keys = pd.util.hash_pandas_object(rows[[*features, plan.data.target]].astype(str), index=False)

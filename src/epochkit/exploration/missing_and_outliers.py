@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from .associations import adjusted, correlation_ratio, cramers_v, numbers_of
+from .associations import adjusted, correlation_ratio, cramers_v, gap_effect, numbers_of
 from .columns import outcome_of
 from ..planning.plan import Plan
 
@@ -23,7 +24,7 @@ def missingness(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> pd
     for name in kinds:
         gone = frame[name].isna()
         if gone.any():
-            effect, p = cramers_v(gone, target.astype(str)) if plan.classification else correlation_ratio(outcome, gone)
+            effect, p = gap_effect(gone, target, plan.classification)
             rows.append({
                 "column": name, "missing": int(gone.sum()), "share": gone.mean(), "when_missing": outcome[gone].mean(),
                 "when_present": outcome[~gone].mean(), "effect": effect, "p_value": p
@@ -63,13 +64,41 @@ def columns_missing_together(frame: pd.DataFrame, kinds: Mapping[str, str], limi
     return sorted((group for group in groups if len(group) > 1), key=len, reverse=True)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-why02
-def _gap_association(gone: pd.Series, raw: pd.Series, values: pd.Series, kind: str) -> tuple[float, float]:
-    "Effect and p-value of a column on where the gaps of another are; missing with too few rows on either side"
-    known = raw.notna()
-    if known.sum() < 30 or not 5 <= gone[known].sum() <= known.sum() - 5:
-        return np.nan, np.nan
-    return cramers_v(values[known], gone[known]) if kind == "category" else correlation_ratio(
-        values[known], gone[known])
+def _labels_on_gaps(codes: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Cramér's V (bias corrected) of labels, 0 to L - 1 per row, with each column of gaps, and the p-values"
+    n, labels, gaps = len(codes), np.bincount(codes), gone.sum(axis=0)
+    starts = np.cumsum(labels) - labels
+    seen = np.add.reduceat(gone[np.argsort(codes, kind="stable")], starts, axis=0)
+    expected, other = np.outer(labels, gaps / n), np.outer(labels, 1 - gaps / n)
+    chi2 = ((seen - expected) ** 2 * (1 / expected + 1 / other)).sum(axis=0)
+    phi2 = np.maximum(0.0, chi2 / n - (len(labels) - 1) / (n - 1))
+    reach = min(len(labels) - (len(labels) - 1) ** 2 / (n - 1), 2 - 1 / (n - 1)) - 1
+    return np.sqrt(phi2 / max(1e-9, reach)), stats.chi2.sf(chi2, len(labels) - 1)
+
+# %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-numbers
+def _numbers_on_gaps(values: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "The correlation ratio on ranks of a number over each column of gaps, and the p-values (Kruskal and Wallis)"
+    n, gaps, ranks = len(values), gone.sum(axis=0), stats.rankdata(values)
+    ties = np.unique(values, return_counts=True)[1].astype(float)
+    inside = ranks @ gone
+    squares = inside ** 2 / gaps + (n * (n + 1) / 2 - inside) ** 2 / (n - gaps)
+    h = (12 / (n * (n + 1)) * squares - 3 * (n + 1)) / (1 - (ties ** 3 - ties).sum() / (n ** 3 - n))
+    return np.sqrt(np.clip((h - 1) / (n - 2), 0, 1)), stats.chi2.sf(h, 1)
+
+# %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-tests
+def _gap_tests(column: pd.Series, kind: str, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Effects and p-values of a column on where gaps are, one per column of `gone` (n_rows, n_gappy: 1.0 where a gap is)"
+    values = pd.factorize(column.astype(str).where(column.notna()))[0] if kind == "category" else numbers_of(column)
+    known = values >= 0 if kind == "category" else values.notna().to_numpy()
+    values, gone = np.asarray(values)[known], gone[known]
+    gaps, nothing = gone.sum(axis=0), np.full(gone.shape[1], np.nan)
+    enough = (gaps >= 5) & (gaps <= len(values) - 5)
+    if len(values) < 30 or not enough.any() or (values == values[0]).all():
+        return nothing, nothing
+    found = (_labels_on_gaps if kind == "category" else _numbers_on_gaps)(values, gone[:, enough])
+    answers = np.tile(nothing, (2, 1))
+    answers[:, enough] = found
+    return answers[0], answers[1]
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-14
 def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20) -> pd.DataFrame:
@@ -80,11 +109,12 @@ def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20
     counts = gone.sum()
     enough = counts[(counts >= 10) & (len(frame) - counts >= 10)]
     gappy = enough.sort_values(ascending=False, kind="stable").index[:most]
-    values = {name: frame[name].astype(str) if kind == "category" else numbers_of(frame[name])
-              for name, kind in kinds.items() if kind in ("number", "date", "category")}
-    pairs = [(name, other) for name in gappy for other in values if other != name]
-    tests = pd.DataFrame([(name, other, *_gap_association(gone[name], frame[other], values[other], kinds[other]))
-                          for name, other in pairs], columns=["column", "told_by", "effect", "p_value"])
+    asked = [name for name, kind in kinds.items() if kind in ("number", "date", "category")]
+    where = gone[gappy].to_numpy(float)
+    answers = {other: _gap_tests(frame[other], kinds[other], where) for other in asked if len(gappy)}
+    tests = pd.DataFrame([(name, other, answers[other][0][at], answers[other][1][at])
+                          for at, name in enumerate(gappy) for other in asked if other != name],
+                         columns=["column", "told_by", "effect", "p_value"])
     tests["q_value"] = adjusted(tests["p_value"].astype(float))
     rows = []
     for name in gappy:

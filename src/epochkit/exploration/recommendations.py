@@ -8,22 +8,48 @@ __all__ = ['Recommendations', 'drops_of', 'encoding_advice', 'rare_label_advice'
            'recommendation_table']
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-02
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .associations import numbers_of
+from .associations import association_of, numbers_of
 from .explore import Exploration
 from ..report.figures import readable
 from .time import lags_of
 
+# %% ../../../nbs/exploration/09_recommendations.ipynb #recommend-informative
+def _informative_gaps(found: Exploration) -> pd.DataFrame:
+    "Columns whose gap goes with another outcome, as rows of the table of gaps, the strongest first"
+    table = found.missing[(found.missing["q_value"] < 0.05) & (found.missing["effect"] >= 0.05)]
+    return table.sort_values("effect", ascending=False, kind="stable")
+
+# %% ../../../nbs/exploration/09_recommendations.ipynb #recommend-twins
+def _of_twins(found: Exploration, first: str, second: str) -> tuple[str, str, str]:
+    "Of two columns that repeat each other the one that stays, the one that goes, and why where it is not by name"
+    target, pair = found.plan.data.target, [first, second]
+    both, facts = found.rows[[*pair, target]].dropna(), found.profile.set_index("column")
+    effects = [association_of(both[name], both[target], found.features[name], found.plan)["effect"] for name in pair]
+    effect = dict(zip(pair, np.nan_to_num(effects)))
+    if abs(effect[first] - effect[second]) > 0.02:
+        stays, goes = sorted(pair, key=lambda name: -effect[name])
+        return stays, goes, f", which tells more on the same rows ({effect[stays]:.2f} against {effect[goes]:.2f})"
+    stays, goes = sorted(pair, key=lambda name: (facts.at[name, "missing"], -facts.at[name, "distinct"], name))
+    gaps = [int(facts.at[name, "missing"]) for name in (stays, goes)]
+    return stays, goes, f", which has {gaps[0]:,} gaps against {gaps[1]:,}" if gaps[0] != gaps[1] else ""
+
+# %% ../../../nbs/exploration/09_recommendations.ipynb #recommend-own-gap
+def _gap_only_of(found: Exploration, name: str, other: str) -> bool:
+    "Whether a column has a gap that predicts and that another column does not have in (nearly) the same rows"
+    shared = any({name, other} <= set(twins) for twins in found.twins)
+    return name in set(_informative_gaps(found)["column"]) and not shared
+
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-06
 def drops_of(found: Exploration, leaks: Mapping[str, Any]) -> list[dict[str, str]]:
     """Columns to leave out: critical leaks (unless the plan keeps them), columns without variation,
-    copies of a stronger column"""
+    copies of another column"""
     critical = [
         item for item in leaks["suspects"] if item["severity"] == "critical" and found.plan.data.on_leak == "drop"
     ]
@@ -33,12 +59,10 @@ def drops_of(found: Exploration, leaks: Mapping[str, Any]) -> list[dict[str, str
         if facts.loc[name, "distinct"] <= 1:
             values = "one value only" if facts.loc[name, "distinct"] else "no value"
             drops.setdefault(name, f"{values} in the analysed rows")
-    effect = found.associations.set_index("column")["effect"].fillna(0)
     for pair in found.redundant[found.redundant["value"].abs() >= 0.999].itertuples(index=False):
-        first_is_weaker = round(effect[pair.first], 6) < round(effect[pair.second], 6)
-        weaker, stronger = (pair.first, pair.second) if first_is_weaker else (pair.second, pair.first)
-        if stronger not in drops:
-            drops.setdefault(weaker, f"repeats {stronger} ({pair.measure} {pair.value:.3f})")
+        stays, goes, why = _of_twins(found, pair.first, pair.second)
+        if stays not in drops and not _gap_only_of(found, goes, stays):
+            drops.setdefault(goes, f"repeats {stays} ({pair.measure} {pair.value:.3f}){why}")
     return [{"column": name, "reason": reason} for name, reason in drops.items()]
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-10
@@ -49,9 +73,10 @@ _ONE_HOT_LABELS, _FEW_ROWS = 15, 5
 
 
 def _categories(found: Exploration) -> list[tuple[str, pd.Series]]:
-    "Name and rows per label of every categorical feature"
-    return [(name, found.rows[name].dropna().astype(str).value_counts()) for name, kind in found.features.items()
-            if kind == "category"]
+    "Name and rows per label of every categorical feature; a gap is a label of its own, as in epoch 004"
+    labels = {name: found.rows[name].astype(object) for name, kind in found.features.items() if kind == "category"}
+    return [(name, column.where(column.notna(), "(missing)").astype(str).value_counts())
+            for name, column in labels.items()]
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-10-a
 def encoding_advice(found: Exploration) -> Recommendations:
@@ -149,21 +174,26 @@ def scaling_advice(found: Exploration) -> Recommendations:
                               transforms.get(name, ("", ""))[0]) for name in numbers}
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-18
-def indicator_advice(found: Exploration) -> Recommendations:
-    "Columns whose gap deserves a column of its own, and why; one for columns that are missing together"
-    advice, seen = {}, found.missing.set_index("column")
+def indicator_advice(found: Exploration, dropped: Iterable[str] = ()) -> Recommendations:
+    """Numbers and dates whose gap deserves a column of its own ("signal" where it predicts, else "imputed"), and why;
+    one for columns that are missing together
+
+    dropped: columns that will be no feature unless a person restores them: none of them stands for others.
+    """
+    advice, signal, seen = {}, set(_informative_gaps(found)["column"]), found.missing.set_index("column")
     for name, row in seen[seen["share"] < 1].iterrows():
-        if row["q_value"] < 0.05 and row["effect"] >= 0.05:
-            advice[name] = (
-                True,
-                f"the {found.outcome_words} is {readable(row['when_missing'])} where it is missing and "
-                f"{readable(row['when_present'])} elsewhere"
-            )
+        if found.features[name] not in ("number", "date"):
+            continue
+        if name in signal:
+            advice[name] = ("signal", f"the {found.outcome_words} is {readable(row['when_missing'])} where it is "
+                                      f"missing and {readable(row['when_present'])} elsewhere")
         elif row["share"] >= 0.05:
-            advice[name] = (
-                True, f"{row['share']:.1%} of its cells are missing: imputed values should be told from seen ones")
+            advice[name] = ("imputed", f"{row['share']:.1%} of its cells are missing: imputed values should be told "
+                                       f"from seen ones")
     for twins in found.twins:
-        for name in [name for name in twins if name in advice][1:]:
+        together = sorted((name for name in twins if name in advice),
+                          key=lambda name: (name in dropped, advice[name][0] != "signal"))
+        for name in together[1:]:
             del advice[name]
     return advice
 
@@ -251,30 +281,32 @@ def _pairs(found: Exploration) -> list[list[Any]]:
     ] for row in found.interactions.itertuples(index=False)]
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-22-d
-def _by_kind_of_advice(found: Exploration) -> dict[str, Recommendations]:
+def _by_kind_of_advice(found: Exploration, dropped: Iterable[str]) -> dict[str, Recommendations]:
     "Encoding, scaling, transform, rare labels and missing indicators, by column, each with its reason"
     return {
         "encoding": encoding_advice(found), "scaling": scaling_advice(found), "transform": transform_advice(found),
-        "rare_labels": rare_label_advice(found), "missing_indicator": indicator_advice(found)
+        "rare_labels": rare_label_advice(found), "missing_indicator": indicator_advice(found, dropped)
     }
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-why14
-def _recommended(found: Exploration) -> list[str]:
-    "Columns with a measurable effect on the target that are under no critical suspicion"
+def _recommended(found: Exploration, dropped: Collection[str]) -> list[str]:
+    "Columns with a measurable effect on the target, gaps counted, that are not dropped or under critical suspicion"
     table = found.associations
     clear = (table["q_value"] < 0.05) & (table["effect"] >= 0.1) & (table["rows"] >= 30)
-    return list(table[clear & ~table["column"].isin(found.forbidden)]["column"])
+    return list(table[clear & ~table["column"].isin([*found.forbidden, *dropped])]["column"])
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-why15
 def advice_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
     "Everything in `eda_insights.json` but the findings: plain values per column, and under `reasons` why"
-    advice = _by_kind_of_advice(found)
+    drops = drops_of(found, leaks)
+    advice = _by_kind_of_advice(found, [item["column"] for item in drops])
     values = {key: {name: value for name, (value, _) in each.items()} for key, each in advice.items()}
     return {
-        "drop": drops_of(found, leaks), **values | {"missing_indicator": list(advice["missing_indicator"])},
+        "drop": drops, **values | {"missing_indicator": list(advice["missing_indicator"])},
+        "gaps_that_predict": [name for name, (why, _) in advice["missing_indicator"].items() if why == "signal"],
         "interactions": _pairs(found), "date": date_advice(found), "text": text_advice(found),
         "about_time": about_time(found), "about_groups": about_groups(found), "protected": _about_protected(found),
-        "recommended": _recommended(found),
+        "recommended": _recommended(found, [item["column"] for item in drops]),
         "outlier_counts": {row.column: int(row.both) for row in found.outliers.itertuples(index=False)},
         "reasons": {key: {name: reason for name, (_, reason) in each.items()} for key, each in advice.items()},
         "leaks": {"on_leak": found.plan.data.on_leak, "suspects": leaks["suspects"]}

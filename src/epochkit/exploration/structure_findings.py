@@ -64,8 +64,8 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
         f"{len(explained)} of {columns} with gaps {verb} not missing by chance: {first['told_by']} tells where "
         f"{first['column']} is missing (effect {first['effect']:.2f}){together}", float(first["effect"]),
         "dropping rows with gaps would keep a different population",
-        f"impute {first['column']} with the help of {first['told_by']}, or keep an indicator" +
-        (" for the whole group of columns" if together else ""))
+        f"fill {first['column']} from {first['told_by']} in epoch 002 where the rule is known; the advice says which "
+        f"gaps get a column")
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why13
 def _odd_rows_finding(found: Exploration) -> Finding | None:
@@ -129,7 +129,7 @@ def _normality_finding(found: Exploration) -> Finding | None:
     return finding("test_choice", claim, far,
                    "an interval of one width would be too narrow where the spread is large" if differs
                    else "one width of interval fits all",
-                   "model the logarithm of the target or quantiles, and check intervals by size" if differs
+                   "expect wider errors where the spread is large, and check intervals by size" if differs
                    else "intervals of one width are fair")
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why27

@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.metrics import log_loss, roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from .pipeline import GROUPS, FeaturePipeline
-from .selection import class_probabilities, quick_model
+from .selection import TreeSums, class_columns, class_probabilities, quick_model
 from ..planning.plan import Plan
 from ..planning.splits import cross_folds
 
@@ -71,17 +70,25 @@ def _strongest_columns(fold: Fold, names: list[str]) -> list[str]:
     strength = np.abs(np.nan_to_num(np.corrcoef(ranks, rowvar=False)[-1, :-1]))
     return [names[at] for at in sorted(np.argsort(-strength, kind="stable")[:WIDE])]
 
+# %% ../../../nbs/features/07_ablation.ipynb #score-area
+def _area(scores: np.ndarray, positive: np.ndarray) -> float:
+    "Area under the ROC curve: how often a positive row scores higher than another (Mann and Whitney 1947)"
+    from scipy.stats import rankdata
+    cases, others = positive.sum(), (~positive).sum()
+    return float((rankdata(scores)[positive].sum() - cases * (cases + 1) / 2) / (cases * others))
+
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-08-b
 def _score(answers: np.ndarray, y: np.ndarray, labels: np.ndarray | None, spread: float) -> float:
     "Score of answers for the true `y`; larger is better. labels: the classes, None for numbers"
     if labels is None:
         return -float(np.sqrt(np.mean((y - answers) ** 2)) / (spread or 1.0))
     if len(labels) == 2 and len(np.unique(y)) == 2:
-        return float(roc_auc_score(y == labels[1], answers[:, 1]))
+        return _area(answers[:, 1], y == labels[1])
     if len(labels) < 2:
         return 0.0
     answers = np.clip(answers, 1e-6, None)
-    return -float(log_loss(y, answers / answers.sum(axis=1, keepdims=True), labels=labels))
+    told = answers[np.arange(len(y)), np.searchsorted(labels, y)] / answers.sum(axis=1)
+    return float(np.log(told).mean())
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-08-b-1
 class QuickFit:
@@ -104,6 +111,12 @@ class QuickFit:
             if self.classification:
                 return class_probabilities(self.model, features, self.labels)
             return self.model.predict(features)
+
+    def answers_from(self, sums: np.ndarray) -> np.ndarray:
+        "The same from the sums of the model's trees, (rows, outputs)"
+        if not self.classification:
+            return sums[:, 0]
+        return class_columns(self.model._loss.predict_proba(sums), self.model.classes_, self.labels)
 
     def _constant_answers(self, rows: int) -> np.ndarray:
         if not self.classification:
@@ -228,35 +241,90 @@ class GainStudy:
         return found
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14
-def _shuffled_copies(values: np.ndarray, columns: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    "One copy of the values per column with that column shuffled, (columns, rows, features)"
-    copies = np.tile(values, (len(columns), 1, 1))
-    for at, column in enumerate(columns):
-        copies[at, :, column] = rng.permutation(values[:, column])
-    return copies
+def _shuffled(values: np.ndarray, repeats: int, rng: np.random.Generator) -> np.ndarray:
+    "Every column shuffled by itself so many times, (repeats, rows, features)"
+    return np.array([np.column_stack([rng.permutation(column) for column in values.T]) for _ in range(repeats)])
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14-1
 def _permutation_importance(fit: QuickFit, repeats: int, rng: np.random.Generator, most_rows: int = 1_500
                             ) -> np.ndarray:
     "Mean fall of the score when a feature is shuffled, (features of the fit,)"
-    values = fit.fold.valid[fit.names].to_numpy()
+    values, falls = fit.fold.valid[fit.names].to_numpy(), np.zeros(len(fit.names))
     picked = rng.permutation(len(values))[:most_rows]
     fit.fold, values = fit.fold._replace(y_valid=fit.fold.y_valid[picked]), values[picked]
-    best, falls = fit.score_of(fit.answers(values)), np.zeros(len(fit.names))
-    block = max(1, int(4e6 / values.size))
-    for _ in range(repeats):
-        for start in range(0, len(fit.names), block):
-            columns = range(start, min(start + block, len(fit.names)))
-            copies = _shuffled_copies(values, columns, rng)
-            answers = fit.answers(copies.reshape(-1, values.shape[1])).reshape(len(columns), len(values), -1)
-            scores = [fit.score_of(answer if fit.classification else answer[:, 0]) for answer in answers]
-            falls[list(columns)] += [best - score for score in scores]
-    return falls / repeats
+    best, copies = fit.score_of(fit.answers(values)), _shuffled(values, repeats, rng)
+    if fit.model is None:
+        return falls
+    trees = TreeSums(fit.model, np.tile(values, (repeats, 1)))
+    for feature in trees.used:
+        answers = fit.answers_from(trees.exchanged(feature, copies[:, :, feature].ravel()))
+        falls[feature] = sum(best - fit.score_of(answer) for answer in np.split(answers, repeats)) / repeats
+    return falls
+
+# %% ../../../nbs/features/07_ablation.ipynb #information-nearest
+def _kth_distance(ordered: np.ndarray, k: int) -> np.ndarray:
+    "Distance of each of the ordered values to its k-th nearest neighbour"
+    far = np.full(k, np.inf)
+    padded, n = np.concatenate([-far, ordered, far]), len(ordered)
+    reach = [np.maximum(ordered - padded[k - below:k - below + n], padded[2 * k - below:2 * k - below + n] - ordered)
+             for below in range(k + 1)]
+    return np.min(reach, axis=0)
+
+# %% ../../../nbs/features/07_ablation.ipynb #information-nearer
+def _nearer(ordered: np.ndarray, values: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    "How many of the ordered values are nearer to each of `values` than its distance, itself included"
+    low, high = np.searchsorted(ordered, values - distance), np.searchsorted(ordered, values + distance)
+    padded = np.concatenate([[-np.inf], ordered, [np.inf]])
+    for _ in range(3):  # sums are rounded: at the edge the distances themselves decide
+        low += (values - padded[low + 1] >= distance) & (low < len(ordered))
+        low -= (values - padded[low] < distance) & (low > 0)
+        high -= (padded[high] - values >= distance) & (high > 0)
+        high += (padded[high + 1] - values < distance) & (high < len(ordered))
+    return high - low
+
+# %% ../../../nbs/features/07_ablation.ipynb #information-classes
+def _information_on_classes(x: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
+    "Mutual information, in nats, of a number with classes (Ross 2014); classes of one row are left out"
+    from scipy.special import digamma
+    names, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    distance = np.zeros(len(x))
+    for code in np.flatnonzero(sizes > 1):
+        rows = np.flatnonzero(codes == code)
+        order = rows[np.argsort(x[rows], kind="stable")]
+        distance[order] = _kth_distance(x[order], min(k, len(rows) - 1))
+    shared = sizes[codes] > 1
+    x, distance, size = x[shared], distance[shared], sizes[codes][shared]
+    if not len(x):
+        return 0.0
+    around = _nearer(np.sort(x), x, distance)
+    return max(0.0, digamma(len(x)) + digamma(np.minimum(k, size - 1)).mean() - digamma(size).mean()
+               - digamma(around).mean())
+
+# %% ../../../nbs/features/07_ablation.ipynb #information-numbers
+def _information_on_numbers(x: np.ndarray, y: np.ndarray, y_ordered: np.ndarray, k: int = 3) -> float:
+    "Mutual information, in nats, of two numbers (Kraskov et al. 2004); `y_ordered` is `y` in order"
+    from scipy.spatial import cKDTree
+    from scipy.special import digamma
+    both = np.column_stack([x, y])
+    distance = cKDTree(both).query(both, k + 1, p=np.inf)[0][:, -1]
+    return max(0.0, digamma(len(x)) + digamma(k) - digamma(_nearer(np.sort(x), x, distance)).mean()
+               - digamma(_nearer(y_ordered, y, distance)).mean())
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14-a
 def _mutual_information(features: pd.DataFrame, y: np.ndarray, classification: bool, seed: int) -> np.ndarray:
-    from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
-    return (mutual_info_classif if classification else mutual_info_regression)(features, y, random_state=seed)
+    "Mutual information of each feature with the answer, (features,), in nats"
+    from sklearn.preprocessing import scale
+    rng = np.random.RandomState(seed)
+
+    def with_noise(values: np.ndarray) -> np.ndarray:
+        values = scale(values, with_mean=False)
+        return values + 1e-10 * np.maximum(1, np.abs(values).mean(axis=0)) * rng.standard_normal(values.shape)
+    x = with_noise(features.to_numpy(float))
+    if classification:
+        return np.array([_information_on_classes(column, y) for column in x.T])
+    y = with_noise(np.asarray(y, float))
+    ordered = np.sort(y)
+    return np.array([_information_on_numbers(column, y, ordered) for column in x.T])
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-14-b
 _IMPORTANCE = ["feature", "importance", "low", "high", "mutual_information", "information_low", "information_high"]

@@ -31,8 +31,11 @@ def _label(value: object) -> str:
 # %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-04-a
 def as_labels(column: pd.Series) -> np.ndarray:
     "Text objects with None for missing; 1.0 and 1 are one label"
-    present = column.notna().to_numpy()
-    return np.array([_label(value) if there else None for value, there in zip(column, present)], dtype=object)
+    if column.dtype == object:  # 1 and True are equal, their labels are not
+        present = column.notna().to_numpy()
+        return np.array([_label(value) if there else None for value, there in zip(column, present)], dtype=object)
+    codes, values = pd.factorize(column)
+    return np.array([*map(_label, values), None], dtype=object)[codes]
 
 # %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-04-b
 def as_floats(column: pd.Series) -> np.ndarray:

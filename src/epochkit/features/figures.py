@@ -31,7 +31,7 @@ _LENGTH = 34
 
 
 def _short(name: object) -> str:
-    text = str(name).replace("$", r"\$")
+    text = str(name)
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH - 1]}…"
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-a

@@ -30,10 +30,11 @@ PLAIN_GROUPS = ("many labels", "indicators", "dates", "text", "derived")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How columns are treated beyond encoding and scaling: shapes, indicators, rare labels, dates, texts, pairs,
-    the clock of histories, and names that no feature may have"""
+    """How columns are treated beyond encoding and scaling: shapes, indicators (of them `signal`: the gap predicts),
+    rare labels, dates, texts, pairs, the clock of histories, and names that no feature may have"""
     shapes: dict[str, str] = field(default_factory=dict)
     indicators: tuple[str, ...] | None = None
+    signal: tuple[str, ...] = ()
     rare: dict[str, int] = field(default_factory=dict)
     dates: dict[str, list[str]] = field(default_factory=dict)
     text: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -154,16 +155,19 @@ def _group_of(name: str, columns: dict[str, str], made: dict[str, tuple[str, Ori
     return {"numeric": "numbers", "high_cardinality": "many labels"}.get(columns[name], "categories")
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-7
-def _output_origins(steps: list[tuple[list[str], Any]], indicated: list[str], columns: dict[str, str],
+def _output_origins(steps: list[tuple[list[str], Any]], indicated: dict[str, str], columns: dict[str, str],
                     made: dict[str, tuple[str, Origin]],
                     taken: Collection[str] = ()) -> dict[str, tuple[str, Origin]]:
-    "Per output column, in order, its group and its origin; no column is called as one of the `taken` names"
+    """Per output column, in order, its group and its origin; no column is called as one of the `taken` names
+
+    indicated: group of the gap column, by name.
+    """
     found = [(_group_of(origin.sources[0], columns, made), _whole_origin(origin, made))
              for names, step in steps for origin in step_origins(step, names)]
-    for name in indicated:
+    for name, group in indicated.items():
         sources = made[name][1].sources if name in made else (name,)
         origin = Origin(f"missing_{name}", sources, f"1 where {name} is missing, else 0", {}, "indicator")
-        found.append(("derived" if name in made else "indicators", origin))
+        found.append((group, origin))
     return dict(zip(_unique([origin.feature for _, origin in found], taken), found))
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-8
@@ -216,15 +220,20 @@ def _steps(pipeline: _FittedFeatures, numbers: dict[str, np.ndarray], rows: int)
                     for treatment, names in of_labels.items()]
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-3
-def _indicated(pipeline: _FittedFeatures, numbers: dict[str, np.ndarray]) -> list[str]:
-    "Numbers with missing values in training that get an indicator: those advised, and derived ones"
-    if "indicators" not in pipeline.groups:
-        return []
-    advised = (pipeline.recipe or Recipe()).indicators
+def _indicated(pipeline: _FittedFeatures, numbers: dict[str, np.ndarray]) -> dict[str, str]:
+    "Name -> group of the numbers with missing values in training that get an indicator, one per pattern of gaps"
+    recipe, taken, found = pipeline.recipe or Recipe(), set(), {}
     plain = [name for name, role in pipeline.columns.items() if role == "numeric"]
-    own = [name for name, (group, _) in pipeline.made_.items() if group == "derived"]
-    return [name for name in [*plain, *own]
-            if np.isnan(numbers[name]).any() and (name in own or advised is None or name in advised)]
+    advised = [name for name in plain if recipe.indicators is None or name in recipe.indicators]
+    groups = dict.fromkeys((name for name in plain if name in recipe.signal), "numbers")
+    groups = groups | {name: "indicators" for name in advised if name not in groups}
+    groups |= {name: "derived" for name, (group, _) in pipeline.made_.items() if group == "derived"}
+    for name, group in groups.items():
+        gone = np.isnan(numbers[name])
+        if gone.any() and (gaps := np.packbits(gone).tobytes()) not in taken:
+            taken.add(gaps)
+            found |= {name: group} if group == "numbers" or group in pipeline.groups else {}
+    return found
 
 # %% ../../../nbs/features/06_pipeline.ipynb #45featureeng-13-10
 class FeaturePipeline(_FittedFeatures):
@@ -243,12 +252,13 @@ class FeaturePipeline(_FittedFeatures):
         rows, y, self.rows_fitted_ = _typed_rows(raw, self.columns, self.recipe), np.asarray(y), len(raw)
         self._fit_makers(rows, y)
         numbers = _all_numbers(rows, self.makers_, self.made_)
-        self.steps_, self.indicated_ = _steps(self, numbers, len(raw)), _indicated(self, numbers)
+        indicated = _indicated(self, numbers)
+        self.steps_, self.indicated_ = _steps(self, numbers, len(raw)), list(indicated)
         with warnings.catch_warnings():  # a class with fewer rows than folds, a column without any value
             warnings.simplefilter("ignore", UserWarning)
             parts = [step.fit_transform(_matrix(names, numbers, rows.frame), y) for names, step in self.steps_]
         taken = self.recipe.taken if self.recipe else ()
-        self.origins_ = _output_origins(self.steps_, self.indicated_, self.columns, self.made_, taken)
+        self.origins_ = _output_origins(self.steps_, indicated, self.columns, self.made_, taken)
         features = self._frame(parts, numbers, raw.index)
         spread = features.max() - features.min()
         self.constant_ = spread.index[spread == 0].tolist()

@@ -6,6 +6,7 @@
 __all__ = ['CYCLES', 'TRENDS', 'OPERATIONS', 'Maker', 'Dates', 'Texts', 'Pairs', 'Aggregates']
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-02
+from collections.abc import Collection
 from itertools import combinations
 from typing import Any
 
@@ -202,12 +203,19 @@ class Pairs(Maker):
         return _pair_values(rows.frame, self.chosen)
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-18
-def _label_table(frame: pd.DataFrame, label: str, number: str) -> tuple[dict[str, float], float]:
-    "(label -> mean of the number, or share of the rows where `number` is empty; value for any other label)"
-    labels = frame[label].fillna(MISSING)
-    if not number:
-        return pd.Series(1 / len(frame), index=frame.index).groupby(labels).sum().dropna().to_dict(), 0.0
-    return frame[number].groupby(labels).mean().dropna().to_dict(), float(frame[number].mean())
+def _label_tables(frame: pd.DataFrame, wanted: Collection[tuple[str, str]]
+                  ) -> dict[tuple[str, str], tuple[dict[str, float], float]]:
+    """Per (label, number): (label -> mean of the number, or share of the rows where `number` is empty;
+    value for any other label)"""
+    numbers, found = sorted({number for _, number in wanted if number}), {}
+    overall = frame[numbers].mean()
+    for label in dict.fromkeys(label for label, _ in wanted):
+        rows = frame.assign(**{"": 1 / len(frame)}).groupby(frame[label].fillna(MISSING))
+        means, shares = rows[numbers].mean(), rows[""].sum()
+        for number in (number for name, number in wanted if name == label):
+            table = (means[number] if number else shares).dropna().to_dict()
+            found[label, number] = table, float(overall[number]) if number else 0.0
+    return found
 
 # %% ../../../nbs/features/03_transformers.ipynb #45cfeaturema-18-1
 def _label_origin(label: str, number: str, how: str, constants: dict[str, Any]) -> Origin:
@@ -222,11 +230,13 @@ def _label_origin(label: str, number: str, how: str, constants: dict[str, Any]) 
 def _label_values(frame: pd.DataFrame, tables: dict[tuple[str, str], tuple[dict[str, float], float]],
                   wanted: list[tuple[str, str, str]]) -> list[np.ndarray]:
     "One array per (label, number, how)"
-    made = []
+    made, coded = [], {}
     for label, number, how in wanted:
-        table, otherwise = tables[label, number]
-        keys = [value if isinstance(value, str) else MISSING for value in frame[label]]
-        level = np.array([table.get(key, otherwise) for key in keys], dtype=float)
+        if label not in coded:
+            keys = [value if isinstance(value, str) else MISSING for value in frame[label]]
+            coded[label] = pd.factorize(np.array(keys, dtype=object))
+        (table, otherwise), (codes, labels) = tables[label, number], coded[label]
+        level = np.array([table.get(key, otherwise) for key in labels], dtype=float)[codes]
         made.append(frame[number].to_numpy(float) - level if how == "distance" else level)
     return made
 
@@ -240,7 +250,7 @@ class Aggregates(Maker):
 
     def fit(self, rows: FeatureRows, screen: Screen) -> "Aggregates":
         candidates = self._candidates(rows, screen)
-        tables = {key: _label_table(rows.frame, *key) for key in dict.fromkeys(item[:2] for item in candidates)}
+        tables = _label_tables(rows.frame, list(dict.fromkeys(item[:2] for item in candidates)))
         screened = _label_values(screen.rows.frame, tables, candidates)
         chosen = screen.choose(np.column_stack(screened) if screened else np.empty((len(screen.y), 0)), self.most)
         self.chosen = [candidates[at] for at, _ in chosen]
@@ -255,7 +265,8 @@ class Aggregates(Maker):
                   if 2 < rows.frame[name].nunique() <= max(3, len(rows.frame) / 5)]
         either_way = [way for pair in map(tuple, self.advised) for way in (pair, pair[::-1])]
         advised = [(label, number) for label, number in either_way if label in labels and number in numbers]
-        tried = [(label, number) for label in labels[:20] for number in screen.strongest(numbers, 6)]
+        leading = screen.strongest(numbers, 6) if labels else []
+        tried = [(label, number) for label in labels[:20] for number in leading]
         wanted = dict.fromkeys([*advised, *tried])
         return [*((label, number, how) for label, number in wanted for how in ("mean", "distance")),
                 *((label, "", "share") for label in labels[:20])]

@@ -21,6 +21,7 @@ from .copies import copy_by_a_word, copy_of_target, filled_for_one_class
 from epochkit.leaks.relations import (
     date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
 )
+from ..planning.column_roles import kin_suspects
 from ..planning.plan import Plan
 from .splits import groups_in_both_parts, judge_groups, shared_rows, train_against_validation
 
@@ -232,13 +233,34 @@ def _all_leaks(rows: _Rows, kinds: Mapping[str, str], scores: Mapping[str, float
         found[name].append(leak)
     return found
 
+# %% ../../../nbs/leaks/05_audit.ipynb #audit-cleared
+def _cleared(found: Mapping[str, list[Leak]], honest: Iterable[str]) -> dict[str, list[Leak]]:
+    "The findings, those of columns that the brief calls known before the outcome as warnings"
+    told = "; the brief says that it is known before the outcome"
+    return {name: [leak._replace(severity="warning", reason=leak.reason + told) for leak in leaks]
+            if name in set(honest) else leaks for name, leaks in found.items()}
+
+# %% ../../../nbs/leaks/05_audit.ipynb #audit-kin
+def _with_kin(rows: _Rows, kinds: Mapping[str, str], found: Mapping[str, list[Leak]],
+              honest: Iterable[str]) -> dict[str, list[Leak]]:
+    "The findings, with those by kin of the critical ones, and by gaps where no check of a column said so already"
+    critical = [name for name, leaks in found.items() if _is_critical(leaks)]
+    keys = [name for name, kind in kinds.items() if kind == "id"]
+    kin = kin_suspects(rows.all[[*kinds, rows.target]], rows.target, critical, [*honest, *keys])
+    def new(name: str, of: str) -> bool:
+        return bool(of) or not any(leak.check == "gaps" for leak in found[name])
+    added = {name: Leak("kin", each.severity, each.reason, {"of": each.of, "rows": each.rows})
+             for name, each in kin.items() if name in found and new(name, each.of)}
+    return {name: [*leaks, added[name]] if name in added else leaks for name, leaks in found.items()}
+
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-b
 def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
-          known_after: Iterable[str] = (), time: str = "", group: str = "", strategy: str = "random") -> dict[str, Any]:
+          known_after: Iterable[str] = (), time: str = "", group: str = "", strategy: str = "random",
+          known_before: Iterable[str] = ()) -> dict[str, Any]:
     """Suspects with reason, severity and evidence; every column's single score; the thresholds
 
     kinds: name -> number, category, date, text or id. time, group: columns of `frame` that order and bind its rows;
-    strategy: how it is split.
+    strategy: how it is split. known_after, known_before: columns that the brief says are known then.
     """
     rows = _Rows(frame, target_name, classification, seed, time, group, strategy)
     told = _known_after(known_after, frame)
@@ -250,7 +272,9 @@ def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], class
         return column.nunique() >= 2 or column.isna().any()
     kinds = {name: kind for name, kind in kinds.items() if name != target_name and says_something(rows.all[name])}
     scores = {name: probe(rows.sample[name], kind, rows.outcome) for name, kind in kinds.items()}
-    return _report(rows, _suspects(told | _all_leaks(rows, kinds, scores, told)), scores)
+    honest = list(known_before)
+    found = _with_kin(rows, kinds, _cleared(told | _all_leaks(rows, kinds, scores, told), honest), honest)
+    return _report(rows, _suspects(found), scores)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15
 _KINDS = {
@@ -289,6 +313,14 @@ def _group_leaks(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, part
     leaks = {name: judge_groups(name, facts, name == group) for name, facts in found.items()}
     return found, {name: leak for name, leak in leaks.items() if leak}
 
+# %% ../../../nbs/leaks/05_audit.ipynb #audit-early
+def _suspected_in_001(plan: Plan, kinds: Mapping[str, str], named: Iterable[str]) -> dict[str, Leak]:
+    "A warning for each column that the plan suspects, that is looked at here and that no check names"
+    columns = getattr(plan, "columns", {})
+    entries = {name: entry for name, entry in columns.items() if entry.get("role") == "leak_suspect"}
+    return {name: Leak("plan", "warning", f"epoch 001 suspected it: {entry.get('reason', '')}", {})
+            for name, entry in entries.items() if name in kinds and name not in set(named)}
+
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15-a
 def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts: pd.Series) -> dict[str, Any]:
     """The audit of a project's analysed rows: columns, keys and parts, with what `on_leak` says
@@ -298,11 +330,12 @@ def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts:
     looked_at, data, strategy = _kinds_of(frame, plan, kinds), plan.data, getattr(plan.split, "strategy", "random")
     time, group, seed = getattr(data, "time", ""), getattr(data, "group", ""), plan.split.seed
     report = audit(frame, data.target, looked_at, plan.classification, seed, getattr(data, "known_after", []), time,
-                   group, strategy)
+                   group, strategy, getattr(data, "known_before", []))
     features = [name for name in plan.feature_columns if name in frame]
     groups, leaks = _group_leaks(frame, looked_at, plan, parts, group, strategy)
     named = {item["column"] for item in report["suspects"]}
-    report["suspects"] += [_suspect(name, [leak]) for name, leak in leaks.items() if name not in named]
+    early = _suspected_in_001(plan, looked_at, leaks.keys() | named)
+    report["suspects"] += [_suspect(name, [leak]) for name, leak in {**leaks, **early}.items() if name not in named]
     compared = {name: looked_at[name] for name in features if name in looked_at and name != time}
     whole = frame[group] if strategy in ("group", "group_time") and group in frame else None
     return report | {

@@ -197,6 +197,10 @@ def next_step(states: list[EpochState]) -> str:
                 f"epoch {state.epoch:03d} waits for your decision: open its notebook and use the panel in its last "
                 f"cell, or "
                 f"type 'epoch approve {state.epoch}'")
+        if state.state == "failed" and state.gate == "failed" and epoch_of(state.epoch).human_gate:
+            return (
+                f"gate {state.epoch:03d} is shut ({state.reasons[0]}): mend it and run 'epoch run {state.epoch}', or let "
+                f"it pass with a written reason in the panel of its notebook or with 'epoch approve {state.epoch}'")
         if state.state != "done":
             return f"run 'epoch run {state.epoch}' ({state.title.lower()} is {state.state})"
     return "all eight epochs are done: read the retrospective in artifacts/epoch008-retrospective"

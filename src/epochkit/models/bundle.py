@@ -32,7 +32,7 @@ from ..core.errors import BadInputError, DependencyError, RecordError
 from ..record.events import Event
 from ..record.ledger import Ledger
 from .metrics import decide
-from ..lifecycle.tracking import stage_holder, unattended_gates, waivers
+from ..lifecycle.tracking import stage_holder, store_errors, unattended_gates, waivers
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-04
 @dataclass
@@ -344,7 +344,7 @@ def log_bundle(run_id: str, bundle: Bundle, path: Path, example: pd.DataFrame, c
     outputs = mlflow.models.infer_signature(None, answer).outputs
     inputs = Schema([ColSpec(AnyType(), name) for name in bundle.input_columns])
     signature = mlflow.models.ModelSignature(inputs, outputs)
-    with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+    with warnings.catch_warnings(), store_errors(mlflow.get_tracking_uri()), mlflow.start_run(run_id=run_id):
         warnings.simplefilter("ignore")
         logged = mlflow.pyfunc.log_model(name="model", python_model=_pyfunc_class()(),
                                          artifacts={"bundle": str(path)}, signature=signature, input_example=sent,

@@ -28,6 +28,7 @@ from ..core.errors import DependencyError, ResourceLimitError
 from .frameworks.base import cuda_devices, known_frameworks
 from .resume import WorkStore, resumed_run, training_fingerprint
 from ..core.memory_guard import run_limited
+from .metrics import decision_worth
 from .figures import impact_figure, top_trials_figure
 from .gate import TRAINING_FILES, TUNING_FILES
 from .candidates import Candidate, TrainingData, assess, training_data
@@ -230,6 +231,18 @@ def _warn_of_fewer_rows(run: EpochRun, tuning: Tuning) -> None:
             f"were trained on half of the "
             f"rows: raise memory_gb in the brief, or tune with fewer rows or smaller models")
 
+# %% ../../../nbs/models/08_registration.ipynb #registration-warn-decision
+def _warn_of_idle_decisions(run: EpochRun, tuning: Tuning, data: TrainingData, plan: Plan) -> None:
+    "Enters a warning in the record when the winner's decisions are worth no more than always saying the same"
+    winner = tuning.winner
+    if plan.data.task == "regression" or winner.output is None:
+        return
+    worth = decision_worth(data.y_validation, winner.output, winner.threshold, plan.metric)
+    if not worth.pays:
+        run.warn(f"the decisions of {winner.title} are worth no more than a constant one on the validation rows: "
+                 f"{worth.text()}. State what each error costs ([metric] cost_false_positive and cost_false_negative "
+                 "in the brief), or use the scores as a ranking")
+
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08
 def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") -> dict[str, Any]:
     """The summary of tuning the winner that phase 1 left in `run.artifacts`; figures, bundle, version and six files are
@@ -260,6 +273,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         save_tuning_figures(run.artifacts, tuning, plan)
         _log_tuning(run, track, tuning, plan, handed_on["version"])
     _warn_of_fewer_rows(run, tuning)
+    _warn_of_idle_decisions(run, tuning, data, plan)
     return {**read_json(files["tuning_summary_report.json"]), "version": handed_on["version"], "resumed": store.resumed}
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08-a

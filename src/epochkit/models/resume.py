@@ -302,7 +302,8 @@ def resumed_run(run: EpochRun, name: str, store: WorkStore,
     try:
         yield current
     except BaseException:
-        client.set_terminated(current.run_id, "FAILED")
+        with suppress(PipelineError):  # a store that is away does not hide what went wrong
+            client.set_terminated(current.run_id, "FAILED")
         raise
     client.set_terminated(current.run_id, "FINISHED")
     run.record("tracked", {"name": name, "run_id": current.run_id, "resumed": True,

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['BOOLEAN_PAIRS', 'OWN_COLUMNS', 'Role', 'infer_role', 'label_of', 'infer_task', 'UnclearTaskError', 'class_labels',
-           'column_roles', 'check_names', 'check_brief_columns', 'left_out', 'check_usable_names']
+           'column_roles', 'check_names', 'check_brief_columns', 'left_out', 'check_usable_names', 'name_words',
+           'name_stem', 'GapPattern', 'gap_pattern', 'Kin', 'kin_suspects']
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-02
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -307,8 +308,10 @@ def column_roles(frame: pd.DataFrame, data: DataSection, seen: dict | None = Non
     names in two roles. `seen` keeps what was found in the cells, for a next call with the same frame"""
     seen = {} if seen is None else seen
     single = {"target": [data.target], "time": [data.time], "group": [data.group]}
-    several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "roles")}
+    several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "known_before", "roles")}
     check_names(frame, single | several, "data")
+    if both := [name for name in data.known_after if name in data.known_before]:
+        raise BadInputError(f"[data] of the brief names '{both[0]}' in known_after and in known_before: keep one")
     named = {"id": data.ids, "group": [data.group], "time": [data.time], "target": [data.target]}
     fixed = {column: Role(role, "named in the brief")
              for role, columns in named.items() for column in columns if column}
@@ -323,7 +326,8 @@ def column_roles(frame: pd.DataFrame, data: DataSection, seen: dict | None = Non
         if name not in fixed and name not in from_brief and name not in seen:
             seen[name] = infer_role(frame[name])
     roles = {name: fixed.get(name) or from_brief.get(name) or seen[name] for name in frame}
-    return {name: role if name in fixed else _suspected(frame, name, role, data, seen) for name, role in roles.items()}
+    found = {name: role if name in fixed else _suspected(frame, name, role, data, seen) for name, role in roles.items()}
+    return found | _roles_of_kin(frame, found, data)
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-a
 def check_names(columns: Iterable[str], named: dict[str, Iterable[str]], section: str) -> None:
@@ -374,7 +378,7 @@ def _suspected(frame: pd.DataFrame, name: str, role: Role, data: DataSection, se
     "The role, or leak_suspect when the column is known only after the outcome or is the target under another name"
     if name in data.known_after:
         return Role("leak_suspect", "the brief says that it is known only after the outcome", role.role)
-    if role.role in ("id", "constant", "text", "datetime"):
+    if role.role in ("id", "constant", "text", "datetime") or name in data.known_before:
         return role
     pair = (name, data.target)
     if pair not in seen:
@@ -392,8 +396,139 @@ def _repeats(column: pd.Series, target: pd.Series) -> bool:
         return False
     if pd.api.types.is_numeric_dtype(column) and pd.api.types.is_numeric_dtype(target) and target.nunique() > _FEW:
         return column.nunique() > _FEW and abs(column.rank().corr(target.rank())) > 0.99999
-    if column.nunique() != target.nunique() or target.nunique() > _MOST_CLASSES:
+    few = column.nunique() <= min(_MANY, len(column) / 20) and target.nunique() <= _FEW
+    if not few and column.nunique() != target.nunique() or target.nunique() > _MOST_CLASSES:
         return False
-    pairs = pd.DataFrame({"column": column.astype("str").to_numpy(),
-                          "target": target.astype("str").to_numpy()}).drop_duplicates()
-    return len(pairs) == target.nunique()
+    cells = pd.DataFrame({"column": column.astype("str").to_numpy(), "target": target.astype("str").to_numpy()})
+    counts = cells.value_counts()
+    if column.nunique() == target.nunique() and len(counts) == target.nunique():
+        return True
+    usual = cells["target"].value_counts(normalize=True).iloc[0]
+    return bool(few and usual < 0.99 and counts.groupby("column").max().sum() >= 0.999 * len(cells))
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-name-words
+_FACETS = frozenset((
+    "at by on id ids nr no date day month year time ts timestamp datetime start end reason cause code flag indicator "
+    "ind type kind class category text note notes comment comments desc description detail details amount value sum "
+    "number count status source channel method name label").split())
+_FAMILY = 3
+
+
+def name_words(name: object) -> tuple[str, ...]:
+    "The words of a column name in lower case: `churnReason_code` is churn, reason, code"
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name))
+    return tuple(re.findall(r"[^\W_]+", spaced.lower()))
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-stem
+def name_stem(name: object) -> tuple[str, ...]:
+    "The words of a name without those at its end that only say what of the thing is meant; never empty"
+    words = name_words(name)
+    while len(words) > 1 and words[-1] in _FACETS:
+        words = words[:-1]
+    return words
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-belongs
+def _belongs_to(name: object, other: object) -> bool:
+    "Whether a name is another one with words such as date, reason or code behind it"
+    words, whole = name_words(name), name_words(other)
+    return bool(whole) and len(words) > len(whole) == sum(a == b for a, b in zip(words, whole)) and all(
+        word in _FACETS for word in words[len(whole):])
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-gap-pattern
+class GapPattern(NamedTuple):
+    "Cells that are filled (or missing) for one class only: in words, the class, rows, share of that class"
+    words: str
+    label: str
+    rows: int
+    coverage: float
+
+
+def gap_pattern(column: pd.Series, target: pd.Series) -> GapPattern | None:
+    "Whether the cells of a column are filled, or missing, for one class only; None where they are not"
+    labels, filled = target.astype("str"), column.notna()
+    shares = labels.value_counts(normalize=True)
+    if not 2 <= len(shares) <= _FEW or shares.iloc[0] >= 0.99:
+        return None
+    for words, mark in (("filled", filled), ("missing", ~filled)):
+        rows = int(mark.sum())
+        if min(rows, len(mark) - rows) < 20:
+            continue
+        inside = labels[mark].value_counts()
+        label, pure = inside.index[0], inside.iloc[0] / rows
+        covered = inside.iloc[0] / (shares[label] * len(labels))
+        if pure >= 0.99 and shares[label] < 0.9 and covered >= 0.1 and _log_chance(pure, shares[label], rows) < -13.8:
+            return GapPattern(words, label, rows, float(covered))
+    return None
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-log-chance
+def _log_chance(share: float, expected: float, rows: int) -> float:
+    "Natural logarithm of an upper bound of the chance that a share so high comes about in so many rows"
+    missed = (1 - share) * np.log((1 - share) / (1 - expected)) if share < 1 else 0.0
+    return float(-rows * (share * np.log(share / expected) + missed)) if share > expected else 0.0
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-kin
+class Kin(NamedTuple):
+    "A column that is suspect by its name or its gaps: how grave, why in plain words, the suspect it belongs to, rows"
+    severity: str
+    reason: str
+    of: str
+    rows: int
+
+
+_SETTLE = "settle it in [data]: known_after or drop if it is filled with the outcome, known_before if not"
+
+
+def _kin_of(name: object, filled: int, gap: GapPattern | None, critical: Sequence[object], target: object,
+            related: Sequence[object]) -> Kin | None:
+    "What makes one column suspect; None where nothing does. related: critical columns that share its stem"
+    whole = next((other for other in critical if _belongs_to(name, other)), None)
+    own = _belongs_to(name, target) or name_stem(name) == name_stem(target)
+    cells = f"filled in {filled:,} rows"
+    if gap:
+        share = f"{gap.coverage:.0%} of that class"
+        cells = f"{gap.words} in {gap.rows:,} rows, (nearly) all of them '{gap.label}' ({share})"
+    if whole is not None:
+        return Kin("critical", f"its name belongs to '{whole}', which gives the answer away; it is {cells}: {_SETTLE}",
+                   str(whole), filled)
+    if gap and (related or own or gap.coverage >= 0.5):
+        by = related[0] if related else target if own else ""
+        shared = f", and its name belongs to '{by}'" if by else ""
+        return Kin("critical", f"it is {cells}{shared}: {_SETTLE}", str(by), gap.rows)
+    if related:
+        return Kin("warning", f"it shares the stem of its name with '{related[0]}', which gives the answer away; "
+                              f"it is {cells}: {_SETTLE}", str(related[0]), filled)
+    return Kin("warning", f"it is {cells}: {_SETTLE}", "", gap.rows) if gap else None
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-kin-suspects
+def kin_suspects(frame: pd.DataFrame, target: str, critical: Iterable[str],
+                 honest: Iterable[str] = ()) -> dict[str, Kin]:
+    """Columns that are suspect because of a critical suspect's or the target's name, or of being filled for one class
+    only, by column
+
+    critical: columns that give the answer away; honest: columns that are never suspect (`known_before`, keys).
+    """
+    known, found, leaking = frame[frame[target].notna()], {}, list(dict.fromkeys(critical))
+    skipped = {target, *honest, *leaking}
+    gaps = {name: gap_pattern(known[name], known[target]) for name in known if name not in skipped}
+    for _ in range(len(gaps)):
+        stems = {name: [other for other in leaking if name_stem(other) == name_stem(name)] for name in gaps}
+        shared = {name: others if sum(bool(stems[mate]) and name_stem(mate) == name_stem(name) for mate in gaps)
+                  <= _FAMILY else [] for name, others in stems.items()}
+        judged = {name: _kin_of(name, int(known[name].notna().sum()), gap, leaking, target, shared[name])
+                  for name, gap in gaps.items()}
+        found |= {name: kin for name, kin in judged.items() if kin}
+        new = [name for name, kin in found.items() if kin.severity == "critical" and name not in leaking]
+        if not new:
+            break
+        leaking += new
+        gaps = {name: gap for name, gap in gaps.items() if name not in leaking}
+    return found
+
+# %% ../../../nbs/planning/01_column_roles.ipynb #roles-of-kin
+def _roles_of_kin(frame: pd.DataFrame, roles: dict[str, Role], data: DataSection) -> dict[str, Role]:
+    "Columns that become leak suspects by kin; a time column of the brief stays one, with the doubt in its reason"
+    critical = [name for name, role in roles.items() if role.role == "leak_suspect"]
+    honest = [name for name, role in roles.items() if role.role in ("id", "constant", "group") or name in data.drop]
+    found = kin_suspects(frame.head(_LOOKED_AT), data.target, critical, [*honest, *data.known_before])
+    return {name: roles[name]._replace(reason=f"{roles[name].reason}; but {kin.reason}") if name == data.time
+            else Role("leak_suspect", kin.reason, roles[name].role) for name, kin in found.items()}

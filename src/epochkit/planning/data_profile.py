@@ -22,6 +22,7 @@ from ..cleaning.parsing import as_text
 from ..cleaning.personal_data import personal_name, personal_values
 from ..cleaning.profile import with_habit
 from ..cleaning.steps import is_number, strip_text
+from .column_roles import name_words
 from ..sources.base import Source
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05
@@ -37,8 +38,7 @@ _LOOKED_AT = 2_000
 
 def words_of(name: str) -> str:
     "A column name as lower-case words, with a blank at both ends: ` customer age `"
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name))
-    return " " + " ".join(re.findall(r"[^\W_]+", spaced.lower())) + " "
+    return " " + " ".join(name_words(name)) + " "
 
 # %% ../../../nbs/planning/02_data_profile.ipynb #24adataprofi-05-a
 def _named(names: list[str], vocabulary: dict[str, str]) -> dict[str, str]:

@@ -37,6 +37,8 @@ _DATA = {
     "on_leak": ("When a column leaks", "What happens to a column that gives the target away.", "drop"),
     "known_after": ("Known only after the outcome", "Columns that are filled in after the prediction is made: "
                     "they would leak.", "call_duration"),
+    "known_before": ("Known before the outcome", "Columns that look like a leak and are honestly known in time.",
+                     "status_date"),
 }
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-09
@@ -46,6 +48,8 @@ _CLEANING = {
     "units": ("Units", "What a column is measured in.", 'weight = "kg"'),
     "spelling": ("Spellings", "Which spelling is meant.", 'city = {Munchen = "München"}'),
     "dates": ("Date formats", "How a column writes its dates.", 'day = "%d.%m.%Y"'),
+    "numbers": ("Numbers", "How a column writes its numbers, by an example.", 'price = "1.234,56"'),
+    "keep": ("Answers that look missing", "Words such as NA that are labels here.", 'country = ["NA"]'),
     "hash": ("Hashed", "Personal columns whose cells are replaced by codes.", "email"),
     "mask": ("Masked", "Personal columns whose cells are hidden.", "phone"),
     "duplicates": ("Rows that repeat another one", "Whether they stay. Those that stay are on one side of the split.",
@@ -72,6 +76,7 @@ _METRIC = {
     "minimum": ("Goal", "The value that the final test has to reach; empty: better than the baseline.", "0.8"),
     "cost_false_positive": ("Cost of a false alarm", "Against the cost of a missed case.", "1"),
     "cost_false_negative": ("Cost of a missed case", "Against the cost of a false alarm.", "5"),
+    "robustness": ("Loss under noise", "Accepted share of the gain when numbers are off by a little.", "0.05"),
 }
 _SERVING = {
     "latency_p95_ms": ("Answer within (ms)", "19 of 20 answers of the service have to be faster.", "50"),

@@ -244,7 +244,8 @@ def _test_criteria(plan: Plan) -> list[tuple]:
         (6, "throughput", "rows_per_second", ">=", serving.rows_per_second, "rows/s",
          _origin(serving, "rows_per_second")),
         (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
-        (6, "robustness", "relative_loss", "<=", 0.05, "of the score", "kit default"),
+        (6, "robustness", "relative_loss", "<=", metric.robustness, "of the gain over the baseline",
+         _origin(metric, "robustness")),
     ]
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15

@@ -264,8 +264,11 @@ def _column_questions(plan: Plan) -> list[str]:
     asked += [f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?"
               for name, what in plan.profile.get("personal_data", {}).items()]
     asked += plan.profile.get("target_questions", [])
-    return asked + [f"When is '{name}' known? {column['reason'].capitalize()}."
-                    for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
+    asked += [f"When is '{name}' known? {column['reason'][:1].upper()}{column['reason'][1:]}."
+              for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
+    doubt = plan.columns.get(plan.data.time, {}).get("reason", "").partition("; but ")[2]
+    return asked + ([f"Does '{plan.data.time}' order the rows honestly? {doubt[:1].upper()}{doubt[1:]}."]
+                    if doubt else [])
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-a
 def make_questions(plan: Plan) -> list[str]:

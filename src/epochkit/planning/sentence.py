@@ -315,7 +315,7 @@ def _settle_columns(said: Understood, content: dict[str, Any], settings: Setting
     for key, value in said.fields.get("data", {}).items():
         if key in ("target", "time", "group") and columns:
             data[key] = _column(value, columns, data, said)
-        elif key in ("protected", "drop", "known_after", "ids") and columns:
+        elif key in ("protected", "drop", "known_after", "known_before", "ids") and columns:
             data[key] = [_column(name, columns, data, said) for name in value]
 
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12-e

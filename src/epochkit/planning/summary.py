@@ -8,7 +8,7 @@ __all__ = ['duration_range', 'errors_in_words', 'executive_summary']
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-02
 from typing import Any
 
-from ..report.values import readable
+from ..report.values import as_markdown, readable
 from .figures import time_unit
 from .plan import Plan
 
@@ -37,7 +37,8 @@ def errors_in_words(plan: Plan) -> str:
     false_alarm, missed = plan.metric.cost_false_positive, plan.metric.cost_false_negative
     one, other = "a missed case", "a false alarm"
     if plan.data.positive:
-        one, other = f"missing a '{plan.data.positive}'", f"taking another case for '{plan.data.positive}'"
+        label = as_markdown(plan.data.positive)
+        one, other = f"missing a '{label}'", f"taking another case for '{label}'"
     if false_alarm == missed:
         return f"{one.capitalize()} and {other} cost the same; say so if the business pays more for one of them."
     dear, cheap = (one, other) if missed > false_alarm else (other, one)
@@ -50,8 +51,8 @@ def _goal(plan: Plan, criteria: list[dict[str, Any]]) -> str:
     "The objective, what the model says, how it is measured and what counts as success"
     goal = next(item for item in criteria if item["check"] == "primary metric")
     kind = {"binary": "whether", "multiclass": "which", "regression": "how much"}[plan.data.task]
-    target, words = f"**{plan.data.target}**", _METRIC_WORDS[plan.metric.primary]
-    what = f"{target} is '{plan.data.positive}'" if plan.data.task == "binary" else f"{target} it will be"
+    target, words = f"**{as_markdown(plan.data.target)}**", _METRIC_WORDS[plan.metric.primary]
+    what = f"{target} is '{as_markdown(plan.data.positive)}'" if plan.data.task == "binary" else f"{target} it will be"
     good = plan.metric.maximize or plan.metric.primary == "log_loss"
     metric = f"how well the model {words}" if good else f"how far it {words}"
     wanted = (
@@ -73,7 +74,8 @@ def _data(plan: Plan) -> str:
         f"{len(plan.feature_columns):,} columns may become features."
     ]
     sentences += [
-        f"{', '.join(barred)} {'is' if len(barred) == 1 else 'are'} protected and will not be used to decide."
+        f"{', '.join(map(as_markdown, barred))} {'is' if len(barred) == 1 else 'are'} protected and will not be used "
+        f"to decide."
     ] if barred else []
     return " ".join(sentences)
 

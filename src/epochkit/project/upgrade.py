@@ -252,7 +252,7 @@ def plan_changes(root: Path, base: Base, given: Mapping[str, bytes]) -> list[Cha
 def _verdict_words(check: CheckResult) -> str:
     seen = f": observed {check.observed}, limit {check.limit}" if check.limit is not None else ""
     why = f" ({check.reason})" if check.reason else ""
-    words = {"fail": "would fail", "pass": "passes", "skipped": "does not apply"}
+    words = {"fail": "would fail", "pass": "passes", "skipped": "does not apply", "follows": "would fail with it"}
     return f"{words[check.result]}{seen}{why}"
 
 # %% ../../../nbs/project/10_upgrade.ipynb #upgrade-38

@@ -44,6 +44,7 @@ def use_style() -> None:
         "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.edgecolor": "#B0B0B0", "axes.axisbelow": True,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": _GRID,
         "axes.prop_cycle": cycler(color=list(COLOURS.values())), "savefig.facecolor": "white",
+        "text.parse_math": False,  # a label with two $ is a label
     })
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-09
@@ -105,7 +106,8 @@ def write_page(path: Path | str, title: str, sections: Iterable[tuple[str, objec
     return write_text(path, page_html(title, sections, banner))
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19
-def _claim_on_matplotlib(figure: object, claim: str) -> None:
+def _claim_on_matplotlib(figure: object, claim: str) -> object:
+    "Writes the claim above the figure; the box around both, in inches"
     for text in [text for text in figure.texts if text.get_gid() == "claim"]:
         text.remove()
     width, height = figure.get_size_inches()
@@ -118,19 +120,31 @@ def _claim_on_matplotlib(figure: object, claim: str) -> None:
     while columns > 12:
         text.set_text(textwrap.fill(claim, columns))
         if text.get_window_extent().width <= room:
-            return
+            break
         columns -= 2
+    return box.union([box, text.get_window_extent().transformed(figure.dpi_scale_trans.inverted())])
+
+# %% ../../../nbs/report/05_figures.ipynb #figures-powers
+def _draw_powers(figure: object) -> None:
+    "Lays the figure out, with the tick labels that matplotlib wrote as formulas shown as formulas"
+    figure.draw_without_rendering()
+    ticks = [text for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+             for minor in (False, True) for text in axis.get_ticklabels(minor=minor)]
+    powers = [text for text in ticks if text.get_text().startswith("$\\mathdefault{")]
+    for text in powers:
+        text.set_parse_math(True)
+    if powers:
+        figure.canvas.draw()
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19-a
 def _matplotlib_png(figure: object, claim: str) -> bytes:
-    figure.canvas.draw()
+    _draw_powers(figure)
     _freeze_layout(figure)
-    _claim_on_matplotlib(figure, claim)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15,
-                   metadata={"Title": claim, "Software": None})
+    box, buffer = _claim_on_matplotlib(figure, claim).padded(0.15), io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches=box, metadata={"Title": claim, "Software": None})
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
+    _show_saved_picture(figure, buffer.getvalue(), box.width, box.height)
     return buffer.getvalue()
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19-b
@@ -224,13 +238,14 @@ def _show_interactive_and_picture(figure: object, claim: str, png: bytes | None)
     figure._ipython_display_ = display_both
 
 # %% ../../../nbs/report/05_figures.ipynb #figures-in-notebooks
-def _let_notebooks_show_figures() -> None:
-    "A kernel draws a figure that a cell ends on, also before pyplot has drawn one there, and after it was closed"
-    from IPython import get_ipython
-    shell = get_ipython()
-    if hasattr(shell, "kernel"):
-        from IPython.core.pylabtools import select_figure_formats
-        select_figure_formats(shell, {"png"})
+def _show_saved_picture(figure: object, png: bytes, width: float, height: float) -> None:
+    "In a notebook a figure shows the picture that was saved, so many inches large: it is not drawn again"
+    def display_saved() -> None:
+        from IPython.display import display
+        size = {"width": round(width * figure.dpi), "height": round(height * figure.dpi)}
+        display({"image/png": base64.b64encode(png).decode("ascii"), "text/plain": repr(figure)}, raw=True,
+                metadata={"image/png": size})
+    figure._ipython_display_ = display_saved
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-24
 class Figures:
@@ -255,7 +270,6 @@ class Figures:
             figure = getattr(figure, "figure", figure)
             png, skipped = _matplotlib_png(figure, claim), ""
             page = _figure_page(claim, image_html(png, alt=claim))
-            _let_notebooks_show_figures()
         entry = {"name": name, "claim": claim, "html": self._place(f"{name}.html"), "png": None}
         write_text(self.folder / entry["html"], page)
         if png:

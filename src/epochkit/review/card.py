@@ -19,6 +19,7 @@ from ..report.values import Html, evidence_text
 from .click_origin import served_path
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
+from ..lifecycle.remedies import way_on
 from ..lifecycle.state import EpochState, project_state
 from ..report.figures import image_html
 from ..lifecycle.validity import evidence_of, restored_by, waived_checks
@@ -88,12 +89,16 @@ def read_gate(settings: Settings, number: int) -> Gate:
                  events[-1] if events else None)
 
 # %% ../../../nbs/review/03_card.ipynb #83gatecard-06
-_RESULTS = {"pass": "pass", "fail": "fail", "waived": "waived", "skipped": "not applicable"}
+_RESULTS = {"pass": "pass", "fail": "fail", "waived": "waived", "follows": "following from another",
+            "skipped": "not applicable"}
 
 
-def _check_row(check: dict[str, Any], waivers: dict[str, str]) -> list[object]:
+def _check_row(epoch: int, check: dict[str, Any], waivers: dict[str, str]) -> list[object]:
+    "One check as a row: a failing one says what to do, a waived one why it may fail"
     waived = check["name"] in waivers
     why = _noted(check["reason"], "Waived", waivers[check["name"]]) if waived else check["reason"]
+    if check["result"] == "fail" and not waived:
+        why = _noted(check["reason"], "What to do", way_on(epoch, check["name"]))
     return [check["name"], chip("waived" if waived else check["result"]), check["observed"], check["limit"], why]
 
 # %% ../../../nbs/review/03_card.ipynb #card-noted
@@ -106,9 +111,10 @@ def _checks(gate: Gate) -> list[tuple[str, Html]]:
     checks, waivers = gate.finished.data["gate"]["checks"], gate.waivers
     results = ["waived" if check["name"] in waivers else check["result"] for check in checks]
     told = [f"{results.count(result)} {word}" for result, word in _RESULTS.items() if result in results]
-    ordered = sorted(checks, key=lambda check: check["result"] != "fail")
+    ordered = sorted(checks, key=lambda check: ("fail", "follows").index(check["result"])
+                     if check["result"] in ("fail", "follows") else 2)
     table = rows_html(("Check", "Result", "Observed", "Limit", "Why"),
-                      (_check_row(check, waivers) for check in ordered), numbers_at=(2, 3))
+                      (_check_row(gate.number, check, waivers) for check in ordered), numbers_at=(2, 3))
     return [(f"Checks: {', '.join(told) or 'none was computed'}", table)]
 
 # %% ../../../nbs/review/03_card.ipynb #83gatecard-06-a

@@ -21,6 +21,7 @@ from ..core.errors import BadInputError, DependencyError, PipelineError, explain
 from .click_origin import watch_cells
 from .card import gate_html, read_gate, receipt_html
 from ..record.events import Event
+from ..lifecycle.remedies import way_on
 from ..lifecycle.run import EpochRun
 
 # %% ../../../nbs/review/04_panel.ipynb #84approvalpa-04
@@ -39,9 +40,10 @@ def _suspect_html(item: dict[str, Any]) -> Html:
                         item={"also": [], **item}, numbers=evidence_text(item["evidence"]))
 
 # %% ../../../nbs/review/04_panel.ipynb #panel-failing
-def _failing_html(check: dict[str, Any]) -> Html:
-    "A failing check: what was observed and what the limit is"
-    return render_macro("gate_parts.html.j2", "failing", mark=chip("fail"), check=check)
+def _failing_html(epoch: int, check: dict[str, Any]) -> Html:
+    "A failing check: what was observed, what the limit is, and what a person can do"
+    return render_macro("gate_parts.html.j2", "failing", mark=chip("fail"), check=check,
+                        way_on=way_on(epoch, check["name"]))
 
 # %% ../../../nbs/review/04_panel.ipynb #panel-heading
 def _heading(text: str) -> Any:
@@ -86,7 +88,7 @@ class PanelFields:
     def _rows(self) -> list[Any]:
         waivers = [
             widget for check in self.gate.failing
-            for widget in (widgets.HTML(_failing_html(check)), self.waivers[check["name"]])
+            for widget in (widgets.HTML(_failing_html(self.number, check)), self.waivers[check["name"]])
         ]
         restored = [
             widget for item in self.suspects

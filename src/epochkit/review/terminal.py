@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from epochkit.review.decisions import (
-    REVIEW, SHORTEST_REASON, default_reviewer, dropped_suspects, leak_suspects, record_decision, refuse
+    REVIEW, SHORTEST_REASON, check_waivers, default_reviewer, dropped_suspects, leak_suspects, record_decision, refuse
 )
 from ..core.files import size_of
 from ..core.settings import Settings, epoch_of
 from ..report.values import readable
 from ..core.errors import BadInputError, DependencyError, unknown_name
 from ..report.values import evidence_text
-from ..lifecycle.gates import GateReport, evaluate
+from ..lifecycle.gates import CheckResult, GateReport, evaluate
+from ..lifecycle.remedies import way_on
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..lifecycle.validity import evidence_of
@@ -30,16 +31,19 @@ def check_terminal(settings: Settings, epoch: int, decision: str) -> None:
         raise refuse(settings, epoch, decision, "a pipe or a program and not from a person at a terminal",
                      f"type the command at a terminal, or use the panel in the notebook of epoch {epoch:03d}")
 
+# %% ../../../nbs/review/05_terminal.ipynb #terminal-check-lines
+def _check_lines(epoch: int, check: CheckResult, report: GateReport) -> list[str]:
+    "One check as a line of text; a failing one says below it what to do"
+    width = max(len(other.name) for other in report.checks)
+    seen = f"observed {readable(check.observed)}, limit {readable(check.limit)} {check.reason}".rstrip()
+    line = f"  {check.result:<8}{check.name:<{width}}  {seen}"
+    return [line, f"          what to do: {way_on(epoch, check.name)}"] if check.result == "fail" else [line]
+
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-06
 def gate_text(settings: Settings, epoch: int, report: GateReport, finished: Event) -> str:
     "The gate as lines of text: question, checks, leak suspects, evidence"
     item = epoch_of(epoch)
-    width = max((len(check.name) for check in report.checks), default=0)
-    checks = [
-        f"  {check.result:<8}{check.name:<{width}}  observed {readable(check.observed)}, limit "
-        f"{readable(check.limit)} {check.reason}"
-        .rstrip() for check in report.checks
-    ]
+    checks = [line for check in report.checks for line in _check_lines(epoch, check, report)]
     evidence = [
         f"  {sha256[:16]}  {size_of(path) / 1024:>9,.1f} kB  {path}" if path.exists() else f"  {'gone':<16}  {path}"
         for path, sha256 in ((settings.absolute(recorded), sha256)
@@ -60,13 +64,15 @@ def _yes(ask: Callable[[str], str], question: str) -> bool:
     return ask(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-a
-def _waivers(ask: Callable[[str], str], report: GateReport) -> dict[str, str]:
-    waivers = {}
-    for check in report.failures:
+def _waivers(ask: Callable[[str], str], report: GateReport, given: Mapping[str, str]) -> dict[str, str]:
+    "Failing check -> why it may fail: as given with the command, else as answered"
+    check_waivers(report, given)
+    waivers = dict(given)
+    for check in (check for check in report.failures if check.name not in given):
         reason = ask(f"'{check.name}' fails. Why may it? ({SHORTEST_REASON} characters or more; empty: stop) ").strip()
         if not reason:
             raise BadInputError(
-                f"nothing was decided: '{check.name}' fails, mend it and run 'epoch run {report.epoch}'")
+                f"nothing was decided: '{check.name}' fails. {way_on(report.epoch, check.name)}")
         waivers[check.name] = reason
     return waivers
 
@@ -89,10 +95,12 @@ def _restored(ask: Callable[[str], str], dropped: list[dict[str, Any]], given: M
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-c
 def review(settings: Settings, epoch: int, decision: str, return_to: int | None = None, ask: Callable[[str],
                                                                                                       str] = input,
-           tell: Callable[[str], None] = print, restore: Mapping[str, str] | None = None) -> Event:
+           tell: Callable[[str], None] = print, restore: Mapping[str, str] | None = None,
+           waive: Mapping[str, str] | None = None) -> Event:
     """The decision that a person at this terminal made about a gate: approved, changes requested or rejected
 
     restore: leak suspect that epoch 003 leaves out -> why it may be used; without it each one is asked about.
+    waive: failing check -> why it may fail; those that are not named are asked about.
     """
     if not epoch_of(epoch).human_gate:
         raise BadInputError(
@@ -104,15 +112,16 @@ def review(settings: Settings, epoch: int, decision: str, return_to: int | None 
     report = evaluate(settings, epoch)
     tell(gate_text(settings, epoch, report, finished) + "\n")
     try:
-        return _asked(settings, epoch, decision, return_to, report, ask, dropped_suspects(settings, finished), restore
-                      or {})
+        return _asked(settings, epoch, decision, return_to, report, ask, dropped_suspects(settings, finished),
+                      restore or {}, waive or {})
     except EOFError as error:
         raise BadInputError("nothing was decided: the terminal was closed before the last answer") from error
 
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-08-d
 def _asked(settings: Settings, epoch: int, decision: str, return_to: int | None, report: GateReport,
-           ask: Callable[[str], str], dropped: list[dict[str, Any]], restore: Mapping[str, str]) -> Event:
-    waivers = _waivers(ask, report) if decision == "approved" else {}
+           ask: Callable[[str], str], dropped: list[dict[str, Any]], restore: Mapping[str, str],
+           waive: Mapping[str, str]) -> Event:
+    waivers = _waivers(ask, report, waive) if decision == "approved" else {}
     restored = _restored(ask, dropped, restore) if decision == "approved" else dict(restore)
     criteria = [item for item in REVIEW[epoch] if decision == "approved" and _yes(ask, f"{item}?")]
     if decision == "approved" and len(criteria) < len(REVIEW[epoch]):

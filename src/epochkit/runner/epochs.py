@@ -10,7 +10,7 @@ __all__ = ['declared_parameters', 'check_parameters', 'Outcome', 'execute_epoch'
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,10 +27,12 @@ from ..core.errors import (BadInputError, PipelineError, ValidationError, Waitin
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
-from .notebook import execute_notebook, explained_failure, unexecuted_cells
+from .notebook import execute_notebook, execution_errors, explained_failure, unexecuted_cells
 from ..lifecycle.facts import check_code
+from ..lifecycle.gates import follow_approval
 from ..lifecycle.run import require_ready
 from ..lifecycle.state import EpochState, project_state
+from ..lifecycle.tracking import check_tracking
 from .progress import Watch, end_processes, left_behind, read_progress
 
 _logger = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ def _record_failure(settings: Settings, number: int, name: str, message: str, ce
 def _failed(settings: Settings, number: int, error: Exception, watch: Watch) -> PipelineError:
     "Records a failure and returns the error to raise for it"
     name, message = explained_failure(settings, number, error, watch)
-    _record_failure(settings, number, name, message, getattr(error, "cell_index", None))
+    with suppress(OSError):  # a full disk takes no record of its being full
+        _record_failure(settings, number, name, message, getattr(error, "cell_index", None))
     return error_named(name, message)
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-b
@@ -109,15 +112,13 @@ def _make_up_for_the_copy(settings: Settings, number: int) -> None:
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-h
 def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]) -> None:
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
-    from papermill.exceptions import PapermillException
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     require_ready(settings, number)
     events, executed, started = Ledger(settings.context_root).events(), _executed_copy(settings,
                                                                                        number), time.monotonic()
     with Watch(settings, number, _last_times(events, number)) as watch:
         try:
             execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch)
-        except (PapermillException, DeadKernelError, CellTimeoutError, RuntimeError) as error:
+        except execution_errors() as error:
             raise _failed(settings, number, error, watch) from error
         except KeyboardInterrupt:
             _record_failure(settings, number, "KeyboardInterrupt",
@@ -145,12 +146,21 @@ def _due(settings: Settings, state: EpochState, parameters: Mapping[str, Any], f
     changed = [name for name, value in parameters.items() if finished.data["parameters"].get(name) != value]
     return f"parameter {changed[0]} changed" if changed else ""
 
+# %% ../../../nbs/runner/03_epochs.ipynb #runner-ways-on
+def _ways_on(number: int) -> str:
+    "What a person can do about a gate that does not pass"
+    waive = f", or let it pass with a written reason: 'epoch approve {number}' or the panel in its notebook"
+    return f"Mend it and run 'epoch run {number}'{waive if epoch_of(number).human_gate else ''}"
+
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-a
 def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], unattended: str = "",
               force: bool = False) -> Outcome:
     "Brings one epoch to done: executes it when due, then asks for the decision it needs"
+    if number > 1:
+        follow_approval(settings, number - 1)  # what could not be done when the decision was made
     due = _due(settings, project_state(settings)[number - 1], parameters, force)
     if due:
+        check_tracking(settings)  # before hours of work, not after them
         load_rooms(settings, number)  # one that cannot be imported stops the run before anything is recorded
         _say_where_it_resumes(settings, number)
         execute_epoch(settings, number, parameters)
@@ -158,7 +168,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
         _make_up_for_the_copy(settings, number)
     state = project_state(settings)[number - 1]
     if state.state == "failed":
-        raise ValidationError(f"gate {number:03d} does not pass: {state.reasons[0]}")
+        raise ValidationError(f"gate {number:03d} does not pass: {'; '.join(state.reasons)}. {_ways_on(number)}")
     if state.state == "awaiting review":
         if not unattended:
             raise WaitingForReviewError(

@@ -99,13 +99,19 @@ def _number_input(place: Any, state: Any, column: Mapping[str, Any], key: str) -
     return place.number_input(column["name"], value=start, step=1.0 if whole else None, format="%.10g", key=key,
                               help=hint)
 
+# %% ../../../nbs/serving/06_components.ipynb #app-missing-word
+def _word_for_missing(choices: list[Any], word: str = "(missing)") -> str:
+    "What stands for no value in a list of choices: a word that is none of them"
+    return _word_for_missing(choices, f"{word[:-1]}, no value)") if word in choices else word
+
 # %% ../../../nbs/serving/06_components.ipynb #app-choice
 def _choice_input(place: Any, column: Mapping[str, Any], choices: list[Any], key: str) -> Any:
+    word = _word_for_missing(choices)
     choices = [*choices, *([None] if column["nullable"] else [])]
     return place.selectbox(
         column["name"], choices, index=choices.index(column["example"]) if column["example"] in choices else 0, key=key,
         accept_new_options=column["kind"] == "category",
-        format_func=lambda value: "(missing)" if value is None else readable(value))
+        format_func=lambda value: word if value is None else readable(value))
 
 # %% ../../../nbs/serving/06_components.ipynb #app-text
 def _text_input(place: Any, column: Mapping[str, Any], key: str) -> str | None:

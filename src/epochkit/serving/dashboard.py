@@ -19,6 +19,7 @@ from ..core.settings import Settings, load_settings
 from ..models.bundle import optional_columns
 from ..report.figures import readable
 from ..report.templates import stylesheet
+from ..report.values import csv_download
 from .app import (UPLOAD_MB, UPLOADS, AppData, checks_table, example_upload, load_app_data,
                                   metrics_table, relabelled, score_upload, shown_names)
 from .components import (answer_html, bars_html, card_html, grid_html, heading_html, marks_html,
@@ -41,8 +42,8 @@ def _drift() -> Callable[..., dict[str, Any]]:
     import streamlit as st
 
     @st.cache_data(ttl=60, show_spinner=False)
-    def drift(_settings: Settings, home: str, answered: int) -> dict[str, Any]:
-        return monitor(_settings, alarms=room_value(_settings, "monitoring", "ALARMS", Alarms()))
+    def drift(_settings: Settings, home: str, answered: int, version: str) -> dict[str, Any]:
+        return monitor(_settings, alarms=room_value(_settings, "monitoring", "ALARMS", Alarms()), version=version)
     return drift
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-07
@@ -113,7 +114,7 @@ def _show_batch(data: AppData) -> None:
     st.html("".join(message_html(note, "warning") for note in scored.attrs["notes"]))
     st.html(grid_html([card_html("Rows scored", len(scored), upload.name, "table"), *_summary_cards(scored)]))
     st.dataframe(scored, hide_index=True, width="stretch", height=360)
-    st.download_button("Download the predictions", scored.to_csv(index=False).encode(), "predictions.csv", "text/csv",
+    st.download_button("Download the predictions", csv_download(scored), "predictions.csv", "text/csv",
                        type="primary")
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-13
@@ -151,17 +152,20 @@ def _show_insight(data: AppData) -> None:
         st.html("<h3>What it looks at</h3>" + bars_html(data.importance))
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-16
-def _show_monitoring(settings: Settings) -> None:
+def _show_monitoring(settings: Settings, data: AppData) -> None:
     "Served rows against the rows that the model was tested on"
     import streamlit as st
     st.html(heading_html("Has the world moved?",
                          "Served rows against the test rows. An alarm needs more than chance would give."))
+    version = str(data.service.bundle.version)
     try:
-        report = _drift()(settings, str(settings.home), len(st.session_state["history"]))
+        report = _drift()(settings, str(settings.home), len(st.session_state["history"]), version)
     except PipelineError as error:
         st.html(message_html(str(error), "info", "No reference yet"))
         return
-    alerts, reference = report["alerts"], f"reference: {report['reference_rows']:,} rows"
+    alerts, reference = report["alerts"], f"version {version}; reference: {report['reference_rows']:,} rows"
+    if others := sum(report["other_versions"].values()):
+        reference += f"; {others:,} of other versions left out"
     needed = "" if report["measured"] else f"{rows_needed(report)} rows are needed"
     st.html(grid_html([card_html("Served rows", report["rows"], reference, "table"),
                        card_html("Alarms", len(alerts), "features and scores", "warning" if alerts else "view"),
@@ -207,7 +211,7 @@ def _show_tabs(settings: Settings, data: AppData) -> None:
     import streamlit as st
 
     tabs = {"One prediction": lambda: _show_single(settings, data), "Many predictions": lambda: _show_batch(data),
-            "The model": lambda: _show_insight(data), "Monitoring": lambda: _show_monitoring(settings),
+            "The model": lambda: _show_insight(data), "Monitoring": lambda: _show_monitoring(settings, data),
             "History": _show_history}
     for tab, show in zip(st.tabs(list(tabs)), tabs.values()):
         with tab:

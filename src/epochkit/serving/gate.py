@@ -4,17 +4,22 @@
 
 # %% auto #0
 __all__ = ['service_is_healthy', 'score_parity', 'service_latency', 'monitoring_is_active', 'drift_alarm', 'app_works',
-           'deployment_files_are_sound', 'model_is_in_production']
+           'deployment_files_are_sound', 'model_is_in_production', 'production_as_waived']
 
 # %% ../../../nbs/serving/10_gate.ipynb #servinggate-w02
 import math
 
 import numpy as np
 
-from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
+from ..lifecycle.gates import CheckResult, GateContext, after_approval, gate_check, skipped, verdict
+from ..lifecycle.latency import judge_latency
 from ..planning.plan import criterion_for
-from .deployment import app_worked, parity_rows, score_difference
+from .deployment import app_worked, doors_that_answered, parity_rows, score_difference
+from ..core.files import write_text
 from ..core.project import room_value
+from ..core.settings import Settings
+from ..lifecycle.tracking import promote_waived, waivers
+from ..record.events import Event
 from .manifests import DeploymentChoices, lint_deployment
 from .monitoring import drifting_columns, rows_needed
 
@@ -36,20 +41,23 @@ def score_parity(context: GateContext) -> CheckResult:
     stored = {row["row_id"]: row["known"] for row in parity_rows(known)}
     if any(stored.get(row["row_id"]) != row["known"] for row in rows):
         return verdict(False, None, limit, "the known scores are not those of epoch 006")
-    difference = score_difference(rows)
+    doors = doors_that_answered(context.json("deployment_report.json")["app"])
+    difference = score_difference(rows, doors)
     return verdict(difference <= limit, difference if math.isfinite(difference) else "different", limit,
-                   f"{len(rows)} rows through three doors")
+                   f"{len(rows)} rows through {', '.join(doors)}")
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-b
 @gate_check(7, "service latency")
 def service_latency(context: GateContext) -> CheckResult:
-    "The 95 % quantile of the measured latencies, over HTTP and one row at a time"
-    latency = context.json("deployment_report.json")["latency_ms"]
+    "The 95 % quantile of the latencies of the best round, over HTTP and one row at a time"
+    report = context.json("deployment_report.json")
     limit = criterion_for(context.settings, 6, "latency_p95_ms", 100)
-    if not latency:
+    if "latency" in report:
+        return judge_latency(report["latency"], limit)
+    if not report["latency_ms"]:
         return verdict(False, None, limit, "no latency was measured")
-    p95 = round(float(np.quantile(latency, 0.95)), 1)
-    return verdict(p95 <= limit, p95, limit, f"ms, {len(latency)} requests")
+    p95 = round(float(np.quantile(report["latency_ms"], 0.95)), 1)  # a report of before latency was measured in rounds
+    return verdict(p95 <= limit, p95, limit, f"ms, {len(report['latency_ms'])} requests")
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-c
 @gate_check(7, "monitoring is active")
@@ -88,7 +96,7 @@ def deployment_files_are_sound(context: GateContext) -> CheckResult:
     return verdict(not problems, len(problems), 0, "; ".join(problems[:3]))
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-g
-@gate_check(7, "model is in Production")
+@gate_check(7, "model is in Production", follows=True)
 def model_is_in_production(context: GateContext) -> CheckResult:
     "The registry says Production for the deployed version, with its deployment tags"
     from epochkit.lifecycle.tracking import stage_holder, tracking_client
@@ -101,3 +109,18 @@ def model_is_in_production(context: GateContext) -> CheckResult:
     missing = [name for name in ("stage", "deployed_by_epoch", "deployment_sha256", "unattended") if name not in tags]
     return verdict(not missing, f"version {holder}", f"version {version}",
                    f"tags missing: {', '.join(missing)}" if missing else "")
+
+# %% ../../../nbs/serving/10_gate.ipynb #servinggate-approval
+@after_approval(7)
+def production_as_waived(settings: Settings, finished: Event, decision: Event) -> None:
+    "Gives the deployed version Production, marked, when the approval waives a failing check of gate 007"
+    if not decision.data.get("waivers"):
+        return
+    context = GateContext(settings, 7, finished.data["outputs"])
+    report, files = context.json("deployment_report.json"), finished.data["outputs"]
+    docker = context.path("Dockerfile")
+    promote_waived(settings, 7, str(report["version"]), "Production", {
+        "deployed_by_epoch": "007", "deployment_sha256": files[settings.relative(docker)]["sha256"],
+        "unattended": str(report["unattended"]).lower()})
+    told = "\n".join(f"- {text}" for text in waivers(settings))
+    write_text(docker.parent / "WAIVERS.md", f"# What a person let pass\n\nModel version {report['version']}.\n\n{told}\n")

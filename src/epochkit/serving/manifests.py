@@ -9,6 +9,7 @@ __all__ = ['SERVING_PACKAGES', 'USER', 'TEMPLATES', 'DeploymentChoices', 'pinned
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-02
 import os
 import re
+import shlex
 import shutil
 import stat
 import sys
@@ -24,7 +25,7 @@ from ..models.bundle import requirements_of
 from ..core.settings import Settings, epoch_of
 from .service import Limits
 from ..report.templates import render
-from ..report.values import readable
+from ..report.values import as_markdown, readable
 from .api import API_KEY_VARIABLE
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-choices
@@ -235,8 +236,8 @@ def _range_text(column: Mapping[str, Any]) -> str:
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-15-b
 def _markdown_rows(rows: Iterable[Iterable[Any]]) -> list[tuple[str, ...]]:
-    "Cells that stay in their row: a bar is escaped, a line break is a space"
-    return [tuple(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows]
+    "Cells that stay in their row and are shown as they are"
+    return [tuple(map(as_markdown, row)) for row in rows]
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-inputs
 def _inputs(schema: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -276,7 +277,7 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "host": f"{slug}.example.com", "python": f"{sys.version_info.major}.{sys.version_info.minor}", "user": USER,
         "port": choices.port, "key_variable": API_KEY_VARIABLE, "app": f"{epoch_of(7).folder}/app",
         "wheels": any((root / "wheels").glob("*.whl")), "app_command": command,
-        "app_line": " ".join(f"'{part}'" if "#" in part else part for part in command),
+        "app_line": shlex.join(command),
         "place": os.path.relpath(folder, root), "root": os.path.relpath(root, folder),
         "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_log"
     }

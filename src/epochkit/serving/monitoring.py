@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_noise_floor', 'column_drift', 'error_rate',
            'performance_drop', 'drift_report', 'drifting_columns', 'inject_shift', 'drift_table', 'drift_figure',
-           'served_rows', 'monitor']
+           'served_rows', 'of_version', 'monitor']
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-02
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from ..core.errors import BadInputError
 from ..core.files import plain, read_json
 from ..core.settings import Settings
 from ..planning.column_roles import label_of
+from ..report.figures import use_style
 from .schema import rows_to_frame
 from .service import PredictionLog
 
@@ -283,6 +285,7 @@ def drift_table(report: Mapping[str, Any]) -> pd.DataFrame:
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-27-a
 def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
     "Bars of PSI beside the limit that holds for each column, the largest first"
+    use_style()
     import matplotlib.pyplot as plt
     rows = sorted([row for row in [*report["scores"], *report["features"]] if "psi" in row],
                   key=lambda row: -row["psi"])[:most][::-1]
@@ -307,12 +310,31 @@ def served_rows(entries: list[dict[str, Any]], schema: list[dict[str, Any]]) -> 
             pd.DataFrame([{"prediction": e["prediction"], "probability": e["probability"]} for e in entries],
                          columns=["prediction", "probability"]))
 
+# %% ../../../nbs/serving/05_monitoring.ipynb #monitoring-of-version
+def of_version(entries: list[dict[str, Any]], version: str | None = None
+               ) -> tuple[str, list[dict[str, Any]], dict[str, int]]:
+    """The version, the log's entries that it answered, and how many every other version did
+
+    version: None takes that of the last entry.
+    """
+    counts = Counter(str(entry.get("version", "")) for entry in entries)
+    version = str(entries[-1].get("version", "") if entries else "") if version is None else str(version)
+    counts.pop(version, None)
+    return version, [entry for entry in entries if str(entry.get("version", "")) == version], dict(counts)
+
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-31-a
-def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms()) -> dict[str, Any]:
-    "The drift report of the last `last` logged predictions against the reference profile of epoch 006"
+def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms(),
+            version: str | None = None) -> dict[str, Any]:
+    """The drift report of the last `last` logged predictions of one model version against the reference profile of
+    epoch 006, with `version` and, in `other_versions`, how many logged rows of which other version were left out
+
+    version: None takes the one that answered last.
+    """
     path = settings.artifacts(6) / "reference_profile.json"
     if not path.exists():
         raise BadInputError(f"{settings.relative(path)} does not exist: run 'epoch run 6' first")
-    reference, entries = read_json(path), PredictionLog(settings.data(7) / "prediction_log").entries()[-last:]
+    reference, logged = read_json(path), PredictionLog(settings.data(7) / "prediction_log").entries()
+    version, entries, others = of_version(logged, version)
     schema = [{"name": name, "kind": column["kind"]} for name, column in reference["features"].items()]
-    return drift_report(reference, *served_rows(entries, schema), alarms)
+    report = drift_report(reference, *served_rows(entries[-last:], schema), alarms)
+    return report | {"version": version, "other_versions": others}

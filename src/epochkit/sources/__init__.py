@@ -5,4 +5,5 @@
 - `database_values`: Python values, as a database driver hands them over, become columns of one type that holds for the whole table.
 - `database`: A table or a query of any database that SQLAlchemy knows, read in one order, in bounded memory, without writing to it.
 - `catalog`: One line of the brief, such as `file:loans.csv`, becomes a table that is read in pieces, always the same way.
+- `no_records`: A header again, a line of units, a total, a note below the table: told from a record by what the table itself says.
 """

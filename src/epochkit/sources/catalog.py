@@ -12,6 +12,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from ..core.brief import column_name
 from ..core.project import load_rooms
 from ..core.settings import Settings
 from ..core.errors import BadInputError, unknown_name
@@ -54,7 +55,8 @@ def open_source(spec: str, settings: Settings, target: str | None = None) -> Sou
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise BadInputError(f"{without_password(spec)}: column '{twice[0]}' appears {columns.count(twice[0])} times: "
-                            "every column needs its own name")
+                            "every column needs its own name (one form of a letter, one blank more or less make none)")
+    target = target and column_name(target)
     if target is not None and target not in columns:
         if len(columns) == 1 and len(columns[0]) > len(target):
             raise BadInputError(
@@ -123,11 +125,12 @@ class DemoSource(Source):
         table, where, licence = _demo_of(self.rest, self.settings)()
         texts = [name for name, kind in table.dtypes.items()
                  if isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_string_dtype(kind)]
-        return table.astype(dict.fromkeys(texts, "str")), where, licence
+        plain = table.astype(dict.fromkeys(texts, "str"))
+        return plain.set_axis([column_name(str(name)) for name in plain.columns], axis=1), where, licence
 
     @property
     def columns(self) -> list[str]:
-        return [str(name) for name in self._loaded[0].columns]
+        return list(self._loaded[0].columns)
 
     @property
     def rows(self) -> int:

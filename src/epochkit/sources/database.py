@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, unquote_plus, urlencode
 import pandas as pd
 
 from ..core.settings import Settings
+from ..core.brief import column_name
 from ..core.errors import BadInputError, require_package, unknown_name
 from .files.source import find_file
 from .secrets import Secrets, refuse_plain_secrets
@@ -245,7 +246,7 @@ class _SqlRows(_Connection):
                 result = _open_result(connection, statement, self._address.query, batch, skip)
                 if not result.returns_rows:
                     raise BadInputError(f"{self.describe()['where']}: the query gives no table: write a SELECT")
-                names = list(map(str, result.keys()))
+                names = [column_name(str(name)) for name in result.keys()]
                 for rows in _batches(result, batch, skip if statement is None else 0):
                     yield names, rows
                     done += len(rows)

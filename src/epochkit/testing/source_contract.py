@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..core.brief import column_name
 from ..core.settings import Settings, load_settings
 from ..sources.catalog import open_source
 from ..core.errors import BadInputError
@@ -45,6 +46,7 @@ class _ReadingContract(_SourceCase):
         source, expected = self._made(tmp_path)
         assert source.columns == list(
             expected.columns), f"columns are {source.columns}, expected {list(expected.columns)}"
+        assert all(name == column_name(name) for name in source.columns), f"names are not in one form: {source.columns}"
         assert source.rows == len(expected), f"{source.rows} rows, expected {len(expected)}"
 
     def test_chunks_have_exactly_the_size_asked_for_and_add_up_to_the_table(self, tmp_path):

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.core.brief import CleaningSection
+from epochkit.cleaning.column_stats import ColumnStats, column_kind
 from epochkit.cleaning.profile import _nearly_alike, _perhaps_alike
+from epochkit.cleaning.steps import Decided, as_profiled, to_kind
 from epochkit.core.errors import BadInputError
 from epochkit.cleaning.profile import *
 
@@ -154,3 +156,113 @@ def test_the_target_gets_advice_like_any_other_column():
         "if they are two, a = \"a\" there"]
     assert not profile_table([frame], "y", wishes=CleaningSection(spelling={"y": {"a": "a"}})).advice[1:]
     assert profile_table([frame[["mail"]]], "mail").advice == []
+
+
+def as_read(values, name="a", decimal="", **wishes):
+    "Kind, clean values and what is told of a column of texts"
+    frame = pd.DataFrame({name: pd.Series(values, dtype="str")})
+    frame.attrs["decimal"] = decimal
+    said = CleaningSection(**{key: {name: wish} for key, wish in wishes.items()})
+    found = profile_table([frame], wishes=said)
+    clean = to_kind(as_profiled(frame, Decided(wishes=said))[name], found.kinds[name])
+    told = [item["text"] for item in found.advice if item["about"] in ("numbers", "dates")]
+    return found.kinds[name], clean.astype(object).where(clean.notna(), None).tolist(), " ".join(told)
+
+
+@pytest.mark.parametrize("values, kind, clean", [
+    (["9 603,07", "8 147,57"], "number comma", [9603.07, 8147.57]), (["9 603", "847"], "number", [9603, 847]),
+    (["9\u202f603.07", "3.5"], "number", [9603.07, 3.5]), (["1'234.50", "12'000"], "number", [1234.5, 12000]),
+    (["1.234,5", "1.234"], "number comma", [1234.5, 1234]), (["1,234.5", "1,234"], "number", [1234.5, 1234]),
+    (["1,23,456", "5,000"], "number", [123456, 5000]), (["1_000", "2_500"], "number", [1000, 2500]),
+    (["−32.64", "23.4"], "number", [-32.64, 23.4]), (["12.5-", "(1,234.50)"], "number", [-12.5, -1234.5]),
+    (["-5,5", "−1,0"], "number comma", [-5.5, -1]), (["0.123", "1.234"], "number", [0.123, 1.234]),
+    (["8.2M", "201k"], "number magnitude", [8.2e6, 201e3]), (["5m", "10k"], "number magnitude", [5e6, 1e4]),
+    (["5 m", "30 cm"], "number in m", [5, 0.3]), (["1,2 Mio. €", "3 Mrd €"], "number comma magnitude in EUR", [1.2e6, 3e9]),
+    (["$1.2M", "$300k"], "number magnitude in USD", [1.2e6, 3e5]), (["25 K", "26 K", "20 °C"], "number in K", [25, 26, 293.15]),
+    (["5 MB", "512 KB"], "number in MB", [5, 0.512]), (["12%", "5‰"], "number in %", [12, 0.5]),
+    (["1 234,50 Kč", "3 Kč"], "number comma in CZK", [1234.5, 3]), (["R$ 5", "R$ 7"], "number in BRL", [5, 7]),
+    (["<0.5", "1.2"], "number limit", [0.5, 1.2]), (["1,000+", "5,000,000+"], "number limit", [1e3, 5e6]),
+    (["3:03:42", "2:59:10"], "number duration in s", [11022, 10750]), (["06:42", "23:10"], "number clock in s", [24120, 83400]),
+    (["6:42 PM", "7:00 AM"], "number clock in s", [67320, 25200]), (["25:10", "0:30"], "number duration in s", [1510, 30]),
+    (["2h 15m", "45m", "1h"], "number duration in s", [8100, 2700, 3600]), (["PT1H30M", "PT45M"], "number duration in s", [5400, 2700]),
+    (["5 days 03:00:00", "0 days 01:00:00"], "number duration in s", [442800, 3600]),
+    (["1E5", "3E9"], "text", ["1E5", "3E9"]), (["1E5", "0.5"], "number", [1e5, 0.5]), (["1e+05", "2"], "number", [1e5, 2]),
+    (["10-20", "20-30"], "text", ["10-20", "20-30"]), (["1/2", "3/4"], "text", ["1/2", "3/4"]),
+    (["1.2.3", "1.3.0"], "text", ["1.2.3", "1.3.0"]), (["3a", "4b"], "text", ["3a", "4b"]),
+    (["12345678901234567", "2"], "text", ["12345678901234567", "2"]), (["0123", "4567"], "text", ["0123", "4567"])])
+def test_how_people_write_numbers_is_read(values, kind, clean):
+    assert as_read(values * 5)[:2] == (kind, clean * 5)
+
+
+@pytest.mark.parametrize("values, name, kind, words", [
+    (["577", "2.072", "151.533"], "einwohner", "number comma", ["read as a thousands mark", "[cleaning.numbers] for 1234"]),
+    (["1.577", "2.072"], "density", "number", ["read as a decimal mark"]), (["1,577", "2,072"], "n", "text", ["kept as text"]),
+    (["577", "2,072"], "n", "number", ["read as a thousands mark"]), (["8.2M", "3M"], "size", "number magnitude", ["the magnitude 1,000,000"]),
+    (["8m", "3m"], "size", "number in m", ["the unit m", "in [cleaning.units] for the magnitude"]),
+    (["12%", "0.12"], "share", "text", ["percentages beside", "in [cleaning.units]"]), (["<0.5", "7"], "lod", "number limit", ["limits"]),
+    (["1E5", "3E9"], "lot", "text", ["taken for codes", "[cleaning.numbers]"]), (["10-20", "5-6"], "band", "text", ["ranges"]),
+    (["6:42", "9:10"], "x", "number clock in s", ["time of day", "m:ss"]), (["4:05", "3:59"], "lap", "number duration in s", ["minutes"]),
+    (["5", "6", "abc", "7"], "x", "text", ["such as 'abc'", "[cleaning.missing]"]),
+    (["NA", "DE", "FR", "ZA"], "country", "text", ["'NA' in 9 cells", "[cleaning.keep]"]),
+    (["5 kg", "7", "8", "9"], "w", "text", ["without a unit", "[cleaning.units]"])])
+def test_what_can_be_read_in_two_ways_is_told_with_the_key_that_settles_it(values, name, kind, words):
+    found, _, told = as_read(values * 9, name)
+    assert found == kind and all(word in told for word in words), told
+
+
+@pytest.mark.parametrize("values, wishes, kind, clean", [
+    (["577", "2.072"], {"numbers": "1,234.56"}, "number", [577, 2.072]), (["577", "2.072"], {"numbers": "1.234,56"}, "number comma", [577, 2072]),
+    (["1,577", "2,072"], {"numbers": "1,5"}, "number comma", [1.577, 2.072]), (["1E5", "3E9"], {"numbers": "1e5"}, "number", [1e5, 3e9]),
+    (["<5", "7"], {"numbers": "text"}, "text", ["<5", "7"]), (["6:42", "9:10"], {"numbers": "m:ss"}, "number duration in s", [402, 550]),
+    (["6:42", "9:10"], {"numbers": "h:mm"}, "number h:mm in s", [24120, 33000]), (["8m", "3m"], {"units": "1"}, "number magnitude", [8e6, 3e6]),
+    (["8K", "3K"], {"units": "K"}, "number in K", [8, 3]), (["12%", "0.12"], {"units": "1"}, "number in 1", [0.12, 0.12]),
+    (["12%", "0.5"], {"units": "%"}, "number in %", [12, 0.5]), (["5M", "512k"], {"units": "MB"}, "number magnitude in B", [5e6, 512e3]),
+    (["5 kg", "7", "8", "9"], {"units": "kg"}, "number in kg", [5, 7, 8, 9]), (["1", "x"], {"numbers": "1.5"}, "number", [1, None]),
+    (["NA", "DE", "FR"], {"keep": ["NA"]}, "text", ["NA", "DE", "FR"])])
+def test_the_key_settles_it_and_nothing_is_told_any_more(values, wishes, kind, clean):
+    found, read, told = as_read(values * 5, **wishes)
+    assert (found, read, told) == (kind, clean * 5, "")
+
+
+def test_other_columns_and_the_file_say_which_mark_is_the_decimal_one():
+    unclear = pd.DataFrame({"a": ["1,234", "5,678"], "b": ["1,5", "2,25"]})
+    assert profile_table([unclear]).kinds["a"] == "number comma" == profile_table([unclear]).kinds["b"]
+    assert as_read(["1,234"], decimal="point")[:2] == ("number", [1234]) and as_read(["1,234"], decimal="comma")[1] == [1.234]
+    assert as_read(["1,234"], decimal="no comma")[1:] == ([1234], "")
+    with pytest.raises(BadInputError, match="can be read in one way"):
+        as_read(["1"], numbers="1.234")
+    with pytest.raises(BadInputError, match="does not say how numbers are written"):
+        as_read(["1"], numbers="german")
+
+
+@pytest.mark.parametrize("values, name, years", [
+    (["02-Apr-54", "14-Jun-99", "11-Jan-45"], "date_of_birth", [1954, 1999, 1945]), (["1.2.24", "3.4.19"], "sold", [2024, 2019]),
+    (["02-Apr-24", "22-Jul-35"], "expiry", [2024, 2035]), (["1.2.98", "3.4.03"], "day", [1998, 2003]),
+    (["1.2.05", "3.4.60", "5.5.85"], "dob", [2005, 1960, 1985])])
+def test_short_years_lie_together_and_births_in_the_past(values, name, years):
+    kind = column_kind(counted_stats(values), name, today=2026)
+    assert to_kind(pd.Series(values), kind).dt.year.tolist() == years
+
+
+def counted_stats(values):
+    stats = ColumnStats()
+    stats.add(pd.Series(values))
+    return stats
+
+
+def test_numbers_are_days_only_where_the_name_says_so():
+    days, serials = [20240131, 20230201] * 15, [45322, 45000] * 15
+    assert profile_kinds([pd.DataFrame({"order_date": days, "amount": days})]) == {"order_date": "datetime %Y%m%d", "amount": "number"}
+    told = profile_table([pd.DataFrame({"order_date": serials})])
+    assert told.kinds == {"order_date": "number"} and '"excel"' in told.advice[0]["text"]
+    assert kind_of(serials, dates="excel") == "datetime said excel"
+
+
+def test_the_cells_of_the_file_as_text_give_the_values_that_typed_cells_gave():
+    typed = pd.DataFrame({"n": [1, 20, 300], "x": [0.1, 1e-9, 2.5e300], "day": [20240131, 20240201, 20231231],
+                          "when": pd.to_datetime(["2024-01-31", "2024-02-01", None]), "b": [True, False, True]})
+    kinds = profile_kinds([typed])
+    for name in typed:
+        text = typed[name].map(repr if name == "x" else str, na_action="ignore").astype("str")
+        read, clean = (to_kind(column, kinds[name]).astype(object) for column in (text, typed[name]))
+        pd.testing.assert_series_equal(read, clean, check_names=False)

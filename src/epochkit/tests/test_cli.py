@@ -122,3 +122,43 @@ def test_verify_reports_damage_with_exit_code_4(home, capsys):
     assert main(["verify", "--json"]) == 4
     assert json.loads(capsys.readouterr().out.split("no problems\n")[1])["problems"][0]["kind"] == "chain"
     assert main(["status"]) == 4
+
+
+def test_output_to_a_full_device_is_one_line(home):
+    import os
+    import subprocess
+    import sys
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", "from epochkit.cli import main; raise SystemExit(main(['status']))"],
+                              stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "no room is left on the disk" in done.stderr
+
+
+def test_a_disk_that_fails_is_the_users_to_mend(home, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(home / "x.json"))
+    monkeypatch.setattr("epochkit.cli.project_state", full)
+    assert main(["status"]) == 2
+    assert "no room is left on the disk" in capsys.readouterr().err
+
+
+def test_a_run_with_its_tracking_server_away_ends_before_it_starts(home, monkeypatch, capsys):
+    import time
+    (home / "b.toml").write_text('[project]\nname = "t"\n[data]\nsource = "demo:breast_cancer"\ntarget = "diagnosis"\n')
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    began = time.monotonic()
+    assert main(["run", "1", "--brief", str(home / "b.toml"), "--unattended", "t"]) == 2
+    told = capsys.readouterr().err
+    assert "MLFLOW_TRACKING_URI" in told and "refused" in told and len(told.splitlines()) == 1
+    assert time.monotonic() - began < 10
+
+
+def test_the_app_names_a_port_that_is_taken(home, capsys):
+    import socket
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["app", "--port", str(port)]) == 2
+    assert f"port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err

@@ -27,6 +27,30 @@ def test_each_mistake_gives_one_clear_line(text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_names_of_columns_are_in_one_form_whatever_the_editor_wrote():
+    names = ["Gr\u00f6\u00dfe", "Gro\u0308\u00dfe", "\ufeffGr\u00f6\u00dfe", "Gr\u00f6\u00dfe\u00a0", " Gro\u0308\u00dfe\u200b "]
+    assert {column_name(name) for name in names} == {"Gr\u00f6\u00dfe"} and column_name("a\u00a0b") == "a\u00a0b"
+    for name in names:
+        brief = parse_brief(f'''[data]
+source = "file:Gro\u0308\u00dfe.csv"
+target = "{name}"
+ids = ["{name}"]
+[data.roles]
+"{name}" = "numeric"
+[cleaning]
+mask = ["{name}"]
+[cleaning.spelling."{name}"]
+"a " = "b"''')
+        assert brief.data.target == names[0] and brief.data.ids == brief.cleaning.mask == [names[0]]
+        assert brief.data.roles == {names[0]: "numeric"} and brief.cleaning.spelling == {names[0]: {"a ": "b"}}
+        assert brief.data.source == "file:Gro\u0308\u00dfe.csv"
+
+
+def test_two_names_that_look_alike_in_one_table_are_an_error():
+    with pytest.raises(BadInputError, match="column 'Gr\u00f6\u00dfe' stands twice, in two spellings that look alike"):
+        parse_brief('[data]\nsource = "a"\ntarget = "y"\n[cleaning.units]\n"Gr\u00f6\u00dfe" = "m"\n"Gro\u0308\u00dfe" = "cm"')
+
+
 def test_a_relative_path_names_the_same_file_from_anywhere(tmp_path):
     home, here = tmp_path / "home", tmp_path / "here"
     for folder in (home / "data", here):

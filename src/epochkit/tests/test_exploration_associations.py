@@ -32,6 +32,48 @@ def test_bins_hold_ties_gaps_and_rare_labels():
     assert len(set(bins_of(many, "category"))) <= 21 and np.isnan(information_share(np.zeros(9, int), np.arange(9))[0])
 
 
+def test_a_missing_value_that_predicts_is_counted_and_stands_first():
+    rng = np.random.default_rng(3)
+    bad = rng.random(2_000) < 0.3
+    last = pd.Series(rng.normal(size=2_000)).where(~(bad & (rng.random(2_000) < 0.9)))
+    frame = pd.DataFrame({"weak": rng.normal(size=2_000) + 0.4 * bad, "last_visit": last,
+                          "Status": np.where(bad, "bad", "good")})
+    table = associations(frame, {"weak": "number", "last_visit": "number"}, plan_for()).set_index("column")
+    first = table.loc["last_visit"]
+    assert table.index[0] == "last_visit" and first["strength"] == "strong" and first["q_value"] < 1e-9
+    assert first["gap_effect"] > 0.8 and np.isnan(first["value_effect"]) | (first["value_effect"] < 0.2)
+    assert first["measure"].endswith("with gaps") and not table.loc["weak", "measure"].endswith("gaps")
+    labels = frame.assign(last_visit=np.where(last.isna(), None, "seen"))
+    table = associations(labels, {"weak": "number", "last_visit": "category"}, plan_for()).set_index("column")
+    assert table.index[0] == "last_visit" and table.loc["last_visit", "effect"] > 0.8
+    cost = frame.assign(cost=np.where(bad, 900.0, 100.0) + rng.normal(0, 40, 2_000))
+    table = associations(cost, {"weak": "number", "last_visit": "number"}, plan_for("regression", "cost"))
+    assert table["column"].iloc[0] == "last_visit" and table["measure"].iloc[0] == "Spearman with gaps"
+
+
+def test_the_effect_with_gaps_is_a_multiple_rank_correlation_and_gaps_by_chance_only_cost():
+    rng = np.random.default_rng(5)
+    y = pd.Series(rng.normal(size=4_000))
+    x = pd.Series(y + rng.normal(size=4_000)).where(pd.Series(rng.random(4_000)) > 0.3)
+    by = np.column_stack([np.ones(4_000), x.isna(), (x.rank() - x.rank().mean()).fillna(0)])
+    ranks = y.rank().to_numpy()
+    fitted = by @ np.linalg.lstsq(by, ranks, rcond=None)[0]
+    found = association_of(x, y, "number", plan_for("regression", "y"))
+    assert found["effect"] == pytest.approx(np.corrcoef(fitted, ranks)[0, 1], abs=0.01)
+    assert found["effect"] < found["value_effect"] and found["gap_effect"] < 0.05
+    whole = association_of(x.fillna(0.0), y, "number", plan_for("regression", "y"))
+    assert whole["measure"] == "Spearman" and whole["effect"] == whole["value_effect"] and np.isnan(whole["gap_effect"])
+
+
+@pytest.mark.parametrize("gaps", [0, 1, 4, 5, 595, 596, 600])
+def test_every_number_of_gaps_gives_an_effect_between_0_and_1_or_none(loans, gaps):
+    loans.loc[: gaps - 1, ["income", "home"]] = np.nan
+    table = associations(loans, KINDS, plan_for()).set_index("column")
+    effects = table["effect"].dropna()
+    assert effects.between(0, 1).all() and ("income" in effects.index) == (gaps <= 595)
+    assert table["gap_effect"].notna().sum() == (2 if 5 <= gaps <= 595 else 0)
+
+
 KINDS = {"income": "number", "home": "category", "noise": "number"}
 
 

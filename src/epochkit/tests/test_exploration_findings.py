@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from epochkit.core.files import plain
 from epochkit.exploration.explore import explore
 from epochkit.exploration.findings import _repetition_finding
+from epochkit.exploration.recommendations import advice_of
 from epochkit.exploration.findings import *
 
 
@@ -93,7 +94,14 @@ def test_a_gap_that_goes_with_the_outcome_is_information():
     rows = example_rows()
     rows.loc[rows["Status"] == "bad", "noise"] = np.nan
     found = by_id(rows)
-    assert found["informative_gaps"]["claim"].startswith("where noise is missing") and "noise" in found["informative_gaps"]["action"]
+    assert found["informative_gaps"]["claim"].startswith("where noise is missing")
+    assert found["informative_gaps"]["action"] == "a gap column for noise"
+    strongest = found["strongest_features"]["claim"]
+    assert strongest.startswith("noise tells most") and "more by its gaps" in strongest and "noise" not in found.get(
+        "weak_features", {"claim": ""})["claim"]
+    assert found["missing_cells"]["action"].endswith("a gap column for noise, assets")
+    rows["home"] = rows["home"].where(rows["Status"] == "good")
+    assert "home" in by_id(rows)["informative_gaps"]["action"]
     full = by_id(example_rows().fillna({"assets": 1.0}))
     assert full["missing_cells"]["value"] == 0 and "informative_gaps" not in full
 
@@ -104,14 +112,33 @@ def test_outliers_tails_and_rare_labels_are_named():
     found = by_id(rows)
     assert "most assets" in found["skewed_numbers"]["claim"] and found["skewed_numbers"]["value"] > 1
     assert found["rare_labels"]["value"] == 3 and "most home (3 of 6 labels)" in found["rare_labels"]["claim"]
+    assert found["rare_labels"]["action"].endswith("one-hot with rare labels in one column: home")
     assert "rare_labels" not in by_id(example_rows())
+
+
+def test_the_ranking_shows_the_number_of_the_audit_and_what_is_next_is_what_the_advice_says():
+    leaks = NO_LEAKS | {"single_column_scores": {"income": 0.6789, "noise": 0.51}}
+    found = explore(example_rows(), example_plan(), leaks=leaks)
+    table = found.associations.set_index("column")
+    assert table.loc["income", "alone"] == 0.6789 and "auc" not in table
+    said = {item["id"]: item for item in findings(found, leaks)}
+    assert "alone AUC 0.679 cross-validated" in said["strongest_features"]["claim"]
+    heavy = example_rows().assign(noise=np.random.default_rng(0).standard_t(2, 500))
+    found = explore(heavy, example_plan())
+    insights = insights_of(found, NO_LEAKS)
+    outliers = next(item for item in insights["findings"] if item["id"] == "outliers")["action"]
+    for name in found.outliers.loc[found.outliers["share"] >= 0.01, "column"]:
+        done = insights["transform"].get(name) or insights["scaling"][name]
+        assert f"{done} " in outliers and name in outliers
 
 
 def test_repetition_is_named_and_its_absence_too():
     assert "income and same" in by_id(example_rows())["repeated_information"]["claim"]
     rows = example_rows().assign(same=np.random.default_rng(5).normal(size=500))
     assert by_id(rows)["repeated_information"]["action"] == "keep all of them"
-    assert _repetition_finding(explore(rows, example_plan())._replace(inflation=pd.Series(dtype=float))) is None
+    lonely = explore(rows, example_plan())._replace(inflation=pd.Series(dtype=float))
+    assert _repetition_finding(lonely, advice_of(lonely, NO_LEAKS)) is None
+    assert by_id(example_rows())["repeated_information"]["action"] == "leave out same"
 
 
 def test_a_leak_and_repeated_rows_are_said_aloud():
@@ -155,7 +182,8 @@ def test_the_insights_hold_findings_and_advice():
     insights = json.loads(json.dumps(plain(insights_of(explore(example_rows(), example_plan()), NO_LEAKS))))
     assert {
         "findings", "drop", "encoding", "scaling", "transform", "missing_indicator", "interactions", "rare_labels",
-        "date", "text", "about_time", "about_groups", "protected", "recommended", "outlier_counts", "reasons", "leaks"
+        "date", "text", "about_time", "about_groups", "protected", "recommended", "outlier_counts", "reasons", "leaks",
+        "gaps_that_predict"
     } == set(insights)
 
 

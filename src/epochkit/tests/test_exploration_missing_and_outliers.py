@@ -58,6 +58,26 @@ def test_a_handful_of_gaps_is_not_judged_and_an_empty_column_is_left_out(loans):
     assert gap_mechanisms(loans, KINDS | {"empty": "number"}).empty
 
 
+def test_all_gaps_at_once_give_what_each_question_alone_gives(loans):
+    from epochkit.exploration.associations import correlation_ratio, cramers_v, numbers_of
+    rng = np.random.default_rng(3)
+    loans.loc[rng.random(900) < 0.2, "income"] = np.nan
+    loans.loc[rng.random(900) < 0.1, "noise"] = np.nan
+    loans["age"] = loans["age"].round(-1)
+    gone = loans[["income", "noise", "age"]].isna()
+    gone.loc[:2, "age"] = True
+    for name, kind in KINDS.items():
+        known = loans[name].notna()
+        effects, p_values = gaps_and_outliers._gap_tests(loans[name], kind, gone.to_numpy(float))
+        assert np.isnan(effects[2]) and np.isnan(p_values[2])
+        for at, gap in enumerate(("income", "noise")):
+            if gap != name:
+                column, gaps = loans.loc[known, name], gone.loc[known, gap]
+                one = (cramers_v(column.astype(str), gaps) if kind == "category"
+                       else correlation_ratio(numbers_of(column), gaps))
+                assert np.allclose((effects[at], p_values[at]), one, equal_nan=True), (name, gap)
+
+
 def test_a_planted_outlier_is_found_by_both_rules():
     values = pd.Series([10.0, 11, 12, 13, 14, 15, 16, 17, 18, 500])
     row = outliers(values.to_frame("x"), {"x": "number"}).iloc[0]

@@ -48,12 +48,42 @@ def test_leaks_copies_and_constants_are_dropped_unless_kept():
     assert [item["column"] for item in drops_of(found, leaks)] == ["noise", "same"]
 
 
+def dropped(rows):
+    return {item["column"]: item["reason"] for item in drops_of(explore(rows, example_plan()), {"suspects": []})}
+
+
+@pytest.mark.parametrize("gappy, whole", [("income", "same"), ("same", "income")])
+def test_of_twins_the_one_without_gaps_stays_whatever_their_order(gappy, whole):
+    rows = example_rows(2_000)
+    rows.loc[np.random.default_rng(1).random(2_000) < 0.12, gappy] = np.nan
+    assert list(dropped(rows)) == [gappy] and f"repeats {whole}" in dropped(rows)[gappy]
+    assert "0 gaps against" in dropped(rows)[gappy]
+    advice = advice_of(explore(rows, example_plan()), {"suspects": []})
+    assert whole in advice["recommended"] and gappy not in advice["recommended"]
+
+
+def test_of_twins_with_as_many_gaps_the_finer_one_stays_then_the_first_by_name():
+    rows = example_rows(2_000)
+    assert list(dropped(rows)) == ["same"]
+    assert list(dropped(rows.assign(income=rows["income"].round(-1)))) == ["income"]
+
+
+def test_a_twin_whose_gap_predicts_is_no_repetition():
+    rows = example_rows(2_000)
+    rows.loc[(rows["Status"] == "bad") & (np.random.default_rng(1).random(2_000) < 0.5), "same"] = np.nan
+    assert not dropped(rows) and indicator_advice(explore(rows, example_plan()))["same"][0] == "signal"
+    rows["income"] = rows["same"] / 12
+    assert list(dropped(rows)) == ["same"]
+
+
 @pytest.mark.parametrize("labels, encoding", [(2, "ordinal"), (7, "one-hot"), (40, "target"), (400, "frequency")])
 def test_the_encoding_follows_the_number_of_labels(labels, encoding):
     rows = example_rows().assign(home=[f"label {number % labels}" for number in range(500)])
     found = explore(rows, example_plan())
     assert encoding_advice(found)["home"][0] == encoding and encoding_advice(found)["home"][1]
     assert ("home" in rare_label_advice(found)) == (labels == 400)
+    rows.loc[:40, "home"] = None
+    assert (encoding_advice(explore(rows, example_plan()))["home"][0] == "one-hot") == (labels in (2, 7))
 
 
 def test_a_transform_is_advised_only_where_it_mends_something():
@@ -85,6 +115,11 @@ def test_gaps_that_say_something_get_one_indicator_together():
     rows.loc[:4, "same"] = np.nan
     advice = indicator_advice(explore(rows, example_plan()))
     assert len({"income", "noise"} & set(advice)) == 1 and "assets" in advice and "same" not in advice
+    assert {advice[name][0] for name in advice} == {"signal", "imputed"} and advice["assets"][0] == "imputed"
+    first = next(name for name in advice if name != "assets")
+    rows["home"] = rows["home"].where(rows["Status"] == "good")
+    other = indicator_advice(explore(rows, example_plan()), [first])
+    assert {"income", "noise"} - {first} < set(other) and "home" not in other, "a category has a label for its gap"
 
 
 def test_dates_and_texts_get_advice_that_fits_the_split():

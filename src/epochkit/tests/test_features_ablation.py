@@ -76,6 +76,21 @@ def test_history_that_needs_the_neighbours_is_measured_both_ways():
                             ])[1] > 0.5 > history.high  # new units have no history alone, and much when it is handed in
 
 
+@pytest.mark.parametrize("answer", ["classes", "one of a class", "number", "few numbers"])
+def test_mutual_information_is_what_scikit_learn_finds(answer):
+    from epochkit.features import ablation
+    from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1))
+    frame = pd.DataFrame({"same": x[:, 0], "flag": x[:, 0] > 0.5, "rounded": x[:, 0].round(), "noise": rng.normal(
+        size=300), "rare": np.arange(300) < 3, "large": 1e6 + x[:, 0]}).astype(float)
+    y = {"classes": np.digitize(x[:, 0], [-1, 0, 1]), "one of a class": np.arange(300) // 299, "number": x[:, 0] ** 2,
+         "few numbers": x[:, 0].round()}[answer]
+    known = mutual_info_classif if "class" in answer else mutual_info_regression
+    found = ablation._mutual_information(frame, y, "class" in answer, 7)
+    assert np.allclose(found, known(frame, y, random_state=7), atol=1e-9)
+
+
 def test_importance_finds_the_signal_for_every_task():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"noise": rng.normal(size=200), "useful": rng.normal(size=200)})

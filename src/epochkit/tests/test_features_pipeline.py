@@ -93,6 +93,29 @@ def test_indicators_stay_zero_or_one_and_follow_the_advice(raw):
                                                                                                np.arange(200) % 2)
 
 
+def test_a_gap_that_predicts_stays_with_its_column_whatever_groups_are_left_out(raw):
+    y, recipe = np.arange(200) % 2, Recipe(indicators=("income",), signal=("income",))
+    pipeline = FeaturePipeline(COLUMNS, recipe=recipe, groups=()).fit(raw, y)
+    assert "missing_income" in pipeline.feature_names_ and pipeline.origins_["missing_income"][0] == "numbers"
+    without = FeaturePipeline(COLUMNS, recipe=Recipe(indicators=("income",)), groups=()).fit(raw, y)
+    assert "missing_income" not in without.feature_names_
+
+
+@pytest.mark.parametrize("signal, group", [((), "indicators"), (("income",), "numbers")])
+def test_one_pattern_of_gaps_gives_one_indicator_and_a_group_delivers_what_was_measured(raw, no_custom, signal, group):
+    derived_feature("debt_share", ["debt", "income"],
+                    "debt / income")(lambda frame: ratio(frame["debt"], frame["income"]))
+    derived_feature("per_debt", ["debt"], "1 / (debt > 5)")(lambda frame: 1 / frame["debt"].where(frame["debt"] > 5))
+    y, recipe = np.arange(200) % 2, Recipe(indicators=("income",), signal=signal)
+    whole = FeaturePipeline(COLUMNS, recipe=recipe).fit(raw, y)
+    gaps = {name: whole.origins_[name][0] for name in whole.feature_names_ if name.startswith("missing_")}
+    assert gaps == {"missing_income": group, "missing_per_debt": "derived"}
+    for kept in (["derived"], ["derived", "indicators"], ["indicators"], []):
+        part = FeaturePipeline(COLUMNS, recipe=recipe, groups=kept).fit(raw, y)
+        assert part.feature_names_ == [name for name in whole.feature_names_
+                                       if whole.origins_[name][0] in {"numbers", "categories", *kept}]
+
+
 def test_a_constant_column_is_no_feature(raw):
     pipeline = FeaturePipeline({"income": "numeric", "one": "numeric"}).fit(raw.assign(one=1.0), np.arange(200) % 2)
     assert pipeline.constant_ == ["one"] and "one" not in pipeline.feature_names_

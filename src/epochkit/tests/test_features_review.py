@@ -8,6 +8,8 @@ from epochkit.core.settings import load_settings
 from epochkit.sources.catalog import open_source
 from epochkit.core.errors import DataQualityError
 from epochkit.features.ablation import GroupGain
+from epochkit.features.pipeline import FeaturePipeline
+from epochkit.features.review import _classes_marked, _separates_by_chance, _strongest
 from epochkit.planning.plan import make_plan
 from epochkit.features.review import *
 
@@ -58,6 +60,33 @@ def test_every_advice_is_followed_or_refused_with_a_reason():
     assert all(item.why for item in advice.values()) and recipe_of(plan, {}, columns).indicators is None
 
 
+def test_what_003_advises_and_what_004_makes_agree_feature_by_feature():
+    rng = np.random.default_rng(0)
+    raw = pd.DataFrame({"bmi": rng.gamma(2, 9, 300), "bp": rng.normal(size=300), "sex": rng.choice(["m", "f"], 300),
+                        "s5": rng.choice(list("abc"), 300), "gone": 1.0})
+    raw.loc[::7, "bmi"], raw.loc[::11, "bp"] = np.nan, np.nan
+    columns = {"bmi": "numeric", "bp": "numeric", "sex": "boolean", "s5": "categorical"}
+    insights = {"encoding": {"sex": "ordinal", "s5": "target", "gone": "one-hot"}, "rare_labels": {"s5": 10},
+                "scaling": {"bmi": "standard", "bp": "standard"}, "transform": {"bmi": "log"},
+                "missing_indicator": ["bmi", "bp", "gone"], "gaps_that_predict": ["bmi"],
+                "recommended": ["bmi", "sex", "gone"], "drop": [{"column": "gone", "reason": "one value only"}]}
+    recipe = recipe_of(plan_with("drop"), insights, columns)
+    assert recipe.signal == ("bmi",)
+    left = GroupGain("indicators", 1, 0, 0, 0, 0, False, "gains nothing: left out")
+    pipeline = FeaturePipeline(columns, insights["encoding"], insights["scaling"], recipe=recipe, groups=["derived"])
+    pipeline.fit(raw, np.arange(300) % 2)
+    unneeded = {"sex": "harms: shuffling it improves the score"}
+    pipeline.leave_out(unneeded)
+    told = treatment_advice(insights, columns, [left], pipeline, unneeded)
+    done = {(item.column, item.advice.split(":")[0]): item for item in told}
+    for name in insights["missing_indicator"]:
+        assert done[name, "missing indicator"].followed == (f"missing_{name}" in pipeline.feature_names_)
+    assert done["bmi", "missing indicator"].followed and done["bp", "missing indicator"].why == left.reason
+    assert done["bmi", "keep"].followed and not done["sex", "keep"].followed
+    assert done["gone", "keep"].why == "one value only" and not done["sex", "encoding"].followed
+    assert done["s5", "rare labels"].why.startswith("encoded by target") and all(item.why for item in told)
+
+
 def test_nothing_left_is_an_error():
     plan = plan_with("drop")
     with pytest.raises(DataQualityError, match="no column is left"):
@@ -71,6 +100,33 @@ def test_the_strongest_single_feature_is_found_for_both_tasks():
     for classification, y in ((True, (frame["useful"]
                                       > 0).astype(int).to_numpy()), (False, frame["useful"].to_numpy() * 2)):
         assert strongest_single_feature(frame, y, classification) == ("useful", pytest.approx(1.0))
+
+
+def many_classes(rows=1900):
+    rng = np.random.default_rng(3)
+    y = np.arange(rows) % 19
+    return y, pd.DataFrame({"mark": (y == 7) * 1.0, "noise": rng.normal(size=rows), "weak": y + rng.normal(0, 6, rows)})
+
+
+def test_a_mark_of_one_class_is_a_note_and_the_answer_in_parts_is_found():
+    from types import SimpleNamespace
+    y, frame = many_classes()
+    plan = SimpleNamespace(classification=True)
+    name, score = strongest_single_feature(frame, y, True)
+    assert score < 0.2 and "'mark' tells class 7 (5.3% of the rows)" in _classes_marked(frame, y)
+    assert strongest_single_feature(frame.assign(copy=(y * 31) % 19 / 7), y, True) == ("copy", 1.0)
+    labels = frame.assign(**{f"copy_{code}": (y == code) * 1.0 for code in range(19)})
+    origins = [{"feature": f"copy_{code}", "sources": ["copy"]} for code in range(19)]
+    assert _strongest(labels, y, plan, origins) == ("copy", 1.0) and _strongest(frame, y, plan, [])[1] == score
+    shuffled = np.random.default_rng(0).permutation(y)
+    assert strongest_single_feature(frame, shuffled, True)[1] < 0.02
+
+
+def test_a_handful_of_rows_can_be_split_off_by_chance():
+    assert _separates_by_chance(np.array([1] * 2 + [0] * 98), 50)
+    assert not _separates_by_chance(np.array([1] * 12 + [0] * 2_388), 50)
+    assert not _separates_by_chance(np.arange(100) % 2, 500)
+
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +157,7 @@ def finished(tmp_path_factory):
     files = {
         "feature_list.json": {"features": names, "provenance": provenance(pipeline)},
         "feature_gain.json": {"groups": [GroupGain("numbers", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]},
-        "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")}, "feature_importance.json": {
+        "leak_audit.json": {"suspects": []}, "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")}, "feature_importance.json": {
             "features": [{"feature": name, "importance": 0, "low": 0, "high": 0} for name in names]
         }, "project_plan.json": plan_with("drop").model_dump()
     }
@@ -137,10 +193,19 @@ def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_dama
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": answer}),
         (stored_features_are_what_the_pipeline_gives, {"engineered_features__parquet": swapped}),
         (the_test_part_is_sealed, {"split_manifest__json": {"test_sha256": "0"}}),
+        *((no_leak_suspect_is_used, {"leak_audit__json": {"suspects": [
+            {"column": name, "severity": "critical", "reason": "r"}]}}) for name in ("x", "day", "unit")),
     ]
     for check, damage in damages:
         assert check(context()).result == "pass", check.__name__
         assert check(context(**damage)).result == "fail", (check.__name__, damage.keys())
+
+
+def test_a_suspect_that_is_only_a_warning_or_that_is_used_nowhere_passes(finished):
+    context, _ = finished
+    suspects = [{"column": "x", "severity": "warning", "reason": "r"},
+                {"column": "other", "severity": "critical", "reason": "r"}]
+    assert no_leak_suspect_is_used(context(leak_audit__json={"suspects": suspects})).result == "pass"
 
 
 def test_group_and_time_checks_apply_only_where_planned(finished):

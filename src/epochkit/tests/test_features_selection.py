@@ -6,6 +6,28 @@ import pytest
 from epochkit.features.selection import *
 
 
+import pytest
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_the_trees_that_ask_for_a_feature_give_what_the_whole_model_gives(classes):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 5)) * [1, 1, 1, 1, 0]
+    x[::7, 1] = np.nan
+    y = x[:, 0] + np.nan_to_num(x[:, 1]) * x[:, 2] + rng.normal(0, 0.1, 400)
+    if classes:
+        y = pd.qcut(y, classes, labels=False)
+    model = quick_model(bool(classes), 20).fit(x, y)
+    sums = TreeSums(model, x)
+    assert 4 not in sums.used and {0, 1, 2} <= set(sums.used)
+    for feature in (0, 1, 3):
+        column = rng.permutation(x[:, feature])
+        changed = x.copy()
+        changed[:, feature] = column
+        whole = (model.decision_function if classes else model.predict)(changed)
+        assert np.array_equal(sums.exchanged(feature, column).reshape(whole.shape), whole)
+
+
 def rows_of(frame, **roles):
     return FeatureRows(frame, {name: roles.get(name, "numeric") for name in frame})
 

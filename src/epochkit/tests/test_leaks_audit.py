@@ -91,6 +91,25 @@ def test_means_of_the_target_and_columns_from_the_future_are_found():
     assert found["town_mean"]["evidence"]["group"] == "town"
 
 
+def test_kin_of_a_suspect_and_of_the_target_are_found_with_rows_and_key_and_can_be_cleared(loans):
+    bad, rng = (loans["Status"] == "bad").to_numpy(), np.random.default_rng(0)
+    loans = loans.assign(recovery=np.where(bad, rng.gamma(2, 500, 600), np.nan),
+                         recovery_type=rng.choice(["a", "b"], 600), recovery_date=loans["age"] + 2000,
+                         status_note=np.where(bad & (rng.random(600) < 0.25), rng.choice(["x", "y"], 600), None),
+                         income_type=rng.choice(["wage", "rent"], 600))
+    found = check(loans)
+    assert {name: item["severity"] for name, item in found.items()} == dict.fromkeys(
+        ["recovery", "recovery_type", "recovery_date", "status_note"], "critical")
+    assert found["recovery_date"]["check"] == "kin" and "600 rows" in found["recovery_date"]["reason"]
+    assert found["recovery_date"]["evidence"] == {"of": "recovery", "rows": 600}
+    assert "known_before" in found["recovery_type"]["reason"]
+    cleared = check(loans, more={"known_before": ["recovery", "status_note"]})
+    assert {name: item["severity"] for name, item in cleared.items()} == {"recovery": "warning", "status_note": "warning"}
+    assert "the brief says that it is known before" in cleared["recovery"]["reason"]
+    only = check(loans, more={"known_before": ["recovery_date"]})
+    assert "recovery_date" not in only and only["recovery_type"]["severity"] == "critical"
+
+
 def test_a_name_alone_is_no_suspicion(loans):
     loans["final_result_duration"] = loans["age"] + 1
     assert check(loans) == {}

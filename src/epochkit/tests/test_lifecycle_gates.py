@@ -2,6 +2,7 @@
 
 import pytest
 from epochkit.core.settings import load_settings
+from epochkit.record.ledger import Ledger
 from epochkit.lifecycle.gates import CHECKS, _run_check
 from epochkit.lifecycle.gates import *
 
@@ -37,3 +38,37 @@ def test_a_project_is_judged_by_the_checks_of_the_release_that_it_pins(monkeypat
         for pin in ("", "0.2", "0.1")
     }
     assert names == {"": ["old", "new"], "0.2": ["old", "new"], "0.1": ["old"]}
+
+
+def test_an_echo_is_no_failure_of_its_own_beside_its_cause(monkeypatch, tmp_path):
+    settings = load_settings(home=tmp_path, env={}).model_copy(update={"gate_modules": ()})
+    monkeypatch.setattr("epochkit.lifecycle.gates.CHECKS", {})
+    monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
+    gate_check(6, "stage", follows=True)(lambda context: verdict(False, "None", "Staging"))
+    alone = evaluate(settings, 6)
+    assert not alone.passed and [check.name for check in alone.failures] == ["stage"]
+    gate_check(6, "latency")(lambda context: verdict(False, 140, 100))
+    both = evaluate(settings, 6)
+    assert [check.name for check in both.failures] == ["latency"] and not both.passed
+    assert both.checks[0][1:] == ("follows", "None", "Staging", "follows from 'latency'")
+
+
+def test_the_step_after_an_approval_is_taken_for_the_last_run_alone(monkeypatch, tmp_path):
+    settings, taken = load_settings(home=tmp_path, env={}).model_copy(update={"gate_modules": ()}), []
+    monkeypatch.setattr("epochkit.lifecycle.gates.AFTER_APPROVAL", {})
+    monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
+    after_approval(6)(lambda settings, finished, decision: taken.append((finished.seq, decision.seq)))
+    ledger = Ledger(settings.context_root)
+
+    def happens(kind, **data):
+        event = ledger.append(kind, data, epoch=6)
+        follow_approval(settings, 6)
+        return event.seq
+    happens("decision", decision="approved")
+    ran = happens("epoch_finished")
+    happens("decision", decision="rejected")
+    assert taken == []
+    approved = happens("decision", decision="approved")
+    assert taken == [(ran, approved)]
+    happens("epoch_finished")
+    assert taken == [(ran, approved)]

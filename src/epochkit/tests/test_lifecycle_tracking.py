@@ -9,6 +9,122 @@ from epochkit.lifecycle.tracking import experiment_name
 from epochkit.lifecycle.tracking import *
 
 
+import contextlib
+import http.server
+import os
+import socket
+import sqlite3
+import threading
+import time
+import pytest
+from epochkit.core.errors import BadInputError
+from epochkit.core.settings import load_settings
+from epochkit.lifecycle.run import EpochRun
+from epochkit.lifecycle.tracking import _trouble, store_errors
+
+
+@contextlib.contextmanager
+def answering(status, body=b"{}"):
+    "A server that gives every call the same answer"
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        do_GET = do_POST
+
+        def log_message(self, *_):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return load_settings(home=tmp_path, env={})
+
+
+@pytest.mark.parametrize("uri, words", [
+    ("http://127.0.0.1:9", "refused"), ("htp://h", "begins with 'htp:'"), ("http://no-such-host.invalid", "cannot be reached"),
+    ("postgresql://u:secret@127.0.0.1:9/d", "refused"), ("sqlite:////proc/none/x.db", "no folder to write in")])
+def test_a_store_that_is_away_is_told_at_once_and_by_its_variable(home, monkeypatch, uri, words):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    began = time.monotonic()
+    with pytest.raises(BadInputError) as caught:
+        check_tracking(home)
+    told = str(caught.value)
+    assert words in told and "MLFLOW_TRACKING_URI" in told and "secret" not in told and "\n" not in told
+    assert caught.value.exit_code == 2 and time.monotonic() - began < 30
+
+
+def test_a_server_that_takes_the_call_and_stays_silent_is_told(home, monkeypatch):
+    from epochkit.lifecycle.tracking import _answers
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        with pytest.raises(BadInputError, match="takes a call and does not answer within 0.2 s"):
+            _answers(f"http://127.0.0.1:{server.getsockname()[1]}", wait_s=0.2)
+
+
+@pytest.mark.parametrize("status, body, words", [
+    (401, b"who are you", "asks for a login"), (403, b"", "refuses this login"), (404, b"<html>", "is no MLflow server"),
+    (500, b"oops", "answers with error 500"), (200, b"<html>another page</html>", "does not answer as MLflow does"),
+    (403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}', "refuses this login")])
+def test_an_answer_that_is_not_mlflows_is_told(home, monkeypatch, status, body, words):
+    with answering(status, body) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with pytest.raises(BadInputError) as caught:
+            check_tracking(home)
+    assert words in str(caught.value) and uri in str(caught.value)
+
+
+def test_a_server_that_answers_as_mlflow_is_no_trouble(home, monkeypatch):
+    with answering(200, b'{"experiments": []}') as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        check_tracking(home)
+
+
+def test_a_store_that_is_locked_in_the_middle_of_a_run_ends_it_once(home):
+    run = EpochRun(5, home, {})
+    with pytest.raises(BadInputError, match="mlflow.db is locked by another process") as caught, tracked(run, "a") as current:
+        other = sqlite3.connect(home.home / "mlflow.db", isolation_level=None)
+        other.execute("begin exclusive")
+        try:
+            began = time.monotonic()
+            current.metrics({"auc": 0.8})
+        finally:
+            other.close()
+    assert caught.value.exit_code == 2 and time.monotonic() - began < 15
+    with tracked(run, "again") as current:
+        current.metrics({"auc": 0.8})
+
+
+def test_what_a_server_says_about_a_run_is_no_trouble_of_the_store(home):
+    from mlflow.exceptions import MlflowException
+    with pytest.raises(MlflowException, match="not found"):
+        tracking_client(home).get_run("0" * 32)
+    assert _trouble(ValueError("a number")) == ""
+    with pytest.raises(BadInputError, match="no room is left on the disk"), store_errors("http://h"):
+        raise OSError(28, "No space left on device", "/a/model.joblib")
+
+
+@pytest.mark.parametrize("name", ["my%20project", "50% a?b #ü"])
+def test_a_home_with_signs_of_an_address_in_its_name_holds_its_own_store(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = load_settings(home=tmp_path / name, env={})
+    note = tmp_path / "note.txt"
+    note.write_text("kept")
+    with tracked(EpochRun(1, settings, {}), "plan", {"a": 1}) as current:
+        current.artifact(note)
+    assert (settings.home / "mlflow.db").stat().st_size and list((settings.home / "mlruns").rglob("note.txt"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "note.txt"]) and version_anchors(settings) == []
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     import os
@@ -101,3 +217,22 @@ def test_two_homes_in_one_process_have_two_stores(tmp_path):
         settings = load_settings(home=tmp_path / name, env={})
         tracking_client(settings)
         assert tracking_uri(settings).endswith(f"{name}/mlflow.db") and (tmp_path / name / "mlflow.db").is_file()
+
+
+def test_a_waived_version_gets_its_stage_once_and_carries_the_waiver(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = EpochRun(1, load_settings(home=tmp_path, env={}), {})
+    version = logged(run)
+    run.ledger.append("decision", {"decision": "approved", "reviewer": "ada", "comment": "",
+                                   "waivers": {"latency": "the new machine arrives in May"}}, epoch=1)
+    for _ in range(2):
+        promote_waived(run.settings, 1, version, "Staging", {"tested": "waived"})
+    events = run.ledger.events("promotion")
+    tags = tracking_client(run.settings).get_model_version(run.settings.project, version).tags
+    assert [event.data["stage"] for event in events] == ["Staging"] and stage_holder(run.settings, "Staging") == version
+    assert tags["tested"] == "waived" and "ada waived 'latency': the new machine" in tags["waivers"] == events[0].data[
+        "waivers"]
+    promote(run, version, "Production")
+    promote_waived(run.settings, 1, version, "Staging", {})
+    assert stage_holder(run.settings, "Production") == version and stage_holder(run.settings, "Staging") is None
+

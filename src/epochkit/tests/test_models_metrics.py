@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 from epochkit.core.errors import BadInputError
+from types import SimpleNamespace
 from epochkit.models.metrics import *
 
 
@@ -66,8 +67,8 @@ def test_intervals_hold_the_value_narrow_with_rows_and_are_seeded():
 
 
 def test_resampling_in_blocks_stays_within_its_memory_bound():
-    from epochkit.models.metrics import _resamples
-    blocks = list(_resamples(1_000, 7, seed=0, cells=3_000))
+    from epochkit.models.metrics import resampled_counts
+    blocks = list(resampled_counts(1_000, 7, seed=0, cells=3_000))
     assert [len(block) for block in blocks] == [3, 3, 1] and all((block.sum(axis=1) == 1_000).all() for block in blocks)
 
 
@@ -85,3 +86,28 @@ def test_the_threshold_follows_the_costs():
     best = classification_metrics(y, probabilities, cut("f1", 1, 5))["f1"][0]
     assert all(best >= classification_metrics(y, probabilities, other)["f1"][0] for other in np.linspace(0, 1, 51))
     assert cut("accuracy", 1, 5) == 0.5 and choose_threshold([0, 1, 2], np.eye(3), None) is None
+
+
+def test_no_threshold_is_out_of_reach_where_flagging_nobody_is_cheapest():
+    rare, useless = np.array([1] + [0] * 99), np.linspace(0.2, 0.0, 100)[::-1]
+    for positive_cost, negative_cost, lowest in ((1, 1, 0.5), (1, 4, 0.2), (0, 0, 0.0)):
+        asked = SimpleNamespace(primary="roc_auc", cost_false_positive=positive_cost, cost_false_negative=negative_cost)
+        assert lowest <= choose_threshold(rare, np.column_stack([1 - useless, useless]), asked) < 1
+
+
+def test_a_decision_pays_when_it_beats_the_best_constant_one_in_its_own_measure():
+    y = np.array([0] * 18 + [1, 1])
+    def worth(scores, threshold, primary="roc_auc", costs=(1, 5)):
+        scores = np.asarray(scores, dtype=float)
+        return decision_worth(y, np.column_stack([1 - scores, scores]), threshold,
+                              SimpleNamespace(primary=primary, cost_false_positive=costs[0], cost_false_negative=costs[1]))
+    known = np.where(y == 1, 0.9, 0.1)
+    assert worth(known, 0.5) == ("expected_cost", 0.0, 0.5, "flag nobody", 2) and worth(known, 0.5).pays
+    silent = worth(known, 1.0)
+    assert not silent.pays and silent.classes == 1 and silent.text().startswith("it says the same for all rows; expected cost")
+    assert worth(known, 1.0, costs=(1, 50)).rule == "flag everybody" and worth(known, 1.0, costs=(1, 50)).constant == 0.9
+    eager = np.where(np.arange(20) > 6, 0.9, 0.1)
+    assert not worth(eager, 0.5).pays and worth(eager, 0.5, "f1").pays and not worth(eager, 0.5, "accuracy").pays
+    three = np.array([0, 1, 2, 2])
+    assert decision_worth(three, np.eye(3)[three], None, SimpleNamespace(primary="f1", cost_false_positive=1, cost_false_negative=1)).pays
+    assert not decision_worth(three, np.eye(3)[[2] * 4], None, SimpleNamespace(primary="f1", cost_false_positive=1, cost_false_negative=1)).pays

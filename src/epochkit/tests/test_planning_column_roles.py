@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from epochkit.core.brief import parse_brief
 from epochkit.core.errors import BadInputError
+from epochkit.planning.column_roles import _belongs_to
 from epochkit.planning.column_roles import *
 
 
@@ -138,6 +139,68 @@ def test_a_name_of_the_kit_is_refused_unless_the_column_is_left_out():
     check_usable_names(["split", "prediction", "target", "index", "y"], parse_brief(text))
 
 
+def members(n=600):
+    rng = np.random.default_rng(0)
+    gone, days = rng.random(n) < 0.3, pd.to_timedelta(rng.integers(0, 900, n), unit="D")
+    return pd.DataFrame({
+        "joined": (pd.Timestamp("2020-01-01") + days).strftime("%Y-%m-%d"), "visits": rng.poisson(4, n),
+        "status": np.where(gone, "left", np.where(rng.random(n) < 0.5, "new", "old")),
+        "status_date": (pd.Timestamp("2023-01-01") + days).strftime("%Y-%m-%d"), "plan_type": rng.choice(["a", "b"], n),
+        "exit_call": np.where(gone & (rng.random(n) < 0.8), rng.integers(1, 5, n), np.nan),
+        "churn_code": np.where(gone & (rng.random(n) < 0.3), rng.choice(["c1", "c2"], n), None), "churn": np.where(gone, "yes", "no")})
+
+
+def test_kin_of_a_suspect_and_columns_of_one_class_are_suspects_with_their_reason_and_the_key():
+    from epochkit.core.brief import DataSection
+    roles = column_roles(members(), DataSection(source="a.csv", target="churn"))
+    suspects = {name: role for name, role in roles.items() if role.role == "leak_suspect"}
+    assert set(suspects) == {"status", "status_date", "exit_call", "churn_code"}
+    assert suspects["status_date"].kind == "datetime" and "belongs to 'status'" in suspects["status_date"].reason
+    assert "filled in 600 rows" in suspects["status_date"].reason and "known_before" in suspects["status_date"].reason
+    assert "all of them 'yes'" in suspects["exit_call"].reason and "belongs to 'churn'" in suspects["churn_code"].reason
+    assert roles["joined"].role == "datetime"
+
+
+def test_the_brief_clears_a_column_and_a_time_column_keeps_its_role_and_the_doubt():
+    from epochkit.core.brief import DataSection
+    told = column_roles(members(), DataSection(source="a.csv", target="churn", known_before=["status", "exit_call"]))
+    assert {name for name, role in told.items() if role.role == "leak_suspect"} == {"churn_code"}
+    timed = column_roles(members(), DataSection(source="a.csv", target="churn", time="status_date"))["status_date"]
+    assert timed.role == "time" and "named in the brief; but its name belongs to 'status'" in timed.reason
+    with pytest.raises(BadInputError, match="'visits' in known_after and in known_before"):
+        column_roles(members(), DataSection(source="a.csv", target="churn", known_after=["visits"],
+                                            known_before=["visits"]))
+
+
+@pytest.mark.parametrize("name, other, belongs", [
+    ("status_date", "status", True), ("StatusDate", "status", True), ("default amount", "default", True),
+    ("credit_history", "credit", False), ("status", "status_date", False), ("paid", "pa", False), ("", "", False),
+    ("emp.var.rate", "emp", False), ("date", "date", False), ("Größe_Datum", "größe", False)])
+def test_a_name_belongs_to_another_only_by_words_that_say_what_of_it(name, other, belongs):
+    assert _belongs_to(name, other) == belongs
+
+
+def test_a_shared_stem_is_a_warning_and_a_prefix_of_everything_is_none():
+    frame = members().drop(columns="churn_code").rename(
+        columns={"visits": "churn_type", "plan_type": "loan_type", "joined": "loan_date"})
+    frame = frame.assign(loan_status=frame["status"])
+    found = kin_suspects(frame, "churn", ["loan_status"])
+    assert {found[name].severity for name in ("loan_type", "loan_date")} == {"warning"}
+    assert "churn_type" not in found, "kin of the target by name alone"
+    more = frame.assign(loan_amount=1.0 * frame["churn_type"], loan_channel=frame["loan_type"])
+    assert not {"loan_type", "loan_date", "loan_amount"} & set(kin_suspects(more, "churn", ["loan_status"]))
+
+
+def test_gaps_by_chance_of_the_usual_class_or_of_a_number_accuse_nobody():
+    frame, rng = members(), np.random.default_rng(2)
+    few = frame.assign(exit_call=frame["visits"].where(rng.random(600) < 0.05), churn_code=None)
+    assert not kin_suspects(few, "churn", [])
+    rare = frame.assign(churn=np.where(np.arange(600) < 12, "yes", "no"))
+    assert not kin_suspects(rare.drop(columns="status"), "churn", [])
+    assert not kin_suspects(frame.drop(columns="churn").assign(spend=rng.gamma(2, 5, 600)), "spend", [])
+    assert not kin_suspects(frame.head(0), "churn", ["status"])["status_date"].rows
+
+
 def test_the_brief_wins_and_a_wrong_name_is_suggested():
     from epochkit.core.brief import DataSection
     frame = pd.DataFrame({"unit": [1, 1, 2, 2], "x": [0.1, 0.2, 0.3, 0.4], "y": [1.5, 2.5, 3.5, 4.0]})
@@ -163,3 +226,5 @@ def test_a_copy_of_the_target_is_suspected_and_an_honest_column_is_not():
     found = column_roles(classes, DataSection(source="a.csv", target="y", known_after=["honest"]))
     assert {name: role.role
             for name, role in found.items()} == {"y": "target", "code": "leak_suspect", "honest": "leak_suspect"}
+    three = pd.DataFrame({"y": ["yes", "no", "no"] * 40, "state": ["left", "stayed", "joined"] * 40})
+    assert column_roles(three, DataSection(source="a.csv", target="y"))["state"].role == "leak_suspect"

@@ -10,17 +10,6 @@ from epochkit.core.settings import load_settings
 from epochkit.project.documentation import *
 
 
-def test_a_code_is_the_epoch_and_the_name():
-    assert code_of_check(5, "winner beats the baseline") == "005/winner-beats-the-baseline"
-    assert code_of_check(7, "Is it 95 % sure?") == "007/is-it-95-sure"
-
-
-def test_a_code_without_a_remedy_is_an_error_that_says_where_to_write_one():
-    with pytest.raises(BadInputError, match="005/luck.*remedies.toml"):
-        remedy_of("005/luck")
-    assert remedy_of("005/winner-beats-the-baseline")["do"]
-
-
 def test_every_check_of_the_kit_has_another_code_and_says_what_it_looks_at():
     checks = registered_checks(load_settings())
     assert len({check.code for check in checks}) == len(checks) > 40

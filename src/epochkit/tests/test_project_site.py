@@ -24,7 +24,7 @@ def test_every_module_of_the_kit_stands_on_a_page_with_its_public_names():
     text = "\n".join(pages.values())
     assert all(f"{{#{entry.name.replace('.', '-')}}}" in text for entry in module_entries(package)
                if not entry.name.startswith("templates."))
-    assert "### code_of_check {#project-documentation-code_of_check}" in pages["api/project.md"]
+    assert "### registered_checks {#project-documentation-registered_checks}" in pages["api/project.md"]
     assert "### _parameters" not in text
 
 

@@ -22,6 +22,35 @@ def bars():
     return figure
 
 
+ODD_LABELS = ["$", "$$", "$_won_$", "cost ($) in % of $", "a^b_c{d", "\\frac{", "100 %", "line\nbreak", "<b>&amp;", "\tx", "#"]
+
+
+def test_labels_with_the_signs_of_a_formula_are_drawn_as_they_are(tmp_path):
+    use_style()
+    from matplotlib.figure import Figure
+    figure = Figure()
+    axes = figure.subplots()
+    axes.bar(ODD_LABELS, range(1, len(ODD_LABELS) + 1), label="$a$ and $b")
+    axes.set(xlabel="$x_{", ylabel="y^$ $", title="\\alpha $")
+    axes.legend(title="$")
+    axes.annotate("$$\\", (0, 1))
+    assert Figures(tmp_path).save(figure, "odd", "Labels such as $_won_$ stand here as $$ they are")
+    assert (tmp_path / "figures" / "odd.png").stat().st_size > 5_000
+
+
+def test_the_powers_of_a_logarithmic_axis_are_still_powers(tmp_path):
+    use_style()
+    from matplotlib.figure import Figure
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 10, 1000], [1, 2, 3])
+    axes.set(xscale="log")
+    Figures(tmp_path).save(figure, "log", "Powers")
+    shown = [label for label in axes.get_xticklabels() if label.get_text()]
+    assert shown and all(label.get_parse_math() for label in shown)
+    assert not any(label.get_parse_math() for label in axes.get_yticklabels())
+
+
 def test_the_style_sets_grey_text_and_colours_that_all_can_tell_apart():
     import matplotlib
     use_style()
@@ -126,3 +155,16 @@ def test_a_browser_that_dies_does_not_stop_the_analysis(tmp_path, monkeypatch):
     figures = Figures(tmp_path)
     figures.save(go.Figure(), "bar", "claim")
     assert figures.entries[0]["png"] is None and figures.entries[0]["png_skipped"] == "the browser broke"
+
+
+def test_a_notebook_shows_the_picture_that_was_saved_at_the_size_of_the_figure(tmp_path, bars, monkeypatch):
+    import base64
+    import IPython.display
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda data, **options: shown.append((data, options["metadata"])))
+    Figures(tmp_path).save(bars, "a", "one")._ipython_display_()
+    data, metadata = shown[0]
+    png = base64.b64decode(data["image/png"])
+    assert png == (tmp_path / "figures/a.png").read_bytes()
+    size, wide = metadata["image/png"], int.from_bytes(png[16:20], "big")
+    assert abs(size["width"] * 1.5 - wide) < 3 and abs(size["width"] / bars.dpi - bars.get_tightbbox().width - 0.3) < 0.05

@@ -31,6 +31,36 @@ def test_evidence_is_one_line_in_names_and_readable_values():
     assert evidence_text({"a_b": 0.5, "parts": ["x", 1]}) == "a b 0.500, parts x + 1" and evidence_text({}) == ""
 
 
+@pytest.mark.parametrize("text", ["$_won_$", "cost ($) in % of $", "<script>alert(1)</script>", "a|b", "*a* **b**", "`x`", "[a](b)", "# a", "- a",
+                                  "1. a", "loan_status", "_a_", "~~a~~", "back\\slash", "a & b", "100 %", "=1+1"])
+def test_text_in_markdown_is_shown_as_it_is(text):
+    import html
+    import re
+    import mistune
+    page = mistune.create_markdown(escape=True, plugins=["table", "strikethrough", "math"])
+    assert html.unescape(re.sub("^<p>|</p>$", "", page(as_markdown(text)).strip())) == text
+    table = page(f"| head |\n|---|\n| {as_markdown(text)} |\n")
+    assert html.unescape(re.search("<td>(.*)</td>", table)[1]) == text
+
+
+def test_a_line_break_in_markdown_is_a_space():
+    assert as_markdown("two\r\nlines") == "two lines" and as_markdown(None) == "–"
+
+
+def test_no_cell_of_a_download_is_a_formula_and_numbers_stay():
+    import io
+    import pandas as pd
+    bad = ["=1+1", "@SUM(A1)", "+cmd|'/c calc'!A0", "-2+3", "\t=1", "＝1"]
+    good = ["-5", "+49", "-1.5e-3", "-1,000.5", "a=b", "x", "-12 %", "", None]
+    frame = pd.DataFrame({"=head": bad + good, "n": range(15)})
+    shown = pd.read_csv(io.BytesIO(csv_download(frame)), dtype=str, keep_default_na=False)
+    assert shown.iloc[:, 0].tolist() == [f"'{cell}" for cell in bad] + [cell or "" for cell in good]
+    assert list(shown) == ["'=head", "n"] and shown["n"].tolist() == [str(n) for n in range(15)]
+    assert list(frame) == ["=head", "n"] and frame.iloc[0, 0] == "=1+1"
+    twice = pd.DataFrame([["=a", 1.5], ["b", -2.5]], columns=["x", "x"])
+    assert csv_download(twice) == b"x,x\n'=a,1.5\nb,-2.5\n"
+
+
 def test_a_sentence_is_text_that_a_notebook_shows_without_quotes():
     assert Sentence("All is well.")._repr_markdown_() == "All is well." == Sentence("All is well.")
 

@@ -23,6 +23,40 @@ def test_a_cell_without_a_count_or_with_an_error_shows(tmp_path):
     assert unexecuted_cells(tmp_path / "a.ipynb") == ["cell 2 did not run", "cell 3 ended in ValueError"]
 
 
+def test_a_hidden_module_is_back_afterwards_and_a_loaded_one_was_never_away():
+    import sys
+    sys.modules.pop("this", None)
+    with without_optional("this", "json"):
+        import json as seen
+        with pytest.raises(ImportError):
+            import this
+    assert seen is json and "this" not in sys.modules
+
+
+def test_papermill_starts_without_the_grammar_and_without_pyarrow():
+    import subprocess
+    import sys
+    code = """import sys
+from epochkit.runner.notebook import _papermill
+_papermill()
+print(sorted({"rfc3987_syntax", "pyarrow", "lark", "pandas"} & set(sys.modules)))"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.stdout == "[]\n" and shown.returncode == 0, shown.stderr
+
+
+def test_a_copy_that_was_just_written_is_not_written_again(monkeypatch):
+    from types import SimpleNamespace
+    from epochkit.runner.notebook import _seldom_saved
+    clock, written = [100.0], []
+    monkeypatch.setattr("epochkit.runner.notebook.time.monotonic", lambda: clock[0])
+    manager = SimpleNamespace(save=lambda: written.append(clock[0]))
+    with _seldom_saved(manager):
+        for clock[0] in (100.0, 100.5, 101.9, 102.0, 103.0):
+            manager.save()
+    manager.save()
+    assert written == [100.0, 102.0, 103.0]
+
+
 @pytest.fixture
 def place(tmp_path):
     return load_settings(home=tmp_path, env={})
@@ -81,6 +115,11 @@ def test_a_dead_kernel_near_the_limit_was_out_of_memory(place):
     watch.over_limit = "epoch 002 used 13,000 MB"
     assert explained_failure(place, 2, RuntimeError("Kernel died"),
                              watch)[1].startswith("epoch 002 used 13,000 MB: lower")
+
+
+def test_a_full_disk_is_told_as_the_users_to_mend(place):
+    name, message = explained_failure(place, 2, OSError(28, "No space left on device", "/d/part.parquet"), Watch(place, 2))
+    assert name == "BadInputError" and message.startswith("no room is left on the disk (/d/part.parquet): free some space")
 
 
 def test_any_other_error_keeps_its_name(place):

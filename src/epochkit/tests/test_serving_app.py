@@ -3,6 +3,7 @@
 import json
 import math
 import pandas as pd
+import numpy as np
 import pytest
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, RecordError
@@ -106,6 +107,30 @@ def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     expected = [answer["probability"] for answer in PredictionService(ExampleBundle()).predict(rows)]
     assert tried["exceptions"] == [] and [answer["probability"] for answer in tried["answers"]] == expected
     assert tried["answers"][-1]["warnings"] == ["home: a category that training did not see"]
+
+
+class GapsBundle(ExampleBundle):
+    "A bundle whose columns may all be missing, and whose score says which of them are"
+    input_schema = [column | {"nullable": True} for column in ExampleBundle.input_schema] + [
+        dict(name="region", kind="category", categories=["(missing)", "north"], minimum=None, maximum=None, nullable=True,
+             example="north"),
+        dict(name="note", kind="text", categories=None, minimum=None, maximum=None, nullable=True, example="fine")]
+
+    def score(self, frame):
+        gaps = frame.isna().to_numpy() @ (0.4 / 2.0 ** np.arange(len(self.input_schema)))
+        return pd.DataFrame({"prediction": "good", "probability": gaps + 0.01 * (frame["region"] == "(missing)")},
+                            index=frame.index)
+
+
+def test_a_missing_value_reaches_the_model_from_every_kind_of_field(tmp_path, monkeypatch):
+    monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.tests.test_serving_app:GapsBundle")
+    names = [column["name"] for column in GapsBundle.input_schema]
+    whole = {column["name"]: column["example"] for column in GapsBundle.input_schema}
+    rows = [*({**whole, name: None} for name in names), dict.fromkeys(names), whole | {"region": "(missing)"}, whole]
+    tried = try_app(load_settings(home=tmp_path, env={}), rows)
+    expected = [answer["probability"] for answer in PredictionService(GapsBundle()).predict(rows)]
+    assert tried["exceptions"] == [] and len(set(expected)) == len(rows)
+    assert [answer["probability"] for answer in tried["answers"]] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_row_that_cannot_be_scored_is_said_in_the_app(tmp_path, monkeypatch):

@@ -63,6 +63,23 @@ def test_a_frame_becomes_rows_that_the_service_takes():
     assert rows[0]["home"] == "own " and rows[0]["income"] is None
 
 
+def test_the_latency_of_a_service_is_measured_in_rounds():
+    import os
+    from fastapi.testclient import TestClient
+    client = TestClient(create_app(ExampleBundle(), api_key=""))
+    found = measure_service("", [example_row(), example_row(income=5)], 1_000, os.getpid(), calls=4, client=client)
+    assert len(found["rounds_p95_ms"]) == 3 and len(found["latencies_ms"]) == 4
+    assert 0 < found["latency_p50_ms"] <= found["latency_p95_ms"] == min(found["rounds_p95_ms"]) and found["cpu_ms"] > 0
+
+
+def test_an_app_that_failed_is_one_reason_and_not_two():
+    answer = [{"prediction": "good", "probability": 0.33}]
+    parity = parity_rows([{"row_id": 4, **answer[0]}], notebook=answer, api=answer, app=[None])
+    report = {"health": {"status": 200}, "app": {"health": 200, "exceptions": ["KeyError"], "asked": 1, "answered": 0}}
+    shifted = {"rows": 200, "features": [{"column": "income", "psi": 2.0, "limit": 0.1}], "scores": []}
+    assert promotion_blockers(report, parity, shifted, []) == ["the app did not work"]
+
+
 def test_a_different_label_a_missing_answer_and_an_empty_list_are_infinitely_far():
     known = [{"row_id": 1, "prediction": "good", "probability": 0.3}]
     same, near, other = ({"prediction": label, "probability": p}

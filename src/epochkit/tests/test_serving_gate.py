@@ -53,6 +53,24 @@ def deployed(tmp_path, monkeypatch):
     return files, registry, folder, failures
 
 
+def measured(p95, free=2.0):
+    return {"latency_p95_ms": p95, "cpu_ms": 9.0, "rounds_p95_ms": [p95] * 3,
+            "load": {"cores": 2, "free": free, "average": 5.0}}
+
+
+def test_a_busy_machine_does_not_shut_the_gate(deployed):
+    files, *_, failures = deployed
+    files["deployment_report.json"]["latency"] = measured(500.0, free=0.1)
+    assert failures() == set()
+
+
+def test_an_app_that_failed_is_asked_about_once(deployed):
+    files, *_, failures = deployed
+    files["deployment_report.json"]["app"].update(answered=0, exceptions=["KeyError"])
+    files["known_answers.json"][0]["app"] = None
+    assert failures() == {"app works"}
+
+
 def test_a_sound_deployment_passes(deployed):
     assert deployed[-1]() == set()
 
@@ -66,6 +84,7 @@ def test_a_sound_deployment_passes(deployed):
     ("score parity", lambda files, *_: files["known_answers.json"].clear()),
     ("service latency", lambda files, *_: files["deployment_report.json"].update(latency_ms=[500.0])),
     ("service latency", lambda files, *_: files["deployment_report.json"].update(latency_ms=[])),
+    ("service latency", lambda files, *_: files["deployment_report.json"].update(latency=measured(500.0))),
     ("monitoring is active",
      lambda files, *_: files.update({"drift_served.json": {"rows": 200, "features": [{"column": "a"}], "scores": []}})),
     ("drift alarm", lambda files, *_: files.update({

@@ -159,3 +159,34 @@ def test_monitor_reads_the_log_and_the_reference(tmp_path):
          for i, (inputs, p) in enumerate(zip(served.to_dict("records"), served_scores["probability"]))])
     assert any(alert.startswith("income: PSI") for alert in monitor(settings)["alerts"])
     assert monitor(settings, alarms=Alarms(minimum_rows=500))["measured"] is False
+
+
+def test_answers_of_another_version_are_left_out_and_counted(tmp_path):
+    from epochkit.core.files import write_json
+    settings = load_settings(home=tmp_path, env={})
+    frame, scores = make(1_500)
+    write_json(settings.artifacts(6) / "reference_profile.json", reference_profile(frame, scores, SCHEMA))
+    log = PredictionLog(settings.data(7) / "prediction_log")
+
+    def answered(day, version, rows, **options):
+        served, given = make(rows, **options)
+        log.append([{"id": str(i), "time": day, "version": version, "inputs": inputs, "prediction": "good",
+                     "probability": p} for i, (inputs, p) in enumerate(zip(served.to_dict("records"), given["probability"]))])
+    answered("2026-11-27", "1", 90, shift=40, seed=2)
+    log.append([{"id": "o", "time": "2026-11-27", "version": "0", "inputs": {"old": 1.0}, "prediction": "a",
+                 "probability": 0.5}] * 60)
+    answered("2026-11-28", "2", 100, seed=3)
+    report = monitor(settings)
+    assert report["alerts"] == [] and report["rows"] == 100
+    assert report["version"] == "2" and report["other_versions"] == {"1": 90, "0": 60}
+    assert monitor(settings, version="1")["alerts"] and monitor(settings, version="3")["rows"] == 0
+
+
+@pytest.mark.parametrize("name", ["$_won_$", "cost ($) in % of $", "a^b_{c", "\\frac{", "two\nlines"])
+def test_a_column_with_the_signs_of_a_formula_is_drawn(name):
+    import matplotlib
+    matplotlib.use("Agg")
+    row = {"column": name, "psi": 0.3, "limit": 0.1, "result": "drift"}
+    figure = drift_figure({"rows": 9, "scores": [], "features": [row]})
+    figure.canvas.draw()
+    matplotlib.pyplot.close(figure)

@@ -143,3 +143,14 @@ def test_a_missing_file_is_bad_input_with_a_near_name(tmp_path):
         open_source("file:loan.csv", settings)
     with pytest.raises(BadInputError, match="did you mean 'encoding'"):
         open_source("file:loans.csv?encodign=latin-1", settings)
+
+
+def test_names_in_any_form_are_found_and_two_alike_are_an_error(tmp_path):
+    from epochkit.core.settings import load_settings
+    settings = load_settings(home=tmp_path, env={})
+    for header, asked in (("gro\u0308\u00dfe", "gr\u00f6\u00dfe"), ("gr\u00f6\u00dfe", "gro\u0308\u00dfe"), ("\u00a0gr\u00f6\u00dfe ", "gr\u00f6\u00dfe")):
+        (tmp_path / "a.csv").write_text(f"x,{header}\n1,2\n", encoding="utf-8")
+        assert open_source("file:a.csv", settings, asked).columns == ["x", "gr\u00f6\u00dfe"]
+    (tmp_path / "a.csv").write_text("gro\u0308\u00dfe,gr\u00f6\u00dfe\n1,2\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match="column 'gr\u00f6\u00dfe' appears 2 times"):
+        open_source("file:a.csv", settings)

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import io
+import re
 import zipfile
 import zlib
 import pytest
@@ -187,3 +188,77 @@ def test_an_old_workbook_is_read_too(tmp_path):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(BadInputError, match="loans.xls"):
         OldExcelFile(path, {}).columns
+
+
+def table_of(path, **options):
+    table = ExcelFile(path, options)
+    return table, next(table.frames(100, table.decide([table]))).to_dict("list")
+
+
+SHOPS = [[f"shop {n}", n % 7 + 0.25, n] for n in range(1, 31)]
+HEAD = ["name", "sales", "orders"]
+
+
+@pytest.mark.parametrize("rows, words", [
+    ([*SHOPS[:9], HEAD, *SHOPS[9:]], "row 11 repeats the header"),
+    ([["[-]", "[EUR]", "[-]"], *SHOPS], "row 2 holds units or types"),
+    ([*SHOPS, ["Total", sum(row[1] for row in SHOPS), 465]], "row 32 .'Total'. is a total, the numbers of sales, orders"),
+    ([*SHOPS, [None, None, 465], [], ["Source: Amt"]], "row 34 holds a note below the table"),
+    ([*SHOPS, ["-----", "-----", "-----"], ["Grand total", None, 465]], "row 33 .'Grand total'. is a total"),
+])
+def test_rows_that_are_no_records_are_left_out_and_named(tmp_path, rows, words):
+    table, found = table_of(workbook(tmp_path / "a.xlsx", S=[HEAD, *rows]))
+    assert list(map(list, zip(*found.values()))) == SHOPS and table.rows == len(SHOPS)
+    assert any(re.search(words, line) for line in table.warnings), table.warnings
+    assert {type(value) for value in found["orders"]} == {int}
+
+
+def test_records_stay_and_a_person_may_keep_totals(tmp_path):
+    for last in (["Total Energies", 1.5, 40], ["Sum", 3.5, 7], ["Note: x", 1.5, 3]):
+        table, found = table_of(workbook(tmp_path / "a.xlsx", S=[HEAD, *SHOPS, last]))
+        assert table.rows == 31 and found["name"][-1] == last[0]
+        assert [line for line in table.warnings if "kept as a record" in line] == table.warnings
+    path = workbook(tmp_path / "a.xlsx", S=[HEAD, *SHOPS, ["Total", None, 465]])
+    assert table_of(path, totals="keep")[0].rows == 31 and table_of(path)[0].rows == 30
+
+
+def test_a_formula_without_a_value_is_named(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", S=[["a", "b"], [1, "=A2*2"], [2, 5]])
+    with pytest.raises(BadInputError, match=r"sheet 'S': 1 cell \(B2\) with a formula whose value was never calculated"):
+        table_of(path)
+    assert table_of(path, skip="2", header="none")[0].rows == 1
+    cells = ('<row r="1"><c r="A1" t="str"><v>a</v></c></row><row r="2"><c r="A2"><f>1+1</f><v>2</v></c></row>'
+             '<row r="3"><c r="A3" t="str"><f>""</f><v></v></c></row>')
+    with zipfile.ZipFile(parts(["S"], f"<worksheet><sheetData>{cells}</sheetData></worksheet>")) as archive:
+        assert sheet_layout(archive, "xl/worksheets/s1.xml").open == []
+
+
+def test_hidden_rows_columns_and_sheets_and_number_formats_are_told(tmp_path):
+    import openpyxl
+    path = workbook(tmp_path / "a.xlsx", S=[["a", "b", "c", "d"], *[[n / 10, n, n * 1.5, n] for n in range(1, 6)]], T=[["x"], [1]])
+    book = openpyxl.load_workbook(path)
+    sheet = book["S"]
+    sheet.row_dimensions[3].hidden = sheet.column_dimensions["D"].hidden = True
+    for row in range(2, 7):
+        sheet[f"A{row}"].number_format, sheet[f"C{row}"].number_format = "0.0%", '0.00" kg"'
+    sheet["B4"].number_format = '#,##0 [$€-407]'
+    book["T"].sheet_state = "hidden"
+    book.save(path)
+    table, found = table_of(path, sheet="S")
+    assert found["a"] == [0.1, 0.2, 0.3, 0.4, 0.5] and table.about == {"sheet": "S, of S, T (hidden)"}
+    assert table.warnings == [
+        "sheet 'S': 1 hidden row (3) read like the others", "sheet 'S': hidden column D read like the others",
+        "sheet 'S': column B has numbers of several formats, 4 with no unit (first B2), 1 with € (first B4): they may be on "
+        "different scales",
+        "sheet 'S': number formats say a unit, the plain numbers are read, a share of 0.12 for 12 %: A in %, C in kg"]
+    assert "sheet 'T' is hidden in the workbook and read like any other" in table_of(path, sheet="T")[0].warnings
+
+
+def test_a_number_stored_as_text_is_named(tmp_path):
+    table, _ = table_of(workbook(tmp_path / "a.xlsx", S=[["a", "b"], [1.5, "x"], ["2,5", "y"], [3, "7"]]))
+    assert table.warnings == ["sheet 'S': column 'a' has 1 cell (A3) with a number stored as text beside plain numbers"]
+
+
+def test_names_are_in_one_form(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", S=[["Gro\u0308\u00dfe\u00a0", "\ufeffid"], [1, 2]])
+    assert list(table_of(path)[1]) == ["Gr\u00f6\u00dfe", "id"]

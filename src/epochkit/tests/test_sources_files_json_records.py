@@ -20,6 +20,8 @@ def test_cells_of_one_column_share_one_type():
     assert column(1, "x", None) == ("text", ["1", "x", "nan"]) and column(1 << 70) == ("text", [
         str(1 << 70)
     ]) and column(None) == ("text", ["nan"])
+    assert column(2**60 + 1, None) == ("text", [str(2**60 + 1), "nan"]) and column(2**60 + 1, 3)[0] == "int64"
+    assert column(2**60, 0.5, None)[0] == "float64" and column(2**53, None)[0] == "float64"
     assert column(datetime.date(2024, 1, 5), None)[1] == ["2024-01-05 00:00:00", "NaT"]
 
 
@@ -55,3 +57,30 @@ def test_json_that_is_no_table_is_one_clear_line(tmp_path, content, words):
     with pytest.raises(BadInputError, match=words) as caught:
         read(tmp_path / "a.json", content)
     assert "\n" not in str(caught.value)
+
+
+def read_records(path, records, **options):
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    table = JsonFile(path, options)
+    return table, [row for frame in table.frames(3, table.decide([table])) for row in frame.to_dict("records")]
+
+
+def test_a_header_and_a_total_are_left_out_and_named(tmp_path):
+    shops = [{"name": f"shop {n}", "sales": n + 0.5, "orders": n} for n in range(1, 11)]
+    header, total = {"name": "name", "sales": "sales", "orders": "orders"}, {"name": "Total", "orders": 55}
+    table, found = read_records(tmp_path / "a.jsonl", [header, *shops[:4], header, *shops[4:], total])
+    assert found == shops and table.rows == 10 and table.decide([table])["orders"] == "int64"
+    assert table.warnings == ["records 1, 6 repeat the header: left out, ?records=all keeps it",
+                              "record 13 ('Total') is a total, the number of orders is the sum of the column: left out, "
+                              "?totals=keep keeps it"]
+    assert len(read_records(tmp_path / "a.jsonl", [*shops, total], totals="keep")[1]) == 11
+    for last in ({"name": "Total Energies", "sales": 1.0, "orders": 60}, {"name": "x", "new": 5}, {"name": None, "orders": 3}):
+        table, found = read_records(tmp_path / "a.jsonl", [*shops, last])
+        assert len(found) == 11 and table.warnings == [] and set(table.columns) == {*shops[0], *last}
+
+
+def test_names_are_in_one_form_and_two_that_look_alike_are_an_error(tmp_path):
+    table, found = read_records(tmp_path / "a.jsonl", [{"gro\u0308\u00dfe": 1, "b": 2}, {"gr\u00f6\u00dfe\u00a0": 3, "b": 4}])
+    assert table.columns == ["gr\u00f6\u00dfe", "b"] and [row["gr\u00f6\u00dfe"] for row in found] == [1, 3]
+    with pytest.raises(BadInputError, match="line 1: column 'gr\u00f6\u00dfe' stands twice, in spellings that look alike"):
+        read_records(tmp_path / "a.jsonl", [{"gro\u0308\u00dfe": 1, "gr\u00f6\u00dfe": 2}])

@@ -73,7 +73,7 @@ def test_text_of_every_kind_becomes_its_table(tmp_path, content, options, expect
     ("a,b\n1,2\n3\n", "line 3 has 1 field, the header has 2"),
     ("a,b\n1,2\n1,2,3,4\n", "line 3 has 4 fields, the header has 2"),
     ('a,b\n1,"x\ny"\n1,2,3\n', "line 4 has 3 fields"),
-    ("Report\na;b;c\n1;2;3\n", "line 2 has 3 fields, the header has 1.*skip=N"),
+    ("Report\na;b;c\n1;2;3\n", "line 2 has 3 fields, the header has 1.*skip=1 if this is the header"),
     ("1,2\n3,4\n", "line 1 looks like data .1, 2.*header=none"),
     ("2024-01-05;7\n2024-01-06;8\n", "looks like data"),
     ("5.1,setosa\n4.9,setosa\n", "looks like data"),

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 import pytest
+from epochkit.sources.files.text import _last_marked
 from epochkit.core.errors import BadInputError
 from epochkit.sources.files.text_layout import Layout
 from epochkit.sources.files.text import *
@@ -44,3 +46,104 @@ def test_a_ragged_line_behind_a_very_long_cell_is_named(tmp_path):
     csv.field_size_limit(131_072)
     with pytest.raises(BadInputError, match="line 3 has 3 fields, the header has 2"):
         cells_of(tmp_path / "a.csv", b'a,b\n1,"' + b"x" * 200_000 + b'"\n1,2,3\n')
+
+
+def opened(path, content, **options):
+    "A text file and its cells, row by row"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    table = TextFile(path, options)
+    kinds = table.decide([table])
+    rows = [row for frame in table.frames(10, kinds) for row in frame.astype("object").to_numpy().tolist()]
+    assert len(rows) == table.rows
+    return table, rows
+
+
+SHOPS = [f"shop {n},{n % 7 + 0.25},{n}" for n in range(1, 41)]
+RECORDS = len(SHOPS)
+HEAD = "name,sales,orders"
+
+
+def lines(*parts):
+    return "\n".join([HEAD, *parts]) + "\n"
+
+
+@pytest.mark.parametrize("content, words", [
+    (lines(*SHOPS[:9], HEAD, *SHOPS[9:], HEAD), "lines 11, 43 repeat the header"),
+    (lines(*SHOPS[:9], "\ufeff" + HEAD, *SHOPS[9:]), "line 11 repeats the header"),
+    (lines(*SHOPS[:9], " name , sales,orders ", *SHOPS[9:]), "line 11 repeats the header"),
+    (lines("[-],[EUR],[-]", *SHOPS), r"line 2 holds units or types \(\[-\], \[EUR\], \[-\]\)"),
+    (lines(",EUR,count", *SHOPS[:9], HEAD, ",EUR,count", *SHOPS[9:]), "lines 2, 13 hold units or types"),
+    (lines("str,float,int", *SHOPS), "line 2 holds units or types"),
+    (lines("---,---,---", *SHOPS), "line 2 is drawn"),
+    (lines("----------", *SHOPS, "=========="), "lines 2, 43 are drawn"),
+    (lines(*SHOPS[:5], ",,", *SHOPS[5:], ",,"), "lines 7, 43 hold no filled cell"),
+    (lines(*SHOPS[:5], "   ", *SHOPS[5:]), "line 7 holds no filled cell"),
+    (lines(*SHOPS[:5], "", "", *SHOPS[5:], "", ""), "lines 7, 8 are blank: left out"),
+    (lines(*SHOPS, "", "Source: Destatis, Table 12"), r"line 43 holds a note below the table \(Source: Destatis, Table 12\)"),
+    (lines(*SHOPS, "(40 rows affected)"), "line 42 holds a note"),
+    (lines(*SHOPS, "* preliminary,,"), "line 42 holds a note"),
+    (lines(*SHOPS, "", "all numbers are preliminary", "and rounded, some twice"), "lines 43, 44 hold a note"),
+    (lines(*SHOPS, f"Total,{sum(n % 7 + 0.25 for n in range(1, 41))},820"), r"line 42 \('Total'\) is a total, the numbers of sales, orders"),
+    (lines(*SHOPS, "SUMME:,,820"), r"line 42 \('SUMME:'\) is a total, the number of orders is the sum of the column"),
+    (lines(*SHOPS, ",130.0,820"), "line 42 is a total"),
+    (lines(*SHOPS, "Grand total,999,999"), "its numbers are larger than any other"),
+    (lines(*SHOPS[:20], "Subtotal,,210", *SHOPS[20:], "Subtotal,,610", "Grand total,,820"), "line 22 .*'Subtotal'"),
+    (lines(*SHOPS, "Total,,820", "", "Source: us"), "line 42 .*'Total'"),
+], ids=lambda value: repr(value)[-40:])
+def test_a_row_that_is_no_record_is_left_out_and_named_by_its_line(tmp_path, content, words):
+    table, rows = opened(tmp_path / "a.csv", content)
+    assert [f"{a},{b},{c}" for a, b, c in rows] == SHOPS and table.decide([table])["orders"] == "int64"
+    assert re.search(words, " | ".join(table.warnings)) and all("left out" in line for line in table.warnings)
+
+
+@pytest.mark.parametrize("rows", [
+    [*SHOPS, "Total Energies,5.25,41"], [*SHOPS, "Sum,3.25,7"], [*SHOPS[:5], "Total,3.25,7", *SHOPS[5:]],
+    ["total,1.5,3", "partial,2.5,4", "total,1.25,9", "partial,4.5,9", "total,8.5,99"],
+    [f"Total,{n}.5,{n}" for n in range(1, 9)], ["a,1.5,1", "b,2.5,2", ",4.0,4"],
+    [*SHOPS, "note: nothing,1.5,2"], ["name,sales,3", "name,sales,4"], ["m,,3", "f,1.5,4", "m,2.5,5", "f,1.5,7"],
+    ['"a\n-----\n\nb",1.5,2', '"Total\n\n",2.5,3', '"c\n(2 rows)\n",2.5,3'],
+], ids=lambda rows: rows[-1])
+def test_a_record_is_never_taken_for_something_else(tmp_path, rows):
+    table, found = opened(tmp_path / "a.csv", lines(*rows))
+    assert len(found) == len(rows) and not [line for line in table.warnings if "left out" in line and "kept" not in line]
+    kept = [line for line in table.warnings if "kept as a record" in line]
+    assert len(kept) == rows[-1].startswith("Sum,")
+
+
+def test_a_person_may_keep_or_drop_totals_and_keep_every_line(tmp_path):
+    total = lines(*SHOPS, "Total,130.0,820")
+    assert len(opened(tmp_path / "a.csv", total, totals="keep")[1]) == RECORDS + 1
+    table, rows = opened(tmp_path / "a.csv", lines(*SHOPS[:5], "Total,1.0,2", *SHOPS[5:], "Sum,3.25,7"), totals="drop")
+    assert len(rows) == RECORDS and "line 7 ('Total') is a total, as its label says" in table.warnings[0]
+    table, rows = opened(tmp_path / "a.csv", lines(HEAD, "---,---,---", *SHOPS, "Total,130.0,820"), records="all")
+    assert len(rows) == RECORDS + 3 and table.warnings == [] and rows[0] == HEAD.split(",")
+    with pytest.raises(BadInputError, match="totals=no is not allowed"):
+        opened(tmp_path / "a.csv", total, totals="no")
+
+
+def test_a_file_that_was_cut_off_is_an_error_and_a_title_is_named(tmp_path):
+    for end in ("shop 41", "shop 41,1.5"):
+        with pytest.raises(BadInputError, match="line 42 has"):
+            opened(tmp_path / "a.csv", lines(*SHOPS, end))
+    with pytest.raises(BadInputError, match=r"line 3 has 3 fields, the header has 1.*\?skip=2 if this is the header"):
+        opened(tmp_path / "a.csv", "Report\nof May\n" + lines(*SHOPS))
+
+
+@pytest.mark.parametrize("size", [100, 300, 999, 1 << 22])
+def test_the_same_lines_are_left_out_whatever_the_size_of_a_block(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(Layout, "block_size", size)
+    monkeypatch.setattr(_last_marked, "__defaults__", (20, ))
+    many = [f'"shop\n{n}",{n % 7 + 0.25},{n}' for n in range(300)]
+    inner = ["", "---,---,---", HEAD, "[-],[EUR],[-]"]
+    content = lines("[-],[EUR],[-]", *many[:100], *inner, *many[100:200], f"Total,,{sum(range(200))}", *many[200:],
+                    "Total,,44850", "Source: x")
+    table, rows = opened(tmp_path / "a.csv", content)
+    assert [row[2] for row in rows] == list(range(300)) and rows[7][0] == "shop\n7"
+    assert sorted(table._scan.left.places) == [2, 204, 205, 206, 407, 608, 609]
+
+
+def test_what_was_found_travels_and_is_the_same_in_chunks(tmp_path):
+    import pickle
+    table, rows = opened(tmp_path / "a.csv", lines(*SHOPS[:9], HEAD, *SHOPS[9:], "Total,,820"))
+    moved = pickle.loads(pickle.dumps(table))
+    assert moved.rows == RECORDS and sum(map(len, moved.frames(7, table.decide([table])))) == RECORDS

@@ -37,3 +37,20 @@ def test_records_are_never_cut_wherever_the_blocks_end(text):
         blocks = list(record_blocks((text[i:i + size] for i in range(0, len(text), size)), b'"', b","))
         rows = [row for block in blocks for row in csv.reader(io.StringIO(block.decode(), newline="")) if row]
         assert rows == whole and b"".join(blocks) == text
+
+
+def test_lines_are_found_and_cut_by_their_number_in_the_file():
+    layout = lay_out("a||b\n1||2\n", "utf-8", {}, "a.csv")
+    rows = block_rows(layout.plain(b'1||2\n\n"x||y\n\nz"||3\n   \nSource: me\n'), 5, layout)
+    assert [(row.place, row.lines, row.cells, row.after_blank) for row in rows] == [
+        (5, 1, ["1", "2"], False), (7, 3, ["x||y\n\nz", "3"], True), (10, 1, [], False), (11, 1, ["Source: me"], True)]
+    assert block_rows(b"1\x1c2\x85,3\n", 1, lay_out("a,b\n", "utf-8", {}, ""))[0].lines == 1
+    def found(look, block, quote=None):
+        return look(block, line_starts(block), quote)
+    assert found(blank_lines, b"a\r\n\r\nb\n\n") == [1, 3] and found(blank_lines, b"a\nb") == found(drawn_lines, b"a-\n") == []
+    assert found(drawn_lines, b"---|---\n|:--|---:|\n+---+\r\n===\n\"---\",---\n a---\n---") == [0, 1, 2, 3, 4, 6]
+    block = b"".join(b"%d,x\n" % number for number in range(1, 1000))
+    assert without_lines(block, 1, {1: 2, 500: 1, 998: 9, 2000: 1}).split() == [
+        b"%d,x" % number for number in range(3, 998) if number != 500]
+    with pytest.raises(BadInputError, match="line 4 cannot be read"):
+        block_rows(b'1,2\n1,"x\r" y\rz\n', 3, lay_out("a,b\n", "utf-8", {}, ""))

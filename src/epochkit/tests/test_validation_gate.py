@@ -25,6 +25,7 @@ def test_a_version_moves_only_when_every_check_passed(monkeypatch):
     run = SimpleNamespace(settings=None, warn=warned.append)
     good, bad = CheckResult("latency", "pass", 1, 2, ""), CheckResult("compliance", "fail", 1, 2, "")
     assert promote_if_passed(run, "3", [good, bad], {}) == "unchanged" and "compliance failed" in warned[0]
+    assert "when a person lets it pass at gate 006" in warned[0]
     assert promote_if_passed(run, "2", [good], {}) == "Production" and promoted == []
     assert promote_if_passed(run, "3", [good], {}) == "Staging" and promoted == ["3"]
 
@@ -33,6 +34,14 @@ def made_plan(minimum):
     settings = load_settings(env={})
     text = f'[data]\nsource = "demo:credit"\ntarget = "Status"\npositive = "bad"\n[metric]\n{minimum}'
     return make_plan(parse_brief(text), open_source("demo:credit", settings), settings)
+
+
+NOISE = [{"noise": 0.05, "value": 0.9, "relative_loss": 0.03, "low": 0.01, "high": 0.05}]
+
+
+def fast(p95, free=2.0):
+    return {"latency_p95_ms": p95, "cpu_ms": 5.0, "rounds_p95_ms": [p95] * 5,
+            "load": {"cores": 2, "free": free, "average": 5.0}}
 
 
 @pytest.fixture
@@ -44,17 +53,17 @@ def tested(tmp_path, monkeypatch):
     stored = pd.DataFrame({"row_id": range(100), "target": y, "score_0": 1 - good, "score_1": good})
     sound_cases = pd.DataFrame({"case": [f"case {number}" for number in range(12)], "result": "pass"})
 
-    def context(report=None, scores=stored, cases=sound_cases, minimum="minimum = 0.75"):
+    def context(report=None, scores=stored, cases=sound_cases, minimum="minimum = 0.75", speed=fast(8)):
         plan = made_plan(minimum)
         costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
         said = {"metrics": measure("binary", y, stored[["score_0", "score_1"]].to_numpy(), 0.5, costs),
                 "baseline": measure("binary", y, np.tile([0.67, 0.33], (100, 1)), None, costs), "threshold": 0.5,
                 "checks": [{"name": "latency", "observed": 8}, {"name": "throughput", "observed": 9_000},
-                           {"name": "robustness", "observed": 0.01}],
+                           {"name": "robustness", "observed": 0.01}], "robustness": NOISE,
                 "compliance": [{"point": "a", "result": "pass"}], "model": {"version": "3"}} | (report or {})
         cases.to_csv(tmp_path / "edge_case_results.csv", index=False)
         files = {"project_plan.json": plan.model_dump(), "success_criteria.json": {"criteria": make_criteria(plan)},
-                 "test_report.json": said}
+                 "test_report.json": said, "performance_benchmarks.json": speed}
         frames = {"test_scores.parquet": scores, "test_data.parquet": stored}
         return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=None,
                                path=lambda name, epoch=None: tmp_path / name,
@@ -68,9 +77,10 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
                        {"name": "robustness", "observed": 0.5}]}
     damages = {
         "primary metric": [{"scores": scores.assign(score_1=0.5, score_0=0.5)}, {"minimum": "minimum = 0.999"}],
-        "latency": [{"report": slow}, {"report": {"checks": []}}],
+        "latency": [{"speed": fast(200)}, {"speed": {}, "report": slow}, {"speed": {}, "report": {"checks": []}}],
         "throughput": [{"report": slow}],
         "robustness": [{"report": slow}],
+        "the decision beats a constant one": [{"report": {"threshold": 1.1}}, {"report": {"threshold": 0.0}}],
         "edge cases": [{"cases": cases.assign(result="fail")}, {"cases": cases.head(3)}],
         "compliance": [{"report": {"compliance": []}}, {"report": {"compliance": [{"point": "a", "result": "fail"}]}}],
         "the sealed rows were tested": [{"scores": scores.iloc[1:]}],
@@ -91,3 +101,22 @@ def test_without_a_minimum_the_interval_has_to_beat_the_baseline(tested):
     metrics = context().json("test_report.json")["metrics"]
     level = {"baseline": metrics}
     assert CHECKS[6]["primary metric"](context(report=level, minimum="")).result == "fail"
+
+
+def test_a_busy_machine_and_an_older_report_do_not_shut_the_gate(tested):
+    context, *_ = tested
+    busy = CHECKS[6]["latency"](context(speed=fast(300, free=0.2)))
+    assert busy.result == "pass" and "the machine was busy" in busy.reason
+    assert CHECKS[6]["latency"](context(speed={})).result == "pass"  # the report of a kit before rounds
+    assert CHECKS[6]["robustness"](context(report={"robustness": [{"noise": 0.05, "relative_loss": 0.01}]})).result == "pass"
+    assert "3.0% (1.0% to 5.0%) of the gain" in CHECKS[6]["robustness"](context()).reason
+
+
+def test_a_threshold_that_flags_nobody_is_told_with_what_it_costs(tested):
+    context, *_ = tested
+    silent = CHECKS[6][DECISION](context(report={"threshold": 1.1}))
+    assert silent.reason.startswith("it says the same for all rows; expected cost per row 0.33, 'flag nobody'")
+    plan = made_plan("")
+    number = plan.model_copy(update={"data": plan.data.model_copy(update={"task": "regression"})})
+    assert judge_decision(number, np.zeros(3), np.zeros((3, 1)), None).result == "skipped"
+

@@ -55,8 +55,39 @@ def test_edge_cases_pass_on_a_sound_bundle_and_fail_on_a_brittle_one(loans, monk
 
 def test_noise_costs_more_the_larger_it_is(loans):
     bundle, rows, plan, _ = loans
-    losses = [row["relative_loss"] for row in robustness(bundle, rows, plan, (0.01, 2.0))]
-    assert abs(losses[0]) < 0.05 < losses[1]
+    little, much = robustness(bundle, rows, plan, 0.5, (0.01, 2.0))
+    assert abs(little["relative_loss"]) < 0.05 < much["low"] < much["relative_loss"] < much["high"]
+    assert robustness(bundle, rows, plan, 1.0, (2.0,))[0]["relative_loss"] == 0  # nothing gained, nothing to lose
+
+
+def test_a_column_is_disturbed_as_it_is_written(loans):
+    rng = np.random.default_rng(1)
+
+    def again(values, share=0.25):
+        return measured_again(np.asarray(values, dtype=float), share, rng)
+    whole, tenths = rng.integers(0, 60, 300), rng.integers(0, 600, 300) / 10
+    moved = again(whole)
+    assert (moved == moved.round()).all() and (moved != whole).any() and 0 <= moved.min() and moved.max() < 60
+    moved = again(tenths)
+    assert np.allclose(moved * 10, (moved * 10).round(), atol=1e-6) and (moved != tenths).any()
+    debt = np.where(np.arange(300) < 200, 0.0, rng.normal(500, 100, 300))
+    moved = again(debt)
+    assert (moved[:200] == 0).all() and (moved[200:] != debt[200:]).mean() > 0.9
+    giants = np.r_[rng.normal(0, 1, 297), [1e9, -1e9, 5e8]]
+    assert np.abs(again(giants) - giants)[:297].max() < 3
+    gaps = again([1.5, np.nan, 2.5, 4.0, 8.5])
+    assert np.isnan(gaps[1]) and not np.isnan(gaps[[0, 2]]).any()
+    assert (again([3.0] * 9) == 3).all() and np.isnan(again([np.nan, np.nan])).all() and len(again([])) == 0
+    hours = rng.integers(0, 24, 300)
+    assert (again(hours, 0.05) == hours).all() and (again(hours, 0.25) != hours).any()
+
+
+def test_the_baseline_costs_what_the_best_constant_rule_costs(loans):
+    bundle, rows, plan, y_train = loans
+    positive = (rows["Status"] == "bad").mean()
+    for missed, rule in ((1.0, positive), (50.0, 1 - positive)):
+        costly = plan.model_copy(update={"metric": plan.metric.model_copy(update={"cost_false_negative": missed})})
+        assert baseline_metrics(y_train, rows, costly)["expected_cost"]["value"] == pytest.approx(rule)
 
 
 def test_groups_are_compared_and_small_ones_left_out(loans):

@@ -112,8 +112,8 @@ def _decimals(low: float, high: float) -> tuple[Decimal, Decimal]:
 
 
 def _limits(column: pd.Series) -> dict[str, float]:
-    """Half the seen span beyond the seen values, rounded outwards at the second digit of the span; nothing for a constant
-    or a span that floats cannot hold"""
+    """Half the seen span beyond the seen values, rounded outwards at the second digit of the span; nothing for a
+    constant or a span that floats cannot hold"""
     low, high = column.min().item(), column.max().item()
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return {}

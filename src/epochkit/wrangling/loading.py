@@ -245,8 +245,8 @@ def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: lis
         for count in steps if count.removed > 0.05 * rows and count.step != "exact_duplicates"
     ]
     found += [
-        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%}){_such_as(count, name)}: "
-        f"check that this is meant"
+        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%})"
+        f"{_such_as(count, name)}: check that this is meant"
         for count in steps if count.step in _EMPTYING for name, cells in count.emptied_columns.items()
         if cells > max(_A_FEW, _EMPTYING[count.step] * rows)
     ]

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...core.brief import column_name
 from ...core.errors import BadInputError
 from .bytes import TableFile, first_bytes, table_format
 
@@ -135,7 +136,7 @@ class _ArrowSchema(TableFile):
 
     @property
     def columns(self) -> list[str]:
-        return [self.schema.names[place].strip() for place in self._places]
+        return [column_name(self.schema.names[place]) for place in self._places]
 
     def unreadable(self, error: Exception) -> BadInputError:
         "The error for a file that Arrow cannot read"
@@ -149,6 +150,11 @@ class ArrowTable(_ArrowSchema):
     @cached_property
     def evidence(self) -> list[ArrowEvidence]:
         gaps, large = self.gaps(), self.large_columns()
+        for name in self.schema.names:
+            kind = flat_type(self.schema.field(name).type) if name.startswith("__index_level_") else pa.int64()
+            if not pa.types.is_integer(kind):
+                self.warnings.append(f"the table has an unnamed index of {kind} that is not read: give it a name "
+                                     "before saving (in pandas: table.rename_axis('name').reset_index())")
         return [ArrowEvidence(self._flat(self.schema.field(place)), gaps[place], place in large)
                 for place in self._places]
 
@@ -205,13 +211,12 @@ class ParquetFile(ArrowTable):
         metadata = self._open().metadata
         if any(flat_type(column.type) is None for column in self.schema):
             return super().large_columns()
-        known = {place: [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
-                 for place in wide}
-        if any(s is None or not s.has_min_max and s.null_count != s.num_values + s.null_count
-               for column in known.values() for s in column):
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        known = {place: [group.column(place).statistics for group in groups] for place in wide}
+        if any(s is None or not s.has_min_max and s.num_values for column in known.values() for s in column):
             return super().large_columns()
-        ends = {place: [end for s in column if s.has_min_max for end in (s.min, s.max)] for place, column in known.items()}
-        return {place for place, found in ends.items() if any(abs(end) > _EXACT for end in found)}
+        return {place for place, column in known.items()
+                if any(abs(end) > _EXACT for s in column if s.has_min_max for end in (s.min, s.max))}
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         try:

@@ -8,7 +8,8 @@ __all__ = ['CellEvidence', 'cells_as', 'cell_frame', 'merged_kinds', 'batches', 
 
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-02
 import json
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...core.brief import column_name
 from ...core.errors import BadInputError
 from .bytes import TableFile, as_utf8, first_bytes, table_format, wide_encoding
 from ..base import MISSING_MARKS
+from ..no_records import LeftOut, PlacedRow, TotalCandidate, record_options, settle_totals, total_word
 
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #21fcellfiles-05
 def _size(number: int) -> str:
@@ -131,7 +134,12 @@ def _checked_record(record: object, where: str, name: str) -> dict[str, Any]:
     for key, value in record.items():
         if isinstance(value, (dict, list)):
             raise BadInputError(f"{name}, {where}: '{key}' holds a nested value: flatten it first")
-    return {key.strip(): value for key, value in record.items()}
+    named = {column_name(key): value for key, value in record.items()}
+    if len(named) < len(record):
+        twice = next(name for name in named if sum(column_name(key) == name for key in record) > 1)
+        raise BadInputError(
+            f"{name}, {where}: column '{twice}' stands twice, in spellings that look alike: keep one of them")
+    return named
 
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #json-line-records
 def line_records(blocks: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
@@ -196,11 +204,48 @@ def record_evidence(records: Iterator[dict[str, Any]]) -> tuple[dict[str, CellEv
         rows += len(batch)
     return seen, rows
 
+# %% ../../../../nbs/sources/files/05_json_records.ipynb #json-sieve
+class _RecordSieve:
+    "Lets records pass and notes headers; the last record, and those that say total, are held back"
+
+    def __init__(self, options: dict[str, str], name: str):
+        self.left, self.near, self.passed = LeftOut("record"), deque(maxlen=1_000), 0
+        self.looks, self.totals = record_options(options, name)
+        self.candidates: list[TotalCandidate] = []
+
+    def records(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        "The records that are no header and no possible total"
+        held: dict[str, Any] | None = None
+        for number, record in enumerate(records, 1):
+            if held is not None:
+                yield from self._passing(number - 1, held)
+            held = record
+        if held is not None:
+            yield from self._passing(number, held, last=True)
+
+    def _passing(self, number: int, record: dict[str, Any], last: bool = False) -> Iterator[dict[str, Any]]:
+        if self.looks and len(record) > 1 and all(key == value for key, value in record.items()):
+            return self.left.add("header", [PlacedRow(number, list(record))])
+        word = self.totals != "keep" and next((v for v in record.values() if isinstance(v, str) and v), "")
+        says = bool(word) and len(word) <= 60 and total_word(word) == "total"
+        if self.totals == "keep" or not (says or last and self.totals != "drop"):
+            self.passed += 1
+            self.near.append(record)
+            yield record
+            return
+        texts = [value if value is None or isinstance(value, str) else str(value) for value in record.values()]
+        candidate = TotalCandidate.of(PlacedRow(number, texts), self.passed, last, record)
+        if self.totals == "drop":
+            self.left.add_total(candidate, "as its label says")
+        else:
+            self.candidates.append(candidate)
+
 # %% ../../../../nbs/sources/files/05_json_records.ipynb #json-file
 _BLOCK = 1 << 20
 
 
-@table_format(".json", ".jsonl", ".ndjson", encoding="of the text")
+@table_format(".json", ".jsonl", ".ndjson", encoding="of the text",
+              records="all to keep every line below the header", totals="keep or drop rows of totals")
 class JsonFile(TableFile):
     "JSON lines, or an array of objects"
     decide = staticmethod(merged_kinds)
@@ -230,8 +275,30 @@ class JsonFile(TableFile):
         yield from read(_chained(start, blocks), self.path.name)
 
     @cached_property
-    def _scan(self) -> tuple[dict[str, CellEvidence], int]:
-        return record_evidence(self.records())
+    def _scan(self) -> tuple[dict[str, CellEvidence], int, LeftOut]:
+        sieve = _RecordSieve(self.options, self.path.name)
+        seen, rows = record_evidence(sieve.records(self.records()))
+        kept = self._kept(sieve, {name: evidence.kind for name, evidence in seen.items()})
+        more, count = record_evidence(one.given for one in kept)
+        for name in {**seen, **more}:
+            missing = CellEvidence(missing=True)
+            seen[name] = seen.get(name, missing).merged(more.get(name, missing)) if kept else seen[name]
+        self.warnings.extend(sieve.left.warnings)
+        return seen, rows + count, sieve.left
+
+    def _kept(self, sieve: "_RecordSieve", kinds: dict[str, str]) -> list[TotalCandidate]:
+        "The records held back that are no totals"
+        numbers = [name for name, kind in kinds.items() if kind in ("int64", "float64")]
+        for one in sieve.candidates:
+            known = {name: one.given.get(name) for name in numbers}
+            one.values = {name: float(value) for name, value in known.items() if isinstance(value, (int, float))}
+        held = {*sieve.left.places, *(one.row.place for one in sieve.candidates)}
+        return settle_totals(sieve.candidates, sieve.left, cell_frame(list(sieve.near), kinds),
+                             lambda: self._frames(50_000, kinds, held))
+
+    def _frames(self, rows: int, kinds: dict[str, str], left: Container[int]) -> Iterator[pd.DataFrame]:
+        kept = (record for number, record in enumerate(self.records(), 1) if number not in left)
+        return (cell_frame(batch, kinds) for batch in batches(kept, min(rows, 50_000)))
 
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
-        return (cell_frame(batch, kinds) for batch in batches(self.records(), min(rows, 50_000)))
+        return self._frames(rows, kinds, self._scan[2].places)

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlencode
 import pandas as pd
 
 from ...core.settings import Settings
+from ...core.brief import column_name
 from ...core.errors import BadInputError, unknown_name
 from .bytes import FILE_OPTIONS, TABLE_FORMATS, TableFile, ending_of, packing_of, chosen_member
 from ..base import Source, data_source, options_of
@@ -122,7 +123,7 @@ def folder_files(folder: Path, options: dict[str, str]) -> tuple[list[Path], lis
 def path_keys(path: Path, folder: Path) -> dict[str, str]:
     "What the folders between `folder` and the file say, such as {'year': '2024'} for year=2024"
     pairs = (part.partition("=") for part in path.relative_to(folder).parts[:-1])
-    return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
+    return {column_name(unquote(name)): unquote(value) for name, equals, value in pairs if equals}
 
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-07-c
 def check_alike(parts: list[Part]) -> None:

@@ -8,18 +8,26 @@ __all__ = ['merged_text_kinds', 'TextFile']
 # %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-02
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from ...core.errors import BadInputError
+from epochkit.sources.no_records import (
+    TOTAL_SPELLINGS, LeftOut, PlacedRow, TotalCandidate, filled_cells, is_drawn_line, is_numeric, is_units_line,
+    notes_below, record_options, repeats_header, settle_totals
+)
 from epochkit.sources.files.bytes import (
     HashedFile, TableFile, as_utf8, first_bytes, guess_encoding, table_format, non_ascii_lines, wide_encoding
 )
-from .text_layout import Layout, csv_reader, lay_out, record_blocks
+from epochkit.sources.files.text_layout import (
+    Layout, blank_lines, block_rows, drawn_lines, lay_out, line_starts, record_blocks, without_lines
+)
 from .text_numbers import TextEvidence, decide_kinds, number_column
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-03
@@ -34,6 +42,7 @@ class _Scan:
     rows: int
     evidence: list[TextEvidence]
     sha256: str
+    left: LeftOut = field(default_factory=LeftOut)
     guessed: bool = False
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-03-d
@@ -96,16 +105,18 @@ def _arrow_options(layout: Layout) -> tuple[pa.csv.ParseOptions, pa.csv.ConvertO
     return parse, convert
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-ragged
-def _ragged(name: str, block: bytes, line: int, layout: Layout, error: Exception) -> BadInputError:
-    "The error for the first line with too few or too many fields; `line` is the number of the block's first line"
-    lines = block.decode().splitlines(keepends=True)
-    reader, before, wide = csv_reader(lines, layout.mark.decode(), layout.quote), 0, len(layout.columns)
-    for row in reader:
-        if row and len(row) != wide:
+def _ragged(name: str, rows: list[PlacedRow], layout: Layout, error: Exception) -> BadInputError:
+    "The error for the first of these rows with too few or too many fields"
+    wide = len(layout.columns)
+    for row in rows:
+        if len(row.cells) != wide:
+            numbers = any(map(is_numeric, filled_cells(row.cells).values()))
+            names = row.place < 100 and len(row.cells) > wide and not numbers
+            title = f"?skip={row.place - 1} if this is the header, below a title" if names else (
+                "?skip=N for N lines above the header")
             return BadInputError(
-                f"{name}, line {line + before} has {len(row)} field{'s' * (len(row) != 1)}, the header has {wide}: "
-                "mend the line, or say what differs: ?delimiter=, ?quote=, or ?skip=N for N lines above the header")
-        before = reader.line_num
+                f"{name}, line {row.place} has {len(row.cells)} field{'s' * (len(row.cells) != 1)}, the header has "
+                f"{wide}: mend the line, or say what differs: ?delimiter=, ?quote=, or {title}")
     return BadInputError(f"{name} cannot be read as a table: {' '.join(str(error).split())}")
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-closed
@@ -139,33 +150,291 @@ def _guessed_encoding(name: str, blocks: Iterator[bytes]) -> str:
     return guess_encoding(sample)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-scanned
+def _parsed(block: bytes, layout: Layout) -> pa.Table:
+    "The rows of a block with a delimiter of one byte, every cell as text; pa.ArrowInvalid when one has another width"
+    parse, convert = _arrow_options(layout)
+    names = list(convert.column_types)
+    if re.match(rb"[\r\n]*\Z", block):
+        return pa.table({name: pa.array([], pa.string()) for name in names})
+    read = pa.csv.ReadOptions(column_names=names, block_size=len(block) + 1_024, use_threads=len(names) > 4)
+    return pa.csv.read_csv(pa.BufferReader(block), read, parse, convert)
+
+
+def _last_marked(blocks: Iterator[tuple[int, bytes]], small: int = 65_536) -> Iterator[tuple[int, bytes, bool]]:
+    "Each block with whether it is the last; small ones are joined, so that what ends the file lies in one block"
+    held: tuple[int, bytes] | None = None
+    for line, block in blocks:
+        if held and len(block) < small and len(held[1]) < 64 * small:
+            held = held[0], held[1] + block
+            continue
+        if held:
+            yield *held, False
+        held = line, block
+    if held:
+        yield *held, True
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve-block
+class _Block:
+    "One block: its bytes with a delimiter of one byte, the number of its first line, and its rows by line when asked"
+
+    def __init__(self, block: bytes, line: int, layout: Layout, name: str):
+        self.plain, self.line, self.layout, self.name = layout.plain(block), line, layout, name
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        return line_starts(self.plain)
+
+    @cached_property
+    def rows(self) -> list[PlacedRow]:
+        return block_rows(self.plain, self.line, self.layout, self.name)
+
+    def left(self, places: dict[int, int]) -> list[PlacedRow]:
+        "The rows that are not in `places`"
+        return [row for row in self.rows if row.place not in places]
+
+    def parsed(self, places: dict[int, int]) -> pa.Table:
+        "The rows that are not in `places`, as a table"
+        return _parsed(without_lines(self.plain, self.line, places), self.layout)
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve-bytes
+class _BlockSieve:
+    "Cuts from a block what is no record by its form: drawn lines, lines of another width"
+
+    def __init__(self, layout: Layout, options: dict[str, str], name: str):
+        self.layout, self.name, self.left = layout, name, LeftOut("line")
+        self.looks, self.totals = record_options(options, name)
+
+    def cut(self, block: _Block, last: bool) -> pa.Table:
+        "The rows of a block that have the width of the table; BadInputError for a line that has not and is no note"
+        if self.looks:
+            self._note_blank(block, last)
+        if self.looks and drawn_lines(block.plain, block.starts, self.layout.quote):
+            self.left.add("drawn", [row for row in block.rows if row.cells and is_drawn_line(row.cells)])
+        try:
+            return block.parsed(self.left.places)
+        except pa.ArrowInvalid as error:
+            if self.looks:
+                self._cut_odd_widths(block, last)
+            try:
+                return block.parsed(self.left.places)
+            except pa.ArrowInvalid:
+                raise _ragged(self.name, block.left(self.left.places), self.layout, error) from error
+
+    def _note_blank(self, block: _Block, last: bool) -> None:
+        blank = blank_lines(block.plain, block.starts, self.layout.quote)
+        if last:
+            end = block.plain.rstrip(b" \t\r\n").count(b"\n")
+            blank = [number for number in blank if number < end]
+        self.left.add_blank([block.line + number for number in blank])
+
+    def _cut_odd_widths(self, block: _Block, last: bool) -> None:
+        rows = block.left(self.left.places)
+        self.left.add("empty", [row for row in rows if not row.cells])
+        if last:
+            self.left.add("note", notes_below([row for row in rows if row.cells][-50:], len(self.layout.columns)))
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve-rows
+def _texts(table: pa.Table, row: int, layout: Layout) -> list[str | None]:
+    cells = [column[row].as_py() for column in table.columns]
+    return [cell.replace(layout.mark.decode(), layout.delimiter) if cell and len(layout.delimiter) > 1 else cell
+            for cell in cells]
+
+
+def _header_rows(table: pa.Table, layout: Layout) -> list[int]:
+    "The rows that repeat the header"
+    first = next((number for number, name in enumerate(layout.columns) if name), None)
+    if first is None or not layout.header:
+        return []
+    raw, name = layout.header[first], layout.columns[first]
+    spaced = {f"{before}{text}{after}" for text in (raw, name) for before in ("", " ", "\ufeff") for after in ("", " ")}
+    forms = pa.array(spaced, pa.string())
+    found = pc.indices_nonzero(pc.is_in(table.column(first), forms)).to_pylist()
+    return [row for row in found if repeats_header(_texts(table, row, layout), layout.columns)]
+
+
+def _empty_rows(table: pa.Table) -> list[int]:
+    "The rows without a filled cell, in a table of several columns"
+    if table.num_columns < 2 or not all(column.null_count for column in table.columns):
+        return []
+    empty = pc.is_null(table.column(0))
+    for column in table.columns[1:]:
+        empty = pc.and_(empty, pc.is_null(column))
+    return pc.indices_nonzero(empty).to_pylist()
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve-labels
+_MOST = 500
+
+
+def _label_column(table: pa.Table) -> int | None:
+    "The first column that holds words in its first rows"
+    for number, column in enumerate(table.columns):
+        if not all(map(is_numeric, filter(None, column.slice(0, 200).to_pylist()))):
+            return number
+    return None
+
+
+def _total_rows(table: pa.Table, column: int) -> list[int]:
+    "The rows whose label says total and no more"
+    return pc.indices_nonzero(pc.is_in(table.column(column), pa.array(TOTAL_SPELLINGS))).to_pylist()
+
+
+def _without_rows(table: pa.Table, rows: list[int]) -> pa.Table:
+    "The table without some of its rows"
+    kept = np.ones(table.num_rows, dtype=bool)
+    kept[rows] = False
+    return table.filter(pa.array(kept))
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve
+class _LineSieve(_BlockSieve):
+    "Takes what is no record out of the blocks of a text, from the first to the last; possible totals are held back"
+
+    def __init__(self, layout: Layout, options: dict[str, str], name: str):
+        super().__init__(layout, options, name)
+        self.passed, self.label, self.units = 0, None, None
+        self.candidates: list[TotalCandidate] = []
+        self.near: pa.Table | None = None
+        self.end: _Block | None = None
+
+    def records(self, block: _Block, last: bool) -> pa.Table:
+        "The records of a block"
+        table = self.cut(block, last)
+        if table.num_rows:
+            _check_closed(self.name, table, block.plain, block.line, self.layout)
+            table = self._without(table, block, self._found(table, block, last) if self.looks else {})
+            table = self._without_candidates(table, block, last)
+            self.passed += table.num_rows
+            self.near = table if table.num_rows else self.near
+        return table
+
+    def _found(self, table: pa.Table, block: _Block, last: bool) -> dict[int, str]:
+        found = dict.fromkeys(_empty_rows(table), "empty")
+        for row in _header_rows(table, self.layout):
+            found[row] = "header"
+            if self.units and row + 1 < table.num_rows and _texts(table, row + 1, self.layout) == self.units:
+                found[row + 1] = "units"
+        if not self.passed and self.units is None and self.layout.header:
+            self._look_at_units(table, found)
+        end = PlacedRow(0, _texts(table, table.num_rows - 1, self.layout), 1, True)
+        if last and notes_below([end], table.num_columns):
+            rows = block.left(self.left.places)
+            notes = len(notes_below(rows[-50:], table.num_columns))
+            found |= dict.fromkeys(range(table.num_rows - notes, table.num_rows), "note")
+        return found
+
+    def _look_at_units(self, table: pa.Table, found: dict[int, str]) -> None:
+        rows = [row for row in range(min(table.num_rows, 200)) if row not in found]
+        first, *below = [_texts(table, row, self.layout) for row in rows] or [[]]
+        if 0 not in found and is_units_line(first, [row for row in below if row != first]):
+            found[0], self.units = "units", first
+            for row in [row for row, kind in found.items() if kind == "header"]:
+                if row + 1 < table.num_rows and _texts(table, row + 1, self.layout) == self.units:
+                    found[row + 1] = "units"
+
+    def _without(self, table: pa.Table, block: _Block, found: dict[int, str]) -> pa.Table:
+        if not found:
+            return table
+        rows = block.left(self.left.places)
+        for kind in dict.fromkeys(found.values()):
+            self.left.add(kind, [rows[row] for row in sorted(found) if found[row] == kind])
+        return _without_rows(table, list(found))
+
+    def _without_candidates(self, table: pa.Table, block: _Block, last: bool) -> pa.Table:
+        if self.totals == "keep" or not table.num_rows:
+            return table
+        found = self._says_total(table)
+        if last and self.totals != "drop":
+            found = sorted({*found, table.num_rows - 1})
+        if not found:
+            return table
+        self.end = block
+        rows = block.left(self.left.places) if self.totals == "drop" or len(found) > last else []
+        for number, row in enumerate(found):
+            at_end = last and row == table.num_rows - 1
+            placed = rows[row] if rows else PlacedRow(0, _texts(table, row, self.layout))
+            candidate = TotalCandidate.of(placed, self.passed + row - number, at_end, table.take([row]))
+            if self.totals == "drop":
+                self.left.add_total(candidate, "as its label says")
+            else:
+                self.candidates.append(candidate)
+        return _without_rows(table, found)
+
+    def placed(self) -> dict[int, int]:
+        "The lines of what was left out and of the candidates"
+        last = self.candidates[-1]
+        if not last.row.place:
+            last.row = self.end.left(self.left.places)[-1]
+        return self.left.places | {one.row.place: one.row.lines for one in self.candidates}
+
+    def _says_total(self, table: pa.Table) -> list[int]:
+        if not self.passed:
+            self.label = _label_column(table)
+        if self.label is None or len(self.candidates) > max(_MOST, self.passed // 20):
+            return []
+        return _total_rows(table, self.label)
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-scan
 class _ScannedText(_TextBlocks):
     "A text file as Arrow tables, and what one pass over it finds"
 
-    def _tables(self, layout: Layout, raw: HashedFile | None = None, guess: bool = False) -> Iterator[pa.Table]:
-        parse, convert = _arrow_options(layout)
-        names = list(convert.column_types)
-        for line, block in self._utf8(layout, raw, guess):
-            if re.match(rb"[\r\n]*\Z", block):
-                continue
-            block = layout.plain(block)
-            read = pa.csv.ReadOptions(column_names=names, block_size=len(block) + 1_024, use_threads=len(names) > 4)
-            try:
-                table = pa.csv.read_csv(pa.BufferReader(block), read, parse, convert)
-            except pa.ArrowInvalid as error:
-                raise _ragged(self.path.name, block, line, layout, error) from error
-            _check_closed(self.path.name, table, block, line, layout)
-            yield table
+    def _tables(self, layout: Layout, left: dict[int, int]) -> Iterator[pa.Table]:
+        "All rows but those of the lines `left`"
+        for line, block in self._utf8(layout, None, False):
+            table = _Block(block, line, layout, self.path.name).parsed(left)
+            if table.num_rows:
+                yield table
+
+    def _typed(self, tables: Iterator[pa.Table], layout: Layout, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
+        "The tables with each column as its kind says"
+        for table in tables:
+            columns = [_typed_column(column, layout, kinds[name])
+                       for name, column in zip(layout.columns, table.columns, strict=True)]
+            yield pa.table(columns, names=layout.columns).to_pandas()
 
     def _scanned(self, encoding: str, guess: bool) -> _Scan:
         layout = self._layout(encoding)
         raw = None if self.path.suffix.lower() == ".zip" else HashedFile(self.path)
-        rows, evidence = 0, [TextEvidence() for _ in layout.columns]
-        for table in self._tables(layout, raw, guess):
-            rows += table.num_rows
+        sieve, evidence = _LineSieve(layout, self.options, self.path.name), [TextEvidence() for _ in layout.columns]
+        def look(table: pa.Table) -> None:
             for seen, column in zip(evidence, table.columns, strict=True):
                 seen.look(column.combine_chunks())
-        return _Scan(layout, rows, evidence, raw.digest.hexdigest() if raw else super().sha256)
+        for line, block, last in _last_marked(self._utf8(layout, raw, guess)):
+            look(sieve.records(_Block(block, line, layout, self.path.name), last))
+        for candidate in self._kept(sieve, evidence):
+            look(candidate.given)
+            sieve.passed += 1
+        return _Scan(layout, sieve.passed, evidence, raw.digest.hexdigest() if raw else super().sha256, sieve.left)
+
+    def _kept(self, sieve: _LineSieve, evidence: list[TextEvidence]) -> list[TotalCandidate]:
+        "The rows held back that are records after all"
+        layout = sieve.layout
+        if not sieve.candidates or sieve.near is None or not any(seen.valued for seen in evidence):
+            return sieve.candidates
+        kinds = decide_kinds(layout.columns, evidence)
+        for candidate in sieve.candidates:
+            candidate.values = _row_numbers(candidate.given, layout, kinds)
+        if sieve.candidates[-1].word:
+            sieve.placed()
+        near = next(self._typed(iter([sieve.near]), layout, kinds))
+        return settle_totals(sieve.candidates, sieve.left, near,
+                             lambda: self._typed(self._tables(layout, sieve.placed()), layout, kinds))
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-typed-column
+def _typed_column(column: pa.ChunkedArray, layout: Layout, kind: str) -> pa.Array | pa.ChunkedArray:
+    "The texts of a column as its kind says"
+    return layout.texts(column) if kind == "text" else number_column(column.combine_chunks(), kind)
+
+
+def _row_numbers(row: pa.Table, layout: Layout, kinds: dict[str, str]) -> dict[str, float]:
+    "The numbers of a table of one row, in the columns of numbers"
+    found = {}
+    for name, column in zip(layout.columns, row.columns, strict=True):
+        try:
+            value = _typed_column(column, layout, kinds[name])[0].as_py()
+        except (pa.ArrowInvalid, BadInputError):
+            continue
+        if isinstance(value, (int, float)) and value == value:
+            found[name] = float(value)
+    return found
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-merged
 def merged_text_kinds(tables: list["TextFile"]) -> dict[str, str]:
@@ -175,13 +444,14 @@ def merged_text_kinds(tables: list["TextFile"]) -> dict[str, str]:
     for table in tables[1:]:
         seen = [one.merged(other) for one, other in zip(seen, table.evidence, strict=True)]
     for table in tables:
-        table.warnings.extend(table._scan.layout.warnings)
+        table.warnings.extend([*table._scan.layout.warnings, *table._scan.left.warnings])
     return decide_kinds(first.columns, seen)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-file
 @table_format(".csv", ".tsv", ".txt", ".tab", ".psv", ".dat", ".data", encoding="of the text",
               delimiter="between columns", decimal="comma or point", header="none or yes",
-              skip="lines above the header", quote="the quoting mark or none")
+              skip="lines above the header", quote="the quoting mark or none",
+              records="all to keep every line below the header", totals="keep or drop rows of totals")
 class TextFile(_ScannedText):
     "Delimited text; names are stripped, blank cells are missing"
     decide = staticmethod(merged_text_kinds)
@@ -210,10 +480,5 @@ class TextFile(_ScannedText):
                 "delimiter": layout.separator}
 
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
-        layout = self._scan.layout
-        for table in self._tables(layout):
-            columns = [
-                layout.texts(column) if kinds[name] == "text" else number_column(column.combine_chunks(), kinds[name])
-                for name, column in zip(layout.columns, table.columns, strict=True)
-            ]
-            yield pa.table(columns, names=layout.columns).to_pandas()
+        layout, left = self._scan.layout, self._scan.left.places
+        return self._typed(self._tables(layout, left), layout, kinds)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['csv_reader', 'split_line', 'find_delimiter', 'looks_like_data', 'Layout', 'lay_out', 'last_record_end',
-           'record_blocks']
+           'record_blocks', 'block_rows', 'line_starts', 'blank_lines', 'drawn_lines', 'without_lines']
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-02
 import csv
@@ -17,7 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...core.brief import column_name
 from ...core.errors import BadInputError
+from ..no_records import PlacedRow
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #text-layout-reader
 _LONGEST_RECORD = 64 << 20
@@ -61,8 +63,11 @@ def find_delimiter(lines: list[str], quote: str | None = '"') -> str:
     best, (alike, _) = _best_delimiter(lines, quote)
     if alike:
         return best
-    best, score = _best_delimiter(lines[1:], quote)  # a title above the table: the rest shows the widths
-    return best if len(lines) > 2 and score > (0.9, 2) else _STANDIN
+    for title in range(1, min(len(lines) - 1, 10)):  # lines of a title above the table: the rest shows the widths
+        best, score = _best_delimiter(lines[title:], quote)
+        if score > (0.9, 2):
+            return best
+    return _STANDIN
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #21dtextlayou-05-b
 _DATA = re.compile(r"[+-]?\d+([.,]\d+)*(e[+-]?\d+)?|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T].*)?", re.I)
@@ -87,6 +92,7 @@ class Layout:
     encoding: str
     old_mac: bool = False
     warnings: list[str] = field(default_factory=list)
+    header: list[str] = field(default_factory=list)
 
     @property
     def mark(self) -> bytes:
@@ -133,12 +139,13 @@ def lay_out(text: str, encoding: str, options: dict[str, str], name: str) -> Lay
     long = header.count("\n")
     body = [line for line in lines[first + long:first + long + 100] if line.strip()]
     delimiter = _SPOKEN.get(given, given) if given else find_delimiter([header, *body], quote)
-    cells = [cell.replace(_STANDIN, delimiter).strip() for cell in split_line(header, delimiter, quote)]
+    raw = [cell.replace(_STANDIN, delimiter) for cell in split_line(header, delimiter, quote)]
+    cells = list(map(column_name, raw))
     if options.get("header") == "none":
-        cells, long = [f"column_{number}" for number in range(1, len(cells) + 1)], 0
+        cells, long, raw = [f"column_{number}" for number in range(1, len(cells) + 1)], 0, []
     elif options.get("header") != "yes":
         _check_header(cells, [split_line(line, delimiter, quote) for line in body], f"{name}, line {first + 1}")
-    return Layout(cells, delimiter, quote, first + long, encoding, "\r" in text and "\n" not in text, notes)
+    return Layout(cells, delimiter, quote, first + long, encoding, "\r" in text and "\n" not in text, notes, raw)
 
 # %% ../../../../nbs/sources/files/03_text_layout.ipynb #text-layout-check-header
 def _check_header(cells: list[str], rows: list[list[str]], where: str) -> None:
@@ -232,3 +239,71 @@ def record_blocks(blocks: Iterator[bytes], quote: bytes | None, delimiter: bytes
                 "('" + held[:60].decode("utf-8", "replace").split("\n")[0] + "'): mend it, or say ?quote=none")
     if held.strip(b"\r\n"):
         yield held if held.endswith(b"\n") else held + b"\n"
+
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #text-layout-records
+def block_rows(block: bytes, line: int, layout: Layout, name: str = "the file") -> list[PlacedRow]:
+    """The rows of a block with a delimiter of one byte, blank lines left out; `line` is the number of its first line.
+    A line of white space is a row without cells"""
+    lines = [text + "\n" for text in block.decode("utf-8", "replace").removesuffix("\n").split("\n")]
+    reader, rows, before, blank = csv_reader(lines, layout.mark.decode(), layout.quote), [], 0, False
+    try:
+        for cells in reader:
+            if cells:
+                cells = [cell.replace(_STANDIN, layout.delimiter) for cell in cells]
+                shown = len(cells) > 1 or len(layout.columns) == 1 or bool(cells[0].strip())
+                rows.append(PlacedRow(line + before, cells if shown else [], reader.line_num - before, blank))
+            blank = not cells or not rows[-1].cells
+            before = reader.line_num
+    except csv.Error as error:
+        raise BadInputError(
+            f"{name}, line {line + before} cannot be read as a row of cells ({error}): mend it") from error
+    return rows
+
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #text-layout-outside
+_RULE = re.compile(rb"(?m)^[-=_|+:;,~\t \x1f\"]*(?:---|===|___)[-=_|+:;,~\t \x1f\"]*\r?$")
+_DRAWING = np.isin(np.arange(256), list(b"-=_|+:;,~\t \x1f\""))
+
+
+def line_starts(block: bytes) -> np.ndarray:
+    "Where the lines of a block begin"
+    return np.append(0, np.flatnonzero(np.frombuffer(block, dtype="uint8")[:-1] == 10) + 1)
+
+
+def blank_lines(block: bytes, starts: np.ndarray, quote: str | None) -> list[int]:
+    "The blank lines of a block, from 0, that stand in no quoted cell"
+    first = np.frombuffer(block, dtype="uint8")[starts]
+    return _outside(np.flatnonzero((first == 10) | (first == 13)), block, starts, quote)
+
+
+def drawn_lines(block: bytes, starts: np.ndarray, quote: str | None) -> list[int]:
+    "The lines of a block, from 0, that look drawn and stand in no quoted cell"
+    data = np.frombuffer(block, dtype="uint8")
+    begun = starts[starts + 2 < len(data)]
+    for place in range(3):
+        begun = begun[_DRAWING[data[begun + place]]]
+    if not len(begun):
+        return []
+    found = np.array([match.start() for match in _RULE.finditer(block)], dtype=int)
+    return _outside(np.searchsorted(starts, found), block, starts, quote)
+
+
+def _outside(lines: np.ndarray, block: bytes, starts: np.ndarray, quote: str | None) -> list[int]:
+    "The lines with an even number of quotes before them"
+    if len(lines) and quote and quote.encode() in block:
+        quotes = np.flatnonzero(np.frombuffer(block, dtype="uint8") == quote.encode()[0])
+        lines = lines[np.searchsorted(quotes, starts[lines]) % 2 == 0]
+    return lines.tolist()
+
+
+# %% ../../../../nbs/sources/files/03_text_layout.ipynb #text-layout-without
+def without_lines(block: bytes, line: int, cut: dict[int, int]) -> bytes:
+    "The block without the lines of `cut` (number in the file -> how many); `line` is the number of its first line"
+    if not cut:
+        return block
+    ends = np.flatnonzero(np.frombuffer(block, dtype="uint8") == 10) + 1
+    here = sorted((place - line, count) for place, count in cut.items() if line <= place < line + len(ends))
+    starts, kept, at = [0, *ends.tolist()], [], 0
+    for first, count in here:
+        kept.append(block[at:starts[first]])
+        at = starts[min(first + count, len(ends))]
+    return b"".join([*kept, block[at:]]) if here else block

@@ -35,7 +35,7 @@ def _all(texts: pa.Array, pattern: str) -> bool:
 # %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-05-a
 @dataclass
 class TextEvidence:
-    "What the texts seen so far in one column are: whole or plain numbers, and points that are decimal ones for sure or not"
+    "What the texts seen so far in one column are: whole or plain numbers, with points that are decimal for sure or not"
     valued: bool = False
     whole: bool = True
     plain: bool = True
