@@ -279,6 +279,23 @@ def _app(settings: Settings, options: argparse.Namespace) -> int:
     command = app_command(settings, free_port(options.port, options.host), options.host)
     return subprocess.call(command, env=server_environment(settings, EPOCH_STAGE=options.stage))
 
+# %% ../../nbs/01_cli.ipynb #cli-score
+def _score(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.models.scoring import check_columns, check_output, score_source
+    from epochkit.project.new import data_spec
+    from epochkit.serving.service import served_bundle
+    from epochkit.sources.catalog import open_source
+    if options.rows < 0:
+        raise BadInputError(f"--rows {options.rows}: give how many rows to score, 1 or more")
+    source = open_source(data_spec(options.source), settings)
+    check_output(options.out, source, options.force)
+    bundle = served_bundle(settings, options.stage)
+    for note in (*source.warnings, *check_columns(bundle, source.columns)):
+        print(f"note: {note}", file=sys.stderr)
+    report = score_source(bundle, source, options.out, options.rows, options.force, settings.chunk_rows)
+    print(report)
+    return 0 if report.errors < report.rows else 1
+
 # %% ../../nbs/01_cli.ipynb #cli-tune
 def _tune(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.models.tune import main as tune
@@ -383,6 +400,16 @@ def _add_doors(commands: Commands) -> None:
     lab.add_argument("arguments", nargs="*", help="for JupyterLab, after two dashes: epoch lab -- --port 9999")
     tune = _command(commands, "tune", "phase 2 of epoch 005 again, alone", "tune", "tune --trials 60", act=_tune)
     tune.add_argument("--trials", type=int, metavar="N", help="number of combinations (default: the plan's budget)")
+    score = _command(commands, "score", "a table of any size with its scores beside the rows", "score in.csv out.csv",
+                     "score new.xlsx scores.parquet --stage Staging",
+                     "score 'sql:sqlite:///shop.db?table=customers' out.csv", "score in.csv try.csv --rows 1000",
+                     act=_score)
+    score.add_argument("source", metavar="SOURCE", help="a file (csv, xlsx, parquet, jsonl, …), or sql:…, https:…")
+    score.add_argument("out", metavar="OUT", type=Path, help="the file to write: .csv or .parquet")
+    score.add_argument("--stage", default=os.environ.get("EPOCH_STAGE", "Production"),
+                       help="a stage or a version (default: $EPOCH_STAGE, else Production)")
+    score.add_argument("--rows", type=int, default=0, metavar="N", help="only the first N rows")
+    score.add_argument("--force", action="store_true", help="replace OUT when it is there")
     for command, port in ((_command(commands, "serve", "the model as an API on this machine", "serve",
                                     "serve --port 9000 --stage Staging", act=_serve), 8000),
                           (_command(commands, "app", "the model as a web app on this machine", "app",

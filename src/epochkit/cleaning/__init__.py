@@ -6,4 +6,5 @@
 - `column_stats`: What is counted of one column, chunk by chunk, and the kind of the column that follows from it.
 - `profile`: One pass over the source decides what each column is and how it is spelt, and notes what a person should look at.
 - `cleaner`: Small named steps turn a raw chunk into clean rows; each says how many rows and cells it touched, and shows some of them.
+- `raw_rows`: The cleaning of epoch 002 for the rows that come later: the same steps, one row or a million, and an error where a cell cannot be read.
 """

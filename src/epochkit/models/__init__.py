@@ -9,4 +9,5 @@
 - `figures`: Four pictures: every framework beside its rivals, the winner's errors, which parameter mattered, and the best trials.
 - `registration`: Phase 2 from start to end: tune the winner, bundle it with its features, register it, and write the six files.
 - `tune`: `epoch tune`: phase 2 of epoch 005 again, alone, as a run of its own on what phase 1 left.
+- `scoring`: Any table, of any size, with its scores beside the rows: chunk by chunk, resumed where it was killed, finished in one move.
 """

@@ -1,7 +1,7 @@
 """007: service, app, monitoring, deployment
 
 - `server`: Start a server on this machine, wait until it is healthy, and stop it for sure.
-- `schema`: What a row of raw inputs must look like, built from the model's own description of its columns.
+- `schema`: What a row of raw inputs may look like, built from the model's own description of its columns.
 - `service`: What every door to the model shares: check a row, score it, log it, count it.
 - `api`: The model behind HTTP: strict about what comes in, silent about what it was sent, and never a 5xx for a bad request.
 - `monitoring`: Has the world moved away from the data that the model was tested on? An answer that knows how much of it is chance.

@@ -25,7 +25,7 @@ from ..core.settings import Settings, load_settings
 from ..core.errors import BadInputError, PipelineError, explain, require_package
 from .server import LocalServer, free_port, server_environment, start_server
 from .schema import Limits, problems_of
-from .service import METRICS_TYPE, PredictionService, UnscorableError, served_bundle
+from .service import METRICS_TYPE, PredictionService, RowsRefusedError, UnscorableError, served_bundle
 
 _logger = logging.getLogger(__name__)
 API_KEY_VARIABLE = "SERVING_API_KEY"
@@ -144,8 +144,16 @@ def _add_error_handlers(app: Any, service: PredictionService) -> None:
     @app.exception_handler(RequestValidationError)
     async def refused(_: Any, error: RequestValidationError) -> JSONResponse:
         found = problems_of(error.errors(), names)
-        return JSONResponse({"detail": "the request does not fit the model's inputs (GET /model/info lists them)",
+        too_many = any(item["type"] == "too_long" for item in error.errors())
+        way = f"; send 1 to {service.limits.rows} rows at a time, 'epoch score' takes files of any size" * too_many
+        return JSONResponse({"detail": f"the request does not fit the model's inputs (GET /model/info lists them){way}",
                              "problems": found, "further_problems": max(0, len(error.errors()) - len(found))}, 422)
+
+    @app.exception_handler(RowsRefusedError)
+    async def unread(request: Any, error: RowsRefusedError) -> JSONResponse:
+        alone = "rows.0." if request.url.path == "/predict" else ""
+        found = [{**item, "where": f"body.{item['where'].removeprefix(alone)}"} for item in error.problems]
+        return JSONResponse({"detail": str(error), "problems": found, "further_problems": 0}, 422)
 
     @app.exception_handler(UnscorableError)
     async def unscorable(_: Any, error: UnscorableError) -> JSONResponse:
@@ -169,11 +177,11 @@ def _add_routes(app: Any, service: PredictionService) -> None:
 
     @app.post("/predict", response_model=Prediction)
     def predict(row: Row) -> dict[str, Any]:
-        return service.predict([row.model_dump(by_alias=True)])[0]
+        return service.predict([row.model_dump(by_alias=True, exclude_unset=True)])[0]
 
     @app.post("/predict/batch", response_model=Predictions)
     def predict_batch(batch: Batch) -> dict[str, Any]:
-        answers = service.predict([row.model_dump(by_alias=True) for row in batch.rows])
+        answers = service.predict([row.model_dump(by_alias=True, exclude_unset=True) for row in batch.rows])
         return {"predictions": answers, "model_version": str(service.bundle.version), **mark,
                 "inference_ms": round(sum(answer["inference_ms"] for answer in answers), 3)}
 

@@ -115,14 +115,14 @@ def _choice_input(place: Any, column: Mapping[str, Any], choices: list[Any], key
 
 # %% ../../../nbs/serving/06_components.ipynb #app-text
 def _text_input(place: Any, column: Mapping[str, Any], key: str) -> str | None:
-    example, hint = column["example"], "as 2024-12-31 or 2024-12-31T23:59"
-    text = place.text_input(column["name"], value="" if example is None else str(example), key=key,
-                            help=hint if column["kind"] == "datetime" else None)
+    example = column["example"]
+    hint = f"as {example}" if example is not None and column["kind"] in ("datetime", "number") else None
+    text = place.text_input(column["name"], value="" if example is None else str(example), key=key, help=hint)
     return text if text or not column["nullable"] else None
 
 # %% ../../../nbs/serving/06_components.ipynb #app-widget
 def _widget(place: Any, state: Any, column: Mapping[str, Any], key: str) -> Any:
-    if column["kind"] == "number":
+    if column["kind"] == "number" and not isinstance(column["example"], str):
         return _number_input(place, state, column, key)
     choices = [True, False] if column["kind"] == "boolean" else column["categories"]
     if choices and len(choices) <= 1_000:

@@ -16,11 +16,12 @@ import pandas as pd
 from ..core.errors import PipelineError, explain
 from ..core.project import room_value
 from ..core.settings import Settings, load_settings
+from ..models.bundle import optional_columns
 from ..report.figures import readable
 from ..report.templates import stylesheet
 from ..report.values import csv_download
-from .app import (AppData, checks_table, example_upload, load_app_data, metrics_table, relabelled,
-                                  score_upload, shown_names)
+from .app import (UPLOAD_MB, UPLOADS, AppData, checks_table, example_upload, load_app_data,
+                                  metrics_table, relabelled, score_upload, shown_names)
 from .components import (answer_html, bars_html, card_html, grid_html, heading_html, marks_html,
                                          masthead_html, message_html, prediction_form, semantic_table_html)
 from .monitoring import Alarms, drift_table, monitor, rows_needed
@@ -65,8 +66,9 @@ def _show_single(settings: Settings, data: AppData) -> None:
     service, bundle = data.service, data.service.bundle
     st.html(heading_html("One prediction", "The fields hold an example. Change what you know and press Predict."))
     column_label = room_value(settings, "app_utils", "column_label", str)
-    names = shown_names([column["name"] for column in bundle.input_schema], column_label)
-    sent = prediction_form(st, relabelled(bundle.input_schema, names))
+    schema = [*bundle.input_schema, *optional_columns(bundle)]
+    names = shown_names([column["name"] for column in schema], column_label)
+    sent = prediction_form(st, relabelled(schema, names))
     if sent is None:
         return
     row = {name: sent[shown] for name, shown in names.items()}
@@ -94,21 +96,22 @@ def _show_batch(data: AppData) -> None:
     import streamlit as st
     service = data.service
     st.html(heading_html("Many predictions",
-                         f"A CSV file in UTF-8 with a header line and up to {service.limits.rows:,} rows. "
-                         "Further columns, such as an id, are kept and not used."))
+                         f"A table as the source writes it ({', '.join(UPLOADS)}), up to {UPLOAD_MB} MB; "
+                         "'epoch score' takes larger ones. Further columns, such as an id, are kept and not used."))
     st.download_button("Download an example file", example_upload(service), "example.csv", "text/csv")
-    upload = st.file_uploader("CSV file", type="csv", label_visibility="collapsed")
+    upload = st.file_uploader("Table", type=list(UPLOADS), label_visibility="collapsed")
     if upload is None:
         return
     content = upload.getvalue()
     if st.session_state.get("scored_file") != upload.file_id:
         try:
-            st.session_state["scored"] = score_upload(content, service)
+            st.session_state["scored"] = score_upload(content, service, upload.name)
         except PipelineError as error:
             st.html(message_html(str(error), "error", "This file cannot be scored"))
             return
         st.session_state["scored_file"] = upload.file_id
     scored = st.session_state["scored"]
+    st.html("".join(message_html(note, "warning") for note in scored.attrs["notes"]))
     st.html(grid_html([card_html("Rows scored", len(scored), upload.name, "table"), *_summary_cards(scored)]))
     st.dataframe(scored, hide_index=True, width="stretch", height=360)
     st.download_button("Download the predictions", csv_download(scored), "predictions.csv", "text/csv",
@@ -116,13 +119,16 @@ def _show_batch(data: AppData) -> None:
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-13
 def _summary_cards(scored: pd.DataFrame) -> list[str]:
-    flagged = int((scored["warnings"] != "").sum())
+    flagged, failed = int((scored["warnings"] != "").sum()), int((scored["error"] != "").sum())
+    if failed == len(scored):
+        return [card_html("Rows with an error", failed, "the column error says why", "warning")]
     if scored["prediction"].dtype.kind in "iuf":
         middle = card_html("Mean prediction", scored["prediction"].mean(), "over all rows", "view")
     else:
         counts = scored["prediction"].value_counts()
         middle = card_html("Most frequent", counts.index[0], f"{counts.iloc[0]:,} of {len(scored):,} rows", "view")
-    return [middle, card_html("Unusual rows", flagged, "outside what training saw", "materialized")]
+    errors = [card_html("Rows with an error", failed, "the column error says why", "warning")] if failed else []
+    return [middle, card_html("Unusual rows", flagged, "outside what training saw", "materialized"), *errors]
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-15
 def _show_insight(data: AppData) -> None:

@@ -87,6 +87,22 @@ def test_the_stage_is_the_one_of_the_environment(monkeypatch):
     assert (make_parser().parse_args(["serve"]).stage, make_parser().parse_args(["app", "--stage", "3"]).stage) == ("Production", "3")
 
 
+def test_a_table_is_scored_with_its_rows_beside_the_scores(home, capsys, monkeypatch):
+    import pandas as pd
+    from epochkit.testing.examples import example_row
+    monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
+    monkeypatch.chdir(home)
+    pd.DataFrame([example_row(row_id=i, shoe=1, income="x" if i == 2 else i) for i in range(5)]).to_csv("in.csv", index=False)
+    assert main(["score", "in.csv", "out.csv"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("5 rows, 1 without a score") and shown.out.count("\n") == 1 and "not used: shoe" in shown.err
+    scored = pd.read_csv("out.csv")
+    assert scored["row_id"].tolist() == list(range(5)) and scored["error"].notna().tolist() == [False, False, True, False, False]
+    assert main(["score", "in.csv", "out.csv"]) == 2 and "--force" in capsys.readouterr().err
+    assert main(["score", "in.csv", "out.parquet", "--rows", "2"]) == 0 and len(pd.read_parquet("out.parquet")) == 2
+    assert main(["score", "nowhere.csv", "o.csv"]) == 2 and main(["score", "in.csv", "o.txt"]) == 2
+
+
 def test_a_sentence_becomes_a_brief_and_replaces_none_by_accident(home, capsys):
     from epochkit.core.brief import load_brief
     assert main(["plan", "Plan a churn project with 12 features and 5000 rows"]) == 0

@@ -4,6 +4,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from epochkit.cleaning.profile import profile_table
+from epochkit.cleaning.raw_rows import RowCleaner, cleaning_record
+from epochkit.core.brief import CleaningSection
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, DependencyError, RecordError
 from epochkit.record.ledger import Ledger
@@ -48,6 +51,28 @@ def test_a_missing_column_is_named():
         Bundle("binary", "y", Same(), Straight(), CHANCE).score(pd.DataFrame({"other": [1]}))
 
 
+def test_a_raw_row_is_cleaned_and_a_bad_one_keeps_its_place():
+    bundle = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], "yes", 0.3)
+    rows = pd.DataFrame({"chance": ["0.2", "x", " 0.4 ", "?"], "unused": 1}, index=[3, 3, 4, 5])
+    scored = bundle.score_raw(rows)
+    assert scored.index.tolist() == [3, 3, 4, 5] and scored["prediction"].fillna("-").tolist() == ["no", "-", "yes", "-"]
+    assert scored["probability"].fillna(-1).tolist() == [0.2, -1, 0.4, -1] and scored["error"].tolist() == [
+        "", "chance: cannot be read as training read this column: send a number", "",
+        "chance: is missing, and no training row lacked it: send a value"]
+    assert bundle.score_raw(rows.iloc[[1]])["prediction"].isna().all()
+    assert bundle.score_raw([{"chance": 0.4}])["prediction"].tolist() == ["yes"]
+    with pytest.raises(BadInputError, match="lack 1 of 1 columns: chance"):
+        bundle.score_raw(rows[["unused"]])
+    numbers = Bundle("regression", "y", Same(), Straight(), CHANCE).score_raw(rows)
+    assert numbers["prediction"].fillna(-1).tolist() == [20.0, -1, 40.0, -1]
+
+
+def test_the_target_an_id_and_what_a_rule_needs_may_be_sent():
+    cleaner = RowCleaner({"chance": "number", "name": "text", "y": "text"}, "y")
+    bundle = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], cleaner=cleaner)
+    assert further_columns(bundle) == ["name", "y", "row_id"]
+
+
 def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():
     rows = pd.DataFrame({"n": [1, 2, 9], "c": ["b", "a", "a"], "t": pd.to_datetime(["2020-01-01", "2020-01-03", None]),
                          "f": [True, True, False], "free": ["x", "y", "z"], "whole": pd.array([1, None, 3], dtype="Int64")})
@@ -65,6 +90,16 @@ def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():
     assert (schema["n"]["minimum"], schema["n"]["maximum"], schema["n"]["example"]) == (1.0, 9.0, 2.0)
     assert schema["c"]["categories"] == ["a", "b"] and schema["free"]["categories"] is None
     assert schema["t"]["nullable"] and not schema["n"]["nullable"] and json.dumps(list(schema.values()))
+
+
+def test_an_example_is_written_as_the_source_writes_it():
+    table = pd.DataFrame({"weight": ["2 kg", "500 g", "1 kg"] * 9, "day": ["31.01.2024", "15.02.2024", "28.02.2024"] * 9, "n": [1, 2, 3] * 9})
+    wishes = CleaningSection(units={"weight": "g"}, hash=["n"])
+    cleaner = RowCleaner.from_record(cleaning_record(profile_table([table], wishes=wishes), wishes, ()))
+    raw = cleaner.read(table[["weight", "day"]], ["weight", "day"]).frame
+    schema = {entry["name"]: entry for entry in sendable_schema(input_schema(raw.assign(n=["ab", "cd", "ef"] * 9), {}), cleaner)}
+    assert schema["weight"]["example"] == "1000 g" and schema["weight"]["maximum"] == 2000.0
+    assert schema["day"]["example"] == "15.02.2024" and schema["n"]["example"] == "any text" and schema["n"]["categories"] is None
 
 
 def registered(tmp_path):
@@ -117,13 +152,14 @@ def test_mlflow_serves_the_same_scores(tmp_path, monkeypatch):
         uri = log_bundle(current.run_id, bundle, path, rows)
     import mlflow
     served = mlflow.pyfunc.load_model(uri)
-    assert served.predict(rows).equals(bundle.score(rows))
+    assert served.predict(rows).equals(bundle.score_raw(rows)) and served.predict(rows)["probability"].tolist() == [0.2, 0.4]
+    assert served.predict(rows.assign(chance=["0.2", "x"]))["error"].str[:6].tolist() == ["", "chance"]
     assert served.metadata.signature.inputs.input_names() == ["chance"] and "scikit-learn==" in " ".join(
         requirements_of(bundle.model))
 
 
-def test_a_date_that_stands_for_open_is_logged_as_text_and_scored_alike(tmp_path, monkeypatch):
-    from epochkit.models.bundle import _loggable, input_schema, log_bundle
+def test_a_date_that_stands_for_open_is_logged_and_scored(tmp_path, monkeypatch):
+    from epochkit.models.bundle import input_schema, log_bundle
     from epochkit.lifecycle.run import EpochRun
     from epochkit.lifecycle.tracking import tracked
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -131,16 +167,13 @@ def test_a_date_that_stands_for_open_is_logged_as_text_and_scored_alike(tmp_path
     rows = pd.DataFrame({"chance": [0.2, 0.4, 0.6], "count": [1, 2, 3], "since": pd.to_datetime(["2020-01-01"] * 3),
                          "open until": np.array(far, dtype="datetime64[us]")})
     bundle = Bundle("binary", "y", Same(), Straight(), input_schema(rows, {}), ["no", "yes"], "yes", 0.3)
-    shown = _loggable(rows.head(1), bundle.input_schema)
-    assert shown["open until"].tolist() == ["2026-01-01T00:00:00"] and shown["count"].dtype == float
-    assert shown["since"].dtype.kind == "M" and rows["open until"].dtype.kind == "M"
     run = EpochRun(5, load_settings(home=tmp_path, env={}), {})
     path, _ = save_bundle(bundle, run.artifacts / "model")
     with tracked(run, "model") as current:
         uri = log_bundle(current.run_id, bundle, path, rows)
     import mlflow
     served = mlflow.pyfunc.load_model(uri)
-    assert served.predict(_loggable(rows, bundle.input_schema))["probability"].tolist() == [0.2, 0.4, 0.6]
+    assert served.predict(rows.assign(**{"open until": far}))["probability"].tolist() == [0.2, 0.4, 0.6]
 
 
 def test_without_a_model_the_next_step_is_named(tmp_path):

@@ -52,17 +52,46 @@ def test_the_example_upload_scores_like_the_example_row():
     assert scored["probability"].tolist() == [answer["probability"] for answer in service.predict([example_row()])]
 
 
-@pytest.mark.parametrize("content,message",
-                         [(b"", "not a CSV"), (b"\xff\xfe\x00a", "not a CSV|lacks"),
-                          (b"income\n1\n", "lacks 4 of 5 columns: debt ratio"),
-                          (b"income,debt ratio,home,married,since\n", "0 rows"),
-                          (b"income,debt ratio,home,married,since\n1,,rent,yes,\n", "row 1: debt ratio"),
-                          (b"income,debt ratio,home,married,since\n" + b"1,0.1,rent,maybe,\n", "row 1: married"),
-                          (b"income,debt ratio,home,married,since\n" + b"inf,0.1,rent,no,\n", "row 1: income"),
-                          (b"income,debt ratio,home,married,since\n" + b"1,0.1,rent,no,\n" * 4, "more than 3 rows")])
-def test_a_wrong_upload_is_named(content, message):
+HEADER = b"income,debt ratio,home,married,since\n"
+
+
+@pytest.mark.parametrize("content,message", [(b"", "upload.csv"), (b"income\n1\n", "lacks 4 of the 5 columns of the model: debt ratio"),
+                                             (HEADER, "no rows"), (b"\x89PNG\r\n\x1a\n\0\0", "upload.csv|lacks")])
+def test_a_file_that_is_no_table_is_said(content, message):
     with pytest.raises(BadInputError, match=message):
-        read_upload(content, PredictionService(ExampleBundle(), limits=Limits(rows=3)))
+        score_upload(content, PredictionService(ExampleBundle()))
+
+
+def test_a_row_that_cannot_be_read_keeps_its_place():
+    rows = HEADER + b"1,,rent,true,\n1,0.1,rent,maybe,\ninf,0.1,rent,false,\n n/a ,0.1, own ,TRUE,2024-01-01\n"
+    service = PredictionService(ExampleBundle())
+    scored = score_upload(rows, service)
+    assert [text.split(":")[0] for text in scored["error"]] == ["debt ratio", "married", "income", ""]
+    clean = service.predict([example_row(income=None, home="own", since="2024-01-01", **{"debt ratio": 0.1})])[0]
+    assert scored["probability"].tolist()[3] == clean["probability"] and scored["prediction"].isna().tolist() == [True] * 3 + [False]
+
+
+def test_an_upload_is_not_cut_at_the_limit_of_a_request():
+    scored = score_upload(HEADER + b"1,0.1,rent,false,\n" * 1_500, PredictionService(ExampleBundle(), limits=Limits(rows=3)))
+    assert len(scored) == 1_500 and scored["probability"].nunique() == 1
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.parquet", "a.jsonl", "a.tsv", "A.CSV"])
+def test_each_format_gives_the_same_scores(tmp_path, name):
+    table, path = pd.DataFrame([example_row(income=i * 1_000.0, row_id=i, shoe=i) for i in range(5)]), tmp_path / name
+    write = {"xlsx": lambda: table.to_excel(path, index=False), "parquet": lambda: table.to_parquet(path),
+             "jsonl": lambda: table.to_json(path, orient="records", lines=True), "tsv": lambda: table.to_csv(path, sep="\t", index=False)}
+    write.get(name.lower().rpartition(".")[2], lambda: table.to_csv(path, index=False))()
+    service = PredictionService(ExampleBundle())
+    scored = score_upload(path.read_bytes(), service, name)
+    wanted = [answer["probability"] for answer in service.predict([example_row(income=i * 1_000.0) for i in range(5)])]
+    assert scored["probability"].tolist() == wanted and scored["row_id"].tolist() == list(range(5))
+    assert "shoe" in scored.attrs["notes"][0]
+
+
+def test_an_upload_of_another_kind_is_refused_by_its_ending():
+    with pytest.raises(BadInputError, match="'.pkl' is no table"):
+        score_upload(b"", PredictionService(ExampleBundle()), "a.pkl")
 
 
 def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
@@ -71,7 +100,7 @@ def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     rows = [
         example_row(income=7),
         example_row(income=None, since=None),
-        example_row(home="own"),
+        example_row(home=" own", married="FALSE", income="1,200"),
         example_row(home="boat")
     ]
     tried = try_app(settings, rows)
@@ -108,7 +137,7 @@ def test_a_row_that_cannot_be_scored_is_said_in_the_app(tmp_path, monkeypatch):
     monkeypatch.setenv("EPOCH_BUNDLE", FACTORY)
     tried = try_app(load_settings(home=tmp_path, env={}), [example_row(since="no date")])
     assert tried["exceptions"] == [] and tried["answers"] == [None]
-    assert "row 1: since: not a valid value" in tried["messages"][0]
+    assert "row 1: since: cannot be read" in tried["messages"][0]
 
 
 def test_an_app_without_a_model_says_so(tmp_path, monkeypatch):

@@ -34,16 +34,33 @@ def test_rows_are_asked_once_and_a_refusal_is_an_error():
 
 def test_rows_that_the_service_refuses_are_told_apart():
     positions, reasons = validate_rows(ExampleBundle(), [example_row(), example_row(home=None), example_row(income=None)])
-    assert positions == [0, 2] and reasons == ["home: Input should be a valid string"]
+    assert positions == [0, 2] and reasons == ["home: is missing, and no training row lacked it: send a value"]
+
+
+class Letters:
+    "A source of 26 rows, its row numbers in words"
+    columns = ["letter", "n"]
+
+    def chunks(self, rows):
+        table = pd.DataFrame({"letter": list("abcdefghijklmnopqrstuvwxyz"), "n": range(26)})
+        yield from (table[i:i + rows].reset_index(drop=True) for i in range(0, 26, rows))
+
+
+def test_raw_rows_are_read_by_their_place():
+    assert raw_rows(Letters(), [25, 0, 7], chunk_rows=5)["letter"].tolist() == ["z", "a", "h"]
+    assert raw_rows(Letters(), []).empty
+    with pytest.raises(DependencyError, match="has 26 rows and row 26 is wanted"):
+        raw_rows(Letters(), [26], chunk_rows=5)
 
 
 def test_a_frame_becomes_rows_that_the_service_takes():
     frame = pd.DataFrame({
-        "income": [np.nan, 3.0], "debt ratio": [1, 2], "home": ["own", "rent"], "married": [True, False],
+        "income": [np.nan, 3.0], "debt ratio": [1, 2], "home": ["own ", "rent"], "married": [True, False],
         "since": pd.to_datetime(["2024-01-01", None]), "row_id": [1, 2]
     })
-    rows = as_inputs(frame, ExampleBundle.input_schema)
+    rows = as_sent(frame, ExampleBundle())
     assert PredictionService(ExampleBundle()).check(rows)[1]["since"] is None and "row_id" not in rows[0]
+    assert rows[0]["home"] == "own " and rows[0]["income"] is None
 
 
 def test_the_latency_of_a_service_is_measured_in_rounds():

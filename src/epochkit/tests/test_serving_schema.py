@@ -14,20 +14,25 @@ def test_the_example_bundle_scores_by_hand():
     assert score["prediction"].tolist() == ["good"] and score["probability"].round(4).tolist() == [0.33]
 
 
-@pytest.mark.parametrize("change",
-                         [{"income": "40"}, {"income": float("nan")}, {"income": float("inf")}, {"married": 1},
-                          {"debt ratio": None}, {"home": "x" * 1_001}, {"since": "yesterday"}, {"extra": 1},
-                          {"since": "0001-01-01"}, {"home": 3}, {"income": [1]}, {"income": True}])
-def test_a_row_is_strict(change):
+@pytest.mark.parametrize("change", [{"home": "x" * 1_001}, {"extra": 1}, {"income": [1]}, {"income": {"a": 1}}, {"home": "\ud800"}])
+def test_a_row_is_refused_before_anything_is_read(change):
     model = row_model(ExampleBundle.input_schema)
     assert model.model_validate(example_row()).model_dump(by_alias=True) == example_row()
     with pytest.raises(SchemaError):
         model.model_validate(example_row(**change))
 
 
+def test_what_a_source_may_hold_is_taken():
+    model = row_model(ExampleBundle.input_schema, further=["row_id"])
+    sent = example_row(income="1,200", home=3, married="TRUE", since=None, row_id="a-7")
+    assert model.model_validate(sent).model_dump(by_alias=True, exclude_unset=True) == sent
+    assert model.model_validate(example_row(income=float("nan"))).model_dump(by_alias=True)["income"] is None
+
+
 def test_a_missing_column_is_refused():
     with pytest.raises(SchemaError, match="Field required"):
         row_model(ExampleBundle.input_schema).model_validate({"income": 1.0})
+
 
 
 def test_a_problem_names_the_place_and_never_the_value():

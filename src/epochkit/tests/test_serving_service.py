@@ -58,9 +58,9 @@ def test_each_prediction_is_logged_and_can_be_found(tmp_path):
     answers = service.predict(service.check([example_row(), example_row(income=5)]))
     assert len({answer["prediction_id"] for answer in answers}) == 2
     entry = service.journal.find(answers[1]["prediction_id"])
-    assert entry["inputs"] == example_row(income=5) and entry["version"] == "7"
+    assert entry["inputs"] == example_row(income=5, since="2024-05-01T00:00:00") and entry["version"] == "7"
     assert entry["inputs_sha256"] == inputs_hash(
-        example_row(income=5.0)) and entry["probability"] == answers[1]["probability"]
+        entry["inputs"]) and entry["probability"] == answers[1]["probability"]
     assert service.metrics.summary()["predictions"] == 2
 
 
@@ -83,12 +83,32 @@ def test_regression_answers_without_a_probability():
 
 def test_checking_names_the_place_and_the_row_limit():
     service = PredictionService(ExampleBundle(), limits=Limits(rows=2))
-    with pytest.raises(BadInputError, match="home: Input should be a valid string"):
-        service.check([example_row(home=3)])
-    with pytest.raises(BadInputError, match="0 rows: send 1 to 2"):
+    with pytest.raises(BadInputError, match="row 2: income: cannot be read as training read this column: send a number"):
+        service.check([example_row(), example_row(income="forty")])
+    with pytest.raises(BadInputError, match="row 1: income: send a number, a text"):
+        service.check([example_row(income=[3])])
+    with pytest.raises(BadInputError, match="0 rows: send 1 to 2 at a time .*epoch score"):
         service.check([])
     assert service.model_info()["unattended"] is True and service.model_info(
     )["reason"] == "a test" and service.model_info()["waivers"] == []
+
+
+@pytest.mark.parametrize("sent,meant", [({"income": " 1,200 "}, {"income": 1200.0}), ({"income": "n/a"}, {"income": None}),
+                                        ({"income": float("nan")}, {"income": None}), ({"home": " own "}, {"home": "own"}),
+                                        ({"married": "TRUE"}, {"married": True}), ({"row_id": 7, "status": "good"}, {})])
+def test_a_raw_row_gets_the_score_of_what_it_means_and_the_log_says_so(tmp_path, sent, meant):
+    service = PredictionService(ExampleBundle(), tmp_path)
+    raw, clean = service.predict(service.check([example_row(**sent)])), service.predict([example_row(**meant)])
+    assert raw[0]["probability"] == clean[0]["probability"] and raw[0]["warnings"] == clean[0]["warnings"]
+    assert service.journal.find(raw[0]["prediction_id"])["inputs"] == service.journal.find(clean[0]["prediction_id"])["inputs"]
+
+
+def test_a_file_keeps_the_place_of_a_row_that_cannot_be_read(tmp_path):
+    service = PredictionService(ExampleBundle(), tmp_path)
+    answers = service.answer(pd.DataFrame([example_row(), example_row(income="x"), example_row(home=None)]))
+    assert [bool(answer["error"]) for answer in answers] == [False, True, True] and answers[1]["prediction"] is None
+    assert len(service.journal.entries()) == 1 and service.metrics.summary()["predictions"] == 1
+
 
 
 def test_the_environment_can_make_or_name_a_bundle(tmp_path):

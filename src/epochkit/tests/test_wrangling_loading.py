@@ -87,6 +87,23 @@ def test_any_chunk_size_gives_the_same_bytes_and_counts(tmp_path):
     assert results[0].steps == results[2].steps and [result.parts for result in results] == [15, 10, 1]
 
 
+def test_one_more_row_is_cleaned_as_the_table_was(tmp_path, rules):
+    from epochkit.cleaning.raw_rows import RowCleaner
+
+    @cleaning_rule("no_zero", columns=("n",))
+    def no_zero(table):
+        "zero is no count here"
+        return table.assign(n=table["n"].mask(table["n"] == 0))
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(sys.modules[no_zero.__module__], "no_zero", no_zero, raising=False)
+    result = loaded(tmp_path, Table(a_table()))
+    cleaner = RowCleaner.from_record(read_json(result.path.with_name("cleaning.json")))
+    cleaned = cleaner.read(a_table()[["x", "n", "w"]], ["x", "n", "w"])
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(cleaned.frame, pd.read_parquet(result.path)[["x", "n", "w"]])
+    assert not cleaned.problems and not cleaned.notes
+
+
 def test_rows_keep_their_position_and_order_and_columns_their_kind(tmp_path):
     frame = pd.read_parquet(loaded(tmp_path, Table(a_table()), a_plan(ids=["key"])).path)
     assert list(frame) == ["row_id", "x", "n", "w", "y"] and frame["row_id"].tolist() == list(range(100))
@@ -247,7 +264,7 @@ def test_every_row_is_kept_in_parts_where_the_brief_says_so(tmp_path):
 def test_the_parts_go_when_they_are_no_longer_needed(tmp_path):
     result = loaded(tmp_path, Table(a_table()))
     discard_parts(result.path.parent)
-    assert [path.name for path in result.path.parent.iterdir()] == ["data.parquet"]
+    assert [path.name for path in sorted(result.path.parent.iterdir())] == ["cleaning.json", "data.parquet"]
 
 
 class Fading(Table):

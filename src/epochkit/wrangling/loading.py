@@ -7,7 +7,6 @@ __all__ = ['Work', 'work_on', 'LoadResult', 'clean_and_gather', 'Effort', 'load_
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-02
 import hashlib
-import inspect
 import json
 import os
 import secrets
@@ -16,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -27,6 +25,7 @@ from ..cleaning.steps import Decided, unit_in, with_unit
 from ..core.settings import Settings
 from ..cleaning.profile import Profile, profile_table
 from ..cleaning.cleaner import CLEANING_RULES, Cleaner, CleaningRule, StepCount, row_hashes
+from ..cleaning.raw_rows import RuleReference, cleaning_record, code_sha256, key_digest, rule_reference
 from ..sources.catalog import Source
 from ..core.errors import DataQualityError
 from ..core.memory_guard import run_limited
@@ -39,14 +38,6 @@ from ..lifecycle.resources import degrading, progress, write_parquet
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05
 _CODE = ("parsing", "personal_data", "steps", "column_stats", "profile", "cleaner")
 
-
-def _code_hash(thing: ModuleType | Any) -> str:
-    try:
-        code = inspect.getsource(thing).encode()
-    except (OSError, TypeError):
-        code = thing.__code__.co_code + repr(thing.__code__.co_names).encode()
-    return hashlib.sha256(code).hexdigest()
-
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05-a
 class Work(NamedTuple):
     "One load: what is read, by which plan and rules, where its parts lie, and the rows of a chunk"
@@ -57,6 +48,7 @@ class Work(NamedTuple):
     rules: tuple[CleaningRule, ...]
     inputs: str
     chunk_rows: int
+    references: tuple[RuleReference, ...] = ()
 
     @property
     def name(self) -> str:
@@ -83,16 +75,18 @@ def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Wor
     """The load of `source` into `folder`, named after the source, the plan's data section, the rules,
     the code and the chunk size"""
     check_usable_names(source.columns, plan)
-    rules = {rule.name: [rule.columns, _code_hash(rule.apply)] for rule in CLEANING_RULES.values()}
+    rules = {rule.name: [rule.columns, code_sha256(rule.apply)] for rule in CLEANING_RULES.values()}
     decides = {
         "source": source.fingerprint(), "data": plan.data.model_dump(mode="json"), "strategy": plan.split.strategy,
         "cleaning": plan.cleaning.model_dump(mode="json"), "rules": rules,
-        "code": [_code_hash(import_module(f"epochkit.cleaning.{name}")) for name in _CODE]
+        "code": [code_sha256(import_module(f"epochkit.cleaning.{name}")) for name in _CODE]
     }
     if plan.cleaning.hash:
-        decides["key"] = hashlib.blake2b(b"which key", key=privacy_key(settings)).hexdigest()
+        decides["key"] = key_digest(privacy_key(settings))
     inputs = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-    return Work(source, plan, settings, Path(folder), tuple(CLEANING_RULES.values()), inputs, settings.chunk_rows)
+    references = tuple(rule_reference(rule, settings.package_folder.name) for rule in CLEANING_RULES.values())
+    return Work(source, plan, settings, Path(folder), tuple(CLEANING_RULES.values()), inputs, settings.chunk_rows,
+                references)
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-07-a
 def _write_part(folder: Path, number: int, chunk: pd.DataFrame, first_row: int, cleaner: Cleaner, work: Work) -> None:
@@ -204,12 +198,21 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     budget = work.plan.budget
     report = write_parquet(frame, work.folder / "data.parquet", budget.file_mb, budget.on_oversize,
                            work.plan.split.seed)
+    _write_record(work, profile)
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
     blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
     advice = [item for item in [*profile.advice, *alike] if item["column"] not in left_out(work.plan)]
     return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps,
                       _written_kinds(profile.kinds, work.plan), blank, _warnings(steps, profile, report, advice),
                       len(records), kept, advice=advice)
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #loading-record
+def _write_record(work: Work, profile: Profile) -> Path:
+    "`cleaning.json` beside the table: how one more row is cleaned as these were"
+    key = privacy_key(work.settings) if work.plan.cleaning.hash else b""
+    record = cleaning_record(profile, work.plan.cleaning, work.references, work.plan.data.target, key)
+    return write_json(work.folder / "cleaning.json", record)
+
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-d
 def _written_kinds(kinds: dict[str, str], plan: Plan) -> dict[str, str]:
