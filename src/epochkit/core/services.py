@@ -7,7 +7,6 @@ __all__ = ['sqlite_url', 'sqlite_file', 'sqlite_trouble', 'check_sqlite', 'serve
 
 # %% ../../../nbs/core/12_services.ipynb #services-02
 import errno
-import os
 import re
 import socket
 import sqlite3

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .associations import adjusted, correlation_ratio, cramers_v, gap_effect, numbers_of
+from .associations import adjusted, gap_effect, numbers_of
 from .columns import outcome_of
 from ..planning.plan import Plan
 
