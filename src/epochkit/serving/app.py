@@ -170,7 +170,7 @@ def start_app(settings: Settings, port: int = 0, stage: str = "Staging", wait_s:
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-w18
 def _fill_form(test: Any, row: Mapping[str, Any], clean: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    "Enters a raw row; `clean` is what its cells mean, for fields that take numbers and truth values only"
+    "Enters a raw row as a person would; `clean` is what its cells mean, for fields of numbers and truth values"
     fields = {widget.label: widget for kind in (test.number_input, test.selectbox, test.text_input) for widget in kind}
     for name in names:
         widget, value, meant = fields[names[name]], row.get(name), clean.get(name)

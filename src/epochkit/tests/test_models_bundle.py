@@ -158,7 +158,7 @@ def test_mlflow_serves_the_same_scores(tmp_path, monkeypatch):
         requirements_of(bundle.model))
 
 
-def test_a_date_that_stands_for_open_is_logged_and_scored(tmp_path, monkeypatch):
+def test_a_date_that_stands_for_open_is_logged_and_scored_alike_as_date_and_as_text(tmp_path, monkeypatch):
     from epochkit.models.bundle import input_schema, log_bundle
     from epochkit.lifecycle.run import EpochRun
     from epochkit.lifecycle.tracking import tracked
@@ -166,14 +166,17 @@ def test_a_date_that_stands_for_open_is_logged_and_scored(tmp_path, monkeypatch)
     far = ["2026-01-01", "9999-12-31", "0001-01-01"]
     rows = pd.DataFrame({"chance": [0.2, 0.4, 0.6], "count": [1, 2, 3], "since": pd.to_datetime(["2020-01-01"] * 3),
                          "open until": np.array(far, dtype="datetime64[us]")})
-    bundle = Bundle("binary", "y", Same(), Straight(), input_schema(rows, {}), ["no", "yes"], "yes", 0.3)
+    schema = [entry | {"nullable": True} for entry in input_schema(rows, {})]  # an open date is missing after 002
+    bundle = Bundle("binary", "y", Same(), Straight(), schema, ["no", "yes"], "yes", 0.3)
     run = EpochRun(5, load_settings(home=tmp_path, env={}), {})
     path, _ = save_bundle(bundle, run.artifacts / "model")
     with tracked(run, "model") as current:
         uri = log_bundle(current.run_id, bundle, path, rows)
     import mlflow
     served = mlflow.pyfunc.load_model(uri)
-    assert served.predict(rows.assign(**{"open until": far}))["probability"].tolist() == [0.2, 0.4, 0.6]
+    texts = {name: rows[name].astype(str) for name in ("since", "open until")}
+    assert served.predict(rows.assign(**texts))["probability"].tolist() == [0.2, 0.4, 0.6]
+    assert served.predict(rows)["probability"].tolist() == [0.2, 0.4, 0.6]
 
 
 def test_without_a_model_the_next_step_is_named(tmp_path):
