@@ -10,8 +10,10 @@ import argparse
 import csv
 import json
 import os
+import pty
 import re
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -23,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pexpect
 
 from epochkit.core.files import read_json
 from epochkit.core.settings import Settings, load_settings
@@ -61,17 +62,25 @@ def run_epoch(number: int, home: Path, *more: str) -> dict[str, float]:
 
 def decide(number: int, home: Path) -> tuple[int, list[str]]:
     "`epoch approve N` answered at a pseudo-terminal: exit code and the checks that were waived"
-    child = pexpect.spawn(EPOCH, ["approve", str(number)], env={**os.environ, "EPOCH_HOME": str(home)}, cwd=str(ROOT), encoding="utf-8", timeout=180,
-                          dimensions=(60, 400))
-    waived = []
-    while True:
-        found = child.expect([pattern for pattern, _ in ANSWERS] + [pexpect.EOF])
-        if found == len(ANSWERS):
-            child.close()
-            return child.exitstatus or 0, waived
-        if found == 0:
-            waived += re.findall(r"'([^']+)' fails\. Why", child.before + child.after)[-1:]
-        child.sendline(ANSWERS[found][1] if ANSWERS[found][1] is not None else child.match.group(1))
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([EPOCH, "approve", str(number)], env={**os.environ, "EPOCH_HOME": str(home)}, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    waived, unread, until = [], "", time.monotonic() + 600
+    while time.monotonic() < until:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                unread += os.read(ours, 65_536).decode("utf-8", "replace")
+            except OSError:  # the other side was closed
+                break
+        elif child.poll() is not None:
+            break
+        for pattern, answer in ANSWERS:
+            if found := re.search(pattern + "$", unread):
+                waived += re.findall(r"'([^']+)' fails\. Why", unread)[-1:] if answer == REASON else []
+                os.write(ours, ((found[1] if answer is None else answer) + "\n").encode())
+                unread = ""
+    os.close(ours)
+    return child.wait(30), waived
 
 
 def raw_rows(settings: Settings, name: str) -> tuple[Path, list[dict[str, str]]]:

@@ -4585,6 +4585,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                              'epochkit.serving.monitoring.served_rows': ( 'serving/monitoring.html#served_rows',
                                                                                           'epochkit/serving/monitoring.py')},
             'epochkit.serving.schema': { 'epochkit.serving.schema.Limits': ('serving/schema.html#limits', 'epochkit/serving/schema.py'),
+                                         'epochkit.serving.schema._CellError': ( 'serving/schema.html#_cellerror',
+                                                                                 'epochkit/serving/schema.py'),
                                          'epochkit.serving.schema._cell_of': ('serving/schema.html#_cell_of', 'epochkit/serving/schema.py'),
                                          'epochkit.serving.schema._documented': ( 'serving/schema.html#_documented',
                                                                                   'epochkit/serving/schema.py'),

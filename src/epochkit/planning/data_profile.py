@@ -124,7 +124,7 @@ def profile_source(source: Source, brief: Brief) -> tuple[pd.DataFrame, dict[str
     """The first rows of the source, (at most 200,000, n_columns),
     and the counts and suspicions that plan and risks stand on"""
     limit = max(1_000, min(PROFILE_ROWS, PROFILE_CELLS // max(1, len(source.columns))))
-    sample = with_habit(source.head(limit), brief.cleaning)
+    sample = with_habit(source.head(limit))
     rows = source.rows if len(sample) == limit else len(sample)
     missing = sample.isna().mean()
     return sample, {

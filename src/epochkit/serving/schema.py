@@ -14,7 +14,6 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
-from pydantic_core import PydanticCustomError
 
 from ..core.files import plain
 from ..planning.column_roles import label_of
@@ -28,6 +27,10 @@ class Limits(NamedTuple):
     text: int = 1_000
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-10
+class _CellError(ValueError):
+    "What a cell may hold, in words that name no value"
+
+
 def _cell_of(limits: Limits) -> Callable[[Any], Any]:
     "A check of one cell: what a source may hold, with NaN as null"
     def check(value: Any) -> Any:
@@ -36,13 +39,13 @@ def _cell_of(limits: Limits) -> Callable[[Any], Any]:
         if isinstance(value, float):
             return None if math.isnan(value) else value
         if not isinstance(value, str):
-            raise PydanticCustomError("cell", "send a number, a text, true, false or null")
+            raise _CellError("send a number, a text, true, false or null")
         if len(value) > limits.text:
-            raise PydanticCustomError("cell", f"a text of more than {limits.text} characters")
+            raise _CellError(f"a text of more than {limits.text} characters")
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
-            raise PydanticCustomError("cell", "a text with half a character in it") from None
+            raise _CellError("a text with half a character in it") from None
         return value
     return check
 
@@ -78,7 +81,9 @@ def problems_of(errors: Iterable[Mapping[str, Any]], known: Iterable[str], limit
     for error in list(errors)[:limit]:
         place = [str(part) for part in error["loc"] if isinstance(part, int) or part in known]
         unknown = error["type"] == "extra_forbidden"
+        cause = error.get("ctx", {}).get("error")
         rule = "a column that neither the model nor its source knows" if unknown else \
+            str(cause) if isinstance(cause, _CellError) else \
             {"json_invalid": "not valid JSON", "value_error": "not a valid value"}.get(error["type"], error["msg"])
         problems.append({"where": ".".join(place) or "body", "problem": rule})
     return problems

@@ -27,7 +27,7 @@ from epochkit.planning.plan import make_plan
 
 ROWS, CHUNK = 40_000, 1_000
 PARTS = ROWS // CHUNK
-BRIEF = '[data]\nsource = "file:{csv}"\ntarget = "y"\npositive = "b"\n[budget]\nfile_mb = {limit}\non_oversize = "{way}"'
+BRIEF = '[data]\nsource = "file:{csv}"\ntarget = "y"\npositive = "b"\n[budget]\nfile_mb = {limit}\non_oversize = "{way}"\n[cleaning]\nduplicates = "drop"'
 
 
 def job(csv: str, home: str, limit: float = 50, way: str = "sample", chunk: int = CHUNK):
