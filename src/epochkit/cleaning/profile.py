@@ -477,6 +477,9 @@ def _spelling(labels: Mapping[str, int], said: Mapping[str, str], classes: Colle
     return merged_labels(free, [*classes, *said.values()]) | dict(said)
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-c
+_ABOUT_LABELS = ("missing", "spelling", "alike", "personal")
+
+
 def profile_table(
     chunks: Iterable[pd.DataFrame], target: str | None = None, task: str = "binary",
     wishes: CleaningSection | None = None, alone: Iterable[str] = (), quiet: Iterable[str] = (),
@@ -493,6 +496,8 @@ def profile_table(
     spelling = {name: _spelling(stats[name].labels, wishes.spelling.get(name, {}), classes if name == target else ())
                 for name in texts}
     advice = _all_advice(stats, kinds, wishes, {*quiet, *wishes.hash, *wishes.mask}, habits, target)
+    if task in ("binary", "multiclass"):  # classes are labels, whatever else they could be read as
+        advice = [item for item in advice if item["column"] != target or item["about"] in _ABOUT_LABELS]
     return Profile(rows, kinds, {name: found for name, found in spelling.items() if found}, advice)
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-08-d

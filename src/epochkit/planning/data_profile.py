@@ -192,8 +192,8 @@ def target_facts(column: pd.Series, read: ReadTarget, source: Source) -> dict[st
     notes = [f"the target '{name}': {told(cells)} read as '{label}'" for label, cells in read.merged.items()]
     notes += [f"the target '{name}': {sum(read.lost.values()):,} cells do not read as numbers, their rows are left "
               f"out: {told(read.lost)}"] if read.lost else []
-    asked = [f"The target '{name}': {item['text']}" + f" ('{item['label']}' is {first(item['label'])})" *
-             ("label" in item) for item in read.advice]
+    asked = [f"The target '{name}': {item['text']}" + (f" ('{item['label']}' is {first(item['label'])})"
+                                                       if "label" in item else "") for item in read.advice]
     rare = {label: {int(row): str(texts[row]) for row in read.values.index[read.values == label]}
             for label, rows in counts.items() if rows < _HANDFUL}
     return {"target_missing": int(read.values.isna().sum()), "target_notes": notes, "target_questions": asked,

@@ -1,6 +1,7 @@
 """Every check of gates 006 and 007 that fails has a way on, through the doors that a person uses: terminal and panel."""
 import io
 import sys
+from html import unescape
 from types import SimpleNamespace
 
 import pytest
@@ -177,7 +178,7 @@ def test_a_failing_check_that_is_waived_leads_on_to_the_end(project, monkeypatch
 def test_what_follows_is_shown_and_not_asked_for(project, monkeypatch, capsys):
     settings, registry = project
     run_epoch(settings, 6, "latency")
-    shown = str(gate_html(settings, 6)).replace("&#39;", "'")
+    shown = unescape(str(gate_html(settings, 6)))
     assert "follows from 'latency'" in shown and "1 following from another" in shown and "What to do" in shown
     assert approve_at_the_terminal(6, ["the model is in its stage"], monkeypatch) == 2
     assert "follows from 'latency' and is let pass with it" in capsys.readouterr().err
