@@ -442,7 +442,7 @@ _HABIT_ROWS = 2_000
 
 
 def with_habit(sample: pd.DataFrame, wishes: CleaningSection | None = None) -> pd.DataFrame:
-    "The sample with the decimal mark of its sure columns noted in `attrs`, so that one column of it is read as in the table"
+    "The sample with the decimal mark of its sure columns in `attrs`, so that one column alone is read as in the table"
     _, _, habits = _count_columns([sample.head(_HABIT_ROWS)], wishes or CleaningSection())
     marked = sample.copy(deep=False)
     marked.attrs = sample.attrs | ({"decimal seen": habits.seen} if habits.seen else {})

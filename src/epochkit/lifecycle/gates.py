@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-04
 class CheckResult(NamedTuple):
-    """One check: `result` is pass, fail, skipped or follows; `observed` and `limit` are what was seen and what is allowed
+    """One check: `result` is pass, fail, skipped or follows; `observed` is what was seen, `limit` what is allowed
 
     follows: it fails only because another check of the gate does; `reason` names that one.
     """

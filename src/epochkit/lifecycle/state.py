@@ -199,7 +199,8 @@ def next_step(states: list[EpochState]) -> str:
                 f"type 'epoch approve {state.epoch}'")
         if state.state == "failed" and state.gate == "failed" and epoch_of(state.epoch).human_gate:
             return (
-                f"gate {state.epoch:03d} is shut ({state.reasons[0]}): mend it and run 'epoch run {state.epoch}', or let "
+                f"gate {state.epoch:03d} is shut ({state.reasons[0]}): mend it and run 'epoch run {state.epoch}', "
+                f"or let "
                 f"it pass with a written reason in the panel of its notebook or with 'epoch approve {state.epoch}'")
         if state.state != "done":
             return f"run 'epoch run {state.epoch}' ({state.title.lower()} is {state.state})"

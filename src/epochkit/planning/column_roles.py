@@ -229,7 +229,8 @@ def _check_numbers(read: ReadTarget, data: DataSection) -> None:
     name = data.target if re.fullmatch(r"[A-Za-z0-9_-]+", data.target) else f'"{data.target}"'
     raise BadInputError(
         f"the target '{data.target}' does not read as numbers, which task = \"regression\" needs: it holds "
-        f"{_counted(labels.to_dict())}. {_hints(read, ('numbers', 'units', 'dates'))}{way}say which texts mean no answer with "
+        f"{_counted(labels.to_dict())}. {_hints(read, ('numbers', 'units', 'dates'))}{way}say which texts mean no answer "
+        f"with "
         f"{name} = [\"…\"] in [cleaning.missing], or correct them")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-classes
@@ -250,8 +251,8 @@ def _check_classes(read: ReadTarget, labels: pd.Series, numeric: bool, data: Dat
                 if odd and 2 * sum(odd.values()) < rows else "")
         raise BadInputError(
             f"the target '{name}' has {levels:,} labels in {rows:,} rows, classes have to repeat (at most "
-            f"{_MOST_CLASSES}){told}: {_hints(read, ('numbers', 'units', 'dates'))}choose another target in [data] of the brief, "
-            f"or group its labels")
+            f"{_MOST_CLASSES}){told}: {_hints(read, ('numbers', 'units', 'dates'))}choose another target in [data] of "
+            f"the brief, or group its labels")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-unclear
 class UnclearTaskError(BadInputError):

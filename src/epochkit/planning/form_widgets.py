@@ -87,7 +87,8 @@ class ListedField(widgets.Box):
 
 # %% ../../../nbs/planning/15_form_widgets.ipynb #formwidgets-12
 _LISTED = (("data", "target"), ("data", "positive"), ("data", "time"), ("data", "group"), ("metric", "primary"))
-_COLUMNS = (("data", "ids"), ("data", "drop"), ("data", "protected"), ("data", "known_after"), ("data", "known_before"), ("cleaning", "hash"),
+_COLUMNS = (("data", "ids"), ("data", "drop"), ("data", "protected"), ("data", "known_after"),
+            ("data", "known_before"), ("cleaning", "hash"),
             ("cleaning", "mask"))
 
 

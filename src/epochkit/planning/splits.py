@@ -264,11 +264,13 @@ def check_split(parts: pd.Series, target: pd.Series, classification: bool, row_i
     missing = set(target.unique()) - set(target[parts == "train"].unique()) if classification else set()
     if missing:
         raise BadInputError(
-            f"class '{(lost := sorted(missing, key=str)[0])}'{rows_of(lost)} has no training row: give more rows of it, merge it with another "
+            f"class '{(lost := sorted(missing, key=str)[0])}'{rows_of(lost)} has no training row: give more rows of it, "
+            f"merge it with another "
             f"or change [split] of the brief")
     if classification and (counts := target[parts == "train"].value_counts()).min() < 2:
         raise BadInputError(
-            f"class '{counts.idxmin()}'{rows_of(counts.idxmin())} has {counts.min()} training row and a model needs 2: give more rows of it, "
+            f"class '{counts.idxmin()}'{rows_of(counts.idxmin())} has {counts.min()} training row and a model needs 2: "
+            f"give more rows of it, "
             f"merge it "
             f"with another class, or drop it")
 

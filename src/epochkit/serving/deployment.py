@@ -121,7 +121,9 @@ def measure_service(url: str, rows: list[dict[str, Any]], limit_ms: float, pid: 
 
     def own_s() -> float:
         return time.process_time() + (_cpu_s(pid) if pid else 0.0)
-    return measure_latency(lambda call: _accepted(client.post("/predict", json=rows[call % len(rows)])), calls, rounds=3,
+    def call_once(call: int) -> object:
+        return _accepted(client.post("/predict", json=rows[call % len(rows)]))
+    return measure_latency(call_once, calls, rounds=3,
                            limit_ms=limit_ms, own_s=own_s)
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-12-a

@@ -41,7 +41,8 @@ def promote_if_passed(run: EpochRun, version: str, checks: list[CheckResult], ta
     "Stage of the version afterwards: Staging when every check passed, else what it was"
     failed = [check.name for check in checks if check.result == "fail"]
     if failed:
-        run.warn(f"model version {version} stays where it is: {', '.join(failed)} failed. It goes to Staging when that is "
+        run.warn(f"model version {version} stays where it is: {', '.join(failed)} failed. It goes to Staging when that "
+                 f"is "
                  "mended, or when a person lets it pass at gate 006")
         return "unchanged"
     if stage_holder(run.settings, "Production") == version:

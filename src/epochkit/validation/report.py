@@ -199,7 +199,8 @@ def disturb(raw: pd.DataFrame, bundle: Bundle, share: float, seed: int) -> pd.Da
     return changed
 
 # %% ../../../nbs/validation/01_report.ipynb #report-resampled
-def _resampled_primary(bundle: Bundle, y: np.ndarray, output: np.ndarray, plan: Plan, resamples: int = 200) -> np.ndarray:
+def _resampled_primary(bundle: Bundle, y: np.ndarray, output: np.ndarray, plan: Plan,
+                       resamples: int = 200) -> np.ndarray:
     "The primary metric on the rows, and on the same `resamples` resamples of them each time, (1 + resamples,)"
     def values(weights: np.ndarray) -> np.ndarray:
         found = regression_metrics(y, output, weights) if bundle.task == "regression" else \
