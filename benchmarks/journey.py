@@ -137,7 +137,7 @@ def served(name: str, settings: Settings) -> dict[str, Any]:
     path, rows = raw_rows(settings, name)
     bundle = load_bundle(settings, "Production")
     column = "prediction" if bundle.task == "regression" else "probability"
-    here = bundle.score(pd.DataFrame(rows, dtype="str")).reset_index(drop=True)
+    here = bundle.score_raw(pd.DataFrame(rows, dtype="str")).reset_index(drop=True)
     out = settings.home / "scored.csv"
     done = subprocess.run([EPOCH, "score", str(path), str(out)], env={**os.environ, "EPOCH_HOME": str(settings.home)}, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:

@@ -221,7 +221,7 @@ def test_m06_what_002_empties_is_empty_for_the_service_too(tmp_path):
     raw = pd.read_csv(ran.settings.home / "profit.csv").head(200)
     marked = raw.assign(income=-999)
     empty = raw.assign(income=np.nan)
-    assert np.array_equal(bundle.score(marked)["prediction"], bundle.score(empty)["prediction"])
+    assert np.array_equal(bundle.score_raw(marked)["prediction"], bundle.score_raw(empty)["prediction"])
 
 
 def test_m10_of_two_columns_that_say_the_same_the_one_without_gaps_stays(tmp_path):
