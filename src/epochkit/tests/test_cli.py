@@ -91,6 +91,7 @@ def test_a_table_is_scored_with_its_rows_beside_the_scores(home, capsys, monkeyp
     import pandas as pd
     from epochkit.testing.examples import example_row
     monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
+    monkeypatch.setenv("EPOCH_PROJECT", str(load_settings(env={}).code_root))
     monkeypatch.chdir(home)
     pd.DataFrame([example_row(row_id=i, shoe=1, income="x" if i == 2 else i) for i in range(5)]).to_csv("in.csv", index=False)
     assert main(["score", "in.csv", "out.csv"]) == 0
