@@ -52,7 +52,7 @@ def run(case: str, folder: Path, epochs: str = "1-2", brief: dict[str, str] | No
     (place / "brief.toml").write_text(text, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING")}
     done = subprocess.run([*EPOCH, "run", epochs, "--brief", "brief.toml", "--unattended", "a case"], cwd=place, capture_output=True, text=True,
-                          env=kept | {"EPOCH_HOME": str(place)} | environment, timeout=1_800)
+                          env=kept | {"EPOCH_PROJECT": str(ROOT), "EPOCH_HOME": str(place)} | environment, timeout=1_800)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return Ran(done.returncode, lines, done.stdout + done.stderr, load_settings(home=place, env={}))
 
