@@ -84,14 +84,16 @@ def decide(number: int, home: Path) -> tuple[int, list[str]]:
 
 
 def raw_rows(settings: Settings, name: str) -> tuple[Path, list[dict[str, str]]]:
-    "The first rows of the set's file as the text that stands in it (a package's table: as CSV), in a file of their own"
+    "The first rows of the set's file as the text that stands in it (another format: as CSV), in a file of their own"
     path = settings.home / "raw_rows.csv"
-    if name.startswith("demo:"):
+    notes = json.loads((DATA / "datasets.json").read_text())["datasets"] if DATA.is_dir() else []
+    note = next((item for item in notes if item["name"] == name), {"file": ""})
+    if not note["file"].endswith((".csv", ".txt")):
         from epochkit.sources.catalog import open_source
-        open_source(name, settings).head(RAW_ROWS).to_csv(path, index=False)
+        source = f"file:{DATA / note['file']}" if note["file"] else name
+        open_source(source, settings).head(RAW_ROWS).to_csv(path, index=False)
         delimiter = ","
     else:
-        note = next(item for item in json.loads((DATA / "datasets.json").read_text())["datasets"] if item["name"] == name)
         delimiter = note["read_options"].get("sep", ",")
         with open(DATA / note["file"], encoding="utf-8", newline="") as file:
             path.write_text("".join(line for line, _ in zip(file, range(RAW_ROWS + 1))), encoding="utf-8", newline="")
