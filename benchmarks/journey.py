@@ -14,7 +14,6 @@ import pty
 import re
 import resource
 import select
-import socket
 import subprocess
 import sys
 import tempfile
@@ -101,29 +100,14 @@ def raw_rows(settings: Settings, name: str) -> tuple[Path, list[dict[str, str]]]
         return path, [dict(row) for row in csv.DictReader(file, delimiter=delimiter)]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def by_api(rows: list[dict[str, str]], home: Path) -> list[dict[str, Any]]:
-    "The answers of the running service, batch by batch"
-    port = free_port()
-    with subprocess.Popen([EPOCH, "serve", "--port", str(port)], env={**os.environ, "EPOCH_HOME": str(home)}, cwd=ROOT, stderr=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL) as service:
-        try:
-            while service.poll() is None:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            body = json.dumps({"rows": rows}).encode()
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/predict/batch", body, {"content-type": "application/json"})
-            with urllib.request.urlopen(request) as answer:
-                return json.load(answer)["predictions"]
-        finally:
-            service.terminate()
+def by_api(rows: list[dict[str, str]], settings: Settings) -> list[dict[str, Any]]:
+    "The answers of the running service"
+    from epochkit.serving.api import start_service
+    with start_service(settings, stage="Production") as service:
+        body = json.dumps({"rows": rows}).encode()
+        request = urllib.request.Request(f"{service.url}/predict/batch", body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["predictions"]
 
 
 def difference(one: pd.DataFrame, other: pd.DataFrame, column: str) -> float:
@@ -144,7 +128,7 @@ def served(name: str, settings: Settings) -> dict[str, Any]:
     done = subprocess.run([EPOCH, "score", str(path), str(out)], env={**os.environ, "EPOCH_HOME": str(settings.home)}, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         return {"difference": None, "why": f"epoch score: {done.stderr.strip()[-300:]}"}
-    batch, api = pd.read_csv(out, keep_default_na=False), pd.DataFrame(by_api(rows, settings.home))
+    batch, api = pd.read_csv(out, keep_default_na=False), pd.DataFrame(by_api(rows, settings))
     return {"raw rows": len(rows), "difference": max(difference(here, batch, column), difference(here, api, column))}
 
 

@@ -229,8 +229,8 @@ def _check_numbers(read: ReadTarget, data: DataSection) -> None:
     name = data.target if re.fullmatch(r"[A-Za-z0-9_-]+", data.target) else f'"{data.target}"'
     raise BadInputError(
         f"the target '{data.target}' does not read as numbers, which task = \"regression\" needs: it holds "
-        f"{_counted(labels.to_dict())}. {_hints(read, ('numbers', 'units', 'dates'))}{way}say which texts mean no answer "
-        f"with "
+        f"{_counted(labels.to_dict())}. {_hints(read, ('numbers', 'units', 'dates'))}{way}say which texts mean no "
+        f"answer with "
         f"{name} = [\"…\"] in [cleaning.missing], or correct them")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-classes

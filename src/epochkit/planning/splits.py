@@ -264,8 +264,8 @@ def check_split(parts: pd.Series, target: pd.Series, classification: bool, row_i
     missing = set(target.unique()) - set(target[parts == "train"].unique()) if classification else set()
     if missing:
         raise BadInputError(
-            f"class '{(lost := sorted(missing, key=str)[0])}'{rows_of(lost)} has no training row: give more rows of it, "
-            f"merge it with another "
+            f"class '{(lost := sorted(missing, key=str)[0])}'{rows_of(lost)} has no training row: give more rows of "
+            f"it, merge it with another "
             f"or change [split] of the brief")
     if classification and (counts := target[parts == "train"].value_counts()).min() < 2:
         raise BadInputError(

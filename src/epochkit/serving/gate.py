@@ -123,4 +123,5 @@ def production_as_waived(settings: Settings, finished: Event, decision: Event) -
         "deployed_by_epoch": "007", "deployment_sha256": files[settings.relative(docker)]["sha256"],
         "unattended": str(report["unattended"]).lower()})
     told = "\n".join(f"- {text}" for text in waivers(settings))
-    write_text(docker.parent / "WAIVERS.md", f"# What a person let pass\n\nModel version {report['version']}.\n\n{told}\n")
+    text = f"# What a person let pass\n\nModel version {report['version']}.\n\n{told}\n"
+    write_text(docker.parent / "WAIVERS.md", text)

@@ -116,11 +116,36 @@ class SklearnProtocol(BaseEstimator):
         tags.classifier_tags = None if regression else ClassifierTags()
         return tags
 
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-parameters
+class _Parameters(SklearnProtocol):
+    "The parameters of a framework: those that hold, and the space to search"
+    defaults: dict[str, Any] = {}
+    space: dict[str, Range | tuple] = {}
+
+    def search_space(self, trial: Any) -> dict[str, Any]:
+        "The parameters that an Optuna trial draws from this framework's space"
+        return {
+            name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
+            for name, values in self.space.items()
+        }
+
+    def parameter_grid(self) -> dict[str, list]:
+        "The same space as a grid: every parameter with the values worth trying"
+        return {
+            name: values.points() if isinstance(values, Range) else list(values)
+            for name, values in self.space.items()
+        }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        "Every parameter as it holds: the defaults, overridden by what was given"
+        return {**self.defaults, **self.params}
+
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-13
 TASKS = ("binary", "multiclass", "regression")
 
 
-class FrameworkModel(SklearnProtocol):
+class FrameworkModel(_Parameters):
     "A scikit-learn style estimator around one framework: fit, predict, search space, pickle, and the device it used"
     name: str = ""
     title: str = ""
@@ -128,8 +153,6 @@ class FrameworkModel(SklearnProtocol):
     extra: str = ""
     tasks: tuple[str, ...] = TASKS
     baseline: bool = False
-    defaults: dict[str, Any] = {}
-    space: dict[str, Range | tuple] = {}
 
     def __init__(self, task: str = "binary", seed: int = 42, **params: Any):
         self.task, self.seed, self.params = task, seed, params
@@ -172,25 +195,6 @@ class FrameworkModel(SklearnProtocol):
         whole = np.zeros((len(found), len(self.classes_)))
         whole[:, self._seen] = found
         return whole
-
-    def search_space(self, trial: Any) -> dict[str, Any]:
-        "The parameters that an Optuna trial draws from this framework's space"
-        return {
-            name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
-            for name, values in self.space.items()
-        }
-
-    def parameter_grid(self) -> dict[str, list]:
-        "The same space as a grid: every parameter with the values worth trying"
-        return {
-            name: values.points() if isinstance(values, Range) else list(values)
-            for name, values in self.space.items()
-        }
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        "Every parameter as it holds: the defaults, overridden by what was given"
-        return {**self.defaults, **self.params}
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple[np.ndarray, np.ndarray] | None) -> str:
         raise TypeError(f"{type(self).__name__} does not define _fit(X, y, validation) -> device")

@@ -414,21 +414,10 @@ def _numbers(row: list[Any], names: list[str]) -> dict[str, float]:
     pairs = zip(names, row, strict=False)
     return {name: float(cell) for name, cell in pairs if isinstance(cell, (int, float)) and not isinstance(cell, bool)}
 
-# %% ../../../../nbs/sources/files/06_excel.ipynb #excel-39
-@table_format(".xlsx", ".xlsm", sheet="of a workbook", header="none or yes", skip="lines above the header",
-              records="all to keep every line below the header", totals="keep or drop rows of totals")
-class ExcelFile(_Workbook):
-    "One sheet of a workbook"
-    holds = "zip"
+# %% ../../../../nbs/sources/files/06_excel.ipynb #excel-sheet-rows
+class _SheetRows(_Workbook):
+    "The sheets of a workbook, and the records of one of them"
     hidden: tuple[str, ...] = ()
-    decide = staticmethod(merged_kinds)
-    columns = property(lambda self: self._scan.header)
-    evidence = property(lambda self: self._scan.evidence)
-    rows = property(lambda self: self._scan.rows)
-
-    @property
-    def about(self) -> dict[str, str]:
-        return {"sheet": self._scan.sheet}
 
     def layouts(self, file: Any) -> dict[str, Callable[[], bool]]:
         def filled(place: str) -> bool:
@@ -442,31 +431,6 @@ class ExcelFile(_Workbook):
     def layout(self, file: Any, sheet: str) -> SheetLayout:
         with zipfile.ZipFile(file) as archive:
             return sheet_layout(archive, _sheet_places(archive)[sheet], formats=_style_units(archive))
-
-    @cached_property
-    def _scan(self) -> _SheetScan:
-        option, opened, name = self.options.get("header", ""), self._open(), self.path.name
-        rows = self.numbered_rows(opened)
-        first, header = next(rows, (0, [])) if option != "none" else (-1, [])
-        found, near = _SheetScan(list(header)), []
-        sieve = RowSieve(["" if cell is None else column_name(str(cell)) for cell in header], self.options, name)
-        for near in batches(sieve.records(_placed(rows)), 5_000):
-            found.look(near)
-        found.left = sieve.left
-        for candidate in self._kept(sieve, found, near):
-            found.look([candidate.given])
-        names = _column_names(found.header, found.evidence, option, name)
-        if not all(names):
-            _check_title(self.numbered_rows(opened), names, f"{name}, sheet '{opened.name}'")
-        skip = int(self.options.get("skip", "0"))
-        self.warnings.extend(_layout_warnings(opened.layout, opened.name, skip))
-        self.warnings.extend(_merged_warning(opened.merged, opened.name, first + 1 if option != "none" else skip))
-        self.warnings.extend(f"sheet '{opened.name}': {line}" for line in sieve.left.warnings)
-        self.warnings.extend(self._sheet_warnings(opened.name, names, found.evidence))
-        others = [f"{one} (hidden)" if one in self.hidden else one for one in opened.sheets if one != opened.name]
-        found.sheet = f"{opened.name}, of {', '.join([opened.name, *others])}" if others else opened.name
-        found.header = names
-        return found
 
     def _sheet_warnings(self, sheet: str, names: list[str], seen: list[CellEvidence]) -> Iterator[str]:
         "That the sheet is hidden, and in which columns numbers stand beside texts that look like numbers"
@@ -502,6 +466,46 @@ class ExcelFile(_Workbook):
             next(body, None)
         records = (row for number, row in body if number + 1 not in left)
         return (_frame(batch, kinds, names) for batch in batches(records, min(rows, 50_000)))
+
+# %% ../../../../nbs/sources/files/06_excel.ipynb #excel-39
+@table_format(".xlsx", ".xlsm", sheet="of a workbook", header="none or yes", skip="lines above the header",
+              records="all to keep every line below the header", totals="keep or drop rows of totals")
+class ExcelFile(_SheetRows):
+    "One sheet of a workbook"
+    holds = "zip"
+    decide = staticmethod(merged_kinds)
+    columns = property(lambda self: self._scan.header)
+    evidence = property(lambda self: self._scan.evidence)
+    rows = property(lambda self: self._scan.rows)
+
+    @property
+    def about(self) -> dict[str, str]:
+        return {"sheet": self._scan.sheet}
+
+    @cached_property
+    def _scan(self) -> _SheetScan:
+        option, opened, name = self.options.get("header", ""), self._open(), self.path.name
+        rows = self.numbered_rows(opened)
+        first, header = next(rows, (0, [])) if option != "none" else (-1, [])
+        found, near = _SheetScan(list(header)), []
+        sieve = RowSieve(["" if cell is None else column_name(str(cell)) for cell in header], self.options, name)
+        for near in batches(sieve.records(_placed(rows)), 5_000):
+            found.look(near)
+        found.left = sieve.left
+        for candidate in self._kept(sieve, found, near):
+            found.look([candidate.given])
+        names = _column_names(found.header, found.evidence, option, name)
+        if not all(names):
+            _check_title(self.numbered_rows(opened), names, f"{name}, sheet '{opened.name}'")
+        skip = int(self.options.get("skip", "0"))
+        self.warnings.extend(_layout_warnings(opened.layout, opened.name, skip))
+        self.warnings.extend(_merged_warning(opened.merged, opened.name, first + 1 if option != "none" else skip))
+        self.warnings.extend(f"sheet '{opened.name}': {line}" for line in sieve.left.warnings)
+        self.warnings.extend(self._sheet_warnings(opened.name, names, found.evidence))
+        others = [f"{one} (hidden)" if one in self.hidden else one for one in opened.sheets if one != opened.name]
+        found.sheet = f"{opened.name}, of {', '.join([opened.name, *others])}" if others else opened.name
+        found.header = names
+        return found
 
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
         return self._frames(rows, [kinds[name] for name in self.columns], self.columns, self._scan.left.places)

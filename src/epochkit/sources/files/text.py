@@ -284,27 +284,13 @@ def _without_rows(table: pa.Table, rows: list[int]) -> pa.Table:
     kept[rows] = False
     return table.filter(pa.array(kept))
 
-# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve
-class _LineSieve(_BlockSieve):
-    "Takes what is no record out of the blocks of a text, from the first to the last; possible totals are held back"
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-record-sieve
+class _RecordSieve(_BlockSieve):
+    "Takes out of a block what is certainly no record: blank lines, the header again, units, notes below the table"
 
     def __init__(self, layout: Layout, options: dict[str, str], name: str):
         super().__init__(layout, options, name)
-        self.passed, self.label, self.units = 0, None, None
-        self.candidates: list[TotalCandidate] = []
-        self.near: pa.Table | None = None
-        self.end: _Block | None = None
-
-    def records(self, block: _Block, last: bool) -> pa.Table:
-        "The records of a block"
-        table = self.cut(block, last)
-        if table.num_rows:
-            _check_closed(self.name, table, block.plain, block.line, self.layout)
-            table = self._without(table, block, self._found(table, block, last) if self.looks else {})
-            table = self._without_candidates(table, block, last)
-            self.passed += table.num_rows
-            self.near = table if table.num_rows else self.near
-        return table
+        self.passed, self.units = 0, None
 
     def _found(self, table: pa.Table, block: _Block, last: bool) -> dict[int, str]:
         found = dict.fromkeys(_empty_rows(table), "empty")
@@ -337,6 +323,28 @@ class _LineSieve(_BlockSieve):
         for kind in dict.fromkeys(found.values()):
             self.left.add(kind, [rows[row] for row in sorted(found) if found[row] == kind])
         return _without_rows(table, list(found))
+
+# %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve
+class _LineSieve(_RecordSieve):
+    "Takes what is no record out of the blocks of a text, from the first to the last; possible totals are held back"
+
+    def __init__(self, layout: Layout, options: dict[str, str], name: str):
+        super().__init__(layout, options, name)
+        self.label = None
+        self.candidates: list[TotalCandidate] = []
+        self.near: pa.Table | None = None
+        self.end: _Block | None = None
+
+    def records(self, block: _Block, last: bool) -> pa.Table:
+        "The records of a block"
+        table = self.cut(block, last)
+        if table.num_rows:
+            _check_closed(self.name, table, block.plain, block.line, self.layout)
+            table = self._without(table, block, self._found(table, block, last) if self.looks else {})
+            table = self._without_candidates(table, block, last)
+            self.passed += table.num_rows
+            self.near = table if table.num_rows else self.near
+        return table
 
     def _without_candidates(self, table: pa.Table, block: _Block, last: bool) -> pa.Table:
         if self.totals == "keep" or not table.num_rows:
