@@ -30,8 +30,8 @@ from filelock import FileLock
 from ..record.anchors import Anchor
 from ..core.settings import Settings, check_writable
 from ..core.errors import BadInputError, PipelineError
-from ..core.services import (check_sqlite, disk_trouble, server_trouble, sqlite_file, sqlite_trouble, sqlite_url,
-                                    shown_address)
+from ..core.services import (check_sqlite, disk_trouble, server_trouble, sqlite_file, sqlite_trouble,
+                                    sqlite_url, without_password)
 from ..record.events import Event
 from ..record.ledger import Ledger
 from ..record.views import write_views
@@ -49,7 +49,7 @@ def tracking_uri(settings: Settings) -> str:
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-store-error
 def _store_error(uri: str, what: str) -> BadInputError:
     return BadInputError(
-        f"the tracking store {shown_address(uri)} {what}: bring it back, or correct MLFLOW_TRACKING_URI (unset, it "
+        f"the tracking store {without_password(uri)} {what}: bring it back, or correct MLFLOW_TRACKING_URI (unset, it "
         f"leaves runs in mlflow.db of the home), and run again; what is finished is kept")
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-scheme

@@ -30,7 +30,7 @@ from .sentence import brief_toml, draft_from_sentence
 from ..report.templates import render_macro, stylesheet
 from ..report.theme import STYLE, bar, rows_html
 from ..report.values import Html
-from ..sources.base import without_password
+from ..core.services import without_password
 
 # %% ../../../nbs/planning/16_form.ipynb #form-file-read
 def _read_file(path: Path) -> tuple[dict[str, Any], str]:

@@ -27,7 +27,7 @@ from .template import ProjectFacts, project_files
 from .upgrade import TEMPLATE, write_base
 from .wheel import write_wheel
 from ..report.templates import render
-from ..sources.base import without_password
+from ..core.services import without_password
 from ..sources.catalog import open_source
 from ..sources.secrets import refuse_plain_secrets
 

@@ -16,7 +16,8 @@ from ..core.brief import column_name
 from ..core.project import load_rooms
 from ..core.settings import Settings
 from ..core.errors import BadInputError, unknown_name
-from .base import SOURCES, Source, data_source, without_password
+from ..core.services import without_password
+from .base import SOURCES, Source, data_source
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-05
 _BUILT_IN = {

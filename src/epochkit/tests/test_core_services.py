@@ -63,7 +63,12 @@ def test_a_server_that_listens_is_no_trouble():
 
 
 def test_no_password_is_shown():
-    assert shown_address("https://a:p@ss@h/x") == "https://a:***@h/x" and shown_address("http://h:5/x@y") == "http://h:5/x@y"
+    for password in ("pw", "p@w", "pw/pw", "12pw", "p:w@w", "1234"):
+        assert without_password(f"sql:postgresql://me:{password}@host:5432/base?table=t"
+                                ) == "sql:postgresql://me:***@host:5432/base?table=t"
+    for address in ("https://host:8080/loans.csv?mail=a@b.org", "file:/data/a.csv", "sql:sqlite:////data/a.db?table=t",
+                    "http://h:5/x@y"):
+        assert without_password(address) == address
 
 
 @pytest.mark.parametrize("number, word", [(errno.ENOSPC, "no room"), (errno.EROFS, "only be read"), (errno.EACCES, "not yours")])

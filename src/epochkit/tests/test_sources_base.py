@@ -6,12 +6,7 @@ from epochkit.core.errors import BadInputError
 from epochkit.sources.base import *
 
 
-def test_a_password_is_masked_and_an_unknown_option_is_named():
-    for password in ("pw", "p@w", "pw/pw", "12pw", "p:w@w", "1234"):
-        assert without_password(
-            f"sql:postgresql://me:{password}@host:5432/base?table=t") == "sql:postgresql://me:***@host:5432/base?table=t"
-    for open_spec in ("https://host:8080/loans.csv?mail=a@b.org", "file:/data/a.csv", "sql:sqlite:////data/a.db?table=t"):
-        assert without_password(open_spec) == open_spec
+def test_an_unknown_option_is_named():
     with pytest.raises(BadInputError, match="did you mean 'encoding'"):
         options_of("a.csv?encodign=x", ("encoding",), "file")
 

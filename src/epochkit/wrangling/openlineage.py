@@ -15,7 +15,7 @@ import pandas as pd
 
 from .loading import LoadResult
 from ..planning.plan import Plan
-from ..sources.base import without_password
+from ..core.services import without_password
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset
