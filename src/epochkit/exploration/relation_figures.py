@@ -151,7 +151,7 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
     axis.imshow(shades.fillna(0), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
     for i, j in np.ndindex(table.shape):
         axis.text(j, i, _cell_text(table.columns[j], table.iloc[i, j]), ha="center", va="center", fontsize=8.5,
-                  color="white" if shades.iloc[i, j] > 0.75 else "#333333")
+                  color="white" if shades.iloc[i, j] > 0.75 else "#333333", in_layout=False)
     axis.set_yticks(range(len(table)), [short(name) for name in table.index])
     axis.set_xticks(range(table.shape[1]), table.columns)
     axis.xaxis.tick_top()
@@ -179,7 +179,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     for i, j in np.ndindex(ranks.shape):
         value = ranks.iloc[i, j]
         axis.text(j, i, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=8,
-                  color="white" if abs(value) > 0.6 else "#333333")
+                  color="white" if abs(value) > 0.6 else "#333333", in_layout=False)
     labels = [short(name) for name in ranks.columns]
     axis.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     axis.set_yticks(range(len(labels)), labels)

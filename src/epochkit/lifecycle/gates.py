@@ -167,9 +167,9 @@ def after_approval(epoch: int) -> Callable:
 # %% ../../../nbs/lifecycle/02_gates.ipynb #gates-approval-follow
 def follow_approval(settings: Settings, epoch: int) -> None:
     "Takes the step that follows the approval of an epoch's gate, if a person gave one for its last run"
-    load_checks(settings, epoch)
     events = Ledger(settings.context_root).events("epoch_finished", "decision")
     finished, decision = latest(events, epoch, "epoch_finished"), latest(events, epoch, "decision")
-    step = AFTER_APPROVAL.get(epoch)
-    if step and finished and decision and decision.seq > finished.seq and decision.data["decision"] == "approved":
-        step(settings, finished, decision)
+    if finished and decision and decision.seq > finished.seq and decision.data["decision"] == "approved":
+        load_checks(settings, epoch)
+        if step := AFTER_APPROVAL.get(epoch):
+            step(settings, finished, decision)

@@ -138,19 +138,24 @@ def _draw_powers(figure: object) -> None:
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19-a
 def _matplotlib_png(figure: object, claim: str) -> bytes:
+    import matplotlib
+    shown_dpi, figure.dpi = figure.dpi, matplotlib.rcParams["savefig.dpi"]
     _draw_powers(figure)
     _freeze_layout(figure)
     box, buffer = _claim_on_matplotlib(figure, claim).padded(0.15), io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches=box, metadata={"Title": claim, "Software": None})
+    figure.savefig(buffer, format="png", dpi=figure.dpi, bbox_inches=box, metadata={"Title": claim, "Software": None})
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
+    figure.dpi = shown_dpi
     _show_saved_picture(figure, buffer.getvalue(), box.width, box.height)
     return buffer.getvalue()
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19-b
 def _freeze_layout(figure: object) -> None:
     "The layout stays as drawn: the claim stands outside the figure and must not push the axes together"
-    figure.set_layout_engine("none")
+    import matplotlib
+    with matplotlib.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
+        figure.set_layout_engine(None)
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-21
 _LOG = logging.getLogger(__name__)

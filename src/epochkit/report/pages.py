@@ -6,45 +6,49 @@
 __all__ = ['offline_outputs', 'export_notebook']
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-02
+import base64
+import json
+import mimetypes
 import re
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..core.files import write_text
+from ..core.files import read_notebook, write_text
 from ..core.errors import BadInputError
 from .figures import PAGE_CSS
-from .templates import render, stylesheet, template_text
+from .templates import render, stylesheet
 from .values import Html
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-04
 _WIDGET = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 _PLOTLY = "application/vnd.plotly.v1+json"
 
 
-def _plotly_div(data: dict[str, Any], name: str) -> str:
-    import plotly.graph_objects
-    import plotly.io
-    figure = plotly.graph_objects.Figure({"data": data.get("data", []), "layout": data.get("layout", {})},
-                                         skip_invalid=True)
-    return plotly.io.to_html(figure, full_html=False, include_plotlyjs=False, div_id=name,
-                             config={"responsive": True, "displaylogo": False})
+def _script_text(value: Any) -> Html:
+    "A value as JSON that cannot end the script it stands in"
+    return Html(json.dumps(value).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+def _plotly_div(data: Mapping[str, Any], name: str) -> str:
+    layout = data.get("layout", {})
+    return render("notebook_chart.html.j2", name=name, data=_script_text(data.get("data", [])),
+                  layout=_script_text(layout), height=layout.get("height"))
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-04-a
-def offline_outputs(notebook: "NotebookNode") -> int:
+def offline_outputs(notebook: Mapping[str, Any]) -> int:
     "Rewrites the notebook's outputs in place so that they need no kernel and no network; the number of Plotly figures"
     charts = 0
-    notebook.metadata.pop("widgets", None)
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        for output in (output for output in cell.outputs if "data" in output):
+    notebook["metadata"].pop("widgets", None)
+    for cell in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
+        for output in (output for output in cell["outputs"] if "data" in output):
             for kind in _WIDGET:
-                output.data.pop(kind, None)
-            if _PLOTLY in output.data:
+                output["data"].pop(kind, None)
+            if _PLOTLY in output["data"]:
                 charts += 1
-                output.data = {"text/html": _plotly_div(output.data[_PLOTLY], f"plotly-{charts}")}
-        cell.outputs = [output for output in cell.outputs if output.get("data", True)]
+                output["data"] = {"text/html": _plotly_div(output["data"][_PLOTLY], f"plotly-{charts}")}
+        cell["outputs"] = [output for output in cell["outputs"] if output.get("data", True)]
     return charts
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-08
@@ -59,24 +63,110 @@ def _without_network(body: str) -> str:
     return re.sub(rf"<(?:link|embed|source)\b[^>]*?\b(?:href|src)\s*=\s*{url}/?>", gone, body, flags=re.IGNORECASE)
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-09
-def _body(notebook: "NotebookNode", folder: Path) -> str:
-    from nbconvert import HTMLExporter
-    addresses = dict.fromkeys(
-        ("require_js_url", "mathjax_url", "mermaid_js_url", "jquery_url", "jupyter_widgets_base_url"), "")
-    exporter = HTMLExporter(raw_template=template_text("notebook_cells.html.j2"), embed_images=True,
-                            exclude_output_prompt=True, **addresses)
-    return _without_network(exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(folder)}})[0])
+def _joined(text: str | list[str]) -> str:
+    "A text of a notebook, which a file may hold as a list of its lines"
+    return "".join(text)
+
+
+@cache
+def _markdown() -> Callable[[str], str]:
+    import mistune
+    renderer = mistune.HTMLRenderer(escape=False, allow_harmful_protocols=("attachment:",))
+    return mistune.create_markdown(renderer=renderer, plugins=["strikethrough", "table", "url", "task_lists"])
+
+
+def _named(heading: re.Match) -> str:
+    name = re.sub(r"<[^>]+>", "", heading["text"]).replace(" ", "-").replace('"', "")
+    return f'<h{heading["level"]} id="{name}">{heading["text"]}</h{heading["level"]}>'
+
+
+def _markdown_page(text: str, picture: Callable[[str], str]) -> Html:
+    "Markdown as HTML; `picture` says what stands in for the source of a picture"
+    html = re.sub(r"<h(?P<level>[1-6])>(?P<text>.*?)</h(?P=level)>", _named, _markdown()(text), flags=re.DOTALL)
+    return Html(re.sub(r'(<img\b[^>]*?\bsrc=")([^"]+)"', lambda found: f'{found[1]}{picture(found[2])}"', html))
+
+# %% ../../../nbs/report/06_pages.ipynb #pages-picture
+def _picture(source: str, folder: Path, attachments: Mapping[str, Mapping[str, Any]]) -> str:
+    "The source of a picture with the file inside, where it is an attachment of the cell or a file of the folder"
+    kept = attachments.get(source.removeprefix("attachment:")) if source.startswith("attachment:") else None
+    if kept:
+        kind, data = next(iter(kept.items()))
+        return f"data:{kind};base64,{_joined(data).strip()}"
+    if re.match(r"[a-z][a-z0-9+.-]*:|//|#", source, flags=re.IGNORECASE):
+        return source
+    file, kind = folder / source, mimetypes.guess_type(source)[0]
+    if not kind or not kind.startswith("image/") or not file.is_file():
+        return source
+    return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+
+# %% ../../../nbs/report/06_pages.ipynb #pages-shown
+_COLOUR_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_PICTURES = {"image/png": "output_png", "image/jpeg": "output_jpeg", "image/gif": "output_gif"}
+
+
+def _text_output(text: str | list[str], kind: str) -> dict[str, Any]:
+    return {"kind": kind, "text": _COLOUR_CODE.sub("", _joined(text))}
+
+
+def _picture_output(output: Mapping[str, Any], form: str) -> dict[str, Any]:
+    size = {**output.get("metadata", {}), **output.get("metadata", {}).get(form, {})}
+    return {"kind": _PICTURES[form], "image": f"data:{form};base64,{_joined(output['data'][form]).strip()}",
+            "alt": _joined(output["data"].get("text/plain", "")), "width": size.get("width"),
+            "height": size.get("height")}
+
+
+def _shown(output: Mapping[str, Any]) -> dict[str, Any]:
+    "What the template needs to show one output: its kind, and HTML, a picture or a text"
+    if output["output_type"] == "stream":
+        return _text_output(output["text"], f"output_text output_{output['name']}")
+    if output["output_type"] == "error":
+        return _text_output("\n".join(output["traceback"]), "output_text output_error")
+    data = output["data"]
+    for form in ("text/html", "image/svg+xml"):
+        if form in data:
+            return {"kind": "output_html", "html": Html(_joined(data[form]))}
+    if "text/markdown" in data:
+        return {"kind": "output_markdown", "html": _markdown_page(_joined(data["text/markdown"]), str)}
+    if form := next((form for form in _PICTURES if form in data), ""):
+        return _picture_output(output, form)
+    return _text_output(next((data[form] for form in ("text/latex", "text/plain") if form in data), ""), "output_text")
+
+# %% ../../../nbs/report/06_pages.ipynb #pages-cells
+def _code(source: str) -> Html:
+    "A cell's code in colours"
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers.python import PythonLexer
+    from pygments.lexers.special import TextLexer
+    if not source.strip():
+        return Html("")
+    return Html(highlight(source, TextLexer() if source.startswith("%%") else PythonLexer(), HtmlFormatter()))
+
+
+def _cell(cell: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    "What the template needs to show one cell"
+    source = _joined(cell["source"])
+    if cell["cell_type"] == "markdown":
+        pictures = cell.get("attachments", {})
+        return {"kind": "markdown", "text": _markdown_page(source, lambda name: _picture(name, folder, pictures))}
+    return {"kind": "code", "code": _code(source), "count": cell.get("execution_count"),
+            "outputs": [_shown(output) for output in cell["outputs"]]}
+
+
+def _body(notebook: Mapping[str, Any], folder: Path) -> str:
+    shown = [_cell(cell, folder) for cell in notebook["cells"] if cell["cell_type"] in ("markdown", "code")]
+    return _without_network(render("notebook_cells.html.j2", cells=shown))
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-09-a
 def _highlight_css() -> str:
     from pygments.formatters import HtmlFormatter
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("friendly", "nord"))
-    ground = ".highlight, .highlight pre { background: var(--materialized); }"
+    ground = ".highlight, .highlight pre { background: var(--materialized); }\n.highlight .err { border: none; }"
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{ground}"
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-09-b
-def _title_of(notebook: "NotebookNode", default: str) -> str:
-    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+def _title_of(notebook: Mapping[str, Any], default: str) -> str:
+    texts = (_joined(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
     found = next((match for match in (re.search(r"^# +(.+)$", text, re.MULTILINE) for text in texts) if match), None)
     return found[1].strip() if found else default
 
@@ -85,17 +175,20 @@ def _plotly_library(charts: int) -> Html:
     "plotly.js as text, or nothing where a page has no chart"
     if not charts:
         return Html("")
-    from plotly.offline import get_plotlyjs
-    return Html(get_plotlyjs())
+    import importlib.util
+    folder = Path(importlib.util.find_spec("plotly").origin).parent  # its import would take longer than the page
+    return Html((folder / "package_data" / "plotly.min.js").read_text(encoding="utf-8"))
 
 # %% ../../../nbs/report/06_pages.ipynb #pages-read
-def _read_executed(path: Path) -> "NotebookNode":
-    import nbformat
+def _read_executed(path: Path) -> dict[str, Any]:
     try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+        notebook = read_notebook(path)
+        if not all("source" in cell for cell in notebook["cells"]):
+            raise KeyError("source")
+    except (OSError, ValueError, KeyError, TypeError, BadInputError) as error:
         raise BadInputError(f"{path} is not a notebook that can be read ({type(error).__name__}): "
                             f"run the epoch again") from error
+    return notebook
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-09-c
 def export_notebook(executed_ipynb: Path | str, html_path: Path | str, title: str | None = None) -> Path:

@@ -75,7 +75,42 @@ def test_text_and_pictures_stay(export):
     assert "<strong>bold</strong>" in page and "data:image/png;base64,iVBORw0KGgo=" in page and "trace" in page
 
 
-def test_a_file_that_is_no_notebook_is_bad_input(tmp_path):
-    (tmp_path / "x.ipynb").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"cells": [{}]}', '{"cells": 3}'])
+def test_a_file_that_is_no_notebook_is_bad_input(tmp_path, text):
+    (tmp_path / "x.ipynb").write_text(text)
     with pytest.raises(BadInputError, match="x.ipynb is not a notebook"):
         export_notebook(tmp_path / "x.ipynb", tmp_path / "x.html")
+
+
+def test_markdown_keeps_tables_lists_links_inside_and_html(export):
+    page = export(v4.new_markdown_cell("## Two words\n|a|b|\n|-|-|\n|1|2|\n\n- [x] done\n\n<b>html</b> $5 to $6, see [it](#Two-words)"),
+                  shown(text__markdown="**told** by `code`"))
+    assert '<h2 id="Two-words">Two words</h2>' in page and "<td>1</td>" in page and 'type="checkbox"' in page
+    assert "<b>html</b> $5 to $6" in page and 'href="#Two-words"' in page and "<strong>told</strong>" in page
+
+
+def test_pictures_of_the_folder_and_of_the_cell_go_into_the_page(export, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    (tmp_path / "secret.txt").write_text("text")
+    cell = v4.new_markdown_cell("![one](a.png) ![two](attachment:b.png) ![no](gone.png) ![none](secret.txt)",
+                                attachments={"b.png": {"image/png": "QUJD"}})
+    page = export(cell)
+    assert "data:image/png;base64,iVBORw==" in page and "data:image/png;base64,QUJD" in page and 'src="gone.png"' in page
+    assert 'src="secret.txt"' in page
+
+
+def test_a_chart_cannot_end_its_script_and_a_picture_has_its_size(export):
+    chart = {"data": [{"type": "bar", "x": ["</script><b>x</b>"], "y": [1]}], "layout": {"height": 430}}
+    cell = shown(image__png="iVBORw0KGgo=", text__plain="<Figure>")
+    cell.outputs[0].metadata["image/png"] = {"width": 900, "height": 460}
+    page = export(cell, v4.new_code_cell("f", outputs=[v4.new_output("display_data", {"application/vnd.plotly.v1+json": chart})]))
+    assert "</script><b>x" not in page and "height: 430px" in page
+    assert 'alt="&lt;Figure&gt;" width="900" height="460">' in page
+
+
+def test_what_a_cell_prints_is_text_without_colour_codes(export):
+    page = export(v4.new_code_cell("%%bash\necho", outputs=[
+        v4.new_output("stream", name="stderr", text="\x1b[31m1 < 2\x1b[0m\n"), v4.new_output("display_data", {"text/latex": "$x$"})]),
+        v4.new_code_cell(""), v4.new_raw_cell("raw"))
+    assert '<div class="output_area output_text output_stderr"><pre>1 &lt; 2' in page and "<pre>$x$</pre>" in page
+    assert page.count('<details class="code">') == 1
