@@ -22,7 +22,7 @@ from epochkit.core.errors import (
     BadInputError, DependencyError, PipelineError, RecordError, WaitingForReviewError, explain, unknown_name
 )
 from .click_origin import click_refusal
-from ..lifecycle.gates import GateReport, evaluate, follow_approval
+from ..lifecycle.gates import CheckResult, GateReport, evaluate, follow_approval
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
@@ -190,16 +190,22 @@ def _take_the_next_step(settings: Settings, finished: Event, decision: Event) ->
         write_views(ledger)
         _logger.warning("%s", text)
 
+# %% ../../../nbs/review/02_decisions.ipynb #decisions-recorded
+def _recorded_report(finished: Event) -> GateReport:
+    "The gate as the run computed and recorded it"
+    return GateReport(finished.epoch, [CheckResult(**check) for check in finished.data["gate"]["checks"]])
+
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-j
 def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str, comment: str = "",
                     criteria: Iterable[str] = (), return_to: int | None = None,
                     waivers: Mapping[str, str] | None = None, provenance: str = "python",
-                    restored: Mapping[str, str] | None = None) -> Event:
+                    restored: Mapping[str, str] | None = None, gate_as_recorded: bool = False) -> Event:
     """The decision as recorded, bound to the evidence as it is now; raises when gate, evidence or the project's rules
     forbid it
 
     waivers: name of a failing check -> written reason. return_to: the epoch a rejection goes back to.
     restored: leak suspect that epoch 003 leaves out -> written reason why it may be used after all.
+    gate_as_recorded: take the checks that the run recorded when it ended a moment ago, and compute none anew.
     """
     _check_request(epoch, decision, reviewer, comment, return_to)
     waivers, restored, criteria = dict(waivers or {}), dict(restored or {}), list(criteria)
@@ -208,7 +214,8 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
     finished = latest(events, epoch, "epoch_finished")
     if finished is None:
         raise DependencyError(f"epoch {epoch:03d} has not finished: run 'epoch run {epoch}' first")
-    evidence, report = _evidence_now(settings, finished), evaluate(settings, epoch, events=events)
+    evidence = _evidence_now(settings, finished)
+    report = _recorded_report(finished) if gate_as_recorded else evaluate(settings, epoch, events=events)
     check_waivers(report, waivers)
     _check_restored(settings, finished, decision, restored)
     if decision in ("approved", "unattended"):
@@ -237,9 +244,12 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
     return event
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-11
-def decide_unattended(settings: Settings, epoch: int, reason: str) -> Event:
+def decide_unattended(settings: Settings, epoch: int, reason: str, just_ran: bool = False) -> Event:
     """Records `unattended` at a human gate whose computed checks pass;
-    WaitingForReviewError where only a person may decide"""
+    WaitingForReviewError where only a person may decide
+
+    just_ran: the epoch ended a moment ago, so its gate is taken as recorded and not computed a second time.
+    """
     if settings.require_signatures:
         raise WaitingForReviewError(
             f"gate {epoch:03d} needs a signed decision (require_signatures in settings.ini), so nobody but a "
@@ -249,7 +259,8 @@ def decide_unattended(settings: Settings, epoch: int, reason: str) -> Event:
         raise WaitingForReviewError(
             f"{last.data['reviewer']} returned gate {epoch:03d} ({last.data['comment']}), so only a person can "
             f"open it: use the panel in its notebook, or 'epoch approve {epoch}'")
-    return record_decision(settings, epoch, "unattended", "nobody", comment=reason, provenance="unattended")
+    return record_decision(settings, epoch, "unattended", "nobody", comment=reason, provenance="unattended",
+                           gate_as_recorded=just_ran)
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-13
 def refuse(settings: Settings, epoch: int, decision: str, origin: str, instead: str) -> BadInputError:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..review.decisions import decide_unattended
 from ..core.files import read_notebook, sha256_of
 from ..record.checkpoints import progress_of
-from ..core.project import epoch_notebook, load_rooms
+from ..core.project import epoch_notebook, load_rooms, project_package
 from ..core.settings import EPOCHS, Settings, check_writable, epoch_of
 from ..core.errors import (BadInputError, PipelineError, ValidationError, WaitingForReviewError, error_named,
                                         unknown_name)
@@ -109,16 +109,31 @@ def _make_up_for_the_copy(settings: Settings, number: int) -> None:
     if executed.stat().st_mtime >= since and not unexecuted_cells(executed):
         _keep_copy(settings, number, executed)
 
+# %% ../../../nbs/runner/03_epochs.ipynb #runner-room
+def _refuse_a_broken_room(settings: Settings, number: int, events: list[Event], before: bytes) -> None:
+    "BadInputError when the kernel never opened the epoch because a room of the project cannot be imported"
+    opened = latest(Ledger(settings.context_root).events("epoch_started"), number, "epoch_started")
+    if opened is not None and opened.seq > (events[-1].seq if events else 0):
+        return
+    try:
+        load_rooms(settings, number)
+    except BadInputError:
+        executed = _executed_copy(settings, number)
+        executed.write_bytes(before) if before else executed.unlink(missing_ok=True)
+        raise
+
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-h
 def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]) -> None:
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
     require_ready(settings, number)
-    events, executed, started = Ledger(settings.context_root).events(), _executed_copy(settings,
-                                                                                       number), time.monotonic()
+    events, started = Ledger(settings.context_root).events(), time.monotonic()
+    executed = _executed_copy(settings, number)
+    before = executed.read_bytes() if executed.exists() else b""
     with Watch(settings, number, _last_times(events, number)) as watch:
         try:
             execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch)
         except execution_errors() as error:
+            _refuse_a_broken_room(settings, number, events, before)
             raise _failed(settings, number, error, watch) from error
         except KeyboardInterrupt:
             _record_failure(settings, number, "KeyboardInterrupt",
@@ -161,7 +176,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
     due = _due(settings, project_state(settings)[number - 1], parameters, force)
     if due:
         check_tracking(settings)  # before hours of work, not after them
-        load_rooms(settings, number)  # one that cannot be imported stops the run before anything is recorded
+        project_package(settings)  # one that cannot be imported stops the run before a kernel is started
         _say_where_it_resumes(settings, number)
         execute_epoch(settings, number, parameters)
     else:
@@ -175,7 +190,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
                 f"epoch {number:03d} waits for a person's decision: open {epoch_notebook(settings, number)} "
                 f"in JupyterLab ('make lab'), run it and use the panel in its last cell, or type "
                 f"'epoch approve {number}'")
-        decide_unattended(settings, number, unattended)
+        decide_unattended(settings, number, unattended, just_ran=bool(due))
     elif state.state != "done":
         raise PipelineError(f"epoch {number:03d} is {state.state} after its run: {'; '.join(state.reasons)}")
     return Outcome(number, "executed" if due else "skipped", due or "inputs, parameters and code are unchanged")

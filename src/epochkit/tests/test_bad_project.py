@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from epochkit.record.ledger import Ledger
-from epochkit.tests.test_edits import notebook, story_of, write_project
+from epochkit.tests.test_edits import notebook, room_text, story_of, write_project
 
 BIN = Path(sys.executable).parent
 
@@ -47,8 +47,9 @@ def broken_package(root: Path) -> Path:
 
 
 def room_that_raises(root: Path) -> Path:
-    path = root / "src" / "own" / "data_processing_utils.py"
-    path.write_text(path.read_text() + "\nRATIO = 1 / 0\n")
+    (root / "src" / "own" / "vocabulary.py").write_text(room_text("vocabulary", 1) + "\nRATIO = 1 / 0\n")
+    story = [("code", "level = 1"), ("code", "from epochkit.lifecycle.run import begin\nrun = begin(1)")]
+    story_of(root, 1).write_text(notebook(story))
     return root
 
 
@@ -78,8 +79,8 @@ WRONGS = [
     (outside, ("nbdev_export",), ("no project here",)),
     (without_package, ("epoch", "status"), ("src/own", "run 'nbdev_export'")),
     (broken_package, ("epoch", "run", "1"), ("package own cannot be imported", "no_such_library", "__init__.py, line 1")),
-    (room_that_raises, ("epoch", "run", "2"), ("data_processing_utils.py (epoch 002) cannot be imported", "division by zero",
-                                               "mend data_processing_utils.ipynb")),
+    (room_that_raises, ("epoch", "run", "1"), ("vocabulary.py (epoch 001) cannot be imported", "division by zero",
+                                               "mend vocabulary.ipynb")),
     (room_with_a_slip, ("epoch", "status"), ("data_processing_utils.py, line", "is not Python")),
     (newer_project, ("epoch", "status"), ("epochkit 9.9", "pip install -U epochkit")),
     (merge_marks, ("epoch", "run", "2"), ("002_story.ipynb has merge marks in line 2",)),

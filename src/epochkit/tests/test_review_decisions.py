@@ -56,6 +56,7 @@ def test_changed_evidence_and_failing_checks_cannot_be_approved(run):
         record_decision(run.settings, 1, "approved", "ada", criteria=REVIEW[1])
     bad = finish(run.settings, "bad")
     for decide in (lambda: record_decision(bad.settings, 1, "approved", "ada", criteria=REVIEW[1]),
+                   lambda: decide_unattended(bad.settings, 1, "nightly", just_ran=True),
                    lambda: decide_unattended(bad.settings, 1, "nightly")):
         with pytest.raises(PipelineError, match="gate 001 does not pass"):
             decide()
@@ -73,6 +74,8 @@ def test_incomplete_decisions_are_refused(run, changes, message):
 
 def test_unattended_is_never_approved(run):
     assert decide_unattended(run.settings, 1, "nightly").data["decision"] == "unattended"
+    computed = Ledger(run.settings.context_root).events("decision")[-1].data["checks"]
+    assert decide_unattended(run.settings, 1, "nightly", just_ran=True).data["checks"] == computed
     assert project_state(run.settings)[0].decision == "unattended"
 
 

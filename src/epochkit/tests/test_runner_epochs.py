@@ -31,6 +31,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr("epochkit.lifecycle.gates.CHECKS", {})
     monkeypatch.setattr("epochkit.lifecycle.gates.load_rooms", lambda *_: None)
     monkeypatch.setattr("epochkit.runner.epochs.load_rooms", lambda *_: None)
+    monkeypatch.setattr("epochkit.runner.epochs.project_package", lambda *_: None)
     monkeypatch.setattr("epochkit.runner.epochs._export", lambda executed: executed)
     for number in (1, 2):
         gate_check(number, "always")(lambda context: verdict(True, 1, 1))
