@@ -203,15 +203,19 @@ class GainStudy:
         self.folds, self.classification, self.seed = folds, classification, seed
         self.overlap = float(np.mean([len(fold.valid) / len(fold.train) for fold in folds])) if folds else 0.25
         self._known: dict[frozenset, np.ndarray] = {}
+        self._told: dict[frozenset, np.ndarray] = {}
 
-    def _fit(self, fold: Fold, groups: Collection[str]) -> QuickFit:
-        return QuickFit(fold, _names(fold, groups), self.classification, self.seed)
+    def _score(self, fold: Fold, groups: Collection[str]) -> tuple[float, float]:
+        "Score of a fold with the features of these groups, and the score when the history is handed in"
+        fit = QuickFit(fold, _names(fold, groups), self.classification, self.seed)
+        told = fold.valid_with_history is not None and "history" in groups
+        return fit.score(), fit.score(fold.valid_with_history) if told else float("nan")
 
     def scores(self, groups: Collection[str]) -> np.ndarray:
         "Score per fold with the features of these groups"
         key = frozenset(groups)
         if key not in self._known:
-            self._known[key] = np.array([self._fit(fold, key).score() for fold in self.folds])
+            self._known[key], self._told[key] = np.array([self._score(fold, key) for fold in self.folds]).T
         return self._known[key]
 
     def gain(self, groups: Collection[str], over: Collection[str]) -> tuple[float, float, float]:
@@ -220,8 +224,9 @@ class GainStudy:
 
     def gain_with_history(self, groups: Collection[str]) -> tuple[float, float, float]:
         "Gain of history on top of `groups` when the earlier rows of a group are handed in while serving"
-        scores = [self._fit(fold, {*groups, "history"}).score(fold.valid_with_history) for fold in self.folds]
-        return interval(np.array(scores) - self.scores(groups), self.overlap, LEVEL)
+        with_history = frozenset({*groups, "history"})
+        self.scores(with_history)  # the same model answers both questions
+        return interval(self._told[with_history] - self.scores(groups), self.overlap, LEVEL)
 
     def _best_alone(self, groups: list[str]) -> list[str]:
         return sorted(groups, key=lambda group: -self.scores([group]).mean())[:1]

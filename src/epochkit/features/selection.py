@@ -45,7 +45,8 @@ def quick_model(classification: bool, rounds: int, seed: int = 42, **settings: A
     "Boosted trees that are good enough to compare features; fit them under `threadpool_limits(1)`, they are small"
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     cls = HistGradientBoostingClassifier if classification else HistGradientBoostingRegressor
-    return cls(max_iter=rounds, early_stopping=False, random_state=seed, **settings)
+    return cls(max_iter=rounds, early_stopping=False, random_state=seed,
+               **{"max_leaf_nodes": 15, "max_bins": 64, **settings})
 
 # %% ../../../nbs/features/02_selection.ipynb #class-columns
 def class_columns(probabilities: np.ndarray, seen: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -111,7 +112,7 @@ def _unseen_expectation(plain: np.ndarray, y: np.ndarray, answers: np.ndarray, c
         if classification and len(np.unique(y[learn])) < 2:
             continue
         plain[:, np.isnan(plain[learn]).all(axis=0)] = 0.0
-        model = quick_model(classification, rounds, seed, max_leaf_nodes=15)
+        model = quick_model(classification, rounds, seed)
         with threadpool_limits(1):
             model.fit(plain[learn], y[learn])
             if classification:

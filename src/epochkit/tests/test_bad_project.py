@@ -1,4 +1,5 @@
 """A project that is not as it should be: one clear line, exit code 2, and the record as it was."""
+import json
 import os
 import re
 import subprocess
@@ -48,8 +49,9 @@ def broken_package(root: Path) -> Path:
 
 def room_that_raises(root: Path) -> Path:
     (root / "src" / "own" / "vocabulary.py").write_text(room_text("vocabulary", 1) + "\nRATIO = 1 / 0\n")
-    story = [("code", "level = 1"), ("code", "from epochkit.lifecycle.run import begin\nrun = begin(1)")]
-    story_of(root, 1).write_text(notebook(story))
+    story = json.loads(notebook([("code", "level = 1"), ("code", "from epochkit.lifecycle.run import begin\nrun = begin(1)")]))
+    story["cells"] = [cell | {"id": f"cell-{place}"} for place, cell in enumerate(story["cells"])]
+    story_of(root, 1).write_text(json.dumps(story))
     return root
 
 
