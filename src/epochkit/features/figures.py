@@ -201,7 +201,8 @@ def _heat_map(figure: "Figure", axis: Any, table: np.ndarray, rows: list[str], c
     cells = axis.imshow(table, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for row, column in np.ndindex(*table.shape):
         colour = "white" if abs(table[row, column]) > 0.6 else "#333333"
-        axis.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8, color=colour)
+        axis.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=8, color=colour,
+                  in_layout=False)
     axis.set(yticks=range(len(rows)), yticklabels=[_short(name) for name in rows], xticks=range(len(columns)))
     axis.set_xticklabels([_short(name) for name in columns], rotation=30, ha="right")
     axis.grid(visible=False)

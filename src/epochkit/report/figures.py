@@ -10,6 +10,7 @@ import base64
 import html as markup
 import importlib.util
 import io
+import itertools
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..core.files import read_json, write_bytes, write_json, write_text
 from .templates import render, render_macro, stylesheet
@@ -156,6 +158,103 @@ def _freeze_layout(figure: object) -> None:
     import matplotlib
     with matplotlib.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
         figure.set_layout_engine(None)
+
+# %% ../../../nbs/report/05_figures.ipynb #figures-still-known
+_DATA_PARTS = {"type", "x", "y", "name", "customdata", "hovertemplate", "hoverinfo", "hoverongaps"}
+_KNOWN_PARTS = {
+    "scatter": _DATA_PARTS | {"mode", "fill", "fillcolor", "marker.size", "marker.opacity", "marker.color",
+                              "line.color", "line.width"},
+    "heatmap": _DATA_PARTS | {"z", "zmin", "zmax", "colorscale", "text", "texttemplate", "colorbar.title"},
+    "layout": {"height", "width", "title", "font", "template", "margin", "colorway", "legend.title",
+               "legend.orientation", "legend.y", "xaxis.title", "yaxis.title", "xaxis.range", "yaxis.range",
+               "xaxis.tickangle", "yaxis.autorange", "xaxis.automargin", "yaxis.automargin", "xaxis.nticks",
+               "yaxis.nticks"}}
+
+
+def _parts_of(element: object) -> set[str]:
+    "Names of what is set in a trace or layout, with what is set in its axes, legend, markers and lines"
+    found = set()
+    for name, value in element.to_plotly_json().items():
+        deeper = isinstance(value, dict) and name in ("marker", "line", "legend", "xaxis", "yaxis", "colorbar")
+        found |= {f"{name}.{part}" for part in value} if deeper else {name}
+    return found
+
+
+def _drawable(figure: object) -> bool:
+    "True when matplotlib can draw all of a Plotly figure"
+    def known(trace: object) -> bool:
+        if not _parts_of(trace) <= _KNOWN_PARTS.get(trace.type, set()):
+            return False
+        plain = [getattr(getattr(trace, "marker", None), part, None) for part in ("size", "opacity", "color")]
+        values = [] if trace.type == "heatmap" else [axis for axis in (trace.x, trace.y) if axis is not None]
+        texts = any(isinstance(value, str) for axis in values for value in axis)
+        return not texts and not any(hasattr(value, "__len__") and not isinstance(value, str) for value in plain)
+    kinds = {trace.type for trace in figure.data}
+    return bool(kinds) and (kinds == {"scatter"} or len(figure.data) == 1) and all(map(known, figure.data)) and (
+        _parts_of(figure.layout) <= _KNOWN_PARTS["layout"])
+
+# %% ../../../nbs/report/05_figures.ipynb #figures-still-marks
+def _colour_of(text: str | None, default: str) -> Any:
+    found = re.fullmatch(r"rgba?\(([\d., ]+)\)", text or "")
+    if not found:
+        return text or default
+    parts = [float(part) for part in found[1].split(",")]
+    return tuple(part / 255 for part in parts[:3]) + tuple(parts[3:] or [1.0])
+
+
+def _draw_scatter(axes: Any, trace: object, default: str) -> None:
+    "Points, lines or a filled band of one Plotly trace"
+    mode = trace.mode or ("lines+markers" if len(trace.x) < 20 else "lines")
+    if trace.fill == "toself":
+        axes.fill(trace.x, trace.y, color=_colour_of(trace.fillcolor, default), linewidth=0, label=trace.name)
+        return
+    colour = _colour_of(trace.line.color, _colour_of(trace.marker.color, default))
+    if "lines" in mode:
+        axes.plot(trace.x, trace.y, color=colour, linewidth=trace.line.width or 2, label=trace.name)
+    if "markers" in mode:
+        axes.scatter(trace.x, trace.y, s=(trace.marker.size or 6) ** 2 / 2, color=_colour_of(trace.marker.color, colour),
+                     alpha=trace.marker.opacity, linewidth=0, label=None if "lines" in mode else trace.name, zorder=3)
+
+
+def _draw_heatmap(axes: Any, trace: object) -> None:
+    "The cells of one Plotly heat map, with its texts and its colour bar"
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+    values = np.array(trace.z, dtype=float)
+    colours = LinearSegmentedColormap.from_list("plotly", [tuple(stop) for stop in trace.colorscale])
+    image = axes.imshow(values, cmap=colours, vmin=trace.zmin, vmax=trace.zmax, aspect="auto")
+    for (row, column), text in np.ndenumerate(np.array([] if trace.text is None else trace.text)):
+        bright = sum(colours(image.norm(values[row, column]))[:3]) > 1.7
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, in_layout=False,
+                  color=_INK if bright else "white")
+    many = len(trace.x) > 25
+    axes.set_xticks(range(len(trace.x)), trace.x, rotation=90 if many else 45, ha="center" if many else "right",
+                    fontsize=7 if many else 8)
+    axes.set_yticks(range(len(trace.y)), trace.y, fontsize=7 if many else 8)
+    axes.grid(False)
+    axes.get_figure().colorbar(image, ax=axes, label=trace.colorbar.title.text)
+
+# %% ../../../nbs/report/05_figures.ipynb #figures-still-figure
+def _still(figure: object) -> object | None:
+    "The same as a matplotlib figure; None for a Plotly figure with parts that only a browser draws"
+    if not _drawable(figure):
+        return None
+    use_style()
+    from matplotlib.figure import Figure
+    layout = figure.layout
+    still = Figure(figsize=(9, max(2.5, (layout.height or 500) / 105)))
+    axes = still.subplots()
+    for trace, default in zip(figure.data, itertools.cycle(COLOURS.values())):
+        _draw_heatmap(axes, trace) if trace.type == "heatmap" else _draw_scatter(axes, trace, default)
+    axes.set(xlabel=layout.xaxis.title.text, ylabel=layout.yaxis.title.text)
+    for limits, set_limits in ((layout.xaxis.range, axes.set_xlim), (layout.yaxis.range, axes.set_ylim)):
+        if limits is not None:
+            set_limits(*limits)
+    if len(figure.data) > 1:
+        flat = layout.legend.orientation == "h"
+        axes.legend(title=layout.legend.title.text, loc="lower left" if flat else "upper left",
+                    bbox_to_anchor=(0, 1) if flat else (1, 1), ncols=len(figure.data) if flat else 1)
+    return still
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-21
 _LOG = logging.getLogger(__name__)
@@ -301,8 +400,9 @@ class Figures:
         script = self.folder / self._place("plotly.min.js")
         if not script.is_file():
             write_text(script, get_plotlyjs())
+        still = _still(figure)
         _claim_on_plotly(figure, claim)
-        png, skipped = _plotly_png(figure)
+        png, skipped = (_matplotlib_png(still, claim), "") if still else _plotly_png(figure)
         _show_interactive_and_picture(figure, claim, png)
         return _plotly_page(figure, name, claim), png, skipped
 

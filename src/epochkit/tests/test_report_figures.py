@@ -168,3 +168,35 @@ def test_a_notebook_shows_the_picture_that_was_saved_at_the_size_of_the_figure(t
     assert png == (tmp_path / "figures/a.png").read_bytes()
     size, wide = metadata["image/png"], int.from_bytes(png[16:20], "big")
     assert abs(size["width"] * 1.5 - wide) < 3 and abs(size["width"] / bars.dpi - bars.get_tightbbox().width - 0.3) < 0.05
+
+
+def test_points_lines_bands_and_heat_maps_need_no_browser(tmp_path, monkeypatch):
+    import plotly.graph_objects as go
+    monkeypatch.setattr(reporting, "_has_browser", lambda: False)
+    lines = go.Figure(layout={"height": 430, "xaxis": {"title": "when"}, "legend": {"orientation": "h", "y": 1.1}})
+    lines.add_scatter(x=[1, 2, 2, 1], y=[0, 0, 1, 1], fill="toself", fillcolor="rgba(0,114,178,0.2)", line={"width": 0})
+    lines.add_scatter(x=[1, 2], y=[0.5, 0.4], mode="lines+markers", name="mean", marker={"size": 5})
+    cells = go.Figure(go.Heatmap(z=[[1, 0.2], [0.2, 1]], x=["a", "b"], y=["a", "b"], zmin=0, zmax=1,
+                                 colorscale=[[0, "#FFFFFF"], [1, "#000000"]], text=[["1", ""], ["", "1"]]))
+    figures = Figures(tmp_path)
+    for name, figure in {"lines": lines, "cells": cells}.items():
+        figures.save(figure, name, "a claim")
+        assert (tmp_path / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+    still = reporting._still(lines)
+    axes = still.axes[0]
+    assert axes.get_xlabel() == "when" and axes.lines[0].get_ydata().tolist() == [0.5, 0.4]
+    assert len(axes.patches) == len(axes.collections) == 1 and axes.patches[0].get_alpha() is None
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mean"]
+    shown = reporting._still(cells).axes[0]
+    assert [text.get_text() for text in shown.texts] == ["1", "", "", "1"] and shown.yaxis_inverted()
+
+
+@pytest.mark.parametrize("change", [{"layout": {"shapes": [{"type": "line"}]}}, {"layout": {"xaxis": {"type": "log"}}},
+                                    {"data": {"error_y": {"array": [1, 1]}}}, {"data": {"x": ["2020-01-01", "2020-01-02"]}},
+                                    {"data": {"marker": {"size": [4, 8]}}}, {"data": {"type": "bar"}}])
+def test_a_chart_with_a_part_that_is_not_known_is_left_to_the_browser(change):
+    import plotly.graph_objects as go
+    trace = {"type": "scatter", "x": [1, 2], "y": [3, 4]}
+    assert reporting._still(go.Figure(trace)) is not None
+    assert reporting._still(go.Figure(trace | change.get("data", {}), change.get("layout", {}))) is None
+
