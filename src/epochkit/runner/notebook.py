@@ -67,18 +67,20 @@ def execution_errors() -> tuple[type[Exception], ...]:
     return PapermillException, DeadKernelError, CellTimeoutError, RuntimeError
 
 # %% ../../../nbs/runner/02_notebook.ipynb #notebook-saves
-_SAVE_S = 2.0  # between two copies of a notebook that runs
+_SAVE_S, _SAVE_SHARE = 2.0, 40  # between two copies of a notebook that runs: seconds, and times what one took
 
 
 @contextmanager
 def _seldom_saved(manager: Any) -> Iterator[None]:
-    "Inside, `manager` writes the executed copy when the last one is `_SAVE_S` old; afterwards as ever"
-    save, saved = manager.save, [0.0]
+    "Inside, `manager` writes the executed copy when the last one is `_SAVE_S` old, a large one later; then as ever"
+    save, due = manager.save, [0.0]
 
     def save_if_old(**kwargs: Any) -> None:
-        if time.monotonic() - saved[0] >= _SAVE_S:
+        started = time.monotonic()
+        if started >= due[0]:
             save(**kwargs)
-            saved[0] = time.monotonic()
+            took = time.monotonic() - started
+            due[0] = started + took + max(_SAVE_S, _SAVE_SHARE * took)
     manager.save = save_if_old
     try:
         yield

@@ -173,15 +173,16 @@ class Watch(RunFacts):
         self.label, self._started = "starting the kernel", time.monotonic()
         self._cell_started = self._started
         self._own = psutil.Process()
-        self._before = {process.pid for process in self._own.children()}
+        self._before, self._roots = {process.pid for process in self._own.children()}, []
         self._born = {"pid": self._own.pid, "born": self._own.create_time(), "started": time.time()}
         self._stop, self._lock, self._bar = threading.Event(), threading.Lock(), None
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def kernel(self) -> list[psutil.Process]:
         "The kernel's processes: what this process has started since the watch began, and all below"
-        started = [process for process in self._own.children() if process.pid not in self._before]
-        return [below for process in started for below in with_children(process)]
+        if not any(map(_runs, self._roots)):  # asking for children reads every process of the machine
+            self._roots = [process for process in self._own.children() if process.pid not in self._before]
+        return [below for process in self._roots for below in with_children(process)]
 
     def _sample(self) -> None:
         limit_mb = self.settings.memory_gb * 1024
