@@ -3886,6 +3886,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'epochkit/report/figures.py'),
                                          'epochkit.report.figures._in_our_colours': ( 'report/figures.html#_in_our_colours',
                                                                                       'epochkit/report/figures.py'),
+                                         'epochkit.report.figures._lay_out': ('report/figures.html#_lay_out', 'epochkit/report/figures.py'),
                                          'epochkit.report.figures._matplotlib_png': ( 'report/figures.html#_matplotlib_png',
                                                                                       'epochkit/report/figures.py'),
                                          'epochkit.report.figures._parts_of': ( 'report/figures.html#_parts_of',

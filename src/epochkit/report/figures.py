@@ -127,16 +127,22 @@ def _claim_on_matplotlib(figure: object, claim: str) -> object:
     return box.union([box, text.get_window_extent().transformed(figure.dpi_scale_trans.inverted())])
 
 # %% ../../../nbs/report/05_figures.ipynb #figures-powers
+def _lay_out(figure: object) -> None:
+    "Works the layout out; where the figure has no layout engine its texts are measured by drawing into nothing"
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering() if engine is None else engine.execute(figure)
+
+
 def _draw_powers(figure: object) -> None:
     "Lays the figure out, with the tick labels that matplotlib wrote as formulas shown as formulas"
-    figure.draw_without_rendering()
+    _lay_out(figure)
     ticks = [text for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
              for minor in (False, True) for text in axis.get_ticklabels(minor=minor)]
     powers = [text for text in ticks if text.get_text().startswith("$\\mathdefault{")]
     for text in powers:
         text.set_parse_math(True)
     if powers:
-        figure.canvas.draw()
+        _lay_out(figure)
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-19-a
 def _matplotlib_png(figure: object, claim: str) -> bytes:
