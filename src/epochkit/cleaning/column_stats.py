@@ -158,11 +158,12 @@ class LabelCounts:
         self.kept: dict[str, int] | None = {}
         self.new: dict[str, int] = {}
 
-    def add(self, present: pd.Series) -> None:
-        "Collects the labels of cells that hold something"
+    def add(self, present: pd.Series, cells: np.ndarray) -> None:
+        "Collects labels that hold something, each with its cells"
         codes, values = pd.factorize(as_text(present))
-        for label, cells in zip(values, np.bincount(codes).tolist()):
-            self.new[label] = self.new.get(label, 0) + cells
+        counts = np.bincount(codes, weights=cells).astype(int).tolist()
+        for label, count in zip(values.tolist(), counts):
+            self.new[label] = self.new.get(label, 0) + count
 
     def take_new(self) -> dict[str, int]:
         "The new labels, which are then among the kept ones"
@@ -232,10 +233,12 @@ class ColumnStats:
         self._cells, self._labels, self._spans = Counter(), LabelCounts(), (NumberSpan(), NumberSpan())
         self._unread: list[str] = []
 
-    def add(self, column: pd.Series) -> None:
-        "Counts a piece of the column"
-        present = column[column.notna()]
-        self._cells["present"] += len(present)
+    def add(self, column: pd.Series, cells: np.ndarray | None = None) -> None:
+        "Counts a piece of the column; `cells`: how many hold each value, where it is given once"
+        known = column.notna().to_numpy()
+        present = column if known.all() else column[known]
+        weights = np.ones(len(present), int) if cells is None else cells[known]
+        self._cells["present"] += int(weights.sum())
         if pd.api.types.is_bool_dtype(column):
             self._cells["boolean"] += len(present)
         elif is_number(column):
@@ -243,14 +246,16 @@ class ColumnStats:
         elif pd.api.types.is_datetime64_any_dtype(column):
             self._cells["native date"] += len(present)
         elif len(present):
-            self._labels.add(present)
+            self._labels.add(present, weights)
             if len(self._labels.new) > MOST_LABELS:
                 self._count_new()
 
-    def add_marks(self, column: pd.Series) -> None:
+    def add_marks(self, column: pd.Series, cells: np.ndarray | None = None) -> None:
         "Counts the marks for a missing answer in a piece of text that may be labels: words in capitals"
-        words = column[column.isin(_WORD_MARKS)]
-        self._cells.update({("mark", word): int(cells) for word, cells in words.value_counts().items()})
+        weights = np.ones(len(column), int) if cells is None else cells
+        for word in _WORD_MARKS:
+            found = int(weights[(column == word).to_numpy(bool, na_value=False)].sum())
+            self._cells.update({("mark", word): found} if found else {})
 
     def _count_new(self) -> None:
         counts, odd = _label_counts(self._labels.take_new(), self._spans)
