@@ -98,9 +98,9 @@ class _Change(NamedTuple):
         "Up to three touched rows from `first` to `end`, emptied ones first: row, before, after"
         gone, touched = self.emptied[first:end], self.touched[first:end]
         found = np.concatenate([np.flatnonzero(gone), np.flatnonzero(touched & ~gone)])[:SAMPLES] + first
-        cells = found if self.codes is None else self.codes[found]
-        pairs = zip(index[found].tolist(), self.before.iloc[cells], self.after.iloc[cells])
-        return [[row, _shown(old), _shown(new)] for row, old, new in pairs]
+        cells = (found if self.codes is None else self.codes[found]).tolist()
+        before, after = self.before.array, self.after.array
+        return [[row, _shown(before[cell]), _shown(after[cell])] for row, cell in zip(index[found].tolist(), cells)]
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-changes
 def _changes(coded: Coded, changed: Mapping[str, pd.Series]) -> list[_Change]:
@@ -272,9 +272,28 @@ def _protect(cleaner: Cleaner, frame: pd.DataFrame, key: bytes) -> tuple[pd.Data
     return frame, counts
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-a
-def row_hashes(frame: pd.DataFrame) -> pd.Series:
-    "A 64-bit hash of each row's values; equal rows have equal hashes in any chunk"
-    return pd.util.hash_pandas_object(frame, index=False, categorize=True)
+def _cell_hashes(column: pd.Series) -> np.ndarray:
+    "A 64-bit hash of each cell; of texts, each distinct one is hashed once"
+    if column.dtype != "str":
+        return pd.util.hash_pandas_object(column, index=False, categorize=True).to_numpy()
+    codes, texts = pd.factorize(column)
+    hashes = pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False)
+    return np.append(hashes, np.uint64(2**64 - 1))[codes]
+
+
+def row_hashes(frame: pd.DataFrame, without: Iterable[str] | None = None) -> pd.Series | tuple[pd.Series, pd.Series]:
+    """A 64-bit hash of each row's values; equal rows have equal hashes in any chunk. With `without` two hashes,
+    the second of the other columns"""
+    whole = np.full(len(frame), 0x345678, "uint64")
+    rest, left = whole.copy(), {*(without or ())}
+    for name in frame:
+        cells = _cell_hashes(frame[name])
+        for found in (whole, *([rest] if name not in left else [])):
+            found ^= cells
+            found *= np.uint64(0x9E3779B97F4A7C15)
+            found ^= found >> np.uint64(29)
+    hashes = pd.Series(whole, frame.index)
+    return hashes if without is None else (hashes, pd.Series(rest, frame.index))
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-wishes-for
 def _wishes_for(names: Iterable[str], wishes: CleaningSection) -> CleaningSection:
