@@ -274,6 +274,8 @@ def _protect(cleaner: Cleaner, frame: pd.DataFrame, key: bytes) -> tuple[pd.Data
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-a
 def _cell_hashes(column: pd.Series) -> np.ndarray:
     "A 64-bit hash of each cell; of texts, each distinct one is hashed once"
+    if isinstance(column.dtype, np.dtype) and column.dtype != object:
+        return pd.util.hash_array(column.to_numpy())
     if column.dtype != "str":
         return pd.util.hash_pandas_object(column, index=False, categorize=True).to_numpy()
     codes, texts = pd.factorize(column)

@@ -200,11 +200,12 @@ def native_counts(present: pd.Series, span: NumberSpan) -> Counter:
     if present.dtype.kind in "iu":
         counts["code"] = int((np.abs(values) > 2**53).sum())
     with np.errstate(invalid="ignore"):
-        whole = np.isfinite(values) & (values % 1 == 0)
-        month, day = values // 100 % 100, values % 100
-        in_year = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-        compact = whole & (values >= 16000101) & (values < 1e8) & in_year
-    counts |= {"only point": int((~whole & np.isfinite(values)).sum()), "compact": int(compact.sum())}
+        finite = np.isfinite(values)
+        whole = finite & (values == np.floor(values))
+        days = values[whole & (values >= 16000101) & (values < 1e8)]
+        month, day = days // 100 % 100, days % 100
+        compact = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    counts |= {"only point": int((~whole & finite).sum()), "compact": int(compact.sum())}
     return Counter(counts) + span.add(values, np.ones(len(present), int))
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-s

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ..core.files import read_json, sha256_of, write_json
 from ..record.checkpoints import Checkpoint
@@ -35,7 +37,7 @@ from ..planning.plan import Plan
 from ..lifecycle.resources import degrading, progress, write_parquet
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05
-_MOST_CHUNKS, _MOST_CELLS = 8, 2_000_000
+_MOST_CHUNKS, _MOST_CELLS = 16, 4_000_000
 _CODE = ("parsing", "personal_data", "steps", "column_stats", "profile", "cleaner")
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05-a
@@ -106,7 +108,8 @@ def _write_part(folder: Path, number: int, chunk: pd.DataFrame, cleaned: tuple[p
     table, protected = cleaner.protect(table, privacy_key(work.settings) if cleaner.wishes.hash else b"")
     columns = {"row_id": pd.Series(table.index, table.index, "int64"), **dict(table.items()), **dict(hashes)}
     path, temporary = folder / f"part-{number:05d}.parquet", folder / f".part-{number:05d}.{secrets.token_hex(4)}"
-    pd.DataFrame(columns, copy=False).to_parquet(temporary, index=False, compression="zstd")
+    written = pa.Table.from_pandas(pd.DataFrame(columns, copy=False), preserve_index=False, nthreads=1)
+    pq.write_table(written, temporary, compression="zstd")
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
