@@ -16,11 +16,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..core.files import read_json, sha256_of, write_json
+from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..record.checkpoints import Checkpoint
 from ..cleaning.steps import Decided, unit_in, with_unit
 from ..core.settings import Settings
@@ -98,26 +99,15 @@ def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Wor
                 references)
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-07-a
-def _write_part(folder: Path, number: int, chunk: pd.DataFrame, cleaned: tuple[pd.DataFrame, list[StepCount]],
-                cleaner: Cleaner, work: Work) -> None:
-    "Writes part `number`: what cleaning made of one chunk"
-    table, counts = cleaned
-    named = [name for name in table if name in identity_columns(work.plan)]
-    hashes = zip(("_row_hash", "_case_hash"), row_hashes(table, named) if named else [row_hashes(table)])
-    table = table.drop(columns=[name for name in left_out(work.plan) if name in table])
-    table, protected = cleaner.protect(table, privacy_key(work.settings) if cleaner.wishes.hash else b"")
-    columns = {"row_id": pd.Series(table.index, table.index, "int64"), **dict(table.items()), **dict(hashes)}
+def _write_part(folder: Path, number: int, table: pa.Table, record: dict[str, Any]) -> None:
+    "Writes part `number`: its rows, and its counts with the hash of the file"
     path, temporary = folder / f"part-{number:05d}.parquet", folder / f".part-{number:05d}.{secrets.token_hex(4)}"
-    written = pa.Table.from_pandas(pd.DataFrame(columns, copy=False), preserve_index=False, nthreads=1)
-    pq.write_table(written, temporary, compression="zstd")
+    pq.write_table(table, temporary, compression="zstd")
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    write_json(
-        path.with_suffix(".json"), {
-            "rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
-            "steps": [vars(count) for count in [*counts, *protected]], "sha256": sha256_of(path)
-        })
+    counted = plain(record | {"sha256": sha256_of(path)})
+    write_text(path.with_suffix(".json"), json.dumps(counted, ensure_ascii=False, allow_nan=False))
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-07-b
 def _whole_parts(folder: Path) -> int:
@@ -184,16 +174,42 @@ def _batches(chunks: Iterable[pd.DataFrame], most: int) -> Iterator[list[pd.Data
     if held:
         yield held
 
+# %% ../../../nbs/wrangling/06_loading.ipynb #loading-parts
+def _hashed(table: pd.DataFrame, work: Work) -> dict[str, pd.Series]:
+    "What a part holds beside its columns: the row's hash, and the hash without identifiers where there are any"
+    named = [name for name in table if name in identity_columns(work.plan)]
+    return dict(zip(("_row_hash", "_case_hash"), row_hashes(table, named) if named else [row_hashes(table)]))
 
-def _cleaned_chunks(work: Work, cleaner: Cleaner,
-                    start: int) -> Iterator[tuple[int, pd.DataFrame, tuple[pd.DataFrame, list[StepCount]]]]:
-    "From chunk `start` on: its number, the chunk, and what cleaning made of it"
+
+def _as_parts(tables: list[pd.DataFrame], cleaner: Cleaner, work: Work) -> Iterator[tuple[pa.Table, list[StepCount]]]:
+    "Per cleaned chunk its rows as they are written, and what protection did"
+    edges = np.cumsum([0, *map(len, tables)]).tolist()
+    whole = pd.concat(tables) if len(tables) > 1 else tables[0]
+    columns = {"row_id": pd.Series(whole.index, whole.index, "int64"), **dict(whole.items()), **_hashed(whole, work)}
+    gone = left_out(work.plan) & {*whole}
+    whole = pd.DataFrame({name: column for name, column in columns.items() if name not in gone}, copy=False)
+    protects = bool(cleaner.wishes.hash or cleaner.wishes.mask)
+    if not protects:
+        rows = pa.Table.from_pandas(whole, preserve_index=False, nthreads=1)
+    for first, end in zip(edges, edges[1:]):
+        if not protects:
+            yield rows.slice(first, end - first), []
+            continue
+        key = privacy_key(work.settings) if cleaner.wishes.hash else b""
+        table, counts = cleaner.protect(whole.iloc[first:end], key)
+        yield pa.Table.from_pandas(table, preserve_index=False, nthreads=1), counts
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #loading-finished
+def _finished_parts(work: Work, cleaner: Cleaner, start: int) -> Iterator[tuple[int, pa.Table, dict[str, Any]]]:
+    "From chunk `start` on: its number, its rows as they are written, and what was counted of it"
     number, size = start, work.chunk_rows
     for chunks in _batches(work.source.chunks(size, start=start), work.batch):
-        table = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]
-        table = table.set_axis(range(number * size, number * size + len(table)))
-        for chunk, cleaned in zip(chunks, cleaner.clean_chunks(table, size), strict=True):
-            yield number, chunk, cleaned
+        raw = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]
+        raw = raw.set_axis(range(number * size, number * size + len(raw)))
+        tables, counts = zip(*cleaner.clean_chunks(raw, size))
+        for chunk, done, (table, protected) in zip(chunks, counts, _as_parts([*tables], cleaner, work), strict=True):
+            steps = [vars(count) for count in [*done, *protected]]
+            yield number, table, {"rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(), "steps": steps}
             number += 1
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-a
@@ -204,8 +220,8 @@ def _clean_parts(work: Work, profile: Profile) -> int:
     hidden = private_columns(work.plan) | {item["column"] for item in profile.advice if item["about"] == "personal"}
     cleaner = Cleaner(profile.kinds, data.target, tuple(data.classes), work.rules, work.plan.cleaning, profile.spelling,
                       frozenset(hidden))
-    for number, chunk, cleaned in _cleaned_chunks(work, cleaner, kept) if kept < total else ():
-        _write_part(work.place, number, chunk, cleaned, cleaner, work)
+    for number, table, record in _finished_parts(work, cleaner, kept) if kept < total else ():
+        _write_part(work.place, number, table, record)
         done = (number + 1) / total
         if checkpoint.due(done):
             checkpoint.save(min(done, 0.99), f"clean chunk {number + 2} of {total}" if done < 1 else "gather the parts",

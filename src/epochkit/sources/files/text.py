@@ -156,9 +156,9 @@ def _parsed(block: bytes, layout: Layout, types: dict[str, pa.DataType] | None =
     """The rows of a block with a delimiter of one byte, every cell as text but for the columns of `types`;
     pa.ArrowInvalid when a row has another width, or a cell another type"""
     parse, convert = _arrow_options(layout, types or {})
-    names = list(convert.column_types)
+    names = [str(number) for number in range(len(layout.columns))]  # Arrow gives the types back in any order
     if re.match(rb"[\r\n]*\Z", block):
-        return pa.table({name: pa.array([], kind) for name, kind in convert.column_types.items()})
+        return pa.table({name: pa.array([], convert.column_types[name]) for name in names})
     read = pa.csv.ReadOptions(column_names=names, block_size=len(block) + 1_024, use_threads=len(names) > 4)
     return pa.csv.read_csv(pa.BufferReader(block), read, parse, convert)
 
