@@ -6234,6 +6234,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'epochkit/wrangling/loading.py'),
                                             'epochkit.wrangling.loading._hashed': ( 'wrangling/loading.html#_hashed',
                                                                                     'epochkit/wrangling/loading.py'),
+                                            'epochkit.wrangling.loading._joined': ( 'wrangling/loading.html#_joined',
+                                                                                    'epochkit/wrangling/loading.py'),
                                             'epochkit.wrangling.loading._profile': ( 'wrangling/loading.html#_profile',
                                                                                      'epochkit/wrangling/loading.py'),
                                             'epochkit.wrangling.loading._such_as': ( 'wrangling/loading.html#_such_as',

@@ -146,18 +146,14 @@ class LoadResult(NamedTuple):
         "Columns that look like personal data and are neither dropped, hashed nor masked"
         return [item["column"] for item in self.advice if item["about"] == "personal"]
 
-# %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10
-def _profile(work: Work) -> Profile:
-    "The profile of the source; kept beside the parts"
-    path, data = work.place / "profile.json", work.plan.data
-    if not path.is_file():
-        quiet = private_columns(work.plan) | left_out(work.plan)
-        found = profile_table(work.source.chunks(work.batch * work.chunk_rows), data.target, data.task, work.plan.cleaning,
-                              identity_columns(work.plan), quiet, data.classes)
-        write_json(path, found._asdict())
-    return Profile(**read_json(path))
-
 # %% ../../../nbs/wrangling/06_loading.ipynb #loading-batches
+def _joined(chunks: list[pd.DataFrame]) -> pd.DataFrame:
+    "The rows of some chunks, and what the last of them says of its file"
+    table = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]
+    table.attrs = chunks[-1].attrs
+    return table
+
+
 def _batches(chunks: Iterable[pd.DataFrame], most: int) -> Iterator[list[pd.DataFrame]]:
     "Lists of up to `most` chunks; what came before an error is given before the error"
     held: list[pd.DataFrame] = []
@@ -173,6 +169,18 @@ def _batches(chunks: Iterable[pd.DataFrame], most: int) -> Iterator[list[pd.Data
         raise
     if held:
         yield held
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10
+def _profile(work: Work) -> Profile:
+    "The profile of the source; kept beside the parts"
+    path, data = work.place / "profile.json", work.plan.data
+    if not path.is_file():
+        quiet = private_columns(work.plan) | left_out(work.plan)
+        batches = map(_joined, _batches(work.source.chunks(work.chunk_rows), work.batch))
+        found = profile_table(batches, data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet,
+                              data.classes)
+        write_json(path, found._asdict())
+    return Profile(**read_json(path))
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #loading-parts
 def _hashed(table: pd.DataFrame, work: Work) -> dict[str, pd.Series]:
@@ -204,7 +212,7 @@ def _finished_parts(work: Work, cleaner: Cleaner, start: int) -> Iterator[tuple[
     "From chunk `start` on: its number, its rows as they are written, and what was counted of it"
     number, size = start, work.chunk_rows
     for chunks in _batches(work.source.chunks(size, start=start), work.batch):
-        raw = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]
+        raw = _joined(chunks)
         raw = raw.set_axis(range(number * size, number * size + len(raw)))
         tables, counts = zip(*cleaner.clean_chunks(raw, size))
         for chunk, done, (table, protected) in zip(chunks, counts, _as_parts([*tables], cleaner, work), strict=True):
