@@ -94,13 +94,13 @@ class _Change(NamedTuple):
     emptied: np.ndarray
     codes: np.ndarray | None = None
 
-    def samples(self, index: pd.Index, first: int, end: int) -> list[list[Any]]:
+    def samples(self, rows: np.ndarray, first: int, end: int) -> list[list[Any]]:
         "Up to three touched rows from `first` to `end`, emptied ones first: row, before, after"
         gone, touched = self.emptied[first:end], self.touched[first:end]
         found = np.concatenate([np.flatnonzero(gone), np.flatnonzero(touched & ~gone)])[:SAMPLES] + first
         cells = (found if self.codes is None else self.codes[found]).tolist()
         before, after = self.before.array, self.after.array
-        return [[row, _shown(before[cell]), _shown(after[cell])] for row, cell in zip(index[found].tolist(), cells)]
+        return [[row, _shown(before[cell]), _shown(after[cell])] for row, cell in zip(rows[found].tolist(), cells)]
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-changes
 def _changes(coded: Coded, changed: Mapping[str, pd.Series]) -> list[_Change]:
@@ -119,7 +119,7 @@ def _changes(coded: Coded, changed: Mapping[str, pd.Series]) -> list[_Change]:
 def _count(step: str, why: str, changes: list[_Change], index: pd.Index, hidden: Iterable[str] = (),
            first: int = 0, end: int | None = None) -> StepCount:
     "The count of a step over the rows from `first` to `end`"
-    end = len(index) if end is None else end
+    rows, end = np.asarray(index), len(index) if end is None else end
     cells = {one.name: int(np.count_nonzero(one.touched[first:end])) for one in changes}
     here = [one for one in changes if cells[one.name]]
     count = StepCount(step, why, columns={one.name: cells[one.name] for one in here}, cells=sum(cells.values()))
@@ -130,7 +130,7 @@ def _count(step: str, why: str, changes: list[_Change], index: pd.Index, hidden:
         count.emptied += emptied
         count.emptied_columns |= {one.name: emptied} if emptied else {}
         if one.name not in hidden:
-            count.samples[one.name] = one.samples(index, first, end)
+            count.samples[one.name] = one.samples(rows, first, end)
     return count
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-e

@@ -74,6 +74,7 @@ ON_OVERSIZE = ("sample", "partition", "error")
 class RowGroups(Protocol):
     "Rows that are not all in memory: how many, their Arrow schema, tables of them in order, and pieces of them"
     schema: Any
+    likely_mb: float
 
     def __len__(self) -> int: ...
 
@@ -192,12 +193,11 @@ def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 
         _remove(left)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        stop = limit_mb if on_oversize == "partition" else math.inf
-        size_mb, kept = _write_file(frame, temporary, stop), frame
+        size_mb, kept = _first_size(frame, temporary, limit_mb, on_oversize), frame
         if size_mb > limit_mb and on_oversize == "sample":
             kept = _sampled(frame, temporary, limit_mb, size_mb, seed)
         elif size_mb > limit_mb:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
             kept = frame if on_oversize == "partition" and _write_folder(frame, temporary, limit_mb, size_mb) else None
         if kept is None:
             raise _too_large(path, size_mb, limit_mb, on_oversize)
@@ -213,3 +213,11 @@ def _too_large(path: Path, size_mb: float, limit_mb: float, on_oversize: str) ->
     return ResourceLimitError(f"{path.name} is {size_mb:.1f} MB, the limit is {limit_mb:g} MB"
                               + ("" if on_oversize == "error" else " and a single row is over it")
                               + f": {ways.get(on_oversize, 'drop columns or raise file_mb')}")
+
+
+def _first_size(frame: "DataFrame | RowGroups", path: Path, limit_mb: float, on_oversize: str) -> float:
+    "MB of the file that was written to `path`; where files will be several for sure, what one probably takes"
+    likely = None if hasattr(frame, "iloc") or on_oversize != "partition" else frame.likely_mb
+    if likely is not None and likely > 2 * limit_mb:
+        return likely
+    return _write_file(frame, path, math.inf if likely is None else limit_mb)

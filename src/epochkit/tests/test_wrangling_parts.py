@@ -99,4 +99,5 @@ def test_rows_are_read_in_groups_that_do_not_depend_on_the_parts(tmp_path, monke
         sample = rows.sample(9, seed=1).frame()
         assert sample.equals(rows.frame().sample(9, random_state=1).sort_index().reset_index(drop=True))
         seen.append(rows.frame())
+        assert rows.likely_mb == 0, "small parts say nothing of the size of one file"
     assert seen[0].equals(seen[1]) and seen[0].equals(seen[2]) and str(seen[0]["w"].dtype) == "str"

@@ -43,6 +43,7 @@ def _column(files: list[Path], name: str) -> pd.Series:
 
 # %% ../../../nbs/wrangling/05_parts.ipynb #parts-rows
 _GROUP_CELLS, _GROUP_ROWS, _HASHES = 10_000_000, 2**20, ("_row_hash", "_case_hash")
+_EMPTY_PART = 20_000
 
 
 class GatheredRows:
@@ -53,6 +54,12 @@ class GatheredRows:
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self.kept))
+
+    @property
+    def likely_mb(self) -> float:
+        "About what one file of all kept rows takes: two thirds of their parts, without what each of these takes empty"
+        parts = sum(max(0, file.stat().st_size - _EMPTY_PART) for file in self.files) / 2**20
+        return parts / 1.5 * len(self) / max(1, len(self.kept))
 
     def tables(self, names: list[str] | None = None) -> Iterator[pa.Table]:
         "The kept rows of each part, with the columns as they lie there"
