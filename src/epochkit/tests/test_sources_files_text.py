@@ -49,6 +49,7 @@ def test_a_ragged_line_behind_a_very_long_cell_is_named(tmp_path):
 
 
 def test_bare_numbers_are_read_at_once_and_others_as_their_texts_say(tmp_path, monkeypatch):
+    import pandas as pd
     from epochkit.sources.files import text
     path, asked, parsed = tmp_path / "n.csv", [], text._parsed
     names = ["n", "x", "marked", "w", *(f"z{number}" for number in range(9)), "plus"]
