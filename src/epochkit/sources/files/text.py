@@ -393,7 +393,7 @@ class _ScannedText(_TextBlocks):
 
     def _tables(self, layout: Layout, left: dict[int, int],
                 types: dict[str, pa.DataType] | None = None) -> Iterator[pa.Table]:
-        "All rows but those of the lines `left`; the columns of `types` as numbers at once where every cell is a bare one"
+        "All rows but those of the lines `left`; the columns of `types` as numbers at once where every cell is one"
         for line, block in self._utf8(layout, None, False):
             table = _Block(block, line, layout, self.path.name).parsed(left, types)
             if table.num_rows:
