@@ -114,6 +114,7 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/synthetic.py
+	$(BIN)/python benchmarks/cleaning.py --rows 500000
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
 

@@ -7,7 +7,7 @@ __all__ = ['SAMPLES', 'CLEANING_RULES', 'StepCount', 'CleaningRule', 'cleaning_r
            'as_cleaned', 'ReadTarget', 'read_target']
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-03
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ import pandas as pd
 
 from ..core.brief import CleaningSection
 from .parsing import as_text
-from .steps import Decided, as_profiled, is_number, set_kinds, steps_for
+from .steps import (CleaningStep, Coded, Decided, as_profiled, coded_columns, is_number, set_kinds,
+                                     steps_for)
 from .profile import Profile, profile_kinds, profile_table  # noqa: F401 (names of the cleaning too)
 from ..core.errors import DataQualityError, PipelineError, explain
 from .personal_data import hash_cells, mask_cells
@@ -60,15 +61,20 @@ def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-b
+def _same_cells(before: pd.Series, after: pd.Series) -> bool:
+    "Whether two columns share their cells in memory, or hold equal ones"
+    if before.dtype == after.dtype and isinstance(before.dtype, np.dtype) and np.may_share_memory(before, after):
+        return True
+    return before.equals(after)
+
+
 def _touched(before: pd.Series, after: pd.Series) -> np.ndarray:
     "Which cells differ; a mere change of number type is no difference, text that became a number is one"
-    gone = before.isna().to_numpy() != after.isna().to_numpy()
-    present = before.notna().to_numpy() & after.notna().to_numpy()
+    known, left = before.notna().to_numpy(), after.notna().to_numpy()
     if before.dtype == after.dtype or (is_number(before) and is_number(after)):
-        differs = np.zeros(len(before), bool)
-        differs[present] = before.to_numpy()[present] != after.to_numpy()[present]
-        return gone | differs
-    return gone | present
+        differs = (before.array != after.array) if before.dtype == "str" else before.to_numpy() != after.to_numpy()
+        return (known != left) | (known & left & np.asarray(differs, bool))
+    return known | left
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-c
 def _shown(value: object) -> object:
@@ -79,28 +85,59 @@ def _shown(value: object) -> object:
                                                                                           float)) else str(value)[:80]
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-d
-def _count(step: str, why: str, before: pd.DataFrame, changed: Mapping[str, pd.Series],
-           hidden: Iterable[str] = ()) -> StepCount:
-    "The count of a step from the rows it was given and the columns it gave back"
-    masks = {name: _touched(before[name], after) for name, after in changed.items() if not before[name].equals(after)}
-    masks = {name: mask for name, mask in masks.items() if mask.any()}
-    count = StepCount(step, why, columns={name: int(mask.sum()) for name, mask in masks.items()})
-    count.rows = int(np.logical_or.reduce(list(masks.values())).sum()) if masks else 0
-    count.cells = sum(count.columns.values())
-    for name, mask in masks.items():
-        emptied = int((before[name].notna().to_numpy() & changed[name].isna().to_numpy()).sum())
+class _Change(NamedTuple):
+    "What one step made of one column: its cells before and after, which rows it touched, and which of these it emptied"
+    name: str
+    before: pd.Series
+    after: pd.Series
+    touched: np.ndarray
+    emptied: np.ndarray
+    codes: np.ndarray | None = None
+
+    def samples(self, rows: np.ndarray, first: int, end: int) -> list[list[Any]]:
+        "Up to three touched rows from `first` to `end`, emptied ones first: row, before, after"
+        gone, touched = self.emptied[first:end], self.touched[first:end]
+        found = np.concatenate([np.flatnonzero(gone), np.flatnonzero(touched & ~gone)])[:SAMPLES] + first
+        cells = (found if self.codes is None else self.codes[found]).tolist()
+        before, after = self.before.array, self.after.array
+        return [[row, _shown(before[cell]), _shown(after[cell])] for row, cell in zip(rows[found].tolist(), cells)]
+
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-changes
+def _changes(coded: Coded, changed: Mapping[str, pd.Series]) -> list[_Change]:
+    "The columns that a step really changed, with the rows it touched"
+    found = []
+    for name, after in changed.items():
+        before = coded.table[name]
+        touched = _touched(before, after) if not _same_cells(before, after) else np.zeros(0, bool)
+        if touched.any():
+            emptied = touched & before.notna().to_numpy() & after.isna().to_numpy()
+            found.append(_Change(name, before, after, coded.of_rows(touched, False), coded.of_rows(emptied, False),
+                                 coded.codes))
+    return found
+
+# %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-count
+def _count(step: str, why: str, changes: list[_Change], index: pd.Index, hidden: Iterable[str] = (),
+           first: int = 0, end: int | None = None) -> StepCount:
+    "The count of a step over the rows from `first` to `end`"
+    rows, end = np.asarray(index), len(index) if end is None else end
+    cells = {one.name: int(np.count_nonzero(one.touched[first:end])) for one in changes}
+    here = [one for one in changes if cells[one.name]]
+    count = StepCount(step, why, columns={one.name: cells[one.name] for one in here}, cells=sum(cells.values()))
+    if here:
+        count.rows = int(np.count_nonzero(np.logical_or.reduce([one.touched[first:end] for one in here])))
+    for one in here:
+        emptied = int(np.count_nonzero(one.emptied[first:end]))
         count.emptied += emptied
-        count.emptied_columns |= {name: emptied} if emptied else {}
-        if name not in hidden:
-            gone = mask & before[name].notna().to_numpy() & changed[name].isna().to_numpy()
-            first = np.concatenate([np.flatnonzero(gone), np.flatnonzero(mask & ~gone)])[:SAMPLES]
-            pairs = zip(before.index[first].tolist(), before[name].iloc[first], changed[name].iloc[first])
-            count.samples[name] = [[row, _shown(old), _shown(new)] for row, old, new in pairs]
+        count.emptied_columns |= {one.name: emptied} if emptied else {}
+        if one.name not in hidden:
+            count.samples[one.name] = one.samples(rows, first, end)
     return count
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-06-e
 def _left_out(count: StepCount, before: pd.DataFrame, after: pd.DataFrame) -> StepCount:
     "The count with the rows that `after` no longer has"
+    if len(before) == len(after) and before.index.equals(after.index):
+        return count
     gone = before.index[~before.index.isin(after.index)]
     count.removed, count.removed_rows = len(gone), gone[:SAMPLES].tolist()
     return count
@@ -147,8 +184,8 @@ def _apply_rule(rule: CleaningRule, frame: pd.DataFrame, kinds: dict[str, str],
     if absent:
         return frame, StepCount(rule.name, rule.why, skipped=f"no column {', '.join(absent)}")
     result = run_rule(rule, frame, kinds)
-    return result, _left_out(_count(rule.name, rule.why, frame.loc[result.index], dict(result.items()), hidden), frame,
-                             result)
+    changes = _changes(Coded(frame.loc[result.index]), dict(result.items()))
+    return result, _left_out(_count(rule.name, rule.why, changes, result.index, hidden), frame, result)
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11
 class Cleaner(NamedTuple):
@@ -164,18 +201,34 @@ class Cleaner(NamedTuple):
 
     def clean(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
         "The clean rows with their index kept, and what each step did, in order"
-        return _clean(self, frame)
+        return next(_cleaned(self, frame, max(1, len(frame))))
+
+    def clean_chunks(self, frame: pd.DataFrame, rows: int) -> Iterator[tuple[pd.DataFrame, list[StepCount]]]:
+        "What `clean` gives for each chunk of `rows` rows; the steps look at all of them at once"
+        return _cleaned(self, frame, rows)
 
     def protect(self, frame: pd.DataFrame, key: bytes) -> tuple[pd.DataFrame, list[StepCount]]:
         "The rows with what the brief says hashed and masked, and the counts"
         return _protect(self, frame, key)
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-c
-def _clean(cleaner: Cleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
+def _cleaned(cleaner: Cleaner, frame: pd.DataFrame,
+             rows: int) -> Iterator[tuple[pd.DataFrame, list[StepCount]]]:
+    "The chunks of a table, each cleaned, and what each step did to it"
     unknown = [name for name in frame if name not in cleaner.kinds]
     if unknown:
         raise DataQualityError(f"column '{unknown[0]}' was not in the profiled source: profile the source again")
-    frame, counts = _apply_steps(cleaner, frame)
+    clean, steps = _apply_steps(cleaner, frame)
+    for first in range(0, max(1, len(frame)), rows):
+        end = min(first + rows, len(frame))
+        counts = [_count(step.name, step.why, changes, frame.index, cleaner.hidden, first, end)
+                  for step, changes in steps]
+        yield _finished(cleaner, clean.iloc[first:end], counts)
+
+
+def _finished(cleaner: Cleaner, frame: pd.DataFrame,
+              counts: list[StepCount]) -> tuple[pd.DataFrame, list[StepCount]]:
+    "A chunk after the rules and without the rows that have no target"
     for rule in cleaner.rules:
         frame, count = _apply_rule(rule, frame, cleaner.kinds, cleaner.hidden)
         counts.append(count)
@@ -185,20 +238,23 @@ def _clean(cleaner: Cleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[St
     return frame, counts
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-d
-def _apply_steps(cleaner: Cleaner, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[StepCount]]:
-    "The rows after every registered step that is asked for, and the counts"
+def _apply_steps(cleaner: Cleaner,
+                 frame: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[CleaningStep, list[_Change]]]]:
+    "The rows after every registered step that is asked for, and what each step changed"
     decided = Decided(cleaner.kinds, cleaner.target, cleaner.classes, cleaner.wishes, cleaner.spelling)
-    counts = []
+    coded, done = coded_columns(frame), []
     for step in steps_for(decided):
-        changed = step.change(frame, decided)
-        counts.append(_count(step.name, step.why, frame, changed, cleaner.hidden))
-        frame = frame.assign(**changed)
-    return frame, counts
+        found = [step.change(one.table, decided) for one in coded]
+        done.append((step, [change for one, changed in zip(coded, found) for change in _changes(one, changed)]))
+        coded = [one._replace(table=one.table.assign(**changed)) for one, changed in zip(coded, found)]
+    columns = {name: one.column(name, frame.index) for one in coded for name in one.table}
+    return pd.DataFrame({name: columns[name] for name in frame}, frame.index, copy=False), done
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-e
 def _with_target(target: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, StepCount]:
     "The rows whose target is known, and how many went"
-    kept = frame[frame[target].notna()]
+    known = frame[target].notna()
+    kept = frame if known.all() else frame[known]
     count = StepCount("missing_target", "a row without a target can neither teach nor test")
     return kept, _left_out(count, frame, kept)
 
@@ -211,14 +267,35 @@ def _protect(cleaner: Cleaner, frame: pd.DataFrame, key: bytes) -> tuple[pd.Data
         ("masked", "the shape of the value stays, its content goes", masked, mask_cells)):
         changed = {name: protect(frame[name]) for name in names if name in frame}
         if names:
-            counts.append(_count(step, why, frame, changed, names))
+            counts.append(_count(step, why, _changes(Coded(frame), changed), frame.index, names))
         frame = frame.assign(**changed)
     return frame, counts
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #30dataproces-11-a
-def row_hashes(frame: pd.DataFrame) -> pd.Series:
-    "A 64-bit hash of each row's values; equal rows have equal hashes in any chunk"
-    return pd.util.hash_pandas_object(frame, index=False, categorize=True)
+def _cell_hashes(column: pd.Series) -> np.ndarray:
+    "A 64-bit hash of each cell; of texts, each distinct one is hashed once"
+    if isinstance(column.dtype, np.dtype) and column.dtype != object:
+        return pd.util.hash_array(column.to_numpy())
+    if column.dtype != "str":
+        return pd.util.hash_pandas_object(column, index=False, categorize=True).to_numpy()
+    codes, texts = pd.factorize(column)
+    hashes = pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False)
+    return np.append(hashes, np.uint64(2**64 - 1))[codes]
+
+
+def row_hashes(frame: pd.DataFrame, without: Iterable[str] | None = None) -> pd.Series | tuple[pd.Series, pd.Series]:
+    """A 64-bit hash of each row's values; equal rows have equal hashes in any chunk. With `without` two hashes,
+    the second of the other columns"""
+    whole = np.full(len(frame), 0x345678, "uint64")
+    rest, left = whole.copy(), {*(without or ())}
+    for name in frame:
+        cells = _cell_hashes(frame[name])
+        for found in (whole, *([rest] if name not in left else [])):
+            found ^= cells
+            found *= np.uint64(0x9E3779B97F4A7C15)
+            found ^= found >> np.uint64(29)
+    hashes = pd.Series(whole, frame.index)
+    return hashes if without is None else (hashes, pd.Series(rest, frame.index))
 
 # %% ../../../nbs/cleaning/06_cleaner.ipynb #cleaner-wishes-for
 def _wishes_for(names: Iterable[str], wishes: CleaningSection) -> CleaningSection:

@@ -158,11 +158,12 @@ class LabelCounts:
         self.kept: dict[str, int] | None = {}
         self.new: dict[str, int] = {}
 
-    def add(self, present: pd.Series) -> None:
-        "Collects the labels of cells that hold something"
+    def add(self, present: pd.Series, cells: np.ndarray) -> None:
+        "Collects labels that hold something, each with its cells"
         codes, values = pd.factorize(as_text(present))
-        for label, cells in zip(values, np.bincount(codes).tolist()):
-            self.new[label] = self.new.get(label, 0) + cells
+        counts = np.bincount(codes, weights=cells).astype(int).tolist()
+        for label, count in zip(values.tolist(), counts):
+            self.new[label] = self.new.get(label, 0) + count
 
     def take_new(self) -> dict[str, int]:
         "The new labels, which are then among the kept ones"
@@ -199,11 +200,12 @@ def native_counts(present: pd.Series, span: NumberSpan) -> Counter:
     if present.dtype.kind in "iu":
         counts["code"] = int((np.abs(values) > 2**53).sum())
     with np.errstate(invalid="ignore"):
-        whole = np.isfinite(values) & (values % 1 == 0)
-        month, day = values // 100 % 100, values % 100
-        in_year = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-        compact = whole & (values >= 16000101) & (values < 1e8) & in_year
-    counts |= {"only point": int((~whole & np.isfinite(values)).sum()), "compact": int(compact.sum())}
+        finite = np.isfinite(values)
+        whole = finite & (values == np.floor(values))
+        days = values[whole & (values >= 16000101) & (values < 1e8)]
+        month, day = days // 100 % 100, days % 100
+        compact = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    counts |= {"only point": int((~whole & finite).sum()), "compact": int(compact.sum())}
     return Counter(counts) + span.add(values, np.ones(len(present), int))
 
 # %% ../../../nbs/cleaning/04_column_stats.ipynb #30dcolumntal-05-s
@@ -232,10 +234,12 @@ class ColumnStats:
         self._cells, self._labels, self._spans = Counter(), LabelCounts(), (NumberSpan(), NumberSpan())
         self._unread: list[str] = []
 
-    def add(self, column: pd.Series) -> None:
-        "Counts a piece of the column"
-        present = column[column.notna()]
-        self._cells["present"] += len(present)
+    def add(self, column: pd.Series, cells: np.ndarray | None = None) -> None:
+        "Counts a piece of the column; `cells`: how many hold each value, where it is given once"
+        known = column.notna().to_numpy()
+        present = column if known.all() else column[known]
+        weights = np.ones(len(present), int) if cells is None else cells[known]
+        self._cells["present"] += int(weights.sum())
         if pd.api.types.is_bool_dtype(column):
             self._cells["boolean"] += len(present)
         elif is_number(column):
@@ -243,14 +247,16 @@ class ColumnStats:
         elif pd.api.types.is_datetime64_any_dtype(column):
             self._cells["native date"] += len(present)
         elif len(present):
-            self._labels.add(present)
+            self._labels.add(present, weights)
             if len(self._labels.new) > MOST_LABELS:
                 self._count_new()
 
-    def add_marks(self, column: pd.Series) -> None:
+    def add_marks(self, column: pd.Series, cells: np.ndarray | None = None) -> None:
         "Counts the marks for a missing answer in a piece of text that may be labels: words in capitals"
-        words = column[column.isin(_WORD_MARKS)]
-        self._cells.update({("mark", word): int(cells) for word, cells in words.value_counts().items()})
+        weights = np.ones(len(column), int) if cells is None else cells
+        for word in _WORD_MARKS:
+            found = int(weights[(column == word).to_numpy(bool, na_value=False)].sum())
+            self._cells.update({("mark", word): found} if found else {})
 
     def _count_new(self) -> None:
         counts, odd = _label_counts(self._labels.take_new(), self._spans)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.brief import CleaningSection
-from .steps import Decided, as_profiled, text_columns
+from .steps import Decided, as_profiled, coded_columns, text_columns
 from .column_stats import (NUMBER_SHARE, ColumnStats, Habits, column_kind, date_forms, decimal_mark,
                                             habits_of, named_date, seen_form, time_cells, time_form, two_scales,
                                             unclear_letter)
@@ -428,12 +428,13 @@ def _count_columns(chunks: Iterable[pd.DataFrame],
             check_wishes(wishes, chunk)
         rows += len(chunk)
         said, seen = chunk.attrs.get("decimal", said), chunk.attrs.get("decimal seen", seen)
-        for name in text_columns(chunk):
-            if name not in wishes.keep:
-                stats.setdefault(name, ColumnStats()).add_marks(chunk[name])
-        chunk = as_profiled(chunk, decided)
-        for name in chunk:
-            stats.setdefault(name, ColumnStats()).add(chunk[name])
+        for table, codes in coded_columns(chunk):
+            cells = None if codes is None else np.bincount(codes[codes >= 0], minlength=len(table))
+            for name in text_columns(table):
+                if name not in wishes.keep:
+                    stats.setdefault(name, ColumnStats()).add_marks(table[name], cells)
+            for name, column in as_profiled(table, decided).items():
+                stats.setdefault(name, ColumnStats()).add(column, cells)
     habits = habits_of(stats, said)
     return rows, {name: stats[name] for name in chunk} if rows else {}, habits._replace(seen=habits.seen or seen)
 

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['CLEANING_STEPS', 'is_number', 'text_columns', 'strip_text', 'empty_marks', 'empty_named', 'unit_in', 'with_unit',
            'to_kind', 'set_kinds', 'respell', 'to_units', 'empty_infinite', 'empty_open', 'empty_impossible', 'Decided',
-           'CleaningStep', 'steps_for', 'as_profiled']
+           'CleaningStep', 'steps_for', 'as_profiled', 'Coded', 'coded_columns']
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-02
 from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def empty_marks(frame: pd.DataFrame, answers: Mapping[str, Iterable[str]] | None
     "Blanks and the usual marks (NA, null, ?, ...) as missing; words in `answers` of a column count, `none` always does"
     def found(name: str) -> list[str]:
         marks = MISSING_MARKS - {"none", *(word.lower() for word in (answers or {}).get(name, ()))}
-        return [value for value in frame[name].dropna().unique() if value.lower() in marks]
+        return [value for value in frame[name].dropna().unique().tolist() if value.lower() in marks]
     emptied = {name: found(name) for name in text_columns(frame)}
     return {name: frame[name].mask(frame[name].isin(marks)) for name, marks in emptied.items() if marks}
 
@@ -57,7 +57,8 @@ def empty_named(frame: pd.DataFrame, named: Mapping[str, Iterable[str | float]])
     def emptied(name: str) -> pd.Series:
         marks = {as_text(pd.Series([mark]))[0].strip().casefold() for mark in named[name]}
         text = as_text(frame[name])
-        return frame[name].mask(text.isin([value for value in text.dropna().unique() if value.casefold() in marks]))
+        found = [value for value in text.dropna().unique().tolist() if value.casefold() in marks]
+        return frame[name].mask(text.isin(found))
     return {name: emptied(name) for name in named if name in frame}
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08
@@ -208,3 +209,32 @@ def as_profiled(table: pd.DataFrame, decided: Decided) -> pd.DataFrame:
     for step in takewhile(lambda step: step.name != "column_kinds", steps_for(decided)):
         table = table.assign(**step.change(table, decided))
     return table
+
+# %% ../../../nbs/cleaning/03_steps.ipynb #steps-coded
+class Coded(NamedTuple):
+    "Columns that are cleaned together: the distinct values, and per row which of them it holds (-1 for missing)"
+    table: pd.DataFrame
+    codes: np.ndarray | None = None
+
+    def of_rows(self, values: np.ndarray, missing: Any) -> np.ndarray:
+        "Per row what is said of its value; `missing` where it has none"
+        return values if self.codes is None else np.append(values, missing)[self.codes]
+
+    def column(self, name: str, index: pd.Index) -> pd.Series:
+        "A column row by row"
+        if self.codes is None:
+            return self.table[name]
+        values = pd.api.extensions.take(self.table[name].array, self.codes, allow_fill=True)
+        return pd.Series(values, index, name=name, copy=False)
+
+# %% ../../../nbs/cleaning/03_steps.ipynb #steps-coded-of
+def coded_columns(frame: pd.DataFrame) -> list[Coded]:
+    "The columns of a table: each text column that repeats with its distinct texts, all others as they are"
+    found, plain = [], []
+    for name in frame:
+        codes, texts = pd.factorize(frame[name]) if frame[name].dtype == "str" else (None, ())
+        if codes is None or 2 * len(texts) > len(codes):
+            plain.append(name)
+        else:
+            found.append(Coded(pd.DataFrame({name: pd.Series(texts, dtype="str")}), codes))
+    return [*([Coded(frame[plain])] if plain else []), *found]

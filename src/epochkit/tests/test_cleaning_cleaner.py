@@ -148,6 +148,33 @@ def test_an_unprofiled_column_is_an_error():
         Cleaner({"a": "number"}).clean(pd.DataFrame({"new": [1]}))
 
 
+def test_many_chunks_at_once_are_counted_as_one_by_one():
+    wishes = CleaningSection(missing={"whole": [3]}, ranges={"amount": (0, 500)}, spelling={"home": {"rent": "let"}})
+    seen = []
+
+    def rule(table):
+        seen.append(len(table))
+        return table[table["whole"].isna() | (table["whole"] > 1)]
+    found = profile_table([RAW], "y", wishes=wishes)
+    cleaner = Cleaner(found.kinds, "y", rules=(CleaningRule("no_one", ("whole",), rule, ""),), wishes=wishes,
+                      spelling=found.spelling, hidden=frozenset({"home"}))
+    together = list(cleaner.clean_chunks(RAW, 7))
+    assert seen == [7, 7, 7, 7, 7, 5], "a rule sees one chunk"
+    for first, (table, counts) in zip(range(0, 40, 7), together, strict=True):
+        alone, counted = cleaner.clean(RAW[first:first + 7])
+        pd.testing.assert_frame_equal(table, alone)
+        assert counts == counted
+
+
+def test_row_hashes_tell_rows_apart_and_leave_columns_out():
+    table = pd.DataFrame({"id": [1, 2, 3], "w": pd.Series(["a", None, "a"], dtype="str"), "x": [0.5, np.nan, 0.5],
+                          "f": pd.array([True, None, True], "boolean"), "d": pd.to_datetime(["2024-01-31", None] * 2)[:3]})
+    whole, rest = row_hashes(table, ["id"])
+    assert whole.nunique() == 3 and rest[0] == rest[2] != rest[1]
+    assert whole.equals(row_hashes(table)) and rest.equals(row_hashes(table.drop(columns="id")))
+    assert row_hashes(table[["w", "x"]])[0] != row_hashes(table[["x", "w"]])[0]
+
+
 def test_a_sample_is_seen_as_cleaning_will_make_it_and_a_kept_column_as_it_came():
     sample = pd.DataFrame({
         "price": ["1,200.50", "990", "?"], "when": ["3.1.2026", "14.1.2026", None], "zip": ["01234", "80331", "1"],

@@ -8,6 +8,16 @@ from epochkit.core.errors import BadInputError
 from epochkit.cleaning.steps import *
 
 
+def test_the_columns_of_a_table_come_back_row_by_row_as_they_were():
+    frame = pd.DataFrame({"w": ["a", None, "b", "a", "a", "b"], "n": range(6), "u": list("pqrstu"), "m": [1, "1", True, None, 1.5, "x"],
+                          "e": pd.Series([None] * 6, dtype="str")}, index=range(10, 16))
+    coded = coded_columns(frame)
+    assert [list(one.table) for one in coded] == [["n", "u", "m"], ["w"], ["e"]]
+    again = pd.DataFrame({name: one.column(name, frame.index) for one in coded for name in one.table})
+    pd.testing.assert_frame_equal(again[list(frame)], frame)
+    assert coded[1].of_rows(np.array([True, False]), False).tolist() == [True, False, False, True, True, False]
+
+
 def test_kinds_read_what_they_say():
     assert to_kind(pd.Series(["1.200,5 €", "3,5"]), "number comma in EUR").tolist() == [1200.5, 3.5]
     assert to_kind(pd.Series(["1.200,5", "x"]), "number comma").fillna(-1).tolist() == [1200.5, -1]

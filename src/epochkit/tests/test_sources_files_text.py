@@ -48,6 +48,27 @@ def test_a_ragged_line_behind_a_very_long_cell_is_named(tmp_path):
         cells_of(tmp_path / "a.csv", b'a,b\n1,"' + b"x" * 200_000 + b'"\n1,2,3\n')
 
 
+def test_bare_numbers_are_read_at_once_and_others_as_their_texts_say(tmp_path, monkeypatch):
+    import pandas as pd
+    from epochkit.sources.files import text
+    path, asked, parsed = tmp_path / "n.csv", [], text._parsed
+    names = ["n", "x", "marked", "w", *(f"z{number}" for number in range(9)), "plus"]
+    rows = [[str(at), f"{at}.25", "NA" if at % 5 == 0 else "1.5", "a", *map(str, range(9)), "1"] for at in range(40)]
+    path.write_text("\n".join(map(",".join, [names, *rows])) + "\n")
+    monkeypatch.setattr(text, "_parsed", lambda *given: asked.append(len(given) > 2) or parsed(*given))
+
+    def frame():
+        asked.clear()
+        table = TextFile(path, {})
+        return pd.concat(table.frames(10, table.decide([table])), ignore_index=True)
+    first = frame()
+    assert asked == [False, True], "scanned as text once, then read with its numbers"
+    assert first["n"].tolist() == list(range(40)) and first["x"].tolist() == [at + 0.25 for at in range(40)]
+    assert first["z8"].eq(8).all() and first["marked"].isna().sum() == 8 and str(first["marked"].dtype) == "float64"
+    path.write_text(path.read_text().replace("8,1\n", "8,+1\n"))
+    assert frame().equals(first) and asked == [False, True, False], "a block with +1 is looked at as text"
+
+
 def opened(path, content, **options):
     "A text file and its cells, row by row"
     path.write_bytes(content.encode() if isinstance(content, str) else content)

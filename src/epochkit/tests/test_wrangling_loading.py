@@ -156,9 +156,9 @@ def test_kill_9_and_again_gives_the_same_bytes(tmp_path):
     script = ("import sys, os, signal; from pathlib import Path; from epochkit.wrangling import loading as d;"
               "from epochkit.sources.catalog import open_source;"
               "from epochkit.tests.test_wrangling_loading import a_plan, settings_at;"
-              "write = d.write_json; home = Path(sys.argv[1]); n = [0]\n"
-              "def stop(*a):\n    n[0] += 1\n    os.kill(os.getpid(), signal.SIGKILL) if n[0] == 5 else write(*a)\n"
-              "d.write_json = stop; s = settings_at(home, 20)\n"
+              "write = d.write_text; home = Path(sys.argv[1]); n = [0]\n"
+              "def stop(*a):\n    n[0] += 1\n    os.kill(os.getpid(), signal.SIGKILL) if n[0] == 4 else write(*a)\n"
+              "d.write_text = stop; s = settings_at(home, 20)\n"
               "d.clean_and_gather(d.work_on(open_source('file:t.csv', s), a_plan(), s, home / 'data'))")
     done = subprocess.run([sys.executable, "-c", script, str(settings.home)], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()

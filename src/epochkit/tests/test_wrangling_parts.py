@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
-from epochkit.wrangling.parts import _removal_advice, _whole_numbers
+from epochkit.wrangling.parts import _is_whole, _removal_advice
 from epochkit.wrangling.parts import *
 
 
@@ -25,7 +25,8 @@ def parts(folder, hashes, rows_each=10, **columns):
 def test_the_first_of_repeated_rows_stays_in_any_cut(tmp_path):
     for rows_each in (1, 3, 10):
         files, plan = parts(tmp_path, [1, 2, 1, 3, 2, 1], rows_each)
-        frame, count, advice = gather(files, plan, 1.0)
+        rows, count, advice = gather(files, plan, 1.0)
+        frame = rows.frame()
         assert frame["row_id"].tolist() == [0, 1, 3] and (count.rows, count.removed,
                                                           count.removed_rows) == (3, 3, [2, 4, 5])
         assert [item["about"] for item in advice] == ["removed"]
@@ -71,14 +72,32 @@ def test_a_share_is_seeded_and_taken_only_where_the_brief_wants_a_sample(tmp_pat
     share = sample_share(files, plan)
     total = sum(file.stat().st_size for file in files) / 2**20
     assert 1.5 * 0.05 <= total * share < 2 * 1.5 * 0.05
-    first, again = gather(files, plan, share)[0], gather(files, plan, share)[0]
+    first, again = (gather(files, plan, share)[0].frame() for _ in range(2))
     assert first.equals(again) and len(first) == pytest.approx(50_000 * share, rel=0.2)
     plan.budget.on_oversize = "partition"
     assert sample_share(files, plan) == 1.0
 
 
-def test_only_whole_and_complete_columns_become_integers():
-    frame = _whole_numbers(
-        pd.DataFrame({"a": [1.0, None], "b": [1.0, 2.0**60], "c": [1.0, np.inf], "d": [3.0, 4.0], "y": [1.0, 2.0]}),
-        "y")
-    assert frame.dtypes.astype(str).tolist() == ["float64", "float64", "float64", "int64", "float64"]
+def test_only_whole_and_complete_columns_become_integers(tmp_path):
+    files, plan = parts(tmp_path, range(4), 2, a=[1.0, None, 2.0, 3.0], b=[1.0, 2.0**60, 1.0, 2.0],
+                        c=[1.0, np.inf, 1.0, 2.0], d=[3.0, 4.0, 5.0, 6.0], e=[1.0, 2.0, 2.5, 3.0])
+    frame = gather(files, plan, 1.0)[0].frame()
+    assert frame[list("abcdey")].dtypes.astype(str).tolist() == ["float64"] * 3 + ["int64"] + ["float64"] * 2
+
+
+def test_rows_are_read_in_groups_that_do_not_depend_on_the_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("epochkit.wrangling.parts._GROUP_CELLS", 40)
+    words, gaps = np.array(["u", None, "v", "w"] * 10, dtype=object), np.array([1.5, None] * 20, dtype=float)
+    seen = []
+    for rows_each in (3, 7, 40):
+        folder = tmp_path / str(rows_each)
+        folder.mkdir()
+        files, plan = parts(folder, [*range(38), 5, 6], rows_each, w=words, g=gaps)
+        rows = gather(files, plan, 1.0)[0]
+        assert [len(group) for group in rows.groups()] == [8, 8, 8, 8, 6] and len(rows) == 38
+        assert rows.slice(30, 38).frame().equals(rows.frame()[30:].reset_index(drop=True))
+        sample = rows.sample(9, seed=1).frame()
+        assert sample.equals(rows.frame().sample(9, random_state=1).sort_index().reset_index(drop=True))
+        seen.append(rows.frame())
+        assert rows.likely_mb == 0, "small parts say nothing of the size of one file"
+    assert seen[0].equals(seen[1]) and seen[0].equals(seen[2]) and str(seen[0]["w"].dtype) == "str"

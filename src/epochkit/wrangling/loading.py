@@ -11,15 +11,17 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ..core.files import read_json, sha256_of, write_json
+from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..record.checkpoints import Checkpoint
 from ..cleaning.steps import Decided, unit_in, with_unit
 from ..core.settings import Settings
@@ -36,6 +38,7 @@ from ..planning.plan import Plan
 from ..lifecycle.resources import degrading, progress, write_parquet
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05
+_MOST_CHUNKS, _MOST_CELLS = 16, 4_000_000
 _CODE = ("parsing", "personal_data", "steps", "column_stats", "profile", "cleaner")
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05-a
@@ -49,6 +52,13 @@ class Work(NamedTuple):
     inputs: str
     chunk_rows: int
     references: tuple[RuleReference, ...] = ()
+
+    @property
+    def batch(self) -> int:
+        "How many chunks are cleaned at once: as many as a bounded number of cells allows, one where memory was short"
+        if self.chunk_rows < self.settings.chunk_rows:
+            return 1
+        return max(1, min(_MOST_CHUNKS, _MOST_CELLS // (self.chunk_rows * len(self.source.columns))))
 
     @property
     def name(self) -> str:
@@ -89,26 +99,15 @@ def work_on(source: Source, plan: Plan, settings: Settings, folder: Path) -> Wor
                 references)
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-07-a
-def _write_part(folder: Path, number: int, chunk: pd.DataFrame, first_row: int, cleaner: Cleaner, work: Work) -> None:
-    "Cleans one chunk into part `number`"
-    table, counts = cleaner.clean(chunk.set_axis(range(first_row, first_row + len(chunk))))
-    named = [name for name in table if name in identity_columns(work.plan)]
-    hashes = {"_row_hash": row_hashes(table)} | ({"_case_hash": row_hashes(table.drop(columns=named))} if named else {})
-    table = table.drop(columns=[name for name in left_out(work.plan) if name in table])
-    table, protected = cleaner.protect(table, privacy_key(work.settings) if cleaner.wishes.hash else b"")
-    table = pd.concat(
-        [pd.Series(table.index, table.index, "int64", "row_id"), table,
-         pd.DataFrame(hashes, table.index)], axis=1)
+def _write_part(folder: Path, number: int, table: pa.Table, record: dict[str, Any]) -> None:
+    "Writes part `number`: its rows, and its counts with the hash of the file"
     path, temporary = folder / f"part-{number:05d}.parquet", folder / f".part-{number:05d}.{secrets.token_hex(4)}"
-    table.to_parquet(temporary, index=False, compression="zstd")
+    pq.write_table(table, temporary, compression="zstd")
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    write_json(
-        path.with_suffix(".json"), {
-            "rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
-            "steps": [asdict(count) for count in [*counts, *protected]], "sha256": sha256_of(path)
-        })
+    counted = plain(record | {"sha256": sha256_of(path)})
+    write_text(path.with_suffix(".json"), json.dumps(counted, ensure_ascii=False, allow_nan=False))
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-07-b
 def _whole_parts(folder: Path) -> int:
@@ -147,16 +146,79 @@ class LoadResult(NamedTuple):
         "Columns that look like personal data and are neither dropped, hashed nor masked"
         return [item["column"] for item in self.advice if item["about"] == "personal"]
 
+# %% ../../../nbs/wrangling/06_loading.ipynb #loading-batches
+def _joined(chunks: list[pd.DataFrame]) -> pd.DataFrame:
+    "The rows of some chunks, and what the last of them says of its file"
+    table = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]
+    table.attrs = chunks[-1].attrs
+    return table
+
+
+def _batches(chunks: Iterable[pd.DataFrame], most: int) -> Iterator[list[pd.DataFrame]]:
+    "Lists of up to `most` chunks; what came before an error is given before the error"
+    held: list[pd.DataFrame] = []
+    try:
+        for chunk in chunks:
+            held.append(chunk)
+            if len(held) == most:
+                yield held
+                held = []
+    except Exception:
+        if held:
+            yield held
+        raise
+    if held:
+        yield held
+
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10
 def _profile(work: Work) -> Profile:
     "The profile of the source; kept beside the parts"
     path, data = work.place / "profile.json", work.plan.data
     if not path.is_file():
         quiet = private_columns(work.plan) | left_out(work.plan)
-        found = profile_table(work.source.chunks(work.chunk_rows), data.target, data.task, work.plan.cleaning,
-                              identity_columns(work.plan), quiet, data.classes)
+        batches = map(_joined, _batches(work.source.chunks(work.chunk_rows), work.batch))
+        found = profile_table(batches, data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet,
+                              data.classes)
         write_json(path, found._asdict())
     return Profile(**read_json(path))
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #loading-parts
+def _hashed(table: pd.DataFrame, work: Work) -> dict[str, pd.Series]:
+    "What a part holds beside its columns: the row's hash, and the hash without identifiers where there are any"
+    named = [name for name in table if name in identity_columns(work.plan)]
+    return dict(zip(("_row_hash", "_case_hash"), row_hashes(table, named) if named else [row_hashes(table)]))
+
+
+def _as_parts(tables: list[pd.DataFrame], cleaner: Cleaner, work: Work) -> Iterator[tuple[pa.Table, list[StepCount]]]:
+    "Per cleaned chunk its rows as they are written, and what protection did"
+    edges = np.cumsum([0, *map(len, tables)]).tolist()
+    whole = pd.concat(tables) if len(tables) > 1 else tables[0]
+    columns = {"row_id": pd.Series(whole.index, whole.index, "int64"), **dict(whole.items()), **_hashed(whole, work)}
+    gone = left_out(work.plan) & {*whole}
+    whole = pd.DataFrame({name: column for name, column in columns.items() if name not in gone}, copy=False)
+    protects = bool(cleaner.wishes.hash or cleaner.wishes.mask)
+    if not protects:
+        rows = pa.Table.from_pandas(whole, preserve_index=False, nthreads=1)
+    for first, end in zip(edges, edges[1:]):
+        if not protects:
+            yield rows.slice(first, end - first), []
+            continue
+        key = privacy_key(work.settings) if cleaner.wishes.hash else b""
+        table, counts = cleaner.protect(whole.iloc[first:end], key)
+        yield pa.Table.from_pandas(table, preserve_index=False, nthreads=1), counts
+
+# %% ../../../nbs/wrangling/06_loading.ipynb #loading-finished
+def _finished_parts(work: Work, cleaner: Cleaner, start: int) -> Iterator[tuple[int, pa.Table, dict[str, Any]]]:
+    "From chunk `start` on: its number, its rows as they are written, and what was counted of it"
+    number, size = start, work.chunk_rows
+    for chunks in _batches(work.source.chunks(size, start=start), work.batch):
+        raw = _joined(chunks)
+        raw = raw.set_axis(range(number * size, number * size + len(raw)))
+        tables, counts = zip(*cleaner.clean_chunks(raw, size))
+        for chunk, done, (table, protected) in zip(chunks, counts, _as_parts([*tables], cleaner, work), strict=True):
+            steps = [vars(count) for count in [*done, *protected]]
+            yield number, table, {"rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(), "steps": steps}
+            number += 1
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-a
 def _clean_parts(work: Work, profile: Profile) -> int:
@@ -166,8 +228,8 @@ def _clean_parts(work: Work, profile: Profile) -> int:
     hidden = private_columns(work.plan) | {item["column"] for item in profile.advice if item["about"] == "personal"}
     cleaner = Cleaner(profile.kinds, data.target, tuple(data.classes), work.rules, work.plan.cleaning, profile.spelling,
                       frozenset(hidden))
-    for number, chunk in enumerate(work.source.chunks(size, start=kept) if kept < total else (), kept):
-        _write_part(work.place, number, chunk, number * size, cleaner, work)
+    for number, table, record in _finished_parts(work, cleaner, kept) if kept < total else ():
+        _write_part(work.place, number, table, record)
         done = (number + 1) / total
         if checkpoint.due(done):
             checkpoint.save(min(done, 0.99), f"clean chunk {number + 2} of {total}" if done < 1 else "gather the parts",
@@ -188,15 +250,15 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     if not records:
         raise DataQualityError("the source has no rows: check the query or the file that the brief names")
     share = min(share, sample_share(files, work.plan))
-    frame, repeated, alike = gather(files, work.plan, share)
+    rows, repeated, alike = gather(files, work.plan, share)
     steps = _all_counts(records, repeated)
-    if frame.empty:
+    if not len(rows):
         worst = max(steps, key=lambda count: count.removed)
         raise DataQualityError(
             f"no row is left of {profile.rows:,}: '{worst.step}' removed {worst.removed:,}: check the "
             f"target '{work.plan.data.target}' and the rules")
     budget = work.plan.budget
-    report = write_parquet(frame, work.folder / "data.parquet", budget.file_mb, budget.on_oversize,
+    report = write_parquet(rows, work.folder / "data.parquet", budget.file_mb, budget.on_oversize,
                            work.plan.split.seed)
     _write_record(work, profile)
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))

@@ -8,6 +8,7 @@ __all__ = ['merged_text_kinds', 'TextFile']
 # %% ../../../../nbs/sources/files/04_text.ipynb #21etextfiles-02
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -95,12 +96,13 @@ class _TextBlocks(TableFile):
             line += block.count(b"\n")
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-options
-def _arrow_options(layout: Layout) -> tuple[pa.csv.ParseOptions, pa.csv.ConvertOptions]:
-    "How Arrow is to take a block apart: every cell as text, an empty one as missing"
+def _arrow_options(layout: Layout,
+                   types: dict[str, pa.DataType]) -> tuple[pa.csv.ParseOptions, pa.csv.ConvertOptions]:
+    "How Arrow is to take a block apart: every cell as text but for `types`, an empty one as missing"
     names = [str(number) for number in range(len(layout.columns))]
     parse = pa.csv.ParseOptions(delimiter=layout.mark.decode(), quote_char=layout.quote or False,
                                 newlines_in_values=True)
-    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
+    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()) | types, strings_can_be_null=True,
                                     null_values=[""], check_utf8=False)
     return parse, convert
 
@@ -150,12 +152,13 @@ def _guessed_encoding(name: str, blocks: Iterator[bytes]) -> str:
     return guess_encoding(sample)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-scanned
-def _parsed(block: bytes, layout: Layout) -> pa.Table:
-    "The rows of a block with a delimiter of one byte, every cell as text; pa.ArrowInvalid when one has another width"
-    parse, convert = _arrow_options(layout)
-    names = list(convert.column_types)
+def _parsed(block: bytes, layout: Layout, types: dict[str, pa.DataType] | None = None) -> pa.Table:
+    """The rows of a block with a delimiter of one byte, every cell as text but for the columns of `types`;
+    pa.ArrowInvalid when a row has another width, or a cell another type"""
+    parse, convert = _arrow_options(layout, types or {})
+    names = [str(number) for number in range(len(layout.columns))]  # Arrow gives the types back in any order
     if re.match(rb"[\r\n]*\Z", block):
-        return pa.table({name: pa.array([], pa.string()) for name in names})
+        return pa.table({name: pa.array([], convert.column_types[name]) for name in names})
     read = pa.csv.ReadOptions(column_names=names, block_size=len(block) + 1_024, use_threads=len(names) > 4)
     return pa.csv.read_csv(pa.BufferReader(block), read, parse, convert)
 
@@ -192,9 +195,13 @@ class _Block:
         "The rows that are not in `places`"
         return [row for row in self.rows if row.place not in places]
 
-    def parsed(self, places: dict[int, int]) -> pa.Table:
-        "The rows that are not in `places`, as a table"
-        return _parsed(without_lines(self.plain, self.line, places), self.layout)
+    def parsed(self, places: dict[int, int], types: dict[str, pa.DataType] | None = None) -> pa.Table:
+        "The rows that are not in `places`, as a table of texts but for the columns of `types`"
+        records = without_lines(self.plain, self.line, places)
+        if types:
+            with suppress(pa.ArrowInvalid):  # a number that only the kit reads, such as +5: the texts are looked at
+                return _parsed(records, self.layout, types)
+        return _parsed(records, self.layout)
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-sieve-bytes
 class _BlockSieve:
@@ -384,10 +391,11 @@ class _LineSieve(_RecordSieve):
 class _ScannedText(_TextBlocks):
     "A text file as Arrow tables, and what one pass over it finds"
 
-    def _tables(self, layout: Layout, left: dict[int, int]) -> Iterator[pa.Table]:
-        "All rows but those of the lines `left`"
+    def _tables(self, layout: Layout, left: dict[int, int],
+                types: dict[str, pa.DataType] | None = None) -> Iterator[pa.Table]:
+        "All rows but those of the lines `left`; the columns of `types` as numbers at once where every cell is one"
         for line, block in self._utf8(layout, None, False):
-            table = _Block(block, line, layout, self.path.name).parsed(left)
+            table = _Block(block, line, layout, self.path.name).parsed(left, types)
             if table.num_rows:
                 yield table
 
@@ -428,7 +436,9 @@ class _ScannedText(_TextBlocks):
 
 # %% ../../../../nbs/sources/files/04_text.ipynb #text-typed-column
 def _typed_column(column: pa.ChunkedArray, layout: Layout, kind: str) -> pa.Array | pa.ChunkedArray:
-    "The texts of a column as its kind says"
+    "The texts of a column as its kind says; numbers stay as they are"
+    if not pa.types.is_string(column.type):
+        return column
     return layout.texts(column) if kind == "text" else number_column(column.combine_chunks(), kind)
 
 
@@ -489,4 +499,7 @@ class TextFile(_ScannedText):
 
     def frames(self, rows: int, kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
         layout, left = self._scan.layout, self._scan.left.places
-        return self._typed(self._tables(layout, left), layout, kinds)
+        numbers = {"int64": pa.int64(), "float64": pa.float64()}
+        types = {str(at): numbers[kinds[name]] for at, (name, seen) in enumerate(zip(layout.columns, self.evidence))
+                 if kinds[name] in numbers and seen.bare}
+        return self._typed(self._tables(layout, left, types), layout, kinds)

@@ -35,12 +35,14 @@ def _all(texts: pa.Array, pattern: str) -> bool:
 # %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-05-a
 @dataclass
 class TextEvidence:
-    "What the texts seen so far in one column are: whole or plain numbers, with points that are decimal for sure or not"
+    """What the texts seen so far in one column are: whole or plain numbers, with points that are decimal for sure or not,
+    and whether they are bare: nothing but numbers and empty cells"""
     valued: bool = False
     whole: bool = True
     plain: bool = True
     sure: bool = False
     unsure: bool = False
+    bare: bool = True
 
     def look(self, texts: pa.Array) -> None:
         "Takes in the texts of one more block"
@@ -51,6 +53,7 @@ class TextEvidence:
             self.valued, self.whole = True, self.whole and len(known) == len(texts)
             return
         plain = _all(known, _PLAIN)
+        self.bare = self.bare and plain
         text = known if plain else unmarked(known)
         self.whole = self.whole and len(text) == len(texts) and _all(text, _WHOLE)
         if len(text):
@@ -59,7 +62,7 @@ class TextEvidence:
 
     def merged(self, other: "TextEvidence") -> "TextEvidence":
         "What the same column of two files allows"
-        both = {name: getattr(self, name) and getattr(other, name) for name in ("whole", "plain")}
+        both = {name: getattr(self, name) and getattr(other, name) for name in ("whole", "plain", "bare")}
         either = {name: getattr(self, name) or getattr(other, name) for name in ("valued", "sure", "unsure")}
         return TextEvidence(**both, **either)
 
