@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 
 from .cleaner import CleaningRule, run_rule
+from .parsing import NumberForm, number_form
 from .personal_data import hash_cells, mask_cells
-from .profile import Profile, _folded
+from .profile import Profile, folded_label
 from .steps import Decided, steps_for
 from ..core.brief import CleaningSection
 from ..core.errors import BadInputError, RecordError
@@ -143,7 +144,17 @@ def _allowed(kind: str) -> str:
     if first == "datetime":
         forms = ["2024-12-31" if one == "ISO8601" else one for one in form.removeprefix("said ").split("|")]
         return f"a date as {' or '.join(forms)}" if form else "a date"
-    return {"number": "a number", "boolean": "true or false"}.get(first, "a value of the kind that training read")
+    if first == "number":
+        return _allowed_number(number_form(kind))
+    return "true or false" if first == "boolean" else "a value of the kind that training read"
+
+
+def _allowed_number(form: NumberForm) -> str:
+    "What a column of numbers takes, in words"
+    if form.time:
+        return f"a {'time of day' if form.time == 'clock' else 'duration'} such as 1:30{':00' * (form.time != 'h:mm')}"
+    written = "a number with a decimal comma (0,5)" if form.comma else "a number (0.5)"
+    return f"{written}, bare or in {form.unit}" if form.unit else written
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-20
 _READING = ("column_kinds", "infinite")  # steps after which an empty cell means: it could not be read
@@ -219,7 +230,7 @@ def _by_fold(labels: Iterable[str]) -> dict[str, str]:
     "Folded label -> label, '' where several labels fold to one"
     found: dict[str, str] = {}
     for label in labels:
-        found[_folded(label)] = "" if _folded(label) in found else label
+        found[folded_label(label)] = "" if folded_label(label) in found else label
     return found
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-one-spelling
@@ -228,7 +239,7 @@ def _one_spelling(column: pd.Series, by_fold: Mapping[str, str]) -> pd.Series:
     known = set(by_fold.values())
     told = {}
     for word in column.dropna().unique():
-        label = "" if word in known else by_fold.get(_folded(word), "")
+        label = "" if word in known else by_fold.get(folded_label(word), "")
         if label and (len(word) > 2 or word.casefold() != label.casefold()):
             told[word] = label
     return column.mask(column.isin(list(told)), column.map(told)) if told else column
