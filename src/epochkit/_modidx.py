@@ -4345,6 +4345,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'epochkit.serving.api.nesting_depth': ('serving/api.html#nesting_depth', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api.prediction_log_folder': ( 'serving/api.html#prediction_log_folder',
                                                                                       'epochkit/serving/api.py'),
+                                      'epochkit.serving.api.repeats_name': ('serving/api.html#repeats_name', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api.serve_command': ('serving/api.html#serve_command', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api.start_service': ('serving/api.html#start_service', 'epochkit/serving/api.py')},
             'epochkit.serving.app': { 'epochkit.serving.app.AppData': ('serving/app.html#appdata', 'epochkit/serving/app.py'),
