@@ -12,7 +12,7 @@ import inspect
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -215,6 +215,14 @@ class RowCleaner:
         "The project's rules that can do without the target"
         return [rule.resolve() for rule in self.rules if self.target not in rule.columns]
 
+    @cached_property
+    def by_mark(self) -> dict[str, "RowCleaner"]:
+        "Decimal mark (comma, point) -> this cleaner for a file that says it of its numbers"
+        def kinds(comma: bool) -> dict[str, str]:
+            return {name: number_form(kind)._replace(comma=comma).kind if kind.partition(" ")[0] == "number" else kind
+                    for name, kind in self.kinds.items()}
+        return {mark: replace(self, kinds=kinds(mark == "comma")) for mark in ("comma", "point")}
+
     def looked_at(self, wanted: Iterable[str]) -> list[str]:
         "Columns that a rule looks at when it decides about the columns `wanted`, and that are not among these"
         wanted = list(wanted)
@@ -404,6 +412,11 @@ def _protected(cleaner: RowCleaner, frame: pd.DataFrame) -> pd.DataFrame:
                         **{name: mask_cells(frame[name]) for name in masked}) if hashed or masked else frame
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-34
+def _as_said(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]]) -> RowCleaner:
+    "The cleaner for the decimal mark that the address of the rows says; where it says none, that of training"
+    return cleaner.by_mark.get(getattr(rows, "attrs", {}).get("decimal", ""), cleaner)
+
+
 def _read(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]], wanted: list[str]) -> CleanedRows:
     rules = _rules_for(cleaner, wanted)
     sent = set(rows) if isinstance(rows, pd.DataFrame) else {name for row in rows for name in row}
@@ -415,11 +428,11 @@ def _read(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]], wan
     index = rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(rows))
     if len(rows) <= _FEW:
         listed = rows[columns].to_dict("records") if isinstance(rows, pd.DataFrame) else rows
-        found = _clean_few(cleaner, listed, columns, pd.RangeIndex(len(rows)))
+        found = _clean_few(_as_said(cleaner, rows), listed, columns, pd.RangeIndex(len(rows)))
     else:
         table = rows[columns] if isinstance(rows, pd.DataFrame) else pd.DataFrame(
             {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in columns})
-        found = _clean_many(cleaner, table.reset_index(drop=True))
+        found = _clean_many(_as_said(cleaner, rows), table.reset_index(drop=True))
     found = _follow_rules(cleaner, rules, found)
     return found._replace(frame=_protected(cleaner, found.frame[wanted]).set_axis(index))
 
