@@ -6279,6 +6279,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'epochkit/wrangling/quality.py'),
                                             'epochkit.wrangling.quality.quality_scores': ( 'wrangling/quality.html#quality_scores',
                                                                                            'epochkit/wrangling/quality.py'),
+                                            'epochkit.wrangling.quality.rounded_score': ( 'wrangling/quality.html#rounded_score',
+                                                                                          'epochkit/wrangling/quality.py'),
                                             'epochkit.wrangling.quality.timeliness': ( 'wrangling/quality.html#timeliness',
                                                                                        'epochkit/wrangling/quality.py')},
             'epochkit.wrangling.report': { 'epochkit.wrangling.report._age_words': ( 'wrangling/report.html#_age_words',

@@ -17,7 +17,7 @@ from .contract import read_contract
 from ..planning.column_roles import left_out
 from .loading import LoadResult
 from .parts import drops_duplicates
-from .quality import quality_scores, timeliness
+from .quality import quality_scores, rounded_score, timeliness
 from .schema import schema_violations
 from .violations import contract_violations
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
@@ -38,7 +38,7 @@ def delivered_scores(result: LoadResult) -> dict[str, float]:
         "uniqueness": 1 - result.count("exact_duplicates").removed / max(result.rows_in, 1),
         "validity": 1 - emptied / cells
     }
-    return {name: round(score, 6) for name, score in scores.items()}
+    return {name: rounded_score(score) for name, score in scores.items()}
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05-a
 def _repeated(frame: pd.DataFrame, plan: Plan) -> int:
