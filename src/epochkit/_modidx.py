@@ -502,6 +502,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'epochkit/core/files.py'),
                                      'epochkit.core.files.KnownHashes.of': ('core/files.html#knownhashes.of', 'epochkit/core/files.py'),
                                      'epochkit.core.files.KnownHashes.save': ('core/files.html#knownhashes.save', 'epochkit/core/files.py'),
+                                     'epochkit.core.files._content_of': ('core/files.html#_content_of', 'epochkit/core/files.py'),
+                                     'epochkit.core.files._json_of': ('core/files.html#_json_of', 'epochkit/core/files.py'),
                                      'epochkit.core.files._sealed_text': ('core/files.html#_sealed_text', 'epochkit/core/files.py'),
                                      'epochkit.core.files._unwrapped': ('core/files.html#_unwrapped', 'epochkit/core/files.py'),
                                      'epochkit.core.files.files_of': ('core/files.html#files_of', 'epochkit/core/files.py'),
