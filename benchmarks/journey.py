@@ -1,6 +1,6 @@
 """Takes real tables from a brief to a served prediction of the raw rows of their file, and prints what happened on the way.
 
-    .venv/bin/python benchmarks/journey.py [SET …]     about 40 minutes on two quiet cores; writes journey.json beside it
+    .venv/bin/python benchmarks/journey.py [SET …]     about 40 minutes on two quiet cores; writes its sets into journey.json and journey.md beside it
 
 The sets lie in ../shared/data, `demo:breast_cancer` comes from a package. Every gate is decided at a terminal (a pseudo-terminal that answers the questions as a person would): a gate whose
 checks pass is approved, a failing check is waived with a reason, and both are counted. Nothing is edited but the brief. At the end the first raw rows of the file, as the text that stands
@@ -167,7 +167,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
     return facts
 
 
-def table(results: list[dict[str, Any]]) -> str:
+def table(results: list[dict[str, Any]]) -> pd.DataFrame:
     "The journeys as one table"
     rows = []
     for one in results:
@@ -177,7 +177,16 @@ def table(results: list[dict[str, Any]]) -> str:
                      "s per epoch": " ".join(f"{ran['s']:g}" for ran in one["epochs"].values()),
                      "CPU s per epoch": " ".join(f"{ran['cpu_s']:g}" for ran in one["epochs"].values()), "peak MB": one["peak_mb"],
                      "difference": one["served"]["difference"] if "served" in one else one["stopped"]})
-    return pd.DataFrame(rows).to_string(index=False)
+    return pd.DataFrame(rows)
+
+
+def page(results: list[dict[str, Any]]) -> str:
+    "The table as Markdown"
+    shown = table(results)
+    lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.astype(str).to_numpy().tolist()]
+    return "\n".join(["# From a brief to a served prediction of the raw rows", "", "Written by `benchmarks/journey.py`. The seconds are those of the machine as it was, with other work "
+                      "beside it; the last column is the largest difference between the scores of raw rows by API, `epoch score` and notebook.", "",
+                      *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
 
 
 def main() -> int:
@@ -185,14 +194,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Take real tables from a brief to a served prediction.")
     parser.add_argument("sets", nargs="*", metavar="SET", default=[*names, "demo:breast_cancer"], help="names from ../shared/data, or demo:breast_cancer")
     parser.add_argument("--keep", type=Path, help="make the projects in this folder and leave them there")
-    options, results = parser.parse_args(), []
+    options, path = parser.parse_args(), ROOT / "benchmarks" / "journey.json"
+    known = {one["set"]: one for one in json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.sets:
-            results.append(journey(name, (options.keep or Path(folder)) / re.sub(r"\W", "_", name)))
-            print(table(results[-1:]), flush=True)
-    print("\n" + table(results))
-    (ROOT / "benchmarks" / "journey.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return 0 if all("served" in one for one in results) else 1
+            known[name] = journey(name, (options.keep or Path(folder)) / re.sub(r"\W", "_", name))
+            path.write_text(json.dumps(list(known.values()), indent=1) + "\n", encoding="utf-8")
+            path.with_suffix(".md").write_text(page(list(known.values())), encoding="utf-8")
+            print(table([known[name]]).to_string(index=False), flush=True)
+    print("\n" + table(list(known.values())).to_string(index=False))
+    return 0 if all("served" in known[name] for name in options.sets) else 1
 
 
 if __name__ == "__main__":

@@ -401,7 +401,7 @@ def _add_doors(commands: Commands) -> None:
     tune = _command(commands, "tune", "phase 2 of epoch 005 again, alone", "tune", "tune --trials 60", act=_tune)
     tune.add_argument("--trials", type=int, metavar="N", help="number of combinations (default: the plan's budget)")
     score = _command(commands, "score", "a table of any size with its scores beside the rows", "score in.csv out.csv",
-                     "score new.xlsx scores.parquet --stage Staging",
+                     "score new.xlsx scores.parquet --stage Staging", "score 'in.csv?decimal=comma' out.csv",
                      "score 'sql:sqlite:///shop.db?table=customers' out.csv", "score in.csv try.csv --rows 1000",
                      act=_score)
     score.add_argument("source", metavar="SOURCE", help="a file (csv, xlsx, parquet, jsonl, …), or sql:…, https:…")

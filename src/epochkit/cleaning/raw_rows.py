@@ -12,7 +12,7 @@ import inspect
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 
 from .cleaner import CleaningRule, run_rule
+from .parsing import NumberForm, number_form
 from .personal_data import hash_cells, mask_cells
-from .profile import Profile, _folded
+from .profile import Profile, folded_label
 from .steps import Decided, steps_for
 from ..core.brief import CleaningSection
 from ..core.errors import BadInputError, RecordError
@@ -143,7 +144,17 @@ def _allowed(kind: str) -> str:
     if first == "datetime":
         forms = ["2024-12-31" if one == "ISO8601" else one for one in form.removeprefix("said ").split("|")]
         return f"a date as {' or '.join(forms)}" if form else "a date"
-    return {"number": "a number", "boolean": "true or false"}.get(first, "a value of the kind that training read")
+    if first == "number":
+        return _allowed_number(number_form(kind))
+    return "true or false" if first == "boolean" else "a value of the kind that training read"
+
+
+def _allowed_number(form: NumberForm) -> str:
+    "What a column of numbers takes, in words"
+    if form.time:
+        return f"a {'time of day' if form.time == 'clock' else 'duration'} such as 1:30{':00' * (form.time != 'h:mm')}"
+    written = "a number with a decimal comma (0,5)" if form.comma else "a number (0.5)"
+    return f"{written}, bare or in {form.unit}" if form.unit else written
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-20
 _READING = ("column_kinds", "infinite")  # steps after which an empty cell means: it could not be read
@@ -204,6 +215,14 @@ class RowCleaner:
         "The project's rules that can do without the target"
         return [rule.resolve() for rule in self.rules if self.target not in rule.columns]
 
+    @cached_property
+    def by_mark(self) -> dict[str, "RowCleaner"]:
+        "Decimal mark (comma, point) -> this cleaner for a file that says it of its numbers"
+        def kinds(comma: bool) -> dict[str, str]:
+            return {name: number_form(kind)._replace(comma=comma).kind if kind.partition(" ")[0] == "number" else kind
+                    for name, kind in self.kinds.items()}
+        return {mark: replace(self, kinds=kinds(mark == "comma")) for mark in ("comma", "point")}
+
     def looked_at(self, wanted: Iterable[str]) -> list[str]:
         "Columns that a rule looks at when it decides about the columns `wanted`, and that are not among these"
         wanted = list(wanted)
@@ -219,7 +238,7 @@ def _by_fold(labels: Iterable[str]) -> dict[str, str]:
     "Folded label -> label, '' where several labels fold to one"
     found: dict[str, str] = {}
     for label in labels:
-        found[_folded(label)] = "" if _folded(label) in found else label
+        found[folded_label(label)] = "" if folded_label(label) in found else label
     return found
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-one-spelling
@@ -228,7 +247,7 @@ def _one_spelling(column: pd.Series, by_fold: Mapping[str, str]) -> pd.Series:
     known = set(by_fold.values())
     told = {}
     for word in column.dropna().unique():
-        label = "" if word in known else by_fold.get(_folded(word), "")
+        label = "" if word in known else by_fold.get(folded_label(word), "")
         if label and (len(word) > 2 or word.casefold() != label.casefold()):
             told[word] = label
     return column.mask(column.isin(list(told)), column.map(told)) if told else column
@@ -393,6 +412,11 @@ def _protected(cleaner: RowCleaner, frame: pd.DataFrame) -> pd.DataFrame:
                         **{name: mask_cells(frame[name]) for name in masked}) if hashed or masked else frame
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-34
+def _as_said(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]]) -> RowCleaner:
+    "The cleaner for the decimal mark that the address of the rows says; where it says none, that of training"
+    return cleaner.by_mark.get(getattr(rows, "attrs", {}).get("decimal", ""), cleaner)
+
+
 def _read(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]], wanted: list[str]) -> CleanedRows:
     rules = _rules_for(cleaner, wanted)
     sent = set(rows) if isinstance(rows, pd.DataFrame) else {name for row in rows for name in row}
@@ -404,11 +428,11 @@ def _read(cleaner: RowCleaner, rows: pd.DataFrame | list[Mapping[str, Any]], wan
     index = rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(rows))
     if len(rows) <= _FEW:
         listed = rows[columns].to_dict("records") if isinstance(rows, pd.DataFrame) else rows
-        found = _clean_few(cleaner, listed, columns, pd.RangeIndex(len(rows)))
+        found = _clean_few(_as_said(cleaner, rows), listed, columns, pd.RangeIndex(len(rows)))
     else:
         table = rows[columns] if isinstance(rows, pd.DataFrame) else pd.DataFrame(
             {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in columns})
-        found = _clean_many(cleaner, table.reset_index(drop=True))
+        found = _clean_many(_as_said(cleaner, rows), table.reset_index(drop=True))
     found = _follow_rules(cleaner, rules, found)
     return found._replace(frame=_protected(cleaner, found.frame[wanted]).set_axis(index))
 

@@ -115,17 +115,26 @@ def write_json(path: Path | str, data: object) -> Path:
 # %% ../../../nbs/core/03_files.ipynb #02artifactfi-15
 def read_json(path: Path | str) -> object:
     "What the JSON file holds; RecordError names the file, and the line where it breaks"
-    path = Path(path)
+    return _json_of(Path(path), _content_of(Path(path)))
+
+
+def _content_of(path: Path) -> bytes:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read ({error.strerror}): run the epoch that writes it") from error
+
+
+def _json_of(path: Path, content: bytes) -> object:
+    "The JSON in the content of a file"
+    try:
+        return json.loads(content.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise RecordError(f"{path} is not JSON at line {error.lineno}, column {error.colno} ({error.msg}): "
                           f"run the epoch that writes it again") from error
     except UnicodeDecodeError as error:
         line = error.object[:error.start].count(b"\n") + 1
         raise RecordError(f"{path} is not UTF-8 text at line {line}: run the epoch that writes it again") from error
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read ({error.strerror}): run the epoch that writes it") from error
     except (ValueError, RecursionError) as error:
         raise RecordError(
             f"{path} is not JSON that this kit writes ({error}): run the epoch that writes it again") from error
@@ -143,12 +152,13 @@ def write_sealed(path: Path | str, data: Mapping[str, object]) -> Path:
 # %% ../../../nbs/core/03_files.ipynb #02artifactfi-19-b
 def read_sealed(path: Path | str) -> dict[str, object]:
     "What `write_sealed` wrote; RecordError when a single byte differs"
-    data = read_json(path)
+    found = _content_of(Path(path))  # once: another process may put a newer file in its place at any moment
+    data = _json_of(Path(path), found)
     if not isinstance(data, dict) or "seal" not in data:
         raise RecordError(f"{path} has no seal: it was not written by this kit, or it was edited")
     content = {key: value for key, value in data.items() if key != "seal"}
     try:
-        whole = Path(path).read_bytes() == _sealed_text(content).encode("utf-8")
+        whole = found == _sealed_text(content).encode("utf-8")
     except ValueError:  # a number or a character that no writer of this kit makes
         whole = False
     if not whole:

@@ -105,13 +105,16 @@ _DISK = {
     errno.EFBIG: ("the file is larger than this system allows", "raise 'ulimit -f'")}
 
 
-def disk_trouble(error: BaseException | str) -> BadInputError | None:
-    "The error to tell when a disk stands behind `error` (an exception, or what one said); None for anything else"
+def disk_trouble(error: BaseException | str,
+                 otherwise: str = "move the work with EPOCH_HOME=/path/to/folder") -> BadInputError | None:
+    """The error to tell when a disk stands behind `error` (an exception, or what one said); None for anything else
+
+    otherwise: what helps where nothing can be done about the disk."""
     said = error if isinstance(error, str) else explain(error)
     found = re.search(r"\[Errno (\d+)\] [^:]*(?:: ['\"](.*?)['\"](?: ->|$))?", said)
     number, place = (int(found[1]), found[2]) if found else (0, None)
     if number not in _DISK or not place and number in (errno.EACCES, errno.EPERM):  # those may be a port, or a process
         return None
     what, do = _DISK[number]
-    return BadInputError(f"{what}{f' ({place})' if place else ''}: {do}, or move the work with "
-                         f"EPOCH_HOME=/path/to/folder, and run again; what is finished is kept")
+    return BadInputError(f"{what}{f' ({place})' if place else ''}: {do}, or {otherwise}, and run again; what is "
+                         "finished is kept")

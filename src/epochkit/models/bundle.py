@@ -117,17 +117,53 @@ def _plain_cleaner_of(bundle: Any) -> RowCleaner:
 
 # %% ../../../nbs/models/03_bundle.ipynb #bundle-score-cleaned
 def score_cleaned(bundle: Any, cleaned: CleanedRows) -> pd.DataFrame:
-    "The scores of clean rows with `error`, '' for rows without a problem; a row with one has no prediction"
+    """The scores of clean rows with `error`, '' for rows without a problem; a row with one has no prediction
+
+    BadInputError when the model fails on so many rows that they are not looked for one by one."""
     good = np.array([position not in cleaned.problems for position in range(len(cleaned.frame))], dtype=bool)
     errors = [cleaned.error(position) for position in range(len(good))]
-    if not good.any():
+    scores = None
+    if good.any():
+        scores, finite = _finite_scores(bundle, cleaned.frame[good] if not good.all() else cleaned.frame, [])
+        for position in np.flatnonzero(good)[~finite].tolist():
+            errors[position] = _NO_SCORE
+        good[good] = finite
+    if scores is None:
         names = ["prediction"] if bundle.task == "regression" else ["prediction", "probability"]
         scores = pd.DataFrame({name: pd.Series(None, cleaned.frame.index, dtype=object) for name in names})
-    else:
-        scores = bundle.score(cleaned.frame[good] if not good.all() else cleaned.frame)
-    if not good.all() and good.any():
+    elif not good.all():
         scores = _with_gaps(scores, good, cleaned.frame.index)
     return scores.assign(error=errors)
+
+# %% ../../../nbs/models/03_bundle.ipynb #bundle-finite
+_NO_SCORE = "no finite score comes out of these values: check for numbers far outside the usual range"
+_MOST_FAILURES = 200  # calls that may fail while the rows that the model cannot take are looked for
+
+
+def _finite_scores(bundle: Any, frame: pd.DataFrame, failed: list[str]) -> tuple[pd.DataFrame | None, np.ndarray]:
+    "The finite scores of rows (None: there is none), and which rows have one; `failed`: the errors of the model so far"
+    try:
+        with np.errstate(all="ignore"):
+            scores = bundle.score(frame)
+    except (ValueError, OverflowError, FloatingPointError) as error:
+        failed.append(type(error).__name__)
+        if len(failed) > _MOST_FAILURES:
+            raise BadInputError(f"the model cannot score many of these rows ({failed[0]}): check for numbers far "
+                                "outside the usual range") from error
+        return _finite_halves(bundle, frame, failed)
+    column = "prediction" if bundle.task == "regression" else "probability"
+    finite = np.isfinite(scores[column].to_numpy(dtype=float))
+    return scores[finite] if finite.any() else None, finite
+
+
+def _finite_halves(bundle: Any, frame: pd.DataFrame, failed: list[str]) -> tuple[pd.DataFrame | None, np.ndarray]:
+    "As `_finite_scores`, for rows that the model cannot take together"
+    if len(frame) == 1:
+        return None, np.zeros(1, dtype=bool)
+    half = len(frame) // 2
+    parts = [_finite_scores(bundle, part, failed) for part in (frame.iloc[:half], frame.iloc[half:])]
+    found = [scores for scores, _ in parts if scores is not None]
+    return pd.concat(found) if found else None, np.concatenate([finite for _, finite in parts])
 
 # %% ../../../nbs/models/03_bundle.ipynb #bundle-with-gaps
 def _with_gaps(scores: pd.DataFrame, good: np.ndarray, index: pd.Index) -> pd.DataFrame:

@@ -13,15 +13,19 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from ..core.errors import BadInputError
 from ..core.files import read_json, sha256_of, write_json
+from ..core.services import disk_trouble
 from .bundle import further_columns, read_rows, score_cleaned
 from ..report.progress_bars import ProgressBar
+from ..report.values import without_formulas
 from ..sources.base import Source
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-05
@@ -37,6 +41,8 @@ def check_output(out: Path, source: Source, force: bool = False) -> None:
         raise BadInputError(f"there is no folder {out.absolute().parent} for {out.name}: make it first")
     if any(out.exists() and Path(file).exists() and os.path.samefile(out, file) for file in source.files):
         raise BadInputError(f"{out.name} is the table that is read: give the scores another file")
+    if out.is_dir():
+        raise BadInputError(f"{out} is a folder: give a file that ends with .csv or .parquet")
     if out.exists() and not force:
         raise BadInputError(f"{out} exists: give another file, or --force to replace it")
 
@@ -111,15 +117,17 @@ def _parts_kept(work: ScoreWork) -> list[dict[str, Any]]:
 def _write_part(work: ScoreWork, number: int, chunk: pd.DataFrame) -> dict[str, Any]:
     "Scores one chunk into its part; its record"
     scored, path = with_scores(work.bundle, chunk), work.part(number)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary, bad = path.with_name(f".{path.name}.{secrets.token_hex(4)}"), (scored["error"] != "").to_numpy()
     if path.suffix == ".csv":
-        scored.to_csv(temporary, index=False, header=number == 0, lineterminator="\n")
+        without_formulas(scored).to_csv(temporary, index=False, header=number == 0, lineterminator="\n")
     else:
         scored.to_parquet(temporary, index=False)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    record = {"rows": len(scored), "errors": int((scored["error"] != "").sum()), "sha256": sha256_of(path)}
+    first = f"row {number * work.chunk_rows + int(bad.argmax()) + 1}: {scored['error'].iloc[bad.argmax()]}"
+    record = {"rows": len(scored), "errors": int(bad.sum()), "first_error": first if bad.any() else "",
+              "sha256": sha256_of(path)}
     write_json(path.with_suffix(".json"), record)
     return record
 
@@ -149,18 +157,46 @@ def _joined_parquet(parts: list[Path], into: Path) -> None:
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-21
 class ScoreReport(NamedTuple):
-    "What scoring did: rows, rows without a score, seconds and rows of this run, rows that an earlier run had done"
+    """What scoring did: rows, rows without a score, seconds and rows of this run, rows that an earlier run had done,
+    and the first row without a score"""
     out: Path
     rows: int
     errors: int
     seconds: float
     resumed: int
+    first_error: str = ""
 
     def __str__(self) -> str:
         speed = (self.rows - self.resumed) / max(self.seconds, 1e-9)
         again = f" ({self.resumed:,} of them by an earlier run)" if self.resumed else ""
-        return (f"{self.rows:,} rows{again}, {self.errors:,} without a score, {speed:,.0f} rows/s: "
+        first = f" (the first: {self.first_error})" if self.first_error else ""
+        return (f"{self.rows:,} rows{again}, {self.errors:,} without a score{first}, {speed:,.0f} rows/s: "
                 f"{self.out}")
+
+# %% ../../../nbs/models/10_scoring.ipynb #scoring-at-work
+@contextmanager
+def _at_work(work: ScoreWork) -> Iterator[None]:
+    "Alone at the output; BadInputError when another run is, or when the disk is in the way"
+    lock = FileLock(work.out.with_name(f".{work.out.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
+    except Timeout as error:
+        raise BadInputError(f"another run is writing {work.out}: wait for it, or give another file") from error
+    except OSError as error:
+        if told := disk_trouble(error, "write to another disk"):
+            raise told from error
+        raise
+
+
+def _stamps(source: Source) -> list[tuple[str, int, int]]:
+    "Size and time of change of each file of the source"
+    found = [(str(file), Path(file).stat()) for file in source.files if Path(file).is_file()]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-22
 def score_source(bundle: Any, source: Source, out: Path, rows: int = 0, force: bool = False,
@@ -169,17 +205,25 @@ def score_source(bundle: Any, source: Source, out: Path, rows: int = 0, force: b
 
     rows: only the first ones; 0 takes all. A run that was stopped goes on when it is started again.
     """
-    out, started = Path(out), time.monotonic()
+    out = Path(out)
     check_output(out, source, force)
     check_columns(bundle, source.columns)
     work = ScoreWork(bundle, source, out, chunk_rows, rows)
-    records = _parts_kept(work)
-    kept = len(records)
-    total = min(rows, source.rows) if rows else source.rows
-    with ProgressBar("scoring", -(-total // chunk_rows), kept, shown) as bar:
+    with _at_work(work):
+        return _score_parts(work, shown)
+
+
+def _score_parts(work: ScoreWork, shown: bool) -> ScoreReport:
+    "Scores what no earlier run of the same work has scored, and puts the parts together"
+    started, before, records = time.monotonic(), _stamps(work.source), _parts_kept(work)
+    kept, rows = len(records), work.source.rows
+    total = min(work.rows, rows) if work.rows else rows
+    with ProgressBar("scoring", -(-total // work.chunk_rows), kept, shown) as bar:
         for number, chunk in _chunks(work, kept):
             records.append(_write_part(work, number, chunk))
             bar.update()
+    if before != _stamps(work.source):
+        raise BadInputError(f"the table changed while it was scored, so {work.out.name} was not written: run again")
     return _finished(work, records, kept, started)
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-23
@@ -207,4 +251,5 @@ def _finished(work: ScoreWork, records: list[dict[str, Any]], kept: int, started
     os.replace(temporary, work.out)
     shutil.rmtree(work.place, ignore_errors=True)
     return ScoreReport(work.out, sum(record["rows"] for record in records), sum(record["errors"] for record in records),
-                       time.monotonic() - started, sum(record["rows"] for record in records[:kept]))
+                       time.monotonic() - started, sum(record["rows"] for record in records[:kept]),
+                       next((record["first_error"] for record in records if record.get("first_error")), ""))

@@ -78,8 +78,8 @@ def data_spec(data: str, known: Sequence[str] = ("file", "sql", "http", "https",
                             "of it")
     place, question, options = (rest if colon and kind == "file" else data).partition("?")
     path = Path(place).expanduser().absolute()
-    if not path.exists():
-        raise BadInputError(_ABSENT.format(path=place or "(no name)", here=Path.cwd()))
+    if not place.strip() or not path.exists():
+        raise BadInputError(_ABSENT.format(path=place.strip() or "(no name)", here=Path.cwd()))
     return f"file:{path}{question}{options}"
 
 # %% ../../../nbs/project/11_new.ipynb #new-10

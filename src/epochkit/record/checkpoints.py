@@ -34,6 +34,8 @@ def _read(path: Path) -> dict[str, Any] | None:
             return saved
         raise RecordError("it is no checkpoint")
     except (RecordError, KeyError, TypeError) as error:
+        if not path.exists():  # the job ended in this moment
+            return None
         raise CheckpointError(f"{path} cannot be read ({explain(error)}): remove it to start the epoch over") from error
 
 # %% ../../../nbs/record/06_checkpoints.ipynb #09checkpoint-04-b

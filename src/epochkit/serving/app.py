@@ -95,7 +95,7 @@ def relabelled(schema: list[dict[str, Any]], names: Mapping[str, str]) -> list[d
     return [{**column, "name": names[column["name"]]} for column in schema]
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-13
-UPLOADS = ("csv", "tsv", "txt", "xlsx", "parquet", "jsonl")
+UPLOADS = ("csv", "tsv", "txt", "xlsx", "parquet", "json", "jsonl")
 
 
 @contextmanager

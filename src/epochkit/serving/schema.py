@@ -20,7 +20,7 @@ from ..planning.column_roles import label_of
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-08
 class Limits(NamedTuple):
-    "What one request may hold: rows of a batch, body in MB, nesting of the JSON, characters of a text"
+    "What one request may hold: rows of a batch, body in MB, nesting of the JSON, characters of a number or date"
     rows: int = 1_000
     body_mb: float = 2.0
     depth: int = 4
@@ -31,8 +31,11 @@ class _CellError(ValueError):
     "What a cell may hold, in words that name no value"
 
 
-def _cell_of(limits: Limits) -> Callable[[Any], Any]:
-    "A check of one cell: what a source may hold, with NaN as null"
+_FORMS = {"number": ["number", "string"], "boolean": ["boolean", "string"], "datetime": ["string"]}
+
+
+def _cell_of(limits: Limits, kind: str = "text") -> Callable[[Any], Any]:
+    "A check of one cell of a kind of column: what a source may hold, with NaN as null"
     def check(value: Any) -> Any:
         if value is None or isinstance(value, (bool, int)):
             return value
@@ -40,8 +43,8 @@ def _cell_of(limits: Limits) -> Callable[[Any], Any]:
             return None if math.isnan(value) else value
         if not isinstance(value, str):
             raise _CellError("send a number, a text, true, false or null")
-        if len(value) > limits.text:
-            raise _CellError(f"a text of more than {limits.text} characters")
+        if kind in _FORMS and len(value) > limits.text:
+            raise _CellError(f"more than {limits.text:,} characters in a column of the kind {kind}")
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
@@ -50,26 +53,24 @@ def _cell_of(limits: Limits) -> Callable[[Any], Any]:
     return check
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-10-a
-_FORMS = {"number": ["number", "string"], "boolean": ["boolean", "string"], "datetime": ["string"]}
-
-
 def _documented(column: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     "The JSON schema of one column's cells"
     forms = _FORMS.get(column["kind"], ["string", "number", "boolean"])
-    texts = {"type": "string", "maxLength": limits.text}
+    texts = {"type": "string", "maxLength": limits.text} if column["kind"] in _FORMS else {"type": "string"}
     types = [texts if form == "string" else {"type": form} for form in [*forms, *["null"] * bool(column["nullable"])]]
     return {"anyOf": types, "examples": [plain(column["example"])]}
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-10-c
 def row_model(schema: list[dict[str, Any]], limits: Limits = Limits(), further: Iterable[str] = ()) -> type[BaseModel]:
     "The pydantic type of one raw row as `schema` describes it; columns in `further` may be sent and are not asked for"
-    check = PlainValidator(_cell_of(limits))
+    checks = {kind: PlainValidator(_cell_of(limits, kind)) for kind in {"text", *(one["kind"] for one in schema)}}
     fields = {
-        f"column_{i}": (Annotated[Any, check, WithJsonSchema(_documented(column, limits))], Field(alias=column["name"]))
+        f"column_{i}": (Annotated[Any, checks[column["kind"]], WithJsonSchema(_documented(column, limits))],
+                        Field(alias=column["name"]))
         for i, column in enumerate(schema)
     }
     further = [name for name in further if name not in {column["name"] for column in schema}]
-    unseen = Annotated[Any, check, WithJsonSchema({"description": "may be sent, is not asked for"})]
+    unseen = Annotated[Any, checks["text"], WithJsonSchema({"description": "may be sent, is not asked for"})]
     fields |= {f"further_{i}": (unseen, Field(None, alias=name)) for i, name in enumerate(further)}
     settings = ConfigDict(extra="forbid", populate_by_name=False, protected_namespaces=(), hide_input_in_errors=True)
     return create_model("Row", __config__=settings, **fields)

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -160,23 +159,23 @@ class RowsRefusedError(BadInputError):
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-w05
 def _scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
-    "Prediction, probability and error of each row as plain values; UnscorableError where one is not finite"
+    "Prediction, probability and error of each row as plain values; UnscorableError where the model fails on many rows"
     try:
-        with np.errstate(all="ignore"):
-            scored = score_cleaned(bundle, cleaned)
-    except (ValueError, OverflowError, FloatingPointError) as error:
-        _logger.warning("rows could not be scored: %s", type(error).__name__)
+        scored = score_cleaned(bundle, cleaned)
+    except BadInputError as error:
+        _logger.warning("rows could not be scored: %s", error)
         _logger.debug("rows could not be scored", exc_info=True)
-        raise UnscorableError(
-            "the model cannot score these values: check for numbers far outside the usual range") from error
-    answers = [{"prediction": plain(row["prediction"]), "probability": plain(row.get("probability")),
-                "error": row["error"]} for row in scored.to_dict("records")]
-    expected = "prediction" if bundle.task == "regression" else "probability"
-    if any(not answer["error"] and (answer[expected] is None or not math.isfinite(answer[expected]))
-           for answer in answers):
-        raise UnscorableError(
-            "no finite score comes out of these values: check for numbers far outside the usual range")
-    return answers
+        raise UnscorableError(str(error)) from error
+    return [{"prediction": plain(row["prediction"]), "probability": plain(row.get("probability")),
+             "error": row["error"]} for row in scored.to_dict("records")]
+
+
+def _refuse_unscored(scores: list[dict[str, Any]]) -> None:
+    "UnscorableError names the first row without a score"
+    bad = [number for number, score in enumerate(scores, 1) if score["error"]]
+    if bad:
+        others = f" (and {len(bad) - 1} more rows)" * (len(bad) > 1)
+        raise UnscorableError(f"row {bad[0]}: {scores[bad[0] - 1]['error']}{others}")
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-33-b
 def inputs_hash(row: Mapping[str, Any]) -> str:
@@ -259,17 +258,19 @@ class PredictionService:
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """One answer per raw row: prediction_id, prediction, probability, model_version, inference_ms,
         unattended, warnings; RowsRefusedError when one cannot be read"""
-        cleaned = read_rows(self.bundle, rows)
+        cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
         _refuse(cleaned)
-        return [{name: value for name, value in answer.items() if name != "error"} for answer in self._answer(cleaned)]
+        scores = _scores(self.bundle, cleaned)
+        _refuse_unscored(scores)
+        answers = self._answer(cleaned, scores, started)
+        return [{name: value for name, value in answer.items() if name != "error"} for answer in answers]
 
     def answer(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         "As `predict`, with `error` beside each row, '' where it has a score; a row without one is not logged"
-        return self._answer(read_rows(self.bundle, rows))
+        cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
+        return self._answer(cleaned, _scores(self.bundle, cleaned), started)
 
-    def _answer(self, cleaned: CleanedRows) -> list[dict[str, Any]]:
-        started = time.perf_counter()
-        scores = _scores(self.bundle, cleaned)
+    def _answer(self, cleaned: CleanedRows, scores: list[dict[str, Any]], started: float) -> list[dict[str, Any]]:
         shared = {"model_version": str(self.bundle.version),
                   "inference_ms": round((time.perf_counter() - started) * 1_000 / len(scores), 3),
                   "unattended": bool(self.bundle.info.get("unattended"))}

@@ -165,3 +165,17 @@ def test_infinite_ranges_outlive_json():
 def test_a_column_that_002_did_not_read_is_named():
     with pytest.raises(BadInputError, match="no column 'new'"):
         made()[1].read([{"new": 1}], ["new"])
+
+
+def test_the_decimal_mark_that_a_file_says_counts_for_its_cells():
+    rows = RowCleaner({"a": "number", "b": "number comma in EUR", "c": "text"})
+    for count in (3, 30):
+        table = pd.DataFrame({"a": ["1.234,5"] * count, "b": ["0,5 EUR"] * count, "c": ["0,5"] * count})
+        assert set(rows.read(table, "abc").problems) == set(range(count))
+        table.attrs["decimal"] = "comma"
+        assert not rows.read(table, "abc").problems and rows.read(table, "abc").frame.iloc[-1].tolist() == [1234.5, 0.5, "0,5"]
+        table.attrs["decimal"] = "point"
+        assert set(rows.read(table.assign(a="1,234.5"), "abc").problems[0]) == {"b"}
+        table.attrs["decimal"] = "no comma"
+        assert set(rows.read(table, "abc").problems[0]) == {"a"}
+

@@ -43,6 +43,20 @@ def test_marks_of_the_brief_are_found_in_text_and_numbers():
                            {"y": ["NA"]})) == set(), "a class named like a mark stays"
 
 
+def test_a_number_that_stands_for_no_answer_is_found_in_every_spelling():
+    kinds = {"point": "number", "comma": "number comma", "span": "number duration in s", "text": "text", "kg": "number in kg"}
+    frame = pd.DataFrame({"point": ["-999", "-999.0", " -999.00", "\u2212999", "-9.99e2", "-998.9"],
+                          "comma": ["-999", "-999,0", "-999,000", "\u2212999", "-9,99e2", "-998,9"],
+                          "span": ["-999"] * 5 + ["0:16:39"], "text": ["-999.5"] * 6, "kg": ["-999 kg"] * 5 + ["1 kg"]})
+    named = {"point": [-999], "comma": ["-999.0"], "span": [999], "text": [-999.5], "kg": [-999], "gone": [1]}
+    decided = Decided(kinds, wishes=CleaningSection(missing=named))
+    for step in steps_for(decided):
+        frame = frame.assign(**step.change(frame, decided))
+    expected = {"point": [True] * 5 + [False], "comma": [True] * 5 + [False], "text": [True] * 6, "kg": [True] * 5 + [False]}
+    assert frame[list(expected)].isna().to_dict("list") == expected and frame["span"].notna().iloc[-1]
+    assert number_marks(["x", " -999 ", 7, "1e3", "", "nan"]) == [-999.0, 7.0, 1000.0]
+
+
 def test_steps_have_names_of_their_own_and_come_when_they_are_asked_for():
     names = [step.name for step in CLEANING_STEPS]
     assert len({*names}) == len(names) and all(step.why for step in CLEANING_STEPS)

@@ -80,6 +80,18 @@ def test_a_torn_a_foreign_and_a_missing_file_are_named_with_the_line(tmp_path):
         read_json(torn)
 
 
+def test_a_sealed_file_that_is_replaced_while_it_is_read_is_whole(tmp_path, monkeypatch):
+    path, real = write_sealed(tmp_path / "a.json", {"n": 0}), Path.read_bytes
+
+    def read_and_replace(self):
+        content = real(self)
+        write_sealed(path, {"n": 1})
+        return content
+    monkeypatch.setattr(Path, "read_bytes", read_and_replace)
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: read_and_replace(self).decode(encoding))
+    assert read_sealed(path) == {"n": 0} and read_sealed(path) == {"n": 1}
+
+
 def test_no_byte_of_a_sealed_file_can_change_unseen(tmp_path):
     path = write_sealed(tmp_path / "a.json", {"progress": 0.6, "next": "chunk 7", "state": {"rows": [1, 2]}})
     assert read_sealed(path) == {"progress": 0.6, "next": "chunk 7", "state": {"rows": [1, 2]}}

@@ -1,7 +1,6 @@
 """The leak audit on the eight sets of ../shared/data, through brief, plan, roles and split as in a project; and its speed on a wide and a long table."""
 import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,11 @@ from epochkit.sources.catalog import open_source
 from epochkit.exploration.columns import column_kinds
 from epochkit.planning.plan import make_plan
 from epochkit.planning.splits import split_rows
+from epochkit.tests.conftest import ROOT
 
-SHARED = Path(leak_audit.__file__).resolve().parents[3] / "shared" / "data"
+SHARED = ROOT.parent / "shared" / "data"
 FACTS = {item["name"]: item for item in json.loads((SHARED / "datasets.json").read_text())["datasets"]} if (SHARED / "datasets.json").is_file() else {}
-pytestmark = pytest.mark.skipif(not FACTS, reason="the folder ../shared/data with reference tables is absent here")
+pytestmark = [pytest.mark.datasets, pytest.mark.skipif(not FACTS, reason="the folder ../shared/data with reference tables is absent here")]
 SETS = ("ames_housing", "bank_marketing", "bike_sharing_hour", "cmapss_fd001", "german_credit", "telco_churn", "uci_credit_default", "wine_quality")
 
 

@@ -57,7 +57,7 @@ def test_a_raw_row_is_cleaned_and_a_bad_one_keeps_its_place():
     scored = bundle.score_raw(rows)
     assert scored.index.tolist() == [3, 3, 4, 5] and scored["prediction"].fillna("-").tolist() == ["no", "-", "yes", "-"]
     assert scored["probability"].fillna(-1).tolist() == [0.2, -1, 0.4, -1] and scored["error"].tolist() == [
-        "", "chance: cannot be read as training read this column: send a number", "",
+        "", "chance: cannot be read as training read this column: send a number (0.5)", "",
         "chance: is missing, and no training row lacked it: send a value"]
     assert bundle.score_raw(rows.iloc[[1]])["prediction"].isna().all()
     assert bundle.score_raw([{"chance": 0.4}])["prediction"].tolist() == ["yes"]
@@ -65,6 +65,33 @@ def test_a_raw_row_is_cleaned_and_a_bad_one_keeps_its_place():
         bundle.score_raw(rows[["unused"]])
     numbers = Bundle("regression", "y", Same(), Straight(), CHANCE).score_raw(rows)
     assert numbers["prediction"].fillna(-1).tolist() == [20.0, -1, 40.0, -1]
+
+
+class Fragile(Straight):
+    "Fails on a block with a large chance, gives no number for a negative one"
+    calls = 0
+
+    def predict_proba(self, features):
+        self.calls += 1
+        if (features["chance"] > 1).any():
+            raise ValueError("secret 1e300 is too large for dtype('float32')")
+        return super().predict_proba(features.where(features["chance"] >= 0))
+
+
+def test_rows_that_the_model_cannot_take_are_found_and_the_others_keep_their_scores():
+    model = Fragile()
+    bundle = Bundle("binary", "y", Same(), model, CHANCE, ["no", "yes"], "yes", 0.3)
+    rows = pd.DataFrame({"chance": [0.2] * 300}, index=[7] * 300)
+    rows.iloc[[40, 41, 299], 0] = [1e300, -1.0, 1e300]
+    scored = bundle.score_raw(rows.assign(chance=rows["chance"].astype(str)))
+    bad = scored["error"].to_numpy() != ""
+    assert np.flatnonzero(bad).tolist() == [40, 41, 299] and scored["prediction"].isna().to_numpy().tolist() == bad.tolist()
+    assert set(scored["error"][bad]) == {"no finite score comes out of these values: check for numbers far outside the usual range"}
+    assert (scored["probability"][~bad] == 0.2).all() and model.calls < 60
+    assert bundle.score_raw(rows.iloc[[40, 299]])["prediction"].isna().all()
+    with pytest.raises(BadInputError, match="cannot score many of these rows .ValueError") as told:
+        bundle.score_raw(rows.assign(chance=1e300))
+    assert "secret" not in str(told.value)
 
 
 def test_the_target_an_id_and_what_a_rule_needs_may_be_sent():

@@ -50,12 +50,12 @@ def test_a_line_break_in_markdown_is_a_space():
 def test_no_cell_of_a_download_is_a_formula_and_numbers_stay():
     import io
     import pandas as pd
-    bad = ["=1+1", "@SUM(A1)", "+cmd|'/c calc'!A0", "-2+3", "\t=1", "＝1"]
-    good = ["-5", "+49", "-1.5e-3", "-1,000.5", "a=b", "x", "-12 %", "", None]
-    frame = pd.DataFrame({"=head": bad + good, "n": range(15)})
+    bad = ["=1+1", "@SUM(A1)", "+cmd|'/c calc'!A0", "-2+3", "\t=1", "＝1", "=\n1", "-5+A1", "-5 cmd|1"]
+    good = ["-5", "+49", "-1.5e-3", "-1,000.5", "a=b", "x", "-12 %", "", None, "-", "--", "-5 kg", "-$3", "-7 °C", "+3 m²"]
+    frame = pd.DataFrame({"=head": bad + good, "n": range(24)})
     shown = pd.read_csv(io.BytesIO(csv_download(frame)), dtype=str, keep_default_na=False)
     assert shown.iloc[:, 0].tolist() == [f"'{cell}" for cell in bad] + [cell or "" for cell in good]
-    assert list(shown) == ["'=head", "n"] and shown["n"].tolist() == [str(n) for n in range(15)]
+    assert list(shown) == ["'=head", "n"] and shown["n"].tolist() == [str(n) for n in range(24)]
     assert list(frame) == ["=head", "n"] and frame.iloc[0, 0] == "=1+1"
     twice = pd.DataFrame([["=a", 1.5], ["b", -2.5]], columns=["x", "x"])
     assert csv_download(twice) == b"x,x\n'=a,1.5\nb,-2.5\n"

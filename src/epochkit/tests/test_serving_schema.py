@@ -14,7 +14,7 @@ def test_the_example_bundle_scores_by_hand():
     assert score["prediction"].tolist() == ["good"] and score["probability"].round(4).tolist() == [0.33]
 
 
-@pytest.mark.parametrize("change", [{"home": "x" * 1_001}, {"extra": 1}, {"income": [1]}, {"income": {"a": 1}}, {"home": "\ud800"}])
+@pytest.mark.parametrize("change", [{"income": "1" * 1_001}, {"since": " " * 1_001}, {"extra": 1}, {"income": [1]}, {"income": {"a": 1}}, {"home": "\ud800"}])
 def test_a_row_is_refused_before_anything_is_read(change):
     model = row_model(ExampleBundle.input_schema)
     assert model.model_validate(example_row()).model_dump(by_alias=True) == example_row()
@@ -27,6 +27,8 @@ def test_what_a_source_may_hold_is_taken():
     sent = example_row(income="1,200", home=3, married="TRUE", since=None, row_id="a-7")
     assert model.model_validate(sent).model_dump(by_alias=True, exclude_unset=True) == sent
     assert model.model_validate(example_row(income=float("nan"))).model_dump(by_alias=True)["income"] is None
+    long = example_row(income="1" * 1_000, home="x" * 300_000, row_id="y" * 300_000)
+    assert model.model_validate(long).model_dump(by_alias=True) == long, "at the limit, and texts without one"
 
 
 def test_a_missing_column_is_refused():

@@ -68,8 +68,27 @@ def test_a_score_that_is_not_finite_is_refused():
     class Endless(ExampleBundle):
         def score(self, frame):
             return pd.DataFrame({"prediction": ["bad"], "probability": [np.inf]})
-    with pytest.raises(UnscorableError, match="no finite score"):
+    with pytest.raises(UnscorableError, match="row 1: no finite score"):
         PredictionService(Endless()).predict([example_row()])
+
+
+class Narrow(ExampleBundle):
+    "A model that fails on a block with a number beyond float32"
+
+    def score(self, frame):
+        if (frame["income"].abs() > 3e38).any():
+            raise ValueError("secret 1e300")
+        return super().score(frame)
+
+
+def test_one_row_beyond_the_model_is_no_trouble_of_the_others(tmp_path):
+    service, rows = PredictionService(Narrow(), tmp_path), [example_row(), example_row(income=1e300), example_row(income=-1e300)]
+    with pytest.raises(UnscorableError, match="row 2: no finite score .* .and 1 more rows.") as told:
+        service.predict(rows)
+    assert "secret" not in str(told.value) and service.journal.entries() == []
+    answers = service.answer(pd.DataFrame(rows))
+    assert [bool(answer["error"]) for answer in answers] == [False, True, True] and len(service.journal.entries()) == 1
+    assert answers[0]["probability"] == service.predict(rows[:1])[0]["probability"]
 
 
 def test_regression_answers_without_a_probability():

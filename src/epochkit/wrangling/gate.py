@@ -17,7 +17,7 @@ from .contract import read_contract
 from ..planning.column_roles import left_out
 from .loading import LoadResult
 from .parts import drops_duplicates
-from .quality import quality_scores, timeliness
+from .quality import quality_scores, rounded_score, timeliness
 from .schema import schema_violations
 from .violations import contract_violations
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
@@ -31,14 +31,14 @@ def delivered_scores(result: LoadResult) -> dict[str, float]:
     (those kept are cases of their own), cells emptied as unusable"""
     cells = max(result.rows_in * len(result.kinds), 1)
     marks = result.count("missing_marks").emptied
-    named = sum(count.emptied for count in result.steps if count.step in ("named_missing", "strip_text"))
+    named = sum(count.emptied for count in result.steps if count.step in ("named_missing", "named_numbers", "strip_text"))
     emptied = sum(count.emptied for count in result.steps) - marks - named
     scores = {
         "completeness": 1 - (sum(result.blank.values()) + marks + named) / cells,
         "uniqueness": 1 - result.count("exact_duplicates").removed / max(result.rows_in, 1),
         "validity": 1 - emptied / cells
     }
-    return {name: round(score, 6) for name, score in scores.items()}
+    return {name: rounded_score(score) for name, score in scores.items()}
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05-a
 def _repeated(frame: pd.DataFrame, plan: Plan) -> int:
