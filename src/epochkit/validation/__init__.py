@@ -2,4 +2,6 @@
 
 - `report`: The sealed test rows are opened once, and the model is measured the way it will be used.
 - `gate`: The model is held against the criteria that were written before it existed.
+- `functional`: Is each demand of the plan met, how sure is that, and what is the decision worth in the brief's money?
+- `fairness`: Who gets the favourable answer, per protected column, and whether the groups differ by more than the plan accepts.
 """
