@@ -109,6 +109,7 @@ def test_other_targets_are_compared_without_a_limit(lent):
 def test_the_picture_has_a_panel_per_column_and_measure(lent):
     figure, claim = groups_figure(analyse_fairness(*lent[:2], 0.5, lent[2], plan_for(favourable="good")))
     assert len(figure.axes) == 4 and claim.startswith("age: ") and "are called 'good'" in claim
+    assert "called 'good'" in figure.axes[2].get_xlabel() + figure.axes[3].get_xlabel()
     labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
     assert labels == sorted(labels) and labels[0].startswith("19 to ")
     assert groups_figure(analyse_fairness(lent[0][:20], lent[1][:20], 0.5, lent[2].head(20), plan_for())) is None

@@ -241,21 +241,21 @@ def groups_figure(analysis: dict[str, Any]) -> tuple[Any, str] | None:
         return None
     heights = [len(table) + 1 for _, table in shown]
     figure = Figure(figsize=(4.8 * len(panels) + 1, 0.42 * sum(heights) + 0.9))
-    grid = figure.subplots(len(shown), len(panels), squeeze=False, sharex="col", sharey="row", height_ratios=heights)
-    for row, (name, table) in zip(grid, shown):
+    grid = figure.subplots(len(shown), len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=heights)
+    for place, (name, table) in enumerate(shown):
         if not table["group"].str.match(r"^[-\d]").all():
             table = table.sort_values(panels[0][0])
-        for axes, (rate, label), colour in zip(row, panels, (COLOURS["blue"], COLOURS["orange"])):
+        for axes, (rate, label), colour in zip(grid[place], panels, (COLOURS["blue"], COLOURS["orange"])):
             _draw_rates(axes, table, rate, colour)
-            axes.set_title(name if axes is row[0] else "")
-            axes.set_xlabel(label if row is grid[-1] else "")
-    return figure, " ".join(_claims(analysis))
+            axes.set_title(name if axes is grid[place][0] else "")
+            axes.set_xlabel(label if place == len(shown) - 1 else "")
+    return figure, _claim(analysis).removesuffix(".")
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-27
-def _claims(analysis: dict[str, Any]) -> list[str]:
+def _claim(analysis: dict[str, Any]) -> str:
     "The sentence about the column that differs most"
     name = "impact_ratio" if analysis["task"] == "binary" else next(iter(analysis["attributes"][0]["measures"]))
     worst = worst_measures(analysis).get(name)
     item = next((item for item in analysis["attributes"] if worst and item["attribute"] == worst["attribute"]),
                 analysis["attributes"][0])
-    return [_column_in_words(item, analysis)]
+    return _column_in_words(item, analysis)
