@@ -6032,6 +6032,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'epochkit/testing/source_contract.py')},
             'epochkit.validation.explanation': { 'epochkit.validation.explanation._answers': ( 'validation/explanation.html#_answers',
                                                                                                'epochkit/validation/explanation.py'),
+                                                 'epochkit.validation.explanation._cell_text': ( 'validation/explanation.html#_cell_text',
+                                                                                                 'epochkit/validation/explanation.py'),
                                                  'epochkit.validation.explanation._contributions': ( 'validation/explanation.html#_contributions',
                                                                                                      'epochkit/validation/explanation.py'),
                                                  'epochkit.validation.explanation._places': ( 'validation/explanation.html#_places',

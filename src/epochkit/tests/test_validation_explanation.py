@@ -102,6 +102,8 @@ def test_the_artifact_tells_three_rows_and_keeps_personal_values_out():
     assert values["home"] == "left out" and values["third"] != "left out"
     lines = explanation_in_words(found, "roc_auc")
     assert lines[0].startswith("The scores follow ") and "rank correlation" in lines[1] and lines[-1].startswith("Row ")
+    from epochkit.validation.explanation import _cell_text
+    assert [_cell_text(value) for value in (None, np.nan, 1600.0, np.int64(3), "rent")] == ["missing", "missing", "1,600", "3", "rent"]
     moved = found | {"shuffled": [row | {"loss": -0.1} for row in found["shuffled"]]}
     assert any("helped nothing on these rows: " in line for line in explanation_in_words(moved, "roc_auc"))
 

@@ -183,7 +183,7 @@ def make_explanations(bundle: Bundle, raw: pd.DataFrame, plan: Plan, seed: int =
     explained, closed = explain_rows(bundle, raw, seed), closed_columns(plan)
     importance = global_importance(bundle, explained)
     shuffled = shuffled_losses(bundle, raw, plan, importance["column"].head(30).tolist(), seed=seed)
-    background = raw.sample(min(len(raw), explained["background"]), random_state=seed)
+    background = raw.sample(min(len(raw), 100 if len(bundle.input_columns) <= 50 else 5), random_state=seed)
     examples = []
     for place in _told_rows(bundle, raw.head(2_000)):
         told = explain_row(bundle, raw.iloc[[place]], background, seed)
@@ -197,6 +197,14 @@ def make_explanations(bundle: Bundle, raw: pd.DataFrame, plan: Plan, seed: int =
             "examples": examples}
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-22
+def _cell_text(value: Any) -> str:
+    "A cell as part of a sentence"
+    if pd.isna(value):
+        return "missing"
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return f"{value:,.6g}" if number else str(value)
+
+
 def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     "What the scores follow, whether both measures agree, and one row as an example, a sentence each"
     total = sum(row["importance"] for row in found["importance"]) or 1.0
@@ -212,10 +220,10 @@ def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     if idle:
         lines.append(f"Moved the scores and helped nothing on these rows: {', '.join(idle)}.")
     for told in found["examples"][:1]:
-        parts = [f"{part['column']} = {part['value']} ({part['contribution']:+.3g})"
+        parts = [f"{part['column']} = {_cell_text(part['value'])} ({part['contribution']:+.3g})"
                  for part in told["contributions"][:3]]
-        lines.append(f"Row {told['row_id']}: {told['explains']} {told['answer']:.3g}, {told['base']:.3g} on average; "
-                     f"most by {', '.join(parts)}.")
+        lines.append(f"Row {told['row_id']}: {told['explains']} {told['answer']:.3g}, where the rows it is compared "
+                     f"with have {told['base']:.3g} on average; most by {', '.join(parts)}.")
     return lines
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-25
