@@ -6263,6 +6263,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'epochkit/validation/segments.py'),
                                               'epochkit.validation.segments._single_slices': ( 'validation/segments.html#_single_slices',
                                                                                                'epochkit/validation/segments.py'),
+                                              'epochkit.validation.segments._slice_groups': ( 'validation/segments.html#_slice_groups',
+                                                                                              'epochkit/validation/segments.py'),
                                               'epochkit.validation.segments.closed_columns': ( 'validation/segments.html#closed_columns',
                                                                                                'epochkit/validation/segments.py'),
                                               'epochkit.validation.segments.errors_by_bin': ( 'validation/segments.html#errors_by_bin',

@@ -8,7 +8,6 @@ __all__ = ['typical_row', 'explained_answer', 'explain_row', 'explain_rows', 'gl
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-02
 import importlib
-import sys
 import time
 from typing import Any
 
@@ -31,15 +30,14 @@ def _answers(bundle: Bundle, frame: pd.DataFrame) -> np.ndarray:
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-06
 def _shap() -> Any:
-    "shap, its loops left uncompiled"
-    if "shap" in sys.modules:
-        return sys.modules["shap"]
-    config = importlib.import_module("numba").config
+    "shap, its loops left uncompiled unless it was imported before"
+    config = importlib.import_module("numba").config  # what shap compiles with, and installs
     before, config.DISABLE_JIT = config.DISABLE_JIT, True
     try:
-        return importlib.import_module("shap")
+        import shap
     finally:
         config.DISABLE_JIT = before
+    return shap
 
 
 def _places(frame: pd.DataFrame) -> np.ndarray:

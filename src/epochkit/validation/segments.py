@@ -86,6 +86,11 @@ def _pair_slices(groups: dict[str, pd.Series], losses: np.ndarray, least: int) -
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-09
+def _slice_groups(column: pd.Series) -> pd.Series:
+    "The groups of a column, fewer where four of them would be too small to say anything"
+    return readable_groups(column.reset_index(drop=True), min(4, max(2, len(column) // 45)))
+
+
 SEGMENT_COLUMNS = ["slice", "parts", "rows", "share", "loss", "low", "high", "difference", "sure_difference", "ratio",
                    "p", "q"]
 
@@ -98,7 +103,7 @@ def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], mos
     losses: as `row_losses` gives them. columns: of `raw`; pairs are made of the `most` that differ most.
     """
     least = max(30, int(np.ceil(0.02 * len(losses))))
-    groups = {name: readable_groups(raw[name].reset_index(drop=True)) for name in columns}
+    groups = {name: _slice_groups(raw[name]) for name in columns}
     singles = _single_slices(groups, losses, least)
     if singles.empty:
         return pd.DataFrame(columns=SEGMENT_COLUMNS)
@@ -121,7 +126,7 @@ def with_primary(segments: pd.DataFrame, y: np.ndarray, output: np.ndarray, thre
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
     values = []
     for parts in shown["parts"]:
-        inside = np.logical_and.reduce([(readable_groups(raw[name]) == label).to_numpy() for name, label in parts])
+        inside = np.logical_and.reduce([(_slice_groups(raw[name]) == label).to_numpy() for name, label in parts])
         found = measure(plan.data.task, y[inside], output[inside], threshold, costs, resamples=0)
         values.append(found[plan.metric.primary]["value"])
     return shown.assign(**{plan.metric.primary: values})
