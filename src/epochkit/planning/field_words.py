@@ -78,6 +78,18 @@ _METRIC = {
     "cost_false_negative": ("Cost of a missed case", "Against the cost of a false alarm.", "5"),
     "robustness": ("Loss under noise", "Accepted share of the gain when numbers are off by a little.", "0.05"),
 }
+_FAIRNESS = {
+    "parity_difference": ("Difference of rates between groups", "At most this much between the groups of a protected "
+                          "column, in the rate of the favourable answer.", "0.1"),
+    "opportunity_difference": ("Difference among those who deserve it", "As above, among rows whose true answer is the "
+                               "favourable one.", "0.1"),
+    "impact_ratio": ("Lowest rate over the highest", "At least this much between the groups of a protected column.",
+                     "0.8"),
+    "favourable": ("Favourable answer", "The class that is good news for the person; empty: the class to be found.",
+                   "granted"),
+    "reason": ("Why more is accepted", "Needed where a limit is wider than the usual one.",
+               "agreed with the works council in May"),
+}
 _SERVING = {
     "latency_p95_ms": ("Answer within (ms)", "19 of 20 answers of the service have to be faster.", "50"),
     "rows_per_second": ("Rows scored in a second", "The service has to keep up with this many.", "1000"),
@@ -96,7 +108,7 @@ _BUDGET = {
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-11
 WORDS = {(section, key): FieldWords(*words) for section, keys in {
     "project": _PROJECT, "data": _DATA, "cleaning": _CLEANING, "quality": _QUALITY, "split": _SPLIT, "metric": _METRIC,
-    "serving": _SERVING, "budget": _BUDGET}.items() for key, words in keys.items()}
+    "fairness": _FAIRNESS, "serving": _SERVING, "budget": _BUDGET}.items() for key, words in keys.items()}
 
 
 def field_words(section: str, key: str) -> FieldWords:

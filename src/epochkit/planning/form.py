@@ -251,6 +251,7 @@ def _heading(text: str) -> Html:
 _FIRST = (("data", "source"), ("data", "target"), ("data", "task"), ("data", "positive"))
 _FOLDED = {
     "About the project": ("project",), "More about the columns": ("data",), "What good means": ("metric",),
+    "How groups are treated": ("fairness",),
     "How rows are split": ("split",), "What is known about cells": ("cleaning",), "Quality of the data": ("quality",),
     "The service": ("serving",), "Budget": ("budget",)}
 

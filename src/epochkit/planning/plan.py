@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'resolve_metric', 'PlannedData', 'PlannedMetric', 'Plan',
-           'load_plan', 'make_plan', 'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria',
-           'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured',
-           'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
+           'load_plan', 'make_plan', 'settle_fairness', 'settle_duplicates', 'duplicates_in_words', 'settle_split',
+           'make_criteria', 'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned',
+           'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
 from functools import cached_property
@@ -16,8 +16,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ..core.files import read_json
-from ..core.brief import (Brief, BudgetSection, CleaningSection, DataSection, MetricSection, ProjectSection,
-                                 QualitySection, ServingSection, SplitSection)
+from ..core.brief import (FAIRNESS_LIMITS, Brief, BudgetSection, CleaningSection, DataSection, FairnessSection,
+                                 MetricSection, ProjectSection, QualitySection, ServingSection, SplitSection)
 from epochkit.planning.column_roles import (
     Role, check_brief_columns, check_usable_names, class_labels, column_roles, infer_role, infer_task, label_of
 )
@@ -25,7 +25,7 @@ from ..core.key_reads import CRITERIA, PLAN, WHOLE, note_read, unnoted
 from ..core.settings import EPOCHS, Settings
 from ..cleaning.cleaner import as_cleaned, read_target
 from .data_profile import comparable_rows, profile_source, target_facts
-from ..core.errors import DependencyError, PipelineError, unknown_name
+from ..core.errors import BadInputError, DependencyError, PipelineError, unknown_name
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..sources.base import Source
 
@@ -74,6 +74,7 @@ class Plan(BaseModel):
     quality: QualitySection = QualitySection()
     split: SplitSection
     metric: PlannedMetric
+    fairness: FairnessSection = FairnessSection()
     serving: ServingSection = ServingSection()
     budget: BudgetSection
     profile: dict[str, Any]
@@ -158,7 +159,21 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
         quality=brief.quality, serving=brief.serving, split=settle_split(brief),
         budget=brief.budget.model_copy(update=budget), profile=profile | facts | {"duplicates_reason": why},
         metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
+        fairness=settle_fairness(brief, data),
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())
+
+# %% ../../../nbs/planning/03_plan.ipynb #plan-favourable
+def settle_fairness(brief: Brief, data: PlannedData) -> FairnessSection:
+    "The brief's fairness section with the favourable class of a target of two; BadInputError for one it does not have"
+    wanted = brief.fairness.favourable
+    if data.task != "binary":
+        if wanted:
+            raise BadInputError(f"[fairness] favourable = \"{wanted}\" is for two classes, and '{data.target}' is "
+                                f"{data.task}: leave the key out")
+        return brief.fairness
+    if wanted and wanted not in data.classes:
+        raise unknown_name(f"class of '{data.target}'", wanted, data.classes, "favourable in [fairness] of the brief")
+    return brief.fairness.model_copy(update={"favourable": wanted or data.positive})
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-duplicates
 _SHARED_IDS = 0.05
@@ -231,6 +246,15 @@ def _planned_epochs() -> list[dict[str, Any]]:
         "depends_on": [epoch.number - 1] if epoch.number > 1 else [], "human_gate": epoch.question or None
     } for epoch in EPOCHS]
 
+# %% ../../../nbs/planning/03_plan.ipynb #plan-fairness-criteria
+def _fairness_criteria(plan: Plan) -> list[tuple]:
+    "The criteria of 006 about groups, where the plan names protected columns and the target has two classes"
+    if plan.data.task != "binary" or not plan.data.protected:
+        return []
+    limits = plan.fairness
+    return [(6, "groups are treated alike", name, ">=" if name == "impact_ratio" else "<=", getattr(limits, name),
+             "between groups", _origin(limits, name)) for name in FAIRNESS_LIMITS]
+
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-test
 def _test_criteria(plan: Plan) -> list[tuple]:
     "The criteria of epoch 006, which tests the model on the sealed rows"
@@ -246,6 +270,7 @@ def _test_criteria(plan: Plan) -> list[tuple]:
         (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
         (6, "robustness", "relative_loss", "<=", metric.robustness, "of the gain over the baseline",
          _origin(metric, "robustness")),
+        *_fairness_criteria(plan),
     ]
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15

@@ -237,7 +237,8 @@ def _settle_target(said: Understood, before: dict[str, Any], content: dict[str, 
     if not old or old == new:
         return
     gone = []
-    for section, keys in (("data", ("positive", "task")), ("metric", tuple(before.get("metric", {})))):
+    for section, keys in (("data", ("positive", "task")), ("metric", tuple(before.get("metric", {}))),
+                          ("fairness", ("favourable",))):
         for key in keys:
             if key in content.get(section, {}) and key not in said.fields.get(section, {}):
                 del content[section][key]

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import epochkit
-from ..core.brief import BudgetSection, QualitySection, ServingSection
+from ..core.brief import BudgetSection, FairnessSection, QualitySection, ServingSection
 from ..core.errors import PipelineError
 from ..core.project import ORIGIN
 from ..core.settings import Settings, epoch_of
 from ..lifecycle.gates import CHECKS, load_checks
 from ..lifecycle.remedies import code_of_check, remedies, remedy_of
-from ..planning.plan import Plan, PlannedMetric, make_criteria
+from ..planning.plan import Plan, PlannedData, PlannedMetric, make_criteria
 
 # %% ../../../nbs/project/14_documentation.ipynb #documentation-14
 class CheckEntry(NamedTuple):
@@ -56,12 +56,16 @@ def _means(check: Callable, code: str) -> str:
     return text if not text or text.endswith(".") else f"{text}."
 
 # %% ../../../nbs/project/14_documentation.ipynb #documentation-21
-def default_criteria() -> dict[str, dict[str, Any]]:
-    "The criterion of each check that has one, by code, for a brief that sets nothing"
+def default_criteria() -> dict[str, list[dict[str, Any]]]:
+    "The criteria of each check that has some, by code, for a brief that sets no limit and protects a column"
     plan = Plan.model_construct(
+        data=PlannedData(source="a", target="b", task="binary", protected=["c"]), fairness=FairnessSection(),
         metric=PlannedMetric(primary="roc_auc"), serving=ServingSection(), quality=QualitySection(),
         budget=BudgetSection(file_mb=50))
-    return {code_of_check(item["epoch"], item["check"]): item for item in make_criteria(plan)}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for item in make_criteria(plan):
+        found.setdefault(code_of_check(item["epoch"], item["check"]), []).append(item)
+    return found
 
 # %% ../../../nbs/project/14_documentation.ipynb #documentation-22
 def limit_text(code: str) -> str:
@@ -69,8 +73,9 @@ def limit_text(code: str) -> str:
     found = default_criteria().get(code)
     if found is None:
         return remedies().get(code, {}).get("limit", "Fixed in the check.")
-    unit = f" {found['unit']}" if found["unit"] else ""
-    return (f"`{found['measure']} {found['operator']} {found['limit']:g}`{unit} where the brief sets nothing. "
+    limits = ", ".join(f"`{item['measure']} {item['operator']} {item['limit']:g}`" for item in found)
+    unit = f" {found[0]['unit']}" if found[0]["unit"] else ""
+    return (f"{limits}{unit} where the brief sets nothing. "
             "A project's own limit, and where it comes from, is in `success_criteria.json` of epoch 001.")
 
 # %% ../../../nbs/project/14_documentation.ipynb #documentation-26

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS, Settings
+from ..core.errors import DependencyError
+from ..lifecycle.gates import GateContext
 from ..models.metrics import measure
 from ..planning.plan import Plan
 from ..record.events import latest
@@ -67,14 +69,35 @@ def _outcome(check: dict[str, Any] | None, item: dict[str, Any]) -> dict[str, An
             "detail": check["reason"]}
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-09-1
+def _told_by_the_test(events: list[Any], settings: Settings) -> dict[str, dict[str, Any]]:
+    "Id -> the criterion as the test report of 006 judged it; empty for a report of an older kit"
+    finished = latest(events, 6, "epoch_finished")
+    try:
+        report = GateContext(settings, 6, finished.data["outputs"], events).json("test_report.json") if finished else {}
+    except (DependencyError, KeyError):
+        return {}
+    return {row["id"]: row for row in report.get("criteria", [])}
+
+
+def _as_told(row: dict[str, Any], gate: str) -> dict[str, Any]:
+    "observed, outcome, judgement and detail of a criterion from its row in the test report and the result of its check"
+    outcome = {"not measurable": "not measured"}.get(row["outcome"], row["outcome"])
+    end = "" if row["worse_end"] is None else f"worse end of its interval {row['worse_end']:.3g}; "
+    return {"observed": row["value"], "outcome": outcome, "judgement": row["judgement"], "detail": f"{end}gate: {gate}"}
+
+
 def judge_criteria(criteria: list[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
-    "Each criterion with what its gate check observed and whether it was met, missed or not measured"
+    "Each criterion with what was observed, whether it was met, missed or not measured, and how certain that is"
     events, rows = Ledger(settings.context_root).events(), []
+    told = _told_by_the_test(events, settings)
     for item in criteria:
         finished = latest(events, item["epoch"], "epoch_finished")
         checks = {check["name"]: check for check in finished.data["gate"]["checks"]} if finished else {}
+        check = checks.get(item["check"])
+        found = _as_told(told[item["id"]], check["result"] if check else "no check of this name") \
+            if item["id"] in told else _outcome(check, item)
         rows.append({"id": item["id"], "epoch": item["epoch"], "criterion": item["check"],
-                     "operator": item["operator"], "limit": item["limit"], **_outcome(checks.get(item["check"]), item)})
+                     "operator": item["operator"], "limit": item["limit"], "judgement": found["outcome"], **found})
     return rows
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-12

@@ -49,7 +49,8 @@ def _epoch_cost(row: dict[str, Any]) -> str:
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-15-a-1
 def _criterion_line(item: dict[str, Any]) -> str:
-    return (f"- {item['criterion']}: **{item['outcome']}** (observed {readable(item['observed'])}, "
+    judgement = item.get("judgement", item["outcome"])
+    return (f"- {item['criterion']}: **{judgement}** (observed {readable(item['observed'])}, "
             f"{item['operator']} {readable(item['limit'])})")
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-15-a-2
@@ -73,9 +74,11 @@ def _facts_in_short(happened: list[dict[str, Any]], judged: list[dict[str, Any]]
     counts = pd.Series([item["outcome"] for item in judged]).value_counts().to_dict()
     slowest = max(happened, key=lambda row: row["seconds"])
     largest, total = max(happened, key=lambda row: row["peak_mb"]), sum(row["seconds"] for row in happened)
+    unsure = [item["criterion"] for item in judged if item.get("judgement") == "met, not certain"]
     return [
         f"{counts.get('met', 0)} of {len(judged)} criteria met, {counts.get('missed', 0)} missed, "
-        f"{counts.get('not measured', 0)} not measured.",
+        f"{counts.get('not measured', 0)} not measured."
+        + f" Met but not certain at the worse end of the interval: {', '.join(unsure)}." * bool(unsure),
         f"{slowest['title']} took {slowest['seconds'] / total:.0%} of {total:.0f} seconds: speed-ups belong there.",
         f"The largest process was {largest['title'].lower()} with {largest['peak_mb']:,.0f} MB.",
     ]

@@ -19,6 +19,9 @@ from epochkit.core.brief import *
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\nstrategy = "group_time"\n', "needs a column: name it as group"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[data.roles]\nx = "number"',
      r"\[data\].*roles.*'number' is not allowed.*'numeric'"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[fairness]\nimpact_ratio = 0.5', "0.5 accepts more than the usual 0.8: say why"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[fairness]\nparity_difference = 0.3\nreason = " "', "say why with reason"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[fairness]\nparity = 0.3', "did you mean 'parity_difference'"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[cleaning.ranges]\nx = [1]', r"\[cleaning\].*ranges"),
 ])
 def test_each_mistake_gives_one_clear_line(text, message):

@@ -125,6 +125,29 @@ def test_what_the_brief_asks_of_data_service_and_budget_becomes_criteria(diabete
     assert limits["rows_per_second"] == (1_000, "kit default")
 
 
+def test_limits_for_groups_are_criteria_where_protected_columns_are_named():
+    settings = load_settings(env={})
+
+    def planned(data="", fairness="", source="demo:credit", target="Status"):
+        brief = parse_brief(f'[data]\nsource = "{source}"\ntarget = "{target}"\n{data}\n[fairness]\n{fairness}')
+        return make_plan(brief, open_source(source, settings), settings)
+
+    def limits(plan):
+        return {item["id"].removeprefix("006-"): (item["operator"], item["limit"], item["origin"])
+                for item in make_criteria(plan) if item["check"] == "groups are treated alike"}
+    named = planned('protected = ["Age"]\npositive = "bad"', 'favourable = "good"\nimpact_ratio = 0.5\nreason = "a pilot"')
+    assert limits(named) == {"parity_difference": ("<=", 0.1, "kit default"), "impact_ratio": (">=", 0.5, "brief"),
+                             "opportunity_difference": ("<=", 0.1, "kit default")}
+    assert named.fairness.favourable == "good" and planned('positive = "bad"').fairness.favourable == "bad"
+    assert limits(planned()) == {}
+    number = planned('protected = ["sex"]', source="demo:diabetes", target="progression")
+    assert limits(number) == {} and number.fairness.favourable == ""
+    with pytest.raises(BadInputError, match="did you mean 'good'"):
+        planned(fairness='favourable = "god"')
+    with pytest.raises(BadInputError, match="is for two classes, and 'progression' is regression"):
+        planned(fairness='favourable = "yes"', source="demo:diabetes", target="progression")
+
+
 def test_nothing_observed_is_not_a_pass():
     assert meets(3, "<=", 5) is True and meets(6, "<=", 5) is False and meets(None, "<=", 5) is None
 

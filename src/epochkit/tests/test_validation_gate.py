@@ -32,7 +32,8 @@ def test_a_version_moves_only_when_every_check_passed(monkeypatch):
 
 def made_plan(minimum):
     settings = load_settings(env={})
-    text = f'[data]\nsource = "demo:credit"\ntarget = "Status"\npositive = "bad"\n[metric]\n{minimum}'
+    text = ('[data]\nsource = "demo:credit"\ntarget = "Status"\npositive = "bad"\nprotected = ["Age"]\n[metric]\n'
+            f'{minimum}')
     return make_plan(parse_brief(text), open_source("demo:credit", settings), settings)
 
 
@@ -44,6 +45,13 @@ def fast(p95, free=2.0):
             "load": {"cores": 2, "free": free, "average": 5.0}}
 
 
+def treated(difference):
+    "The measures of a column whose groups differ so much; None: they are too small"
+    found = {"parity_difference": difference, "opportunity_difference": difference,
+             "impact_ratio": None if difference is None else 1 - difference}
+    return {name: {"value": value, "low": value, "high": value, "by_chance": 0.2} for name, value in found.items()}
+
+
 @pytest.fixture
 def tested(tmp_path, monkeypatch):
     "A function that gives the context of a tested model, sound but for what is changed"
@@ -53,7 +61,7 @@ def tested(tmp_path, monkeypatch):
     stored = pd.DataFrame({"row_id": range(100), "target": y, "score_0": 1 - good, "score_1": good})
     sound_cases = pd.DataFrame({"case": [f"case {number}" for number in range(12)], "result": "pass"})
 
-    def context(report=None, scores=stored, cases=sound_cases, minimum="minimum = 0.75", speed=fast(8)):
+    def context(report=None, scores=stored, cases=sound_cases, minimum="minimum = 0.75", speed=fast(8), alike=0.05):
         plan = made_plan(minimum)
         costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
         said = {"metrics": measure("binary", y, stored[["score_0", "score_1"]].to_numpy(), 0.5, costs),
@@ -63,7 +71,8 @@ def tested(tmp_path, monkeypatch):
                 "compliance": [{"point": "a", "result": "pass"}], "model": {"version": "3"}} | (report or {})
         cases.to_csv(tmp_path / "edge_case_results.csv", index=False)
         files = {"project_plan.json": plan.model_dump(), "success_criteria.json": {"criteria": make_criteria(plan)},
-                 "test_report.json": said, "performance_benchmarks.json": speed}
+                 "test_report.json": said, "performance_benchmarks.json": speed,
+                 "fairness_analysis.json": {"attributes": [{"attribute": "Age", "measures": treated(alike)}]}}
         frames = {"test_scores.parquet": scores, "test_data.parquet": stored}
         return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=None,
                                path=lambda name, epoch=None: tmp_path / name,
@@ -81,6 +90,7 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
         "throughput": [{"report": slow}],
         "robustness": [{"report": slow}],
         "the decision beats a constant one": [{"report": {"threshold": 1.1}}, {"report": {"threshold": 0.0}}],
+        "groups are treated alike": [{"alike": 0.4}, {"alike": None}],
         "edge cases": [{"cases": cases.assign(result="fail")}, {"cases": cases.head(3)}],
         "compliance": [{"report": {"compliance": []}}, {"report": {"compliance": [{"point": "a", "result": "fail"}]}}],
         "the sealed rows were tested": [{"scores": scores.iloc[1:]}],
@@ -92,6 +102,18 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
         assert CHECKS[6][name](context()).result == "pass", name
         for change in changes:
             assert CHECKS[6][name](context(**change)).result == "fail", (name, list(change))
+
+
+def test_groups_that_differ_too_much_are_named_with_their_values():
+    criteria = [item for item in make_criteria(made_plan("")) if item["epoch"] == 6]
+    found = judge_treatment([{"attribute": "Age", "measures": treated(0.4)}, {"attribute": "Sex", "measures": treated(0.05)}], criteria)
+    assert found.result == "fail" and found.name == ALIKE and "Sex" not in found.reason
+    assert found.reason.startswith("Age parity difference 0.40 (0.40 to 0.40, by chance in 20%; limit 0.1); Age opportunity")
+    assert found.observed == "Age 0.40, Age 0.40, Age 0.60" and found.limit == "<= 0.1, <= 0.1, >= 0.8"
+    small = treated(0.05) | {"opportunity_difference": {"value": None, "low": None, "high": None, "by_chance": None}}
+    half = judge_treatment([{"attribute": "Age", "measures": small}], criteria)
+    assert half.result == "pass" and half.reason == "groups too small: Age opportunity difference"
+    assert judge_treatment([], []).result == "skipped" and judge_treatment([], criteria).result == "fail"
 
 
 def test_without_a_minimum_the_interval_has_to_beat_the_baseline(tested):

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SAME_SCORE', 'open_test_rows', 'codes_of', 'bundle_output', 'metrics_on', 'baseline_metrics', 'beats', 'time_scoring',
-           'edge_rows', 'try_edge_cases', 'measured_again', 'disturb', 'robustness', 'compare_groups', 'compliance']
+           'edge_rows', 'try_edge_cases', 'measured_again', 'disturb', 'robustness', 'readable_groups',
+           'protected_groups', 'compare_groups', 'compliance']
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-02
 import time
@@ -230,11 +231,72 @@ def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float,
                         "high": float(high)})
     return results
 
+# %% ../../../nbs/validation/01_report.ipynb #report-cut-points
+def _round_cuts(values: np.ndarray, parts: int) -> np.ndarray:
+    "Upper ends of the groups but the last one: quantiles, at the roundest numbers that leave each group half its share"
+    exact = np.unique(np.quantile(values, np.arange(1, parts) / parts))
+    exact = np.array([cut for cut in exact if (values > cut).sum() >= len(values) / (4 * parts)])
+    reach = np.ptp(values)
+    for step in (times * 10.0 ** power for power in range(int(np.log10(reach)) + 1, -9, -1) for times in (5, 2, 1)):
+        cuts = np.unique(np.round(exact / step) * step) if len(exact) and step < reach else []
+        sizes = np.bincount(np.searchsorted(cuts, values), minlength=len(exact) + 1)
+        if len(cuts) == len(exact) and sizes.min() >= len(values) / (2 * parts):
+            return cuts
+    return exact
+
 # %% ../../../nbs/validation/01_report.ipynb #66validation-12
-def _groups(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(column) and column.nunique() > 6:
-        return pd.qcut(column, 3, duplicates="drop").astype(str)
-    return column.astype(str)
+def _whole(value: float, _: int) -> str:
+    return f"{value:,.0f}"
+
+
+def _number(value: float, digits: int) -> str:
+    "A number as text: so many digits at least, thousands with commas"
+    size = int(np.floor(np.log10(abs(value)))) if value else 0
+    return f"{value:,.{max(0, digits - 1 - size)}f}" if size > -5 else f"{value:.{digits - 1}g}"
+
+
+def _ends(lows: np.ndarray, highs: np.ndarray, name: Callable[[float, int], str]) -> list[str]:
+    "Labels of ranges, all different, with as few digits as that takes"
+    for digits in range(3, 18):
+        labels = [name(low, digits) if low >= high else f"{name(low, digits)} to {name(high, digits)}"
+                  for low, high in zip(lows, highs)]
+        if len(set(labels)) == len(labels) and len({name(high, digits) for high in highs}) == len(highs):
+            break
+    return labels
+
+
+def _cut(values: pd.Series, parts: int, name: Callable[[float, int], str], whole: bool) -> pd.Series:
+    "Numbers as labelled groups in the order of their values; whole numbers share no end"
+    known = values.dropna().to_numpy(dtype=float)
+    cuts = _round_cuts(known, parts)
+    labels = _ends(np.array([known.min(), *(cuts + whole)]), np.array([*cuts, known.max()]), name)
+    codes = np.searchsorted(cuts, values.to_numpy(dtype=float))
+    return pd.Series(pd.Categorical.from_codes(np.where(values.isna(), -1, codes), labels, ordered=True), values.index)
+
+# %% ../../../nbs/validation/01_report.ipynb #report-readable-groups
+def _named(column: pd.Series, name: Callable[[Any], str]) -> pd.Series:
+    "Each value a group of its own, in the order of the values"
+    values = sorted(column.dropna().unique())
+    codes = pd.Categorical(column, categories=values, ordered=True).codes
+    return pd.Series(pd.Categorical.from_codes(codes, [name(value) for value in values], ordered=True), column.index)
+
+
+def readable_groups(column: pd.Series, parts: int = 4) -> pd.Series:
+    """The column as ordered groups with the labels that people use: its labels, its few numbers, or `parts` ranges; a
+    missing value is the group "(missing)", the last one"""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        days = column.dropna().astype("datetime64[ns]").astype("int64").reindex(column.index) / 86_400e9
+        groups = _cut(days, parts, lambda day, _: f"{pd.Timestamp(day, unit='D'):%Y-%m-%d}", True) \
+            if column.nunique() > 1 else _named(column, lambda day: f"{day:%Y-%m-%d}")
+    elif pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        finite = column.astype(float).where(np.isfinite(column.astype(float)))
+        whole = bool((finite.dropna() % 1 == 0).all())
+        groups = _cut(finite, parts, _whole if whole else _number, whole) if finite.nunique() > 6 \
+            else _named(finite, lambda number: f"{number:,.10g}")
+    else:
+        groups = _named(column.where(column.isna(), column.astype(str)), str)
+    return groups.cat.add_categories("(missing)").fillna("(missing)") if column.isna().any() or groups.isna().any() \
+        else groups
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-12-a
 def _group_facts(predicted: pd.Series, actual: pd.Series, plan: Plan) -> dict[str, float | None]:
@@ -249,11 +311,16 @@ def _group_facts(predicted: pd.Series, actual: pd.Series, plan: Plan) -> dict[st
     return {"mean_error": error.mean(), "mean_absolute_error": error.abs().mean()}
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-12-a-1
+def protected_groups(raw: pd.DataFrame, name: str, least: int = 30) -> pd.Series:
+    "The groups of a protected column; a column of many numbers is cut into up to four, fewer where rows are few"
+    return readable_groups(raw[name], min(4, max(2, len(raw) // (3 * least))))
+
+
 def compare_groups(bundle: Bundle, raw: pd.DataFrame, plan: Plan, least: int = 30) -> list[dict[str, Any]]:
     "Per protected column and group of at least `least` rows: rows, and measures of the predictions"
     rows, predicted, actual = [], bundle.score(raw)["prediction"], raw[plan.data.target]
     for name in plan.data.protected:
-        for group, members in raw.groupby(_groups(raw[name])).groups.items():
+        for group, members in raw.groupby(protected_groups(raw, name, least), observed=True).groups.items():
             if len(members) >= least:
                 facts = _group_facts(predicted.loc[members], actual.loc[members], plan)
                 rows.append({"column": name, "group": group, "rows": len(members)} | facts)
