@@ -16,8 +16,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ..core.files import read_json
-from ..core.brief import (Brief, BudgetSection, CleaningSection, DataSection, MetricSection, ProjectSection,
-                                 QualitySection, ServingSection, SplitSection)
+from ..core.brief import (BehaviourSection, Brief, BudgetSection, CleaningSection, DataSection, MetricSection,
+                                 ProjectSection, QualitySection, ServingSection, SplitSection)
 from epochkit.planning.column_roles import (
     Role, check_brief_columns, check_usable_names, class_labels, column_roles, infer_role, infer_task, label_of
 )
@@ -76,6 +76,7 @@ class Plan(BaseModel):
     metric: PlannedMetric
     serving: ServingSection = ServingSection()
     budget: BudgetSection
+    behaviour: BehaviourSection = BehaviourSection()
     profile: dict[str, Any]
     columns: dict[str, dict[str, str]]
     epochs: list[dict[str, Any]]
@@ -155,7 +156,7 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
               "file_mb": brief.budget.file_mb or settings.file_mb}
     return Plan(
         project=brief.project, data=data, cleaning=brief.cleaning.model_copy(update={"duplicates": duplicates}),
-        quality=brief.quality, serving=brief.serving, split=settle_split(brief),
+        quality=brief.quality, serving=brief.serving, behaviour=brief.behaviour, split=settle_split(brief),
         budget=brief.budget.model_copy(update=budget), profile=profile | facts | {"duplicates_reason": why},
         metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())

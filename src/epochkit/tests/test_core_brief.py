@@ -20,6 +20,9 @@ from epochkit.core.brief import *
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[data.roles]\nx = "number"',
      r"\[data\].*roles.*'number' is not allowed.*'numeric'"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[cleaning.ranges]\nx = [1]', r"\[cleaning\].*ranges"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[behaviour.monotone]\nx = "up"', r"\[behaviour\].*'increasing' or 'dec"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[behaviour.mute]\nEPK003 = ""', r"\[behaviour\].*EPK003.*at least 3"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[behaviour.mute]\nEPK099 = "known"', r"\[behaviour\].*EPK099.*'EPK008'"),
 ])
 def test_each_mistake_gives_one_clear_line(text, message):
     with pytest.raises(BadInputError, match=message) as caught:

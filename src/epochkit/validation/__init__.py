@@ -2,4 +2,8 @@
 
 - `report`: The sealed test rows are opened once, and the model is measured the way it will be used.
 - `gate`: The model is held against the criteria that were written before it existed.
+- `behaviour`: What must hold whatever the score is: which way a column moves it, and what it may not react to.
+- `edge_cases`: Every odd value for every column, and odd values together, asked of the service itself: each ends in a score or in one clear error.
+- `adversarial`: How little it takes to turn a decision, and what a disturbed column costs, each against what chance does anyway.
+- `overfit_checks`: Eight questions about a model that looks good, each with a code that stays, a page that says what to do, and a reason where it is muted.
 """
