@@ -180,6 +180,27 @@ def test_the_other_tasks_are_read_from_the_same_files(plan, numbers):
     assert result(Evidence(three, comparison=comparison, predictions=table), "EPK003").result == "pass"
 
 
+def test_what_the_record_has_is_gathered_and_the_rest_stays_empty(plan, tmp_path):
+    from types import SimpleNamespace
+    from epochkit.core.errors import DependencyError
+    from epochkit.core.files import write_json
+    table = pd.DataFrame({"row_id": range(9), "day": pd.date_range("2024-01-01", periods=9), "Status": ["good", "bad", "good"] * 3})
+    files = {"data.parquet": table, "train_data.parquet": table.head(5).assign(split="train", Status=1)}
+    for name, content in files.items():
+        content.to_parquet(tmp_path / name)
+    write_json(tmp_path / "tuned_model_info.json", {"framework": "xgboost", "tuned": True})
+
+    def recorded(epoch, name):
+        if not (tmp_path / name).exists():
+            raise DependencyError(f"no {name}")
+        return tmp_path / name
+    dated = plan.model_copy(update={"data": plan.data.model_copy(update={"time": "day"})})
+    found = gather_evidence(SimpleNamespace(input=recorded), dated, SimpleNamespace(pipeline=None), {}, table.tail(2))
+    assert found.y_train.tolist() == [0, 1, 0, 0, 1] and found.raw_validation is None and found.predictions is None
+    assert found.target == "Status" and "max_depth" in found.space and found.times[0] < found.times[1]
+    assert result(found, "EPK008").result == "pass" and result(found, "EPK003").result == "not measured"
+
+
 def test_a_key_that_is_absent_is_told_and_stops_nothing(plan):
     odd = Evidence(plan, comparison={"best_framework": "xgboost", "models": [{"status": "trained"}]}, predictions=pd.DataFrame({"target": [0, 1]}))
     found = result(odd, "EPK003")

@@ -148,7 +148,8 @@ def flip_claim(summary: dict[str, Any]) -> str:
         return f"{part['turned']:.0%} of {part['rows']}, half of these within {part['median_distance']:.2g} spreads"
     first = next(iter(summary["columns"]), None)
     most = f"; '{first}' turns most" if first else ""
-    return f"One changed column turns near the threshold {said(summary['near'])}, elsewhere {said(summary['far'])}{most}"
+    return (f"One changed column turns near the threshold {said(summary['near'])}, elsewhere "
+            f"{said(summary['far'])}{most}")
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-20
 class Disturbance(NamedTuple):
