@@ -85,6 +85,7 @@ def test_every_way_to_disturb_a_column_is_tried_and_the_column_that_counts_costs
     noise = next(row for row in losses if (row["column"], row["kind"]) == ("noise", "noise"))
     assert abs(noise["relative_loss"]) < 0.02
     assert losses == disturbance_losses(bundle, frame, plan, 0.5)
+    assert len(at_most(frame, 50, 0)) == 50 and at_most(frame, 50, 0)["row_id"].is_monotonic_increasing and len(at_most(frame, 500, 0)) == 400
 
 
 def test_a_population_is_shifted_by_counting_its_rows(loans):

@@ -67,7 +67,8 @@ def test_usual_values_must_have_a_score():
 def test_of_a_wide_table_some_columns_are_tried():
     wide = [MONEY[0] | {"name": f"c{number}"} for number in range(750)]
     assert [column["name"] for column in tried_columns(wide, 3)] == ["c0", "c374", "c749"]
-    assert len({row["column"] for row in try_odd_values(lambda row: {"probability": 0.1}, wide)}) == 31
+    assert len({row["column"] for row in try_odd_values(lambda row: {"probability": 0.1}, wide)}) == 9
+    assert most_tried(wide) == 8 and most_tried(MONEY) == 30
 
 
 def test_a_failing_mixture_is_made_small_and_found_again():

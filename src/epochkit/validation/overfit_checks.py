@@ -24,6 +24,7 @@ from ..models.frameworks.base import Range, known_frameworks
 from ..models.metrics import classification_metrics, measure, regression_metrics, resampled_counts
 from ..models.registration import target_column
 from ..planning.plan import Plan
+from .adversarial import at_most
 from .report import codes_of
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-04
@@ -88,7 +89,9 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
     table, raw = _optional(run, 2, "data.parquet"), {"train": None, "validation": None}
     for name, part in parts.items():
         if part is not None and table is not None:
-            raw[name] = table[table["row_id"].isin(part["row_id"])].reset_index(drop=True)
+            raw[name] = table[table["row_id"].isin(part["row_id"])]
+    times = _ends(raw["train"], sealed, plan.data.time)
+    raw = {name: rows if rows is None else at_most(rows, 20_000, plan.split.seed) for name, rows in raw.items()}
     y = {name: None if rows is None else codes_of(rows[plan.data.target], plan) for name, rows in raw.items()}
     tuned = _optional(run, 5, "tuned_model_info.json") or {}
     known = known_frameworks().get(tuned.get("framework", ""))
@@ -97,7 +100,7 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
         _optional(run, 5, "validation_predictions.parquet"), **parts,
         target="" if parts["train"] is None else target_column(parts["train"], plan), pipeline=bundle.pipeline,
         raw_train=raw["train"], raw_validation=raw["validation"], y_train=y["train"], y_validation=y["validation"],
-        space=getattr(known, "space", {}), times=_ends(raw["train"], sealed, plan.data.time))
+        space=getattr(known, "space", {}), times=times)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-09
 class OverfitFinding(NamedTuple):
@@ -152,7 +155,8 @@ def resampled_candidates(evidence: Evidence, resamples: int = 200) -> dict[str, 
     "Framework -> primary metric on the validation rows, then on the same resamples of them each, (1 + resamples,)"
     if evidence.predictions is None:
         return {}
-    plan, y = evidence.plan, evidence.predictions["target"].to_numpy()
+    plan, predictions = evidence.plan, at_most(evidence.predictions, 10_000, evidence.plan.split.seed)
+    y = predictions["target"].to_numpy()
     counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
 
@@ -160,7 +164,7 @@ def resampled_candidates(evidence: Evidence, resamples: int = 200) -> dict[str, 
         found = regression_metrics(y, output, counts) if plan.data.task == "regression" else \
             classification_metrics(y, output, evidence.models()[name].get("threshold"), costs, counts)
         return found[plan.metric.primary]
-    outputs = {name: _output_of(evidence.predictions, name, plan) for name in evidence.models()}
+    outputs = {name: _output_of(predictions, name, plan) for name in evidence.models()}
     return {name: values(name, output) for name, output in outputs.items() if output is not None}
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-18
