@@ -3083,6 +3083,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'epochkit/planning/plan.py'),
                                         'epochkit.planning.plan._test_criteria': ( 'planning/plan.html#_test_criteria',
                                                                                    'epochkit/planning/plan.py'),
+                                        'epochkit.planning.plan.check_behaviour': ( 'planning/plan.html#check_behaviour',
+                                                                                    'epochkit/planning/plan.py'),
                                         'epochkit.planning.plan.cost_within_its_limit': ( 'planning/plan.html#cost_within_its_limit',
                                                                                           'epochkit/planning/plan.py'),
                                         'epochkit.planning.plan.criteria_can_be_measured': ( 'planning/plan.html#criteria_can_be_measured',

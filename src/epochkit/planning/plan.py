@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'resolve_metric', 'PlannedData', 'PlannedMetric', 'Plan',
-           'load_plan', 'make_plan', 'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria',
-           'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured',
-           'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
+           'load_plan', 'make_plan', 'check_behaviour', 'settle_duplicates', 'duplicates_in_words', 'settle_split',
+           'make_criteria', 'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned',
+           'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
 from functools import cached_property
@@ -25,7 +25,7 @@ from ..core.key_reads import CRITERIA, PLAN, WHOLE, note_read, unnoted
 from ..core.settings import EPOCHS, Settings
 from ..cleaning.cleaner import as_cleaned, read_target
 from .data_profile import comparable_rows, profile_source, target_facts
-from ..core.errors import DependencyError, PipelineError, unknown_name
+from ..core.errors import BadInputError, DependencyError, PipelineError, unknown_name
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..sources.base import Source
 
@@ -150,6 +150,7 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     data, values, facts = _settle_data(sample[target], brief.data, brief.cleaning, source)
     cleaned = as_cleaned(sample, brief.cleaning, keep=[target]).assign(**{target: values})
     roles = column_roles(cleaned, brief.data)
+    check_behaviour(brief, data, roles)
     duplicates, why = settle_duplicates(cleaned, roles, brief)
     metric, maximize = resolve_metric(brief.metric, data.task)
     budget = {"memory_gb": brief.budget.memory_gb or settings.memory_gb,
@@ -160,6 +161,18 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
         budget=brief.budget.model_copy(update=budget), profile=profile | facts | {"duplicates_reason": why},
         metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())
+
+# %% ../../../nbs/planning/03_plan.ipynb #plan-behaviour
+def check_behaviour(brief: Brief, data: DataSection, roles: dict[str, Role]) -> None:
+    "BadInputError when `[behaviour] monotone` asks for a direction where there is none"
+    for name in brief.behaviour.monotone:
+        if data.task == "multiclass":
+            raise BadInputError(f"[behaviour] monotone names '{name}', but '{data.target}' has several classes and no "
+                                "single score that could rise or fall: take it out, or name the column in invariant")
+        if roles[name].role in ("categorical", "high_cardinality", "text", "target"):
+            raise BadInputError(f"[behaviour] monotone names '{name}', which is {roles[name].role} "
+                                f"({roles[name].reason}) and has no more or less: name it in invariant, or set its role "
+                                "in [data] roles")
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-duplicates
 _SHARED_IDS = 0.05
