@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['CLEANING_STEPS', 'is_number', 'text_columns', 'strip_text', 'empty_marks', 'empty_named', 'unit_in', 'with_unit',
-           'to_kind', 'set_kinds', 'respell', 'to_units', 'empty_infinite', 'empty_open', 'empty_impossible', 'Decided',
-           'CleaningStep', 'steps_for', 'as_profiled', 'Coded', 'coded_columns']
+           'to_kind', 'set_kinds', 'number_marks', 'empty_named_numbers', 'respell', 'to_units', 'empty_infinite',
+           'empty_open', 'empty_impossible', 'Decided', 'CleaningStep', 'steps_for', 'as_profiled', 'Coded',
+           'coded_columns']
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-02
 from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +54,7 @@ def empty_marks(frame: pd.DataFrame, answers: Mapping[str, Iterable[str]] | None
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-05-d
 def empty_named(frame: pd.DataFrame, named: Mapping[str, Iterable[str | float]]) -> dict[str, pd.Series]:
-    "The marks that the brief names, column by column, as missing; case does not matter, 999 and 999.0 are one"
+    "The marks that the brief names, column by column, as missing; case does not matter"
     def emptied(name: str) -> pd.Series:
         marks = {as_text(pd.Series([mark]))[0].strip().casefold() for mark in named[name]}
         text = as_text(frame[name])
@@ -107,6 +108,20 @@ def to_kind(column: pd.Series, kind: str) -> pd.Series:
 def set_kinds(frame: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, pd.Series]:
     "Every column as the kind that the profile found"
     return {name: to_kind(frame[name], kinds[name]) for name in frame}
+
+# %% ../../../nbs/cleaning/03_steps.ipynb #steps-named-numbers
+def number_marks(marks: Iterable[str | float]) -> list[float]:
+    "Those of the marks that are numbers"
+    found = pd.to_numeric(pd.Series([str(mark).strip() for mark in marks], dtype="str"), errors="coerce")
+    return found.dropna().astype(float).tolist()
+
+
+def empty_named_numbers(frame: pd.DataFrame, kinds: Mapping[str, str],
+                        named: Mapping[str, Iterable[str | float]]) -> dict[str, pd.Series]:
+    "Numbers that the brief names, column by column, as missing"
+    counted = [name for name in named if name in frame and is_number(frame[name]) and not number_form(kinds[name]).time]
+    found = {name: frame[name].isin(number_marks(named[name])) for name in counted}
+    return {name: frame[name].mask(mask) for name, mask in found.items() if mask.any()}
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-11-b
 def respell(frame: pd.DataFrame, spelling: Mapping[str, Mapping[str, str]]) -> dict[str, pd.Series]:
@@ -184,6 +199,9 @@ CLEANING_STEPS = (
                  asked=lambda decided: decided.wishes.missing),
     CleaningStep("column_kinds", "numbers, quantities, dates and truth values stored as text; "
                  "what does not fit becomes missing", lambda table, decided: set_kinds(table, decided.kinds)),
+    CleaningStep("named_numbers", "the brief says that these numbers stand for no answer, however they are written",
+                 lambda table, decided: empty_named_numbers(table, decided.kinds, decided.wishes.missing),
+                 asked=lambda decided: any(number_marks(marks) for marks in decided.wishes.missing.values())),
     CleaningStep("spelling",
                  "one label in several spellings (case, spaces, Unicode, or as the brief says) is one label",
                  lambda table, decided: respell(table, decided.spelling), asked=lambda decided: decided.spelling),

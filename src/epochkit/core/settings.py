@@ -68,7 +68,7 @@ def epoch_of(number: int) -> Epoch:
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-08
 GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
-                "validation.gate", "serving.gate", "retrospective.playbook")
+                "validation.gate_checks", "serving.gate", "retrospective.playbook")
 
 
 class Settings(BaseModel):

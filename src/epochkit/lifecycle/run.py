@@ -111,6 +111,11 @@ class RunFiles:
         self._outputs[Path(path)] = evidence
         return Path(path)
 
+    @property
+    def handed_over(self) -> list[Path]:
+        "The files registered so far that are there"
+        return [path for path in self._outputs if path.is_file()]
+
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05
 class EpochRun(RunFiles):
     "One run of one epoch: folders, verified inputs, registered outputs"

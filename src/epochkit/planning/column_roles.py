@@ -341,10 +341,12 @@ def check_names(columns: Iterable[str], named: dict[str, Iterable[str]], section
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #24columnrole-17-b
 def check_brief_columns(columns: Iterable[str], brief: Brief) -> None:
-    "BadInputError when a cleaning key of the brief names a column that the data lacks"
+    "BadInputError when a key for cleaning or behaviour names a column that the data lacks"
     named = {key: names for key in type(brief.cleaning).model_fields
              if not isinstance(names := getattr(brief.cleaning, key), str)}
     check_names(columns, named, "cleaning")
+    rules = {key: getattr(brief.behaviour, key) for key in ("monotone", "invariant", "actionable")}
+    check_names(columns, rules, "behaviour")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-left-out
 OWN_COLUMNS = ("row_id", "_row_hash", "_case_hash")

@@ -106,9 +106,19 @@ _BUDGET = {
 }
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-11
+_BEHAVIOUR = {
+    "monotone": ("Moves the score one way", "More of the column never lowers (or never lifts) the score.",
+                 'income = "decreasing"'),
+    "invariant": ("Must not matter", "Other values of these columns leave the score as it is.", "name"),
+    "actionable": ("Can be changed", "Columns that the person behind a row can change; empty: numbers.", "amount"),
+    "tolerance": ("Change that counts as none", "Of a probability, or of the spread of the numbers.", "0.05"),
+    "least_share": ("Rows that have to hold", "The share of rows on which a rule of behaviour holds.", "0.95"),
+    "mute": ("Accepted findings", "Codes of epoch 006 that a person looked into, with why.", 'EPK005 = "known"'),
+}
 WORDS = {(section, key): FieldWords(*words) for section, keys in {
     "project": _PROJECT, "data": _DATA, "cleaning": _CLEANING, "quality": _QUALITY, "split": _SPLIT, "metric": _METRIC,
-    "fairness": _FAIRNESS, "serving": _SERVING, "budget": _BUDGET}.items() for key, words in keys.items()}
+    "fairness": _FAIRNESS, "serving": _SERVING, "budget": _BUDGET, "behaviour": _BEHAVIOUR,
+}.items() for key, words in keys.items()}
 
 
 def field_words(section: str, key: str) -> FieldWords:

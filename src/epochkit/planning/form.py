@@ -253,7 +253,7 @@ _FOLDED = {
     "About the project": ("project",), "More about the columns": ("data",), "What good means": ("metric",),
     "How groups are treated": ("fairness",),
     "How rows are split": ("split",), "What is known about cells": ("cleaning",), "Quality of the data": ("quality",),
-    "The service": ("serving",), "Budget": ("budget",)}
+    "The service": ("serving",), "How it must behave": ("behaviour",), "Budget": ("budget",)}
 
 
 def _grid(boxes: list[Any]) -> Any:

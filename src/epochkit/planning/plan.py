@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'resolve_metric', 'PlannedData', 'PlannedMetric', 'Plan',
-           'load_plan', 'make_plan', 'settle_fairness', 'settle_duplicates', 'duplicates_in_words', 'settle_split',
-           'make_criteria', 'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned',
+           'load_plan', 'make_plan', 'check_behaviour', 'settle_fairness', 'settle_duplicates', 'duplicates_in_words',
+           'settle_split', 'make_criteria', 'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned',
            'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
@@ -16,8 +16,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ..core.files import read_json
-from ..core.brief import (FAIRNESS_LIMITS, Brief, BudgetSection, CleaningSection, DataSection, FairnessSection,
-                                 MetricSection, ProjectSection, QualitySection, ServingSection, SplitSection)
+from ..core.brief import (FAIRNESS_LIMITS, BehaviourSection, Brief, BudgetSection, CleaningSection, DataSection,
+                                 FairnessSection, MetricSection, ProjectSection, QualitySection, ServingSection,
+                                 SplitSection)
 from epochkit.planning.column_roles import (
     Role, check_brief_columns, check_usable_names, class_labels, column_roles, infer_role, infer_task, label_of
 )
@@ -77,6 +78,7 @@ class Plan(BaseModel):
     fairness: FairnessSection = FairnessSection()
     serving: ServingSection = ServingSection()
     budget: BudgetSection
+    behaviour: BehaviourSection = BehaviourSection()
     profile: dict[str, Any]
     columns: dict[str, dict[str, str]]
     epochs: list[dict[str, Any]]
@@ -150,17 +152,30 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     data, values, facts = _settle_data(sample[target], brief.data, brief.cleaning, source)
     cleaned = as_cleaned(sample, brief.cleaning, keep=[target]).assign(**{target: values})
     roles = column_roles(cleaned, brief.data)
+    check_behaviour(brief, data, roles)
     duplicates, why = settle_duplicates(cleaned, roles, brief)
     metric, maximize = resolve_metric(brief.metric, data.task)
     budget = {"memory_gb": brief.budget.memory_gb or settings.memory_gb,
               "file_mb": brief.budget.file_mb or settings.file_mb}
     return Plan(
         project=brief.project, data=data, cleaning=brief.cleaning.model_copy(update={"duplicates": duplicates}),
-        quality=brief.quality, serving=brief.serving, split=settle_split(brief),
+        quality=brief.quality, serving=brief.serving, behaviour=brief.behaviour, split=settle_split(brief),
         budget=brief.budget.model_copy(update=budget), profile=profile | facts | {"duplicates_reason": why},
         metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
         fairness=settle_fairness(brief, data),
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())
+
+# %% ../../../nbs/planning/03_plan.ipynb #plan-behaviour
+def check_behaviour(brief: Brief, data: DataSection, roles: dict[str, Role]) -> None:
+    "BadInputError when `[behaviour] monotone` asks for a direction where there is none"
+    for name in brief.behaviour.monotone:
+        if data.task == "multiclass":
+            raise BadInputError(f"[behaviour] monotone names '{name}', but '{data.target}' has several classes and no "
+                                "single score that could rise or fall: take it out, or name the column in invariant")
+        if roles[name].role in ("categorical", "high_cardinality", "text", "target"):
+            raise BadInputError(f"[behaviour] monotone names '{name}', which is {roles[name].role} "
+                                f"({roles[name].reason}) and has no more or less: name it in invariant, or set its role "
+                                "in [data] roles")
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-favourable
 def settle_fairness(brief: Brief, data: PlannedData) -> FairnessSection:

@@ -254,7 +254,8 @@ def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: 
         "model_card.md.j2", name=info.get("model") or bundle.target, version=bundle.version, purpose=_purpose(plan),
         unattended=(info.get("reason") or "no reason recorded") if info.get("unattended") else "",
         waivers=info.get("waivers") or (), facts=_origin(bundle), metrics=_worth(report), failed=failed,
-        inputs=_inputs(bundle.input_schema))
+        inputs=_inputs(bundle.input_schema),
+        modes=[as_markdown(f"{item['mode']}: {item['seen']}") for item in report.get("failure_modes", [])])
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-18
 def _image_command(settings: Settings, port: int) -> list[str]:

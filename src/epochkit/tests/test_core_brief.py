@@ -23,6 +23,9 @@ from epochkit.core.brief import *
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[fairness]\nparity_difference = 0.3\nreason = " "', "say why with reason"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[fairness]\nparity = 0.3', "did you mean 'parity_difference'"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[cleaning.ranges]\nx = [1]', r"\[cleaning\].*ranges"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[behaviour.monotone]\nx = "up"', r"\[behaviour\].*'increasing' or 'dec"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[behaviour.mute]\nEPK003 = ""', r"\[behaviour\].*EPK003.*at least 3"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\n[behaviour.mute]\nEPK099 = "known"', r"\[behaviour\].*EPK099.*'EPK008'"),
 ])
 def test_each_mistake_gives_one_clear_line(text, message):
     with pytest.raises(BadInputError, match=message) as caught:

@@ -15,6 +15,16 @@ def test_a_metric_must_fit_the_task():
         resolve_metric(MetricSection(primary="roc-auc"), "binary")
 
 
+@pytest.mark.parametrize("data, message", [
+    ('target = "Status"\n[behaviour]\nmonotone = {Home = "increasing"}', "'Home', which is categorical.*invariant"),
+    ('target = "Job"\ntask = "multiclass"\n[behaviour]\nmonotone = {Income = "increasing"}', "'Job' has several classes")])
+def test_a_direction_is_asked_only_where_there_is_one(data, message):
+    settings = load_settings(env={})
+    brief = parse_brief(f'[data]\nsource = "demo:credit"\n{data}')
+    with pytest.raises(BadInputError, match=message):
+        make_plan(brief, open_source("demo:credit", settings), settings)
+
+
 @pytest.mark.parametrize("ids, said, kept", [([], "auto", "keep"), (["case"], "auto", "drop"),
                                              (["shop"], "auto", "keep"), ([], "drop", "drop"),
                                              (["case"], "keep", "keep")])

@@ -21,6 +21,12 @@ def test_a_limit_names_its_measure_or_says_that_it_is_fixed():
     assert limit_text("002/row-ids-are-unique") == "Fixed in the check."
 
 
+def test_every_overfit_check_has_a_page_that_says_what_to_do_and_how_it_is_muted():
+    found = overfit_pages()
+    assert len(found) == 8 and "EPK003 = " in found["checks/overfitting/EPK003.md"]
+    assert all("## What to do" in text and "nbs/validation/10_overfit_checks.ipynb" in text for text in found.values())
+
+
 def test_an_error_without_a_code_of_its_own_has_that_of_its_parent():
     found = {error.name: error for error in public_errors(Path(epochkit.__file__).parent)}
     assert found["BadInputError"].exit_code == 2 and found["UnscorableError"].exit_code == 2

@@ -135,6 +135,8 @@ def test_the_card_carries_the_mark_and_the_intervals():
     class Approved(ExampleBundle):
         info = {**ExampleBundle.info, "unattended": False}
 
+    failing = model_card(Approved(), test_report={"failure_modes": [{"mode": "crashes on 'a | b'", "seen": "1 row"}]})
+    assert "- crashes on 'a \\| b': 1 row\n- Categories" in failing
     assert "go bad. Lose less." in model_card(Approved(),
                                               {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
     assert "The plan does not say." in model_card(Approved()) and "# Model card: example" in model_card(Approved())

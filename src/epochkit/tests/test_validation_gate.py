@@ -96,8 +96,8 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
         "the sealed rows were tested": [{"scores": scores.iloc[1:]}],
         "the model is in its stage": [{"report": {"model": {"version": "4"}}}],
     }
-    own = {name for name, check in CHECKS[6].items() if check.__module__.startswith("epochkit.")}
-    assert set(damages) == own  # a project adds checks of its own
+    own = {name for name, check in CHECKS[6].items() if check.__module__ == "epochkit.validation.gate"}
+    assert set(damages) == own  # other modules and a project add checks of their own
     for name, changes in damages.items():
         assert CHECKS[6][name](context()).result == "pass", name
         for change in changes:

@@ -6,5 +6,11 @@
 - `fairness`: Who gets the favourable answer, per protected column, and whether the groups differ by more than the plan accepts.
 - `segments`: Where the model is worst: the slices of rows that cost most, with their size, and how sure that is.
 - `explanation`: Which columns make the scores, over all rows and for a single one, told by the served bundle itself.
+- `behaviour`: What must hold whatever the score is: which way a column moves it, and what it may not react to.
+- `edge_cases`: Every odd value for every column, and odd values together, asked of the service itself: each ends in a score or in one clear error.
+- `adversarial`: How little it takes to turn a decision, and what a disturbed column costs, each against what chance does anyway.
+- `overfit_checks`: Eight questions about a model that looks good, each with a code that stays, a page that says what to do, and a reason where it is muted.
+- `compliance`: Each duty of the plan with the file that shows it, or "open"; and a draft of the technical documentation that a high-risk system needs.
+- `gate_checks`: Behaviour, overfit and duties at the gate: three checks over what the notebooks before measured.
 - `score_figures`: What the scores tell apart, what they mean and what a threshold costs: each picture with one claim, computed from the test rows.
 """
