@@ -153,9 +153,11 @@ class FrameworkModel(_Parameters):
     extra: str = ""
     tasks: tuple[str, ...] = TASKS
     baseline: bool = False
+    grows: bool = False
+    size_: int | None = None
 
-    def __init__(self, task: str = "binary", seed: int = 42, **params: Any):
-        self.task, self.seed, self.params = task, seed, params
+    def __init__(self, task: str = "binary", seed: int = 42, measure: str = "", **params: Any):
+        self.task, self.seed, self.measure, self.params = task, seed, measure, params
         self.device = "not fitted"
         self.history: dict[str, list[float]] = {}
 
@@ -172,13 +174,14 @@ class FrameworkModel(_Parameters):
             importlib.import_module(self.package)
 
     def fit(self, X: pd.DataFrame, y: Any, X_validation: pd.DataFrame | None = None,
-            y_validation: Any = None) -> "FrameworkModel":
+            y_validation: Any = None, size: int | None = None) -> "FrameworkModel":
         """The fitted model. X: floats, (n_rows, n_features); y: codes 0..k-1 or numbers;
         validation rows stop early, if given"""
         self._check()
         self.feature_names_in_ = np.asarray(list(X.columns), dtype=object)
         validation = None if X_validation is None else (self._array(X_validation), np.asarray(y_validation))
-        self.device = self._fit(self._array(X), *self._targets(np.asarray(y), validation))
+        more = {"size": size} if self.grows else {}
+        self.device = self._fit(self._array(X), *self._targets(np.asarray(y), validation), **more)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
