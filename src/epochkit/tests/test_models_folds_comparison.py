@@ -41,6 +41,16 @@ def test_only_rows_with_an_answer_count():
     assert half.scores(output)[0] == 0
 
 
+def test_answers_of_different_folds_are_not_ranked_against_each_other():
+    rng = np.random.default_rng(0)
+    y, fold = (rng.random(400) < 0.5).astype(int), np.arange(400) % 2
+    risk = 1 / (1 + np.exp(-(y + rng.normal(size=400)))) / (1 + 9 * fold)
+    metric = SimpleNamespace(primary="roc_auc", maximize=True, cost_false_positive=1.0, cost_false_negative=1.0)
+    pooled = Judge("binary", metric, y, np.ones(400, bool))
+    output = np.column_stack([1 - risk, risk])
+    assert pooled._replace(parts=fold).scores(output)[0] > pooled.scores(output)[0] + 0.05
+
+
 def test_the_simpler_of_two_that_tie_is_proposed_and_a_worse_one_is_not():
     judge, y = judge_of_numbers()
     noise = np.random.default_rng(3).normal(size=(3, 300))
@@ -50,4 +60,7 @@ def test_the_simpler_of_two_that_tie_is_proposed_and_a_worse_one_is_not():
     name, reason = proposed(found, costs)
     assert found[-1].name == "guess" and not found[-1].ties and found[0].behind == 0
     assert name == "linear" and "best score" in reason or "simpler" in reason
-    assert isinstance(found[0], Standing) and proposed(found[-1:], costs)[0] == "guess"
+    outputs["linear"] = np.where(np.arange(300) < 100, outputs["linear"], np.nan)
+    some = {item.name: item for item in standings(judge, outputs)}
+    assert some["linear"].ties and not some["linear"].within_error and not some["guess"].ties
+    assert isinstance(found[0], Standing) and proposed(standings(judge, {"guess": outputs["guess"]}), costs)[0] == "guess"

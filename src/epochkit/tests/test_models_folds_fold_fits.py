@@ -6,7 +6,8 @@ import pytest
 
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, known_frameworks
-from epochkit.models.folds.fold_fits import FoldTask, best_size, fit_fold, out_of_fold, random_folds, saved_rows, training_data
+from epochkit.models.folds.fold_fits import (FoldTask, best_size, fit_fold, fold_codes, out_of_fold, random_folds,
+                                             saved_rows, share_of, training_data)
 from epochkit.models.folds.fold_fits import *
 
 
@@ -57,7 +58,7 @@ def test_folds_stop_a_model_and_the_whole_fit_takes_the_median_size(tmp_path):
     assert (whole.size, whole.rows, whole.output.shape) == (30, 150, (50, 2)) and whole.model.share == data.y.mean()
     final = fit_fold(file, task._replace(fold=-2, size=7))
     assert final.rows == 200 and final.size == 7
-    assert fit_fold(file, task._replace(fold=0, most_rows=60)).rows <= 62
+    assert fit_fold(data, task._replace(fold=0, share=0.5)).rows in (60, 61)
     assert best_size([None, None]) is None and best_size([3, 9, 100]) == 9
 
 
@@ -65,4 +66,13 @@ def test_answers_of_repeats_are_averaged_and_a_row_without_an_answer_is_nan():
     folds = ((np.array([2, 3]), np.array([0, 1])), (np.array([0]), np.array([1, 2])))
     found = out_of_fold({0: np.array([1.0, 2.0]), 1: np.array([4.0, 6.0])}, folds, 4)
     assert found[:3].tolist() == [1.0, 3.0, 6.0] and np.isnan(found[3])
+    assert fold_codes(folds, 4).tolist() == [0, 0, 1, -1]
     assert out_of_fold({1: np.array([[0.2, 0.8], [0.4, 0.6]])}, folds, 4).shape == (4, 2)
+
+
+def test_a_share_holds_every_class_in_its_order():
+    y = np.repeat([0, 1, 2], [80, 15, 1])
+    half, again = (share_of(np.arange(96), y, 0.5, True, seed=1) for _ in range(2))
+    assert np.bincount(y[half]).tolist() == [40, 8, 1] and half.tolist() == sorted(half) == again.tolist()
+    assert len(share_of(np.arange(96), y / 7, 0.25, False, seed=1)) == 24
+    assert share_of(np.arange(96), y, 1.0, True, seed=1).tolist() == list(range(96))

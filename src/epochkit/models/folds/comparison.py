@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..metrics import choose_threshold, classification_metrics, regression_metrics, resampled_counts
+from ..metrics import choose_threshold, metrics_of, resampled_counts
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
 class Judge(NamedTuple):
     """What scores an output: the answers (n_rows,), the plan's metric section and task, and the rows' groups
 
-    rows: those that count, (n_rows,) bool. groups: code per row, or None where rows are independent.
+    rows: those that count, (n_rows,) bool. groups: code per row, or None where rows are independent. parts: fold per
+    row, whose scores are averaged; None for one score of all rows.
     """
     task: str
     metric: Any
@@ -25,6 +26,7 @@ class Judge(NamedTuple):
     groups: np.ndarray | None = None
     seed: int = 42
     resamples: int = 200
+    parts: np.ndarray | None = None
 
     def scores(self, output: np.ndarray) -> np.ndarray:
         "The primary metric of an output on the rows that count, then on each resample of them, (1 + resamples,)"
@@ -32,10 +34,10 @@ class Judge(NamedTuple):
         threshold = None if self.task == "regression" else choose_threshold(y, output, self.metric)
         costs = (self.metric.cost_false_positive, self.metric.cost_false_negative)
 
+        parts = None if self.parts is None else self.parts[self.rows]
+
         def values(weights: np.ndarray) -> np.ndarray:
-            found = regression_metrics(y, output, weights) if self.task == "regression" else \
-                classification_metrics(y, output, threshold, costs, weights)
-            return found[self.metric.primary]
+            return metrics_of(self.task, y, output, threshold, costs, weights, parts)[self.metric.primary]
         return np.concatenate([values(weights) for weights in self._weights(len(y))])
 
     def _weights(self, rows: int):
@@ -59,7 +61,7 @@ class Judge(NamedTuple):
         difference = (scores - over) * (1 if self.metric.maximize else -1)
         return not difference[0] > np.nanstd(difference[1:])
 
-# %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-09
+# %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-10
 class Standing(NamedTuple):
     "Where one model stands: its distance behind the best one (0 for itself), with interval; whether it ties, or leads"
     name: str
@@ -71,17 +73,24 @@ class Standing(NamedTuple):
 
 
 def standings(judge: Judge, outputs: dict[str, np.ndarray]) -> list[Standing]:
-    "The models by name, the best first; rows that some model did not answer do not count for any"
-    answered = np.all([np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs.values()], axis=0)
-    judge = judge._replace(rows=judge.rows & answered)
-    scores = {name: judge.scores(output) for name, output in outputs.items()}
-    sign = 1 if judge.metric.maximize else -1
-    order = sorted(scores, key=lambda name: -np.nan_to_num(sign * scores[name][0], nan=-np.inf))
-    best, found = scores[order[0]], []
-    for name in order:
-        behind, low, high = judge.gain(best, scores[name])
-        found.append(Standing(name, behind, low, high, bool(low <= 0), judge.is_noise(best, scores[name])))
-    return found
+    """The models by name, the best first, then by their distance to it on the rows that both answered
+
+    The best is one of those that answered the most rows. A model that answered fewer is not within an error of it.
+    """
+    answered = {name: judge.rows & np.isfinite(output).reshape(len(output), -1).all(axis=1)
+                for name, output in outputs.items()}
+    most, sign = max(rows.sum() for rows in answered.values()), 1 if judge.metric.maximize else -1
+    full = [name for name, rows in answered.items() if rows.sum() == most]
+    known = {name: judge._replace(rows=answered[name]).scores(outputs[name]) for name in full}
+    best = max(full, key=lambda name: np.nan_to_num(sign * known[name][0], nan=-np.inf))
+    found = []
+    for name in outputs:
+        both = judge._replace(rows=answered[name] & answered[best])
+        same = name in full and (answered[name] == answered[best]).all()
+        theirs, own = (known[best], known[name]) if same else (both.scores(outputs[best]), both.scores(outputs[name]))
+        behind, low, high = both.gain(theirs, own)
+        found.append(Standing(name, behind, low, high, bool(low <= 0), same and both.is_noise(theirs, own)))
+    return sorted(found, key=lambda item: (item.name != best, np.nan_to_num(item.behind, nan=np.inf)))
 
 
 def proposed(found: list[Standing], costs: dict[str, tuple]) -> tuple[str, str]:

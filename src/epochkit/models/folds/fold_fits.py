@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Folds', 'TrainingData', 'random_folds', 'training_data', 'saved_rows', 'FoldTask', 'FoldFit', 'model_output',
-           'fewer_rows', 'fit_fold', 'out_of_fold', 'best_size']
+           'share_of', 'fit_fold', 'out_of_fold', 'fold_codes', 'best_size']
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-02
 import pickle
@@ -80,7 +80,7 @@ class FoldTask(NamedTuple):
     """What to fit: the framework with its parameters, and on which rows
 
     fold: position in the data's folds; -1: all training rows, then all training and validation rows for -2. size:
-    rounds to fit without rows that stop it. most_rows: to learn from, 0 for all. classes: of the plan.
+    rounds to fit without rows that stop it. share: of the rows to learn from. classes: of the plan.
     """
     cls: type[FrameworkModel]
     task: str
@@ -90,7 +90,7 @@ class FoldTask(NamedTuple):
     fold: int
     classes: int = 0
     size: int | None = None
-    most_rows: int = 0
+    share: float = 1.0
 
 
 class FoldFit(NamedTuple):
@@ -116,13 +116,12 @@ def model_output(model: Any, X: pd.DataFrame, task: str, classes: int) -> np.nda
     return np.pad(found, ((0, 0), (0, max(0, classes - found.shape[1]))))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-15
-def fewer_rows(rows: np.ndarray, y: np.ndarray, most: int, classification: bool, seed: int) -> np.ndarray:
-    "At most about `most` of the positions `rows`, in their order, every class alike (and never without a row)"
-    if not most or len(rows) <= most:
+def share_of(rows: np.ndarray, y: np.ndarray, share: float, classification: bool, seed: int) -> np.ndarray:
+    "A share of the positions `rows` (rounded up per class), in their order, drawn from every class alike"
+    if share >= 1:
         return rows
-    random, share = np.random.default_rng([seed, 2]), most / len(rows)
-    codes = y[rows] if classification else np.zeros(len(rows))
-    drawn = [random.permutation(rows[codes == code])[:max(1, int(np.ceil(share * (codes == code).sum())))]
+    random, codes = np.random.default_rng([seed, 2]), y[rows] if classification else np.zeros(len(rows))
+    drawn = [random.permutation(rows[codes == code])[:int(np.ceil(share * (codes == code).sum()))]
              for code in np.unique(codes)]
     return np.sort(np.concatenate(drawn))
 
@@ -137,13 +136,13 @@ def _parts(data: TrainingData, task: FoldTask) -> tuple[pd.DataFrame, np.ndarray
     else:
         learn, answer = data.folds[task.fold]
         answers = (data.X.iloc[answer], data.y[answer])
-    learn = fewer_rows(learn, data.y, task.most_rows, task.task != "regression", task.seed)
+    learn = share_of(learn, data.y, task.share, task.task != "regression", task.seed)
     return data.X.iloc[learn], data.y[learn], *answers
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-17
-def fit_fold(file: str, task: FoldTask) -> FoldFit:
-    "The fit of one task on the rows in `file`"
-    X, y, X_answer, y_answer = _parts(_rows_in(file), task)
+def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
+    "The fit of one task on the rows, or on those in the file of that name"
+    X, y, X_answer, y_answer = _parts(_rows_in(rows) if isinstance(rows, str) else rows, task)
     model = task.cls(task=task.task, seed=task.seed, measure=task.measure, **task.params)
     model.load()
     began = time.perf_counter()
@@ -168,6 +167,14 @@ def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.n
         count[folds[fold][1]] += 1
     count = count.reshape(-1, *(1 for _ in shape))
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def fold_codes(folds: Folds, rows: int) -> np.ndarray:
+    "Fold that answers each training row, the first one where folds are repeated; -1 where none does"
+    codes = np.full(rows, -1)
+    for number, (_, answer) in enumerate(folds):
+        codes[answer[codes[answer] < 0]] = number
+    return codes
 
 
 def best_size(sizes: Sequence[int | None]) -> int | None:
