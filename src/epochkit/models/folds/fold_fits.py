@@ -27,13 +27,15 @@ Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
 class TrainingData(NamedTuple):
     """Training and validation rows: features (n_rows, n_features) and targets (codes, or numbers)
 
-    folds: (positions to learn from, positions to answer) within the training rows.
+    folds: (positions to learn from, positions to answer) within the training rows. fresh_folds: the same dealt anew,
+    for what was chosen by the others; none where groups or time leave no other way to deal.
     """
     X: pd.DataFrame
     y: np.ndarray
     X_validation: pd.DataFrame
     y_validation: np.ndarray
     folds: Folds = ()
+    fresh_folds: Folds = ()
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-06
 def random_folds(y: np.ndarray, classification: bool, count: int = 5, seed: int = 0) -> Folds:
@@ -46,7 +48,7 @@ def random_folds(y: np.ndarray, classification: bool, count: int = 5, seed: int 
     return tuple((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-07
-def training_data(features: pd.DataFrame, target: str, folds: Folds = ()) -> TrainingData:
+def training_data(features: pd.DataFrame, target: str, folds: Folds = (), fresh_folds: Folds = ()) -> TrainingData:
     """Training and validation parts of `engineered_features.parquet`, by its column `split`
 
     target: name of the target's column. folds: positions among the training rows; none for folds dealt by chance.
@@ -60,8 +62,10 @@ def training_data(features: pd.DataFrame, target: str, folds: Folds = ()) -> Tra
             f"engineered_features.parquet has no {' and no '.join(sorted(lacking))} rows: run 'epoch run 4'")
     train, validation = parts["train"], parts["validation"]
     y = train[target].to_numpy()
+    if not folds:
+        folds, fresh_folds = (random_folds(y, y.dtype.kind in "iub", seed=seed) for seed in (0, 1))
     return TrainingData(train[columns].reset_index(drop=True), y, validation[columns].reset_index(drop=True),
-                        validation[target].to_numpy(), folds or random_folds(y, y.dtype.kind in "iub"))
+                        validation[target].to_numpy(), folds, fresh_folds)
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-12
 @lru_cache(maxsize=2)
