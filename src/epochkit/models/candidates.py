@@ -391,9 +391,9 @@ def better(value: float | None, than: float | None, plan: Plan) -> bool:
     return value > than if plan.metric.maximize else value < than
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15-b
-def judge_of(data: TrainingData, plan: Plan, groups: np.ndarray | None = None) -> Judge:
-    "What compares outputs on the training rows; groups: code per training row where rows belong together"
-    return Judge(plan.data.task, plan.metric, np.asarray(data.y), np.ones(len(data.y), bool), groups, plan.split.seed,
+def judge_of(data: TrainingData, plan: Plan) -> Judge:
+    "What compares outputs on the training rows"
+    return Judge(plan.data.task, plan.metric, np.asarray(data.y), np.ones(len(data.y), bool), data.groups, plan.split.seed,
                  parts=fold_codes(data.folds, len(data.y)))
 
 
@@ -409,7 +409,7 @@ class Choice(NamedTuple):
         return [item.name for item in self.standings[1:] if item.ties]
 
 
-def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan, groups: np.ndarray | None = None) -> Choice:
+def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> Choice:
     "The choice over the folds' answers, never the dummy; PipelineError without any model"
     able = {item.framework: item for item in candidates
             if not item.baseline and not item.skipped and item.value(plan.metric.primary) is not None}
@@ -417,7 +417,7 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan, gro
         reasons = "; ".join(f"{item.framework}: {item.skipped}"
                             for item in candidates if item.skipped) or "no candidates"
         raise PipelineError(f"no framework gave a model that {plan.metric.primary} could be computed for ({reasons})")
-    found = standings(judge_of(data, plan, groups), {name: item.out_of_fold for name, item in able.items()})
+    found = standings(judge_of(data, plan), {name: item.out_of_fold for name, item in able.items()})
     costs = {name: (name not in ("linear", "statsmodels"), item.cpu_seconds or 0.0) for name, item in able.items()}
     name, reason = proposed(found, costs)
     return Choice(able[name], reason, found)

@@ -18,7 +18,7 @@ import pandas as pd
 from ..core.files import plain
 from ..core.errors import ResourceLimitError
 from .frameworks.base import Range, frameworks_for, known_frameworks
-from .resume import WorkStore
+from .resume import WorkStore, made_once
 from .candidates import Bench, Candidate, bench, better, completed, judge_of, train_candidate
 from .folds.fold_fits import TrainingData
 from ..report.progress_bars import ProgressBar
@@ -213,14 +213,9 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
     with bench(data, plan, workers) as at:
         _make_trials(cls, search, count, limit_s, finished, at, track)
     _report_progress(finished, count, count)
-    best, primary, gain, checked_on = finished.best, plan.metric.primary, None, ""
-    if best is not None and better(best.value(primary), untuned.value(primary), plan):
-        gain, checked_on = _checked_gain(cls, best, untuned, data, plan, workers)
-    improved, winner = gain is not None and gain[0] > 0, untuned
-    if improved:
-        with bench(data, plan, workers) as at:
-            winner = completed(best, at)
-        winner, improved = (untuned, False) if winner.model is None else (winner, True)
+    gain, checked_on, tuned = made_once(
+        store, "checked", lambda: _checked(cls, finished.best, untuned, data, plan, workers))
+    improved, winner = tuned is not None, tuned or untuned
     return Tuning(finished.trials, winner, untuned, improved, sampler, finished.seconds, finished.stopped, gain,
                   checked_on)
 
@@ -242,6 +237,20 @@ def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _F
         finished.add(trial, candidate, time.monotonic() - began)
 
 # %% ../../../nbs/models/06_tuning.ipynb #tuning-checked
+def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: TrainingData, plan: Plan,
+             workers: int) -> tuple[tuple[float, float, float] | None, str, Candidate | None]:
+    "The gain of the best trial, the folds it was measured on, and its candidate with a model where it is better"
+    primary = plan.metric.primary
+    if best is None or not better(best.value(primary), untuned.value(primary), plan):
+        return None, "", None
+    gain, checked_on = _checked_gain(cls, best, untuned, data, plan, workers)
+    if gain is None or not gain[0] > 0:
+        return gain, checked_on, None
+    with bench(data, plan, workers) as at:
+        tuned = completed(best, at)
+    return gain, checked_on, None if tuned.model is None else tuned
+
+
 def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,
                   workers: int) -> tuple[tuple[float, float, float] | None, str]:
     "(gain, low, high) of the best trial over the untuned model, and the folds it was measured on"

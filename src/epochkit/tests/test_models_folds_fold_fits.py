@@ -6,8 +6,8 @@ import pytest
 
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, known_frameworks
-from epochkit.models.folds.fold_fits import (FoldTask, best_size, fit_fold, fold_codes, out_of_fold, random_folds,
-                                             saved_rows, share_of, training_data)
+from epochkit.models.folds.fold_fits import (FoldTask, best_size, fit_fold, fold_codes, out_of_fold, plan_folds,
+                                             random_folds, saved_rows, share_of, training_data)
 from epochkit.models.folds.fold_fits import *
 
 
@@ -76,3 +76,23 @@ def test_a_share_holds_every_class_in_its_order():
     assert np.bincount(y[half]).tolist() == [40, 8, 1] and half.tolist() == sorted(half) == again.tolist()
     assert len(share_of(np.arange(96), y / 7, 0.25, False, seed=1)) == 24
     assert share_of(np.arange(96), y, 1.0, True, seed=1).tolist() == list(range(96))
+
+
+def test_folds_go_as_the_plan_splits_and_only_time_cannot_be_dealt_anew():
+    from epochkit.core.brief import parse_brief
+    from epochkit.core.settings import load_settings
+    from epochkit.planning.plan import make_plan
+    from epochkit.sources.catalog import open_source
+    settings = load_settings(env={})
+    source = open_source("demo:diabetes", settings)
+    raw = source.head(400).assign(row_id=range(400))
+    features = raw[["row_id"]].assign(split=np.where(np.arange(400) % 4, "train", "validation"))[::-1]
+    ids = features.loc[features["split"] == "train", "row_id"].to_numpy()
+    for data, strategy, repeats, groups in (('time = "s1"', "time", 1, None), ('group = "s1"', "group", 3, 290), ("", "random", 3, None)):
+        text = f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{data}\n[split]\nstrategy = "{strategy}"'
+        folds, fresh, codes = plan_folds(features, raw, make_plan(parse_brief(text), source, settings))
+        assert len(folds) == 5 * repeats and len(fresh) == (0 if strategy == "time" else 5), strategy
+        assert (codes is None) == (groups is None) and (codes is None or len(codes) == 300)
+        if strategy == "time":
+            when = raw.set_index("row_id")["s1"].loc[ids].to_numpy()
+            assert all(when[learn].max() < when[answer].min() for learn, answer in folds)
