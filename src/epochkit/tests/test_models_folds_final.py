@@ -54,7 +54,7 @@ def test_a_blend_that_is_too_slow_or_loses_a_member_gives_way_to_the_winner():
         return FoldFit(model.predict(X), None, 0.1, len(y), "cpu", 0.1, model)
     both = compose(judge, members, "a")
     model, kept = refitted(both, members, "a", fit, X, "regression", 0, limit_ms=1_000)
-    assert set(model.members) == {"a", "b"} and np.allclose(model.predict(X), y) and kept == both
+    assert set(model.members) == {"a", "b"} and np.allclose(model.predict(X), y, atol=0.01) and kept == both
     model, kept = refitted(both, members, "a", fit, X, "regression", 0, limit_ms=0.0)
     assert set(model.members) == {"a"} and "0 ms are allowed" in kept.reason
     fails = lambda member: "no room" if member.framework == "b" else fit(member)
