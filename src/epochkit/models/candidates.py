@@ -11,7 +11,6 @@ __all__ = ['BEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'be
 import logging
 import pickle
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -144,7 +143,7 @@ class _Fits:
     def __init__(self, at: Bench, cls: type[FrameworkModel], params: dict[str, Any], share: float = 1.0,
                  seconds: float | None = None):
         self.at, self.cls, self.params, self.share = at, cls, params, share
-        self.began, self.seconds = time.monotonic(), seconds
+        self.seconds = seconds
         self.folds: dict[int, FoldFit] = {}
         self.whole: FoldFit | None = None
         self.failed: CallResult | None = None
@@ -153,7 +152,7 @@ class _Fits:
     def _results(self, folds: list[int], **more: Any) -> dict[int, FoldFit]:
         "Fold -> its fit; what they took is added up, and a failure kept"
         tasks, found = [self.at.task(self.cls, self.params, fold, **more) for fold in folds], {}
-        limit = None if self.seconds is None else max(20.0, 1.5 * self.seconds)
+        limit = None if self.seconds is None else max(120.0, 10 * self.seconds)
         for fold, result in self.at.results(tasks, limit).items():
             self.cpu_seconds += result.cpu_seconds
             self.memory_mb = max(self.memory_mb, result.peak_mb)
@@ -176,7 +175,7 @@ class _Fits:
             return
         pilot = self._results([0], share=_PILOT_ROWS / rows).get(0)
         if pilot is not None:
-            expected = pilot.seconds * rows / _PILOT_ROWS
+            expected = pilot.cpu_seconds * rows / _PILOT_ROWS
             allowed = self._parallel * self.seconds / (_LEAST_FOLDS + 1)
             self.share = min(self.share, max(_PILOT_ROWS / rows, allowed / expected))
 
@@ -189,9 +188,9 @@ class _Fits:
         missing = [fold for fold in range(total) if fold not in self.folds]
         if self.seconds is None:
             return missing
-        each = max(fit.seconds for fit in self.folds.values())
-        left = self.seconds - (time.monotonic() - self.began) - 1.25 * each
-        return missing[:max(0, int(left / max(each, 1e-3) * self._parallel))]
+        spent = [fit.cpu_seconds for fit in self.folds.values()]
+        left = self.seconds * self._parallel - sum(spent) - 1.25 * max(spent)
+        return missing[:max(0, int(left / max(*spent, 1e-3)))]
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-fitted
 def _fold_value(fit: FoldFit, y: np.ndarray, plan: Plan) -> float | None:
@@ -315,15 +314,16 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
     before = {entry["framework"]: entry for entry in store.entries("candidate")} if store else {}
     if before:
         store.resumed = f"resuming from {len(before)} of {len(chosen)} frameworks"
-    bar, began, turns = ProgressBar("frameworks", len(chosen), shown=len(chosen) > 2), time.monotonic(), _in_turn(chosen)
+    bar, turns, used = ProgressBar("frameworks", len(chosen), shown=len(chosen) > 2), _in_turn(chosen), 0.0
     with bench(data, plan, workers, limit_mb) as at:
         for number, cls in enumerate(bar.over(turns)):
             if store and cls.name not in before:
                 store.report(number / (len(chosen) + plan.budget.tuning_trials + 1),
                              f"framework {number + 1} of {len(chosen)}")
-            left = seconds and max(1.0, seconds - (time.monotonic() - began)) / (len(turns) - number)
+            left = seconds and max(1.0, seconds - used) / (len(turns) - number)
             found[cls.name] = store.load(before[cls.name]) if cls.name in before else _trained(cls, at, run, parent,
                                                                                               store, left)
+            used += (found[cls.name].cpu_seconds or 0.0) / max(1, workers)
     return [found[name] for name in chosen]
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a

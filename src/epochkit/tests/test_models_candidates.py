@@ -105,9 +105,15 @@ def test_the_folds_choose_and_the_validation_rows_only_report():
     assert np.isfinite(plain.out_of_fold).all() and plain.out_of_fold.shape == (180, 2)
 
 
+def busy(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
 def test_a_share_of_the_time_that_is_too_small_leaves_out_folds_and_says_so(monkeypatch):
     real = Hungry._fit
-    monkeypatch.setattr(Hungry, "_fit", lambda self, *rows: time.sleep(0.05) or real(self, *rows))
+    monkeypatch.setattr(Hungry, "_fit", lambda self, *rows: busy(0.05) or real(self, *rows))
     monkeypatch.setattr(Hungry, "defaults", {"appetite": 0})
     candidate = alone(Hungry, small_data(), small_plan(), seconds=0.3)
     assert 2 <= len(candidate.fold_values) < 5 and "of 5 folds" in candidate.warning and not candidate.skipped

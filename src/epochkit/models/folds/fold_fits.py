@@ -125,7 +125,8 @@ class FoldTask(NamedTuple):
 class FoldFit(NamedTuple):
     """What came of it: answers for the fold's rows (the validation rows for -1), and the model where there is no fold
 
-    output: (n_rows,) numbers or (n_rows, n_classes) probabilities. rows: learned from.
+    output: (n_rows,) numbers or (n_rows, n_classes) probabilities. rows: learned from. cpu_seconds: of fit and answers,
+    which a busy machine does not change.
     """
     output: np.ndarray
     size: int | None
@@ -134,6 +135,7 @@ class FoldFit(NamedTuple):
     device: str
     ms_per_row: float
     model: FrameworkModel | None = None
+    cpu_seconds: float = 0.0
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-16
 def model_output(model: Any, X: pd.DataFrame, task: str, classes: int) -> np.ndarray:
@@ -174,7 +176,7 @@ def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
     X, y, X_answer, y_answer = _parts(_rows_in(rows) if isinstance(rows, str) else rows, task)
     model = task.cls(task=task.task, seed=task.seed, measure=task.measure, **task.params)
     model.load()
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     if task.size and model.grows:
         model.fit(X, y, size=task.size)
     elif task.fold >= 0 and model.grows:
@@ -184,7 +186,8 @@ def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
     seconds, began = time.perf_counter() - began, time.perf_counter()
     output = model_output(model, X_answer, task.task, task.classes)
     ms_per_row = (time.perf_counter() - began) * 1000 / len(X_answer)
-    return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row, model if task.fold < 0 else None)
+    return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row, model if task.fold < 0 else None,
+                   time.process_time() - cpu)
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-21
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:
