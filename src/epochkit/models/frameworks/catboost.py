@@ -21,7 +21,7 @@ class CatBoostModel(BoostedModel):
     "Boosted symmetric trees; stops when validation rows no longer improve"
     name, title, package, extra, optional = "catboost", "CatBoost", "catboost", "catboost", True
     defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 6, "l2_leaf_reg": 3.0, "subsample": 0.8,
-                "random_strength": 1.0, "patience": None}
+                "random_strength": 1.0, "leaf_estimation_iterations": 1, "patience": None}
     space = {"learning_rate": Range(0.02, 0.2, log=True), "max_depth": Range(4, 9),
              "l2_leaf_reg": Range(0.1, 30.0, log=True), "subsample": Range(0.6, 1.0),
              "random_strength": Range(0.1, 10.0, log=True)}
