@@ -12,3 +12,13 @@ def test_the_rounds_after_the_best_one_are_gone():
     best = HistGradientBoostingModel().fit(rows[:100], noise[:100], size=model.size_)
     assert model.size_ == model.estimator_.n_iter_ < 30
     assert np.allclose(model.predict_proba(rows), best.predict_proba(rows)), "the best round, and no other"
+
+
+def test_few_rows_answered_by_one_thread_get_scikit_learn_s_own_answers():
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(90, 2)), columns=["a", "b"])
+    for task, y in (("binary", np.arange(90) % 2), ("multiclass", np.arange(90) % 3), ("regression", np.arange(90.0))):
+        model = HistGradientBoostingModel(task=task).fit(rows, y, size=5)
+        if task == "regression":
+            assert np.allclose(model.predict(rows), model.target_.back(model.estimator_.predict(rows.to_numpy())))
+        else:
+            assert np.allclose(model.predict_proba(rows), model.estimator_.predict_proba(rows.to_numpy()))

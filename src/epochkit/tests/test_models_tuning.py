@@ -49,10 +49,15 @@ class Moody(FrameworkModel):
         return np.column_stack([1 - chance, chance])
 
 
-def test_a_small_space_is_searched_completely():
-    data, plan = small("regression", "rmse", maximize=False)
-    untuned = untuned_of(frameworks_for("regression")["linear"], data, plan)
-    tuning = tune(untuned, data, plan)
+class Switches(Moody):
+    "Two switches that change nothing"
+    name, defaults, space = "switches", {"level": 0.0, "a": 0, "b": 0}, {"a": (0, 1), "b": (0, 1)}
+
+
+def test_a_small_space_is_searched_completely(monkeypatch):
+    monkeypatch.setitem(FRAMEWORKS, "switches", Switches)
+    data, plan = small()
+    tuning = tune(untuned_of(Switches, data, plan), data, plan)
     assert tuning.sampler == "grid" and len({str(trial.params) for trial in tuning.trials}) == 4
 
 

@@ -7,7 +7,6 @@ __all__ = ['CatBoostModel']
 
 # %% ../../../../nbs/models/frameworks/10_catboost.ipynb #catboost-02
 import logging
-from typing import Any
 
 import numpy as np
 
@@ -21,16 +20,11 @@ _logger = logging.getLogger(__name__)
 class CatBoostModel(BoostedModel):
     "Boosted symmetric trees; stops when validation rows no longer improve"
     name, title, package, extra, optional = "catboost", "CatBoost", "catboost", "catboost", True
+    defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 6, "l2_leaf_reg": 3.0, "subsample": 0.8,
+                "random_strength": 1.0, "leaf_estimation_iterations": 1, "patience": None}
     space = {"learning_rate": Range(0.02, 0.2, log=True), "max_depth": Range(4, 9),
-             "l2_leaf_reg": Range(1e-4, 30.0, log=True), "subsample": Range(0.6, 1.0),
+             "l2_leaf_reg": Range(0.1, 30.0, log=True), "subsample": Range(0.6, 1.0),
              "random_strength": Range(0.1, 10.0, log=True)}
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        "Published tuned defaults for this kind of task"
-        kind = {"learning_rate": 0.09, "max_depth": 9, "random_strength": 1.0} if self.task == "regression" else \
-               {"learning_rate": 0.08, "max_depth": 7, "random_strength": 0.8}
-        return kind | {"n_estimators": 5_000, "patience": None, "l2_leaf_reg": 1e-5, "subsample": 0.9}
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         import catboost

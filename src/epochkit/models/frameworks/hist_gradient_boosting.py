@@ -45,4 +45,7 @@ class HistGradientBoostingModel(BoostedModel):
         del self.estimator_._predictors[self.size_:]
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
-        return self.estimator_.predict(X) if self.task == "regression" else self.estimator_.predict_proba(X)
+        raw = self.estimator_._raw_predict(X, n_threads=1 if len(X) < 1_000 else thread_count())
+        if self.task == "regression":
+            return self.estimator_._loss.link.inverse(raw.reshape(-1))
+        return self.estimator_._loss.predict_proba(raw)

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.metrics import log_loss
@@ -58,7 +59,7 @@ def logistic_strength(X: np.ndarray, y: np.ndarray, solver: LogisticRegression, 
     loss = np.zeros(len(INVERSE_STRENGTHS))
     for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(X, y):
         for place, strength in enumerate(INVERSE_STRENGTHS):
-            found = solver.set_params(C=strength).fit(X[train], y[train])
+            found = solver.set_params(C=strength, warm_start=True).fit(X[train], y[train])
             loss[place] += log_loss(y[test], found.predict_proba(X[test]), labels=found.classes_)
     return INVERSE_STRENGTHS[int(np.argmin(loss))]
 
@@ -105,7 +106,7 @@ class LinearModel(FrameworkModel):
         method = "saga" if given["l1_ratio"] else "lbfgs"
         solver = LogisticRegression(class_weight=given["class_weight"], l1_ratio=given["l1_ratio"], solver=method,
                                     max_iter=500, tol=1e-3, random_state=self.seed)
-        found = logistic_strength(X, y, solver, self.seed) if given["C"] is None else given["C"]
+        found = logistic_strength(X, y, clone(solver), self.seed) if given["C"] is None else given["C"]
         return solver.set_params(C=found)
 
     def _predict(self, X: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ __all__ = ['XGBoostModel']
 
 # %% ../../../../nbs/models/frameworks/05_xgboost.ipynb #54frameworks-02
 import json
-from typing import Any
 
 import numpy as np
 
@@ -18,20 +17,13 @@ from .base import BoostedModel, Range, framework, thread_count
 class XGBoostModel(BoostedModel):
     "Histogram gradient boosting; stops when validation rows no longer improve"
     name, title, package = "xgboost", "XGBoost", "xgboost"
+    defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 5, "min_child_weight": 2.0, "subsample": 0.65,
+                "colsample_bytree": 0.7, "colsample_bylevel": 0.7, "reg_lambda": 5.0, "reg_alpha": 0.0,
+                "patience": None}
     space = {"learning_rate": Range(0.01, 0.3, log=True), "max_depth": Range(3, 10),
              "min_child_weight": Range(1e-3, 30.0, log=True), "subsample": Range(0.5, 1.0),
              "colsample_bytree": Range(0.3, 1.0), "reg_lambda": Range(1e-3, 30.0, log=True),
              "reg_alpha": Range(1e-4, 10.0, log=True)}
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        "Published tuned defaults for this kind of task"
-        kind = {"learning_rate": 0.05, "max_depth": 9, "min_child_weight": 2.0, "subsample": 0.7,
-                "colsample_bylevel": 1.0} if self.task == "regression" else \
-               {"learning_rate": 0.08, "max_depth": 6, "min_child_weight": 5e-6, "subsample": 0.65,
-                "colsample_bylevel": 0.9}
-        return kind | {"n_estimators": 5_000, "patience": None, "colsample_bytree": 1.0, "reg_lambda": 0.0,
-                       "reg_alpha": 0.0}
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         import xgboost
