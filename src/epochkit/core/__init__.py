@@ -12,4 +12,5 @@
 - `notebook_text`: A notebook as git keeps it: what a person wrote, without what running it left behind.
 - `processes`: A process and all that it started are asked to stop, or ended, on every system.
 - `services`: What a run stands on is asked once, before any work, and what is wrong with it is one sentence with the way out.
+- `workers`: A few processes that make one call after the other; each call comes back with its time and memory, and none can take the session with it.
 """

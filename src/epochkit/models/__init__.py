@@ -4,8 +4,8 @@
 - `resume`: Each model that is trained and each trial that is done goes to disk at once; after a crash only what was not finished is done again.
 - `bundle`: Raw row in, score out: the fitted feature pipeline and the model in one file, opened only when its hash is the recorded one.
 - `gate`: Ten files that parse, agree with each other and with MLflow, and a winner that is worth having.
-- `candidates`: Every framework on the same rows with the same metrics; the best one found, explained and handed on.
-- `tuning`: Only the winner of phase 1 is tuned, within a budget of trials, and never handed on worse than it came.
+- `candidates`: Every framework asked about the same rows by the same folds; who ties with the best, what each costs, and which one goes on.
+- `tuning`: Only the winner of phase 1 is tuned, within a budget of trials, and what it gained is measured on folds that the search never saw.
 - `figures`: Four pictures: every framework beside its rivals, the winner's errors, which parameter mattered, and the best trials.
 - `registration`: Phase 2 from start to end: tune the winner, bundle it with its features, register it, and write the six files.
 - `tune`: `epoch tune`: phase 2 of epoch 005 again, alone, as a run of its own on what phase 1 left.

@@ -339,8 +339,7 @@ def requirements_of(model: Any) -> list[str]:
     "The packages, with versions, that a bundle around `model` needs to score"
     from importlib.metadata import version
 
-    served_from_arrays = hasattr(model, "layers_")  # networks keep plain arrays and need no framework
-    own = [] if served_from_arrays else [getattr(model, "package", "")]
+    own = model.packages if hasattr(model, "packages") else [getattr(model, "package", "")]
     names = {"sklearn": "scikit-learn"}
     needed = {"scikit-learn", "pandas", "numpy", "joblib", *(names.get(name, name) for name in own if name)}
     return sorted(f"{name}=={version(name)}" for name in needed)

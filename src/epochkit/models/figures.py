@@ -13,18 +13,19 @@ import numpy as np
 
 from .frameworks.base import Range, known_frameworks
 from .metrics import classification_metrics
-from .candidates import Candidate, TrainingData, choose_best
+from .candidates import Candidate, Choice
+from .folds.fold_fits import TrainingData
 from ..planning.plan import Plan
 from ..report.figures import COLOURS, readable, use_style
 from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04
-def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
-    "The figure: a dot with its 95 % interval per framework, in order of the metric, the dummy as a dashed line"
+def comparison_figure(candidates: list[Candidate], choice: Choice, plan: Plan) -> Any:
+    "The figure: a dot with its 95 % interval per framework, in order of the metric, small ones for its folds"
     from matplotlib.figure import Figure
 
     use_style()
-    primary, best = plan.metric.primary, choose_best(candidates, plan)
+    primary, best = plan.metric.primary, choice.best
     shown = [item for item in candidates if not item.baseline and item.value(primary) is not None]
     shown.sort(key=lambda item: item.value(primary), reverse=not plan.metric.maximize)
     figure = Figure(figsize=(9, 1.4 + 0.5 * len(shown)))
@@ -34,13 +35,15 @@ def comparison_figure(candidates: list[Candidate], plan: Plan) -> Any:
         colour = COLOURS["orange"] if item is best else COLOURS["blue"]
         axes.hlines(row, metric["low"] or metric["value"], metric["high"] or metric["value"], color=colour, linewidth=3,
                     alpha=0.5)
+        folds = [value for value in item.fold_values if value is not None]
+        axes.plot(folds, [row - 0.22] * len(folds), "|", color=COLOURS["grey"], markersize=7)
         axes.plot(metric["value"], row, "o", color=colour, markersize=9)
         axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points",
                       ha="center")
     _draw_baseline(axes, candidates, plan)
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
     axes.set_ylim(-0.6, len(shown) - 0.2)
-    axes.set_xlabel(f"{primary} on the validation rows, with 95% interval")
+    axes.set_xlabel(f"{primary} over the folds (strokes: each fold), with 95% interval")
     return figure
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04-a

@@ -73,7 +73,7 @@ def winner_beats_the_baseline(context: GateContext) -> CheckResult:
     name = report["primary_metric"]
     dummy = next((model["metrics"].get(name, {}).get("value") for model in report["models"] if model["baseline"]), None)
     ok = _at_least(tuned["value"], dummy, report["maximize"]) and tuned["value"] != dummy
-    return verdict(ok, tuned["value"], dummy, f"{name} of {tuned['model']} against the dummy's on the validation rows")
+    return verdict(ok, tuned["value"], dummy, f"{name} of {tuned['model']} against the dummy's over the folds")
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-08-b
 @gate_check(5, "tuning did not make it worse")

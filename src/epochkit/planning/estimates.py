@@ -98,10 +98,12 @@ def _ratios(playbooks: list[dict[str, Any]], epoch: int, plan: Plan) -> list[flo
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11
 def _training_seconds(plan: Plan, size: tuple[float, int]) -> float:
-    "Every framework of the task once, then the budget's trials of a middling one, until its minutes are over"
+    "Every framework over the folds within its seconds, then trials of a middling one, until their minutes are over"
     names = [name for name in FRAMEWORK_SECONDS if name != "statsmodels" or not plan.classification]
     each = {name: _plane(FRAMEWORK_SECONDS[name], size) for name in names}
-    return sum(each.values()) + min(plan.budget.tuning_trials * median(each.values()), plan.budget.tuning_minutes * 60)
+    fits = 3  # of one thread each: five folds and one of all rows, two at a time
+    return min(plan.budget.fit_seconds, fits * sum(each.values())) + min(
+        fits * plan.budget.tuning_trials * median(each.values()), plan.budget.tuning_minutes * 60)
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-a
 def _kit_seconds(plan: Plan, epoch: int, size: tuple[float, int]) -> float:

@@ -151,8 +151,51 @@ class _RepeatContract(_AnswerContract):
         if not model._card():
             assert model.device == "cpu", "there is no card that could have trained this"
 
+# %% ../../../nbs/testing/02_framework_contract.ipynb #rows-contract
+class _RowsContract(_RepeatContract):
+    "Gaps, infinite values, sizes and the shape of the target"
+
+    def test_gaps_are_taken_and_infinite_values_refused(self, task):
+        X, y = easy_problem(task)
+        model, holes = self.trained(task), X.mask(np.arange(1000).reshape(200, 5) % 9 == 0)
+        assert np.isfinite(finest_answer(model, holes)).all(), "a gap that training never saw gives no answer"
+        gappy = self.model(task).fit(holes, y, holes, y)
+        empty = pd.DataFrame(np.nan, X.index[:1], X.columns)
+        assert np.isfinite(finest_answer(gappy, pd.concat([holes, empty]))).all(), "a row of gaps gives no answer"
+        infinite = X.assign(plain=np.where(np.arange(200) == 3, np.inf, X["plain"]))
+        for ask in (lambda: model.predict(infinite), lambda: self.model(task).fit(infinite, y)):
+            assert "column 'plain' holds inf" in refusal(ask)
+
+    def test_it_has_the_size_it_is_asked_for(self, task):
+        X, y = easy_problem(task)
+        stopped, sized = self.trained(task), self.model(task).fit(X[:150], y[:150], X[150:], y[150:], size=3)
+        if not sized.grows:
+            assert stopped.size_ is None and sized.size_ is None, "only a framework that grows has a size"
+            return
+        assert sized.size_ == 3, f"3 rounds were asked for, {sized.size_} were made"
+        assert isinstance(stopped.size_, int) and stopped.size_ >= 1
+        assert "size is 0" in refusal(lambda: self.model(task).fit(X, y, size=0))
+
+    def test_one_class_or_one_number_is_answered(self, task):
+        X, y = easy_problem(task, rows=30)
+        model = self.model(task).fit(X, np.full(30, y[0]), X[:5], np.full(5, y[0]))
+        assert np.allclose(model.predict(X), y[0]) and (model.baseline or model.notes)
+
+    def test_a_logarithm_of_the_target_comes_back(self, task):
+        X, y = easy_problem(task)
+        if task != "regression":
+            assert "unknown parameter" in refusal(lambda: self.framework(task=task, target_transform="log").fit(X, y))
+            return
+        given = {name: value for name, value in self.quick.items() if name in self.framework(task=task).defaults}
+        model = self.framework(task=task, seed=3, target_transform="log", **given)
+        y = np.exp(y / 4_000)
+        model.fit(X[:150], y[:150], X[150:], y[150:])
+        assert (model.predict(X) > 0).all() and abs(model.predict(X[:150]).mean() / y[:150].mean() - 1) < 0.02
+        assert "without negative values" in refusal(lambda: model.fit(X, -y))
+        assert "did you mean 'log'" in refusal(lambda: model.set_params(target_transform="lag").fit(X, y))
+
 # %% ../../../nbs/testing/02_framework_contract.ipynb #framework-contract-20
-class FrameworkContract(_RepeatContract):
+class FrameworkContract(_RowsContract):
     "What every framework keeps to; a subclass named `Test...` sets `framework` and inherits the tests"
 
     def test_the_search_space_draws_known_parameters(self, task):
@@ -162,6 +205,7 @@ class FrameworkContract(_RepeatContract):
         trial = optuna.trial.FixedTrial({name: values[len(values) // 2] for name, values in grid.items()})
         drawn = model.search_space(trial)
         unknown = sorted(set(grid) - set(model.defaults))
+        assert not (model.grows and {"n_estimators", "epochs"} & set(grid)), "the size comes from early stopping"
         assert set(drawn) == set(grid) and not unknown, f"the space names {unknown}, which are no parameters"
         assert model.baseline or drawn, "only the baseline has nothing to tune"
         for name, values in grid.items():

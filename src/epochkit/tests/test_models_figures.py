@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.models.frameworks.base import frameworks_for
-from epochkit.models.candidates import train_candidate, train_candidates, training_data
+from epochkit.models.candidates import bench, choose_best, train_candidate, train_candidates
+from epochkit.models.folds.fold_fits import training_data
 from epochkit.models.tuning import Trial, Tuning
 from epochkit.models.figures import *
 
@@ -31,7 +32,7 @@ def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
     found = train_candidates(
         data, plan, frameworks={name: frameworks_for("binary")[name]
                                 for name in ("dummy", "linear", "random_forest")})
-    axes = comparison_figure(found, plan).axes[0]
+    axes = comparison_figure(found, choose_best(found, data, plan), plan).axes[0]
     assert {label.get_text() for label in axes.get_yticklabels()} == {"LogisticRegression", "RandomForest"}
     assert any(line.get_linestyle() == "--" for line in axes.lines)
 
@@ -40,7 +41,9 @@ def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
                                                 ("regression", "rmse", "Half of")])
 def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
     data, plan = small(task, primary)
-    figure, claim = winner_figure(train_candidate(frameworks_for(task)["linear"], data, plan), data, plan)
+    with bench(data, plan) as at:
+        linear = train_candidate(frameworks_for(task)["linear"], at)
+    figure, claim = winner_figure(linear, data, plan)
     assert words in claim and figure.axes[0].get_xlabel()
 
 
@@ -48,8 +51,9 @@ def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
 def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     data, plan = small()
     trials = [Trial(number, {"C": 10.0 ** -number, "l1_ratio": 0.5}, value, 0.1) for number, value in enumerate(values)]
-    untuned = train_candidate(frameworks_for("binary")["linear"], data,
-                              plan)._replace(metrics={"roc_auc": {"value": 0.9, "low": 0.85, "high": 0.95}})
+    with bench(data, plan) as at:
+        untuned = train_candidate(frameworks_for("binary")["linear"], at)
+    untuned = untuned._replace(metrics={"roc_auc": {"value": 0.9, "low": 0.85, "high": 0.95}})
     tuning = Tuning(trials, untuned, untuned, False, "tpe", 1.0)
     figure, claim = impact_figure(tuning, plan)
     top, best = top_trials_figure(tuning, plan)

@@ -16,10 +16,48 @@ def test_a_hidden_card_is_not_counted():
     assert said[0] == "0" and said[1] in ("1", "2")
 
 
+def test_the_environment_says_how_many_threads_a_model_gets():
+    import pytest
+    from epochkit.core.errors import BadInputError
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("EPOCH_MODEL_THREADS", " 1 ")
+        assert thread_count() == 1
+        for wrong in ("0", "many", "-1", "1.5"):
+            patched.setenv("EPOCH_MODEL_THREADS", wrong)
+            with pytest.raises(BadInputError, match=f"EPOCH_MODEL_THREADS is '{wrong}'"):
+                thread_count()
+
+
 def test_a_range_spreads_its_points_over_its_whole_width():
     assert Range(8, 128, log=True).points() == [8, 16, 32, 64, 128]
     assert Range(1, 3).points() == [1, 2, 3]
     assert Range(0.001, 0.1, log=True).points(3) == [0.001, 0.01, 0.1]
+
+
+def test_gaps_are_filled_from_the_training_rows_and_stay_visible():
+    table = np.array([[1.0, np.nan, np.nan], [2.0, 4.0, np.nan], [6.0, 8.0, np.nan]])
+    ready = Preparation(table)
+    assert ready.apply(table).tolist() == [[1, 6, 0, 1, 1], [2, 4, 0, 0, 1], [6, 8, 0, 0, 1]]
+    assert ready.apply(np.full((1, 3), np.nan)).tolist() == [[2, 6, 0, 1, 1]], "a gap where training had none has no indicator"
+    assert ready.names("abc") == ["a", "b", "c", "b missing", "c missing"]
+    scaled = Preparation(np.array([[1.0, 0.1], [3.0, 0.1], [5.0, 0.1]]), scaled=True, clip=2.0)
+    assert scaled.apply(np.array([[3.0, 0.1], [1e9, 0.2]])).round(9).tolist() == [[0, 0], [2, 0.1]], "a constant is not blown up"
+
+
+def test_a_target_comes_back_from_its_logarithm_with_the_right_mean():
+    import pytest
+    from epochkit.core.errors import BadInputError
+    y = np.array([0.0, 1.0, 10.0, 1000.0])
+    for transform, scaled in (("none", False), ("none", True), ("log", False), ("log", True)):
+        shape = TargetShape(y, transform, scaled)
+        assert np.allclose(shape.back(shape.forward(y)), y) and np.isfinite(shape.forward(np.array([-5.0, 1e6]))).all()
+    assert TargetShape(y, "log").back(np.array([1e9]))[0] < 1e5, "an exponential does not explode"
+    shape = TargetShape(y, "log")
+    shape.correct(np.full(4, np.log(11.0)), y)
+    assert np.isclose(shape.back(np.full(4, np.log(11.0))).mean(), y.mean())
+    assert log_shift(y + 1) == 0.0 and TargetShape(np.ones(3), "log", True).forward(np.ones(3)).tolist() == [0, 0, 0]
+    with pytest.raises(BadInputError, match="smallest here is -2: leave target_transform"):
+        TargetShape(y - 2, "log")
 
 
 import sys
@@ -49,7 +87,8 @@ def test_the_base_settles_classes_columns_and_parameters():
     assert np.allclose(model.predict_proba(frame[["b", "a"]])[0],
                        [1 / 3, 0, 2 / 3]), "an unseen class has no probability"
     assert model.predict(frame).tolist() == [2, 2, 2] and model.validation[1].tolist() == [0, 1]
-    assert clone(model).get_params() == {"task": "multiclass", "seed": 42, "level": 2.0} and is_classifier(model)
+    assert clone(model).get_params() == {"task": "multiclass", "seed": 42, "measure": "",
+                                         "level": 2.0} and is_classifier(model)
     assert not is_classifier(Mean(task="regression"))
     with pytest.raises(BadInputError, match="missing here: b"):
         model.predict(frame[["a"]])
@@ -91,7 +130,7 @@ def test_the_project_chooses_what_is_compared(monkeypatch):
     assert list(frameworks_for("binary")) == ["dummy", "linear"], "the baseline comes first"
     monkeypatch.setattr(choose, lambda *_: None)
     assert set(frameworks_for("regression")) == {
-        name for name, cls in known_frameworks().items() if "regression" in cls.tasks
+        name for name, cls in known_frameworks().items() if "regression" in cls.tasks and (cls.is_installed() or not cls.optional)
     }
     monkeypatch.setattr(choose, lambda *_: ("lineer",))
     with pytest.raises(BadInputError, match="'lineer' in FRAMEWORKS_TO_TRY.*did you mean 'linear'"):
@@ -141,6 +180,7 @@ def test_a_network_predicts_from_plain_arrays():
 
     frame = pd.DataFrame({"a": [0.0, 0, 10, 10]})
     model = Fixed().fit(frame, [0, 0, 1, 1])
+    assert model.size_ == 1
     assert model.predict(frame).tolist() == [0, 0, 1, 1] and np.allclose(model.predict_proba(frame).sum(axis=1), 1)
     numbers = Fixed(task="regression").fit(frame, [100.0, 100, 300, 300]).predict(frame)
     assert np.allclose(numbers, [300, 300, 100, 100]), "predictions come back in the target's own units"

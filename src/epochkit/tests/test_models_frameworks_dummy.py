@@ -8,3 +8,4 @@ def test_the_dummy_says_the_share_and_the_mean():
     rows = pd.DataFrame({"a": [1.0, 2, 3, 4]})
     assert DummyModel().fit(rows, [0, 0, 0, 1]).predict(rows).tolist() == [0, 0, 0, 0]
     assert DummyModel(task="regression").fit(rows, [1, 2, 3, 6]).predict(rows).tolist() == [3.0] * 4
+    assert DummyModel(task="regression", measure="mae").fit(rows, [1, 2, 3, 6]).predict(rows).tolist() == [2.5] * 4

@@ -18,4 +18,4 @@ def test_a_build_without_gpu_support_falls_back_and_says_so():
         plain(self, lightgbm, device, *rest)
     with patch.object(LightGBMModel, "_card", lambda self: True), patch.object(LightGBMModel, "_fit_on", only_cpu):
         model = LightGBMModel(n_estimators=5).fit(rows, [0] * 40 + [1] * 40)
-    assert model.device == "cpu" and asked == ["cuda", "gpu", "cpu"]
+    assert model.device == "cpu" and asked == ["cuda", "gpu", "cpu"] and model.size_ == 5

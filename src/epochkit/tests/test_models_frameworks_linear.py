@@ -5,7 +5,33 @@ import pandas as pd
 from epochkit.models.frameworks.linear import *
 
 
-def test_the_line_is_found_exactly_and_each_task_has_its_own_parameters():
-    rows = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [1.0, 0, 0, 1]})
-    assert np.allclose(LinearModel(task="regression").fit(rows, [3, 5, 7, 9]).predict(rows), [3, 5, 7, 9])
-    assert "C" in LinearModel().parameter_grid() and "positive" in LinearModel(task="regression").parameter_grid()
+def test_the_errors_of_rows_left_out_are_those_of_leaving_them_out():
+    from sklearn.linear_model import Ridge
+    random = np.random.default_rng(1)
+    for rows, columns in ((40, 5), (20, 30)):
+        X = random.normal(size=(rows, columns))
+        y = X[:, 0] + random.normal(scale=1.5, size=rows)
+        def error(strength):
+            left_out = [Ridge(strength * rows).fit(np.delete(X, row, 0), np.delete(y, row)).predict(X[[row]])[0] - y[row]
+                        for row in range(rows)]
+            return np.mean(np.square(left_out))
+        best = min(error(strength) for strength in STRENGTHS)
+        assert error(ridge_strength(X, y)) <= 1.03 * best
+    assert ridge_strength(np.ones((10, 2)), np.arange(10.0)) in STRENGTHS, "constant features do no harm"
+
+
+def test_the_line_is_found_and_each_task_has_its_own_parameters():
+    rows = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [1.0, 0, 0, 1, 1, 0]})
+    assert np.allclose(LinearModel(task="regression").fit(rows, [3, 5, 7, 9, 11, 13]).predict(rows), [3, 5, 7, 9, 11, 13], atol=1e-3)
+    assert "C" in LinearModel().parameter_grid() and "alpha" in LinearModel(task="regression").parameter_grid()
+
+
+def test_a_gap_that_says_something_is_heard():
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": random.normal(size=300), "b": random.normal(size=300)})
+    empty = random.random(300) < 0.3
+    rows.loc[empty, "b"] = np.nan
+    model = LinearModel(task="regression").fit(rows, rows["a"] + 5 * empty)
+    assert abs(model.predict(rows) - rows["a"] - 5 * empty).mean() < 0.1
+    rare = LinearModel(task="multiclass").fit(rows, [0] * 150 + [1] * 149 + [2])
+    assert rare.estimator_.C == 1.0, "a class of one row leaves nothing to try"

@@ -10,3 +10,26 @@ def test_leaves_are_bounded():
     rows = pd.DataFrame({"a": random.normal(size=300)})
     forest = RandomForestModel(n_estimators=5, max_leaf_nodes=8, min_samples_leaf=1).fit(rows, random.integers(0, 2, 300))
     assert max(tree.get_n_leaves() for tree in forest.estimator_.estimators_) == 8
+
+
+def test_a_forest_stays_within_its_memory_whatever_the_rows_and_classes():
+    for rows, outputs in ((57, 2), (600_000, 1), (600_000, 19)):
+        leaves = leaf_limit(rows, 300, outputs)
+        assert 64 <= leaves and (leaves == 64 or 300 * 2 * leaves * (64 + 8 * outputs) <= FOREST_BYTES)
+
+
+def test_gaps_that_training_never_saw_are_answered():
+    rows = pd.DataFrame({"a": np.arange(40.0), "b": np.arange(40.0) % 3})
+    forest = RandomForestModel(n_estimators=10).fit(rows, [0] * 20 + [1] * 20)
+    assert np.isfinite(forest.predict_proba(pd.DataFrame({"a": [np.nan, 39], "b": [np.nan, np.nan]}))).all()
+
+
+def test_the_trees_asked_one_by_one_say_what_scikit_learn_says():
+    for task, y in (("binary", np.arange(90) % 2), ("multiclass", np.arange(90) % 3), ("regression", np.arange(90.0))):
+        rows = pd.DataFrame(np.random.default_rng(0).normal(size=(90, 2)), columns=["a", "b"])
+        forest = RandomForestModel(task=task, n_estimators=7).fit(rows, y)
+        if task == "regression":
+            said = forest.target_.back(forest.estimator_.predict(rows.to_numpy()))
+            assert np.allclose(forest.predict(rows), said)
+        else:
+            assert np.allclose(forest.predict_proba(rows), forest.estimator_.predict_proba(rows.to_numpy()))

@@ -2,7 +2,24 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+from epochkit.core.errors import BadInputError
 from epochkit.models.frameworks.statsmodels import *
+
+
+def test_the_family_follows_the_target():
+    counts, amounts = np.array([0.0] * 20 + [1, 1, 1, 9]), np.array([0.5] * 20 + [1, 1, 1, 9])
+    assert target_family(counts) == "poisson" and target_family(amounts) == "gamma"
+    assert target_family(amounts - 0.5) == target_family(-amounts) == target_family(np.arange(9.0)) == "gaussian"
+    assert target_family(counts, logarithm=True) == target_family(np.ones(5)) == "gaussian"
+
+
+def test_what_repeats_others_is_left_out_also_with_fewer_rows_than_features():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(50, 4))
+    assert independent_columns(X).tolist() == [0, 1, 2, 3] and len(independent_columns(X[:3])) == 3
+    assert len(independent_columns(np.column_stack([X, X @ [1, 2, 3, 4], np.zeros(50)]))) == 4
+    assert independent_columns(np.zeros((5, 2))).tolist() == []
 
 
 def test_ordinary_least_squares_finds_the_line_and_a_penalty_shrinks_it():
@@ -15,3 +32,38 @@ def test_ordinary_least_squares_finds_the_line_and_a_penalty_shrinks_it():
     shrunk = StatsmodelsModel(task="regression", alpha=1.0).fit(rows, y)
     assert abs(shrunk.coefficients_).sum() < abs(
         plain.coefficients_).sum() and shrunk.coefficients()["standard_error"].isna().all()
+
+
+def test_counts_and_amounts_are_never_negative_and_effects_multiply():
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(400, 2)), columns=["a", "b"])
+    mean = np.exp(0.5 + rows["a"])
+    for y, family in ((random.poisson(mean).astype(float), "poisson"), (mean * random.gamma(4, 0.25, 400), "gamma")):
+        model = StatsmodelsModel(task="regression").fit(rows, y)
+        assert model.family_ == family and not model.notes and (model.predict(rows) > 0).all()
+        assert abs(model.coefficients_[0] - rows["a"].std()) < 0.15 and (model.coefficients()["standard_error"] < 0.1).all()
+        assert model.predict(pd.DataFrame({"a": [1e6], "b": [0.0]}))[0] < 100 * y.max(), "an exponential does not explode"
+        penalised = StatsmodelsModel(task="regression", alpha=1.0).fit(rows, y)
+        assert np.isfinite(penalised.predict(rows)).all()
+
+
+def test_the_absolute_error_asks_for_the_median():
+    rows = pd.DataFrame({"a": np.tile([0.0, 1.0], 50)})
+    y = rows["a"] + np.where(np.arange(100) < 20, 1000.0, 0.0)
+    model = StatsmodelsModel(task="regression", measure="mae").fit(rows, y)
+    assert model.family_ == "median" and model.predict(rows).max() < 2
+
+
+def test_a_family_that_fails_gives_way_to_least_squares_and_says_so():
+    def broken(family, columns, y, plain=untrained_model):
+        if family != "gaussian":
+            raise np.linalg.LinAlgError("Singular matrix")
+        return plain(family, columns, y)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(StatsmodelsModel._fit_family.__globals__, "untrained_model", broken)
+        model = StatsmodelsModel(task="regression", family="poisson").fit(pd.DataFrame({"a": [0.0, 1, 2, 3]}), [0, 1, 2, 3])
+    assert model.family_ == "gaussian" and "least squares instead of the poisson family" in model.notes[0]
+    with pytest.raises(BadInputError, match="smallest target is -1, which the family 'gamma' cannot have"):
+        StatsmodelsModel(task="regression", family="gamma").fit(pd.DataFrame({"a": [0.0, 1]}), [-1.0, 1])
+    with pytest.raises(BadInputError, match="did you mean 'poisson'"):
+        StatsmodelsModel(task="regression", family="poison").fit(pd.DataFrame({"a": [0.0, 1]}), [0.0, 1])

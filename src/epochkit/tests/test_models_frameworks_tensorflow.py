@@ -17,7 +17,7 @@ def test_the_arrays_say_what_keras_says():
     network = model._network(tensorflow, 3, 2)
     network.set_weights([value for layer in model.layers_ for value in layer])
     X = np.random.default_rng(1).normal(size=(10, 3))
-    expected = tensorflow.nn.softmax(network(model._scaled(X))).numpy()
+    expected = tensorflow.nn.softmax(network(model._ready(X).astype(np.float32))).numpy()
     assert np.allclose(model.predict_proba(X), expected, atol=1e-6)
 
 

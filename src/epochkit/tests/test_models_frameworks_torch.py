@@ -15,7 +15,7 @@ def test_the_arrays_say_what_pytorch_says():
     for part, (weights, bias) in zip(linear, model.layers_):
         part.weight.data, part.bias.data = torch.from_numpy(weights.T.copy()), torch.from_numpy(bias)
     X = np.random.default_rng(1).normal(size=(10, 3))
-    expected = torch.softmax(network(torch.from_numpy(model._scaled(X))), dim=1).detach().numpy()
+    expected = torch.softmax(network(torch.from_numpy(model._ready(X).astype(np.float32))), dim=1).detach().numpy()
     assert np.allclose(model.predict_proba(X), expected, atol=1e-6)
 
 
@@ -25,5 +25,7 @@ def test_training_stops_early_and_leaves_the_random_state_alone():
     random = np.random.default_rng(0)
     rows, noise = pd.DataFrame(random.normal(size=(200, 3)), columns=list("abc")), random.integers(0, 2, 200)
     model = TorchModel(patience=2, learning_rate=0.01).fit(rows[:100], noise[:100], rows[100:], noise[100:])
-    assert len(model.history["val_loss"]) < model.settings["epochs"]
+    assert model.size_ == np.argmin(model.history["val_loss"]) + 1 < len(model.history["val_loss"]) < model.settings["epochs"]
+    exact = TorchModel().fit(rows[:100], noise[:100], rows[100:], noise[100:], size=3)
+    assert exact.size_ == len(exact.history["loss"]) == 3 and "val_loss" not in exact.history
     assert torch.equal(before, torch.random.get_rng_state())

@@ -19,4 +19,6 @@ def test_validation_rows_stop_the_training_early():
     random = np.random.default_rng(0)
     rows, noise = pd.DataFrame(random.normal(size=(200, 3)), columns=list("abc")), random.integers(0, 2, 200)
     model = XGBoostModel(patience=3).fit(rows[:100], noise[:100], rows[100:], noise[100:])
-    assert model.estimator_.best_iteration < 50
+    assert model.size_ < 50 and model.estimator_.get_booster().num_boosted_rounds() == model.size_
+    exact = XGBoostModel().fit(rows[:100], noise[:100], rows[100:], noise[100:], size=7)
+    assert exact.size_ == exact.estimator_.get_booster().num_boosted_rounds() == 7

@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from epochkit.core.brief import SplitSection
 from epochkit.core.files import read_json, sha256_of, write_json
 from epochkit.models.bundle import load_bundle
 from epochkit.core.settings import load_settings
@@ -18,9 +19,7 @@ from epochkit.models.gate import TRAINING_FILES, TUNING_FILES
 from epochkit.models.resume import WorkStore, resumed_run
 from epochkit.models.figures import comparison_figure
 from epochkit.models.registration import _forget_unrecorded_version
-from epochkit.models.candidates import (
-    choose_best, comparison_claim, save_candidates, train_candidates, training_data, write_training_files
-)
+from epochkit.models.candidates import choose_best, comparison_claim
 from epochkit.lifecycle.run import EpochRun
 from epochkit.lifecycle.facts import file_facts
 from epochkit.report.figures import Figures
@@ -34,17 +33,23 @@ class Raw:
         return raw[["a", "b"]].astype(float)
 
 
+class SmallPlan(SimpleNamespace):
+    def model_copy(self, update):
+        return SmallPlan(**{**vars(self), **update})
+
+
 def phase_1(run, plan, features):
-    data = training_data(features, "y")
+    raw = pd.read_parquet(run.input(2, "data.parquet"))
+    data = folded_data(features, raw, plan)
     few = {name: frameworks_for(plan.data.task)[name] for name in ("dummy", "linear")}
     features_file = run.input(4, "engineered_features.parquet")
     with (training_store(run, "frameworks", plan, features_file) as store,
           resumed_run(run, "model_training", store) as track):
-        found = train_candidates(data, plan, run, track.run_id, few, store)
-        write_training_files(run.artifacts, found, plan, track.run_id,
-                             save_candidates(run.artifacts / "candidates", found))
-        Figures(run.artifacts, subfolder="").save(comparison_figure(found, plan), "all_models_comparison",
-                                                  comparison_claim(found, plan))
+        found = compare_frameworks(run, data, plan, track.run_id, store, few, workers=0)
+        choice = choose_best(found, data, plan)
+        save_phase_1(run, found, choice, features, data, plan, track.run_id)
+        Figures(run.artifacts, subfolder="").save(comparison_figure(found, choice, plan), "all_models_comparison",
+                                                  comparison_claim(found, choice, plan))
     return found
 
 
@@ -54,10 +59,12 @@ def finished(tmp_path_factory):
     random = np.random.default_rng(0)
     raw = pd.DataFrame({"row_id": range(200), "a": random.normal(size=200), "b": random.normal(size=200)})
     y = (raw["a"] + random.normal(scale=0.5, size=200) > 0).astype(int)
+    raw["y"] = y
     features = raw.assign(split=np.where(np.arange(200) % 4, "train", "validation"), y=y)
-    plan = SimpleNamespace(
-        data=SimpleNamespace(task="binary", target="y", classes=["good", "bad"], positive="bad"),
-        split=SimpleNamespace(seed=1), columns={}, budget=SimpleNamespace(tuning_trials=3, tuning_minutes=1.0),
+    plan = SmallPlan(
+        data=SimpleNamespace(task="binary", target="y", classes=["good", "bad"], positive="bad", group="", time=""),
+        split=SplitSection(seed=1, strategy="random"), columns={}, classification=True, feature_columns=["a", "b"],
+        budget=SimpleNamespace(tuning_trials=3, tuning_minutes=1.0, file_mb=50, on_oversize="error"),
         metric=SimpleNamespace(primary="roc_auc", maximize=True, cost_false_positive=1.0, cost_false_negative=5.0))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -82,7 +89,6 @@ def finished(tmp_path_factory):
         summary = tune_best_model(run)
         for name, part in (("train_data", "train"), ("val_data", "validation")):
             features[features["split"] == part].to_parquet(run.data / f"{name}.parquet")
-        (run.artifacts / "validation_predictions.parquet").write_bytes(b"")
         yield SimpleNamespace(run=run, plan=plan, summary=summary, found=found, raw=raw)
 
 
@@ -174,7 +180,7 @@ def test_a_registration_that_the_record_knows_is_not_made_twice(finished):
 
 
 def test_a_search_that_is_done_is_only_written_down_again(finished, monkeypatch):
-    monkeypatch.setattr(FrameworkModel, "fit", lambda *arguments: pytest.fail("nothing is trained again"))
+    monkeypatch.setattr(FrameworkModel, "fit", lambda *arguments, **more: pytest.fail("nothing is trained again"))
     names = ("all_tuning_results.json", "all_tuning_results.csv", "tuned_model_info.json", "tuning_summary_report.json")
     before = {name: (finished.run.artifacts / name).read_bytes() for name in names}
     assert tune_best_model(finished.run)["resumed"] == "resuming from 3 of 3 trials"
@@ -186,10 +192,10 @@ def test_trials_on_fewer_rows_are_a_warning_in_the_record(finished, monkeypatch)
                         lambda run, name, *rest, **facts: WorkStore(run, "again"))
     real = FrameworkModel.fit
 
-    def hungry(self, X, *rest):
-        if len(X) > 100:
+    def hungry(self, X, *rest, **more):
+        if 100 < len(X) < 200:
             raise MemoryError("no room")
-        return real(self, X, *rest)
+        return real(self, X, *rest, **more)
     monkeypatch.setattr(FrameworkModel, "fit", hungry)
     tune_best_model(finished.run)
     warning = [event.data["text"] for event in finished.run.ledger.events() if event.kind == "warning"][-1]

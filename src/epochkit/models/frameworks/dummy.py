@@ -13,11 +13,12 @@ from .base import FrameworkModel, framework
 # %% ../../../../nbs/models/frameworks/02_dummy.ipynb #51frameworks-03
 @framework
 class DummyModel(FrameworkModel):
-    "Predicts the training share of each class, or the training mean, for every row"
+    "Predicts the training share of each class, or the training mean, for every row; the median where that is measured"
     name, title, baseline = "dummy", "Dummy baseline", True
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
-        self.answer_ = np.array([y.mean()]) if self.task == "regression" else np.bincount(y) / len(y)
+        middle = np.median if self.measure == "mae" else np.mean
+        self.answer_ = np.array([middle(y)]) if self.task == "regression" else np.bincount(y) / len(y)
         return "cpu"
 
     def _predict(self, X: np.ndarray) -> np.ndarray:

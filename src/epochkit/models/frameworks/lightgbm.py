@@ -7,25 +7,32 @@ __all__ = ['LightGBMModel']
 
 # %% ../../../../nbs/models/frameworks/06_lightgbm.ipynb #55frameworks-02
 import logging
+from typing import Any
 
 import numpy as np
 
-from .base import FrameworkModel, Range, framework, thread_count
+from .base import BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/06_lightgbm.ipynb #55frameworks-02-a
 _logger = logging.getLogger(__name__)
 
 # %% ../../../../nbs/models/frameworks/06_lightgbm.ipynb #55frameworks-03
 @framework
-class LightGBMModel(FrameworkModel):
+class LightGBMModel(BoostedModel):
     "Leaf-wise gradient boosting; stops when validation rows no longer improve"
     name, title, package = "lightgbm", "LightGBM", "lightgbm"
-    defaults = {"n_estimators": 300, "learning_rate": 0.05, "num_leaves": 15, "min_child_samples": 20, "subsample": 0.8,
-                "colsample_bytree": 0.8, "reg_lambda": 1.0, "reg_alpha": 0.0, "patience": 30}
-    space = {"learning_rate": Range(0.02, 0.3, log=True), "num_leaves": Range(4, 64, log=True),
-             "min_child_samples": Range(5, 100, log=True), "subsample": Range(0.5, 1.0),
-             "colsample_bytree": Range(0.3, 1.0), "reg_lambda": Range(1e-2, 30.0, log=True),
-             "reg_alpha": Range(1e-3, 10.0, log=True)}
+    space = {"learning_rate": Range(0.01, 0.2, log=True), "num_leaves": Range(8, 256, log=True),
+             "min_child_samples": Range(2, 100, log=True), "subsample": Range(0.5, 1.0),
+             "colsample_bytree": Range(0.3, 1.0), "reg_lambda": Range(1e-3, 30.0, log=True),
+             "reg_alpha": Range(1e-4, 10.0, log=True), "extra_trees": (False, True)}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        "Published tuned steps and rows per tree for this kind of task; small trees that see half of the features"
+        kind = {"learning_rate": 0.05, "min_child_samples": 10, "subsample": 0.7} if self.task == "regression" else \
+               {"learning_rate": 0.04, "min_child_samples": 40, "subsample": 0.75}
+        return kind | {"n_estimators": 5_000, "patience": None, "num_leaves": 31, "colsample_bytree": 0.5,
+                       "reg_lambda": 1.0, "reg_alpha": 0.0, "extra_trees": False}
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         import lightgbm
@@ -42,17 +49,21 @@ class LightGBMModel(FrameworkModel):
 
     def _fit_on(self, lightgbm, device: str, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> None:
         kind = lightgbm.LGBMRegressor if self.task == "regression" else lightgbm.LGBMClassifier
-        given = self.settings
-        patience = given.pop("patience")
-        stop = [lightgbm.early_stopping(patience, verbose=False)] if validation else None
+        given = self.own_settings | {"n_estimators": self._rounds(validation),
+                                     "min_child_samples": self._fewest("min_child_samples", len(y))}
+        del given["patience"]
+        if self.task == "regression":
+            given["objective"] = "regression_l1" if self.measure == "mae" else "regression"
+        stop = [lightgbm.early_stopping(self._patience(), verbose=False)] if validation else None
         self.estimator_ = kind(**given, subsample_freq=1, device_type=device, n_jobs=thread_count(), verbose=-1,
                                random_state=self.seed, deterministic=True, force_row_wise=True)
         held_out = {"eval_X": validation[0], "eval_y": validation[1]} if validation else {}
         self.estimator_.fit(X, y, **held_out, callbacks=stop)
+        self.size_ = (self.estimator_.best_iteration_ or 1) if validation else given["n_estimators"]
         if device != "cpu":
             self.estimator_.set_params(device_type="cpu")
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
-        booster = self.estimator_.booster_
-        found = booster.predict(X, num_threads=1 if len(X) < 1_000 else thread_count())
+        threads = 1 if len(X) < 1_000 else thread_count()
+        found = self.estimator_.booster_.predict(X, num_threads=threads, num_iteration=self.size_)
         return np.column_stack([1 - found, found]) if found.ndim == 1 and self.task != "regression" else found

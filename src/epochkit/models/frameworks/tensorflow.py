@@ -37,7 +37,8 @@ def keras_network(tensorflow, task: str, settings: dict, inputs: int, outputs: i
         layers += [keras.layers.Dense(settings["hidden_units"], activation="relu"),
                    keras.layers.Dropout(settings["dropout"])]
     network = keras.Sequential([*layers, keras.layers.Dense(outputs)])
-    loss = "mse" if task == "regression" else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    squared = "mae" if settings.get("absolute") else "mse"
+    loss = squared if task == "regression" else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.AdamW(settings["learning_rate"], weight_decay=settings["weight_decay"])
     network.compile(optimizer, loss=loss, jit_compile=False)
     return network
@@ -51,7 +52,7 @@ class TensorFlowModel(NetworkModel):
     def load(self) -> None:
         "Imports TensorFlow quietly, with Keras, which it would import at first use"
         self._check()
-        self._network(quiet_tensorflow(), inputs=1, outputs=1)
+        keras_network(quiet_tensorflow(), self.task, self.settings, inputs=1, outputs=1)
 
     def _train(self, train: tuple, validation: tuple | None, outputs: int) -> tuple[list, dict[str, list[float]], str]:
         tensorflow = quiet_tensorflow()
@@ -59,10 +60,10 @@ class TensorFlowModel(NetworkModel):
         tensorflow.keras.backend.clear_session()
         tensorflow.keras.utils.set_random_seed(self.seed)
         network = self._network(tensorflow, train[0].shape[1], outputs)
-        stop = tensorflow.keras.callbacks.EarlyStopping("val_loss", patience=self.settings["patience"],
+        stop = tensorflow.keras.callbacks.EarlyStopping("val_loss", patience=self._plan["patience"],
                                                         restore_best_weights=True)
-        losses = network.fit(*train, validation_data=validation, epochs=self.settings["epochs"], verbose=0,
-                             batch_size=self.settings["batch_size"], callbacks=[stop] if validation else [])
+        losses = network.fit(*train, validation_data=validation, epochs=self._plan["epochs"], verbose=0,
+                             batch_size=self._plan["batch_size"], callbacks=[stop] if validation else [])
         random.setstate(before[0]), np.random.set_state(before[1])
         device = "cuda" if "GPU" in str(network.weights[0].value.device) else "cpu"
         weights = [np.array(value) for value in network.get_weights()]
@@ -70,4 +71,4 @@ class TensorFlowModel(NetworkModel):
         return list(zip(weights[::2], weights[1::2])), history, device
 
     def _network(self, tensorflow, inputs: int, outputs: int):
-        return keras_network(tensorflow, self.task, self.settings, inputs, outputs)
+        return keras_network(tensorflow, self.task, self._plan, inputs, outputs)

@@ -29,7 +29,8 @@ def _train_epoch(torch, network, loss_of, optimizer, train: tuple, batch_size: i
 def _train_epochs(torch, network, task: str, settings: dict, train: tuple,
                   validation: tuple | None) -> dict[str, list[float]]:
     "`loss` and, with validation rows, `val_loss` per epoch; the network ends with the weights of its best epoch"
-    loss_of = torch.nn.MSELoss() if task == "regression" else torch.nn.CrossEntropyLoss()
+    squared = torch.nn.L1Loss() if settings.get("absolute") else torch.nn.MSELoss()
+    loss_of = squared if task == "regression" else torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings["learning_rate"],
                                   weight_decay=settings["weight_decay"])
     losses = {"loss": [], **({"val_loss": []} if validation else {})}
@@ -71,7 +72,7 @@ class TorchModel(NetworkModel):
         with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
             torch.manual_seed(self.seed)
             network = self._network(torch, train[0].shape[1], outputs).to(device)
-            losses = _train_epochs(torch, network, self.task, self.settings, self._tensors(torch, train, device),
+            losses = _train_epochs(torch, network, self.task, self._plan, self._tensors(torch, train, device),
                                    self._tensors(torch, validation, device))
         used = next(network.parameters()).device.type
         layers = [(part.weight.detach().cpu().numpy().T.copy(), part.bias.detach().cpu().numpy().copy())
@@ -80,7 +81,7 @@ class TorchModel(NetworkModel):
 
     def _network(self, torch, inputs: int, outputs: int):
         "The untrained network"
-        given, parts = self.settings, []
+        given, parts = self._plan, []
         for _ in range(given["hidden_layers"]):
             layer = torch.nn.Linear(inputs, given["hidden_units"])
             torch.nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")

@@ -10,40 +10,48 @@ import json
 
 import numpy as np
 
-from .base import FrameworkModel, Range, framework, thread_count
+from .base import BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/05_xgboost.ipynb #54frameworks-03
 @framework
-class XGBoostModel(FrameworkModel):
+class XGBoostModel(BoostedModel):
     "Histogram gradient boosting; stops when validation rows no longer improve"
     name, title, package = "xgboost", "XGBoost", "xgboost"
-    defaults = {"n_estimators": 300, "learning_rate": 0.06, "max_depth": 4, "min_child_weight": 3.0, "subsample": 0.8,
-                "colsample_bytree": 0.8, "reg_lambda": 1.0, "reg_alpha": 0.0, "patience": 30}
-    space = {"learning_rate": Range(0.02, 0.3, log=True), "max_depth": Range(2, 8),
-             "min_child_weight": Range(1.0, 30.0, log=True), "subsample": Range(0.5, 1.0),
-             "colsample_bytree": Range(0.3, 1.0), "reg_lambda": Range(1e-2, 30.0, log=True),
-             "reg_alpha": Range(1e-3, 10.0, log=True)}
+    defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 5, "min_child_weight": 2.0, "subsample": 0.65,
+                "colsample_bytree": 0.7, "colsample_bylevel": 0.7, "reg_lambda": 5.0, "reg_alpha": 0.0,
+                "patience": None}
+    space = {"learning_rate": Range(0.01, 0.3, log=True), "max_depth": Range(3, 10),
+             "min_child_weight": Range(1e-3, 30.0, log=True), "subsample": Range(0.5, 1.0),
+             "colsample_bytree": Range(0.3, 1.0), "reg_lambda": Range(1e-3, 30.0, log=True),
+             "reg_alpha": Range(1e-4, 10.0, log=True)}
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         import xgboost
 
         kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
-        given = self.settings
-        patience = given.pop("patience")
+        given = self.own_settings | {"n_estimators": self._rounds(validation)}
+        del given["patience"]
+        if self.task == "regression":
+            absolute = self.measure == "mae"
+            given |= {"objective": "reg:absoluteerror", "eval_metric": "mae"} if absolute else {"eval_metric": "rmse"}
         self.estimator_ = kind(**given, tree_method="hist", device="cuda" if self._card() else "cpu",
-                               early_stopping_rounds=patience if validation else None, n_jobs=thread_count(),
+                               early_stopping_rounds=self._patience() if validation else None, n_jobs=thread_count(),
                                random_state=self.seed, verbosity=0)
         self.estimator_.fit(X, y, eval_set=[validation] if validation else None, verbose=False)
+        self.size_ = self.estimator_.best_iteration + 1 if validation else given["n_estimators"]
         return self._settle()
 
     def _settle(self) -> str:
-        "The device that trained; from here on the CPU predicts, so that a model scores alike wherever it is loaded"
+        """The device that trained; from here on the CPU predicts, so that a model scores alike wherever it is loaded,
+        and only with the rounds that count"""
         booster = self.estimator_.get_booster()
         used = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
-        if used != "cpu":
-            self.estimator_.set_params(device="cpu")
-            booster.set_param({"device": "cpu"})
+        self.estimator_.set_params(device="cpu", n_jobs=1)
+        if booster.num_boosted_rounds() > self.size_:
+            booster = self.estimator_._Booster = booster[:self.size_]
+        booster.set_param({"device": "cpu", "nthread": 1})
         return used.partition(":")[0]
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
-        return self.estimator_.predict(X) if self.task == "regression" else self.estimator_.predict_proba(X)
+        found = self.estimator_.get_booster().inplace_predict(X, iteration_range=(0, self.size_), missing=np.nan)
+        return found if self.task == "regression" or found.ndim == 2 else np.column_stack([1 - found, found])
