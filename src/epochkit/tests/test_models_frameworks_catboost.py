@@ -17,6 +17,8 @@ def test_training_writes_no_file_takes_gaps_and_keeps_the_best_round():
     model = CatBoostModel(patience=3).fit(rows[:100], noise[:100], rows[100:], noise[100:])
     assert 1 <= model.size_ == model.estimator_.tree_count_ < 50 and sorted(Path.cwd().iterdir()) == before
     assert CatBoostModel().fit(rows, noise, size=5).size_ == 5
+    easy = rows["b"] > 0
+    assert CatBoostModel().fit(rows[:100], easy[:100], rows[100:], easy[100:]).size_ < 3_000, "nothing is left to gain"
 
 
 def test_only_one_class_in_the_validation_rows_does_not_stop_training():

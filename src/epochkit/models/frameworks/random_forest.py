@@ -29,9 +29,9 @@ class ForestModel(FrameworkModel):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        "300 trees; a tree sees few features at each step for classes, half of them for numbers"
+        "300 trees; a step sees few features for classes, half of them for numbers; the rest follows from the rows"
         regression = self.task == "regression"
-        return {"n_estimators": 300, "max_leaf_nodes": None, "min_samples_leaf": 2,
+        return {"n_estimators": 300, "max_leaf_nodes": None, "min_samples_leaf": None,
                 "max_features": 0.5 if regression else "sqrt"}
 
     @property
@@ -46,6 +46,8 @@ class ForestModel(FrameworkModel):
         given = self.own_settings
         outputs = 1 if self.task == "regression" else len(self._seen)
         given["max_leaf_nodes"] = given["max_leaf_nodes"] or leaf_limit(len(y), given["n_estimators"], outputs)
+        fewest = 2 if self.task == "regression" else int(np.clip(len(y) // 500, 2, 10))
+        given["min_samples_leaf"] = given["min_samples_leaf"] or fewest
         self.estimator_ = self._kind()(**given, n_jobs=thread_count(), random_state=self.seed).fit(X, y)
         self.estimator_.n_jobs = 1
         return "cpu"

@@ -7,10 +7,11 @@ __all__ = ['XGBoostModel']
 
 # %% ../../../../nbs/models/frameworks/05_xgboost.ipynb #54frameworks-02
 import json
+from typing import Any
 
 import numpy as np
 
-from .base import BoostedModel, Range, framework, thread_count
+from .base import LEAST_GAIN, BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/05_xgboost.ipynb #54frameworks-03
 @framework
@@ -35,11 +36,16 @@ class XGBoostModel(BoostedModel):
             absolute = self.measure == "mae"
             given |= {"objective": "reg:absoluteerror", "eval_metric": "mae"} if absolute else {"eval_metric": "rmse"}
         self.estimator_ = kind(**given, tree_method="hist", device="cuda" if self._card() else "cpu",
-                               early_stopping_rounds=self._patience() if validation else None, n_jobs=thread_count(),
+                               callbacks=[self._stop(xgboost)] if validation else None, n_jobs=thread_count(),
                                random_state=self.seed, verbosity=0)
         self.estimator_.fit(X, y, eval_set=[validation] if validation else None, verbose=False)
-        self.size_ = self.estimator_.best_iteration + 1 if validation else given["n_estimators"]
+        self.size_ = self.estimator_.get_booster().best_iteration + 1 if validation else given["n_estimators"]
+        self.estimator_.set_params(callbacks=None)
         return self._settle()
+
+    def _stop(self, xgboost) -> Any:
+        "What ends the training when validation rows no longer improve"
+        return xgboost.callback.EarlyStopping(rounds=self._patience(), min_delta=LEAST_GAIN)
 
     def _settle(self) -> str:
         """The device that trained; from here on the CPU predicts, so that a model scores alike wherever it is loaded,
