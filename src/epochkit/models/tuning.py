@@ -97,11 +97,13 @@ class _Parzen:
         return self._model.search_space(study.ask())
 
     def _default(self) -> dict[str, Any]:
-        "The defaults, drawn to the nearest end of their range where they lie outside"
+        "The defaults, at the nearest end of their range where they lie outside, in its middle where fitting chooses"
         found = {}
         for name, values in self._model.space.items():
             value = self._model.settings[name]
-            if isinstance(values, Range):
+            if isinstance(values, Range) and value is None:
+                found[name] = values.points(3)[1]
+            elif isinstance(values, Range):
                 found[name] = min(max(value, values.low), values.high)
             else:
                 found[name] = value if value in values else values[0]

@@ -39,8 +39,8 @@ class Rounds(FrameworkModel):
     "Takes as many rounds as it has rows to answer, and says the share of its training rows"
     name, title, grows = "rounds", "Rounds", True
 
-    def _fit(self, X, y, validation, size=None):
-        self.size_ = size or len(validation[1])
+    def _fit(self, X, y, validation):
+        self.size_ = self._asked or len(validation[1])
         self.share = y.mean()
         return "cpu"
 
