@@ -187,5 +187,5 @@ def gap_in_words(gap: dict[str, Any], metric: str) -> str:
             f"this size differ by up to {gap['expected']:.3f} by chance")
     if gap["inside"]:
         return f"{said}: the seen difference of {abs(gap['gap']):.3f} lies within that."
-    worse = "worse: validation rows also chose the model" if gap["gap"] < 0 else "and to the better"
+    worse = "and to the worse" if gap["gap"] < 0 else "and to the better"
     return f"{said}; the seen difference of {abs(gap['gap']):.3f} is larger, {worse}."
