@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from .base import LEAST_GAIN, BoostedModel, Range, framework, thread_count
+from .base import LEAST_IMPROVEMENT, BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/12_hist_gradient_boosting.ipynb #hist-gradient-boosting-04
 @framework
@@ -31,7 +31,7 @@ class HistGradientBoostingModel(BoostedModel):
         if self.task == "regression" and self.measure == "mae":
             given["loss"] = "absolute_error"
         self.estimator_ = kind(**given, max_iter=self._rounds(validation), early_stopping=validation is not None,
-                               n_iter_no_change=self._patience(), tol=LEAST_GAIN, random_state=self.seed)
+                               n_iter_no_change=self._patience(), tol=LEAST_IMPROVEMENT, random_state=self.seed)
         held_out = {"X_val": validation[0], "y_val": validation[1]} if validation else {}
         with threadpool_limits(thread_count(), user_api="openmp"):
             self.estimator_.fit(X, y, **held_out)
