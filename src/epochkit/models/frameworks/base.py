@@ -194,8 +194,8 @@ class SklearnProtocol(BaseEstimator):
         column = int(beyond.any(axis=0).argmax())
         row = int(beyond[:, column].argmax())
         raise BadInputError(f"{self.name}: column '{self.feature_names_in_[column]}' holds {X[row, column]:g} "
-                            f"(first in row {row}, {int(beyond[:, column].sum())} in all): a feature is a number of at most "
-                            f"{LARGEST:g} or missing, so divide by zero or overflow must become missing in 004")
+                            f"(first in row {row}, {int(beyond[:, column].sum())} in all): a feature is a number of at "
+                            f"most {LARGEST:g} or missing, so divide by zero or overflow must become missing in 004")
 
     def _targets(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
         "Targets as the frameworks want them: floats, or gapless class positions"

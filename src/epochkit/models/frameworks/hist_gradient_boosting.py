@@ -18,7 +18,7 @@ class HistGradientBoostingModel(BoostedModel):
     "scikit-learn's boosted trees; stops when validation rows no longer improve"
     name, title, package = "hist_gradient_boosting", "HistGradientBoosting", "sklearn"
     defaults = {"n_estimators": 5_000, "learning_rate": 0.06, "max_leaf_nodes": 31, "min_samples_leaf": 20,
-                "l2_regularization": 0.0, "max_features": 1.0, "patience": None}
+                "l2_regularization": 1.0, "max_features": 0.5, "patience": None}
     space = {"learning_rate": Range(0.01, 0.3, log=True), "max_leaf_nodes": Range(4, 128, log=True),
              "min_samples_leaf": Range(2, 100, log=True), "l2_regularization": Range(1e-4, 30.0, log=True),
              "max_features": Range(0.3, 1.0)}
