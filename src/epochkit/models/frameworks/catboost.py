@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from .base import LEAST_GAIN, BoostedModel, Range, framework, thread_count
+from .base import LEAST_IMPROVEMENT, BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/10_catboost.ipynb #catboost-03
 _logger = logging.getLogger(__name__)
 
 # %% ../../../../nbs/models/frameworks/10_catboost.ipynb #catboost-no-gain
 class NoGain:
-    "Ends CatBoost's training when `patience` rounds together gained less than `LEAST_GAIN` on the validation rows"
+    "Ends CatBoost's training when `patience` rounds gained less than `LEAST_IMPROVEMENT` on the validation rows"
 
     def __init__(self, loss: str, patience: int):
         self.loss, self.patience, self.best, self.waited = loss, patience, float("inf"), 0
@@ -26,7 +26,7 @@ class NoGain:
     def after_iteration(self, info: Any) -> bool:
         "Whether training goes on"
         now = info.metrics["validation"][self.loss][-1]
-        gained = now < self.best - LEAST_GAIN
+        gained = now < self.best - LEAST_IMPROVEMENT
         self.best, self.waited = (now, 0) if gained else (self.best, self.waited + 1)
         return self.waited < self.patience
 
@@ -55,6 +55,8 @@ class CatBoostModel(BoostedModel):
 
     def _fit_on(self, catboost, device: str, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> None:
         given = self.own_settings | {"n_estimators": self._rounds(validation), "loss_function": self._loss()}
+        if device == "CPU":
+            given["rsm"] = float(np.clip(100 / X.shape[1], 0.2, 1))
         del given["patience"]
         kind = catboost.CatBoostRegressor if self.task == "regression" else catboost.CatBoostClassifier
         self.estimator_ = kind(**given, bootstrap_type="Bernoulli", boosting_type="Plain", task_type=device,

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from .base import LEAST_GAIN, BoostedModel, Range, framework, thread_count
+from .base import LEAST_IMPROVEMENT, BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/12_hist_gradient_boosting.ipynb #hist-gradient-boosting-04
 @framework
@@ -18,7 +18,7 @@ class HistGradientBoostingModel(BoostedModel):
     "scikit-learn's boosted trees; stops when validation rows no longer improve"
     name, title, package = "hist_gradient_boosting", "HistGradientBoosting", "sklearn"
     defaults = {"n_estimators": 5_000, "learning_rate": 0.06, "max_leaf_nodes": 31, "min_samples_leaf": 20,
-                "l2_regularization": 0.0, "max_features": 1.0, "patience": None}
+                "l2_regularization": 1.0, "max_features": 0.5, "patience": None}
     space = {"learning_rate": Range(0.01, 0.3, log=True), "max_leaf_nodes": Range(4, 128, log=True),
              "min_samples_leaf": Range(2, 100, log=True), "l2_regularization": Range(1e-4, 30.0, log=True),
              "max_features": Range(0.3, 1.0)}
@@ -31,7 +31,7 @@ class HistGradientBoostingModel(BoostedModel):
         if self.task == "regression" and self.measure == "mae":
             given["loss"] = "absolute_error"
         self.estimator_ = kind(**given, max_iter=self._rounds(validation), early_stopping=validation is not None,
-                               n_iter_no_change=self._patience(), tol=LEAST_GAIN, random_state=self.seed)
+                               n_iter_no_change=self._patience(), tol=LEAST_IMPROVEMENT, random_state=self.seed)
         held_out = {"X_val": validation[0], "y_val": validation[1]} if validation else {}
         with threadpool_limits(thread_count(), user_api="openmp"):
             self.estimator_.fit(X, y, **held_out)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import LEAST_GAIN, BoostedModel, Range, framework, thread_count
+from .base import LEAST_IMPROVEMENT, BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/06_lightgbm.ipynb #55frameworks-02-a
 _logger = logging.getLogger(__name__)
@@ -54,11 +54,11 @@ class LightGBMModel(BoostedModel):
         del given["patience"]
         if self.task == "regression":
             given["objective"] = "regression_l1" if self.measure == "mae" else "regression"
-        stop = [lightgbm.early_stopping(self._patience(), verbose=False, min_delta=LEAST_GAIN)] if validation else None
+        stop = lightgbm.early_stopping(self._patience(), verbose=False, min_delta=LEAST_IMPROVEMENT)
         self.estimator_ = kind(**given, subsample_freq=1, device_type=device, n_jobs=thread_count(), verbose=-1,
                                random_state=self.seed, deterministic=True, force_row_wise=True)
         held_out = {"eval_X": validation[0], "eval_y": validation[1]} if validation else {}
-        self.estimator_.fit(X, y, **held_out, callbacks=stop)
+        self.estimator_.fit(X, y, **held_out, callbacks=[stop] if validation else None)
         self.size_ = (self.estimator_.best_iteration_ or 1) if validation else given["n_estimators"]
         if device != "cpu":
             self.estimator_.set_params(device_type="cpu")

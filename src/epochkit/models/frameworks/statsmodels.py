@@ -131,6 +131,7 @@ class StatsmodelsModel(FrameworkModel):
 
     def coefficients(self) -> pd.DataFrame:
         """`coefficient`: change of the target, in its units, for one standard deviation of each feature; of its
-        logarithm where `family_` is poisson or gamma. `standard_error`: NaN under a penalty or where others repeat it"""
+        logarithm where `family_` is poisson or gamma. `standard_error`: NaN under a penalty, or where
+        others repeat the feature"""
         return pd.DataFrame({"coefficient": self.coefficients_, "standard_error": self.standard_errors_},
                             index=self.preparation_.names(self.feature_names_in_))

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .base import LEAST_GAIN, BoostedModel, Range, framework, thread_count
+from .base import LEAST_IMPROVEMENT, BoostedModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/05_xgboost.ipynb #54frameworks-03
 @framework
 class XGBoostModel(BoostedModel):
     "Histogram gradient boosting; stops when validation rows no longer improve"
     name, title, package = "xgboost", "XGBoost", "xgboost"
-    defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 5, "min_child_weight": 2.0, "subsample": 0.65,
-                "colsample_bytree": 0.7, "colsample_bylevel": 0.7, "reg_lambda": 5.0, "reg_alpha": 0.0,
-                "patience": None}
+    defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 5, "min_child_weight": 2.0,
+                "subsample": 0.65, "colsample_bytree": 0.7, "colsample_bylevel": 0.7, "reg_lambda": 5.0,
+                "reg_alpha": 0.0, "patience": None}
     space = {"learning_rate": Range(0.01, 0.3, log=True), "max_depth": Range(3, 10),
              "min_child_weight": Range(1e-3, 30.0, log=True), "subsample": Range(0.5, 1.0),
              "colsample_bytree": Range(0.3, 1.0), "reg_lambda": Range(1e-3, 30.0, log=True),
@@ -45,7 +45,7 @@ class XGBoostModel(BoostedModel):
 
     def _stop(self, xgboost) -> Any:
         "What ends the training when validation rows no longer improve"
-        return xgboost.callback.EarlyStopping(rounds=self._patience(), min_delta=LEAST_GAIN)
+        return xgboost.callback.EarlyStopping(rounds=self._patience(), min_delta=LEAST_IMPROVEMENT)
 
     def _settle(self) -> str:
         """The device that trained; from here on the CPU predicts, so that a model scores alike wherever it is loaded,
