@@ -393,7 +393,8 @@ def better(value: float | None, than: float | None, plan: Plan) -> bool:
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15-b
 def judge_of(data: TrainingData, plan: Plan) -> Judge:
     "What compares outputs on the training rows"
-    return Judge(plan.data.task, plan.metric, np.asarray(data.y), np.ones(len(data.y), bool), data.groups, plan.split.seed,
+    every_row = np.ones(len(data.y), bool)
+    return Judge(plan.data.task, plan.metric, np.asarray(data.y), every_row, data.groups, plan.split.seed,
                  parts=fold_codes(data.folds, len(data.y)))
 
 
@@ -433,8 +434,8 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
     dummy = next((item.value(primary) for item in candidates if item.baseline), None)
     floor = "" if dummy is None else f" (knowing nothing: {readable(dummy)})"
     leads = choice.standings[0].name == best.framework
-    said = f"{best.title} {'leads' if leads else 'is proposed'} with {primary} {readable(best.value(primary))}{floor} " \
-           f"over {len(best.fold_values)} folds of the training rows"
+    said = f"{best.title} {'leads' if leads else 'is proposed'} with {primary} {readable(best.value(primary))}" \
+           f"{floor} over {len(best.fold_values)} folds of the training rows"
     if not leads:
         said += f": {choice.reason}"
     rest = f"; on the same rows {', '.join(close)} {'ties' if len(close) == 1 else 'tie'} with the best" if close else \

@@ -235,8 +235,10 @@ def _handed_on_entry(tuning: Tuning, handed: HandedOn, plan: Plan) -> dict[str, 
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-b-summary
 def _summary(tuning: Tuning, handed: HandedOn, plan: Plan) -> dict[str, Any]:
-    """What `tuning_summary_report.json` says about the search; `improvement` is above 0 when what is handed on is better
-    over the folds than the untuned model, for any metric; `gain`: of tuning alone, on the rows `checked_on`"""
+    """What `tuning_summary_report.json` says about the search
+
+    `improvement` is above 0 when what is handed on is better over the folds than the untuned model, for any metric;
+    `gain`: of tuning alone, on the rows `checked_on`."""
     primary = plan.metric.primary
     value, before = handed.candidate.value(primary), tuning.untuned.value(primary)
     gain = (value - before) * (1 if plan.metric.maximize else -1)

@@ -355,8 +355,8 @@ def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     "The finding of phase 2 in one sentence: the gain with its interval, from how many trials, on which rows"
     primary, untuned = plan.metric.primary, tuning.untuned.value(plan.metric.primary)
     if tuning.gain is None:
-        return (f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} {untuned:.4g} "
-                "over the folds): it is handed on as it came")
+        return (f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} "
+                f"{untuned:.4g} over the folds): it is handed on as it came")
     gain, low, high = tuning.gain
     measured = f"by {abs(gain):.4g} in {primary} (95% interval of the improvement {low:.4g} to {high:.4g}) on " \
                f"{tuning.checked_on}"

@@ -98,10 +98,8 @@ _SERVING = {
 _BUDGET = {
     "tuning_trials": ("Trials for tuning", "At most this many settings are tried.", "50"),
     "tuning_minutes": ("Minutes for tuning", "Tuning ends after this time.", "10"),
-    "fit_seconds": ("Seconds for the comparison", "All frameworks together share this time; those that are short of it learn from fewer folds or rows.",
-                    "120"),
-    "fit_seconds": ("Seconds for the comparison", "All frameworks together share this time; those that are short of it learn from fewer folds or rows.",
-                    "120"),
+    "fit_seconds": ("Seconds for the comparison",
+                    "All frameworks share this time; one that is short of it learns from fewer folds or rows.", "120"),
     "memory_gb": ("Memory of the work (GB)", "Empty: the limit of settings.ini.", "8"),
     "file_mb": ("Size of a file (MB)", "Empty: the limit of settings.ini.", "50"),
     "on_oversize": ("When a table is too large for a file", "It is sampled, written in parts, or refused.",

@@ -31,7 +31,8 @@ def delivered_scores(result: LoadResult) -> dict[str, float]:
     (those kept are cases of their own), cells emptied as unusable"""
     cells = max(result.rows_in * len(result.kinds), 1)
     marks = result.count("missing_marks").emptied
-    named = sum(count.emptied for count in result.steps if count.step in ("named_missing", "named_numbers", "strip_text"))
+    steps = ("named_missing", "named_numbers", "strip_text")
+    named = sum(count.emptied for count in result.steps if count.step in steps)
     emptied = sum(count.emptied for count in result.steps) - marks - named
     scores = {
         "completeness": 1 - (sum(result.blank.values()) + marks + named) / cells,

@@ -60,7 +60,8 @@ def compose(judge: Judge, members: dict[str, Member], single: str) -> Compositio
         gain = blend_gain(judge, able, single)
         reason = "a blend gains no more than one standard error over it"
     if gain and gain.kept:
-        weights, reason = blend_weights(judge, able), "the blend gains more than one standard error over its best member"
+        weights = blend_weights(judge, able)
+        reason = "the blend gains more than one standard error over its best member"
     scale = ProbabilityScale()
     if members[single].answers.ndim > 1:
         scale = probability_scale(judge, weighted_mean(able, weights))
@@ -102,6 +103,7 @@ def refitted(composition: Composition, members: dict[str, Member], single: str, 
     if len(composition.weights) > 1 and (taken := _one_row_ms(whole, X)) > limit_ms:
         if single not in models:
             models[single] = fit(members[single]).model
-        composition = alone._replace(reason=f"the blend takes {taken:.3g} ms for one row, {limit_ms:.3g} ms are allowed")
+        reason = f"the blend takes {taken:.3g} ms for one row, {limit_ms:.3g} ms are allowed"
+        composition = alone._replace(reason=reason)
         whole = blend(composition)
     return whole, composition
