@@ -253,7 +253,7 @@ def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Ca
     shown = whole or next(iter(fits.folds.values()))
     rows = whole.rows if whole else int(np.ceil(fits.share * len(data.y)))
     warning = _warning(fits, no_memory, rows)
-    if warning:
+    if warning and not given_up:
         _logger.warning("%s %s", cls.name, warning)
     return Candidate(**named, **found, model=whole and whole.model, output=whole and whole.output, out_of_fold=answers,
                      training_seconds=shown.seconds, inference_ms_per_row=shown.ms_per_row, device=shown.device,
