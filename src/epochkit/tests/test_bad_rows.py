@@ -217,6 +217,7 @@ def test_a_table_that_cannot_be_read_is_one_line_and_nothing_is_written(tmp_path
     ("nothing:at.all", ("nothing",)), ("", ("(no name)",)), ("?skip=1", ("(no name)",)), ("file:", ("(no name)",))])
 def test_a_source_that_cannot_be_reached_is_one_line_without_its_password(tmp_path, score, monkeypatch, address, words):
     import sqlite3
+    monkeypatch.setenv("EPOCH_PROJECT", str(load_settings(env={}).code_root))
     monkeypatch.chdir(tmp_path)
     put(tmp_path, "in.csv", PLAIN)
     with sqlite3.connect(tmp_path / "in.db") as base:

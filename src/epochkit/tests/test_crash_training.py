@@ -137,10 +137,13 @@ def prepared(home: Path) -> Path:
 
 
 def serve() -> None:
+    import catboost
+    import lightgbm
     import mlflow.pyfunc
     import optuna
     import xgboost
-    assert all((mlflow, optuna, xgboost))
+    from epochkit.models.frameworks.base import known_frameworks
+    assert all((catboost, lightgbm, mlflow, optuna, xgboost, known_frameworks()))
     for line in iter(sys.stdin.readline, ""):
         job, home = line.rstrip("\n").split("\t")
         pid = os.fork()
