@@ -100,7 +100,7 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
         _optional(run, 5, "validation_predictions.parquet"), **parts,
         target="" if parts["train"] is None else target_column(parts["train"], plan), pipeline=bundle.pipeline,
         raw_train=raw["train"], raw_validation=raw["validation"], y_train=y["train"], y_validation=y["validation"],
-        space=getattr(known, "space", {}), times=times)
+        space=known(task=plan.data.task).space if known else {}, times=times)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-09
 class OverfitFinding(NamedTuple):
@@ -289,7 +289,8 @@ def inside_the_space(evidence: Evidence) -> OverfitFinding:
     searched = [name for name, values in evidence.space.items() if isinstance(values, Range)]
     if not searched:
         return _not_measured(f"the space of {evidence.tuned.get('framework', 'the framework')} has no ranges")
-    edges = edges_reached(evidence.tuned.get("parameters") or {}, evidence.space)
+    given = evidence.tuned.get("parameters") or {}  # of each member, where a blend is handed on
+    edges = edges_reached(given.get(evidence.tuned.get("framework"), given), evidence.space)
     told = "; ".join(f"{name} = {where}" for name, where in edges.items())
     return _said("notice" if edges else "pass", len(edges), 0, told or f"{len(searched)} tuned values lie inside")
 
