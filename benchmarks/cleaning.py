@@ -11,6 +11,7 @@ killed run goes on from. A peer does it twice: `found` finds the columns of numb
 file; `told` is given the types, dates and spellings, reads once and takes no hash.
 """
 import argparse
+import importlib
 import hashlib
 import json
 import os
@@ -142,7 +143,7 @@ def told() -> tuple[list[str], dict[str, dict[str, str]]]:
 
 def polars(folder: Path, how: str) -> dict:
     "The same with polars, lazily and streamed"
-    import polars as pl
+    pl = importlib.import_module("polars")  # of the peers' own environment
     table = folder / "table.csv"
     texts = {name: pl.String for name in COLUMNS}
 
@@ -194,7 +195,7 @@ def polars(folder: Path, how: str) -> dict:
 
 def duckdb(folder: Path, how: str) -> dict:
     "The same with duckdb"
-    import duckdb as db
+    db = importlib.import_module("duckdb")
     table, out = folder / "table.csv", folder / "duckdb.parquet"
     work = folder / f"work.{how}.duckdb"
     work.unlink(missing_ok=True)

@@ -193,7 +193,6 @@ class BudgetSection(_Section):
     tuning_trials: int = Field(30, ge=1)
     tuning_minutes: float = Field(5, gt=0)
     fit_seconds: float = Field(60, gt=0)
-    fit_seconds: float = Field(60, gt=0)
     memory_gb: float | None = Field(None, gt=0)
     file_mb: float | None = Field(None, gt=0)
     on_oversize: Literal["sample", "partition", "error"] = "sample"

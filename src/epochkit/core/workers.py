@@ -82,7 +82,7 @@ def _make_call(content: bytes) -> CallResult:
 def _died(key: Any, code: int | None) -> CallResult:
     "The outcome of a call whose process ended by itself"
     name = signal.Signals(-code).name if code and code < 0 else f"code {code}"
-    return CallResult(key, error=f"its process ended with {name}", memory=code == -signal.SIGKILL)
+    return CallResult(key, error=f"its process ended with {name}", memory=code == -9)
 
 # %% ../../../nbs/core/13_workers.ipynb #workers-14
 class Workers:
@@ -94,7 +94,8 @@ class Workers:
     def __init__(self, count: int, limit_mb: float = 0, environment: dict[str, str] | None = None):
         self.count, self._limits = count, (limit_mb, environment or {})
         self._here: deque[tuple] = deque()
-        self._futures: dict[Future, Any] = {}
+        self._futures: dict[Future, tuple] = {}
+        self._lost: deque[CallResult] = deque()
         self._pool: Any = None
 
     def __enter__(self) -> Self:
@@ -110,7 +111,7 @@ class Workers:
             self._pool.join()
 
     def __len__(self) -> int:
-        return len(self._here) + len(self._futures)
+        return len(self._here) + len(self._futures) + len(self._lost)
 
     def submit(self, key: Any, function: Callable, *args: Any, within_s: float | None = None) -> None:
         "Asks for `function(*args)`, to be ended after `within_s` seconds; its outcome will carry `key`"
@@ -118,8 +119,25 @@ class Workers:
             self._here.append((key, function, args))
             return
         import cloudpickle
-        content = cloudpickle.dumps((key, function, args))
-        self._futures[self._pool.schedule(_make_call, args=[content], timeout=within_s)] = (key, within_s)
+        self._schedule(key, within_s, cloudpickle.dumps((key, function, args)), tries=1)
+
+    def _schedule(self, key: Any, within_s: float | None, content: bytes, tries: int) -> None:
+        if not self._pool.active:
+            self._renew()
+        future = self._pool.schedule(_make_call, args=[content], timeout=within_s)
+        self._futures[future] = (key, within_s, content, tries)
+
+    def _renew(self) -> None:
+        "A new pool for one that broke, with the calls that it left open; one that was open twice is given up"
+        self._pool.stop()
+        self._pool.join()
+        self.__enter__()
+        left = [future for future in self._futures if not future.done()]
+        for key, within_s, content, tries in [self._futures.pop(future) for future in left]:
+            if tries > 1:
+                self._lost.append(CallResult(key, error="its process ended, and the pool of processes with it, twice"))
+            else:
+                self._schedule(key, within_s, content, tries + 1)
 
     def outcome(self) -> CallResult:
         "The next outcome; LookupError when nothing was submitted"
@@ -127,8 +145,14 @@ class Workers:
             raise LookupError("no call was submitted, so there is no outcome to wait for")
         if not self.count:
             return _made(*self._here.popleft())
-        done = next(iter(wait(self._futures, return_when=FIRST_COMPLETED).done))
-        return self._outcome_of(done, *self._futures.pop(done))
+        while not self._lost:
+            done = wait(self._futures, timeout=1, return_when=FIRST_COMPLETED).done
+            if done:
+                first = done.pop()
+                return self._outcome_of(first, *self._futures.pop(first)[:2])
+            if not self._pool.active:
+                self._renew()
+        return self._lost.popleft()
 
     def _outcome_of(self, done: Future, key: Any, within_s: float | None) -> CallResult:
         from pebble import ProcessExpired

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import Future
 
 import pytest
 
@@ -25,13 +26,25 @@ def bad_call(kind):
 def test_a_call_that_crashes_hangs_fails_or_fills_the_memory_is_one_outcome_among_others():
     with Workers(2, limit_mb=1_500, environment={"SPEED": "high"}) as workers:
         for kind in ("work", "crash", "hang", "fail", "memory", "again"):
-            workers.submit(kind, bad_call, kind, within_s=3)
+            workers.submit(kind, bad_call, kind, within_s=3 if kind == "hang" else None)
         found = {outcome.key: outcome for outcome in (workers.outcome() for _ in range(6))}
         assert len(workers) == 0
     assert found["work"].value[0] == "high" and found["again"].value[1] != os.getpid()
     assert "SIGSEGV" in found["crash"].error and "after 3 s" in found["hang"].error
     assert "nothing to learn" in found["fail"].error and not found["fail"].memory
     assert found["memory"].memory and found["work"].seconds >= 0 and found["work"].peak_mb > 10
+
+
+def test_a_pool_that_breaks_is_renewed_with_the_calls_it_left_open(monkeypatch):
+    with Workers(1, environment={"SPEED": "high"}) as workers:
+        broken, left_open = workers._pool, Future()
+        workers.submit("first", bad_call, "work")
+        content = next(iter(workers._futures.values()))[2]
+        workers._futures |= {left_open: ("open", None, content, 1), Future(): ("open twice", None, content, 2)}
+        workers._renew()
+        found = {result.key: result for result in (workers.outcome() for _ in range(3))}
+        assert workers._pool is not broken and not broken.active
+    assert "twice" in found["open twice"].error and found["first"].value[0] == "high" and len(found) == 2
 
 
 def test_without_a_process_the_calls_are_made_here_in_their_order():

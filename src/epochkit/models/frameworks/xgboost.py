@@ -59,5 +59,8 @@ class XGBoostModel(BoostedModel):
         return used.partition(":")[0]
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
-        found = self.estimator_.get_booster().inplace_predict(X, iteration_range=(0, self.size_), missing=np.nan)
+        booster = self.estimator_.get_booster()
+        stopped = booster.attr("best_iteration")  # of a model of an older kit, which kept its trees
+        rounds = self.size_ or (int(stopped) + 1 if stopped else 0)
+        found = booster.inplace_predict(X, iteration_range=(0, rounds), missing=np.nan)
         return found if self.task == "regression" or found.ndim == 2 else np.column_stack([1 - found, found])
