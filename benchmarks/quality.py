@@ -11,6 +11,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Score the kit's models on given test rows.")
     parser.add_argument("sets", nargs="*", default=[], help="names of split files; none for all of them")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--keep", type=Path, default=Path(os.environ.get("TMPDIR", "/tmp")) / "epoch-quality")
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "epoch-quality")
     given = parser.parse_args()
     if not (DATA / "splits").is_dir():
         print(f"no split files under {DATA}: set EPOCH_SHARED to the folder that holds data/splits", file=sys.stderr)
