@@ -9,7 +9,6 @@ __all__ = ['BEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'be
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
 import logging
-import os
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
@@ -131,14 +130,8 @@ class Bench(NamedTuple):
 def bench(data: TrainingData, plan: Plan, workers: int = 0, limit_mb: float = 0) -> Iterator[Bench]:
     "A bench with so many workers of one thread each; 0 fits in this process"
     one_thread = {"EPOCH_MODEL_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    before = os.environ.get("EPOCH_MODEL_THREADS")
-    os.environ["EPOCH_MODEL_THREADS"] = "1"  # a small table that is fitted here is slower with two
-    try:
-        with tempfile.TemporaryDirectory() as folder, Workers(workers, limit_mb, one_thread) as pool:
-            yield Bench(pool, saved_rows(data, Path(folder)) if workers else data, data, plan)
-    finally:
-        os.environ.pop("EPOCH_MODEL_THREADS")
-        os.environ |= {"EPOCH_MODEL_THREADS": before} if before is not None else {}
+    with tempfile.TemporaryDirectory() as folder, Workers(workers, limit_mb, one_thread) as pool:
+        yield Bench(pool, saved_rows(data, Path(folder)) if workers else data, data, plan)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-e
 _PILOT_ROWS, _LEAST_FOLDS = 2_000, 2
