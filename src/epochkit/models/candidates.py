@@ -177,7 +177,7 @@ class _Fits:
         if pilot is not None:
             expected = pilot.cpu_seconds * rows / _PILOT_ROWS
             allowed = self._parallel * self.seconds / (_LEAST_FOLDS + 1)
-            self.share = min(self.share, max(_PILOT_ROWS / rows, allowed / expected))
+            self.share = min(self.share, max(_PILOT_ROWS / rows, allowed / max(expected, 1e-6)))
 
     @property
     def _parallel(self) -> int:
@@ -223,18 +223,18 @@ def _fold_values(fits: _Fits) -> list[float | None]:
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-train
 def train_candidate(cls: type[FrameworkModel], at: Bench, resamples: int = 500, ran_out: str = "",
-                    seconds: float | None = None, whole: bool = True,
+                    seconds: float | None = None, share: float = 1.0, whole: bool = True,
                     stop: Callable[[list[float | None]], bool] | None = None, **params: Any) -> Candidate:
     """One framework, fitted over the folds and, with `whole`, on all training rows; `skipped` says why when it fails
 
-    ran_out: why an earlier attempt had no memory for all rows; then half of them are taken at once. seconds: its share
-    of the time. stop: looks at the first folds' values and may end it. params: settings other than the defaults.
+    ran_out: why an earlier attempt had no memory for the rows; then half of them are taken at once. seconds: its part
+    of the time. share: of the rows to learn from. stop: looks at the first folds' values and may end it. params: settings other than the defaults.
     """
-    reason, fits = ran_out, _Fits(at, cls, params, 0.5 if ran_out else 1.0, seconds)
+    reason, fits = ran_out, _Fits(at, cls, params, share / 2 if ran_out else share, seconds)
     given_up = _fitted(fits, whole, stop)
     if fits.failed and fits.failed.memory and not ran_out:
         reason = fits.failed.error
-        fits = _Fits(at, cls, params, 0.5, seconds)
+        fits = _Fits(at, cls, params, share / 2, seconds)
         given_up = _fitted(fits, whole, stop)
     return _candidate(fits, reason, given_up, resamples)
 
@@ -406,7 +406,7 @@ class Choice(NamedTuple):
 
     @property
     def ties(self) -> list[str]:
-        "Titles-by-framework of those that cannot be told apart from the best score, itself left out"
+        "Names of the frameworks that cannot be told apart from the one with the best score, itself left out"
         return [item.name for item in self.standings[1:] if item.ties]
 
 
@@ -459,7 +459,7 @@ def prediction_table(outputs: dict[str, np.ndarray], row_id: np.ndarray, y: np.n
 
 def stored_outputs(table: pd.DataFrame, plan: Plan) -> dict[str, np.ndarray]:
     "The outputs that `prediction_table` wrote, by framework"
-    names = dict.fromkeys(str(name).rpartition(": ")[0] or str(name) for name in table.columns[2:])
+    names = dict.fromkeys(str(name).partition(": ")[0] for name in table.columns[2:])
     if plan.data.task == "regression":
         return {name: table[name].to_numpy() for name in names}
     if plan.data.task == "binary":

@@ -230,6 +230,7 @@ def test_the_files_of_phase_1_agree(tmp_path):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_outputs_are_read_back_as_they_were_written(task):
     plan, random = small_plan(task), np.random.default_rng(0)
+    plan.data.classes = [f"of: {label}" for label in plan.data.classes]
     output = random.random(8) if task == "regression" else random.dirichlet([1] * len(plan.data.classes), size=8)
     table = prediction_table({"linear": output, "torch": output}, np.arange(8), np.zeros(8), plan)
     found = stored_outputs(table, plan)
