@@ -96,6 +96,12 @@ def test_one_that_runs_out_of_memory_is_tried_on_half_of_the_rows_and_says_so():
     assert table["status"].tolist() == ["trained", "skipped"] and "memory ran out" in table["reason"].iloc[0]
 
 
+def test_what_a_model_has_to_tell_stands_in_its_row():
+    data = small_data()
+    one = alone(QUICK["linear"], data._replace(y=np.zeros_like(data.y)), small_plan(primary="log_loss", maximize=False))
+    assert "every training row has the same target" in one.warning
+
+
 def test_the_folds_choose_and_the_validation_rows_only_report():
     data, plan = small_data(), small_plan()
     plain = alone(QUICK["linear"], data, plan)

@@ -137,7 +137,7 @@ class FoldFit(NamedTuple):
     """What came of it: answers for the fold's rows (the validation rows for -1), and the model where there is no fold
 
     output: (n_rows,) numbers or (n_rows, n_classes) probabilities. rows: learned from. cpu_seconds: of fit and answers,
-    which a busy machine does not change.
+    which a busy machine does not change. notes: what the model has to tell about its training.
     """
     output: np.ndarray
     size: int | None
@@ -147,6 +147,7 @@ class FoldFit(NamedTuple):
     ms_per_row: float
     model: FrameworkModel | None = None
     cpu_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-16
 def model_output(model: Any, X: pd.DataFrame, task: str, classes: int) -> np.ndarray:
@@ -198,7 +199,7 @@ def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
     output = model_output(model, X_answer, task.task, task.classes)
     ms_per_row = (time.perf_counter() - began) * 1000 / len(X_answer)
     return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row, model if task.fold < 0 else None,
-                   time.process_time() - cpu)
+                   time.process_time() - cpu, tuple(model.notes))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-21
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:
