@@ -259,19 +259,18 @@ def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: Trainin
 def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,
                   workers: int) -> tuple[tuple[float, float, float] | None, str]:
     "(gain, low, high) of the best trial over the untuned model, and the folds it was measured on"
-    judge = judge_of(data, plan)
-    if not data.fresh_folds:
-        return judge.gain(*(judge.scores(item.out_of_fold) for item in (best, untuned))), "the folds of the search"
-    data = data._replace(folds=data.fresh_folds)
-    with bench(data, plan, workers) as at:
-        found = [train_candidate(cls, at, resamples=0, whole=False, share=_share_learned(item, data), **item.parameters)
-                 for item in (best, untuned)]
+    found, checked_on = [best, untuned], "the folds of the search"
+    if data.fresh_folds:
+        data, checked_on = data._replace(folds=data.fresh_folds), "folds that the search never saw"
+        with bench(data, plan, workers) as at:
+            found = [train_candidate(cls, at, resamples=0, whole=False, share=_share_learned(item, data),
+                                     **item.parameters) for item in found]
     if any(item.out_of_fold is None for item in found):
         return None, ""
-    judge = judge_of(data, plan)
     answered = np.all([np.isfinite(item.out_of_fold).reshape(len(data.y), -1).all(axis=1) for item in found], axis=0)
-    judge = judge._replace(rows=answered)
-    return judge.gain(*(judge.scores(item.out_of_fold) for item in found)), "folds that the search never saw"
+    judge = judge_of(data, plan)._replace(rows=answered)
+    scores = judge.scores_of({"best": found[0].out_of_fold, "untuned": found[1].out_of_fold})
+    return judge.gain(*scores.values()), checked_on
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-a
 def _share_learned(candidate: Candidate, data: TrainingData) -> float:

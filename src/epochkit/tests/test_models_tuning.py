@@ -194,6 +194,18 @@ def test_a_gain_says_whether_it_may_be_chance_and_where_it_was_measured():
         tuning._replace(gain=None, improved=False), plan)
 
 
+def test_by_time_the_gain_is_measured_on_the_folds_of_the_search_and_the_first_rows_do_not_count():
+    from epochkit.models.tuning import _checked_gain
+    data, plan = small()
+    forward = tuple((np.arange(start), np.arange(start, start + 30)) for start in (30, 60, 90, 120))
+    data, cls = data._replace(folds=forward, fresh_folds=()), frameworks_for("binary")["linear"]
+    with bench(data, plan) as at:
+        weak, strong = (train_candidate(cls, at, resamples=0, whole=False, C=strength) for strength in (1e-3, 1.0))
+    assert np.isnan(strong.out_of_fold[:30]).all()
+    gain, checked_on = _checked_gain(cls, strong, weak, data, plan, 0)
+    assert np.isfinite(gain).all() and gain[1] <= gain[0] <= gain[2] and checked_on == "the folds of the search"
+
+
 def test_a_trial_that_is_worse_than_most_after_two_folds_is_given_up():
     _, plan = small()
     done = [Trial(number, {}, 0.8, 0.1, fold_values=(0.7 + number / 100, 0.8, 0.8)) for number in range(4)]

@@ -52,7 +52,7 @@ def blend_gain(judge: Judge, outputs: dict[str, np.ndarray], single: str) -> Ble
     for half in (first, ~first):
         weights = blend_weights(judge._replace(rows=judge.rows & half), outputs)
         crossed[~half] = weighted_mean(outputs, weights)[~half]
-    scores, alone = judge.scores(crossed), judge.scores(outputs[single])
+    scores, alone = judge.scores_of({"blend": crossed, "single": outputs[single]}).values()
     return BlendGain(*judge.gain(scores, alone), kept=not judge.is_noise(scores, alone))
 
 # %% ../../../../nbs/models/folds/03_blend.ipynb #blend-13

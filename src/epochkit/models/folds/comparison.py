@@ -6,6 +6,7 @@
 __all__ = ['Judge', 'Standing', 'standings', 'proposed']
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-02
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,16 @@ class Judge(NamedTuple):
 
     def scores(self, output: np.ndarray) -> np.ndarray:
         "The primary metric of an output on the rows that count, then on each resample of them, (1 + resamples,)"
+        return self.scores_of({"": output})[""]
+
+    def scores_of(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        "The scores of several outputs by name; the resamples are drawn once for all of them"
+        measured = {name: self._metric_of(output) for name, output in outputs.items()}
+        blocks = [{name: values(weights) for name, values in measured.items()} for weights in self._weights()]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in outputs}
+
+    def _metric_of(self, output: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        "What gives the primary metric of an output for row counts, (n_resamples, n_rows that count)"
         y, output, ranked = self.y[self.rows], output[self.rows], self.metric.primary in RANKED
         decided = self.task != "regression" and not ranked and self.metric.primary != "log_loss"
         threshold = choose_threshold(y, output, self.metric) if decided else None
@@ -41,9 +52,11 @@ class Judge(NamedTuple):
             found = metrics_of(self.task, y, output, threshold, costs, weights, parts,
                                (self.metric.primary,) if ranked else ())
             return found[self.metric.primary]
-        return np.concatenate([values(weights) for weights in self._weights(len(y))])
+        return values
 
-    def _weights(self, rows: int):
+    def _weights(self) -> Iterator[np.ndarray]:
+        "Row counts: each row once, then those of the resamples, some at a time"
+        rows = int(self.rows.sum())
         yield np.ones((1, rows))
         if self.groups is None:
             yield from resampled_counts(rows, self.resamples, self.seed)
@@ -82,17 +95,19 @@ def standings(judge: Judge, outputs: dict[str, np.ndarray]) -> list[Standing]:
     """
     answered = {name: judge.rows & np.isfinite(output).reshape(len(output), -1).all(axis=1)
                 for name, output in outputs.items()}
-    most, sign = max(rows.sum() for rows in answered.values()), 1 if judge.metric.maximize else -1
-    full = [name for name, rows in answered.items() if rows.sum() == most]
-    known = {name: judge._replace(rows=answered[name]).scores(outputs[name]) for name in full}
+    widest, sign = max(answered.values(), key=np.sum), 1 if judge.metric.maximize else -1
+    full = {name: outputs[name] for name, rows in answered.items() if (rows == widest).all()}
+    known = judge._replace(rows=widest).scores_of(full)
     best = max(full, key=lambda name: np.nan_to_num(sign * known[name][0], nan=-np.inf))
     found = []
     for name in outputs:
-        both = judge._replace(rows=answered[name] & answered[best])
-        same = name in full and (answered[name] == answered[best]).all()
-        theirs, own = (known[best], known[name]) if same else (both.scores(outputs[best]), both.scores(outputs[name]))
-        behind, low, high = both.gain(theirs, own)
-        found.append(Standing(name, behind, low, high, bool(low <= 0), same and both.is_noise(theirs, own)))
+        scores = known
+        if name not in full:
+            both = judge._replace(rows=answered[name] & widest)
+            scores = both.scores_of({best: outputs[best], name: outputs[name]})
+        behind, low, high = judge.gain(scores[best], scores[name])
+        near = name in full and judge.is_noise(scores[best], scores[name])
+        found.append(Standing(name, behind, low, high, bool(low <= 0), near))
     return sorted(found, key=lambda item: (item.name != best, np.nan_to_num(item.behind, nan=np.inf)))
 
 
