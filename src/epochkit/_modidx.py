@@ -2806,6 +2806,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'epochkit/models/metrics.py')},
             'epochkit.models.registration': { 'epochkit.models.registration.HandedOn': ( 'models/registration.html#handedon',
                                                                                          'epochkit/models/registration.py'),
+                                              'epochkit.models.registration._answers': ( 'models/registration.html#_answers',
+                                                                                         'epochkit/models/registration.py'),
                                               'epochkit.models.registration._fit_again': ( 'models/registration.html#_fit_again',
                                                                                            'epochkit/models/registration.py'),
                                               'epochkit.models.registration._forget_unrecorded_version': ( 'models/registration.html#_forget_unrecorded_version',

@@ -27,7 +27,7 @@ from ..cleaning.personal_data import privacy_key
 from ..cleaning.raw_rows import RowCleaner
 from .bundle import (Bundle, input_schema, log_bundle, open_verified, registered_versions, save_bundle,
                                     sendable_schema)
-from ..core.errors import DependencyError, ResourceLimitError
+from ..core.errors import DependencyError, PipelineError, ResourceLimitError
 from .folds.blend import ProbabilityScale
 from .folds.final import Composition, Member, alone, compose, refitted
 from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
@@ -58,10 +58,19 @@ def target_column(features: pd.DataFrame, plan: Plan) -> str:
     return name if name in features.columns else "target"
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-04-a
-def phase_1_members(folder: Path, plan: Plan) -> dict[str, Member]:
+def _answers(folder: Path, name: str, rows: int, plan: Plan) -> dict[str, np.ndarray]:
+    "The stored outputs for all of the rows; PipelineError when the file holds fewer, because it was too large"
+    table = pd.read_parquet(folder / name)
+    if len(table) != rows:
+        raise PipelineError(f"{name} holds the answers for {len(table):,} of {rows:,} rows, because all of them are more "
+                            "than a file may hold: raise [budget] file_mb in the brief, or try fewer frameworks")
+    return stored_outputs(table, plan)
+
+
+def phase_1_members(folder: Path, data: TrainingData, plan: Plan) -> dict[str, Member]:
     "What every framework answered in phase 1, the dummy left out, by framework"
-    answers, outputs = (stored_outputs(pd.read_parquet(folder / f"{name}.parquet"), plan)
-                        for name in ("out_of_fold_predictions", "validation_predictions"))
+    answers = _answers(folder, "out_of_fold_predictions.parquet", len(data.y), plan)
+    outputs = _answers(folder, "validation_predictions.parquet", len(data.y_validation), plan)
     rows = {item["framework"]: item for item in read_json(folder / "all_models_metrics.json")["models"]}
     return {name: Member(name, item["parameters"], answers[name], outputs[name], item["rounds"],
                          min(1.0, item["training_rows"] / len(answers[name])))
@@ -70,7 +79,7 @@ def phase_1_members(folder: Path, plan: Plan) -> dict[str, Member]:
 
 def untuned_winner(folder: Path, data: TrainingData, plan: Plan) -> tuple[Candidate, dict[str, Any]]:
     "The winner of phase 1, measured again by its stored answers, and what `best_model_info.json` says about it"
-    info, members = read_json(folder / "best_model_info.json"), phase_1_members(folder, plan)
+    info, members = read_json(folder / "best_model_info.json"), phase_1_members(folder, data, plan)
     model, stood = open_verified(folder / info["model_file"], info["model_sha256"]), members[info["framework"]]
     cls = known_frameworks()[info["framework"]]
     return Candidate(cls.name, info["model"], model=model, device=model.device, run_id=info["run_id"],
@@ -184,7 +193,7 @@ def handed_on_model(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan
 
 def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) -> HandedOn:
     winner, primary = tuning.winner, plan.metric.primary
-    members = phase_1_members(folder, plan)
+    members = phase_1_members(folder, data, plan)
     members[winner.framework] = Member(winner.framework, winner.parameters, winner.out_of_fold, winner.output,
                                        winner.size, min(1.0, winner.rows / len(data.y)))
     single = winner.framework

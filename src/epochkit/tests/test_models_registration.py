@@ -11,7 +11,7 @@ from epochkit.core.brief import SplitSection
 from epochkit.core.files import read_json, sha256_of, write_json
 from epochkit.models.bundle import load_bundle
 from epochkit.core.settings import load_settings
-from epochkit.core.errors import RecordError, ResourceLimitError
+from epochkit.core.errors import PipelineError, RecordError, ResourceLimitError
 from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
 from epochkit.lifecycle.gates import CHECKS, GateContext
 from epochkit.record.ledger import Ledger
@@ -135,6 +135,17 @@ def test_a_touched_candidate_is_not_loaded(finished):
     file.write_bytes(content + b"!")
     try:
         with pytest.raises(RecordError, match="was changed"):
+            tune_best_model(finished.run)
+    finally:
+        file.write_bytes(content)
+
+
+def test_answers_that_were_cut_to_fit_into_a_file_are_an_error_that_names_the_key(finished):
+    file = finished.run.artifacts / "out_of_fold_predictions.parquet"
+    content = file.read_bytes()
+    pd.read_parquet(file).head(100).to_parquet(file)
+    try:
+        with pytest.raises(PipelineError, match="100 of 150 rows.*file_mb"):
             tune_best_model(finished.run)
     finally:
         file.write_bytes(content)
