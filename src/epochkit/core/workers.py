@@ -9,13 +9,16 @@ __all__ = ['CallResult', 'Workers']
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError as TookTooLong, wait
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import Any, NamedTuple, Self
 
 from .errors import explain
@@ -84,6 +87,27 @@ def _died(key: Any, code: int | None) -> CallResult:
     name = signal.Signals(-code).name if code and code < 0 else f"code {code}"
     return CallResult(key, error=f"its process ended with {name}", memory=code == -9)
 
+# %% ../../../nbs/core/13_workers.ipynb #workers-main
+_STARTING = threading.Lock()
+
+
+class _Process(SpawnProcess):
+    "A process that does not run the script of its parent"
+
+    @staticmethod
+    def _Popen(process: SpawnProcess) -> Any:
+        with _STARTING:
+            main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+            try:
+                return SpawnProcess._Popen(process)
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
 # %% ../../../nbs/core/13_workers.ipynb #workers-14
 class _RenewedPool:
     "A pool of processes, and the calls that it has not answered; one that broke is replaced"
@@ -96,7 +120,7 @@ class _RenewedPool:
 
     def _open(self) -> None:
         from pebble import ProcessPool
-        self._pool = ProcessPool(max_workers=self.count, context=get_context("spawn"), initializer=_prepare,
+        self._pool = ProcessPool(max_workers=self.count, context=_Context(), initializer=_prepare,
                                  initargs=(self._limit_mb, self.environment))
 
     def _close(self) -> None:
