@@ -12,8 +12,9 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError as TookTooLong, wait
+from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, NamedTuple, Self
 
@@ -74,9 +75,8 @@ def _make_call(content: bytes) -> CallResult:
     "The outcome of the call in `content`, made with one thread"
     from threadpoolctl import threadpool_limits
 
-    key, function, args = pickle.loads(content)
     with threadpool_limits(1):
-        return _made(key, function, args)
+        return _made(*pickle.loads(content))
 
 # %% ../../../nbs/core/13_workers.ipynb #workers-12
 def _died(key: Any, code: int | None) -> CallResult:
@@ -85,41 +85,23 @@ def _died(key: Any, code: int | None) -> CallResult:
     return CallResult(key, error=f"its process ended with {name}", memory=code == -9)
 
 # %% ../../../nbs/core/13_workers.ipynb #workers-14
-class Workers:
-    """`count` processes that make the calls submitted to them; 0: this process makes them when an outcome is asked for
+class _RenewedPool:
+    "A pool of processes, and the calls that it has not answered; one that broke is replaced"
 
-    limit_mb: memory of each, 0 for no limit. environment: variables that hold in them.
-    """
-
-    def __init__(self, count: int, limit_mb: float = 0, environment: dict[str, str] | None = None):
-        self.count, self._limits = count, (limit_mb, environment or {})
-        self._here: deque[tuple] = deque()
+    def __init__(self, count: int, limit_mb: float, environment: dict[str, str]):
+        self.count, self.environment, self._limit_mb = count, environment, limit_mb
         self._futures: dict[Future, tuple] = {}
         self._lost: deque[CallResult] = deque()
         self._pool: Any = None
 
-    def __enter__(self) -> Self:
-        if self.count:
-            from pebble import ProcessPool
-            self._pool = ProcessPool(max_workers=self.count, context=get_context("spawn"), initializer=_prepare,
-                                     initargs=self._limits)
-        return self
+    def _open(self) -> None:
+        from pebble import ProcessPool
+        self._pool = ProcessPool(max_workers=self.count, context=get_context("spawn"), initializer=_prepare,
+                                 initargs=(self._limit_mb, self.environment))
 
-    def __exit__(self, *error: object) -> None:
-        if self._pool:
-            self._pool.stop()
-            self._pool.join()
-
-    def __len__(self) -> int:
-        return len(self._here) + len(self._futures) + len(self._lost)
-
-    def submit(self, key: Any, function: Callable, *args: Any, within_s: float | None = None) -> None:
-        "Asks for `function(*args)`, to be ended after `within_s` seconds; its outcome will carry `key`"
-        if not self.count:
-            self._here.append((key, function, args))
-            return
-        import cloudpickle
-        self._schedule(key, within_s, cloudpickle.dumps((key, function, args)), tries=1)
+    def _close(self) -> None:
+        self._pool.stop()
+        self._pool.join()
 
     def _schedule(self, key: Any, within_s: float | None, content: bytes, tries: int) -> None:
         if not self._pool.active:
@@ -129,9 +111,8 @@ class Workers:
 
     def _renew(self) -> None:
         "A new pool for one that broke, with the calls that it left open; one that was open twice is given up"
-        self._pool.stop()
-        self._pool.join()
-        self.__enter__()
+        self._close()
+        self._open()
         left = [future for future in self._futures if not future.done()]
         for key, within_s, content, tries in [self._futures.pop(future) for future in left]:
             if tries > 1:
@@ -139,12 +120,8 @@ class Workers:
             else:
                 self._schedule(key, within_s, content, tries + 1)
 
-    def outcome(self) -> CallResult:
-        "The next outcome; LookupError when nothing was submitted"
-        if not len(self):
-            raise LookupError("no call was submitted, so there is no outcome to wait for")
-        if not self.count:
-            return _made(*self._here.popleft())
+    def _answer(self) -> CallResult:
+        "The outcome of the next call that is answered or given up"
         while not self._lost:
             done = wait(self._futures, timeout=1, return_when=FIRST_COMPLETED).done
             if done:
@@ -164,3 +141,58 @@ class Workers:
             return CallResult(key, error=f"was ended after {within_s:.3g} s", seconds=within_s)
         except Exception as error:  # an outcome that cannot be sent back
             return CallResult(key, error=explain(error))
+
+# %% ../../../nbs/core/13_workers.ipynb #workers-open
+@contextmanager
+def _as_in_a_worker(environment: dict[str, str]) -> Iterator[None]:
+    "One thread and the variables of a worker, in this process for as long as a call takes"
+    from threadpoolctl import threadpool_limits
+
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+class Workers(_RenewedPool):
+    """`count` processes that make the calls submitted to them; 0: this process makes them when an outcome is asked for
+
+    limit_mb: memory of each process, 0 for no limit. environment: variables that hold while a call is made.
+    """
+
+    def __init__(self, count: int, limit_mb: float = 0, environment: dict[str, str] | None = None):
+        super().__init__(count, limit_mb, environment or {})
+        self._here: deque[tuple] = deque()
+
+    def __enter__(self) -> Self:
+        if self.count:
+            self._open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.count:
+            self._close()
+
+    def __len__(self) -> int:
+        return len(self._here) + len(self._futures) + len(self._lost)
+
+    def submit(self, key: Any, function: Callable, *args: Any, within_s: float | None = None) -> None:
+        "Asks for `function(*args)`, to be ended after `within_s` seconds; its outcome will carry `key`"
+        if not self.count:
+            self._here.append((key, function, args))
+            return
+        import cloudpickle
+        self._schedule(key, within_s, cloudpickle.dumps((key, function, args)), tries=1)
+
+    def outcome(self) -> CallResult:
+        "The next outcome; LookupError when nothing was submitted"
+        if not len(self):
+            raise LookupError("no call was submitted, so there is no outcome to wait for")
+        if self.count:
+            return self._answer()
+        with _as_in_a_worker(self.environment):
+            return _made(*self._here.popleft())

@@ -29,7 +29,7 @@ from .bundle import (Bundle, input_schema, log_bundle, open_verified, registered
                                     sendable_schema)
 from ..core.errors import DependencyError, ResourceLimitError
 from .folds.blend import ProbabilityScale
-from .folds.final import Composition, Member, compose, refitted
+from .folds.final import Composition, Member, alone, compose, refitted
 from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
 from .frameworks.base import FrameworkModel, cuda_devices, known_frameworks
 from .resume import WorkStore, made_once, resumed_run, training_fingerprint
@@ -63,9 +63,8 @@ def phase_1_members(folder: Path, plan: Plan) -> dict[str, Member]:
     answers, outputs = (stored_outputs(pd.read_parquet(folder / f"{name}.parquet"), plan)
                         for name in ("out_of_fold_predictions", "validation_predictions"))
     rows = {item["framework"]: item for item in read_json(folder / "all_models_metrics.json")["models"]}
-    trained = max([item["training_rows"] for item in rows.values()], default=1) or 1
     return {name: Member(name, item["parameters"], answers[name], outputs[name], item["rounds"],
-                         min(1.0, item["training_rows"] / trained))
+                         min(1.0, item["training_rows"] / len(answers[name])))
             for name, item in rows.items() if not item["baseline"] and name in answers and name in outputs}
 
 
@@ -102,8 +101,7 @@ def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: st
     """
     count = worker_count(data) if workers is None else workers
     limit_mb = 1024 * _memory_gb(run) / max(1, count) if count else 0
-    seconds = getattr(plan.budget, "fit_seconds", None)
-    return train_candidates(data, plan, run, parent, frameworks, store, count, seconds, limit_mb)
+    return train_candidates(data, plan, run, parent, frameworks, store, count, plan.budget.fit_seconds, limit_mb)
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-save
 def save_phase_1(run: EpochRun, candidates: list[Candidate], choice: Choice, features: pd.DataFrame, data: TrainingData,
@@ -190,15 +188,15 @@ def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) ->
     members[winner.framework] = Member(winner.framework, winner.parameters, winner.out_of_fold, winner.output,
                                        winner.size, min(1.0, winner.rows / len(data.y)))
     single = winner.framework
-    composition = compose(judge_of(data, plan), members, single)
+    judge = judge_of(data, plan)
+    composition = compose(judge, members, single)
     if better(winner.value(primary), _recipe(composition, members, data, plan)["metrics"][primary]["value"], plan):
         reason = "with the blend, or with the scale of its probabilities, its score over the folds was worse"
         composition = Composition({single: 1.0}, ProbabilityScale(), composition.gain, reason)
-    limit_ms = getattr(getattr(plan, "serving", None), "latency_p95_ms", 100) / 2
     with bench(data, plan, worker_count(data)) as at:
-        model, composition = refitted(composition, members, single, lambda member: _fit_again(at, member),
-                                      data.X_validation, plan.data.task, len(plan.data.classes or ()), limit_ms)
-    rows = len(data.y) + len(data.y_validation)
+        model, composition, rows = refitted(
+            composition, alone(judge, members[single], ""), members, lambda member: _fit_again(at, member),
+            data.X_validation, plan.data.task, len(plan.data.classes), plan.serving.latency_p95_ms / 2)
     return HandedOn(winner._replace(title=model.title, model=model, device=model.device, rows=rows,
                                     **_recipe(composition, members, data, plan)), composition)
 

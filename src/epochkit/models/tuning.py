@@ -213,7 +213,7 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
     if finished.trials:
         store.resumed = f"resuming from {len(finished.trials)} of {count} trials"
     with bench(data, plan, workers) as at:
-        _make_trials(cls, search, count, limit_s, finished, at, track)
+        _make_trials(cls, search, count, limit_s, finished, at, track, _share_learned(untuned, data))
     _report_progress(finished, count, count)
     gain, checked_on, tuned = made_once(
         store, "checked", lambda: _checked(cls, finished.best, untuned, data, plan, workers))
@@ -223,8 +223,11 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-c
 def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _Finished, at: Bench,
-                 track: TrackedRun | None) -> None:
-    "Makes the trials that are missing up to `count`, one after the other, until `limit_s` seconds are over"
+                 track: TrackedRun | None, share: float) -> None:
+    """Makes the trials that are missing up to `count`, one after the other, until `limit_s` seconds are over
+
+    share: of the training rows to learn from, which is what the untuned model did.
+    """
     first, began = len(finished.trials), time.monotonic() - finished.seconds
     label = f"tuning {cls.name}" + (f", {finished.store.resumed}" if first else "")
     for number in ProgressBar(label, count, first, shown=count > 5).over(range(first, count)):
@@ -234,7 +237,7 @@ def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _F
         if finished.stopped:
             break
         died = finished.died.get(number, [])
-        trial, candidate = _try(cls, number, search.ask(number), at, finished, track, died)
+        trial, candidate = _try(cls, number, search.ask(number), at, finished, track, died, share)
         search.tell(trial)
         finished.add(trial, candidate, time.monotonic() - began)
 
@@ -261,7 +264,8 @@ def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingD
         return judge.gain(*(judge.scores(item.out_of_fold) for item in (best, untuned))), "the folds of the search"
     data = data._replace(folds=data.fresh_folds)
     with bench(data, plan, workers) as at:
-        found = [train_candidate(cls, at, resamples=0, whole=False, **item.parameters) for item in (best, untuned)]
+        found = [train_candidate(cls, at, resamples=0, whole=False, share=_share_learned(item, data), **item.parameters)
+                 for item in (best, untuned)]
     if any(item.out_of_fold is None for item in found):
         return None, ""
     judge = judge_of(data, plan)
@@ -270,6 +274,11 @@ def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingD
     return judge.gain(*(judge.scores(item.out_of_fold) for item in found)), "folds that the search never saw"
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-a
+def _share_learned(candidate: Candidate, data: TrainingData) -> float:
+    "Share of the training rows that a candidate learned from"
+    return min(1.0, candidate.rows / len(data.y))
+
+
 def _worse_than_most(values: list[float | None], trials: list[Trial], plan: Plan, least: int = 4) -> bool:
     "Whether the mean of these folds' values is worse than the median of what whole trials had on the same folds"
     before = [np.mean(trial.fold_values[:len(values)]) for trial in trials
@@ -280,7 +289,7 @@ def _worse_than_most(values: list[float | None], trials: list[Trial], plan: Plan
 
 
 def _try(cls: Any, number: int, params: dict[str, Any], at: Bench, finished: _Finished, track: TrackedRun | None,
-         died: list[str]) -> tuple[Trial, Candidate]:
+         died: list[str], share: float) -> tuple[Trial, Candidate]:
     "One trial; a value that is not a number counts as a failure"
     began, plan, given_up = time.monotonic(), finished.plan, []
 
@@ -293,7 +302,8 @@ def _try(cls: Any, number: int, params: dict[str, Any], at: Bench, finished: _Fi
                               cls(task=plan.data.task).title,
                               skipped=f"its process died on half of the rows too: {died[-1]}")
     else:
-        candidate = train_candidate(cls, at, resamples=0, ran_out="".join(died), whole=False, stop=stop, **params)
+        candidate = train_candidate(cls, at, resamples=0, ran_out="".join(died), share=share, whole=False, stop=stop,
+                                    **params)
     value = None if given_up else candidate.value(plan.metric.primary)
     value = float(value) if value is not None and math.isfinite(value) else None
     run_id = _log_trial(track, number, params, candidate) if track else ""

@@ -47,8 +47,10 @@ def test_a_pool_that_breaks_is_renewed_with_the_calls_it_left_open(monkeypatch):
     assert "twice" in found["open twice"].error and found["first"].value[0] == "high" and len(found) == 2
 
 
-def test_without_a_process_the_calls_are_made_here_in_their_order():
-    with Workers(0) as workers:
+def test_without_a_process_the_calls_are_made_here_in_their_order_with_the_same_variables():
+    with Workers(0, environment={"SPEED": "low"}) as workers:
+        workers.submit("speed", bad_call, "work")
+        assert workers.outcome().value == ("low", os.getpid()) and "SPEED" not in os.environ
         workers.submit("pid", os.getpid)
         workers.submit("later", bad_call, "fail")
         assert workers.outcome().value == os.getpid() and "nothing to learn" in workers.outcome().error

@@ -96,6 +96,12 @@ def test_one_that_runs_out_of_memory_is_tried_on_half_of_the_rows_and_says_so():
     assert table["status"].tolist() == ["trained", "skipped"] and "memory ran out" in table["reason"].iloc[0]
 
 
+def test_what_a_model_has_to_tell_stands_in_its_row():
+    data = small_data()
+    one = alone(QUICK["linear"], data._replace(y=np.zeros_like(data.y)), small_plan(primary="log_loss", maximize=False))
+    assert "every training row has the same target" in one.warning
+
+
 def test_the_folds_choose_and_the_validation_rows_only_report():
     data, plan = small_data(), small_plan()
     plain = alone(QUICK["linear"], data, plan)
@@ -230,6 +236,7 @@ def test_the_files_of_phase_1_agree(tmp_path):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_outputs_are_read_back_as_they_were_written(task):
     plan, random = small_plan(task), np.random.default_rng(0)
+    plan.data.classes = [f"of: {label}" for label in plan.data.classes]
     output = random.random(8) if task == "regression" else random.dirichlet([1] * len(plan.data.classes), size=8)
     table = prediction_table({"linear": output, "torch": output}, np.arange(8), np.zeros(8), plan)
     found = stored_outputs(table, plan)

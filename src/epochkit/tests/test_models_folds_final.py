@@ -9,7 +9,7 @@ import pytest
 from epochkit.core.errors import PipelineError
 from epochkit.models.folds.blend import ProbabilityScale
 from epochkit.models.folds.comparison import Judge
-from epochkit.models.folds.final import Composition, Member, compose, refitted
+from epochkit.models.folds.final import Composition, Member, alone, compose, refitted
 from epochkit.models.folds.fold_fits import FoldFit
 from epochkit.models.frameworks.base import known_frameworks
 from epochkit.models.folds.final import *
@@ -52,13 +52,27 @@ def test_a_blend_that_is_too_slow_or_loses_a_member_gives_way_to_the_winner():
     def fit(member):
         model = known_frameworks()["linear"](task="regression").fit(X, y)
         return FoldFit(model.predict(X), None, 0.1, len(y), "cpu", 0.1, model)
-    both = compose(judge, members, "a")
-    model, kept = refitted(both, members, "a", fit, X, "regression", 0, limit_ms=1_000)
+    both, single = compose(judge, members, "a"), alone(judge, members["a"], "")
+
+    def made(fit, limit_ms=1_000):
+        return refitted(both, single, members, fit, X, "regression", 0, limit_ms)
+    model, kept, rows = made(fit)
     assert set(model.members) == {"a", "b"} and np.allclose(model.predict(X), y, atol=0.01) and kept == both
-    model, kept = refitted(both, members, "a", fit, X, "regression", 0, limit_ms=0.0)
-    assert set(model.members) == {"a"} and "0 ms are allowed" in kept.reason
-    fails = lambda member: "no room" if member.framework == "b" else fit(member)
-    model, kept = refitted(both, members, "a", fails, X, "regression", 0, limit_ms=1_000)
+    assert rows == 400
+    model, kept, _ = made(fit, limit_ms=0.0)
+    assert set(model.members) == {"a"} and "0 ms are allowed" in kept.reason and kept.gain == both.gain
+    _, kept, _ = made(lambda member: "no room" if member.framework == "b" else fit(member))
     assert kept.weights == {"a": 1.0} and "no room" in kept.reason
     with pytest.raises(PipelineError, match="a could not be fitted.*no room"):
-        refitted(both, members, "a", lambda member: "no room", X, "regression", 0, limit_ms=1_000)
+        made(lambda member: "no room")
+
+
+def test_the_winner_alone_keeps_the_scale_of_its_own_probabilities_and_not_that_of_the_blend():
+    random = np.random.default_rng(0)
+    truth = random.random(1_000)
+    y = (random.random(1_000) < truth).astype(int)
+    metric = SimpleNamespace(primary="log_loss", maximize=False, cost_false_positive=1.0, cost_false_negative=1.0)
+    judge, right = Judge("binary", metric, y, np.ones(1_000, bool)), np.column_stack([1 - truth, truth])
+    sure = ProbabilityScale(3.0).apply(right)
+    assert alone(judge, Member("a", {}, right, right), "").scale == ProbabilityScale()
+    assert alone(judge, Member("b", {}, sure, sure), "").scale.slope < 0.5

@@ -58,6 +58,7 @@ def test_folds_stop_a_model_and_the_whole_fit_takes_the_median_size(tmp_path):
     assert (whole.size, whole.rows, whole.output.shape) == (30, 150, (50, 2)) and whole.model.share == data.y.mean()
     final = fit_fold(file, task._replace(fold=-2, size=7))
     assert final.rows == 200 and final.size == 7
+    assert fit_fold(data, task._replace(fold=-2, size=7, share=0.5)).rows in (100, 101)
     assert fit_fold(data, task._replace(fold=0, share=0.5)).rows in (60, 61)
     assert best_size([None, None]) is None and best_size([3, 9, 100]) == 9
 

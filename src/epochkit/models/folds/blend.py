@@ -142,5 +142,5 @@ class Blend:
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         "Class codes, or numbers for regression, (n_rows,)"
         if self.task == "regression":
-            return sum(weight * self.members[name].predict(X) for name, weight in self.weights.items())
+            return weighted_mean({name: model.predict(X) for name, model in self.members.items()}, self.weights)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]

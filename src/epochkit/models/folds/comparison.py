@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..metrics import choose_threshold, metrics_of, resampled_counts
+from ..metrics import RANKED, choose_threshold, metrics_of, resampled_counts
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
 class Judge(NamedTuple):
@@ -30,14 +30,17 @@ class Judge(NamedTuple):
 
     def scores(self, output: np.ndarray) -> np.ndarray:
         "The primary metric of an output on the rows that count, then on each resample of them, (1 + resamples,)"
-        y, output = self.y[self.rows], output[self.rows]
-        threshold = None if self.task == "regression" else choose_threshold(y, output, self.metric)
+        y, output, ranked = self.y[self.rows], output[self.rows], self.metric.primary in RANKED
+        decided = self.task != "regression" and not ranked and self.metric.primary != "log_loss"
+        threshold = choose_threshold(y, output, self.metric) if decided else None
         costs = (self.metric.cost_false_positive, self.metric.cost_false_negative)
 
         parts = None if self.parts is None else self.parts[self.rows]
 
         def values(weights: np.ndarray) -> np.ndarray:
-            return metrics_of(self.task, y, output, threshold, costs, weights, parts)[self.metric.primary]
+            found = metrics_of(self.task, y, output, threshold, costs, weights, parts,
+                               (self.metric.primary,) if ranked else ())
+            return found[self.metric.primary]
         return np.concatenate([values(weights) for weights in self._weights(len(y))])
 
     def _weights(self, rows: int):
@@ -93,10 +96,10 @@ def standings(judge: Judge, outputs: dict[str, np.ndarray]) -> list[Standing]:
     return sorted(found, key=lambda item: (item.name != best, np.nan_to_num(item.behind, nan=np.inf)))
 
 
-def proposed(found: list[Standing], costs: dict[str, tuple]) -> tuple[str, str]:
-    "Name of the model to go on with, and why; costs: what to compare those within one standard error by, least first"
+def proposed(found: list[Standing], complexity: dict[str, Any]) -> tuple[str, str]:
+    "Name of the model to go on with, and why; complexity: by name, the least is the simplest"
     best, near = found[0], [item for item in found if item.within_error]
-    chosen = min(near, key=lambda item: costs[item.name])
+    chosen = min(near, key=lambda item: complexity[item.name])
     if chosen.name == best.name:
         return best.name, "it has the best score" + (", and none that ties with it is simpler" if len(near) > 1 else "")
     return chosen.name, (f"it is {chosen.behind:.4g} behind {best.name}, which is less than one standard error of "

@@ -9,6 +9,7 @@ __all__ = ['Folds', 'TrainingData', 'random_folds', 'plan_folds', 'training_data
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-02
 import pickle
 import time
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import StratifiedKFold
 
 from ...core.errors import PipelineError
 from ..frameworks.base import FrameworkModel
@@ -42,14 +44,23 @@ class TrainingData(NamedTuple):
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-06
 def random_folds(y: np.ndarray, classification: bool, count: int = 5, seed: int = 0) -> Folds:
     "Folds dealt by chance, every class (or level of the number) spread over all of them; at least two"
-    random = np.random.default_rng(seed)
-    levels = np.asarray(y) if classification else np.argsort(np.argsort(y, kind="stable")) // max(1, count)
-    order = np.lexsort((random.random(len(y)), levels))
-    fold = np.empty(len(y), dtype=int)
-    fold[order] = np.arange(len(y)) % max(2, min(count, len(y)))
-    return tuple((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in np.unique(fold))
+    count = max(2, min(count, len(y)))
+    levels = np.asarray(y) if classification else np.argsort(np.argsort(y, kind="stable")) // count
+    if np.unique(levels, return_counts=True)[1].max() < count:
+        levels = np.zeros(len(y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds
+        return tuple(StratifiedKFold(count, shuffle=True, random_state=seed).split(levels, levels))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-08
+def _groups_of(names: pd.Series) -> np.ndarray:
+    "Code of each row's group, (n_rows,); a row without one is a group of its own"
+    codes = pd.factorize(names)[0]
+    alone = codes < 0
+    codes[alone] = codes.max() + 1 + np.arange(alone.sum())
+    return codes
+
+
 def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Folds, Folds, np.ndarray | None]:
     """Folds of the training rows in their order in `features`, as the plan splits; the same dealt anew (none by time);
     and the group of each row, as a code, where the plan names one
@@ -62,7 +73,7 @@ def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Fo
     def deal(more: int) -> Folds:
         split = plan.split.model_copy(update={"seed": plan.split.seed + 1_000 * more})
         return tuple(cross_folds(rows, plan.model_copy(update={"split": split})))
-    groups = pd.factorize(rows[plan.data.group])[0] if plan.data.group else None
+    groups = _groups_of(rows[plan.data.group]) if plan.data.group else None
     folds, fresh = deal(0), deal(1)
     if all(np.array_equal(one[1], other[1]) for one, other in zip(folds, fresh)):
         return folds, (), groups
@@ -108,7 +119,7 @@ def saved_rows(data: TrainingData, folder: Path) -> str:
 class FoldTask(NamedTuple):
     """What to fit: the framework with its parameters, and on which rows
 
-    fold: position in the data's folds; -1: all training rows, then all training and validation rows for -2. size:
+    fold: position in the data's folds; -1: all training rows; -2: training and validation rows together. size:
     rounds to fit without rows that stop it. share: of the rows to learn from. classes: of the plan.
     """
     cls: type[FrameworkModel]
@@ -126,7 +137,7 @@ class FoldFit(NamedTuple):
     """What came of it: answers for the fold's rows (the validation rows for -1), and the model where there is no fold
 
     output: (n_rows,) numbers or (n_rows, n_classes) probabilities. rows: learned from. cpu_seconds: of fit and answers,
-    which a busy machine does not change.
+    which a busy machine does not change. notes: what the model has to tell about its training.
     """
     output: np.ndarray
     size: int | None
@@ -136,6 +147,7 @@ class FoldFit(NamedTuple):
     ms_per_row: float
     model: FrameworkModel | None = None
     cpu_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-16
 def model_output(model: Any, X: pd.DataFrame, task: str, classes: int) -> np.ndarray:
@@ -159,16 +171,16 @@ def share_of(rows: np.ndarray, y: np.ndarray, share: float, classification: bool
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-18
 def _parts(data: TrainingData, task: FoldTask) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]:
     "Rows to learn from and rows to answer"
+    X, y, answers = data.X, data.y, (data.X_validation, data.y_validation)
+    learn = np.arange(len(y))
     if task.fold == -2:
-        X, y = pd.concat([data.X, data.X_validation], ignore_index=True), np.concatenate([data.y, data.y_validation])
-        return X, y, data.X_validation, data.y_validation
-    if task.fold == -1:
-        learn, answers = np.arange(len(data.y)), (data.X_validation, data.y_validation)
-    else:
+        X, y = pd.concat([X, data.X_validation], ignore_index=True), np.concatenate([y, data.y_validation])
+        learn = np.arange(len(y))
+    elif task.fold >= 0:
         learn, answer = data.folds[task.fold]
-        answers = (data.X.iloc[answer], data.y[answer])
-    learn = share_of(learn, data.y, task.share, task.task != "regression", task.seed)
-    return data.X.iloc[learn], data.y[learn], *answers
+        answers = (X.iloc[answer], y[answer])
+    learn = share_of(learn, y, task.share, task.task != "regression", task.seed)
+    return X.iloc[learn], y[learn], *answers
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-19
 def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
@@ -187,7 +199,7 @@ def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
     output = model_output(model, X_answer, task.task, task.classes)
     ms_per_row = (time.perf_counter() - began) * 1000 / len(X_answer)
     return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row, model if task.fold < 0 else None,
-                   time.process_time() - cpu)
+                   time.process_time() - cpu, tuple(model.notes))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-21
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:
