@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import BadInputError
-from ..models.frameworks.base import FrameworkModel, frameworks_for
+from ..models.frameworks.base import FrameworkModel
+from ..models.frameworks.dummy import DummyModel
 
 # %% ../../../nbs/testing/02_framework_contract.ipynb #framework-contract-04
 def easy_problem(task: str, rows: int = 200) -> tuple[pd.DataFrame, np.ndarray]:
@@ -40,7 +41,7 @@ def finest_answer(model: FrameworkModel, X: pd.DataFrame) -> np.ndarray:
 def _floor(task: str) -> float:
     "The dummy's error on the easy problem: mean squared for regression, else the share of wrong classes"
     X, y = easy_problem(task)
-    return _error(frameworks_for(task)["dummy"](task=task, seed=3).fit(X[:150], y[:150], X[150:], y[150:]), X, y)
+    return _error(DummyModel(task=task, seed=3).fit(X[:150], y[:150], X[150:], y[150:]), X, y)
 
 # %% ../../../nbs/testing/02_framework_contract.ipynb #framework-contract-10
 def _error(model: FrameworkModel, X: pd.DataFrame, y: np.ndarray) -> float:
@@ -79,11 +80,11 @@ class _FrameworkCase:
         if "task" in metafunc.fixturenames:
             metafunc.parametrize("task", self.framework.tasks)
 
-    def model(self, task: str, seed: int = 3) -> FrameworkModel:
-        "An untrained model whose training is short"
+    def model(self, task: str, seed: int = 3, **more: Any) -> FrameworkModel:
+        "An untrained model whose training is short, with `more` parameters if any"
         known = self.framework(task=task).defaults
         given = {name: value for name, value in self.quick.items() if name in known}
-        return self.framework(task=task, seed=seed, **given)
+        return self.framework(task=task, seed=seed, **given, **more)
 
     def trained(self, task: str) -> FrameworkModel:
         "The model trained on 150 rows, with 50 rows to stop early on; the same one for all tests"
@@ -186,9 +187,7 @@ class _RowsContract(_RepeatContract):
         if task != "regression":
             assert "unknown parameter" in refusal(lambda: self.framework(task=task, target_transform="log").fit(X, y))
             return
-        given = {name: value for name, value in self.quick.items() if name in self.framework(task=task).defaults}
-        model = self.framework(task=task, seed=3, target_transform="log", **given)
-        y = np.exp(y / 4_000)
+        model, y = self.model(task, target_transform="log"), np.exp(y / 4_000)
         model.fit(X[:150], y[:150], X[150:], y[150:])
         assert (model.predict(X) > 0).all() and abs(model.predict(X[:150]).mean() / y[:150].mean() - 1) < 0.02
         assert "without negative values" in refusal(lambda: model.fit(X, -y))

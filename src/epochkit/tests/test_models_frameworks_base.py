@@ -184,3 +184,19 @@ def test_a_network_predicts_from_plain_arrays():
     assert model.predict(frame).tolist() == [0, 0, 1, 1] and np.allclose(model.predict_proba(frame).sum(axis=1), 1)
     numbers = Fixed(task="regression").fit(frame, [100.0, 100, 300, 300]).predict(frame)
     assert np.allclose(numbers, [300, 300, 100, 100]), "predictions come back in the target's own units"
+
+
+def test_a_network_of_an_older_kit_which_scaled_by_itself_answers_as_it_did_also_when_it_is_saved_again():
+    layers = [(np.array([[2.0], [0.0]], np.float32), np.array([1.0], np.float32))]
+    state = {"task": "regression", "seed": 42, "params": {}, "feature_names_in_": np.array(["a", "b"], dtype=object),
+             "layers_": layers, "_center": np.array([10.0, 1]), "_spread": np.array([5.0, 1]), "_y_center": 100.0, "_y_spread": 50.0}
+    older, again = NetworkModel(), NetworkModel()
+    older.__setstate__(state)
+    again.__setstate__(older.__getstate__())
+    rows = pd.DataFrame({"a": [10.0, 15, 1e9], "b": 1.0})
+    expected = (np.array([0, 1, 10]) * 2 + 1) * 50.0 + 100
+    for loaded in (older, again):
+        assert np.allclose(loaded.predict(rows), expected) and loaded.get_params()["measure"] == ""
+    own = type("Own", (NetworkModel,), {"scaled": False})()
+    own.__setstate__(state)
+    assert own.preparation_ is None, "a class that scales by itself goes on doing so"

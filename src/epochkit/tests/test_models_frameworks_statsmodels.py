@@ -67,3 +67,12 @@ def test_a_family_that_fails_gives_way_to_least_squares_and_says_so():
         StatsmodelsModel(task="regression", family="gamma").fit(pd.DataFrame({"a": [0.0, 1]}), [-1.0, 1])
     with pytest.raises(BadInputError, match="did you mean 'poisson'"):
         StatsmodelsModel(task="regression", family="poison").fit(pd.DataFrame({"a": [0.0, 1]}), [0.0, 1])
+
+
+def test_a_model_of_an_older_kit_which_scaled_by_itself_answers_as_it_did():
+    older = StatsmodelsModel.__new__(StatsmodelsModel)
+    older.__setstate__({"task": "regression", "seed": 42, "params": {}, "feature_names_in_": np.array(["a"], dtype=object),
+                        "_center": np.array([10.0]), "_spread": np.array([5.0]), "intercept_": 100.0,
+                        "coefficients_": np.array([30.0]), "standard_errors_": np.array([1.0])})
+    assert older.predict(pd.DataFrame({"a": [10.0, 15.0]})).tolist() == [100, 130]
+    assert older.coefficients().index.tolist() == ["a"]

@@ -145,14 +145,9 @@ class TargetShape:
 
 PLAIN_TARGET = TargetShape(np.zeros(1))
 
-# %% ../../../../nbs/models/frameworks/01_base.ipynb #limits-of-values
-TASKS = ("binary", "multiclass", "regression")
-TRANSFORMS = ("none", "log")
-LARGEST = 1e38
-
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-13-base
 class SklearnProtocol(BaseEstimator):
-    "What scikit-learn expects of an estimator: parameters, checked arrays, targets, tags"
+    "What scikit-learn expects of an estimator: parameters and tags"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         "Task, seed, measure and the parameters that were given"
@@ -164,61 +159,6 @@ class SklearnProtocol(BaseEstimator):
             setattr(self, name, values.pop(name, getattr(self, name)))
         self.params = {**self.params, **values}
         return self
-
-    def _check(self) -> None:
-        if self.task not in self.tasks:
-            raise unknown_name("task", self.task, self.tasks, f"framework {self.name}")
-        known = {**self.defaults, **self.common}
-        for name in self.params:
-            if name not in known:
-                raise unknown_name("parameter", name, known, f"framework {self.name}")
-        transform = self.params.get("target_transform", "none")
-        if transform not in TRANSFORMS:
-            raise unknown_name("target_transform", transform, TRANSFORMS, f"framework {self.name}")
-        if self.package:
-            require_package(self.package, f"framework {self.name}", self.extra and f'"epochkit[{self.extra}]"')
-
-    def _array(self, X: pd.DataFrame) -> np.ndarray:
-        if not isinstance(X, pd.DataFrame):
-            if np.ndim(X) != 2 or np.shape(X)[1] != len(self.feature_names_in_):
-                raise BadInputError(
-                    f"{self.name} expects {len(self.feature_names_in_)} columns, got shape {np.shape(X)}")
-            return self._bounded(np.asarray(X, dtype=float))
-        missing = [column for column in self.feature_names_in_ if column not in X.columns]
-        if missing:
-            raise BadInputError(f"{self.name} was trained with {len(self.feature_names_in_)} columns, "
-                                f"{len(missing)} of them are missing here: {', '.join(map(str, missing[:5]))}")
-        return self._bounded(X[list(self.feature_names_in_)].to_numpy(dtype=float))
-
-    def _bounded(self, X: np.ndarray) -> np.ndarray:
-        "The same array; BadInputError for values that no framework can hold"
-        if not (beyond := np.abs(X) > LARGEST).any():
-            return X
-        column = int(beyond.any(axis=0).argmax())
-        row = int(beyond[:, column].argmax())
-        raise BadInputError(f"{self.name}: column '{self.feature_names_in_[column]}' holds {X[row, column]:g} "
-                            f"(first in row {row}, {int(beyond[:, column].sum())} in all): a feature is a number of at "
-                            f"most {LARGEST:g} or missing, so divide by zero or overflow must become missing in 004")
-
-    def _targets(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
-        "Targets as the frameworks want them: floats, or gapless class positions"
-        if self.task == "regression":
-            return self._shaped(y.astype(float), validation)
-        self._seen = np.unique(y.astype(int))
-        self.classes_ = np.arange(self._seen.max() + 1)
-        if validation is not None:
-            known = np.isin(validation[1], self._seen)
-            validation = (validation[0][known], np.searchsorted(self._seen, validation[1][known]))
-        return np.searchsorted(self._seen, y), validation
-
-    def _shaped(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
-        "The targets of a regression as the framework is trained on them"
-        if not np.isfinite(y).all():
-            raise BadInputError(f"{self.name}: {int((~np.isfinite(y)).sum())} of {len(y)} targets are no finite number")
-        self.target_ = TargetShape(y, self.settings["target_transform"], self.target_scaled)
-        if validation is not None:
-            validation = validation[0], self.target_.forward(validation[1].astype(float))
-        return self.target_.forward(y), validation
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "feature_names_in_")
@@ -233,8 +173,26 @@ class SklearnProtocol(BaseEstimator):
         tags.classifier_tags = None if regression else ClassifierTags()
         return tags
 
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-saved
+class _Saved(SklearnProtocol):
+    "What a model brings along when it is loaded; one of an older kit lacks these, or has them under other names"
+    measure: str = ""
+    preparation_: Preparation | None = None
+    target_: TargetShape = PLAIN_TARGET
+    size_: int | None = None
+    _alone: float | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        "The model as it was saved; one that scaled features and target by itself leaves that to the base from now on"
+        super().__setstate__(state)
+        if self.scaled and "_center" in state and "preparation_" not in state:
+            self.preparation_ = Preparation(state["_center"][None], clip=self.clip)
+            self.target_ = TargetShape(np.zeros(1))
+            self.preparation_.center, self.preparation_.spread = state["_center"], state["_spread"]
+            self.target_.center, self.target_.spread = state.get("_y_center", 0.0), state.get("_y_spread", 1.0)
+
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-parameters
-class _Parameters(SklearnProtocol):
+class _Parameters(_Saved):
     "The parameters of a framework: those that hold, and the space to search"
     defaults: dict[str, Any] = {}
     space: dict[str, Range | tuple] = {}
@@ -268,8 +226,126 @@ class _Parameters(SklearnProtocol):
         "The settings that are the framework's own, as its library may get them: those of this base are left out"
         return {name: value for name, value in self.settings.items() if name in self.defaults}
 
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #limits-of-values
+TASKS = ("binary", "multiclass", "regression")
+TRANSFORMS = ("none", "log")
+LARGEST = 1e38
+
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-requirements
+class _Requirements(_Parameters):
+    "Whether the framework can do what it is asked for: its task, its parameters, its package"
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        "Whether the package that this framework stands on is there"
+        return not cls.package or importlib.util.find_spec(cls.package) is not None
+
+    def load(self) -> None:
+        """Imports the framework, or raises BadInputError naming what to install;
+        so that training time is not import time"""
+        self._check()
+        if self.package:
+            importlib.import_module(self.package)
+
+    def _check(self) -> None:
+        "BadInputError for a task, parameter or package that is not there"
+        if self.task not in self.tasks:
+            raise unknown_name("task", self.task, self.tasks, f"framework {self.name}")
+        known = {**self.defaults, **self.common}
+        for name in self.params:
+            if name not in known:
+                raise unknown_name("parameter", name, known, f"framework {self.name}")
+        transform = self.params.get("target_transform", "none")
+        if transform not in TRANSFORMS:
+            raise unknown_name("target_transform", transform, TRANSFORMS, f"framework {self.name}")
+        if self.package:
+            require_package(self.package, f"framework {self.name}", self.extra and f'"epochkit[{self.extra}]"')
+
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-columns
+class _Columns(_Requirements):
+    "Features as an array, its columns those of the training"
+
+    def _array(self, X: pd.DataFrame) -> np.ndarray:
+        "Floats or NaN, (n_rows, n_features); BadInputError for other columns than those of the training"
+        if not isinstance(X, pd.DataFrame):
+            if np.ndim(X) != 2 or np.shape(X)[1] != len(self.feature_names_in_):
+                raise BadInputError(
+                    f"{self.name} expects {len(self.feature_names_in_)} columns, got shape {np.shape(X)}")
+            return self._bounded(np.asarray(X, dtype=float))
+        missing = [column for column in self.feature_names_in_ if column not in X.columns]
+        if missing:
+            raise BadInputError(f"{self.name} was trained with {len(self.feature_names_in_)} columns, "
+                                f"{len(missing)} of them are missing here: {', '.join(map(str, missing[:5]))}")
+        return self._bounded(X[list(self.feature_names_in_)].to_numpy(dtype=float))
+
+    def _bounded(self, X: np.ndarray) -> np.ndarray:
+        "The same array; BadInputError for values that no framework can hold"
+        if not (beyond := np.abs(X) > LARGEST).any():
+            return X
+        column = int(beyond.any(axis=0).argmax())
+        row = int(beyond[:, column].argmax())
+        raise BadInputError(f"{self.name}: column '{self.feature_names_in_[column]}' holds {X[row, column]:g} "
+                            f"(first in row {row}, {int(beyond[:, column].sum())} in all): a feature is a number of at "
+                            f"most {LARGEST:g} or missing, so divide by zero or overflow must become missing in 004")
+
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-targets
+class _Targets(_Columns):
+    "Targets as the frameworks train on them"
+
+    def _targets(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
+        "Targets as the frameworks want them: floats, or gapless class positions"
+        if self.task == "regression":
+            return self._shaped(y.astype(float), validation)
+        self._seen = np.unique(y.astype(int))
+        self.classes_ = np.arange(self._seen.max() + 1)
+        if validation is not None:
+            known = np.isin(validation[1], self._seen)
+            validation = (validation[0][known], np.searchsorted(self._seen, validation[1][known]))
+        return np.searchsorted(self._seen, y), validation
+
+    def _shaped(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
+        "The targets of a regression as the framework is trained on them"
+        if not np.isfinite(y).all():
+            raise BadInputError(f"{self.name}: {int((~np.isfinite(y)).sum())} of {len(y)} targets are no finite number")
+        self.target_ = TargetShape(y, self.settings["target_transform"], self.target_scaled)
+        if validation is not None:
+            validation = validation[0], self.target_.forward(validation[1].astype(float))
+        return self.target_.forward(y), validation
+
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-answers
+class _Answers(_Targets):
+    "Predictions for a table of any column order, in the classes and units of the training"
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        "Class codes, or numbers for regression, (n_rows,)"
+        if self.task == "regression":
+            return self.target_.back(self._found(self._ready(self._array(X))).reshape(-1))
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        "Probability of every class, (n_rows, n_classes); a class that training never saw has probability 0"
+        if self.task == "regression":
+            raise BadInputError(f"{self.name} was trained for regression: use predict, there are no probabilities")
+        found = self._found(self._ready(self._array(X)))
+        whole = np.zeros((len(found), len(self.classes_)))
+        whole[:, self._seen] = found
+        return whole
+
+    def _ready(self, X: np.ndarray) -> np.ndarray:
+        "The array as this framework takes it"
+        return X if self.preparation_ is None else self.preparation_.apply(X)
+
+    def _found(self, X: np.ndarray) -> np.ndarray:
+        "What the framework says about prepared rows; one answer for all where it learned nothing"
+        if self._alone is None:
+            return np.asarray(self._predict(X), dtype=float)
+        return np.full((len(X), 1), self._alone if self.task == "regression" else 1.0)
+
+    def _predict(self, X: np.ndarray) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} does not define _predict(X)")
+
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-13
-class FrameworkModel(_Parameters):
+class FrameworkModel(_Answers):
     """A scikit-learn style estimator around one framework: fit, predict, search space, pickle, and the device it used
 
     tasks: what it can do. optional: left out in silence where its package is absent. grows: its size (trees, epochs)
@@ -284,10 +360,6 @@ class FrameworkModel(_Parameters):
     baseline: bool = False
     optional: bool = False
     grows: bool = False
-    preparation_: Any = None  # a model of an older kit has none of these
-    target_: Any = PLAIN_TARGET
-    size_: int | None = None
-    _alone: float | None = None
     native_missing: bool = False
     scaled: bool = False
     clip: float | None = None
@@ -298,19 +370,6 @@ class FrameworkModel(_Parameters):
         self.device = "not fitted"
         self.history: dict[str, list[float]] = {}
         self.notes: list[str] = []
-        self.size_: int | None = None
-
-    @classmethod
-    def is_installed(cls) -> bool:
-        "Whether the package that this framework stands on is there"
-        return not cls.package or importlib.util.find_spec(cls.package) is not None
-
-    def load(self) -> None:
-        """Imports the framework, or raises BadInputError naming what to install;
-        so that training time is not import time"""
-        self._check()
-        if self.package:
-            importlib.import_module(self.package)
 
     def fit(self, X: pd.DataFrame, y: Any, X_validation: pd.DataFrame | None = None, y_validation: Any = None,
             size: int | None = None) -> "FrameworkModel":
@@ -331,21 +390,6 @@ class FrameworkModel(_Parameters):
         self._train_on(self._ready(X), y, validation and (self._ready(validation[0]), validation[1]))
         return self
 
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        "Class codes, or numbers for regression, (n_rows,)"
-        if self.task == "regression":
-            return self.target_.back(self._found(self._ready(self._array(X))).reshape(-1))
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
-        "Probability of every class, (n_rows, n_classes); a class that training never saw has probability 0"
-        if self.task == "regression":
-            raise BadInputError(f"{self.name} was trained for regression: use predict, there are no probabilities")
-        found = self._found(self._ready(self._array(X)))
-        whole = np.zeros((len(found), len(self.classes_)))
-        whole[:, self._seen] = found
-        return whole
-
     def _size_asked(self, size: int | None) -> int | None:
         "The size that training has to have, None where early stopping finds it"
         if size is not None and (size != int(size) or size < 1):
@@ -362,21 +406,8 @@ class FrameworkModel(_Parameters):
         if self.task == "regression" and self.target_.log and self.measure not in ("mae", "mape"):
             self.target_.correct(self._found(X).reshape(-1), self.target_.back(y))
 
-    def _ready(self, X: np.ndarray) -> np.ndarray:
-        "The array as this framework takes it"
-        return X if self.preparation_ is None else self.preparation_.apply(X)
-
-    def _found(self, X: np.ndarray) -> np.ndarray:
-        "What the framework says about prepared rows; one answer for all where it learned nothing"
-        if self._alone is None:
-            return np.asarray(self._predict(X), dtype=float)
-        return np.full((len(X), 1), self._alone if self.task == "regression" else 1.0)
-
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple[np.ndarray, np.ndarray] | None) -> str:
         raise TypeError(f"{type(self).__name__} does not define _fit(X, y, validation) -> device")
-
-    def _predict(self, X: np.ndarray) -> np.ndarray:
-        raise TypeError(f"{type(self).__name__} does not define _predict(X)")
 
     def _card(self) -> bool:
         "True where training may ask for a CUDA device"
@@ -400,6 +431,16 @@ class BoostedModel(FrameworkModel):
         "Rounds without improvement after which training stops"
         given = self.settings
         return given["patience"] or int(np.clip(3 / given["learning_rate"], 30, 150))
+
+    def _library_settings(self, validation: tuple | None) -> dict[str, Any]:
+        "The own settings as a library takes them: as many rounds as may be made, no patience"
+        given = self.own_settings | {"n_estimators": self._rounds(validation)}
+        del given["patience"]
+        return given
+
+    def _prediction_threads(self, X: np.ndarray) -> int:
+        "Threads to predict with: a few rows are answered before a second one has started"
+        return 1 if len(X) < 1_000 else thread_count()
 
     def _fewest(self, name: str, rows: int) -> int:
         "The least rows of a leaf: the setting `name`, where it is a default at most a tenth of all rows"

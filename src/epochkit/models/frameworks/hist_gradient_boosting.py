@@ -25,12 +25,11 @@ class HistGradientBoostingModel(BoostedModel):
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         kind = HistGradientBoostingRegressor if self.task == "regression" else HistGradientBoostingClassifier
-        given = self.own_settings
-        del given["n_estimators"], given["patience"]
-        given["min_samples_leaf"] = self._fewest("min_samples_leaf", len(y))
+        given = self._library_settings(validation)
+        rounds, given["min_samples_leaf"] = given.pop("n_estimators"), self._fewest("min_samples_leaf", len(y))
         if self.task == "regression" and self.measure == "mae":
             given["loss"] = "absolute_error"
-        self.estimator_ = kind(**given, max_iter=self._rounds(validation), early_stopping=validation is not None,
+        self.estimator_ = kind(**given, max_iter=rounds, early_stopping=validation is not None,
                                n_iter_no_change=self._patience(), tol=LEAST_IMPROVEMENT, random_state=self.seed)
         held_out = {"X_val": validation[0], "y_val": validation[1]} if validation else {}
         with threadpool_limits(thread_count(), user_api="openmp"):
@@ -45,7 +44,7 @@ class HistGradientBoostingModel(BoostedModel):
         del self.estimator_._predictors[self.size_:]
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
-        raw = self.estimator_._raw_predict(X, n_threads=1 if len(X) < 1_000 else thread_count())
+        raw = self.estimator_._raw_predict(X, n_threads=self._prediction_threads(X))
         if self.task == "regression":
             return self.estimator_._loss.link.inverse(raw.reshape(-1))
         return self.estimator_._loss.predict_proba(raw)

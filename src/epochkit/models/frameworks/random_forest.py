@@ -20,12 +20,13 @@ FOREST_BYTES = 60e6
 def leaf_limit(rows: int, trees: int, outputs: int) -> int:
     "The most leaves of one tree: a third of the rows, at least 64, and no more than the memory of all trees allows"
     affordable = FOREST_BYTES / (trees * 2 * (64 + 8 * outputs))
-    return int(min(max(64, rows // 3), max(64, affordable)))
+    return int(max(64, min(rows // 3, affordable)))
 
 # %% ../../../../nbs/models/frameworks/04_random_forest.ipynb #forest
 class ForestModel(FrameworkModel):
-    "Averaged decision trees with bounded leaves; a subclass names scikit-learn's class"
+    "Averaged decision trees with bounded leaves; a subclass names scikit-learn's classes"
     package, native_missing, target_scaled = "sklearn", True, True
+    estimators: tuple[type, type]  # for classes, for numbers
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -39,16 +40,13 @@ class ForestModel(FrameworkModel):
         "How fine the leaves are, and how many features a step may look at"
         return {"min_samples_leaf": Range(1, 30, log=True), "max_features": ("sqrt", 0.3, 0.5, 0.75, 1.0)}
 
-    def _kind(self) -> type:
-        raise TypeError(f"{type(self).__name__} does not name its class of scikit-learn")
-
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
-        given = self.own_settings
+        given, kind = self.own_settings, self.estimators[self.task == "regression"]
         outputs = 1 if self.task == "regression" else len(self._seen)
         given["max_leaf_nodes"] = given["max_leaf_nodes"] or leaf_limit(len(y), given["n_estimators"], outputs)
         fewest = 2 if self.task == "regression" else int(np.clip(len(y) // 500, 2, 10))
         given["min_samples_leaf"] = given["min_samples_leaf"] or fewest
-        self.estimator_ = self._kind()(**given, n_jobs=thread_count(), random_state=self.seed).fit(X, y)
+        self.estimator_ = kind(**given, n_jobs=thread_count(), random_state=self.seed).fit(X, y)
         self.estimator_.n_jobs = 1
         return "cpu"
 
@@ -62,7 +60,4 @@ class ForestModel(FrameworkModel):
 @framework
 class RandomForestModel(ForestModel):
     "Averaged decision trees over bootstrapped rows"
-    name, title = "random_forest", "RandomForest"
-
-    def _kind(self) -> type:
-        return RandomForestRegressor if self.task == "regression" else RandomForestClassifier
+    name, title, estimators = "random_forest", "RandomForest", (RandomForestClassifier, RandomForestRegressor)

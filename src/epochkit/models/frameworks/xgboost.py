@@ -30,8 +30,7 @@ class XGBoostModel(BoostedModel):
         import xgboost
 
         kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
-        given = self.own_settings | {"n_estimators": self._rounds(validation)}
-        del given["patience"]
+        given = self._library_settings(validation)
         if self.task == "regression":
             absolute = self.measure == "mae"
             given |= {"objective": "reg:absoluteerror", "eval_metric": "mae"} if absolute else {"eval_metric": "rmse"}
