@@ -175,8 +175,7 @@ def check_behaviour(brief: Brief, data: DataSection, roles: dict[str, Role]) -> 
         if roles[name].role in ("categorical", "high_cardinality", "text", "target"):
             raise BadInputError(f"[behaviour] monotone names '{name}', which is {roles[name].role} "
                                 f"({roles[name].reason}) and has no more or less: name it in invariant, or set its "
-                                "role "
-                                "in [data] roles")
+                                "role in [data] roles")
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-favourable
 def settle_fairness(brief: Brief, data: PlannedData) -> FairnessSection:

@@ -188,7 +188,8 @@ def _behaviour_said(report: Mapping[str, Any]) -> Statement:
     if not rules:
         return Statement("which behaviour must not occur ([behaviour] of the brief names no rule)")
     kept = sum(rule["result"] == "pass" for rule in rules)
-    return Statement(f"{len(rules)} rules of behaviour were tried on rows, {kept} hold", ((6, "behaviour_rows.parquet"),))
+    return Statement(f"{len(rules)} rules of behaviour were tried on rows, {kept} hold",
+                     ((6, "behaviour_rows.parquet"),))
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-18
 def _control(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Statement]:

@@ -43,8 +43,7 @@ def promote_if_passed(run: EpochRun, version: str, checks: list[CheckResult], ta
     failed = [check.name for check in checks if check.result == "fail"]
     if failed:
         run.warn(f"model version {version} stays where it is: {', '.join(failed)} failed. It goes to Staging when that "
-                 f"is "
-                 "mended, or when a person lets it pass at gate 006")
+                 "is mended, or when a person lets it pass at gate 006")
         return "unchanged"
     if stage_holder(run.settings, "Production") == version:
         return "Production"
