@@ -17,7 +17,7 @@ from scipy import stats
 from ..models.bundle import Bundle
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
-from .report import readable_groups
+from .report import costs_of, readable_groups
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-04
 def row_losses(y: np.ndarray, output: np.ndarray, threshold: float | None, plan: Plan) -> tuple[np.ndarray, str]:
@@ -25,7 +25,7 @@ def row_losses(y: np.ndarray, output: np.ndarray, threshold: float | None, plan:
     if not plan.classification:
         return np.abs(output - y), "mean absolute error"
     said = decide(output, threshold)
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
+    costs = costs_of(plan)
     if plan.data.task == "multiclass" or costs[0] == costs[1]:
         return (said != y).astype(float), "share wrong"
     return np.where(said == y, 0.0, np.where(said == 1, *costs)), "cost per row"
@@ -123,11 +123,10 @@ def with_primary(segments: pd.DataFrame, y: np.ndarray, output: np.ndarray, thre
                  raw: pd.DataFrame, plan: Plan, worst: int = 10) -> pd.DataFrame:
     "The first `worst` segments above the other rows, with the primary metric in each; missing where it is not defined"
     shown = segments[segments["difference"] > 0].head(worst)
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
     values = []
     for parts in shown["parts"]:
         inside = np.logical_and.reduce([(_slice_groups(raw[name]) == label).to_numpy() for name, label in parts])
-        found = measure(plan.data.task, y[inside], output[inside], threshold, costs, resamples=0)
+        found = measure(plan.data.task, y[inside], output[inside], threshold, costs_of(plan), resamples=0)
         values.append(found[plan.metric.primary]["value"])
     return shown.assign(**{plan.metric.primary: values})
 
