@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SAME_SCORE', 'open_test_rows', 'codes_of', 'bundle_output', 'costs_of', 'metrics_on', 'baseline_metrics', 'beats',
            'time_scoring', 'edge_rows', 'try_edge_cases', 'measured_again', 'disturb', 'primary_values', 'robustness',
-           'readable_groups', 'protected_groups', 'compare_groups', 'compliance']
+           'readable_groups', 'compliance']
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-02
 import time
@@ -301,34 +301,6 @@ def readable_groups(column: pd.Series, parts: int = 4) -> pd.Series:
         groups = _named(column.where(column.isna(), column.astype(str)), str)
     return groups.cat.add_categories("(missing)").fillna("(missing)") if column.isna().any() or groups.isna().any() \
         else groups
-
-# %% ../../../nbs/validation/01_report.ipynb #66validation-12-a
-def _group_facts(predicted: pd.Series, actual: pd.Series, plan: Plan) -> dict[str, float | None]:
-    "Measures of the predictions for the rows of one group"
-    if plan.data.task == "binary":
-        called, true = predicted == plan.data.positive, actual == plan.data.positive
-        return {"called_positive": called.mean(), "actually_positive": true.mean(),
-                "recall": called[true].mean() if true.any() else None}
-    if plan.classification:
-        return {"accuracy": (predicted == actual).mean()}
-    error = predicted - actual.astype(float)
-    return {"mean_error": error.mean(), "mean_absolute_error": error.abs().mean()}
-
-# %% ../../../nbs/validation/01_report.ipynb #66validation-12-a-1
-def protected_groups(raw: pd.DataFrame, name: str, least: int = 30) -> pd.Series:
-    "The groups of a protected column; a column of many numbers is cut into up to four, fewer where rows are few"
-    return readable_groups(raw[name], min(4, max(2, len(raw) // (3 * least))))
-
-
-def compare_groups(bundle: Bundle, raw: pd.DataFrame, plan: Plan, least: int = 30) -> list[dict[str, Any]]:
-    "Per protected column and group of at least `least` rows: rows, and measures of the predictions"
-    rows, predicted, actual = [], bundle.score(raw)["prediction"], raw[plan.data.target]
-    for name in plan.data.protected:
-        for group, members in raw.groupby(protected_groups(raw, name, least), observed=True).groups.items():
-            if len(members) >= least:
-                facts = _group_facts(predicted.loc[members], actual.loc[members], plan)
-                rows.append({"column": name, "group": group, "rows": len(members)} | facts)
-    return rows
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-14
 def _barred_inputs(bundle: Bundle, plan: Plan) -> list[str]:
