@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEAST_ROWS', 'LEAST_DESERVING', 'group_rates', 'group_differences', 'protected_groups', 'analyse_fairness',
-           'group_rows', 'worst_measures', 'fairness_in_words', 'groups_figure']
+           'group_rows', 'compared_columns', 'worst_measures', 'fairness_in_words', 'groups_figure']
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-02
 from typing import Any
@@ -168,6 +168,12 @@ def group_rows(analysis: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"column": item["attribute"], **row} for item in analysis["attributes"] for row in item["groups"]]
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-20
+def compared_columns(analysis: dict[str, Any]) -> list[str]:
+    "Protected columns of which at least one measure has a value: two of their groups are large enough"
+    return [item["attribute"] for item in analysis["attributes"]
+            if any(found["value"] is not None for found in item["measures"].values())]
+
+
 def worst_measures(analysis: dict[str, Any]) -> dict[str, dict[str, Any]]:
     "Measure -> the worst of all columns, with its attribute; measures that no column gave are left out"
     worst: dict[str, dict[str, Any]] = {}
