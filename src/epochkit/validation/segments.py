@@ -51,13 +51,13 @@ def _compared(code: np.ndarray, size: int, losses: np.ndarray, least: int) -> pd
     large = np.flatnonzero((rows >= least) & (len(losses) - rows >= least))
     n, rest = rows[large], len(losses) - rows[large]
     mean, other = sums[large] / n, (losses.sum() - sums[large]) / rest
-    variance = np.maximum(squares[large] / n - mean ** 2, 0) / (n - 1)
-    others = np.maximum(((losses ** 2).sum() - squares[large]) / rest - other ** 2, 0) / (rest - 1)
-    error = np.sqrt(variance + others)
-    freedom = error ** 4 / np.maximum(variance ** 2 / (n - 1) + others ** 2 / (rest - 1), 1e-300)
-    p = np.where(error > 0, 2 * stats.t.sf(np.abs(mean - other) / np.maximum(error, 1e-300), np.maximum(freedom, 1)),
-                 (mean == other).astype(float))
-    bar = 1.96 * np.sqrt(variance)
+    spread = np.sqrt(np.maximum(squares[large] / n - mean ** 2, 0) * n / (n - 1))
+    beyond = np.maximum(((losses ** 2).sum() - squares[large]) / rest - other ** 2, 0)
+    spread_others = np.sqrt(beyond * rest / (rest - 1))
+    error = np.hypot(spread / np.sqrt(n), spread_others / np.sqrt(rest))
+    p = stats.ttest_ind_from_stats(mean, spread, n, other, spread_others, rest, equal_var=False).pvalue
+    p = np.where(error > 0, p, (mean == other).astype(float))  # losses that are all alike have no test
+    bar = 1.96 * spread / np.sqrt(n)
     return pd.DataFrame({"code": large, "rows": n, "loss": mean, "low": np.maximum(mean - bar, 0), "high": mean + bar,
                          "difference": mean - other, "sure_difference": mean - other - 1.96 * error, "p": p})
 
@@ -124,9 +124,10 @@ def with_primary(segments: pd.DataFrame, y: np.ndarray, output: np.ndarray, thre
                  raw: pd.DataFrame, plan: Plan, worst: int = 10) -> pd.DataFrame:
     "The first `worst` segments above the other rows, with the primary metric in each; missing where it is not defined"
     shown = segments[segments["difference"] > 0].head(worst)
+    groups = {name: _slice_groups(raw[name]) for name in {name for parts in shown["parts"] for name, _ in parts}}
     values = []
     for parts in shown["parts"]:
-        inside = np.logical_and.reduce([(_slice_groups(raw[name]) == label).to_numpy() for name, label in parts])
+        inside = np.logical_and.reduce([(groups[name] == label).to_numpy() for name, label in parts])
         found = measure(plan.data.task, y[inside], output[inside], threshold, costs_of(plan), resamples=0)
         values.append(found[plan.metric.primary]["value"])
     return shown.assign(**{plan.metric.primary: values})
