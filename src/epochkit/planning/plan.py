@@ -172,11 +172,10 @@ def check_behaviour(brief: Brief, data: DataSection, roles: dict[str, Role]) -> 
         if data.task == "multiclass":
             raise BadInputError(f"[behaviour] monotone names '{name}', but '{data.target}' has several classes and no "
                                 "single score that could rise or fall: take it out, or name the column in invariant")
-        if roles[name].role in ("categorical", "high_cardinality", "text", "target"):
+        if roles[name].role in ("categorical", "high_cardinality", "text", "datetime", "target"):
             raise BadInputError(f"[behaviour] monotone names '{name}', which is {roles[name].role} "
-                                f"({roles[name].reason}) and has no more or less: name it in invariant, or set its "
-                                "role "
-                                "in [data] roles")
+                                f"({roles[name].reason}), and only numbers can be moved up: name it in invariant, or "
+                                "set its role in [data] roles")
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-favourable
 def settle_fairness(brief: Brief, data: PlannedData) -> FairnessSection:

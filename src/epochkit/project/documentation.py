@@ -103,8 +103,8 @@ def overfit_pages() -> dict[str, str]:
         pages[f"checks/overfitting/{code}.md"] = "\n".join([
             GENERATED, "", f"# {code}: {title}", "", "Found in epoch 006 · gathered by "
             "[no sign of overfitting](../006/no-sign-of-overfitting.md) · since 0.3", "", "## What it looks at", "",
-            f"{check.__doc__}.", "", "## Limit", "", remedy["limit"], "", "## Why it rings", "", remedy["why"].strip(), "",
-            "## What to do", "", remedy["do"].strip(), "", "## When it is accepted", "",
+            f"{check.__doc__}.", "", "## Limit", "", remedy["limit"], "", "## Why it rings", "",
+            remedy["why"].strip(), "", "## What to do", "", remedy["do"].strip(), "", "## When it is accepted", "",
             f"```toml\n[behaviour.mute]\n{code} = \"why it is accepted\"\n```", "",
             f"Source: [`{_notebook_of(check)}`](../../../{_notebook_of(check)}) · [all checks](../index.md)", ""])
     return pages
@@ -169,8 +169,8 @@ def _checks_index(checks: list[CheckEntry]) -> str:
         lines += [f"## {epoch:03d} {epoch_of(epoch).title.lower()}", "", "| check | what it looks at |", "|---|---|"]
         mine = [check for check in checks if check.epoch == epoch]
         lines += [f"| [{check.name}]({check.code}.md) | {check.means} |" for check in mine] + [""]
-    lines += ["## Overfit and noise", "", "Findings of 006 behind its check \"no sign of overfitting\", each with a code "
-              "that the brief can mute (`[behaviour] mute`).", "", "| code | what it looks at |", "|---|---|"]
+    lines += ["## Overfit and noise", "", "Findings of 006 behind its check \"no sign of overfitting\", each with a "
+              "code that the brief can mute (`[behaviour] mute`).", "", "| code | what it looks at |", "|---|---|"]
     lines += [f"| [{code}](overfitting/{code}.md) | {title} |" for code, (title, _) in sorted(OVERFIT_CHECKS.items())]
     return "\n".join([*lines, ""])
 

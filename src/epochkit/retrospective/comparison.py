@@ -106,30 +106,33 @@ NOISE = 0.005  # differences of a score below this are chance on a few thousand 
 
 def _tuning_scenarios(tuned: dict[str, Any], sign: int) -> list[dict[str, Any]]:
     "As it was, and without tuning; sign: 1 where a larger metric is better, else -1"
-    gained = sign * (tuned["value"] - tuned["untuned_value"])
+    gained = sign * (tuned["tuned_value"] - tuned["untuned_value"])  # by tuning alone, what a blend adds left out
     advice = "tuning paid" if gained > NOISE else "tuning gained nothing measurable"
-    source = {"seconds": None, "basis": "tuned_model_info.json"}
-    return [{"scenario": "as it was", "value": tuned["value"], "difference": 0.0, **source, "advice": "the reference"},
-            {"scenario": "without tuning", "value": tuned["untuned_value"],
-             "difference": sign * (tuned["untuned_value"] - tuned["value"]), **source, "advice": advice}]
+    return [{"scenario": "as it was", "value": tuned["value"], "difference": 0.0, "seconds": None,
+             "basis": "the folds", "advice": "the reference"},
+            {"scenario": "without tuning", "value": tuned["untuned_value"], "difference": -gained, "seconds": None,
+             "basis": f"the folds, where the tuned model alone has {tuned['tuned_value']:.4g}", "advice": advice}]
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-12-1
 def what_if(candidates: pd.DataFrame, tuned: dict[str, Any], predictions: pd.DataFrame,
             plan: Plan) -> list[dict[str, Any]]:
-    """Scenarios with the primary metric they would have had on validation rows, and what they would have cost
+    """Scenarios with the primary metric they would have had, by which rows (`basis`), and what they would have cost
 
-    candidates: framework, value, seconds, chosen first. predictions: target and one column of scores per framework.
+    candidates: framework, seconds, chosen first. predictions: target and one column of scores per framework, on the
+    validation rows. difference: from what was handed on, on the rows of the scenario.
     """
     chosen, sign = tuned["framework"], 1 if plan.metric.maximize else -1
-    rows = _tuning_scenarios(tuned, sign)
+    rows, reference = _tuning_scenarios(tuned, sign), tuned["validation"].get(plan.metric.primary, {}).get("value")
+    if reference is None:
+        return rows
     for row in candidates.itertuples():
         if row.framework != chosen and row.framework in predictions:
             value = _recompute(predictions, row.framework, plan)
-            difference = sign * (value - tuned["value"])
+            difference = sign * (value - reference)
             rows.append({
                 "scenario": f"{row.framework} instead of {chosen}", "value": value, "difference": difference,
                 "seconds": row.seconds,
-                "basis": f"{plan.metric.primary} recomputed from its stored validation predictions",
+                "basis": f"its stored predictions of the validation rows, where what was handed on has {reference:.4g}",
                 "advice": "would have done as well" if difference > -NOISE else "would have cost accuracy"
             })
     return rows

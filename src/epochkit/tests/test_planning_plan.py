@@ -2,7 +2,9 @@
 
 import pandas as pd
 import pytest
+from types import SimpleNamespace
 from epochkit.core.brief import MetricSection, parse_brief
+from epochkit.planning.column_roles import Role
 from epochkit.core.settings import load_settings
 from epochkit.sources.catalog import open_source
 from epochkit.core.errors import BadInputError, DependencyError
@@ -23,6 +25,13 @@ def test_a_direction_is_asked_only_where_there_is_one(data, message):
     brief = parse_brief(f'[data]\nsource = "demo:credit"\n{data}')
     with pytest.raises(BadInputError, match=message):
         make_plan(brief, open_source("demo:credit", settings), settings)
+
+
+def test_a_date_has_no_direction_that_006_could_try():
+    brief = parse_brief('[data]\nsource = "demo:credit"\ntarget = "Status"\n[behaviour]\nmonotone = {day = "increasing"}')
+    with pytest.raises(BadInputError, match="'day', which is datetime"):
+        check_behaviour(brief, SimpleNamespace(task="binary", target="Status"), {"day": Role("datetime", "dates")})
+    check_behaviour(brief, SimpleNamespace(task="binary", target="Status"), {"day": Role("numeric", "numbers")})
 
 
 @pytest.mark.parametrize("ids, said, kept", [([], "auto", "keep"), (["case"], "auto", "drop"),

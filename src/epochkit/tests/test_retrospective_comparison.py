@@ -64,10 +64,11 @@ def binary_plan():
 def test_another_framework_is_recomputed_from_its_stored_predictions():
     predictions = pd.DataFrame({"target": [0, 0, 1, 1], "linear": [0.1, 0.6, 0.5, 0.9], "forest": [0.1, 0.2, 0.8, 0.9]})
     candidates = pd.DataFrame({"framework": ["forest", "linear", "tensorflow"], "seconds": [2.0, 0.1, 9.0]})
-    tuned = {"framework": "forest", "value": 1.0, "untuned_value": 1.0}
+    tuned = {"framework": "forest", "value": 0.8, "tuned_value": 0.7, "untuned_value": 0.7, "validation": {"roc_auc": {"value": 1.0}}}
     rows = {row["scenario"]: row for row in what_if(candidates, tuned, predictions, binary_plan())}
-    assert rows["linear instead of forest"]["value"] == 0.75 and "cost accuracy" in rows["linear instead of forest"][
-        "advice"]
+    linear = rows["linear instead of forest"]
+    assert linear["value"] == 0.75 and linear["difference"] == -0.25 and "cost accuracy" in linear["advice"]
+    assert "where what was handed on has 1" in linear["basis"] and "folds" in rows["as it was"]["basis"]
     assert rows["without tuning"][
         "advice"] == "tuning gained nothing measurable" and "tensorflow instead of forest" not in rows
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from types import SimpleNamespace
 from epochkit.core.brief import parse_brief
+from epochkit.core.files import write_json
 from epochkit.core.settings import load_settings
 from epochkit.planning.plan import make_plan
 from epochkit.planning.risks import DUTIES, make_duties
@@ -33,10 +34,15 @@ def history(*epochs, decision="approved", files=None):
 
 @pytest.fixture
 def own(tmp_path):
-    paths = [tmp_path / name for name in ("test_scores.parquet", "edge_case_results.csv", "robustness.json", "fairness.json", "test_report.json")]
+    paths = [tmp_path / name for name in ("test_scores.parquet", "edge_case_results.csv", "robustness.json", "test_report.json")]
     for path in paths:
         path.write_text(path.name)
-    return paths
+    return [*paths, fairness_file(tmp_path, 0.7)]
+
+
+def fairness_file(folder, ratio):
+    "The analysis of one protected column; ratio None: its groups are too small"
+    return write_json(folder / "fairness_analysis.json", {"attributes": [{"attribute": "Age", "measures": {"impact_ratio": {"value": ratio}}}]})
 
 
 def states(plan, events, own):
@@ -56,7 +62,7 @@ def test_a_duty_is_shown_by_files_with_their_hash(plan, own):
     assert rows["accuracy and robustness tested"]["state"] == "shown" and rows["outcomes compared between grou"]["state"] == "shown"
     assert rows["human oversight at the gates"]["files"][0]["sha256"] == "d" * 64 and not rows["human oversight at the gates"]["blocks"]
     reasons = rows["reasons can be given for an ad"]
-    assert reasons["state"] == "open" and reasons["blocks"] and reasons["seen"] == "not recorded: explanation of epoch 006"
+    assert reasons["state"] == "open" and reasons["blocks"] and reasons["seen"] == "not recorded: explanations.json of epoch 006"
 
 
 def test_an_unattended_gate_and_a_lost_file_leave_a_duty_open(plan, own):
@@ -65,6 +71,15 @@ def test_an_unattended_gate_and_a_lost_file_leave_a_duty_open(plan, own):
     assert rows["data governance: origin, gaps "]["state"] == "open" and not rows["data governance: origin, gaps "]["blocks"]
     assert "robustness.json of epoch 006" in rows["accuracy and robustness tested"]["seen"]
     assert rows["technical documentation and lo"]["seen"].endswith("due in epoch 008")
+
+
+def test_groups_that_nothing_was_compared_between_leave_their_duty_open(plan, tmp_path):
+    rows = states(plan, history(1, 2, 3, 4, 5), [fairness_file(tmp_path, None)])
+    groups = rows["outcomes compared between grou"]
+    assert groups["state"] == "open" and groups["blocks"] and "two groups that are large enough" in groups["seen"]
+    told = technical_documentation(plan, BUNDLE, REPORT | {"groups_compared": ["Age"]}, Dossier([], plan, BUNDLE, [fairness_file(tmp_path, 0.7)]))[0]
+    assert "Outcomes were compared between groups of Age. [fairness_analysis.json (" in told
+    assert "**missing**: the accuracy for groups of persons (no two groups" in technical_documentation(plan, BUNDLE, REPORT, Dossier([], plan, BUNDLE))[0]
 
 
 def test_what_is_a_question_for_counsel_shuts_nothing(plan, own):
@@ -105,13 +120,16 @@ REPORT = {"edge_cases": [{"case": "income: huge", "result": "fail", "outcome": "
           "disturbances": [{"kind": "missing", "column": "income", "what": "a fifth empty", "relative_loss": 0.2, "low": 0.1, "high": 0.3},
                            {"kind": "shifted", "column": "home", "what": "'rent' three times", "relative_loss": 0.1, "low": 0.01, "high": 0.2}],
           "overfit": [{"code": "EPK003", "title": "the winner wins again", "result": "notice", "reason": "39%"}],
-          "adversarial": {"near": {"median_distance": 0.08}, "columns": {"income": 3}}, "segments": [{"segment": "home = rent", "text": "AUC 0.6"}, "odd"],
+          "adversarial": {"near": {"median_distance": 0.08}, "columns": {"income": 3}}, "segments": [{"slice": f"home: {label}", "difference": 0.2, "q": q, "loss": 0.4, "low": 0.3, "high": 0.5, "rows": 120, "ratio": 2.0}
+                       for label, q in (("rent", 0.001), ("other", 0.3))],
+          "criteria": [{"measure": "latency_p95_ms", "outcome": "met"}],
           "checks": [{"name": "latency", "result": "pass"}], "model": {"stage": "Staging"}, "positive_rate": 0.4}
 
 
 def test_failures_come_from_what_was_found():
     modes = failure_modes(REPORT)
-    assert [mode["file"] for mode in modes] == ["edge_case_results.csv", "behaviour_rows.parquet", "robustness.json", "overfit_checks.json", "adversarial.parquet", "test_report.json"]
+    assert [mode["file"] for mode in modes] == ["edge_case_results.csv", "behaviour_rows.parquet", "robustness.json", "overfit_checks.json", "adversarial.parquet", "segments.csv"]
+    assert modes[-1]["mode"] == "is worse on home: rent" and modes[-1]["seen"] == "a loss of 0.4 (0.3 to 0.5) on 120 rows, 2.0 times that of all rows"
     assert modes[1]["seen"] == "10.0% of 100 rows" and "most by 'income'" in modes[4]["seen"] and failure_modes({}) == []
 
 
@@ -120,7 +138,10 @@ def test_the_checklist_ticks_only_what_was_seen(plan):
     done = {item["item"]: item["done"] for item in items}
     assert done["every criterion of the plan is met"] and done["the version holds Staging"] and done["the table of known answers is handed over"]
     assert not done["the rules of behaviour hold"] and not done["no duty that is due is open"]
-    assert not done["the profile for drift is handed over"] and sum(done.values()) == 4
+    assert not done["the profile for drift is handed over"] and sum(done.values()) == 5
+    missed = REPORT | {"criteria": [{"measure": "relative_loss", "outcome": "missed"}], "checks": [{"name": "latency", "result": "fail"}]}
+    seen = {item["item"]: item["seen"] for item in checklist(missed, [], []) if not item["done"]}
+    assert seen["every criterion of the plan is met"] == "relative_loss" and seen["no check of the gate fails"] == "latency"
     advice = monitoring_advice(REPORT, plan)
     assert advice[0] == "Watch 'income': a fifth empty costs 20.0% of the gain." and "'home'" in advice[1] and "40.0% of the test rows 'bad'" in advice[2]
-    assert checklist_markdown(items, advice, "x").count("- [x] ") == 4
+    assert checklist_markdown(items, advice, "x").count("- [x] ") == 5

@@ -123,13 +123,6 @@ def test_the_baseline_costs_what_the_best_constant_rule_costs(loans):
         assert baseline_metrics(y_train, rows, costly)["expected_cost"]["value"] == pytest.approx(rule)
 
 
-def test_groups_are_compared_and_small_ones_left_out(loans):
-    bundle, rows, plan, _ = loans
-    groups = compare_groups(bundle, rows, plan)
-    assert len(groups) == 2 and " to " in groups[0]["group"] and all(0 <= group["called_positive"] <= 1 for group in groups)
-    assert compare_groups(bundle, rows, plan, least=1_000) == []
-
-
 def test_speed_is_measured(loans):
     bundle, rows, *_ = loans
     speed = time_scoring(bundle, rows, calls=5)

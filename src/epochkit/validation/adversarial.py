@@ -15,10 +15,10 @@ import pandas as pd
 
 from ..core.errors import PipelineError
 from ..models.bundle import Bundle
-from ..models.metrics import classification_metrics, decide, regression_metrics, resampled_counts
+from ..models.metrics import decide, resampled_counts
 from ..planning.plan import Plan
 from .edge_cases import most_tried, tried_columns
-from .report import bundle_output, codes_of, measured_again
+from .report import bundle_output, codes_of, measured_again, primary_values
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-04
 def actionable_columns(bundle: Bundle, plan: Plan) -> list[str]:
@@ -208,14 +208,6 @@ def disturbances(bundle: Bundle, raw: pd.DataFrame, seed: int) -> Iterator[Distu
         for what, weights in _shifted(column, raw):
             yield Disturbance("shifted", name, what, raw, weights)
 
-# %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-25
-def _primary_values(bundle: Bundle, y: np.ndarray, output: np.ndarray, plan: Plan, weights: np.ndarray) -> np.ndarray:
-    "The primary metric for each row of weights, (n_resamples,)"
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-    found = regression_metrics(y, output, weights) if bundle.task == "regression" else \
-        classification_metrics(y, output, bundle.threshold, costs, weights)
-    return found[plan.metric.primary]
-
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-26
 def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float, resamples: int = 100
                        ) -> list[dict[str, Any]]:
@@ -228,11 +220,11 @@ def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: 
     y, sign = codes_of(raw[plan.data.target], plan), 1 if plan.metric.maximize else -1
     counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
     plain = bundle_output(bundle, raw)
-    undisturbed = _primary_values(bundle, y, plain, plan, counts)
+    undisturbed = primary_values(plan, y, plain, bundle.threshold, counts)
     gain, found = sign * (undisturbed[0] - baseline), []
     for one in disturbances(bundle, raw, plan.split.seed):
         output = plain if one.kind == "shifted" else bundle_output(bundle, one.rows)
-        values = _primary_values(bundle, y, output, plan, counts * one.weights)
+        values = primary_values(plan, y, output, bundle.threshold, counts * one.weights)
         loss = sign * (undisturbed - values) / gain if gain > 0 else np.zeros(len(values))
         known = loss[1:][np.isfinite(loss[1:])]
         low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
@@ -284,5 +276,5 @@ def seed_spread(bundle: Bundle, raw: pd.DataFrame, plan: Plan, features: pd.Data
         except (TypeError, ValueError, PipelineError) as error:
             return {"not_measured": f"it could not be trained again: {error}"}
         output = model.predict(rows) if bundle.task == "regression" else model.predict_proba(rows)
-        values.append(float(_primary_values(bundle, truth, output, plan, once)[0]))
+        values.append(float(primary_values(plan, truth, output, bundle.threshold, once)[0]))
     return {"values": values, "spread": float(np.std(values, ddof=1))}

@@ -15,15 +15,15 @@ import pandas as pd
 from ..core.errors import BadInputError
 from ..models.bundle import Bundle
 from ..planning.plan import Plan
+from .report import bundle_output
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-04
 def rule_scores(bundle: Bundle, rows: pd.DataFrame) -> np.ndarray:
     "What the rules look at: (n_rows, 1) of the positive class or the number, (n_rows, n_classes) for more classes"
-    features = bundle.features(rows)
+    output = np.asarray(bundle_output(bundle, rows), dtype=float)
     if bundle.task == "regression":
-        return np.asarray(bundle.model.predict(features), dtype=float).reshape(-1, 1)
-    probabilities = np.asarray(bundle.model.predict_proba(features), dtype=float)
-    return probabilities[:, [1]] if bundle.task == "binary" else probabilities
+        return output.reshape(-1, 1)
+    return output[:, [1]] if bundle.task == "binary" else output
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-06
 def _unit(bundle: Bundle, scores: np.ndarray) -> float:

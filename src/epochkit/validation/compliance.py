@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.files import sha256_of
+from ..core.files import read_json, sha256_of
 from ..models.bundle import Bundle
 from ..planning.plan import Plan
 from ..record.events import Event, latest
+from .fairness import compared_columns
+from .segments import LARGEST_Q
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-04
 class Dossier:
@@ -27,14 +29,14 @@ class Dossier:
             finished = latest(events, number, "epoch_finished")
             for path, facts in (finished.data["outputs"] if finished else {}).items():
                 self.files[number, Path(path).name] = facts["sha256"]
-        self.files |= {(epoch, Path(path).name): sha256_of(Path(path)) for path in own}
+        self.own = {Path(path).name: Path(path) for path in own}
+        self.files |= {(epoch, name): sha256_of(path) for name, path in self.own.items()}
         self.decisions = {event.epoch: event for event in events if event.kind == "decision"}
 
     def find(self, *wanted: tuple[int, str]) -> list[dict[str, Any]]:
-        "epoch, file and sha256 of the files that are recorded; a name with `*` at its end finds all that begin so"
-        return [{"epoch": number, "file": name, "sha256": digest} for epoch, pattern in wanted
-                for (number, name), digest in self.files.items() if number == epoch
-                and (name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern)]
+        "epoch, file and sha256 of those (epoch, file) that are recorded"
+        return [{"epoch": epoch, "file": name, "sha256": self.files[epoch, name]} for epoch, name in wanted
+                if (epoch, name) in self.files]
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-06
 class Shown(NamedTuple):
@@ -46,10 +48,8 @@ class Shown(NamedTuple):
 def _files(*wanted: tuple[int, str]) -> Callable[[Dossier], Shown]:
     "A rule that is shown by all of these files"
     def rule(dossier: Dossier) -> Shown:
-        found = {file: dossier.find(file) for file in wanted}
-        lacking = [f"{name.rstrip('*')} of epoch {epoch:03d}" for (epoch, name), files in found.items() if not files]
-        files = [file for several in found.values() for file in several]
-        return Shown([], f"not recorded: {', '.join(lacking)}") if lacking else Shown(files, "recorded")
+        lacking = [f"{name} of epoch {epoch:03d}" for epoch, name in wanted if (epoch, name) not in dossier.files]
+        return Shown([], f"not recorded: {', '.join(lacking)}") if lacking else Shown(dossier.find(*wanted), "recorded")
     return rule
 
 
@@ -76,6 +76,16 @@ def _people_decided(dossier: Dossier) -> Shown:
     return Shown(proof, "a person approved the gates 001, 003 and 004")
 
 
+def _groups_compared(dossier: Dossier) -> Shown:
+    name = "fairness_analysis.json"
+    if name not in dossier.own:
+        return Shown([], f"not recorded: {name} of epoch {dossier.epoch:03d}")
+    compared = compared_columns(read_json(dossier.own[name]))
+    if not compared:
+        return Shown([], "no protected column of the brief has two groups that are large enough to be compared")
+    return Shown(dossier.find((dossier.epoch, name)), f"compared between groups of {', '.join(compared)}")
+
+
 def _no_protected_input(dossier: Dossier) -> Shown:
     plan, inputs = dossier.plan, set(dossier.bundle.input_columns)
     barred = [name for name in (*plan.data.protected, *plan.profile.get("suspected_protected", {})) if name in inputs]
@@ -98,8 +108,8 @@ DUTY_RULES: dict[str, Callable[[Dossier], Shown]] = {
         (6, "test_scores.parquet"), (6, "edge_case_results.csv"), (6, "robustness.json")),
     "no prohibited basis is a feature: race, colour, religion, origin, sex, marital status, age, public "
     "assistance": _no_protected_input,
-    "reasons can be given for an adverse decision (12 CFR 1002.9)": _files((6, "explanation*")),
-    "outcomes compared between groups": _files((6, "fairness*")),
+    "reasons can be given for an adverse decision (12 CFR 1002.9)": _files((6, "explanations.json")),
+    "outcomes compared between groups": _groups_compared,
     "identifiers of 45 CFR 164.514 removed or a limited data set agreed": _identifiers_settled,
     "access to health data is kept to who needs it": _a_person_says("name who has access"),
 }
@@ -167,7 +177,7 @@ def _development(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[
         Statement("Each feature is recorded with its sources and its formula", ((4, "feature_list.json"),)),
         Statement(f"Rows were split by {plan.split.strategy}; {report.get('test_rows', 0):,} rows were sealed until "
                   "this test", ((4, "split_manifest.json"),)),
-        Statement("Several frameworks were compared on the same rows, and the best was tuned",
+        Statement("Frameworks were compared on the same rows; what tuning tried is recorded",
                   ((5, "all_models_metrics.json"), (5, "all_tuning_results.json"))),
         Statement(f"It is optimised for {plan.metric.primary}", _PLAN),
         Statement("The tests and their results are recorded", _TEST),
@@ -188,9 +198,19 @@ def _behaviour_said(report: Mapping[str, Any]) -> Statement:
     if not rules:
         return Statement("which behaviour must not occur ([behaviour] of the brief names no rule)")
     kept = sum(rule["result"] == "pass" for rule in rules)
-    return Statement(f"{len(rules)} rules of behaviour were tried on rows, {kept} hold", ((6, "behaviour_rows.parquet"),))
+    return Statement(f"{len(rules)} rules of behaviour were tried on rows, {kept} hold",
+                     ((6, "behaviour_rows.parquet"),))
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-18
+def _groups_said(plan: Plan, report: Mapping[str, Any]) -> Statement:
+    compared = report.get("groups_compared", ())
+    if compared:
+        return Statement(f"Outcomes were compared between groups of {', '.join(compared)}",
+                         ((6, "fairness_analysis.json"),))
+    why = "no two groups were large enough" if plan.data.protected else "the brief protects no column"
+    return Statement(f"the accuracy for groups of persons ({why})")
+
+
 def _control(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Statement]:
     value = (report.get("metrics") or {}).get(plan.metric.primary) or {}
     known = None not in (value.get("value"), value.get("low"), value.get("high"))
@@ -198,8 +218,7 @@ def _control(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Stat
                f"{value['high']:.3f})" if known else ""
     return [
         Statement(measured, _TEST) if measured else Statement("the accuracy that can be expected"),
-        Statement(f"Outcomes were compared between groups of {', '.join(plan.data.protected)}", _TEST)
-        if plan.data.protected else Statement("the accuracy for groups of persons (the brief protects no column)"),
+        _groups_said(plan, report),
         Statement("Foreseeable failures are listed", ((6, "failure_modes.json"),)),
         Statement("Inputs that the system takes, with ranges and labels, are recorded", _PROFILE),
         Statement(_edges_said(report), ((6, "edge_case_results.csv"),)),
@@ -250,7 +269,7 @@ def technical_documentation(plan: Plan, bundle: Bundle, report: Mapping[str, Any
         lines += ["", f"## {section}", ""]
         for statement in statements:
             files = dossier.find(*statement.on)
-            if files and len({(file["epoch"], file["file"]) for file in files}) >= len(statement.on):
+            if files and len(files) == len(statement.on):
                 stands += 1
                 lines.append(f"- {statement.text}. [{files_text(files)}]")
             else:
@@ -302,26 +321,30 @@ def _turned(report: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _worst_slices(report: Mapping[str, Any], most: int = 3) -> list[dict[str, str]]:
-    "The worst segments, where the report has them: each with `segment` or `slice`, and what was seen as `text`"
-    found = report.get("segments") or ()
-    rows = [row for row in found if isinstance(row, Mapping)] if isinstance(found, (list, tuple)) else []
-    return [_mode(f"is worse on {row.get('segment') or row.get('slice')}", row.get("text") or "see the segments",
-                  "test_report.json", "score these rows with a person, or gather more of them")
-            for row in rows[:most] if row.get("segment") or row.get("slice")]
+    "The worst slices of `find_segments` that differ from all other rows beyond chance"
+    sure = [row for row in report.get("segments", ()) if row["difference"] > 0 and row["q"] <= LARGEST_Q]
+    return [_mode(f"is worse on {row['slice']}",
+                  f"a loss of {row['loss']:.3g} ({row['low']:.3g} to {row['high']:.3g}) on {row['rows']:,} rows, "
+                  f"{row['ratio']:.1f} times that of all rows",
+                  "segments.csv", "score these rows with a person, or gather more of them") for row in sure[:most]]
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-26
 def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
               names: Iterable[str]) -> list[dict[str, Any]]:
     "item, done and seen for each thing that has to be so before production; names: files that this run hands over"
-    names, checks = set(names), report.get("checks", ())
+    names, criteria = set(names), report.get("criteria", ())
+    checks = [*report.get("checks", ()), *report.get("further_checks", ())]
     failed = [check["name"] for check in checks if check["result"] == "fail"]
+    unmet = [row["measure"] for row in criteria if row["outcome"] != "met"]
     wrong = [case["case"] for case in report.get("edge_cases", ()) if case["result"] == "fail"]
     rules = report.get("behaviour", ())
     broken = [rule["column"] for rule in rules if rule["result"] == "fail"]
     rings = [finding["code"] for finding in report.get("overfit", ()) if finding["result"] == "fail"]
     blocking = [duty["duty"] for duty in duties if duty["blocks"]]
     stage = (report.get("model") or {}).get("stage", "unchanged")
-    rows = [("every criterion of the plan is met", not failed, ", ".join(failed) or f"{len(checks)} criteria"),
+    rows = [("every criterion of the plan is met", bool(criteria) and not unmet,
+             ", ".join(unmet) or f"{len(criteria)} criteria"),
+            ("no check of the gate fails", bool(checks) and not failed, ", ".join(failed) or f"{len(checks)} checks"),
             ("every odd input ends in a score or a clear error", not wrong,
              ", ".join(wrong[:3]) or "edge_case_results.csv"),
             ("the rules of behaviour hold", bool(rules) and not broken,

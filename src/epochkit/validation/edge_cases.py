@@ -139,8 +139,9 @@ def mixture_case(failing: Mapping[str, str] | None, rows: int = 100) -> dict[str
     "The drawn rows as one entry of the list of cases"
     said = ", ".join(f"{name}: {case}" for name, case in (failing or {}).items())
     return {"case": f"{rows} rows of odd values together", "column": "", "kind": "together",
-            "result": "pass" if failing is None else "fail", "outcome": "crash" if failing is not None else "score",
-            "answer": f"fails with {said or 'usual values'}" if failing is not None else "each has a score or an error"}
+            "result": "pass" if failing is None else "fail",
+            "outcome": "score or refused" if failing is None else "neither",
+            "answer": "each has a score or an error" if failing is None else f"fails with {said or 'usual values'}"}
 
 # %% ../../../nbs/validation/08_edge_cases.ipynb #edges-27
 _SHADES = {"score": 1, "refused": 2, "no score": 3, "crash": 3}

@@ -18,7 +18,7 @@ from scipy import stats
 from ..models.bundle import Bundle
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
-from .report import bundle_output, codes_of
+from .report import bundle_output, codes_of, costs_of
 from .segments import closed_columns
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-04
@@ -147,8 +147,7 @@ def shuffled_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, columns: list
     rng = np.random.default_rng(seed)
 
     def primary(frame: pd.DataFrame) -> float:
-        found = measure(plan.data.task, y, bundle_output(bundle, frame), bundle.threshold,
-                        (plan.metric.cost_false_positive, plan.metric.cost_false_negative), resamples=0)
+        found = measure(plan.data.task, y, bundle_output(bundle, frame), bundle.threshold, costs_of(plan), resamples=0)
         value = found[plan.metric.primary]["value"]
         return np.nan if value is None else value
     plain, losses = primary(rows), []

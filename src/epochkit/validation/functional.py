@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['criteria_outcomes', 'outcomes_in_words', 'cost_curve', 'decision_value', 'decision_in_words', 'lift_table',
-           'calibration_table', 'calibration_gap', 'validation_gap', 'gap_in_words']
+           'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap', 'gap_in_words']
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-02
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from ..exploration.columns import wilson_interval
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
+from .report import costs_of
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-04
 def _with_ends(found: Any) -> tuple[float | None, float | None, float | None]:
@@ -87,7 +88,7 @@ def decision_value(y: np.ndarray, output: np.ndarray, threshold: float | None, p
     """
     if plan.data.task != "binary":
         return {}
-    said, costs = decide(output, threshold), (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
+    said, costs = decide(output, threshold), costs_of(plan)
     cells = np.bincount(2 * y + said, minlength=4)  # true negative, false positive, false negative, true positive
     drawn = np.random.default_rng(plan.split.seed).multinomial(len(y), cells / len(y), size=draws)
     counts = per * np.vstack([cells, drawn]) / len(y)
@@ -134,8 +135,9 @@ def lift_table(y: np.ndarray, scores: np.ndarray, parts: int = 10) -> pd.DataFra
     return table
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-25
-def _bins_of(scores: np.ndarray, bins: int = 10) -> np.ndarray:
-    "The bin of each row, (n_rows,), equally many rows in each; rows with one score share a bin"
+def score_bins(scores: np.ndarray, bins: int = 10) -> np.ndarray:
+    """The bin of each row from 0, (n_rows,): of equally many rows, except that rows with one score share a bin; fewer
+    than `bins` where they would hold under 20 rows"""
     bins = max(1, min(bins, len(scores) // 20))
     share = pd.Series(scores).rank(method="average", pct=True).to_numpy()
     return np.unique(np.clip((share * bins - 1e-9).astype(int), 0, bins - 1), return_inverse=True)[1]
@@ -146,7 +148,7 @@ def calibration_table(hit: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
 
     hit: whether it was so, (n_rows,). scores: the probability that was said, (n_rows,).
     """
-    place = _bins_of(scores)
+    place = score_bins(scores)
     rows, hits = np.bincount(place), np.bincount(place, hit)
     low, high = zip(*(wilson_interval(*pair) for pair in zip(hits, rows)))
     return pd.DataFrame({"rows": rows, "score": np.bincount(place, scores) / rows, "rate": hits / rows, "low": low,
@@ -155,7 +157,7 @@ def calibration_table(hit: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
 # %% ../../../nbs/validation/03_functional.ipynb #functional-26
 def calibration_gap(hit: np.ndarray, scores: np.ndarray, draws: int = 200, seed: int = 42) -> dict[str, float]:
     "Mean distance between score and seen share over the bins (`value`), and the 95 % quantile that chance alone gives"
-    place, rng = _bins_of(scores), np.random.default_rng(seed)
+    place, rng = score_bins(scores), np.random.default_rng(seed)
     said = np.bincount(place, scores)
 
     def gap(happened: np.ndarray) -> float:

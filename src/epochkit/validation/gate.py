@@ -23,7 +23,7 @@ from ..lifecycle.tracking import promote, promote_waived, stage_holder
 from ..models.metrics import decision_worth, measure
 from ..planning.plan import Plan, meets
 from ..record.events import Event
-from .report import beats
+from .report import beats, costs_of
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-16
 def judge(criteria: list[dict[str, Any]], measured: dict[str, float | None], epoch: int = 6) -> list[CheckResult]:
@@ -43,8 +43,7 @@ def promote_if_passed(run: EpochRun, version: str, checks: list[CheckResult], ta
     failed = [check.name for check in checks if check.result == "fail"]
     if failed:
         run.warn(f"model version {version} stays where it is: {', '.join(failed)} failed. It goes to Staging when that "
-                 f"is "
-                 "mended, or when a person lets it pass at gate 006")
+                 "is mended, or when a person lets it pass at gate 006")
         return "unchanged"
     if stage_holder(run.settings, "Production") == version:
         return "Production"
@@ -60,8 +59,7 @@ def _recomputed(context: GateContext, plan: Plan) -> float:
     scores, report = context.frame("test_scores.parquet"), context.json("test_report.json")
     output = scores.filter(regex="^score").to_numpy()
     output = output if plan.classification else output[:, 0]
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-    return measure(plan.data.task, scores["target"].to_numpy(), output, report["threshold"], costs,
+    return measure(plan.data.task, scores["target"].to_numpy(), output, report["threshold"], costs_of(plan),
                    resamples=0)[plan.metric.primary]["value"]
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-19-b

@@ -11,6 +11,7 @@ __all__ = ['OVERFIT_CHECKS', 'BEYOND_NOISE', 'PLAIN', 'Evidence', 'gather_eviden
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-02
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +22,12 @@ from ..core.files import read_json
 from ..lifecycle.run import EpochRun
 from ..models.bundle import Bundle
 from ..models.frameworks.base import Range, known_frameworks
-from ..models.metrics import classification_metrics, measure, regression_metrics, resampled_counts
+from ..models.metrics import measure, resampled_counts
 from ..models.registration import target_column
 from ..planning.plan import Plan
 from .adversarial import at_most
-from .report import codes_of
+from .functional import validation_gap
+from .report import codes_of, primary_values
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-04
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Evidence:
     def sign(self) -> int:
         "1 where a larger primary metric is better, else -1"
         return 1 if self.plan.metric.maximize else -1
+
+    @cached_property
+    def resampled(self) -> dict[str, np.ndarray]:
+        "What `resampled_candidates` gives, taken once for all checks"
+        return resampled_candidates(self)
 
     def models(self) -> dict[str, dict[str, Any]]:
         "The trained models of the comparison by framework"
@@ -158,14 +165,9 @@ def resampled_candidates(evidence: Evidence, resamples: int = 200) -> dict[str, 
     plan, predictions = evidence.plan, at_most(evidence.predictions, 10_000, evidence.plan.split.seed)
     y = predictions["target"].to_numpy()
     counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-
-    def values(name: str, output: np.ndarray) -> np.ndarray:
-        found = regression_metrics(y, output, counts) if plan.data.task == "regression" else \
-            classification_metrics(y, output, evidence.models()[name].get("threshold"), costs, counts)
-        return found[plan.metric.primary]
     outputs = {name: _output_of(predictions, name, plan) for name in evidence.models()}
-    return {name: values(name, output) for name, output in outputs.items() if output is not None}
+    return {name: primary_values(plan, y, output, evidence.models()[name].get("threshold"), counts)
+            for name, output in outputs.items() if output is not None}
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-18
 def _better_share(ours: np.ndarray, theirs: np.ndarray, sign: int) -> float:
@@ -225,11 +227,6 @@ def shuffled_target(evidence: Evidence) -> OverfitFinding:
                  f"{above} of {len(scores)} shuffles of the target score better than the dummy beyond noise "
                  f"({median:.3g} against {dummy:.3g})")
 
-# %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-24
-def _half_width(interval: Mapping[str, float | None]) -> float | None:
-    low, high = interval.get("low"), interval.get("high")
-    return None if low is None or high is None else (high - low) / 2
-
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-25
 @overfit_check("EPK002", "the test is not far below validation")
 def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
@@ -239,8 +236,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
     if before is None or after is None:
         return _not_measured("005 says no score of the chosen model" if before is None else f"no {primary} on test")
     gap, limit = evidence.sign * (before - after), noticeable(primary, before)
-    halves = [_half_width(tuned.get("interval") or {}), _half_width(evidence.test[primary])]
-    chance = float(np.hypot(*halves)) if None not in halves else None
+    chance = validation_gap(tuned.get("interval") or {}, evidence.test[primary], evidence.sign > 0).get("expected")
     told = f"{primary} {before:.4g} where it was chosen, {after:.4g} on test"
     told += "; there is no interval to judge by" if chance is None else f"; chance alone explains up to {chance:.2g}"
     if gap < limit:
@@ -251,7 +247,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
 @overfit_check("EPK003", "the winner wins again on other rows")
 def stable_winner(evidence: Evidence) -> OverfitFinding:
     "How often the winner of 005 is best on resamples of the validation rows"
-    winner, values = evidence.comparison.get("best_framework"), resampled_candidates(evidence)
+    winner, values = evidence.comparison.get("best_framework"), evidence.resampled
     rivals = {name: value for name, value in values.items() if not evidence.models()[name].get("baseline")}
     if winner not in rivals or len(rivals) < 2:
         return _not_measured("there are no two candidates with predictions on the same validation rows")
@@ -321,7 +317,7 @@ def single_feature_scores(evidence: Evidence, most_rows: int = 20_000, most_feat
 def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     "The best single feature against the winner, both on the validation rows"
     winner = evidence.comparison.get("best_framework")
-    whole = resampled_candidates(evidence, resamples=1).get(winner)
+    whole = evidence.resampled.get(winner)
     if whole is None or evidence.train is None or evidence.validation is None:
         return _not_measured("the features of 005, or the winner's predictions on its validation rows, are absent")
     singles = single_feature_scores(evidence)
@@ -338,7 +334,7 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
 def worth_its_time(evidence: Evidence) -> OverfitFinding:
     "The winner against the linear model on the same validation rows, and the time of one row of each"
     winner, models = evidence.comparison.get("best_framework"), evidence.models()
-    values = resampled_candidates(evidence)
+    values = evidence.resampled
     if winner == "linear":
         return _said("pass", 1.0, 2.0, "the winner is the linear model")
     if winner not in values or "linear" not in values:
@@ -357,7 +353,7 @@ PLAIN = "hist_gradient_boosting"
 @overfit_check("EPK007", "the winner is not worse than HistGradientBoosting as it comes")
 def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
     "The winner against the default of HistGradientBoosting on the same validation rows"
-    winner, values = evidence.comparison.get("best_framework"), resampled_candidates(evidence)
+    winner, values = evidence.comparison.get("best_framework"), evidence.resampled
     if winner == PLAIN:
         return _said("pass", 0.5, BEYOND_NOISE, "the winner is HistGradientBoosting itself")
     if winner not in values or PLAIN not in values:

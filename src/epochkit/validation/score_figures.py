@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..models.metrics import decide
+from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
-from .functional import calibration_gap, calibration_table, cost_curve, lift_table
+from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
+from .report import costs_of
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-04
 def _curves(plan: Plan, y: np.ndarray, output: np.ndarray, most: int = 6) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -109,7 +110,7 @@ def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[A
     axes = figure.subplots()
     bars = [table["rate"] - table["low"], table["high"] - table["rate"]]
     axes.errorbar(table["score"], table["rate"], yerr=bars, fmt="o", color=COLOURS["blue"], capsize=3,
-                  label="a tenth of the rows, with its 95 % interval")
+                  label=f"one of {len(table)} parts of the rows, with its 95 % interval")
     axes.plot([0, 1], [0, 1], color="#909090", linestyle="--", linewidth=1, label="a score that means what it says")
     name = plan.data.classes[1] if binary else "right"
     axes.set(xlabel="mean score", ylabel=f"share that really was '{name}'" if binary else "share that was right")
@@ -126,10 +127,8 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-    curve = cost_curve(y, output[:, 1], costs)
-    served = float((costs[0] * ((output[:, 1] >= threshold) & (y == 0)) + costs[1] * ((output[:, 1] < threshold)
-                                                                                       & (y == 1))).mean())
+    curve = cost_curve(y, output[:, 1], costs_of(plan))
+    served = float(classification_metrics(y, output, threshold, costs_of(plan))["expected_cost"][0])
     rules = {"flag everybody": curve["cost"].iloc[0], "flag nobody": curve["cost"].iloc[-1]}
     rule, cheapest = min(rules, key=rules.get), curve.loc[curve["cost"].idxmin()]
     figure = Figure(figsize=(8, 4.2))
@@ -186,20 +185,19 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
     right.scatter(output, error, s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
     table = _errors_by_size(output, error)
     right.errorbar(table["predicted"], table["error"], yerr=1.96 * table["sem"], fmt="o-", color=COLOURS["orange"],
-                   capsize=3, label="mean of a tenth, with its 95 % interval")
+                   capsize=3, label=f"mean of one of {len(table)} parts, with its 95 % interval")
     right.axhline(0, color="#909090", linestyle="--", linewidth=1)
     right.set(xlabel=f"{name}, predicted", ylabel="error (predicted - observed)")
     right.legend()
     bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
-    share = (np.abs(table["error"]) > 1.96 * table["sem"]).mean()
+    beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
     return figure, (f"Predictions are off by {bias:+.3g} on average ({bias - bar:+.3g} to {bias + bar:+.3g}); in "
-                    f"{share:.0%} of the tenths by predicted size the mean error is beyond chance")
+                    f"{beyond} of {len(table)} parts by predicted size the mean error is beyond chance")
 
 
 def _errors_by_size(output: np.ndarray, error: np.ndarray) -> pd.DataFrame:
-    "Mean prediction, mean error and its standard error per tenth of the rows by predicted size"
-    tenth = (pd.Series(output).rank(method="first", pct=True) * min(10, max(1, len(output) // 10)) - 1e-9).astype(int)
-    found = pd.DataFrame({"predicted": output, "error": error}).groupby(tenth.to_numpy())
+    "Mean prediction, mean error and its standard error per part of the rows by predicted size"
+    found = pd.DataFrame({"predicted": output, "error": error}).groupby(score_bins(output))
     return pd.DataFrame({"predicted": found["predicted"].mean(), "error": found["error"].mean(),
                          "sem": found["error"].sem()})
 
