@@ -159,8 +159,9 @@ def row_order_picture(found: Exploration) -> ExplorationPicture:
     factor, edges = 100 if found.plan.classification else 1, [*table["first"], found.rows["row_id"].iloc[-1] + 1]
     figure, axes = canvas(3.2)
     axis = axes[0, 0]
-    axis.stairs(factor * table["high"], edges, baseline=factor * table["low"], fill=True, color=COLOURS["sky"],
-                alpha=0.35, label="95 % interval")
+    low, high = (factor * np.append(table[end], table[end].iloc[-1]) for end in ("low", "high"))
+    axis.fill_between(edges, low, high, step="post", color=COLOURS["sky"], alpha=0.35, linewidth=0,
+                      label="95 % interval")
     axis.stairs(factor * table["mean"], edges, baseline=None, color=COLOURS["blue"], linewidth=2,
                 label="mean of a stretch")
     axis.axhline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2, label="all rows")
