@@ -14,7 +14,7 @@ import pandas as pd
 
 from .explore import Exploration
 from ..report.figures import readable
-from .time import lags_of
+from .time import lags_of, outcome_by_order
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-05
 Finding = dict[str, Any]
@@ -232,6 +232,20 @@ def _time_gaps_finding(found: Exploration) -> Finding | None:
         f"{first['steps']:.0f} usual steps ({place})",
         float(first["steps"]), "lags counted in rows would reach over the hole", "count lags in time, not in rows")
 
+# %% ../../../nbs/exploration/08_structure_findings.ipynb #structure-order
+def _order_finding(found: Exploration) -> Finding | None:
+    "That the outcome changes along the rows; None where it does not, or where a time or group column is named"
+    if found.time is not None or found.groups is not None:
+        return None
+    table, effect, p_value = outcome_by_order(pd.Series(range(len(found.rows)), found.rows.index), found.outcome)
+    if not (p_value < 0.05 and effect >= 0.1):
+        return None
+    write = outcome_writer(found)
+    return finding("row_order", f"the {found.outcome_words} changes along the rows: from {write(table['mean'].min())} to "
+                   f"{write(table['mean'].max())} in {len(table)} stretches (effect {effect:.2f})", effect,
+                   "rows that follow each other are alike: parts that are cut by position differ",
+                   "ask how the table was put together, and name its time or group column if it has one")
+
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why41
 def _group_finding(found: Exploration) -> Finding | None:
     "How rows hang together in groups; None without a group column"
@@ -310,8 +324,8 @@ def _protected_finding(found: Exploration) -> Finding | None:
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why52
 STRUCTURE_LOOKS = (_mechanism_finding, _odd_rows_finding, _interaction_finding, _normality_finding, _trend_finding,
-                   _memory_finding, _drift_finding, _time_gaps_finding, _group_finding, _date_finding, _text_finding,
-                   _protected_finding)
+                   _memory_finding, _drift_finding, _time_gaps_finding, _order_finding, _group_finding, _date_finding,
+                   _text_finding, _protected_finding)
 
 
 def structure_findings(found: Exploration) -> list[Finding]:

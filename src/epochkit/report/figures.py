@@ -185,20 +185,6 @@ def _parts_of(element: object) -> set[str]:
         found |= {f"{name}.{part}" for part in value} if deeper else {name}
     return found
 
-
-def _drawable(figure: object) -> bool:
-    "True when matplotlib can draw all of a Plotly figure"
-    def known(trace: object) -> bool:
-        if not _parts_of(trace) <= _KNOWN_PARTS.get(trace.type, set()):
-            return False
-        plain = [getattr(getattr(trace, "marker", None), part, None) for part in ("size", "opacity", "color")]
-        values = [] if trace.type == "heatmap" else [axis for axis in (trace.x, trace.y) if axis is not None]
-        texts = any(isinstance(value, str) for axis in values for value in axis)
-        return not texts and not any(hasattr(value, "__len__") and not isinstance(value, str) for value in plain)
-    kinds = {trace.type for trace in figure.data}
-    return bool(kinds) and (kinds == {"scatter"} or len(figure.data) == 1) and all(map(known, figure.data)) and (
-        _parts_of(figure.layout) <= _KNOWN_PARTS["layout"])
-
 # %% ../../../nbs/report/05_figures.ipynb #figures-still-marks
 def _colour_of(text: str | None, default: str) -> Any:
     found = re.fullmatch(r"rgba?\(([\d., ]+)\)", text or "")
@@ -218,8 +204,9 @@ def _draw_scatter(axes: Any, trace: object, default: str) -> None:
     if "lines" in mode:
         axes.plot(trace.x, trace.y, color=colour, linewidth=trace.line.width or 2, label=trace.name)
     if "markers" in mode:
-        axes.scatter(trace.x, trace.y, s=(trace.marker.size or 6) ** 2 / 2, color=_colour_of(trace.marker.color, colour),
-                     alpha=trace.marker.opacity, linewidth=0, label=None if "lines" in mode else trace.name, zorder=3)
+        axes.scatter(trace.x, trace.y, s=(trace.marker.size or 6) ** 2 / 2, alpha=trace.marker.opacity, linewidth=0,
+                     color=_colour_of(trace.marker.color, colour), label=None if "lines" in mode else trace.name,
+                     zorder=3)
 
 
 def _draw_heatmap(axes: Any, trace: object) -> None:
@@ -227,7 +214,8 @@ def _draw_heatmap(axes: Any, trace: object) -> None:
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
     values = np.array(trace.z, dtype=float)
-    colours = LinearSegmentedColormap.from_list("plotly", [tuple(stop) for stop in trace.colorscale])
+    colours = LinearSegmentedColormap.from_list("plotly", [(place, _colour_of(colour, "")) for place, colour in
+                                                           trace.colorscale])
     image = axes.imshow(values, cmap=colours, vmin=trace.zmin, vmax=trace.zmax, aspect="auto")
     for (row, column), text in np.ndenumerate(np.array([] if trace.text is None else trace.text)):
         bright = sum(colours(image.norm(values[row, column]))[:3]) > 1.7
@@ -239,6 +227,46 @@ def _draw_heatmap(axes: Any, trace: object) -> None:
     axes.set_yticks(range(len(trace.y)), trace.y, fontsize=7 if many else 8)
     axes.grid(False)
     axes.get_figure().colorbar(image, ax=axes, label=trace.colorbar.title.text)
+
+# %% ../../../nbs/report/05_figures.ipynb #figures-still-drawable
+def _readable_colours(*colours: Any) -> bool:
+    from matplotlib.colors import is_color_like
+    return all(colour is None or isinstance(colour, str) and is_color_like(_colour_of(colour, ""))
+               for colour in colours)
+
+
+def _drawable_scatter(trace: object) -> bool:
+    "True when a trace is points, lines or a band, each in one colour and size, at numbers or dates"
+    if trace.x is None or trace.y is None or len(trace.x) != len(trace.y):
+        return False
+    if trace.fill not in (None, "none", "toself") or "text" in (trace.mode or ""):
+        return False
+    single = not any(hasattr(value, "__len__") for value in (trace.marker.size, trace.marker.opacity))
+    return single and _readable_colours(trace.fillcolor, trace.line.color, trace.marker.color) and not any(
+        isinstance(value, str) for values in (trace.x, trace.y) for value in values)
+
+
+def _drawable_heatmap(trace: object) -> bool:
+    "True when the cells of a heat map have names, and colours and texts of their own"
+    if any(part is None for part in (trace.x, trace.y, trace.z, trace.colorscale)):
+        return False
+    named = all(isinstance(name, str) for names in (trace.x, trace.y) for name in names)
+    square = len(trace.z) == len(trace.y) and all(len(row) == len(trace.x) for row in trace.z)
+    return named and square and trace.texttemplate in (None, "%{text}") and _readable_colours(
+        *(colour for _, colour in trace.colorscale))
+
+# %% ../../../nbs/report/05_figures.ipynb #figures-still-all
+_CAN_DRAW = {"scatter": _drawable_scatter, "heatmap": _drawable_heatmap}
+
+
+def _drawable(figure: object) -> bool:
+    "True when matplotlib can draw all of a Plotly figure"
+    def known(trace: object) -> bool:
+        return trace.type in _CAN_DRAW and _parts_of(trace) <= _KNOWN_PARTS[trace.type] and _CAN_DRAW[trace.type](trace)
+    kinds = {trace.type for trace in figure.data}
+    arranged = _parts_of(figure.layout) <= _KNOWN_PARTS["layout"] and figure.layout.yaxis.autorange in (
+        None, True, "reversed")
+    return arranged and bool(kinds) and (kinds == {"scatter"} or len(figure.data) == 1) and all(map(known, figure.data))
 
 # %% ../../../nbs/report/05_figures.ipynb #figures-still-figure
 def _still(figure: object) -> object | None:
@@ -256,6 +284,8 @@ def _still(figure: object) -> object | None:
     for limits, set_limits in ((layout.xaxis.range, axes.set_xlim), (layout.yaxis.range, axes.set_ylim)):
         if limits is not None:
             set_limits(*limits)
+    if layout.yaxis.autorange == "reversed" and not axes.yaxis_inverted():
+        axes.invert_yaxis()
     if len(figure.data) > 1:
         flat = layout.legend.orientation == "h"
         axes.legend(title=layout.legend.title.text, loc="lower left" if flat else "upper left",

@@ -170,7 +170,7 @@ def test_findings_of_every_task_are_whole_sentences_with_values(task):
 
 def test_a_table_with_nothing_to_say_still_gives_findings():
     rows = pd.DataFrame(
-        {"row_id": range(400), "noise": np.tile(np.arange(200.0), 2), "Status": ["good"] * 200 + ["bad"] * 200})
+        {"row_id": range(400), "noise": np.repeat(np.arange(200.0), 2), "Status": ["good", "bad"] * 200})
     plan = example_plan()
     plan.feature_columns = ["noise"]
     known = [finding["id"] for finding in findings(explore(rows, plan), NO_LEAKS)]

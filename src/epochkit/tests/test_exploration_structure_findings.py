@@ -77,6 +77,14 @@ def test_time_is_told_with_its_season_memory_and_drift():
     assert found["dates"]["claim"].startswith("1 date column: day") and "never use it" in found["protected"]["action"]
 
 
+def test_the_order_of_the_rows_is_told_where_it_tells_and_no_column_explains_it():
+    rows = rides().sort_values("riders").assign(day=lambda table: table["day"].astype(str))
+    found = said(rows, plan_for(time="", protected=[]))
+    assert "changes along the rows" in found["row_order"]["claim"] and found["row_order"]["value"] > 0.9
+    assert "row_order" not in said(rows.sample(frac=1, random_state=0), plan_for(time="", protected=[]))
+    assert "row_order" not in said(rides(), plan_for())
+
+
 def test_groups_are_weighed_and_every_finding_is_whole():
     found = said(rides(), plan_for(group="unit", time=""))
     assert "20 groups of unit with 40 to 40 rows" in found["groups"]["claim"] and "time_trend" not in found

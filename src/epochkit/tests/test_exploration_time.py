@@ -43,6 +43,17 @@ def test_numbers_are_cut_into_steps_and_bad_moments_are_missing():
     assert moments_of(pd.Series(pd.to_datetime(["2024-01-05"], utc=True))).dt.tz is None
 
 
+def test_sorted_rows_are_told_from_shuffled_ones_and_few_rows_are_one_stretch():
+    sorted_rows = pd.Series(np.repeat([0.0, 1.0], 300))
+    table, effect, p_value = outcome_by_order(pd.Series(range(600)), sorted_rows)
+    assert len(table) == 20 and set(table["rows"]) == {30} and effect > 0.9 and p_value < 1e-9
+    shuffled = sorted_rows.sample(frac=1, random_state=0, ignore_index=True)
+    _, effect, p_value = outcome_by_order(pd.Series(range(600)), shuffled)
+    assert effect < 0.2 and p_value > 0.05
+    table, effect, _ = outcome_by_order(pd.Series([4, 7]), pd.Series([0.0, 1.0]))
+    assert table["first"].tolist() == [4] and np.isnan(effect)
+
+
 def test_the_week_and_the_year_are_found_and_one_year_is_not_enough_for_a_month():
     rides = calendar()
     table = seasons(rides["day"], rides["riders"]).set_index("part")

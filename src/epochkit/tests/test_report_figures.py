@@ -193,10 +193,27 @@ def test_points_lines_bands_and_heat_maps_need_no_browser(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("change", [{"layout": {"shapes": [{"type": "line"}]}}, {"layout": {"xaxis": {"type": "log"}}},
                                     {"data": {"error_y": {"array": [1, 1]}}}, {"data": {"x": ["2020-01-01", "2020-01-02"]}},
-                                    {"data": {"marker": {"size": [4, 8]}}}, {"data": {"type": "bar"}}])
+                                    {"data": {"marker": {"size": [4, 8]}}}, {"data": {"type": "bar"}}, {"data": {"x": None}},
+                                    {"data": {"fill": "tozeroy"}}, {"data": {"line": {"color": "hsl(9,50%,50%)"}}},
+                                    {"data": {"mode": "markers+text"}}, {"data": {"x": [1, 2, 3]}},
+                                    {"layout": {"yaxis": {"autorange": "max reversed"}}}])
 def test_a_chart_with_a_part_that_is_not_known_is_left_to_the_browser(change):
     import plotly.graph_objects as go
     trace = {"type": "scatter", "x": [1, 2], "y": [3, 4]}
     assert reporting._still(go.Figure(trace)) is not None
     assert reporting._still(go.Figure(trace | change.get("data", {}), change.get("layout", {}))) is None
+
+
+@pytest.mark.parametrize("change", [{}, {"x": [1, 7]}, {"x": None}, {"colorscale": None}, {"texttemplate": "%{z}"}])
+def test_a_heat_map_in_a_named_colour_scale_is_drawn_and_one_without_names_is_left_to_the_browser(change):
+    import plotly.graph_objects as go
+    trace = {"z": [[1, None], [3, 4]], "x": ["a", "b"], "y": ["c", "d"], "colorscale": "Blues"} | change
+    still = reporting._still(go.Figure(go.Heatmap(trace)))
+    assert (still is not None) == (not change)
+
+
+def test_an_axis_that_runs_down_does_so_in_the_picture_too():
+    import plotly.graph_objects as go
+    trace, layout = {"type": "scatter", "x": [1, 2], "y": [3, 4]}, {"yaxis": {"autorange": "reversed"}}
+    assert reporting._still(go.Figure(trace, layout)).axes[0].yaxis_inverted()
 

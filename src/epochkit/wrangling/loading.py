@@ -28,6 +28,7 @@ from ..core.settings import Settings
 from ..cleaning.profile import Profile, profile_table
 from ..cleaning.cleaner import CLEANING_RULES, Cleaner, CleaningRule, StepCount, row_hashes
 from ..cleaning.raw_rows import RuleReference, cleaning_record, code_sha256, key_digest, rule_reference
+from ..sources.base import batches
 from ..sources.catalog import Source
 from ..core.errors import DataQualityError
 from ..core.memory_guard import run_limited
@@ -156,19 +157,16 @@ def _joined(chunks: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _batches(chunks: Iterable[pd.DataFrame], most: int) -> Iterator[list[pd.DataFrame]]:
     "Lists of up to `most` chunks; what came before an error is given before the error"
-    held: list[pd.DataFrame] = []
-    try:
-        for chunk in chunks:
-            held.append(chunk)
-            if len(held) == most:
-                yield held
-                held = []
-    except Exception:
-        if held:
-            yield held
-        raise
-    if held:
-        yield held
+    trouble: list[Exception] = []
+
+    def until_trouble() -> Iterator[pd.DataFrame]:
+        try:
+            yield from chunks
+        except Exception as error:
+            trouble.append(error)
+    yield from batches(until_trouble(), most)
+    if trouble:
+        raise trouble[0]
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10
 def _profile(work: Work) -> Profile:
@@ -176,8 +174,8 @@ def _profile(work: Work) -> Profile:
     path, data = work.place / "profile.json", work.plan.data
     if not path.is_file():
         quiet = private_columns(work.plan) | left_out(work.plan)
-        batches = map(_joined, _batches(work.source.chunks(work.chunk_rows), work.batch))
-        found = profile_table(batches, data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet,
+        tables = map(_joined, _batches(work.source.chunks(work.chunk_rows), work.batch))
+        found = profile_table(tables, data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet,
                               data.classes)
         write_json(path, found._asdict())
     return Profile(**read_json(path))

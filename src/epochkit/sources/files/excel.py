@@ -19,7 +19,8 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from .json_records import CellEvidence, batches, cells_as, merged_kinds
+from ..base import batches
+from .json_records import CellEvidence, cells_as, merged_kinds
 from ...core.brief import column_name
 from ...core.errors import BadInputError, require_package, unknown_name
 from ...core.memory_guard import free_memory_mb

@@ -35,8 +35,8 @@ def _all(texts: pa.Array, pattern: str) -> bool:
 # %% ../../../../nbs/sources/files/02_text_numbers.ipynb #21ctextnumbe-05-a
 @dataclass
 class TextEvidence:
-    """What the texts seen so far in one column are: whole or plain numbers, with points that are decimal for sure or not,
-    and whether they are bare: nothing but numbers and empty cells"""
+    """What the texts seen so far in one column are: whole or plain numbers, with points that are decimal for sure
+    or not, and whether they are bare: nothing but numbers and empty cells"""
     valued: bool = False
     whole: bool = True
     plain: bool = True
