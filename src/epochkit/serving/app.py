@@ -111,14 +111,18 @@ def opened_upload(content: bytes, name: str = "upload.csv") -> Iterator[Source]:
         yield open_source(f"file:{path}", load_settings(home=folder))
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-w12
-_SHOWN = ("prediction", "probability", "error", "warnings", "prediction_id")
+_SHOWN = ("prediction", "probability", "prediction_low", "prediction_high", "possible_labels", "error", "warnings",
+          "prediction_id")
 
 
 def _answered(service: PredictionService, chunk: pd.DataFrame) -> pd.DataFrame:
     "One chunk of raw rows with its answers before it"
     answers = pd.DataFrame(service.answer(chunk))
     answers["warnings"] = answers["warnings"].map("; ".join)
-    scores = answers[[name for name in _SHOWN if name != "probability" or service.bundle.task != "regression"]]
+    if "possible_labels" in answers:
+        answers["possible_labels"] = answers["possible_labels"].map(lambda labels: "; ".join(labels or ()))
+    scores = answers[[name for name in _SHOWN if name in answers
+                      and (name != "probability" or service.bundle.task != "regression")]]
     return pd.concat([scores, chunk.reset_index(drop=True).drop(columns=[*scores], errors="ignore")], axis=1)
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-13-a
