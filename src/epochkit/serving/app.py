@@ -190,7 +190,7 @@ def _fill_form(test: Any, row: Mapping[str, Any], clean: Mapping[str, Any], name
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-21
 def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Staging") -> dict[str, Any]:
-    "Exceptions and answers of the app for each of `rows`, entered into its form one after the other"
+    "Exceptions and answers of the app for each of `rows` (None: no answer), entered into its form one after the other"
     from streamlit.testing.v1 import AppTest
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("streamlit")]:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -207,5 +207,6 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
         test.button(key="predict").click().run()
         history = test.session_state["history"]
         answers.append(history[-1] if len(history) > done else None)
+    answers += [None] * (len(rows) - len(answers))
     return {"exceptions": [str(item.value) for item in test.exception], "answers": answers,
             "messages": [item.proto.body for item in test.get("html") if "error message" in item.proto.body]}

@@ -98,8 +98,8 @@ def _kind_of(column: pd.Series) -> str:
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-04-d
 def reference_profile(frame: pd.DataFrame, scores: pd.DataFrame, schema: list[dict[str, Any]]) -> dict[str, Any]:
-    "What drift is measured against: one profile per input column and per column of `scores`, ready for JSON"
-    scores = scores[[name for name in scores if scores[name].notna().any()]]
+    "What drift is measured against: one profile per input column and per prediction and probability, ready for JSON"
+    scores = scores[[name for name in ("prediction", "probability") if name in scores and scores[name].notna().any()]]
     return plain({"rows": len(frame),
                   "features": {c["name"]: _column_profile(frame[c["name"]], c["kind"]) for c in schema},
                   "scores": {str(name): _column_profile(scores[name], _kind_of(scores[name])) for name in scores}})
