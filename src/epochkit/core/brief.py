@@ -153,11 +153,16 @@ class MetricSection(_Section):
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-g
 class ServingSection(_Section):
-    "What the service has to keep to"
+    """What the service has to keep to
+
+    coverage: share of rows whose truth lies within the interval, or the set of labels, that goes with each answer; 0:
+    answers come without one.
+    """
     section = "serving"
     latency_p95_ms: float = Field(100, gt=0)
     rows_per_second: float = Field(1_000, gt=0)
     memory_mb: float = Field(2_048, gt=0)
+    coverage: float = Field(0, ge=0, lt=1)
 
 # %% ../../../nbs/core/05_brief.ipynb #brief-fairness
 FAIRNESS_LIMITS = {"parity_difference": 0.1, "opportunity_difference": 0.1, "impact_ratio": 0.8}  # the usual ones

@@ -221,9 +221,10 @@ def protected_picture(found: Exploration) -> ExplorationPicture | None:
     axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if factor == 100 else "") +
                            ", 95 % interval; dashed: all rows; in brackets: rows")
     write, spread = outcome_writer(found), table.groupby("column")["mean"].agg(np.ptp)
+    apart = f"{factor * spread.max():.1f} points" if factor == 100 else write(spread.max())
     rows = table[table["column"] == spread.idxmax()].sort_values("mean")
     return figure, (
-        f"Between groups of {spread.idxmax()} the {found.outcome_words} differs by {write(spread.max())}: "
+        f"Between groups of {spread.idxmax()} the {found.outcome_words} differs by {apart}: "
         f"{write(rows['mean'].iloc[0])} for {rows['label'].iloc[0]}, "
         f"{write(rows['mean'].iloc[-1])} for {rows['label'].iloc[-1]}")
 

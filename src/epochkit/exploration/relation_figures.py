@@ -190,7 +190,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     (first, second), value = values.abs().idxmax(), values[values.abs().idxmax()]
     inflated = int((found.inflation > 10).sum())
     tail = f"{inflated} have a variance inflation above 10" if inflated else "none is nearly repeated by the others"
-    return figure, f"Of all numbers {first} and {second} go together most (Spearman {value:.2f}); {tail}"
+    return figure, f"Of the numbers, {first} and {second} are correlated most (Spearman {value:.2f}); {tail}"
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-densities
 def _densities(axis: Any, values: pd.Series, groups: pd.Series, colours: dict[str, str]) -> None:
@@ -322,8 +322,8 @@ def _corner_claim(found: Exploration, names: list[str]) -> str:
     if len(means) < 2:
         return f"{names[0]} and {names[1]} rarely vary independently"
     return (
-        f"Together they tell more: the {found.outcome_words} is {write(means.iloc[-1])} with {means.index[-1]}, "
-        f"{write(means.iloc[0])} with {means.index[0]}"
+        f"The {found.outcome_words} is {write(means.iloc[-1])} with {means.index[-1]}, {write(means.iloc[0])} with "
+        f"{means.index[0]} (high: above the median)"
     )
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-14

@@ -114,8 +114,8 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: i
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
     return figure, (
         f"{first['feature']} matters most: shuffling it costs {readable(first['importance'])} of the score "
-        f"({readable(first['low'])} to {readable(first['high'])}); {clear} of {len(importance)} features matter "
-        f"beyond chance")
+        f"({readable(first['low'])} to {readable(first['high'])}); the interval of {clear} of {len(importance)} "
+        f"features lies above 0")
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-10
 PART_COLOURS = {"train": "blue", "validation": "orange", "test": "green"}
@@ -181,9 +181,10 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
         box.set_facecolor(COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")])
     axes[0, 0].set(yticklabels=[_short(name) for name in names[::-1]], xlabel="value as a feature, training rows",
                    xscale="symlog")
-    widest = (train[names].quantile(0.95) - train[names].quantile(0.05)).idxmax()
+    boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
+    widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
-    return figure, f"{far:.1%} of the scaled values lie beyond 5; {widest} has the widest middle"
+    return figure, f"{far:.1%} of the scaled values lie beyond 5; the middle half of {widest} is widest, {readable(boxes_wide.max())}"
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-16
 NOT_MADE = ("numbers", "categories", "many labels", "indicators")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MOST_DEATHS', 'target_column', 'phase_1_members', 'untuned_winner', 'training_store', 'worker_count',
-           'compare_frameworks', 'save_phase_1', 'make_bundle', 'recorded_cleaner', 'HandedOn', 'handed_on_model',
-           'write_tuning_files', 'register_bundle', 'folded_data', 'tune_best_model', 'save_tuning_figures',
-           'hand_over', 'tune_within', 'run_tuning_script']
+           'compare_frameworks', 'save_phase_1', 'make_bundle', 'recorded_cleaner', 'promised_coverage', 'HandedOn',
+           'handed_on_model', 'write_tuning_files', 'register_bundle', 'folded_data', 'tune_best_model',
+           'save_tuning_figures', 'hand_over', 'tune_within', 'run_tuning_script']
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02
 import logging
@@ -27,8 +27,9 @@ from ..cleaning.personal_data import privacy_key
 from ..cleaning.raw_rows import RowCleaner
 from .bundle import (Bundle, input_schema, log_bundle, open_verified, registered_versions, save_bundle,
                                     sendable_schema)
-from ..core.errors import DependencyError, PipelineError, ResourceLimitError
+from ..core.errors import BadInputError, DependencyError, PipelineError, ResourceLimitError
 from .folds.blend import ProbabilityScale
+from .folds.coverage import Coverage, coverage_of
 from .folds.final import Composition, Member, alone, compose, refitted
 from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
 from .frameworks.base import FrameworkModel, cuda_devices, known_frameworks
@@ -160,6 +161,17 @@ def recorded_cleaner(run: EpochRun) -> RowCleaner | None:
     assert cleaner.resolved is not None  # RecordError here for a rule that no service could import
     return cleaner.use_key(privacy_key(run.settings)) if cleaner.key_digest else cleaner
 
+
+# %% ../../../nbs/models/08_registration.ipynb #registration-coverage
+def promised_coverage(run: EpochRun, winner: Candidate, data: TrainingData, plan: Plan) -> Coverage | None:
+    "What goes with each answer of the model, by `[serving] coverage`; None, with a warning, where rows are too few"
+    if not plan.serving.coverage or winner.out_of_fold is None:
+        return None
+    try:
+        return coverage_of(data.y, winner.out_of_fold, plan.serving.coverage)
+    except BadInputError as error:
+        run.warn(str(error))
+        return None
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-a
 def _inputs(plan: Plan, pipeline: Any, raw: pd.DataFrame) -> list[dict[str, Any]]:
@@ -383,6 +395,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         bundle = make_bundle(handed.candidate, plan, pipeline, raw,
                              {**facts, "run_id": track.run_id, "tuned": tuning.improved,
                               "members": handed.composition.weights}, recorded_cleaner(run))
+        bundle.coverage = promised_coverage(run, handed.candidate, data, plan)
         handed_on = register_bundle(run, track.run_id, bundle, raw[bundle.input_columns].head(5), facts)
         shared = {
             "training_run_id": info["training_run_id"], "tuning_run_id": track.run_id, "framework": untuned.framework,

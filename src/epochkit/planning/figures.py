@@ -100,7 +100,8 @@ def _estimate_claim(estimates: dict[str, Any]) -> str:
     said = [f"{item['of']} {words[item['outcome']]} its limit of "
             f"{item['limit']:,.6g}{' ' * bool(item['unit'])}{item['unit']}" for item in estimates["limits"]]
     price = "" if total["cost"] is not None else "; no price per hour is known"
-    return f"At most {total['memory_mb']:,} MB at a time; {' and '.join(said)}{price}"
+    return (f"About {total['memory_mb']:,} MB at a time, {total['memory_high_mb']:,} at the upper end; "
+            f"{' and '.join(said)}{price}")
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-09-cells
 def _draw_cells(axes: Any, risks: list[dict[str, Any]]) -> None:

@@ -134,11 +134,17 @@ class RequestGuard:
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-10
 class Prediction(BaseModel):
-    "One prediction and where it comes from"
+    """One prediction and where it comes from
+
+    With a coverage also prediction_low and prediction_high, or possible_labels, the most probable one first.
+    """
     model_config = ConfigDict(protected_namespaces=())
     prediction_id: str
     prediction: str | float
     probability: float | None
+    prediction_low: float | None = None
+    prediction_high: float | None = None
+    possible_labels: list[str] | None = None
     model_version: str
     inference_ms: float
     unattended: bool
@@ -193,11 +199,11 @@ def _add_routes(app: Any, service: PredictionService) -> None:
     rows = Annotated[list[Row], Field(min_length=1, max_length=service.limits.rows)]
     Batch = create_model("Batch", __config__=ConfigDict(extra="forbid"), rows=(rows, ...))
 
-    @app.post("/predict", response_model=Prediction)
+    @app.post("/predict", response_model=Prediction, response_model_exclude_unset=True)
     def predict(row: Row) -> dict[str, Any]:
         return service.predict([row.model_dump(by_alias=True, exclude_unset=True)])[0]
 
-    @app.post("/predict/batch", response_model=Predictions)
+    @app.post("/predict/batch", response_model=Predictions, response_model_exclude_unset=True)
     def predict_batch(batch: Batch) -> dict[str, Any]:
         answers = service.predict([row.model_dump(by_alias=True, exclude_unset=True) for row in batch.rows])
         return {"predictions": answers, "model_version": str(service.bundle.version), **mark,

@@ -111,14 +111,18 @@ def opened_upload(content: bytes, name: str = "upload.csv") -> Iterator[Source]:
         yield open_source(f"file:{path}", load_settings(home=folder))
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-w12
-_SHOWN = ("prediction", "probability", "error", "warnings", "prediction_id")
+_SHOWN = ("prediction", "probability", "prediction_low", "prediction_high", "possible_labels", "error", "warnings",
+          "prediction_id")
 
 
 def _answered(service: PredictionService, chunk: pd.DataFrame) -> pd.DataFrame:
     "One chunk of raw rows with its answers before it"
     answers = pd.DataFrame(service.answer(chunk))
     answers["warnings"] = answers["warnings"].map("; ".join)
-    scores = answers[[name for name in _SHOWN if name != "probability" or service.bundle.task != "regression"]]
+    if "possible_labels" in answers:
+        answers["possible_labels"] = answers["possible_labels"].map(lambda labels: "; ".join(labels or ()))
+    scores = answers[[name for name in _SHOWN if name in answers
+                      and (name != "probability" or service.bundle.task != "regression")]]
     return pd.concat([scores, chunk.reset_index(drop=True).drop(columns=[*scores], errors="ignore")], axis=1)
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-13-a
@@ -186,7 +190,7 @@ def _fill_form(test: Any, row: Mapping[str, Any], clean: Mapping[str, Any], name
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-21
 def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Staging") -> dict[str, Any]:
-    "Exceptions and answers of the app for each of `rows`, entered into its form one after the other"
+    "Exceptions and answers of the app for each of `rows` (None: no answer), entered into its form one after the other"
     from streamlit.testing.v1 import AppTest
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("streamlit")]:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -203,5 +207,6 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
         test.button(key="predict").click().run()
         history = test.session_state["history"]
         answers.append(history[-1] if len(history) > done else None)
+    answers += [None] * (len(rows) - len(answers))
     return {"exceptions": [str(item.value) for item in test.exception], "answers": answers,
             "messages": [item.proto.body for item in test.get("html") if "error message" in item.proto.body]}

@@ -78,13 +78,22 @@ def _probability_html(probability: float, positive: str | None, threshold: float
     return _component("probability", share=f"{probability:.1%}", whose=whose, threshold=cut)
 
 # %% ../../../nbs/serving/06_components.ipynb #app-answer
+def _within_words(answer: Mapping[str, Any], share: float | None) -> str:
+    "The interval of a number, or that other labels are possible, in words; nothing where the model gives none"
+    promise, labels = "" if share is None else f", as {share:.0%} of answers are", answer.get("possible_labels")
+    if answer.get("prediction_low") is not None:
+        return f"between {readable(answer['prediction_low'])} and {readable(answer['prediction_high'])}{promise}"
+    return f"one of {', '.join(labels)}{promise}" if labels else ""
+
+
 def answer_html(answer: Mapping[str, Any], target: str, positive: str | None = None,
-                threshold: float | None = None) -> str:
-    "The result card of one answer of the prediction service"
+                threshold: float | None = None, coverage: float | None = None) -> str:
+    "The result card of one answer of the prediction service; coverage: the share that its interval promises"
     probability = answer.get("probability")
     bar = "" if probability is None else _probability_html(probability, positive, threshold)
     trace = f'model version {answer["model_version"]}, {answer["inference_ms"]:.0f} ms, id {answer["prediction_id"]}'
     return _component("answer", target=target, prediction=answer["prediction"], bar=Html(bar), trace=trace,
+                      within=_within_words(answer, coverage),
                       notes=[Html(message_html(note, "warning")) for note in answer["warnings"]])
 
 # %% ../../../nbs/serving/06_components.ipynb #74streamlitc-21

@@ -88,7 +88,8 @@ def _show_answer(settings: Settings, bundle: Any, row: dict[str, Any], answer: d
     card = room_value(settings, "streamlit_components", "application_card", lambda row: "")
     positive = word("outcome_label")(bundle.positive) if bundle.task == "binary" else None
     shown = {**answer, "prediction": word("answer_label")(answer["prediction"])}
-    st.html(card(row) + answer_html(shown, word("column_label")(bundle.target), positive, bundle.threshold))
+    st.html(card(row) + answer_html(shown, word("column_label")(bundle.target), positive, bundle.threshold,
+                                  getattr(getattr(bundle, "coverage", None), "share", None)))
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-12
 def _show_batch(data: AppData) -> None:

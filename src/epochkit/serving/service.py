@@ -166,8 +166,16 @@ def _scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
         _logger.warning("rows could not be scored: %s", error)
         _logger.debug("rows could not be scored", exc_info=True)
         raise UnscorableError(str(error)) from error
-    return [{"prediction": plain(row["prediction"]), "probability": plain(row.get("probability")),
+    return [{"prediction": plain(row["prediction"]), "probability": plain(row.get("probability")), **_within(row),
              "error": row["error"]} for row in scored.to_dict("records")]
+
+
+def _within(row: Mapping[str, Any]) -> dict[str, Any]:
+    "Ends of the interval, or the possible labels as a list, where the model answers with them"
+    ends = {name: plain(row[name]) for name in ("prediction_low", "prediction_high") if name in row}
+    labels = row.get("possible_labels")
+    return ends | ({"possible_labels": json.loads(labels) if isinstance(labels, str) else None}
+                   if "possible_labels" in row else {})
 
 
 def _refuse_unscored(scores: list[dict[str, Any]]) -> None:
@@ -194,7 +202,7 @@ def _model_facts(bundle: Any, limits: Limits) -> dict[str, Any]:
     facts = {
         name: plain(getattr(bundle, name, None))
         for name in ("task", "target", "classes", "positive", "threshold")
-    }
+    } | {"coverage": getattr(getattr(bundle, "coverage", None), "share", None)}
     return {
         **plain(bundle.info), **facts, "version": str(bundle.version),
         "unattended": bool(bundle.info.get("unattended")), "waivers": list(bundle.info.get("waivers") or ()),

@@ -10,6 +10,7 @@ from epochkit.core.brief import CleaningSection
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, DependencyError, RecordError
 from epochkit.record.ledger import Ledger
+from epochkit.models.folds.coverage import Coverage
 from epochkit.models.bundle import *
 
 
@@ -98,6 +99,17 @@ def test_the_target_an_id_and_what_a_rule_needs_may_be_sent():
     cleaner = RowCleaner({"chance": "number", "name": "text", "y": "text"}, "y")
     bundle = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], cleaner=cleaner)
     assert further_columns(bundle) == ["name", "y", "row_id"]
+
+
+def test_scores_bring_what_the_coverage_promises_and_bad_rows_have_the_same_columns():
+    cleaner = RowCleaner.from_record(cleaning_record(profile_table([pd.DataFrame({"chance": ["0.2", "0.9", "0.4"]})]), CleaningSection(), ()))
+    two = Bundle("binary", "y", Same(), Straight(), CHANCE, ["no", "yes"], "yes", 0.3, cleaner=cleaner, coverage=Coverage(0.8, (0.7,), 50))
+    number = Bundle("regression", "y", Same(), Straight(), CHANCE, cleaner=cleaner, coverage=Coverage(0.8, (5.0,), 50))
+    assert two.score_raw([{"chance": 0.4}, {"chance": "0.9"}])["possible_labels"].tolist() == ['["no", "yes"]', '["yes"]']
+    assert number.score_raw([{"chance": 0.4}])[["prediction", "prediction_low", "prediction_high"]].values.tolist() == [[40, 35, 45]]
+    for bundle in (two, number):
+        good, bad = bundle.score_raw([{"chance": 0.4}]), bundle.score_raw([{"chance": "no idea"}])
+        assert list(good) == list(bad) == [*score_columns(bundle), "error"] and bad["error"][0]
 
 
 def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():

@@ -33,6 +33,9 @@ def test_the_answer_shows_label_probability_warnings_and_id():
     }
     shown = answer_html(answer, "Status", "bad", 0.5)
     assert "62.5% probability of bad, decided at 50%" in shown and "&lt;low&gt;" in shown and "ab12" in shown
+    assert "between 1,200 and 1,270, as 90% of answers are" in answer_html(
+        answer | {"probability": None, "prediction_low": 1200.0, "prediction_high": 1270.0}, "price", coverage=0.9)
+    assert "one of bad, good" in answer_html(answer | {"possible_labels": ["bad", "good"]}, "Status")
     assert "progress" not in answer_html(answer | {"probability": None, "prediction": 1234.5}, "price")
 
 

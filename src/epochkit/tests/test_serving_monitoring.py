@@ -133,6 +133,26 @@ def test_an_injected_shift_rings_every_alarm_it_should():
     ] == ["home"]
 
 
+def test_more_rows_hear_smaller_shifts_and_an_unmoved_batch_is_silent():
+    reference = reference_profile(*make(4_000), SCHEMA)
+    few, many = (alarm_power(reference, make(rows, seed=8)[0], Alarms(feature=0.01)).set_index("column") for rows in (150, 2_000))
+    assert not many["unmoved"].any() and not few["unmoved"].any()
+    numbers = few.index[few["kind"] == "number"].drop("flat", errors="ignore")
+    assert (many["smallest"].fillna(9) <= few["smallest"].fillna(9)).all()
+    assert (many.loc[numbers, "smallest"] < few.loc[numbers, "smallest"].fillna(9)).any()
+    figure, claim = power_figure(many.reset_index(), 2_000)
+    assert claim == (f"In 2,000 rows a shift by 0.5 standard deviations, or of 25% of the labels, rings in "
+                     f"{int((many['smallest'] <= 2).sum())} of {len(many)} columns; none ring unmoved")
+    assert power_figure(many.head(0).reset_index(), 10) is None
+
+
+def test_a_part_of_the_rows_gets_the_rarest_label():
+    reference = reference_profile(*make(1_500), SCHEMA)
+    frame, _ = make(200, seed=4)
+    moved = inject_shift(frame, reference, ["home"], share=0.25)["home"]
+    assert (moved != frame["home"]).sum() <= 50 and (moved != frame["home"]).sum() > 10
+
+
 def test_the_table_puts_alarms_first_and_the_figure_shows_every_measured_column():
     import matplotlib
     matplotlib.use("Agg")

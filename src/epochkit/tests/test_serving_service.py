@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.core.errors import BadInputError, PipelineError
+from epochkit.models.folds.coverage import Coverage
 from epochkit.serving.schema import Limits
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.service import *
@@ -98,6 +99,30 @@ def test_regression_answers_without_a_probability():
             return pd.DataFrame({"prediction": frame["income"] * 2.0})
     answer = PredictionService(House()).predict([example_row(income=21)])[0]
     assert answer["prediction"] == 42.0 and answer["probability"] is None
+
+
+def test_an_answer_brings_its_interval_or_its_possible_labels():
+    class House(ExampleBundle):
+        task, coverage = "regression", Coverage(0.9, (3.0,), 200)
+
+        def score(self, frame):
+            found = frame["income"].to_numpy() * 2.0
+            return pd.DataFrame({"prediction": found, **self.coverage.columns(found, [])})
+
+    class Unsure(ExampleBundle):
+        coverage = Coverage(0.9, (0.6,), 200)
+
+        def score(self, frame):
+            scores = super().score(frame)
+            output = np.column_stack([1 - scores["probability"], scores["probability"]])
+            return scores.assign(**self.coverage.columns(output, self.classes))
+    answer = PredictionService(House()).predict([example_row(income=21)])[0]
+    assert (answer["prediction_low"], answer["prediction_high"]) == (39.0, 45.0)
+    service = PredictionService(Unsure())
+    assert service.predict([example_row(income=0)])[0]["possible_labels"] == ["good", "bad"]
+    assert service.model_info()["coverage"] == 0.9 and PredictionService(ExampleBundle()).model_info()["coverage"] is None
+    refused = service.answer(pd.DataFrame([example_row(income="forty")]))[0]
+    assert refused["error"] and refused["possible_labels"] is None
 
 
 def test_checking_names_the_place_and_the_row_limit():

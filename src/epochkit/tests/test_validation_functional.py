@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.models.folds.coverage import Coverage
 from epochkit.validation.functional import *
 
 
@@ -96,3 +97,21 @@ def test_a_gap_within_chance_and_one_beyond_it():
     assert "to the worse" in gap_in_words(fall, "roc_auc") and "to the better" in gap_in_words(validation_gap(far, near, True), "f1")
     assert validation_gap(near, far, False)["gap"] == pytest.approx(0.15)
     assert validation_gap(near, {"value": 0.8}, True) == {} and "not known" in gap_in_words({}, "f1")
+
+
+def test_a_promise_that_is_kept_and_one_that_is_broken():
+    random = np.random.default_rng(0)
+    guess = random.normal(size=1_000)
+    truth = guess + random.normal(size=1_000)
+    kept, broken = (coverage_measured(Coverage(0.9, (reach,), 500), truth, guess) for reach in (1.64, 1.0))
+    assert kept["low"] < 0.9 < kept["high"] and kept["size"] == pytest.approx(3.28) and "as promised" in coverage_in_words(kept, False)
+    assert broken["high"] < 0.9 and broken["value"] == np.mean(np.abs(truth - guess) <= 1.0)
+    assert "fewer than promised" in coverage_in_words(broken, False)
+    assert coverage_measured(None, truth, guess) == {} and coverage_in_words({}, False) == ""
+
+
+def test_sets_of_labels_are_counted():
+    output = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+    found = coverage_measured(Coverage(0.5, (0.7,), 100), np.array([1, 0, 2]), output)
+    assert found["value"] == pytest.approx(2 / 3) and found["size"] == pytest.approx(5 / 3)
+    assert "5/3" not in coverage_in_words(found, True) and "1.67 labels" in coverage_in_words(found, True)

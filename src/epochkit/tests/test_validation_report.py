@@ -79,7 +79,7 @@ def test_metrics_have_intervals_and_beat_the_baseline(loans):
 def test_edge_cases_pass_on_a_sound_bundle_and_fail_on_a_brittle_one(loans, monkeypatch):
     bundle, rows, *_ = loans
     assert {case["result"] for case in try_edge_cases(bundle, rows)} == {"pass"}
-    brittle = SimpleNamespace(**{name: getattr(bundle, name) for name in ("input_columns", "input_schema")})
+    brittle = SimpleNamespace(**{name: getattr(bundle, name) for name in ("input_columns", "input_schema", "task")})
     brittle.score = lambda frame: bundle.score(frame) if "income" not in frame or frame["income"].notna().all(
     ) else 1 / 0
     failed = {case["case"] for case in try_edge_cases(brittle, rows) if case["result"] == "fail"}

@@ -67,16 +67,17 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
         }, "minimum": 0.9
     }
     figure, claim = quality_figure(report)
-    assert "0.850, BELOW the 0.90" in claim and "weakest side is completeness (0.700)" in claim
+    assert "0.850, BELOW the 0.90" in claim and "lowest dimension is completeness (0.700)" in claim
     x = np.arange(100.0)
     frame = pd.DataFrame(
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
-    assert missing_map(frame)[1] == "Gaps are not spread evenly: c misses from 0% to 100% of its cells along the file"
-    assert missing_map(frame[["a"]]) is None and "spread evenly" in missing_map(
+    assert missing_map(frame)[1] == ("Gaps of 1 of 1 columns depend on the place in the file (q < 0.05), most in c: "
+                                     "0% to 100% of the cells of a part")
+    assert missing_map(frame[["a"]]) is None and "as chance would put them" in missing_map(
         frame.assign(c=np.where(x % 2, np.nan, 1)))[1]
     plan = plan_for("binary", features=["a", "b", "c"])
     assert correlation_figure(frame,
-                              plan)[1].startswith("a and b go together most (rank correlation -1.00); 1 of 3 pairs")
+                              plan)[1].startswith("a and b are correlated most (rank correlation -1.00); 1 of 3 pairs")
     assert correlation_figure(frame, plan_for("binary", features=["a"])) is None
     assert numbers_figure(frame, plan, hidden=["a", "b", "c"]) is None
 
@@ -91,3 +92,12 @@ def test_odd_names_and_many_columns_can_be_drawn(tmp_path):
     for name, drawn in (("m", missing_map(wide)), ("n", numbers_figure(wide,
                                                                        plan)), ("c", correlation_figure(wide, plan))):
         Figures(tmp_path).save(drawn[0], name, drawn[1])
+
+
+def test_gaps_by_chance_are_called_uneven_in_one_of_twenty_tables_and_gaps_of_one_stretch_always():
+    random = np.random.default_rng(0)
+    alarms = ["depend" in missing_map(pd.DataFrame(np.where(random.random((600, 8)) < 0.1, np.nan, 1.0)))[1] for _ in range(60)]
+    assert np.mean(alarms) < 0.15
+    early = np.where(random.random(600) < np.where(np.arange(600) < 200, 0.2, 0.02), np.nan, 1.0)
+    assert missing_map(pd.DataFrame({"early": early, "even": np.where(random.random(600) < 0.1, np.nan, 1.0)}))[1].startswith(
+        "Gaps of 1 of 2 columns depend on the place in the file (q < 0.05), most in early")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..models.bundle import Bundle
+from ..models.bundle import Bundle, value_column
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
 from .report import bundle_output, codes_of, costs_of
@@ -26,7 +26,7 @@ def _answers(bundle: Bundle, frame: pd.DataFrame) -> np.ndarray:
     "What the bundle says of rows as numbers: (n_rows,), or (n_rows, n_classes) for more than two classes"
     if bundle.task == "multiclass":
         return np.asarray(bundle_output(bundle, frame))
-    return bundle.score(frame)["prediction" if bundle.task == "regression" else "probability"].to_numpy(dtype=float)
+    return bundle.score(frame)[value_column(bundle)].to_numpy(dtype=float)
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-06
 def _shap() -> Any:

@@ -4,17 +4,21 @@
 
 # %% auto #0
 __all__ = ['criteria_outcomes', 'outcomes_in_words', 'cost_curve', 'decision_value', 'decision_in_words', 'lift_table',
-           'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap', 'gap_in_words']
+           'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap', 'gap_in_words', 'covered_rows',
+           'coverage_measured', 'coverage_in_words']
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-02
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..exploration.columns import wilson_interval
+from ..models.folds.coverage import Coverage
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
+from ..report.values import readable
 from .report import costs_of
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-04
@@ -191,3 +195,39 @@ def gap_in_words(gap: dict[str, Any], metric: str) -> str:
         return f"{said}: the seen difference of {abs(gap['gap']):.3f} lies within that."
     worse = "and to the worse" if gap["gap"] < 0 else "and to the better"
     return f"{said}; the seen difference of {abs(gap['gap']):.3f} is larger, {worse}."
+
+# %% ../../../nbs/validation/03_functional.ipynb #functional-34
+def covered_rows(coverage: Coverage, y: np.ndarray, output: np.ndarray) -> np.ndarray:
+    "Whether the truth of a row lies in what goes with its answer, (n_rows,); y: codes or numbers, (n_rows,)"
+    names = [str(code) for code in range(output.shape[1])] if output.ndim == 2 else []
+    found = coverage.columns(output, names)
+    if names:
+        return np.array([str(code) in json.loads(labels) for code, labels in zip(y, found["possible_labels"])])
+    return (np.array(found["prediction_low"]) <= y) & (y <= np.array(found["prediction_high"]))
+
+
+def coverage_measured(coverage: Coverage | None, y: np.ndarray, output: np.ndarray) -> dict[str, Any]:
+    """promised, value (share of rows covered), low, high (95 %, Wilson), rows, size and the promise itself; empty without
+
+    size: median width of an interval, or mean number of possible labels."""
+    if coverage is None:
+        return {}
+    held, shown = covered_rows(coverage, y, output), coverage.columns(output, ["x"] * np.shape(output)[-1])
+    low, high = wilson_interval(int(held.sum()), len(held))
+    sizes = [len(json.loads(labels)) for labels in shown["possible_labels"]] if output.ndim == 2 else \
+        np.subtract(shown["prediction_high"], shown["prediction_low"])
+    return {"promised": coverage.share, "value": float(held.mean()), "low": low, "high": high, "rows": len(held),
+            "size": float(np.mean(sizes) if output.ndim == 2 else np.median(sizes)), "promise": coverage._asdict()}
+
+# %% ../../../nbs/validation/03_functional.ipynb #functional-35
+def coverage_in_words(found: dict[str, Any], classes: bool) -> str:
+    "The promise and what came of it as one sentence; nothing without a promise"
+    if not found:
+        return ""
+    broken = found["high"] < found["promised"]
+    kind = "Sets of labels" if classes else "Intervals"
+    size = f"a set holds {found['size']:.2f} labels on average" if classes else \
+        f"half of them are at most {readable(found['size'])} wide"
+    return (f"{kind} that promise {found['promised']:.0%} hold the truth in {100 * found['value']:.1f} % of "
+            f"{found['rows']:,} rows ({100 * found['low']:.1f} to {100 * found['high']:.1f} %): "
+            f"{'fewer than promised' if broken else 'as promised, as far as so many rows can tell'}; {size}.")

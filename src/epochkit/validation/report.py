@@ -19,7 +19,7 @@ from ..core.errors import PipelineError
 from ..core.files import sha256_of
 from ..lifecycle.latency import measure_latency
 from ..lifecycle.run import EpochRun
-from ..models.bundle import Bundle
+from ..models.bundle import Bundle, value_column
 from ..models.metrics import measure, metrics_of, resampled_counts
 from ..planning.plan import Plan
 from ..record.events import latest
@@ -147,7 +147,7 @@ def _try_case(name: str, bundle: Bundle, rows: pd.DataFrame, expected: float) ->
         shown = bundle.score(rows)
     except Exception as error:  # an edge case that crashes is a result of the test
         return {"case": name, "result": "fail", "outcome": f"{type(error).__name__}: {error}"[:200]}
-    value = shown.iloc[:, -1].astype(float)
+    value = shown[value_column(bundle)].astype(float)
     fine = len(shown) == len(rows) and bool(np.isfinite(value).all())
     if name in SAME_SCORE:
         fine = fine and bool(np.allclose(value, expected))
@@ -168,7 +168,7 @@ def _refuses_missing_column(bundle: Bundle, raw: pd.DataFrame) -> dict[str, Any]
 # %% ../../../nbs/validation/01_report.ipynb #66validation-08-b-1
 def try_edge_cases(bundle: Bundle, raw: pd.DataFrame) -> list[dict[str, Any]]:
     "case, result, outcome for each edge case, and for a missing column, which must be refused by name"
-    expected = float(bundle.score(raw[bundle.input_columns].iloc[[0]]).iloc[0, -1])
+    expected = float(bundle.score(raw[bundle.input_columns].iloc[[0]])[value_column(bundle)].iloc[0])
     results = [_try_case(name, bundle, rows, expected) for name, rows in edge_rows(bundle, raw).items()]
     return [*results, _refuses_missing_column(bundle, raw)]
 
