@@ -26,7 +26,7 @@ from .folds.comparison import Judge, Standing, proposed, standings
 from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, best_size, fit_fold, fold_codes,
                                              out_of_fold, saved_rows)
 from .frameworks.base import FrameworkModel, frameworks_for, known_frameworks
-from .metrics import choose_threshold, measure
+from .metrics import choose_threshold, draws_for, measure
 from .resume import WorkStore, joblib_bytes
 from ..report.progress_bars import ProgressBar
 from ..lifecycle.run import EpochRun
@@ -80,7 +80,7 @@ def steady_threshold(y: np.ndarray, output: np.ndarray, metric: Any, seed: int, 
     if output.ndim == 1 or output.shape[1] != 2:
         return None
     random, found = np.random.default_rng([seed, 5]), [choose_threshold(y, output, metric)]
-    for _ in range(draws):
+    for _ in range(draws_for(len(y), draws, cells=2_500_000, least=5)):
         rows = random.integers(len(y), size=len(y))
         if len(np.unique(y[rows])) > 1:
             found.append(choose_threshold(y[rows], output[rows], metric))
@@ -250,6 +250,8 @@ def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Ca
         return Candidate(**named, skipped=failed or "no fold was fitted", absent=not cls.is_installed())
     answers = out_of_fold({fold: fit.output for fold, fit in fits.folds.items()}, data.folds, len(data.y))
     found, whole = judged(answers, fits.whole and fits.whole.output, data, plan, resamples), fits.whole
+    if found["metrics"][plan.metric.primary]["value"] is None:
+        return Candidate(**named, skipped=_no_number(data.y, plan))
     shown = whole or next(iter(fits.folds.values()))
     rows = whole.rows if whole else int(np.ceil(fits.share * len(data.y)))
     warning = _warning(fits, no_memory, rows)
@@ -262,6 +264,18 @@ def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Ca
                      fold_values=tuple(_fold_values(fits)), skipped="")
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-warning
+def _no_number(y: np.ndarray, plan: Plan) -> str:
+    "Why the primary metric is no number over the folds"
+    primary, levels, regression = plan.metric.primary, np.unique(y), plan.data.task == "regression"
+    if len(levels) == 1 and not regression:
+        reason = f"every training row is '{plan.data.classes[int(levels[0])]}'"
+    elif len(levels) == 1:
+        reason = f"the target is {levels[0]:g} in every training row"
+    else:
+        reason = "answers or targets are too large for it" if regression else "no fold that was answered has two classes"
+    return f"{primary} is no number over the folds: {reason}"
+
+
 def _warning(fits: _Fits, no_memory: str, rows: int) -> str:
     "What a reader must know about how this candidate was fitted, or nothing"
     data, told = fits.at.data, []
@@ -420,8 +434,10 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
     able = {item.framework: item for item in candidates
             if not item.baseline and not item.skipped and item.value(plan.metric.primary) is not None}
     if not able:
-        reasons = "; ".join(f"{item.framework}: {item.skipped}"
-                            for item in candidates if item.skipped) or "no candidates"
+        names: dict[str, list[str]] = {}
+        for item in (item for item in candidates if item.skipped and not item.baseline):
+            names.setdefault(item.skipped, []).append(item.framework)
+        reasons = "; ".join(f"{', '.join(found)}: {why}" for why, found in names.items()) or "no candidates"
         raise PipelineError(f"no framework gave a model that {plan.metric.primary} could be computed for ({reasons})")
     found = standings(judge_of(data, plan), {name: item.out_of_fold for name, item in able.items()})
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.pickles import load_pickle
+from ..core.outbox import settle_names
 from ..core.files import read_json, sha256_of, write_json, write_text
 from ..core.settings import load_settings
 from ..cleaning.personal_data import privacy_key
@@ -45,7 +46,8 @@ from ..planning.plan import Plan, load_plan
 from ..planning.splits import stored_target
 from ..record.checkpoints import progress_of
 from ..report.figures import Figures
-from ..lifecycle.tracking import TrackedRun, register_version, tracking_client, unattended_gates, waivers
+from ..lifecycle.tracking import (StoreAwayError, TrackedRun, register_version, tracking_client, tracking_outbox, unattended_gates,
+                                         waivers)
 from .tuning import NothingSmaller, Trial, Tuning, best_trials, parameter_impact, tune, tuning_claim
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02-a
@@ -117,7 +119,8 @@ def save_phase_1(run: EpochRun, candidates: list[Candidate], choice: Choice, fea
                  plan: Plan, run_id: str) -> None:
     "Writes the three files of phase 1, the models, and the answers for training and validation rows"
     models = save_candidates(run.artifacts / "candidates", candidates)
-    write_training_files(run.artifacts, candidates, choice, plan, run_id, models)
+    files = write_training_files(run.artifacts, candidates, choice, plan, run_id, models)
+    settle_names(tracking_outbox(run.settings), list(files.values()))
     for name, part, y, outputs in (
             ("out_of_fold_predictions", "train", data.y, {item.framework: item.out_of_fold for item in candidates}),
             ("validation_predictions", "validation", data.y_validation,
@@ -362,6 +365,16 @@ def _warn_of_idle_decisions(run: EpochRun, winner: Candidate, data: TrainingData
                  "in the brief), or use the scores as a ranking")
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08
+def _require_registry(run: EpochRun) -> None:
+    "Has what waits for the tracking server sent; StoreAwayError where it is away, since a version is registered there"
+    try:
+        tracking_client(run.settings)
+    except StoreAwayError as error:
+        waiting = len(tracking_outbox(run.settings).waiting())
+        raise StoreAwayError(f"the model is tuned and is not registered yet: {error}; {waiting} calls wait and are sent "
+                             "then") from error
+
+
 def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") -> dict[str, Any]:
     """The summary of tuning the winner that phase 1 left in `run.artifacts`; figures, bundle, version and six files are
     written
@@ -378,6 +391,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
           resumed_run(run, f"{untuned.framework}_tuning_parent", store, params) as track):
         tuning = tune(untuned, data, plan, track, trials, store=store, died=died, workers=worker_count(data))
         handed = handed_on_model(run.artifacts, tuning, data, plan, store)
+        _require_registry(run)
         facts = {"training_data_sha256": sha256_of(features_file), "training_rows": handed.candidate.rows,
                  "parameters": handed.candidate.model.settings}
         bundle = make_bundle(handed.candidate, plan, pipeline, raw,
@@ -391,6 +405,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         }
         files = write_tuning_files(run.artifacts, tuning, handed, plan, shared, {**handed_on, **facts})
         save_tuning_figures(run.artifacts, tuning, plan)
+        settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
         _log_tuning(run, track, tuning, handed, plan, handed_on["version"])
     _warn_of_fewer_rows(run, tuning)
     _warn_of_idle_decisions(run, handed.candidate, data, plan)

@@ -9,6 +9,7 @@ __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'resolve_met
            'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
+import math
 from functools import cached_property
 from typing import Any
 
@@ -338,8 +339,8 @@ def criterion_for(settings: Settings, epoch: int, measure: str, default: Any = N
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-d
 def meets(observed: float | None, operator: str, limit: float) -> bool | None:
-    "Whether an observed value meets a limit; None when nothing was observed"
-    if observed is None:
+    "Whether an observed value meets a limit; None when nothing was observed, or nothing finite"
+    if observed is None or not math.isfinite(observed):
         return None
     compare = {">=": observed >= limit, "<=": observed <= limit, "==": observed == limit}
     if operator not in compare:

@@ -183,6 +183,14 @@ def _parts(data: TrainingData, task: FoldTask) -> tuple[pd.DataFrame, np.ndarray
     return X.iloc[learn], y[learn], *answers
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-19
+def _finite(output: np.ndarray) -> np.ndarray:
+    "The answers; PipelineError when some of them are no numbers"
+    without = int((~np.isfinite(output)).reshape(len(output), -1).any(axis=1).sum())
+    if without:
+        raise PipelineError(f"{without:,} of {len(output):,} answers are no numbers (NaN or infinite)")
+    return output
+
+
 def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
     "The fit of one task on the rows, or on those in the file of that name"
     X, y, X_answer, y_answer = _parts(_rows_in(rows) if isinstance(rows, str) else rows, task)
@@ -196,7 +204,7 @@ def fit_fold(rows: str | TrainingData, task: FoldTask) -> FoldFit:
     else:
         model.fit(X, y)
     seconds, began = time.perf_counter() - began, time.perf_counter()
-    output = model_output(model, X_answer, task.task, task.classes)
+    output = _finite(model_output(model, X_answer, task.task, task.classes))
     ms_per_row = (time.perf_counter() - began) * 1000 / len(X_answer)
     return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row, model if task.fold < 0 else None,
                    time.process_time() - cpu, tuple(model.notes))
