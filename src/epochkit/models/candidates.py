@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'bench', 'train_candidate',
-           'completed', 'train_candidates', 'comparison_table', 'better', 'judge_of', 'Choice', 'choose_best',
-           'comparison_claim', 'prediction_table', 'stored_outputs', 'save_candidates', 'write_training_files']
+           'completed', 'train_candidates', 'todays_rule', 'comparison_table', 'better', 'judge_of', 'Choice',
+           'choose_best', 'comparison_claim', 'prediction_table', 'stored_outputs', 'save_candidates',
+           'write_training_files']
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
 import logging
@@ -25,6 +26,7 @@ from ..core.workers import CallResult, Workers
 from .folds.comparison import Judge, Standing, proposed, standings
 from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, best_size, fit_fold, fold_codes,
                                              out_of_fold, saved_rows)
+from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import FrameworkModel, frameworks_for, known_frameworks
 from .metrics import choose_threshold, draws_for, measure
 from .resume import WorkStore, joblib_bytes
@@ -253,6 +255,7 @@ def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Ca
     if found["metrics"][plan.metric.primary]["value"] is None:
         return Candidate(**named, skipped=_no_number(data.y, plan))
     shown = whole or next(iter(fits.folds.values()))
+    named["title"] = whole.model.title if whole else named["title"]
     rows = whole.rows if whole else int(np.ceil(fits.share * len(data.y)))
     warning = _warning(fits, no_memory, rows)
     if warning and not given_up:
@@ -343,16 +346,31 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a
 def _trained(cls: type[FrameworkModel], at: Bench, run: EpochRun | None, parent: str | None, store: WorkStore | None,
-             seconds: float | None) -> Candidate:
+             seconds: float | None, **params: Any) -> Candidate:
     "One candidate, logged as an MLflow run when there is `run`, and as `store` gives it back when there is one"
     with tracked(run, f"{cls.name}_baseline", parent=parent) if run else nullcontext() as current:
-        candidate = train_candidate(cls, at, seconds=seconds)
+        candidate = train_candidate(cls, at, seconds=seconds, **params)
         if current:
             candidate = candidate._replace(run_id=current.run_id)
             _log_candidate(current, candidate)
     if store is None or candidate.skipped:
         return candidate
     return store.load(store.save("candidate", candidate, framework=cls.name, run_id=candidate.run_id))
+
+# %% ../../../nbs/models/05_candidates.ipynb #candidates-todays-rule
+def todays_rule(columns: tuple[pd.Series, pd.Series], data: TrainingData, plan: Plan, run: EpochRun | None = None,
+                parent: str | None = None, store: WorkStore | None = None) -> Candidate:
+    """Today's score or decision as a candidate of the comparison; see `TodaysRule`
+
+    columns: the column of `[metric] baseline_column` for the training and for the validation rows, in their order.
+    """
+    for entry in store.entries("candidate") if store else ():
+        if entry["framework"] == TodaysRule.name:
+            return store.load(entry)
+    labels = decision_labels(columns[0], plan)
+    X, X_validation = (rule_values(column, labels) for column in columns)
+    with bench(data._replace(X=X, X_validation=X_validation), plan) as at:
+        return _trained(TodaysRule, at, run, parent, store, None, labels=labels)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-b
 def _log_candidate(current: Any, candidate: Candidate) -> None:

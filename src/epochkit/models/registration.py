@@ -32,14 +32,16 @@ from ..core.errors import DependencyError, PipelineError, ResourceLimitError
 from .folds.blend import ProbabilityScale
 from .folds.final import Composition, Member, alone, compose, refitted
 from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
-from .frameworks.base import FrameworkModel, cuda_devices, known_frameworks
+from .folds.rules import OneColumnRule
+from .frameworks.base import FrameworkModel, cuda_devices, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once, resumed_run, training_fingerprint
 from ..core.memory_guard import run_limited
 from .metrics import decision_worth
 from .figures import impact_figure, top_trials_figure
 from .gate import TRAINING_FILES, TUNING_FILES
 from .candidates import (Bench, Candidate, Choice, bench, better, judge_of, judged, prediction_table,
-                                        save_candidates, stored_outputs, train_candidates, write_training_files)
+                                        save_candidates, stored_outputs, todays_rule, train_candidates,
+                                        write_training_files)
 from ..lifecycle.resources import progress, write_parquet
 from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan, load_plan
@@ -112,7 +114,21 @@ def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: st
     """
     count = worker_count(data) if workers is None else workers
     limit_mb = 1024 * _memory_gb(run) / max(1, count) if count else 0
-    return train_candidates(data, plan, run, parent, frameworks, store, count, plan.budget.fit_seconds, limit_mb)
+    tried = frameworks or {**frameworks_for(plan.data.task), OneColumnRule.name: OneColumnRule}
+    found = train_candidates(data, plan, run, parent, tried, store, count, plan.budget.fit_seconds, limit_mb)
+    columns = _rule_columns(run, plan)
+    return found + ([todays_rule(columns, data, plan, run, parent, store)] if columns else [])
+
+
+def _rule_columns(run: EpochRun, plan: Plan) -> tuple[pd.Series, pd.Series] | None:
+    "What today's rule said about training and validation rows; None where the brief names no column with it"
+    name = getattr(plan.metric, "baseline_column", "")
+    if not name:
+        return None
+    rows = pd.read_parquet(run.input(4, "engineered_features.parquet"), columns=["row_id", "split"])
+    said = pd.read_parquet(run.input(2, "data.parquet"), columns=["row_id", name]).set_index("row_id")[name]
+    return tuple(said.loc[rows.loc[rows["split"] == part, "row_id"]].reset_index(drop=True)
+                 for part in ("train", "validation"))
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-save
 def save_phase_1(run: EpochRun, candidates: list[Candidate], choice: Choice, features: pd.DataFrame, data: TrainingData,

@@ -63,6 +63,29 @@ def test_the_rows_come_with_their_folds():
     assert sorted(np.concatenate([answer for _, answer in data.folds])) == list(range(180))
 
 
+@pytest.mark.parametrize("task, primary", [("binary", "roc_auc"), ("multiclass", "accuracy"), ("regression", "rmse")])
+def test_todays_rule_stands_in_the_table_by_the_same_folds_and_is_never_chosen(task, primary, tmp_path):
+    data, plan = small_data(task), small_plan(task, primary, maximize=task != "regression")
+    random = np.random.default_rng(4)
+
+    def says(y):
+        said = pd.Series(y, name="today")
+        if task == "regression":
+            return said + random.normal(scale=5, size=len(said))
+        wrong = random.random(len(said)) < 0.2
+        return said.where(~wrong, 0).map(dict(enumerate(plan.data.classes)))
+    columns = says(data.y), says(data.y_validation)
+    with WorkStore(EpochRun(5, load_settings(home=tmp_path, env={}), {}), "frameworks", seed=1) as store:
+        rule = todays_rule(columns, data, plan, store=store)
+        again = todays_rule(columns, data, plan, store=store)
+    assert again.out_of_fold.tolist() == rule.out_of_fold.tolist() and len(store.entries("candidate")) == 1
+    found = [*train_candidates(data, plan, frameworks=QUICK), rule]
+    assert not rule.skipped and rule.title == "Today's rule: today" and len(rule.fold_values) == len(data.folds)
+    assert better(rule.value(primary), found[0].value(primary), plan) and rule.validation[primary]["low"] is not None
+    choice = choose_best(found, data, plan)
+    assert choice.best.framework != "todays_rule" and "todays_rule" in set(comparison_table(found, plan)["framework"])
+
+
 def alone(cls, data, plan, **options):
     with bench(data, plan) as here:
         return train_candidate(cls, here, **options)
