@@ -14,4 +14,5 @@
 - `gate_checks`: Behaviour, overfit and duties at the gate: three checks over what the notebooks before measured.
 - `score_figures`: What the scores tell apart, what they mean and what a threshold costs: each picture with one claim, computed from the test rows.
 - `rule_gain`: What the model gains over what the business does now, on the same test rows, with its interval.
+- `report_markdown`: What epoch 006 found, as Markdown that can be read in a review tool and compared line by line.
 """
