@@ -230,7 +230,8 @@ def train_candidate(cls: type[FrameworkModel], at: Bench, resamples: int = 500, 
     """One framework, fitted over the folds and, with `whole`, on all training rows; `skipped` says why when it fails
 
     ran_out: why an earlier attempt had no memory for the rows; then half of them are taken at once. seconds: its part
-    of the time. share: of the rows to learn from. stop: looks at the first folds' values and may end it. params: settings other than the defaults.
+    of the time. share: of the rows to learn from. stop: looks at the first folds' values and may end it. params:
+    settings other than the defaults.
     """
     reason, fits = ran_out, _Fits(at, cls, params, share / 2 if ran_out else share, seconds)
     given_up = _fitted(fits, whole, stop)
@@ -275,7 +276,7 @@ def _no_number(y: np.ndarray, plan: Plan) -> str:
     elif len(levels) == 1:
         reason = f"the target is {levels[0]:g} in every training row"
     else:
-        reason = "answers or targets are too large for it" if regression else "no fold that was answered has two classes"
+        reason = "answers or targets are too large for it" if regression else "no answered fold has two classes"
     return f"{primary} is no number over the folds: {reason}"
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from .candidates import Bench, Candidate, bench
 from .folds.fold_fits import FoldFit, TrainingData
@@ -20,7 +21,7 @@ from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-05
 class Curve(NamedTuple):
-    "Values of the primary metric: one row per fit, columns of its kind; `missing` says why points are left out, or nothing"
+    "Values of the primary metric, one row per fit; `missing` says why points are left out, or nothing"
     points: pd.DataFrame
     missing: str = ""
 
@@ -44,15 +45,15 @@ _SHARES = (0.125, 0.25, 0.5)
 
 
 def learning_curve(best: Candidate, data: TrainingData, plan: Plan, seconds: float, workers: int = 0,
-                   most_folds: int = 3) -> Curve:
-    """rows, fold and value of the primary metric for an eighth, a quarter, a half and all of each fold's rows
+                   most_folds: int = 5) -> Curve:
+    """part, rows, fold and value of the primary metric for an eighth, a quarter, a half and all of each fold's rows
 
     best: of phase 1; its own folds give the values for all rows. seconds: of the processors, for all refits.
     """
     cls, folds = known_frameworks()[best.framework], list(range(min(most_folds, len(best.fold_values))))
     share = min(1.0, best.rows / len(data.y))
-    rows = [{"rows": round(share * len(data.folds[fold][0])), "fold": fold, "value": best.fold_values[fold]}
-            for fold in folds]
+    rows = [{"part": 1.0, "rows": round(share * len(data.folds[fold][0])), "fold": fold,
+             "value": best.fold_values[fold]} for fold in folds]
     left, missing = seconds, ""
     with bench(data, plan, workers) as at:
         for part in _SHARES:
@@ -61,15 +62,15 @@ def learning_curve(best: Candidate, data: TrainingData, plan: Plan, seconds: flo
                 break
             fits, took = _refits(at, best, cls, folds, share=part * share)
             left -= took
-            rows += [{"rows": fit.rows, "fold": fold, "value": _value(plan, data.y[data.folds[fold][1]], fit.output)}
-                     for fold, fit in fits.items()]
-    table = pd.DataFrame(rows).dropna(subset="value").sort_values(["rows", "fold"], ignore_index=True)
+            rows += [{"part": part, "rows": fit.rows, "fold": fold,
+                      "value": _value(plan, data.y[data.folds[fold][1]], fit.output)} for fold, fit in fits.items()]
+    table = pd.DataFrame(rows).dropna(subset="value").sort_values(["part", "fold"], ignore_index=True)
     return Curve(table, missing)
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-08
 def learning_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, str] | None:
-    "Metric over training rows, a line per fold and their mean, and what the last doubling of rows gained; None for one size"
-    sizes = curve.points.groupby((curve.points["rows"] / curve.points["rows"].max()).round(2), sort=True)
+    "Metric over training rows, a line per fold and their mean, and what the last step gained; None for one size"
+    sizes = curve.points.groupby("part")
     if sizes.ngroups < 2:
         return None
     from matplotlib.figure import Figure
@@ -91,8 +92,7 @@ def learning_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[An
 
 def _learning_claim(curve: Curve, best: Candidate, plan: Plan) -> str:
     "What the last step in rows gained, per fold, against how much the folds differ in it"
-    wide = curve.points.assign(part=(curve.points["rows"] / curve.points["rows"].max()).round(2)).pivot(
-        index="fold", columns="part", values="value")
+    wide = curve.points.pivot(index="fold", columns="part", values="value")
     before, last = wide.columns[-2:]
     gains = ((wide[last] - wide[before]) * (1 if plan.metric.maximize else -1)).dropna()
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.nan
@@ -100,16 +100,18 @@ def _learning_claim(curve: Curve, best: Candidate, plan: Plan) -> str:
             f"{readable(abs(gain))} in {plan.metric.primary}")
     if not np.isfinite(error):
         return said + ", seen on one fold"
-    more = "the curve still rises" if plan.metric.maximize else "the error still falls"
-    return said + (f": {more}" if gain > 2 * error and gain > 0 else ", no more than twice its standard error over the folds")
+    sure = float(error * t.ppf(0.975, len(gains) - 1))
+    if gain > sure:
+        return said + (": the curve still rises" if plan.metric.maximize else ": the error still falls")
+    return said + f", within what {len(gains)} folds differ by chance (up to {readable(sure)})"
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-10
 _ROUNDS, _MOST_ANSWERS = (0.25, 0.5, 1.0, 2.0), 5_000
 
 
 def loss_curve(best: Candidate, data: TrainingData, plan: Plan, seconds: float, workers: int = 0) -> Curve:
-    """rounds, rows ("training" or "others") and value of the primary metric on the first fold; no points for a framework
-    without rounds
+    """rounds, rows ("training" or "others") and value of the primary metric on the first fold; no points for a
+    framework without rounds
 
     seconds: of the processors, for all refits.
     """
@@ -126,15 +128,15 @@ def loss_curve(best: Candidate, data: TrainingData, plan: Plan, seconds: float, 
                 break
             fits, took = _refits(at, best, cls, list(kinds), size=size, share=share)
             left -= took
-            points += [{"rounds": size, "rows": kinds[fold][0], "value": _value(plan, data.y[kinds[fold][1]], fit.output)}
-                       for fold, fit in fits.items()]
+            points += [{"rounds": size, "rows": kinds[fold][0],
+                        "value": _value(plan, data.y[kinds[fold][1]], fit.output)} for fold, fit in fits.items()]
     table = pd.DataFrame(points, columns=["rounds", "rows", "value"]).dropna(subset="value")
     return Curve(table.reset_index(drop=True), missing)
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-11
 def loss_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, str] | None:
     "Metric over rounds on the rows learned from and on others, and where the others are best; None for one size"
-    wide = curve.points.pivot_table(index="rounds", columns="rows", values="value") if len(curve.points) else pd.DataFrame()
+    wide = curve.points.astype({"value": float}).pivot_table(index="rounds", columns="rows", values="value")
     if len(wide) < 2 or not {"training", "others"} <= set(wide.columns):
         return None
     from matplotlib.figure import Figure
@@ -151,6 +153,6 @@ def loss_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, s
     place = wide["others"].idxmax() if plan.metric.maximize else wide["others"].idxmin()
     used = wide.index[np.argmin(np.abs(wide.index - best.size))]
     gap = abs(wide["training"][used] - wide["others"][used])
-    return figure, (f"Of the {len(wide)} sizes tried, {place:,} rounds are best on other rows ({primary} "
-                    f"{readable(wide['others'][place])}; {used:,} are used: {readable(wide['others'][used])}); there the rows "
-                    f"learned from are {readable(gap)} away")
+    reached = f"{readable(wide['others'][place])}; {used:,} are used: {readable(wide['others'][used])}"
+    return figure, (f"Of the {len(wide)} sizes tried, {place:,} rounds are best on other rows ({primary} {reached}); "
+                    f"there the rows learned from are {readable(gap)} away")

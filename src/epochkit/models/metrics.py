@@ -170,7 +170,7 @@ def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | Non
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-15-b
 def _interval(value: float, drawn: list[np.ndarray], few: bool = False) -> dict[str, float | None]:
-    "The value with the 2.5 and 97.5 % quantiles of its resampled values, those that are numbers; of `few` by their spread"
+    "The value with the 2.5 and 97.5 % quantiles of its resampled values that are numbers; of `few` by their spread"
     known = np.concatenate(drawn) if drawn else np.array([])
     known = known[np.isfinite(known)]
     low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (None, None)

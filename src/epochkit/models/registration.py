@@ -48,8 +48,8 @@ from ..planning.plan import Plan, load_plan
 from ..planning.splits import stored_target
 from ..record.checkpoints import progress_of
 from ..report.figures import Figures
-from ..lifecycle.tracking import (StoreAwayError, TrackedRun, register_version, tracking_client, tracking_outbox, unattended_gates,
-                                         waivers)
+from ..lifecycle.tracking import (StoreAwayError, TrackedRun, register_version, tracking_client,
+                                         tracking_outbox, unattended_gates, waivers)
 from .tuning import NothingSmaller, Trial, Tuning, best_trials, parameter_impact, tune, tuning_claim
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02-a
@@ -387,8 +387,8 @@ def _require_registry(run: EpochRun) -> None:
         tracking_client(run.settings)
     except StoreAwayError as error:
         waiting = len(tracking_outbox(run.settings).waiting())
-        raise StoreAwayError(f"the model is tuned and is not registered yet: {error}; {waiting} calls wait and are sent "
-                             "then") from error
+        raise StoreAwayError(f"the model is tuned and is not registered yet: {error}; {waiting} calls wait and are "
+                             "sent then") from error
 
 
 def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") -> dict[str, Any]:

@@ -100,7 +100,7 @@ class Plan(BaseModel):
 
     @cached_property
     def feature_columns(self) -> list[str]:
-        "Columns that may become features, in the order of the source; dropped and protected ones and today's rule never do"
+        "Columns that may become features, in the source's order; dropped, protected ones and today's rule never do"
         barred = {*self.data.drop, *self.data.protected, self.metric.baseline_column}
         return [name for name in self.columns
                 if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)]
@@ -170,17 +170,17 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-behaviour
 def check_baseline_column(brief: Brief, data: DataSection, cleaned: pd.DataFrame) -> None:
-    "BadInputError when `[metric] baseline_column` says nothing about the target: no numbers for a quantity, one value"
+    "BadInputError when `[metric] baseline_column` cannot be a rule: no numbers for a quantity, or one value"
     name = brief.metric.baseline_column
     if not name:
         return
     seen = cleaned[name].dropna()
     if data.task == "regression" and not pd.api.types.is_numeric_dtype(seen):
-        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.head(1).tolist() or 'nothing'}, "
+        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.head(1).tolist() or 'nothing'} "
                             f"and '{data.target}' is a quantity: name a column with numbers in its units")
     if seen.nunique() < 2:
-        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.nunique()} different values, so "
-                            "it decides nothing: name a column with today's score or decision, or leave the key out")
+        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.nunique()} different values: "
+                            "it decides nothing; name a column with today's score or decision, or leave the key out")
 
 
 def check_behaviour(brief: Brief, data: DataSection, roles: dict[str, Role]) -> None:

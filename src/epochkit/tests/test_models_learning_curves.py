@@ -28,9 +28,9 @@ def test_the_curve_ends_at_the_stored_values_and_both_claims_are_computed(task, 
     data, plan = a_problem(task, primary, maximize)
     best, = train_candidates(data, plan, frameworks={name: frameworks_for(task)[name]})
     curve = learning_curve(best, data, plan, seconds=60)
-    last = curve.points[curve.points["rows"] == curve.points["rows"].max()]
-    assert last["value"].tolist() == list(best.fold_values[:3]) and not curve.missing
-    assert curve.points.groupby("fold").size().tolist() == [4, 4, 4] and (curve.points["rows"].diff().dropna() >= 0).all()
+    last = curve.points[curve.points["part"] == 1]
+    assert last["value"].tolist() == list(best.fold_values) and not curve.missing
+    assert curve.points.groupby("fold").size().tolist() == [4] * 5 and sorted(set(curve.points["part"])) == [0.125, 0.25, 0.5, 1]
     figure, claim = learning_curve_figure(curve, best, plan)
     assert "From 50% to all of the rows" in claim and primary in claim and figure.axes
     loss = loss_curve(best, data, plan, seconds=60)
@@ -47,5 +47,5 @@ def test_where_the_seconds_are_used_up_points_are_left_out_and_it_is_said():
     data, plan = a_problem("binary", "roc_auc", True)
     best, = train_candidates(data, plan, frameworks={"lightgbm": frameworks_for("binary")["lightgbm"]})
     curve, loss = (make(best, data, plan, seconds=1e-9) for make in (learning_curve, loss_curve))
-    assert "points from 25% of the rows on are left out" in curve.missing and len(curve.points) == 6
+    assert "points from 25% of the rows on are left out" in curve.missing and len(curve.points) == 10
     assert "rounds on are left out" in loss.missing and len(loss.points) == 2 and loss_curve_figure(loss, best, plan) is None

@@ -61,10 +61,12 @@ def gain_over_rule(plan: Plan, y: np.ndarray, model: tuple[np.ndarray, float | N
 def gain_over_rule_in_words(found: dict[str, Any]) -> str:
     "The comparison with today's rule as one sentence"
     if not found:
-        return "The brief names no column with today's rule ([metric] baseline_column), so nothing says what it is worth."
+        return ("The brief names no column with today's rule ([metric] baseline_column), so the model is not compared "
+                "with it.")
     if found["gain"] is None or found["low"] is None:
-        return f"{found['metric']} is no number on these rows, so the model cannot be compared with {found['rule']}."
-    how = "better than it beyond chance" if found["low"] > 0 else "worse than it beyond chance" if found["high"] < 0 else \
-        "not told apart from it by so many rows"
-    return (f"{found['metric']}: the model {found['model']:.4g}, {found['rule']} {found['todays_rule']:.4g} on the same "
-            f"rows; a gain of {found['gain']:.4g} ({found['low']:.4g} to {found['high']:.4g}): the model is {how}.")
+        return f"{found['metric']} is no number on these rows: the model cannot be compared with {found['rule']}."
+    how = "not told apart from it by so many rows"
+    if found["low"] > 0 or found["high"] < 0:
+        how = f"{'better' if found['low'] > 0 else 'worse'} than it beyond chance"
+    return (f"{found['metric']}: the model {found['model']:.4g}, {found['rule']} {found['todays_rule']:.4g} on the "
+            f"same rows; a gain of {found['gain']:.4g} ({found['low']:.4g} to {found['high']:.4g}): the model is {how}.")

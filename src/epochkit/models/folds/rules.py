@@ -106,7 +106,7 @@ def decision_labels(column: pd.Series, plan: Plan) -> tuple[str, ...]:
 
 
 def rule_values(column: pd.Series, labels: tuple[str, ...] = ()) -> pd.DataFrame:
-    "The column as `TodaysRule` reads it, (n_rows, 1): floats, or positions in `labels`; NaN where it says nothing known"
+    "The column as `TodaysRule` reads it, (n_rows, 1): floats, or positions in `labels`; NaN where nothing is known"
     if not labels:
         return pd.to_numeric(column, errors="coerce").astype(float).to_frame().reset_index(drop=True)
     codes = {label: float(code) for code, label in enumerate(labels)}
