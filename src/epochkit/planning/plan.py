@@ -176,7 +176,8 @@ def check_baseline_column(brief: Brief, data: DataSection, cleaned: pd.DataFrame
         return
     seen = cleaned[name].dropna()
     if data.task == "regression" and not pd.api.types.is_numeric_dtype(seen):
-        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.head(1).tolist() or 'nothing'} "
+        held = seen.head(1).tolist() or "nothing"
+        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {held}, "
                             f"and '{data.target}' is a quantity: name a column with numbers in its units")
     if seen.nunique() < 2:
         raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.nunique()} different values: "

@@ -69,4 +69,5 @@ def gain_over_rule_in_words(found: dict[str, Any]) -> str:
     if found["low"] > 0 or found["high"] < 0:
         how = f"{'better' if found['low'] > 0 else 'worse'} than it beyond chance"
     return (f"{found['metric']}: the model {found['model']:.4g}, {found['rule']} {found['todays_rule']:.4g} on the "
-            f"same rows; a gain of {found['gain']:.4g} ({found['low']:.4g} to {found['high']:.4g}): the model is {how}.")
+            f"same rows; a gain of {found['gain']:.4g} ({found['low']:.4g} to {found['high']:.4g}): the model is "
+            f"{how}.")
