@@ -143,6 +143,7 @@ class MetricSection(_Section):
     """What good means; an empty primary metric means the task's usual one, no minimum means better than the baseline
 
     robustness: accepted loss under a little noise, as a share of what the model gains over the baseline.
+    baseline_column: of the raw table, with today's score or decision; no feature, and the model is compared with it.
     """
     section = "metric"
     primary: str = ""
@@ -150,6 +151,9 @@ class MetricSection(_Section):
     cost_false_positive: float = Field(1.0, ge=0)
     cost_false_negative: float = Field(1.0, ge=0)
     robustness: float = Field(0.05, gt=0)
+    baseline_column: str = ""
+
+    _names = field_validator("baseline_column", mode="before")(_plain_names)
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-g
 class ServingSection(_Section):

@@ -10,4 +10,5 @@
 - `registration`: Phase 2 from start to end: tune the winner, bundle it with its features, register it, and write the six files.
 - `tune`: `epoch tune`: phase 2 of epoch 005 again, alone, as a run of its own on what phase 1 left.
 - `scoring`: Any table, of any size, with its scores beside the rows: chunk by chunk, resumed where it was killed, finished in one move.
+- `learning_curves`: Would more rows help, and did training stop where it should: the winner fitted again on parts of the rows, and with fewer and more rounds.
 """

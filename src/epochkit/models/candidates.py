@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'bench', 'train_candidate',
-           'completed', 'train_candidates', 'comparison_table', 'better', 'judge_of', 'Choice', 'choose_best',
-           'comparison_claim', 'prediction_table', 'stored_outputs', 'save_candidates', 'write_training_files']
+           'completed', 'train_candidates', 'todays_rule', 'comparison_table', 'better', 'judge_of', 'Choice',
+           'choose_best', 'comparison_claim', 'prediction_table', 'stored_outputs', 'save_candidates',
+           'write_training_files']
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
 import logging
@@ -25,8 +26,9 @@ from ..core.workers import CallResult, Workers
 from .folds.comparison import Judge, Standing, proposed, standings
 from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, best_size, fit_fold, fold_codes,
                                              out_of_fold, saved_rows)
+from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import FrameworkModel, frameworks_for, known_frameworks
-from .metrics import choose_threshold, measure
+from .metrics import choose_threshold, draws_for, measure
 from .resume import WorkStore, joblib_bytes
 from ..report.progress_bars import ProgressBar
 from ..lifecycle.run import EpochRun
@@ -80,7 +82,7 @@ def steady_threshold(y: np.ndarray, output: np.ndarray, metric: Any, seed: int, 
     if output.ndim == 1 or output.shape[1] != 2:
         return None
     random, found = np.random.default_rng([seed, 5]), [choose_threshold(y, output, metric)]
-    for _ in range(draws):
+    for _ in range(draws_for(len(y), draws, cells=2_500_000, least=5)):
         rows = random.integers(len(y), size=len(y))
         if len(np.unique(y[rows])) > 1:
             found.append(choose_threshold(y[rows], output[rows], metric))
@@ -228,7 +230,8 @@ def train_candidate(cls: type[FrameworkModel], at: Bench, resamples: int = 500, 
     """One framework, fitted over the folds and, with `whole`, on all training rows; `skipped` says why when it fails
 
     ran_out: why an earlier attempt had no memory for the rows; then half of them are taken at once. seconds: its part
-    of the time. share: of the rows to learn from. stop: looks at the first folds' values and may end it. params: settings other than the defaults.
+    of the time. share: of the rows to learn from. stop: looks at the first folds' values and may end it. params:
+    settings other than the defaults.
     """
     reason, fits = ran_out, _Fits(at, cls, params, share / 2 if ran_out else share, seconds)
     given_up = _fitted(fits, whole, stop)
@@ -250,7 +253,10 @@ def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Ca
         return Candidate(**named, skipped=failed or "no fold was fitted", absent=not cls.is_installed())
     answers = out_of_fold({fold: fit.output for fold, fit in fits.folds.items()}, data.folds, len(data.y))
     found, whole = judged(answers, fits.whole and fits.whole.output, data, plan, resamples), fits.whole
+    if found["metrics"][plan.metric.primary]["value"] is None:
+        return Candidate(**named, skipped=_no_number(data.y, plan))
     shown = whole or next(iter(fits.folds.values()))
+    named["title"] = whole.model.title if whole else named["title"]
     rows = whole.rows if whole else int(np.ceil(fits.share * len(data.y)))
     warning = _warning(fits, no_memory, rows)
     if warning and not given_up:
@@ -262,6 +268,18 @@ def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Ca
                      fold_values=tuple(_fold_values(fits)), skipped="")
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-warning
+def _no_number(y: np.ndarray, plan: Plan) -> str:
+    "Why the primary metric is no number over the folds"
+    primary, levels, regression = plan.metric.primary, np.unique(y), plan.data.task == "regression"
+    if len(levels) == 1 and not regression:
+        reason = f"every training row is '{plan.data.classes[int(levels[0])]}'"
+    elif len(levels) == 1:
+        reason = f"the target is {levels[0]:g} in every training row"
+    else:
+        reason = "answers or targets are too large for it" if regression else "no answered fold has two classes"
+    return f"{primary} is no number over the folds: {reason}"
+
+
 def _warning(fits: _Fits, no_memory: str, rows: int) -> str:
     "What a reader must know about how this candidate was fitted, or nothing"
     data, told = fits.at.data, []
@@ -329,16 +347,31 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a
 def _trained(cls: type[FrameworkModel], at: Bench, run: EpochRun | None, parent: str | None, store: WorkStore | None,
-             seconds: float | None) -> Candidate:
+             seconds: float | None, **params: Any) -> Candidate:
     "One candidate, logged as an MLflow run when there is `run`, and as `store` gives it back when there is one"
     with tracked(run, f"{cls.name}_baseline", parent=parent) if run else nullcontext() as current:
-        candidate = train_candidate(cls, at, seconds=seconds)
+        candidate = train_candidate(cls, at, seconds=seconds, **params)
         if current:
             candidate = candidate._replace(run_id=current.run_id)
             _log_candidate(current, candidate)
     if store is None or candidate.skipped:
         return candidate
     return store.load(store.save("candidate", candidate, framework=cls.name, run_id=candidate.run_id))
+
+# %% ../../../nbs/models/05_candidates.ipynb #candidates-todays-rule
+def todays_rule(columns: tuple[pd.Series, pd.Series], data: TrainingData, plan: Plan, run: EpochRun | None = None,
+                parent: str | None = None, store: WorkStore | None = None) -> Candidate:
+    """Today's score or decision as a candidate of the comparison; see `TodaysRule`
+
+    columns: the column of `[metric] baseline_column` for the training and for the validation rows, in their order.
+    """
+    for entry in store.entries("candidate") if store else ():
+        if entry["framework"] == TodaysRule.name:
+            return store.load(entry)
+    labels = decision_labels(columns[0], plan)
+    X, X_validation = (rule_values(column, labels) for column in columns)
+    with bench(data._replace(X=X, X_validation=X_validation), plan) as at:
+        return _trained(TodaysRule, at, run, parent, store, None, labels=labels)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-b
 def _log_candidate(current: Any, candidate: Candidate) -> None:
@@ -420,8 +453,10 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
     able = {item.framework: item for item in candidates
             if not item.baseline and not item.skipped and item.value(plan.metric.primary) is not None}
     if not able:
-        reasons = "; ".join(f"{item.framework}: {item.skipped}"
-                            for item in candidates if item.skipped) or "no candidates"
+        names: dict[str, list[str]] = {}
+        for item in (item for item in candidates if item.skipped and not item.baseline):
+            names.setdefault(item.skipped, []).append(item.framework)
+        reasons = "; ".join(f"{', '.join(found)}: {why}" for why, found in names.items()) or "no candidates"
         raise PipelineError(f"no framework gave a model that {plan.metric.primary} could be computed for ({reasons})")
     found = standings(judge_of(data, plan), {name: item.out_of_fold for name, item in able.items()})
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}

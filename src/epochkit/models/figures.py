@@ -40,22 +40,23 @@ def comparison_figure(candidates: list[Candidate], choice: Choice, plan: Plan) -
         axes.plot(metric["value"], row, "o", color=colour, markersize=9)
         axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points",
                       ha="center")
-    _draw_baseline(axes, candidates, plan)
+    room = _draw_baseline(axes, candidates, plan)
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
-    axes.set_ylim(-0.6, len(shown) - 0.2)
+    axes.set_ylim(-0.6 - room, len(shown) - 0.2)
     axes.set_xlabel(f"{primary} over the folds (strokes: each fold), with 95% interval")
     return figure
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04-a
-def _draw_baseline(axes: Any, candidates: list[Candidate], plan: Plan) -> None:
-    "A dashed line at each baseline's value, named on the side where the better models lie"
+def _draw_baseline(axes: Any, candidates: list[Candidate], plan: Plan) -> float:
+    "A dashed line at each baseline's value, named where the better models lie; the room that more than one name takes"
     primary = plan.metric.primary
     offset, side = (6, "left") if plan.metric.maximize else (-6, "right")
-    for item in candidates:
-        if item.baseline and item.value(primary) is not None:
-            axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
-            axes.annotate(item.title, (item.value(primary), -0.5), xytext=(offset, 0), textcoords="offset points",
-                          ha=side)
+    drawn = [item for item in candidates if item.baseline and item.value(primary) is not None]
+    for number, item in enumerate(drawn):
+        axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
+        axes.annotate(item.title, (item.value(primary), -0.5 - 0.35 * number), xytext=(offset, 0),
+                      textcoords="offset points", ha=side)
+    return max(0, len(drawn) - 1) * 0.35
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09
 def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, str]:

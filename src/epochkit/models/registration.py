@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.pickles import load_pickle
+from ..core.outbox import settle_names
 from ..core.files import read_json, sha256_of, write_json, write_text
 from ..core.settings import load_settings
 from ..cleaning.personal_data import privacy_key
@@ -32,21 +33,24 @@ from .folds.blend import ProbabilityScale
 from .folds.coverage import Coverage, coverage_of
 from .folds.final import Composition, Member, alone, compose, refitted
 from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
-from .frameworks.base import FrameworkModel, cuda_devices, known_frameworks
+from .folds.rules import OneColumnRule
+from .frameworks.base import FrameworkModel, cuda_devices, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once, resumed_run, training_fingerprint
 from ..core.memory_guard import run_limited
 from .metrics import decision_worth
 from .figures import impact_figure, top_trials_figure
 from .gate import TRAINING_FILES, TUNING_FILES
 from .candidates import (Bench, Candidate, Choice, bench, better, judge_of, judged, prediction_table,
-                                        save_candidates, stored_outputs, train_candidates, write_training_files)
+                                        save_candidates, stored_outputs, todays_rule, train_candidates,
+                                        write_training_files)
 from ..lifecycle.resources import progress, write_parquet
 from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan, load_plan
 from ..planning.splits import stored_target
 from ..record.checkpoints import progress_of
 from ..report.figures import Figures
-from ..lifecycle.tracking import TrackedRun, register_version, tracking_client, unattended_gates, waivers
+from ..lifecycle.tracking import (StoreAwayError, TrackedRun, register_version, tracking_client,
+                                         tracking_outbox, unattended_gates, waivers)
 from .tuning import NothingSmaller, Trial, Tuning, best_trials, parameter_impact, tune, tuning_claim
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02-a
@@ -111,14 +115,29 @@ def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: st
     """
     count = worker_count(data) if workers is None else workers
     limit_mb = 1024 * _memory_gb(run) / max(1, count) if count else 0
-    return train_candidates(data, plan, run, parent, frameworks, store, count, plan.budget.fit_seconds, limit_mb)
+    tried = frameworks or {**frameworks_for(plan.data.task), OneColumnRule.name: OneColumnRule}
+    found = train_candidates(data, plan, run, parent, tried, store, count, plan.budget.fit_seconds, limit_mb)
+    columns = _rule_columns(run, plan)
+    return found + ([todays_rule(columns, data, plan, run, parent, store)] if columns else [])
+
+
+def _rule_columns(run: EpochRun, plan: Plan) -> tuple[pd.Series, pd.Series] | None:
+    "What today's rule said about training and validation rows; None where the brief names no column with it"
+    name = getattr(plan.metric, "baseline_column", "")
+    if not name:
+        return None
+    rows = pd.read_parquet(run.input(4, "engineered_features.parquet"), columns=["row_id", "split"])
+    said = pd.read_parquet(run.input(2, "data.parquet"), columns=["row_id", name]).set_index("row_id")[name]
+    return tuple(said.loc[rows.loc[rows["split"] == part, "row_id"]].reset_index(drop=True)
+                 for part in ("train", "validation"))
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-save
 def save_phase_1(run: EpochRun, candidates: list[Candidate], choice: Choice, features: pd.DataFrame, data: TrainingData,
                  plan: Plan, run_id: str) -> None:
     "Writes the three files of phase 1, the models, and the answers for training and validation rows"
     models = save_candidates(run.artifacts / "candidates", candidates)
-    write_training_files(run.artifacts, candidates, choice, plan, run_id, models)
+    files = write_training_files(run.artifacts, candidates, choice, plan, run_id, models)
+    settle_names(tracking_outbox(run.settings), list(files.values()))
     for name, part, y, outputs in (
             ("out_of_fold_predictions", "train", data.y, {item.framework: item.out_of_fold for item in candidates}),
             ("validation_predictions", "validation", data.y_validation,
@@ -374,6 +393,16 @@ def _warn_of_idle_decisions(run: EpochRun, winner: Candidate, data: TrainingData
                  "in the brief), or use the scores as a ranking")
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08
+def _require_registry(run: EpochRun) -> None:
+    "Has what waits for the tracking server sent; StoreAwayError where it is away, since a version is registered there"
+    try:
+        tracking_client(run.settings)
+    except StoreAwayError as error:
+        waiting = len(tracking_outbox(run.settings).waiting())
+        raise StoreAwayError(f"the model is tuned and is not registered yet: {error}; {waiting} calls wait and are "
+                             "sent then") from error
+
+
 def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") -> dict[str, Any]:
     """The summary of tuning the winner that phase 1 left in `run.artifacts`; figures, bundle, version and six files are
     written
@@ -390,6 +419,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
           resumed_run(run, f"{untuned.framework}_tuning_parent", store, params) as track):
         tuning = tune(untuned, data, plan, track, trials, store=store, died=died, workers=worker_count(data))
         handed = handed_on_model(run.artifacts, tuning, data, plan, store)
+        _require_registry(run)
         facts = {"training_data_sha256": sha256_of(features_file), "training_rows": handed.candidate.rows,
                  "parameters": handed.candidate.model.settings}
         bundle = make_bundle(handed.candidate, plan, pipeline, raw,
@@ -404,6 +434,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         }
         files = write_tuning_files(run.artifacts, tuning, handed, plan, shared, {**handed_on, **facts})
         save_tuning_figures(run.artifacts, tuning, plan)
+        settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
         _log_tuning(run, track, tuning, handed, plan, handed_on["version"])
     _warn_of_fewer_rows(run, tuning)
     _warn_of_idle_decisions(run, handed.candidate, data, plan)

@@ -30,7 +30,8 @@ from ..core.files import AS_IT_IS, plain, sha256_of, write_all, write_bytes
 from ..record.checkpoints import Checkpoint
 from ..core.errors import CheckpointError, PipelineError
 from ..lifecycle.run import EpochRun
-from ..lifecycle.tracking import TrackedRun, experiment_name, tracked, tracking_client
+from ..lifecycle.tracking import (StoreAwayError, TrackedRun, experiment_name, real_run_id, run_client,
+                                         run_experiment, tracked)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -297,9 +298,10 @@ def resumed_run(run: EpochRun, name: str, store: WorkStore,
 
     It is marked failed when the block raises. `params` are logged with a new run only."""
     run.open()
-    client = tracking_client(run.settings)
+    client = run_client(run)
     current = _interrupted(client, store)
-    _close_orphans(client, run, current.run_id if current else "")
+    with suppress(StoreAwayError):  # the next attempt closes them
+        _close_orphans(client, run, current.run_id if current else "")
     if current is None:
         with tracked(run, name, params) as current:
             store.save("tracked", run_id=current.run_id)
@@ -307,7 +309,8 @@ def resumed_run(run: EpochRun, name: str, store: WorkStore,
         return
     client.update_run(current.run_id, status="RUNNING")
     current.tags({"epoch_run": run.id, "resumed": "true", "interrupted": "false"})
-    _mark_killed(client, _children(client, current, store))
+    with suppress(StoreAwayError):
+        _mark_killed(client, _children(client, current, store))
     try:
         yield current
     except BaseException:
@@ -323,10 +326,13 @@ def _interrupted(client: "MlflowClient", store: WorkStore) -> TrackedRun | None:
     "The run of an earlier attempt; None, and `store` cleared, when MLflow no longer has it"
     from mlflow.exceptions import MlflowException
     for entry in store.entries("tracked")[-1:]:
+        run_id = real_run_id(store.run.settings, entry["run_id"])
         try:
-            info = client.get_run(entry["run_id"]).info
+            info = client.get_run(run_id).info
             if info.lifecycle_stage == "active":
                 return TrackedRun(client, info.run_id, info.experiment_id)
+        except StoreAwayError:
+            return TrackedRun(client, run_id, run_experiment(client, store.run))
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -337,7 +343,7 @@ def _interrupted(client: "MlflowClient", store: WorkStore) -> TrackedRun | None:
 # %% ../../../nbs/models/02_resume.ipynb #49keptwork-17-b
 def _children(client: "MlflowClient", parent: TrackedRun, store: WorkStore) -> list[Any]:
     "Runs below `parent` that belong to no finished piece in `store`"
-    known = {entry["data"].get("run_id") for entry in store.journal.entries}
+    known = {real_run_id(store.run.settings, entry["data"].get("run_id")) for entry in store.journal.entries}
     found = client.search_runs([parent.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.run_id}'",
                                max_results=50_000)
     return [item for item in found if item.info.run_id not in known]

@@ -347,6 +347,20 @@ def check_brief_columns(columns: Iterable[str], brief: Brief) -> None:
     check_names(columns, named, "cleaning")
     rules = {key: getattr(brief.behaviour, key) for key in ("monotone", "invariant", "actionable")}
     check_names(columns, rules, "behaviour")
+    check_names(columns, {"baseline_column": [brief.metric.baseline_column]}, "metric")
+    _check_baseline_column(brief)
+
+
+def _check_baseline_column(brief: Brief) -> None:
+    "BadInputError when the column of today's rule is one that is read as something else, or is not read at all"
+    name, data = brief.metric.baseline_column, brief.data
+    uses = {"the target": [data.target], "the time": [data.time], "the group": [data.group], "in drop": data.drop,
+            "in ids": data.ids, "in known_after": data.known_after}
+    for what, names in uses.items():
+        if name and name in names:
+            raise BadInputError(f"[metric] baseline_column of the brief names '{name}', which is {what} of [data]: name "
+                                "a column with today's score or decision, which is known when the model is asked, or "
+                                "leave the key out")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-left-out
 OWN_COLUMNS = ("row_id", "_row_hash", "_case_hash")

@@ -77,6 +77,8 @@ _METRIC = {
     "cost_false_positive": ("Cost of a false alarm", "Against the cost of a missed case.", "1"),
     "cost_false_negative": ("Cost of a missed case", "Against the cost of a false alarm.", "5"),
     "robustness": ("Loss under noise", "Accepted share of the gain when numbers are off by a little.", "0.05"),
+    "baseline_column": ("Column with today's rule", "Holds today's score or decision; the model is compared with it.",
+                        "clerk_decision"),
 }
 _FAIRNESS = {
     "parity_difference": ("Difference of rates between groups", "At most this much between the groups of a protected "

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'COVERED', 'resolve_metric', 'PlannedData', 'PlannedMetric',
-           'Plan', 'load_plan', 'make_plan', 'check_behaviour', 'settle_fairness', 'settle_duplicates',
-           'duplicates_in_words', 'settle_split', 'make_criteria', 'load_criteria', 'criterion_for', 'meets',
-           'every_epoch_is_planned', 'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from',
-           'cost_within_its_limit']
+           'Plan', 'load_plan', 'make_plan', 'check_baseline_column', 'check_behaviour', 'settle_fairness',
+           'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria', 'load_criteria',
+           'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured', 'risks_are_assessed',
+           'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
+import math
 from functools import cached_property
 from typing import Any
 
@@ -99,8 +100,8 @@ class Plan(BaseModel):
 
     @cached_property
     def feature_columns(self) -> list[str]:
-        "Columns that may become features, in the order of the source; dropped and protected ones never do"
-        barred = {*self.data.drop, *self.data.protected}
+        "Columns that may become features, in the source's order; dropped, protected ones and today's rule never do"
+        barred = {*self.data.drop, *self.data.protected, self.metric.baseline_column}
         return [name for name in self.columns
                 if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)]
 
@@ -154,6 +155,7 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     cleaned = as_cleaned(sample, brief.cleaning, keep=[target]).assign(**{target: values})
     roles = column_roles(cleaned, brief.data)
     check_behaviour(brief, data, roles)
+    check_baseline_column(brief, data, cleaned)
     duplicates, why = settle_duplicates(cleaned, roles, brief)
     metric, maximize = resolve_metric(brief.metric, data.task)
     budget = {"memory_gb": brief.budget.memory_gb or settings.memory_gb,
@@ -167,6 +169,21 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())
 
 # %% ../../../nbs/planning/03_plan.ipynb #plan-behaviour
+def check_baseline_column(brief: Brief, data: DataSection, cleaned: pd.DataFrame) -> None:
+    "BadInputError when `[metric] baseline_column` cannot be a rule: no numbers for a quantity, or one value"
+    name = brief.metric.baseline_column
+    if not name:
+        return
+    seen = cleaned[name].dropna()
+    if data.task == "regression" and not pd.api.types.is_numeric_dtype(seen):
+        held = seen.head(1).tolist() or "nothing"
+        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {held}, "
+                            f"and '{data.target}' is a quantity: name a column with numbers in its units")
+    if seen.nunique() < 2:
+        raise BadInputError(f"[metric] baseline_column names '{name}', which holds {seen.nunique()} different values: "
+                            "it decides nothing; name a column with today's score or decision, or leave the key out")
+
+
 def check_behaviour(brief: Brief, data: DataSection, roles: dict[str, Role]) -> None:
     "BadInputError when `[behaviour] monotone` asks for a direction where there is none"
     for name in brief.behaviour.monotone:
@@ -344,8 +361,8 @@ def criterion_for(settings: Settings, epoch: int, measure: str, default: Any = N
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-15-d
 def meets(observed: float | None, operator: str, limit: float) -> bool | None:
-    "Whether an observed value meets a limit; None when nothing was observed"
-    if observed is None:
+    "Whether an observed value meets a limit; None when nothing was observed, or nothing finite"
+    if observed is None or not math.isfinite(observed):
         return None
     compare = {">=": observed >= limit, "<=": observed <= limit, "==": observed == limit}
     if operator not in compare:

@@ -63,6 +63,29 @@ def test_the_rows_come_with_their_folds():
     assert sorted(np.concatenate([answer for _, answer in data.folds])) == list(range(180))
 
 
+@pytest.mark.parametrize("task, primary", [("binary", "roc_auc"), ("multiclass", "accuracy"), ("regression", "rmse")])
+def test_todays_rule_stands_in_the_table_by_the_same_folds_and_is_never_chosen(task, primary, tmp_path):
+    data, plan = small_data(task), small_plan(task, primary, maximize=task != "regression")
+    random = np.random.default_rng(4)
+
+    def says(y):
+        said = pd.Series(y, name="today")
+        if task == "regression":
+            return said + random.normal(scale=5, size=len(said))
+        wrong = random.random(len(said)) < 0.2
+        return said.where(~wrong, 0).map(dict(enumerate(plan.data.classes)))
+    columns = says(data.y), says(data.y_validation)
+    with WorkStore(EpochRun(5, load_settings(home=tmp_path, env={}), {}), "frameworks", seed=1) as store:
+        rule = todays_rule(columns, data, plan, store=store)
+        again = todays_rule(columns, data, plan, store=store)
+    assert again.out_of_fold.tolist() == rule.out_of_fold.tolist() and len(store.entries("candidate")) == 1
+    found = [*train_candidates(data, plan, frameworks=QUICK), rule]
+    assert not rule.skipped and rule.title == "Today's rule: today" and len(rule.fold_values) == len(data.folds)
+    assert better(rule.value(primary), found[0].value(primary), plan) and rule.validation[primary]["low"] is not None
+    choice = choose_best(found, data, plan)
+    assert choice.best.framework != "todays_rule" and "todays_rule" in set(comparison_table(found, plan)["framework"])
+
+
 def alone(cls, data, plan, **options):
     with bench(data, plan) as here:
         return train_candidate(cls, here, **options)
@@ -178,6 +201,93 @@ def test_a_class_that_training_lacks_still_has_its_column():
     data = data._replace(X=data.X[kept].reset_index(drop=True), y=data.y[kept], folds=random_folds(data.y[kept], True))
     candidate = alone(QUICK["linear"], data, small_plan("multiclass", "f1"))
     assert candidate.output.shape == (60, 3) and (candidate.output[:, 2] == 0).all() and not candidate.skipped
+
+
+class NoNumbers(FrameworkModel):
+    "Answers some rows with NaN, or with an infinite number"
+    name, title, package, defaults = "no_numbers", "No numbers", "sklearn", {"every": 1}
+
+    def _fit(self, X, y, validation):
+        return "cpu"
+
+    def _predict(self, X):
+        output = np.ones(len(X)) if self.task == "regression" else np.full((len(X), 2), 0.5)
+        output[::self.settings["every"]] = np.inf if self.task == "regression" else np.nan
+        return output
+
+
+def one_feature(y, folds=None):
+    "Rows whose one feature is the target with noise, three quarters of them to train on"
+    random = np.random.default_rng(0)
+    noise = random.normal(size=len(y)) * (np.ptp(y) or 1.0) / 8
+    frame = pd.DataFrame({"row_id": range(len(y)), "split": np.where(np.arange(len(y)) % 4, "train", "validation"),
+                          "a": (y + noise) / (np.abs(y).max() or 1.0), "y": y})
+    data = training_data(frame, "y")
+    return data if folds is None else data._replace(folds=folds, fresh_folds=())
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("task, primary", [("binary", "roc_auc"), ("regression", "rmse")])
+def test_answers_that_are_no_numbers_are_a_row_with_its_reason_and_never_win(task, primary, every, monkeypatch):
+    monkeypatch.setattr(NoNumbers, "defaults", {"every": every})
+    data, plan = small_data(task), small_plan(task, primary, maximize=task == "binary")
+    found = train_candidates(data, plan, frameworks={**QUICK, "no_numbers": NoNumbers})
+    row = found[-1]
+    assert row.skipped.endswith("answers are no numbers (NaN or infinite)") and row.model is None and not row.metrics
+    assert "no_numbers" not in [item.name for item in choose_best(found, data, plan).standings]
+    table = comparison_table(found, plan)
+    assert table["framework"].iloc[-1] == "no_numbers" and table["reason"].iloc[-1] == row.skipped
+
+
+@pytest.mark.parametrize("y, task, primary, reason", [
+    (np.zeros(80, int), "binary", "roc_auc", "every training row is 'good'"),
+    (np.zeros(80), "regression", "mape", "the target is 0 in every training row"),
+    (np.full(80, 5.0), "regression", "r2", "the target is 5 in every training row")])
+def test_a_metric_that_is_not_defined_is_one_clear_error(y, task, primary, reason):
+    data, plan = one_feature(y), small_plan(task, primary)
+    found = train_candidates(data, plan, frameworks=QUICK)
+    assert {item.skipped for item in found} == {f"{primary} is no number over the folds: {reason}"}
+    with pytest.raises(PipelineError, match=rf"could be computed for \(linear, random_forest: .*{reason}\)"):
+        choose_best(found, data, plan)
+
+
+@pytest.mark.parametrize("primary, maximize", [("roc_auc", True), ("average_precision", True), ("f1", True), ("log_loss", False)])
+def test_five_positives_in_a_thousand_rows_are_learned_from(primary, maximize):
+    y = np.zeros(1_000, int)
+    y[[1, 203, 406, 609, 811]] = 1
+    data, plan = one_feature(y), small_plan(primary=primary, maximize=maximize)
+    found = {item.framework: item for item in train_candidates(data, plan, frameworks=QUICK)}
+    assert not any(item.skipped for item in found.values())
+    assert all(np.isfinite(list(item.metrics[primary].values())).all() for item in found.values())
+    assert better(found["linear"].value(primary), found["dummy"].value(primary), plan)
+
+
+def test_folds_with_one_class_do_not_end_the_comparison():
+    y = (np.arange(240) >= 90).astype(int)  # as time goes on, everybody is of the other class
+    rows = np.arange(180)
+    folds = tuple((rows[rows < end], rows[(rows >= end) & (rows < end + 45)]) for end in (45, 90, 135))
+    data, plan = one_feature(y, folds), small_plan()
+    found = train_candidates(data, plan, frameworks=QUICK)
+    assert [item.fold_values[0] is None for item in found] == [False] * 3 and found[0].fold_values[1:] == (None, None)
+    assert not any(item.skipped for item in found) and choose_best(found, data, plan).best.framework in QUICK
+
+
+@pytest.mark.parametrize("size", [1e12, -1e12, 1e100, 1e-200])
+def test_huge_negative_and_tiny_targets_are_measured_in_their_own_size(size):
+    y = np.linspace(1, 2, 120) * size
+    plan = small_plan("regression", "rmse", maximize=False)
+    found = {item.framework: item for item in train_candidates(one_feature(y), plan, frameworks=QUICK)}
+    assert all(0 < item.value("rmse") / abs(size) < 1 for item in found.values()), {k: v.value("rmse") for k, v in found.items()}
+    assert found["linear"].value("rmse") < found["dummy"].value("rmse") / 2
+
+
+def test_a_target_that_is_too_large_to_be_scaled_leaves_rows_with_their_reason():
+    data, plan = one_feature(np.linspace(1, 2, 120) * 1e200), small_plan("regression", "rmse", False)
+    with np.errstate(all="ignore"):
+        found = train_candidates(data, plan, frameworks=QUICK)
+    assert all(item.skipped or 0 < item.value("rmse") < 1e200 for item in found)
+    assert all("no number" in item.skipped for item in found if item.skipped)
+
 
 
 def test_the_best_is_first_in_the_table_and_never_the_dummy():

@@ -97,3 +97,13 @@ def test_folds_go_as_the_plan_splits_and_only_time_cannot_be_dealt_anew():
         if strategy == "time":
             when = raw.set_index("row_id")["s1"].loc[ids].to_numpy()
             assert all(when[learn].max() < when[answer].min() for learn, answer in folds)
+
+
+def test_a_fold_of_many_rows_is_answered_in_part_and_learned_from_whole():
+    folds = random_folds(np.zeros(1_000), True, count=4)
+    few = few_answers(folds, seed=1, most=100)
+    assert [len(answer) for _, answer in few] == [100] * 4 and all(len(learn) == 750 for learn, _ in few)
+    assert all(set(some) <= set(every) and (np.diff(some) > 0).all() for (_, some), (_, every) in zip(few, folds))
+    assert all(np.array_equal(one[1], other[1]) for one, other in zip(few_answers(folds, seed=1), folds))
+    assert all(np.array_equal(one[1], other[1]) for one, other in zip(few_answers(folds, seed=1, most=100), few))
+

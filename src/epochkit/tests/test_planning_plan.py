@@ -34,6 +34,32 @@ def test_a_date_has_no_direction_that_006_could_try():
     check_behaviour(brief, SimpleNamespace(task="binary", target="Status"), {"day": Role("numeric", "numbers")})
 
 
+@pytest.mark.parametrize("data, column, message", [
+    ("", "clrk", "column .*'clrk'.*baseline_column in .metric. of the brief.*did you mean 'clerk'"),
+    ("", "y", "names 'y', which is the target"), ('drop = ["clerk"]', "clerk", "'clerk', which is in drop"),
+    ('known_after = ["clerk"]', "clerk", "'clerk', which is in known_after"), ("", "same", "holds 1 different values"),
+    ('task = "regression"', "clerk", "is a quantity: name a column with numbers")])
+def test_a_column_that_is_no_rule_of_today_is_refused_with_what_to_do(tmp_path, data, column, message):
+    rows = pd.DataFrame({"x": range(40), "clerk": ["grant", "refuse"] * 20, "same": ["all"] * 40, "y": [0, 1, 1, 0, 2] * 8})
+    if "regression" not in data:
+        rows["y"] = rows["y"].map({0: "good", 1: "bad", 2: "bad"})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    settings = load_settings(home=tmp_path, env={})
+    brief = parse_brief(f'[data]\nsource = "file:t.csv"\ntarget = "y"\n{data}\n[metric]\nbaseline_column = "{column}"')
+    with pytest.raises(BadInputError, match=message) as caught:
+        make_plan(brief, open_source("file:t.csv", settings), settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_todays_rule_is_no_feature(tmp_path):
+    rows = pd.DataFrame({"x": range(40), "clerk": ["grant", "refuse"] * 20, "y": ["good", "bad", "bad", "good"] * 10})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    settings = load_settings(home=tmp_path, env={})
+    brief = parse_brief('[data]\nsource = "file:t.csv"\ntarget = "y"\nroles = {x = "numeric"}\n[metric]\nbaseline_column = " clerk"')
+    plan = make_plan(brief, open_source("file:t.csv", settings), settings)
+    assert plan.feature_columns == ["x"] and plan.metric.baseline_column == "clerk" and "clerk" in plan.columns
+
+
 @pytest.mark.parametrize("ids, said, kept", [([], "auto", "keep"), (["case"], "auto", "drop"),
                                              (["shop"], "auto", "keep"), ([], "drop", "drop"),
                                              (["case"], "keep", "keep")])
@@ -168,6 +194,7 @@ def test_limits_for_groups_are_criteria_where_protected_columns_are_named():
 
 
 def test_nothing_observed_is_not_a_pass():
+    assert meets(float("nan"), ">=", 0.5) is meets(float("inf"), ">=", 0.5) is None, "what is no number meets nothing"
     assert meets(3, "<=", 5) is True and meets(6, "<=", 5) is False and meets(None, "<=", 5) is None
 
 

@@ -13,4 +13,6 @@
 - `compliance`: Each duty of the plan with the file that shows it, or "open"; and a draft of the technical documentation that a high-risk system needs.
 - `gate_checks`: Behaviour, overfit, coverage and duties at the gate: four checks over what the notebooks before measured.
 - `score_figures`: What the scores tell apart, what they mean and what a threshold costs: each picture with one claim, computed from the test rows.
+- `rule_gain`: What the model gains over what the business does now, on the same test rows, with its interval.
+- `report_markdown`: What epoch 006 found, as Markdown that can be read in a review tool and compared line by line.
 """

@@ -221,11 +221,11 @@ def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: 
     counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
     plain = bundle_output(bundle, raw)
     undisturbed = primary_values(plan, y, plain, bundle.threshold, counts)
-    gain, found = sign * (undisturbed[0] - baseline), []
+    gain, found = sign * (undisturbed[0] - (np.nan if baseline is None else baseline)), []
     for one in disturbances(bundle, raw, plan.split.seed):
         output = plain if one.kind == "shifted" else bundle_output(bundle, one.rows)
         values = primary_values(plan, y, output, bundle.threshold, counts * one.weights)
-        loss = sign * (undisturbed - values) / gain if gain > 0 else np.zeros(len(values))
+        loss = np.zeros(len(values)) if gain <= 0 else sign * (undisturbed - values) / gain
         known = loss[1:][np.isfinite(loss[1:])]
         low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
         found.append({"kind": one.kind, "column": one.column, "what": one.what, "value": float(values[0]),

@@ -55,7 +55,7 @@ def _plan_of(context: GateContext) -> Plan:
     return Plan.read(context.json("project_plan.json", epoch=1))
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-19-a
-def _recomputed(context: GateContext, plan: Plan) -> float:
+def _recomputed(context: GateContext, plan: Plan) -> float | None:
     scores, report = context.frame("test_scores.parquet"), context.json("test_report.json")
     output = scores.filter(regex="^score").to_numpy()
     output = output if plan.classification else output[:, 0]
@@ -68,6 +68,9 @@ def primary_metric(context: GateContext) -> CheckResult:
     "The primary metric, measured again from the stored scores, meets its criterion"
     plan, report = _plan_of(context), context.json("test_report.json")
     value, reported = _recomputed(context, plan), report["metrics"][plan.metric.primary]
+    if value is None or reported["value"] is None:
+        return verdict(False, value, plan.metric.minimum, f"{plan.metric.primary} is no number on the test rows, as where "
+                       "they hold one class only: more test rows are needed ([split] test_fraction)")
     if abs(value - reported["value"]) > 1e-9:
         return verdict(False, value, reported["value"], "the report says something else than the stored scores")
     shown = f"{plan.metric.primary} {reported['low']:.3f} to {reported['high']:.3f}"

@@ -85,6 +85,8 @@ def beats(metrics: dict[str, dict[str, float | None]], baseline: dict[str, dict[
           plan: Plan) -> bool:
     "True when the whole interval of the primary metric lies on the better side of the baseline's value"
     ours, theirs = metrics[plan.metric.primary], baseline[plan.metric.primary]["value"]
+    if theirs is None or None in ours.values():
+        return False
     return ours["low"] > theirs if plan.metric.maximize else ours["high"] < theirs
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-06
@@ -226,11 +228,12 @@ def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float,
     def primary(rows: pd.DataFrame) -> np.ndarray:
         return _resampled_primary(bundle, y, bundle_output(bundle, rows), plan)
     plain, results = primary(raw), []
-    gain = sign * (plain[0] - baseline)
+    gain = sign * (plain[0] - (np.nan if baseline is None else baseline))
     for share in shares:
         noisy = np.mean([primary(disturb(raw, bundle, share, plan.split.seed + draw)) for draw in range(draws)], axis=0)
-        loss = sign * (plain - noisy) / gain if gain > 0 else np.zeros(len(plain))
-        low, high = np.nanquantile(loss[1:], [0.025, 0.975])
+        loss = np.zeros(len(plain)) if gain <= 0 else sign * (plain - noisy) / gain
+        known = loss[1:][np.isfinite(loss[1:])]
+        low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
         results.append({"noise": share, "value": float(noisy[0]), "relative_loss": float(loss[0]), "low": float(low),
                         "high": float(high)})
     return results

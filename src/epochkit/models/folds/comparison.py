@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..metrics import RANKED, choose_threshold, metrics_of, resampled_counts
+from ..metrics import RANKED, choose_threshold, draws_for, metrics_of, resampled_counts
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
 class Judge(NamedTuple):
@@ -58,11 +58,12 @@ class Judge(NamedTuple):
         "Row counts: each row once, then those of the resamples, some at a time"
         rows = int(self.rows.sum())
         yield np.ones((1, rows))
+        draws = draws_for(rows, self.resamples)
         if self.groups is None:
-            yield from resampled_counts(rows, self.resamples, self.seed)
+            yield from resampled_counts(rows, draws, self.seed)
             return
         codes = np.unique(self.groups[self.rows], return_inverse=True)[1]
-        for counts in resampled_counts(codes.max() + 1, self.resamples, self.seed):
+        for counts in resampled_counts(codes.max() + 1, draws, self.seed):
             yield counts[:, codes]
 
     def gain(self, scores: np.ndarray, over: np.ndarray) -> tuple[float, float, float]:
@@ -106,7 +107,7 @@ def standings(judge: Judge, outputs: dict[str, np.ndarray]) -> list[Standing]:
             both = judge._replace(rows=answered[name] & widest)
             scores = both.scores_of({best: outputs[best], name: outputs[name]})
         behind, low, high = judge.gain(scores[best], scores[name])
-        near = name in full and judge.is_noise(scores[best], scores[name])
+        near = name in full and bool(np.isfinite(behind)) and judge.is_noise(scores[best], scores[name])
         found.append(Standing(name, behind, low, high, bool(low <= 0), near))
     return sorted(found, key=lambda item: (item.name != best, np.nan_to_num(item.behind, nan=np.inf)))
 
