@@ -63,7 +63,7 @@ def _groups_of(names: pd.Series) -> np.ndarray:
 
 def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Folds, Folds, np.ndarray | None]:
     """Folds of the training rows in their order in `features`, as the plan splits; the same dealt anew (none by time);
-    and the group of each row, as a code, where the plan names one
+    and the group of each row, as a code, where the plan names one. By time the latest fold is the first
 
     raw: `data.parquet`, with row_id, target, group and time.
     """
@@ -76,7 +76,7 @@ def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Fo
     groups = _groups_of(rows[plan.data.group]) if plan.data.group else None
     folds, fresh = deal(0), deal(1)
     if all(np.array_equal(one[1], other[1]) for one, other in zip(folds, fresh)):
-        return folds, (), groups
+        return folds[::-1], (), groups
     for more in range(2, 2 + (2 if len(rows) < 1_000 else 1 if len(rows) < 2_500 else 0)):
         folds += deal(more)
     return folds, fresh, groups
