@@ -149,12 +149,12 @@ def plain_scores(split: dict) -> dict[str, dict[str, float]]:
     return found
 
 
-def run_epochs(home: Path, brief: Path, which: str, *more: str) -> dict[str, float]:
+def run_epochs(home: Path, brief: Path | None, which: str, *more: str) -> dict[str, float]:
     "Seconds of the clock and of the processors that `epoch run` took, and the peak that it measured over its processes, in MB"
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = "from epochkit.cli import main; raise SystemExit(main())"
-    done = subprocess.run([sys.executable, "-c", command, "run", which, *more, "--unattended", "benchmark", "--brief", str(brief)],
-                          cwd=ROOT, env={**os.environ, "EPOCH_HOME": str(home)}, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", command, "run", which, *more, "--unattended", "benchmark",
+                           *(["--brief", str(brief)] if brief else [])], cwd=ROOT, env={**os.environ, "EPOCH_HOME": str(home)}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"epoch run {which} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -185,7 +185,7 @@ def measured(name: str, home: Path, seconds: float) -> dict:
     brief = brief_of(name, split, home, seconds)
     if not (settings.data(4) / "engineered_features.parquet").exists():
         run_epochs(home, brief, "1-4")
-    taken = run_epochs(home, brief, "5", "--force")
+    taken = run_epochs(home, None, "5", "--force")
     bundle = load_bundle(settings, "None")
     info = json.loads((settings.artifacts(5) / "tuned_model_info.json").read_text(encoding="utf-8"))
     tuning = json.loads((settings.artifacts(5) / "tuning_summary_report.json").read_text(encoding="utf-8"))
