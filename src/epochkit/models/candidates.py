@@ -113,6 +113,11 @@ class Bench(NamedTuple):
     rows: str | TrainingData
     data: TrainingData
     plan: Plan
+    alone: Workers
+
+    def pool_of(self, cls: type[FrameworkModel]) -> Workers:
+        "The workers that fit this framework: one of its own for those that are `heavy`"
+        return self.alone if cls.heavy else self.workers
 
     def task(self, cls: type[FrameworkModel], params: dict[str, Any], fold: int, **more: Any) -> FoldTask:
         "The fit of a framework with these parameters on one fold (-1: all training rows, -2: the validation rows too)"
@@ -122,9 +127,10 @@ class Bench(NamedTuple):
 
     def results(self, tasks: list[FoldTask], within_s: float | None = None) -> dict[int, CallResult]:
         "Fold -> what came of its fit"
-        for task in tasks:
-            self.workers.submit(task.fold, fit_fold, self.rows, task, within_s=within_s)
-        found = [self.workers.outcome() for _ in tasks]
+        pools = [self.pool_of(task.cls) for task in tasks]
+        for pool, task in zip(pools, tasks):
+            pool.submit(task.fold, fit_fold, self.rows, task, within_s=within_s)
+        found = [pool.outcome() for pool in pools]
         return {result.key: result for result in sorted(found, key=lambda result: result.key)}
 
 
@@ -132,8 +138,9 @@ class Bench(NamedTuple):
 def bench(data: TrainingData, plan: Plan, workers: int = 0, limit_mb: float = 0) -> Iterator[Bench]:
     "A bench with so many workers of one thread each; 0 fits in this process"
     one_thread = {"EPOCH_MODEL_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    with tempfile.TemporaryDirectory() as folder, Workers(workers, limit_mb, one_thread) as pool:
-        yield Bench(pool, saved_rows(data, Path(folder)) if workers else data, data, plan)
+    with (tempfile.TemporaryDirectory() as folder, Workers(workers, limit_mb, one_thread) as pool,
+          Workers(min(1, workers), limit_mb, one_thread) as alone):
+        yield Bench(pool, saved_rows(data, Path(folder)) if workers else data, data, plan, alone)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-e
 _PILOT_ROWS, _LEAST_FOLDS = 2_000, 2
@@ -183,16 +190,19 @@ class _Fits:
 
     @property
     def _parallel(self) -> int:
-        return max(1, self.at.workers.count)
+        return max(1, self.at.pool_of(self.cls).count)
 
-    def affordable_folds(self, total: int) -> list[int]:
-        "The folds that are not made yet and that there is time for, when the fit on all rows still follows"
+    def expected_cpu(self, rows: int) -> float:
+        "CPU seconds that a fit on a share of so many rows will take, as those before it took; 0 before the first"
+        return max((fit.cpu_seconds / fit.rows for fit in self.folds.values()), default=0.0) * self.share * rows
+
+    def affordable_folds(self, total: int, left: float | None) -> list[int]:
+        "The folds that are not made yet and that `left` CPU seconds suffice for, when the fit on all rows still follows"
         missing = [fold for fold in range(total) if fold not in self.folds]
-        if self.seconds is None:
+        if left is None:
             return missing
-        spent = [fit.cpu_seconds for fit in self.folds.values()]
-        left = self.seconds * self._parallel - sum(spent) - 1.25 * max(spent)
-        return missing[:max(0, int(left / max(*spent, 1e-3)))]
+        costs = np.cumsum([self.expected_cpu(len(self.at.data.folds[fold][0])) for fold in missing])
+        return missing[:int(np.searchsorted(costs, left - self.expected_cpu(len(self.at.data.y)), side="right"))]
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-fitted
 def _fold_value(fit: FoldFit, y: np.ndarray, plan: Plan) -> float | None:
@@ -202,18 +212,24 @@ def _fold_value(fit: FoldFit, y: np.ndarray, plan: Plan) -> float | None:
     return measure(plan.data.task, y, fit.output, threshold, costs, 0)[plan.metric.primary]["value"]
 
 
-def _fitted(fits: _Fits, whole: bool, stop: Callable[[list[float | None]], bool] | None) -> str:
-    "Makes the fits; why a search gave them up after some folds, or nothing"
-    total = len(fits.at.data.folds)
+def _begun(fits: _Fits, ran_out: str = "") -> tuple[_Fits, str]:
+    "The fits with the first folds, on half of the rows where memory ran out; and why it did, or nothing"
     fits.measure_speed()
-    first = list(range(min(_LEAST_FOLDS, total)))
     if not fits.failed:
-        fits.make(first)
+        fits.make(list(range(min(_LEAST_FOLDS, len(fits.at.data.folds)))))
+    if fits.failed and fits.failed.memory and not ran_out:
+        return _begun(_Fits(fits.at, fits.cls, fits.params, fits.share / 2, fits.seconds), fits.failed.error)
+    return fits, ran_out
+
+
+def _ended(fits: _Fits, whole: bool, left: float | None, stop: Callable[[list[float | None]], bool] | None) -> str:
+    "Makes the other fits within `left` CPU seconds; why a search gave them up after some folds, or nothing"
+    total = len(fits.at.data.folds)
     if fits.failed and not fits.folds:
         return ""
     if stop and stop(_fold_values(fits)):
         return f"given up after {len(fits.folds)} of {total} folds"
-    fits.make(fits.affordable_folds(total))
+    fits.make(fits.affordable_folds(total, left))
     if whole:
         fits.make([-1], size=best_size([fit.size for fit in fits.folds.values()]))
     return ""
@@ -233,13 +249,19 @@ def train_candidate(cls: type[FrameworkModel], at: Bench, resamples: int = 500, 
     of the time. share: of the rows to learn from. stop: looks at the first folds' values and may end it. params:
     settings other than the defaults.
     """
-    reason, fits = ran_out, _Fits(at, cls, params, share / 2 if ran_out else share, seconds)
-    given_up = _fitted(fits, whole, stop)
-    if fits.failed and fits.failed.memory and not ran_out:
-        reason = fits.failed.error
-        fits = _Fits(at, cls, params, share / 2, seconds)
-        given_up = _fitted(fits, whole, stop)
-    return _candidate(fits, reason, given_up, resamples)
+    fits, reason = _begun(_Fits(at, cls, params, share / 2 if ran_out else share, seconds), ran_out)
+    left = None if seconds is None else max(1, at.pool_of(cls).count) * seconds - fits.cpu_seconds
+    return _finished(fits, reason, whole, left, stop, resamples)
+
+
+def _finished(fits: _Fits, no_memory: str, whole: bool = True, left: float | None = None,
+              stop: Callable[[list[float | None]], bool] | None = None, resamples: int = 500) -> Candidate:
+    "The candidate that these begun fits lead to; where memory runs out, once more on half of the rows"
+    given_up = _ended(fits, whole, left, stop)
+    if fits.failed and fits.failed.memory and not no_memory:
+        fits, no_memory = _begun(_Fits(fits.at, fits.cls, fits.params, fits.share / 2, fits.seconds), fits.failed.error)
+        given_up = _ended(fits, whole, left, stop)
+    return _candidate(fits, no_memory, given_up, resamples)
 
 
 def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Candidate:
@@ -320,6 +342,27 @@ def _in_turn(frameworks: dict[str, type[FrameworkModel]]) -> list[type[Framework
     return sorted(frameworks.values(), key=lambda cls: (not cls.baseline, place.get(cls.name, 0)))
 
 
+def _first_lap(turns: list[type[FrameworkModel]], at: Bench, seconds: float | None) -> list[tuple[_Fits, str]]:
+    "The fits of the first folds, each within its part of what is left of `seconds`, with why memory ran out; best first"
+    begun, cpu = [], max(1, at.workers.count)
+    for number, cls in enumerate(turns):
+        used = sum(fits.cpu_seconds for fits, _ in begun) / cpu
+        left = seconds and max(1.0, seconds - used) / (len(turns) - number)
+        begun.append(_begun(_Fits(at, cls, {}, seconds=left)))
+    sign = 1 if at.plan.metric.maximize else -1
+
+    def order(item: tuple[_Fits, str]) -> tuple[bool, float]:
+        values = [value for value in _fold_values(item[0]) if value is not None]
+        return not item[0].cls.baseline, -sign * float(np.mean(values)) if values else np.inf
+    return sorted(begun, key=order)
+
+
+def _reserved(race: list[tuple[_Fits, str]]) -> float:
+    "CPU seconds that are spoken for: the first laps of these, and the fits on all rows of all but the first of them"
+    rest = sum(fits.expected_cpu(len(fits.at.data.y)) for fits, _ in race[1:])
+    return sum(fits.cpu_seconds for fits, _ in race) + rest
+
+
 def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None, parent: str | None = None,
                      frameworks: dict[str, type[FrameworkModel]] | None = None, store: WorkStore | None = None,
                      workers: int = 0, seconds: float | None = None, limit_mb: float = 0) -> list[Candidate]:
@@ -329,34 +372,37 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
     store: each is saved in it once trained, and one that an interrupted run saved is not trained again. workers:
     processes that fit, 0 for this one. seconds: for all of them together, None for as long as it takes.
     """
-    chosen, found = frameworks or frameworks_for(plan.data.task), {}
+    chosen = frameworks or frameworks_for(plan.data.task)
     before = {entry["framework"]: entry for entry in store.entries("candidate")} if store else {}
     if before:
         store.resumed = f"resuming from {len(before)} of {len(chosen)} frameworks"
-    bar, turns, used = ProgressBar("frameworks", len(chosen), shown=len(chosen) > 2), _in_turn(chosen), 0.0
+    found = {name: store.load(entry) for name, entry in before.items() if name in chosen}
+    spent = sum(item.cpu_seconds or 0.0 for item in found.values())
+    turns = [cls for cls in _in_turn(chosen) if cls.name not in found]
+    bar = ProgressBar("frameworks", len(chosen), len(found), shown=len(chosen) > 2)
     with bench(data, plan, workers, limit_mb) as at:
-        for number, cls in enumerate(bar.over(turns)):
-            if store and cls.name not in before:
-                store.report(number / (len(chosen) + plan.budget.tuning_trials + 1),
-                             f"framework {number + 1} of {len(chosen)}")
-            left = seconds and max(1.0, seconds - used) / (len(turns) - number)
-            found[cls.name] = store.load(before[cls.name]) if cls.name in before else _trained(cls, at, run, parent,
-                                                                                              store, left)
-            used += (found[cls.name].cpu_seconds or 0.0) / max(1, workers)
+        race = _first_lap(turns, at, seconds and max(1.0, seconds - spent / max(1, workers)))
+        for number, (fits, no_memory) in enumerate(bar.over(race)):
+            if store:
+                store.report(len(found) / (len(chosen) + plan.budget.tuning_trials + 1),
+                             f"framework {len(found) + 1} of {len(chosen)}")
+            left = None if seconds is None else max(1, workers) * seconds - spent - _reserved(race[number:])
+            candidate = _trained(fits, no_memory, left, run, parent, store)
+            found[fits.cls.name], spent = candidate, spent + (candidate.cpu_seconds or 0.0)
     return [found[name] for name in chosen]
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a
-def _trained(cls: type[FrameworkModel], at: Bench, run: EpochRun | None, parent: str | None, store: WorkStore | None,
-             seconds: float | None, **params: Any) -> Candidate:
+def _trained(fits: _Fits, no_memory: str, left: float | None, run: EpochRun | None, parent: str | None,
+             store: WorkStore | None) -> Candidate:
     "One candidate, logged as an MLflow run when there is `run`, and as `store` gives it back when there is one"
-    with tracked(run, f"{cls.name}_baseline", parent=parent) if run else nullcontext() as current:
-        candidate = train_candidate(cls, at, seconds=seconds, **params)
+    with tracked(run, f"{fits.cls.name}_baseline", parent=parent) if run else nullcontext() as current:
+        candidate = _finished(fits, no_memory, left=left)
         if current:
             candidate = candidate._replace(run_id=current.run_id)
             _log_candidate(current, candidate)
     if store is None or candidate.skipped:
         return candidate
-    return store.load(store.save("candidate", candidate, framework=cls.name, run_id=candidate.run_id))
+    return store.load(store.save("candidate", candidate, framework=candidate.framework, run_id=candidate.run_id))
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-todays-rule
 def todays_rule(columns: tuple[pd.Series, pd.Series], data: TrainingData, plan: Plan, run: EpochRun | None = None,
@@ -371,7 +417,7 @@ def todays_rule(columns: tuple[pd.Series, pd.Series], data: TrainingData, plan: 
     labels = decision_labels(columns[0], plan)
     X, X_validation = (rule_values(column, labels) for column in columns)
     with bench(data._replace(X=X, X_validation=X_validation), plan) as at:
-        return _trained(TodaysRule, at, run, parent, store, None, labels=labels)
+        return _trained(*_begun(_Fits(at, TodaysRule, {"labels": labels})), None, run, parent, store)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-b
 def _log_candidate(current: Any, candidate: Candidate) -> None:

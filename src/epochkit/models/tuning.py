@@ -224,22 +224,22 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-c
 def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _Finished, at: Bench,
                  track: TrackedRun | None, share: float) -> None:
-    """Makes the trials that are missing up to `count`, one after the other, until `limit_s` seconds are over
+    """Makes the trials that are missing up to `count`, one after the other, until `limit_s` seconds are used
 
     share: of the training rows to learn from, which is what the untuned model did.
     """
-    first, began = len(finished.trials), time.monotonic() - finished.seconds
+    first, cpus = len(finished.trials), max(1, at.pool_of(cls).count)
     label = f"tuning {cls.name}" + (f", {finished.store.resumed}" if first else "")
     for number in ProgressBar(label, count, first, shown=count > 5).over(range(first, count)):
         _report_progress(finished, number, count)
-        if time.monotonic() - began > limit_s and not finished.stopped:
+        if finished.seconds > limit_s and not finished.stopped:
             _stop(finished, f"after {limit_s / 60:g} minutes, with {number} of {count} trials")
         if finished.stopped:
             break
         died = finished.died.get(number, [])
         trial, candidate = _try(cls, number, search.ask(number), at, finished, track, died, share)
         search.tell(trial)
-        finished.add(trial, candidate, time.monotonic() - began)
+        finished.add(trial, candidate, finished.seconds + (candidate.cpu_seconds or 0.0) / cpus)
 
 # %% ../../../nbs/models/06_tuning.ipynb #tuning-checked
 def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: TrainingData, plan: Plan,

@@ -149,6 +149,45 @@ def test_a_share_of_the_time_that_is_too_small_leaves_out_folds_and_says_so(monk
     assert np.isnan(candidate.out_of_fold).any() and candidate.value("roc_auc") is not None
 
 
+class Wrong(FrameworkModel):
+    "Slow, and its answers are the wrong way round"
+    name, title, sign = "wrong", "Wrong", -1
+
+    def _fit(self, X, y, validation):
+        busy(0.05)
+        return "cpu"
+
+    def _predict(self, X):
+        chance = 1 / (1 + np.exp(-self.sign * X[:, 0]))
+        return np.column_stack([1 - chance, chance])
+
+
+class Right(Wrong):
+    name, title, sign = "right", "Right", 1
+
+
+def test_the_best_of_the_first_lap_makes_all_folds_and_the_last_go_without():
+    data, plan = small_data(), small_plan()
+    found = train_candidates(data, plan, frameworks={"wrong": Wrong, "right": Right}, seconds=0.56)
+    assert len(found[0].fold_values) < 5 == len(found[1].fold_values)
+    assert choose_best(found, data, plan).best is found[1]
+    assert "of 5 folds" in found[0].warning and found[0].value("roc_auc") < 0.5
+
+
+def test_a_framework_whose_import_takes_seconds_has_one_process_for_itself():
+    class Where(QUICK["dummy"]):
+        name, heavy = "where", True
+
+        def _fit(self, X, y, validation):
+            import os
+            self.notes.append(f"fitted by {os.getpid()}")
+            return super()._fit(X, y, validation)
+    with bench(small_data(), small_plan(), workers=2) as at:
+        tasks = [at.task(Where, {}, fold) for fold in range(5)]
+        assert len({found.value.notes for found in at.results(tasks).values()}) == 1
+        assert at.pool_of(Where).count == 1 and at.pool_of(QUICK["linear"]).count == 2
+
+
 def test_a_framework_that_crashes_in_its_worker_is_a_row_and_the_others_are_fitted_there():
     class Crashes(FrameworkModel):
         name, title = "crashes", "Crashes"
@@ -167,11 +206,13 @@ def test_a_framework_that_crashes_in_its_worker_is_a_row_and_the_others_are_fitt
 def test_what_was_trained_before_an_interruption_is_not_trained_again(tmp_path, monkeypatch):
     run, data, plan, trained = EpochRun(5, load_settings(home=tmp_path, env={}), {}), small_data(), small_plan(), []
 
-    class Stops(FrameworkModel):
-        name, title = "stops", "Stops"
+    class Stops(QUICK["dummy"]):
+        name, title, baseline, loaded = "stops", "Stops", False, []
 
         def load(self):
-            raise KeyboardInterrupt
+            self.loaded.append(1)
+            if len(self.loaded) > 2:
+                raise KeyboardInterrupt
 
     real = FrameworkModel.fit
     monkeypatch.setattr(FrameworkModel, "fit",
@@ -181,7 +222,7 @@ def test_what_was_trained_before_an_interruption_is_not_trained_again(tmp_path, 
     stored = len(trained)
     with WorkStore(run, "frameworks", seed=1) as store:
         found = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken}, store=store)
-        assert stored < len(trained) == 18 and store.resumed.endswith("of 4 frameworks")
+        assert stored == len(trained) == 20 and store.resumed == "resuming from 3 of 4 frameworks"
     fresh = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken})
     assert [item.metrics for item in found] == [item.metrics for item in fresh] and found[3].skipped == fresh[3].skipped
 

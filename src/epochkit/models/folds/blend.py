@@ -20,6 +20,9 @@ def weighted_mean(outputs: dict[str, np.ndarray], weights: dict[str, float]) -> 
     return sum(weight * outputs[name] for name, weight in weights.items())
 
 
+_NO_GAIN = 5
+
+
 def blend_weights(judge: Judge, outputs: dict[str, np.ndarray], rounds: int = 20) -> dict[str, float]:
     "Name -> weight, their sum 1; outputs: (n_rows,) or (n_rows, n_classes) by name, of the rows that the judge counts"
     judge, sign = judge._replace(resamples=0), 1 if judge.metric.maximize else -1
@@ -31,6 +34,8 @@ def blend_weights(judge: Judge, outputs: dict[str, np.ndarray], rounds: int = 20
         taken, total = [*taken, name], total + outputs[name]
         if scores[name] > best[0] + 1e-12:
             best = (scores[name], list(taken))
+        elif size >= len(best[1]) + _NO_GAIN:
+            break
     chosen = best[1] or taken[:1]
     return {name: chosen.count(name) / len(chosen) for name in dict.fromkeys(chosen)}
 
@@ -43,15 +48,18 @@ class BlendGain(NamedTuple):
     kept: bool
 
 
+_PARTS = 5
+
+
 def blend_gain(judge: Judge, outputs: dict[str, np.ndarray], single: str) -> BlendGain:
     "The gain of a blend of `outputs` over the one named `single`"
     random = np.random.default_rng([judge.seed, 3])
     groups = np.arange(len(judge.y)) if judge.groups is None else np.unique(judge.groups, return_inverse=True)[1]
-    first = (random.permutation(groups.max() + 1) % 2)[groups] == 0
+    parts = (random.permutation(groups.max() + 1) % _PARTS)[groups]
     crossed = np.full_like(outputs[single], np.nan)
-    for half in (first, ~first):
-        weights = blend_weights(judge._replace(rows=judge.rows & half), outputs)
-        crossed[~half] = weighted_mean(outputs, weights)[~half]
+    for part in range(_PARTS):
+        weights = blend_weights(judge._replace(rows=judge.rows & (parts != part)), outputs)
+        crossed[parts == part] = weighted_mean(outputs, weights)[parts == part]
     scores, alone = judge.scores_of({"blend": crossed, "single": outputs[single]}).values()
     return BlendGain(*judge.gain(scores, alone), kept=not judge.is_noise(scores, alone))
 

@@ -70,7 +70,7 @@ def few_answers(folds: Folds, seed: int, most: int = 20_000) -> Folds:
 
 def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Folds, Folds, np.ndarray | None]:
     """Folds of the training rows in their order in `features`, as the plan splits; the same dealt anew (none by time);
-    and the group of each row, as a code, where the plan names one
+    and the group of each row, as a code, where the plan names one. By time the latest fold is the first
 
     raw: `data.parquet`, with row_id, target, group and time.
     """
@@ -83,7 +83,7 @@ def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Fo
     groups = _groups_of(rows[plan.data.group]) if plan.data.group else None
     folds, fresh = deal(0), deal(1)
     if all(np.array_equal(one[1], other[1]) for one, other in zip(folds, fresh)):
-        return few_answers(folds, plan.split.seed), (), groups
+        return few_answers(folds[::-1], plan.split.seed), (), groups
     for more in range(2, 2 + (2 if len(rows) < 1_000 else 1 if len(rows) < 2_500 else 0)):
         folds += deal(more)
     return few_answers(folds, plan.split.seed), few_answers(fresh, plan.split.seed), groups

@@ -350,7 +350,8 @@ class FrameworkModel(_Answers):
 
     tasks: what it can do. optional: left out in silence where its package is absent. grows: its size (trees, epochs)
     is found by early stopping. native_missing: takes NaN as it is. scaled, clip: see `Preparation`. target_scaled:
-    trains a regression on a target with mean 0 and spread 1.
+    trains a regression on a target with mean 0 and spread 1. heavy: its import takes seconds, so that one process
+    makes all of its fits.
     """
     name: str = ""
     title: str = ""
@@ -359,6 +360,7 @@ class FrameworkModel(_Answers):
     tasks: tuple[str, ...] = TASKS
     baseline: bool = False
     optional: bool = False
+    heavy: bool = False
     grows: bool = False
     native_missing: bool = False
     scaled: bool = False
@@ -498,7 +500,7 @@ def may_be_absent(settings: Settings, known: Iterable[str]) -> dict[str, str]:
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-22
 class NetworkModel(FrameworkModel):
     "A multilayer perceptron (ReLU, dropout, AdamW, early stopping); a subclass writes `_train`"
-    grows, scaled, clip, target_scaled = True, True, 10.0, True
+    heavy, grows, scaled, clip, target_scaled = True, True, True, 10.0, True
     defaults = {"hidden_units": 128, "hidden_layers": 2, "dropout": 0.1, "learning_rate": 1e-3, "weight_decay": 1e-2,
                 "batch_size": None, "epochs": 100, "patience": 10}
     space = {"hidden_units": Range(32, 256, log=True), "hidden_layers": (1, 2, 3), "dropout": Range(0.0, 0.5),
