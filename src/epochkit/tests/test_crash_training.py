@@ -46,7 +46,7 @@ PLAN = SmallPlan(
     data=SimpleNamespace(task="binary", target="y", classes=["good", "bad"], positive="bad", group="", time=""),
     split=SplitSection(seed=1, strategy="random"), columns={}, classification=True, feature_columns=["a", "b"],
     budget=SimpleNamespace(tuning_trials=TRIALS, tuning_minutes=60.0, fit_seconds=None, file_mb=50, on_oversize="error"),
-    serving=SimpleNamespace(latency_p95_ms=100),
+    serving=SimpleNamespace(latency_p95_ms=100, coverage=0),
     metric=SimpleNamespace(primary="roc_auc", maximize=True, cost_false_positive=1.0, cost_false_negative=5.0))
 
 

@@ -65,7 +65,7 @@ def finished(tmp_path_factory):
         data=SimpleNamespace(task="binary", target="y", classes=["good", "bad"], positive="bad", group="", time=""),
         split=SplitSection(seed=1, strategy="random"), columns={}, classification=True, feature_columns=["a", "b"],
         budget=SimpleNamespace(tuning_trials=3, tuning_minutes=1.0, fit_seconds=None, file_mb=50, on_oversize="error"),
-        serving=SimpleNamespace(latency_p95_ms=100),
+        serving=SimpleNamespace(latency_p95_ms=100, coverage=0),
         metric=SimpleNamespace(primary="roc_auc", maximize=True, cost_false_positive=1.0, cost_false_negative=5.0))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
