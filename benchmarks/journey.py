@@ -141,7 +141,7 @@ def journey(name: str, home: Path) -> dict[str, Any]:
     for number in range(1, 9):
         more = ("--brief", str(home / "brief.toml")) if number == 1 else ()
         found["epochs"][number] = ran = run_epoch(number, home, *more)
-        if ran["code"] not in (0, 3):
+        if ran["code"] not in (0, 3) and not (ran["code"] == 1 and number in (1, 3, 4, 6, 7) and "gate" in ran["said"]):
             found["stopped"] = f"epoch {number:03d} ended with {ran['code']}: {ran['said']}"
             break
         if number in (1, 3, 4, 6, 7):

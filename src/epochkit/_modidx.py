@@ -6977,6 +6977,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                            'epochkit/validation/overfit_checks.py'),
                                                     'epochkit.validation.overfit_checks._better_share': ( 'validation/overfit_checks.html#_better_share',
                                                                                                           'epochkit/validation/overfit_checks.py'),
+                                                    'epochkit.validation.overfit_checks._by_knowing_nothing': ( 'validation/overfit_checks.html#_by_knowing_nothing',
+                                                                                                                'epochkit/validation/overfit_checks.py'),
                                                     'epochkit.validation.overfit_checks._ends': ( 'validation/overfit_checks.html#_ends',
                                                                                                   'epochkit/validation/overfit_checks.py'),
                                                     'epochkit.validation.overfit_checks._not_measured': ( 'validation/overfit_checks.html#_not_measured',

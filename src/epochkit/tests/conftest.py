@@ -18,7 +18,7 @@ ROOT = load_settings(env={}).code_root
 EPOCH = [str(Path(sys.executable).with_name("epoch"))]
 
 
-def epoch(home: Path, *arguments: str, timeout_s: int = 900) -> subprocess.CompletedProcess:
+def epoch(home: Path, *arguments: str, timeout_s: int = 1_800) -> subprocess.CompletedProcess:
     "Runs the command line as a process of its own in the home folder `home`"
     environment = {**os.environ, "EPOCH_HOME": str(home)}
     environment.pop("MLFLOW_TRACKING_URI", None)

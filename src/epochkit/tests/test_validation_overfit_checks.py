@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from types import SimpleNamespace
 from epochkit.core.brief import CHECK_CODES, parse_brief
 from epochkit.core.settings import load_settings
 from epochkit.features.pipeline import FeaturePipeline
 from epochkit.models.frameworks.base import Range
+from epochkit.models.metrics import measure
 from epochkit.planning.plan import make_plan
+from epochkit.validation.overfit_checks import _by_knowing_nothing
 from epochkit.sources.catalog import open_source
 from epochkit.validation.overfit_checks import *
 
@@ -205,3 +208,15 @@ def test_a_key_that_is_absent_is_told_and_stops_nothing(plan):
     odd = Evidence(plan, comparison={"best_framework": "xgboost", "models": [{"status": "trained"}]}, predictions=pd.DataFrame({"target": [0, 1]}))
     found = result(odd, "EPK003")
     assert found.result == "not measured" and "KeyError 'framework'" in found.reason
+
+
+def test_a_metric_that_rewards_rare_classes_by_chance_is_no_sign_of_a_leak():
+    random, classes = np.random.default_rng(0), ["a", "b", "c", "d"]
+    y = random.choice(4, 600, p=[0.7, 0.2, 0.07, 0.03])
+    plan = SimpleNamespace(data=SimpleNamespace(task="multiclass", classes=classes), split=SimpleNamespace(seed=1),
+                           metric=SimpleNamespace(primary="f1", maximize=True))
+    flat, output = np.tile(np.bincount(y) / 600, (600, 1)), random.dirichlet(np.ones(4), 600)
+    alone = measure("multiclass", y, flat, resamples=0)["f1"]["value"]
+    assert alone < _by_knowing_nothing(y, flat, output, plan) < 0.3
+    plan.metric = SimpleNamespace(primary="log_loss", maximize=False)
+    assert _by_knowing_nothing(y, flat, output, plan) == measure("multiclass", y, flat, resamples=0)["log_loss"]["value"]
