@@ -164,7 +164,8 @@ def row_order_picture(found: Exploration) -> ExplorationPicture:
                       label="95 % interval")
     axis.stairs(factor * table["mean"], edges, baseline=None, color=COLOURS["blue"], linewidth=2,
                 label="mean of a stretch")
-    axis.axhline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2, label="all rows")
+    axis.axhline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2,
+                 label="all rows")
     axis.set(xlabel="row_id, the place of a row in its source",
              ylabel=found.outcome_words + (" (%)" if factor == 100 else ""))
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

@@ -184,7 +184,8 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
     boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
     widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
-    return figure, f"{far:.1%} of the scaled values lie beyond 5; the middle half of {widest} is widest, {readable(boxes_wide.max())}"
+    return figure, (f"{far:.1%} of the scaled values lie beyond 5; the middle half of {widest} is widest, "
+                    f"{readable(boxes_wide.max())}")
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-16
 NOT_MADE = ("numbers", "categories", "many labels", "indicators")

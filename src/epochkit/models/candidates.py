@@ -197,7 +197,7 @@ class _Fits:
         return max((fit.cpu_seconds / fit.rows for fit in self.folds.values()), default=0.0) * self.share * rows
 
     def affordable_folds(self, total: int, left: float | None) -> list[int]:
-        "The folds that are not made yet and that `left` CPU seconds suffice for, when the fit on all rows still follows"
+        "The folds not yet made that `left` CPU seconds suffice for, when the fit on all rows still follows"
         missing = [fold for fold in range(total) if fold not in self.folds]
         if left is None:
             return missing
@@ -343,7 +343,7 @@ def _in_turn(frameworks: dict[str, type[FrameworkModel]]) -> list[type[Framework
 
 
 def _first_lap(turns: list[type[FrameworkModel]], at: Bench, seconds: float | None) -> list[tuple[_Fits, str]]:
-    "The fits of the first folds, each within its part of what is left of `seconds`, with why memory ran out; best first"
+    "The fits of the first folds, each within its part of what is left, with why memory ran out; best first"
     begun, cpu = [], max(1, at.workers.count)
     for number, cls in enumerate(turns):
         used = sum(fits.cpu_seconds for fits, _ in begun) / cpu

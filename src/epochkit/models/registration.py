@@ -67,8 +67,8 @@ def _answers(folder: Path, name: str, rows: int, plan: Plan) -> dict[str, np.nda
     "The stored outputs for all of the rows; PipelineError when the file holds fewer, because it was too large"
     table = pd.read_parquet(folder / name)
     if len(table) != rows:
-        raise PipelineError(f"{name} holds the answers for {len(table):,} of {rows:,} rows, because all of them are more "
-                            "than a file may hold: raise [budget] file_mb in the brief, or try fewer frameworks")
+        raise PipelineError(f"{name} holds the answers for {len(table):,} of {rows:,} rows, because all of them are "
+                            "more than a file may hold: raise [budget] file_mb in the brief, or try fewer frameworks")
     return stored_outputs(table, plan)
 
 

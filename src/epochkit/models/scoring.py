@@ -62,7 +62,7 @@ def check_columns(bundle: Any, columns: Iterable[str]) -> list[str]:
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-10
 def with_scores(bundle: Any, chunk: pd.DataFrame) -> pd.DataFrame:
-    "The rows as they came, then prediction, probability (classes only), what it may be with a coverage, and error; whole numbers stay whole"
+    "The rows as they came, then the columns of `score` and error; whole numbers stay whole"
     scores = score_cleaned(bundle, read_rows(bundle, chunk))
     kept = chunk.drop(columns=[name for name in SCORE_COLUMNS if name in chunk])
     return pd.concat([_whole_again(kept), scores], axis=1)

@@ -358,8 +358,8 @@ def _check_baseline_column(brief: Brief) -> None:
             "in ids": data.ids, "in known_after": data.known_after}
     for what, names in uses.items():
         if name and name in names:
-            raise BadInputError(f"[metric] baseline_column of the brief names '{name}', which is {what} of [data]: name "
-                                "a column with today's score or decision, which is known when the model is asked, or "
+            raise BadInputError(f"[metric] baseline_column of the brief names '{name}', which is {what} of [data]: "
+                                "name a column with today's score or decision, which is known when the model is asked, or "
                                 "leave the key out")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-left-out

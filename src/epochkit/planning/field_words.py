@@ -96,8 +96,8 @@ _SERVING = {
     "latency_p95_ms": ("Answer within (ms)", "19 of 20 answers of the service have to be faster.", "50"),
     "rows_per_second": ("Rows scored in a second", "The service has to keep up with this many.", "1000"),
     "memory_mb": ("Memory of the service (MB)", "At most this much.", "1024"),
-    "coverage": ("Share of rows that an interval holds", "An answer comes with the interval, or the labels, that hold the "
-                 "truth this often; 0: without.", "0.9"),
+    "coverage": ("Share of rows that an interval holds", "An answer comes with the interval, or the labels, that "
+                 "hold the truth this often; 0: without.", "0.9"),
 }
 _BUDGET = {
     "tuning_trials": ("Trials for tuning", "At most this many settings are tried.", "50"),

@@ -51,7 +51,7 @@ def _places(frame: pd.DataFrame) -> np.ndarray:
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-07
 def _contributions(bundle: Bundle, rows: pd.DataFrame, background: pd.DataFrame, seed: int,
                    limit_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Contribution of each column to each row's answer, (n_explained, n_columns) or (…, n_classes), and the base value
+    """Contribution of each column to each row's answer, (n_explained, n_columns) or (…, n_classes), and its base
 
     Rows are explained one after the other until `limit_s` seconds of processor time are used.
     """

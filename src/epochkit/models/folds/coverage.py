@@ -65,6 +65,6 @@ def coverage_of(y: np.ndarray, answers: np.ndarray, share: float) -> Coverage:
         found = Coverage(share, tuple(_quantile(distances[parts == part], share) for part in range(len(edges) + 1)),
                          len(y), tuple(edges.tolist()), 0.0 if len(y) and y.min() >= 0 else None)
     if not np.isfinite(found.reach).all():
-        raise BadInputError(f"[serving] coverage = {share:g} needs more than the {len(y):,} rows that were answered out "
-                            "of fold: ask for less, or leave it out")
+        raise BadInputError(f"[serving] coverage = {share:g} needs more than the {len(y):,} rows that were answered "
+                            "out of fold: ask for less, or leave it out")
     return found
