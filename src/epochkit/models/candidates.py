@@ -12,7 +12,7 @@ __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'jud
 import logging
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -182,11 +182,13 @@ class _Fits:
         rows = len(self.at.data.folds[0][0])
         if self.seconds is None or rows <= 3 * _PILOT_ROWS:
             return
-        pilot = self._results([0], share=_PILOT_ROWS / rows).get(0)
+        least = min(self.share, _PILOT_ROWS / rows)
+        pilot = self._results([0], share=least).get(0)
         if pilot is not None:
-            expected = pilot.cpu_seconds * rows / _PILOT_ROWS
             allowed = self._parallel * self.seconds / (_LEAST_FOLDS + 1)
-            self.share = min(self.share, max(_PILOT_ROWS / rows, allowed / max(expected, 1e-6)))
+            self.share = min(self.share, max(least, least * allowed / max(pilot.cpu_seconds, 1e-6)))
+            if self.share == least:
+                self.folds[0] = pilot
 
     @property
     def _parallel(self) -> int:
@@ -216,7 +218,7 @@ def _begun(fits: _Fits, ran_out: str = "") -> tuple[_Fits, str]:
     "The fits with the first folds, on half of the rows where memory ran out; and why it did, or nothing"
     fits.measure_speed()
     if not fits.failed:
-        fits.make(list(range(min(_LEAST_FOLDS, len(fits.at.data.folds)))))
+        fits.make([fold for fold in range(min(_LEAST_FOLDS, len(fits.at.data.folds))) if fold not in fits.folds])
     if fits.failed and fits.failed.memory and not ran_out:
         return _begun(_Fits(fits.at, fits.cls, fits.params, fits.share / 2, fits.seconds), fits.failed.error)
     return fits, ran_out
@@ -331,7 +333,7 @@ def completed(candidate: Candidate, at: Bench) -> Candidate:
         training_seconds=whole.seconds, inference_ms_per_row=whole.ms_per_row, device=whole.device, rows=whole.rows,
         size_mb=len(pickle.dumps(whole.model)) / 1e6)
 
-# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12
+# %% ../../../nbs/models/05_candidates.ipynb #candidates-turns
 BEST_FIRST = ("dummy", "linear", "lightgbm", "catboost", "xgboost", "hist_gradient_boosting", "extra_trees",
               "random_forest", "statsmodels", "torch", "tensorflow")
 
@@ -341,26 +343,34 @@ def _in_turn(frameworks: dict[str, type[FrameworkModel]]) -> list[type[Framework
     place = {name: number for number, name in enumerate(BEST_FIRST)}
     return sorted(frameworks.values(), key=lambda cls: (not cls.baseline, place.get(cls.name, 0)))
 
-
-def _first_lap(turns: list[type[FrameworkModel]], at: Bench, seconds: float | None) -> list[tuple[_Fits, str]]:
-    "The fits of the first folds, each within its part of what is left, with why memory ran out; best first"
-    begun, cpu = [], max(1, at.workers.count)
+# %% ../../../nbs/models/05_candidates.ipynb #candidates-race
+def _first_lap(turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | None) -> list[tuple[_Fits, str]]:
+    "The fits of the first folds, each within its part of what is left of the CPU seconds, and why memory ran out"
+    begun, cpus = [], max(1, at.workers.count)
     for number, cls in enumerate(turns):
-        used = sum(fits.cpu_seconds for fits, _ in begun) / cpu
-        left = seconds and max(1.0, seconds - used) / (len(turns) - number)
+        used = sum(fits.cpu_seconds for fits, _ in begun)
+        left = None if cpu_seconds is None else max(1.0, (cpu_seconds - used) / cpus) / (len(turns) - number)
         begun.append(_begun(_Fits(at, cls, {}, seconds=left)))
+    return begun
+
+
+def _race(turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | None
+          ) -> Iterator[tuple[_Fits, str, float | None]]:
+    "After the first lap, the dummy and then the best first: its fits, why memory ran out, CPU seconds left for others"
     sign = 1 if at.plan.metric.maximize else -1
 
-    def order(item: tuple[_Fits, str]) -> tuple[bool, float]:
-        values = [value for value in _fold_values(item[0]) if value is not None]
-        return not item[0].cls.baseline, -sign * float(np.mean(values)) if values else np.inf
-    return sorted(begun, key=order)
+    def order(begun: tuple[_Fits, str]) -> tuple[bool, float]:
+        values = [value for value in _fold_values(begun[0]) if value is not None]
+        return not begun[0].cls.baseline, -sign * float(np.mean(values)) if values else np.inf
+    race = sorted(_first_lap(turns, at, cpu_seconds), key=order)
+    for place, (fits, no_memory) in enumerate(race, 1):
+        used = sum(each.cpu_seconds for each, _ in race)
+        later = sum(each.expected_cpu(len(at.data.y)) for each, _ in race[place:])
+        yield fits, no_memory, None if cpu_seconds is None else cpu_seconds - used - later
 
-
-def _reserved(race: list[tuple[_Fits, str]]) -> float:
-    "CPU seconds that are spoken for: the first laps of these, and the fits on all rows of all but the first of them"
-    rest = sum(fits.expected_cpu(len(fits.at.data.y)) for fits, _ in race[1:])
-    return sum(fits.cpu_seconds for fits, _ in race) + rest
+# %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12
+def _cpu_seconds(candidates: Iterable[Candidate]) -> float:
+    return sum(item.cpu_seconds or 0.0 for item in candidates)
 
 
 def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None, parent: str | None = None,
@@ -377,18 +387,18 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
     if before:
         store.resumed = f"resuming from {len(before)} of {len(chosen)} frameworks"
     found = {name: store.load(entry) for name, entry in before.items() if name in chosen}
-    spent = sum(item.cpu_seconds or 0.0 for item in found.values())
     turns = [cls for cls in _in_turn(chosen) if cls.name not in found]
+    heats = [[cls for cls in turns if cls.heavy == heavy] for heavy in (False, True)]
     bar = ProgressBar("frameworks", len(chosen), len(found), shown=len(chosen) > 2)
-    with bench(data, plan, workers, limit_mb) as at:
-        race = _first_lap(turns, at, seconds and max(1.0, seconds - spent / max(1, workers)))
-        for number, (fits, no_memory) in enumerate(bar.over(race)):
-            if store:
-                store.report(len(found) / (len(chosen) + plan.budget.tuning_trials + 1),
-                             f"framework {len(found) + 1} of {len(chosen)}")
-            left = None if seconds is None else max(1, workers) * seconds - spent - _reserved(race[number:])
-            candidate = _trained(fits, no_memory, left, run, parent, store)
-            found[fits.cls.name], spent = candidate, spent + (candidate.cpu_seconds or 0.0)
+    with bench(data, plan, workers, limit_mb) as at, bar:
+        for heat, part in zip(heats, (len(heats[0]) / max(1, len(turns)), 1.0)):
+            left = None if seconds is None else part * (max(1, workers) * seconds - _cpu_seconds(found.values()))
+            for fits, no_memory, rest in _race(heat, at, left):
+                if store:
+                    store.report(len(found) / (len(chosen) + plan.budget.tuning_trials + 1),
+                                 f"framework {len(found) + 1} of {len(chosen)}")
+                found[fits.cls.name] = _trained(fits, no_memory, rest, run, parent, store)
+                bar.update()
     return [found[name] for name in chosen]
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a
