@@ -10,6 +10,7 @@ __all__ = ['MOST_DEATHS', 'target_column', 'phase_1_members', 'untuned_winner', 
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02
 import logging
+import math
 import os
 import re
 import runpy
@@ -78,7 +79,7 @@ def phase_1_members(folder: Path, data: TrainingData, plan: Plan) -> dict[str, M
     outputs = _answers(folder, "validation_predictions.parquet", len(data.y_validation), plan)
     rows = {item["framework"]: item for item in read_json(folder / "all_models_metrics.json")["models"]}
     return {name: Member(name, item["parameters"], answers[name], outputs[name], item["rounds"],
-                         min(1.0, item["training_rows"] / len(answers[name])))
+                         min(1.0, item["training_rows"] / len(answers[name])), item["training_seconds"])
             for name, item in rows.items() if not item["baseline"] and name in answers and name in outputs}
 
 
@@ -89,7 +90,8 @@ def untuned_winner(folder: Path, data: TrainingData, plan: Plan) -> tuple[Candid
     cls = known_frameworks()[info["framework"]]
     return Candidate(cls.name, info["model"], model=model, device=model.device, run_id=info["run_id"],
                      rows=info.get("training_rows") or len(data.y), warning=info.get("warning", ""),
-                     size=info.get("rounds"), out_of_fold=stood.answers, output=stood.output,
+                     size=info.get("rounds"), training_seconds=stood.seconds, out_of_fold=stood.answers,
+                     output=stood.output,
                      **judged(stood.answers, stood.output, data, plan)), info
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-04-b
@@ -226,7 +228,7 @@ def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) ->
     winner, primary = tuning.winner, plan.metric.primary
     members = phase_1_members(folder, data, plan)
     members[winner.framework] = Member(winner.framework, winner.parameters, winner.out_of_fold, winner.output,
-                                       winner.size, min(1.0, winner.rows / len(data.y)))
+                                       winner.size, min(1.0, winner.rows / len(data.y)), winner.training_seconds)
     single = winner.framework
     judge = judge_of(data, plan)
     composition = compose(judge, members, single)
@@ -235,17 +237,28 @@ def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) ->
         composition = Composition({single: 1.0}, ProbabilityScale(), composition.gain, reason)
     with bench(data, plan, worker_count(data)) as at:
         model, composition, rows = refitted(
-            composition, alone(judge, members[single], ""), members, lambda member: _fit_again(at, member),
+            composition, alone(judge, members[single], ""), members,
+            lambda member: _fit_again(at, member, _refit_seconds(plan.budget.fit_seconds)),
             data.X_validation, plan.data.task, len(plan.data.classes), plan.serving.latency_p95_ms / 2)
     return HandedOn(winner._replace(title=model.title, model=model, device=model.device, rows=rows,
                                     **_recipe(composition, members, data, plan)), composition)
 
 
-def _fit_again(at: Bench, member: Member) -> FoldFit | str:
-    "The fit of a member on training and validation rows together, or why it failed"
-    task = at.task(known_frameworks()[member.framework], member.parameters, -2, size=member.size, share=member.share)
-    result = at.results([task])[-2]
-    return result.error or result.value
+def _refit_seconds(budget: float | None) -> float:
+    "Seconds that a final fit may take for rows that phase 1 had no time for: a tenth of its budget, and no less than 5"
+    return math.inf if budget is None else max(5.0, budget / 10)
+
+
+def _fit_again(at: Bench, member: Member, seconds: float) -> FoldFit | str:
+    """The fit of a member on training and validation rows together, or why it failed
+
+    Where its part of the time in phase 1 sufficed for a share of the rows, `seconds` may suffice for more of them."""
+    cls, result = known_frameworks()[member.framework], None
+    for share in dict.fromkeys((member.affordable_share(seconds), member.share)):
+        result = at.results([at.task(cls, member.parameters, -2, size=member.size, share=share)])[-2]
+        if not result.error:
+            return result.value
+    return result.error
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-b-trial
 def _trial_entry(trial: Trial) -> dict[str, Any]:

@@ -15,6 +15,12 @@ from epochkit.models.frameworks.base import known_frameworks
 from epochkit.models.folds.final import *
 
 
+def test_a_final_fit_learns_from_as_many_rows_as_the_time_allows():
+    hurried = Member("trees", {}, np.zeros(9), np.zeros(2), share=0.2, seconds=1.0)
+    assert hurried.affordable_share(3.0) == pytest.approx(0.6) and hurried.affordable_share(60.0) == 1.0
+    assert hurried.affordable_share(0.1) == 0.2  # never fewer than it learned from
+
+
 def numbers():
     random = np.random.default_rng(0)
     y = random.normal(size=400)

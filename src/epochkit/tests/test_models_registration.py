@@ -214,3 +214,26 @@ def test_trials_on_fewer_rows_are_a_warning_in_the_record(finished, monkeypatch)
     assert "memory ran out in 3 of 3 trials (0, 1, 2)" in warning
     trials = read_json(finished.run.artifacts / "all_tuning_results.json")["trials"]
     assert all("trained on 75 of 150 training rows" in trial["reason"] for trial in trials)
+
+
+from epochkit.core.workers import CallResult
+from epochkit.models.folds.final import Member
+from epochkit.models.registration import _fit_again
+
+
+def test_a_final_fit_that_lacks_memory_for_more_rows_takes_those_that_it_learned_from(monkeypatch):
+    asked = []
+
+    class Machine:
+        def task(self, cls, params, fold, size, share):
+            return share
+
+        def results(self, tasks):
+            asked.extend(tasks)
+            return {-2: CallResult(-2, f"{tasks[0]}", error="no memory" if tasks[0] > most else "")}
+    member = Member("linear", {}, np.zeros(4), np.zeros(2), share=0.25, seconds=1.0)
+    most = 0.5
+    assert _fit_again(Machine(), member, seconds=2.0) == "0.5" and asked == [0.5]
+    assert _fit_again(Machine(), member, seconds=9.0) == "0.25" and asked[1:] == [1.0, 0.25]
+    most = 0.0
+    assert _fit_again(Machine(), member, seconds=0.5) == "no memory" and asked[3:] == [0.25]

@@ -23,7 +23,8 @@ from .fold_fits import FoldFit
 class Member(NamedTuple):
     """A model that may go into the blend, by what it said and how to fit it again
 
-    answers: out of fold, for the training rows. output: for the validation rows. size: rounds. share: of the rows.
+    answers: out of fold, for the training rows. output: for the validation rows. size: rounds. share: of the rows that
+    it learned from, in `seconds`.
     """
     framework: str
     parameters: dict[str, Any]
@@ -31,6 +32,11 @@ class Member(NamedTuple):
     output: np.ndarray
     size: int | None = None
     share: float = 1.0
+    seconds: float = 0.0
+
+    def affordable_share(self, seconds: float) -> float:
+        "Share of the rows, at least the one it learned from, that a fit of so many seconds can learn from"
+        return min(1.0, self.share * max(1.0, seconds / max(self.seconds, 1e-9)))
 
 # %% ../../../../nbs/models/folds/04_final.ipynb #final-05
 class Composition(NamedTuple):
