@@ -3764,6 +3764,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'epochkit.planning.splits._comparable': ( 'planning/splits.html#_comparable',
                                                                                     'epochkit/planning/splits.py'),
                                           'epochkit.planning.splits._cut': ('planning/splits.html#_cut', 'epochkit/planning/splits.py'),
+                                          'epochkit.planning.splits._forward_folds': ( 'planning/splits.html#_forward_folds',
+                                                                                       'epochkit/planning/splits.py'),
                                           'epochkit.planning.splits._group_codes': ( 'planning/splits.html#_group_codes',
                                                                                      'epochkit/planning/splits.py'),
                                           'epochkit.planning.splits._groups': ( 'planning/splits.html#_groups',

@@ -245,8 +245,8 @@ def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) ->
 
 
 def _refit_seconds(budget: float | None) -> float:
-    "Seconds that a final fit may take for rows that phase 1 had no time for: a tenth of its budget, and no less than 5"
-    return math.inf if budget is None else max(5.0, budget / 10)
+    "Seconds that a final fit may take for rows that phase 1 had no time for: a tenth of its budget, and no less than 15"
+    return math.inf if budget is None else max(15.0, budget / 10)
 
 
 def _fit_again(at: Bench, member: Member, seconds: float) -> FoldFit | str:

@@ -275,6 +275,13 @@ def check_split(parts: pd.Series, target: pd.Series, classification: bool, row_i
             f"with another class, or drop it")
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-21
+def _forward_folds(places: np.ndarray, count: int, first: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    "Folds that answer what comes after the rows they learn from, at least the share `first` of all; places: 0 to 1"
+    block = np.floor((places - first) / (1 - first) * count + 1e-9).astype(int)
+    return [(np.flatnonzero(block < cut), np.flatnonzero(block == cut)) for cut in range(count)
+            if (block < cut).any() and (block == cut).any()]
+
+
 def cross_folds(frame: pd.DataFrame, plan: Plan, count: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
     """(training, validation) positions in `frame` per fold, dealt as the plan splits;
     by chance where all is one moment or one group"""
@@ -282,12 +289,10 @@ def cross_folds(frame: pd.DataFrame, plan: Plan, count: int = 5) -> list[tuple[n
     if strategy == "given":
         strategy = "time" if data.time else "group" if data.group else "random"
     if strategy == "time":
-        order = moments(frame[data.time]).rank(method="dense").astype(int).to_numpy() - 1
-        block = np.floor(_places(order) * (count + 1)).astype(int)
-        folds = [(np.flatnonzero(block < cut), np.flatnonzero(block == cut)) for cut in range(1, count + 1)
-                 if (block < cut).any() and (block == cut).any()]
-        if len(folds) > 1:
-            return folds
+        places = _places(moments(frame[data.time]).rank(method="dense").astype(int).to_numpy() - 1)
+        for first in (1 / 2, 1 / (count + 1)):
+            if len(folds := _forward_folds(places, count, first)) > 1:
+                return folds
     if strategy in ("group", "group_time") and frame[data.group].nunique() > 1:
         codes = _group_codes(_groups(frame, plan))
         places = _places(np.random.default_rng(plan.split.seed).permutation(codes.max() + 1)[codes])

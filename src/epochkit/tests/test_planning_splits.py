@@ -176,6 +176,9 @@ def test_folds_go_as_the_split_goes():
     folds = cross_folds(frame, plan)
     assert len(folds) == 5 and all(frame["s1"].iloc[train].max() < frame["s1"].iloc[valid].min()
                                    for train, valid in folds)
+    assert all(len(train) >= 0.45 * 442 for train, _ in folds) and len(folds[-1][0]) > 0.85 * 442
+    months = [len(train) for train, _ in cross_folds(frame.assign(s1=np.arange(442) // 148), plan)]
+    assert months == [148, 296]  # three moments: half of the rows would leave one fold
     plan, frame = diabetes_with('strategy = "group"', group="s1")
     assert all(
         not set(frame["s1"].iloc[train]) & set(frame["s1"].iloc[valid]) for train, valid in cross_folds(frame, plan))
