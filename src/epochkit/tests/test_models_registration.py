@@ -117,7 +117,10 @@ def test_trials_are_nested_runs_and_the_summary_counts_them(finished):
     assert {child.info.status
             for child in children} == {"FINISHED"} and all("roc_auc" in child.data.metrics for child in children)
     assert [figure["name"] for figure in read_json(finished.run.artifacts / "figures.json")] == [
-        "all_models_comparison", "tuning_parameter_impact", "top_10_models"]
+        "all_models_comparison", "tuning_parameter_impact", "top_10_models", "ranking_over_folds", "mistakes_over_folds",
+        "importance_over_folds"]
+    shuffled = pd.read_csv(finished.run.artifacts / "permutation_importance.csv")
+    assert shuffled["feature"][0] == "a" and shuffled["low"][0] > 0
 
 
 def test_the_registered_model_scores_raw_rows_as_the_winner_did(finished):
