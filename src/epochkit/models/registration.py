@@ -22,6 +22,7 @@ import pandas as pd
 
 from ..core.pickles import load_pickle
 from ..core.outbox import settle_names
+from ..core.workers import end_kept_workers
 from ..core.files import read_json, sha256_of, write_json, write_text
 from ..core.settings import load_settings
 from ..cleaning.personal_data import privacy_key
@@ -104,8 +105,8 @@ def training_store(run: EpochRun, name: str, plan: Plan, features_file: Path, **
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-phase-1
 def worker_count(data: TrainingData, cells: int = 20_000) -> int:
-    "Processes to fit in: two, or one on a single processor; none for a table of fewer than `cells` cells"
-    return 0 if data.X.size < cells else min(2, os.cpu_count() or 1)
+    "Processes to fit in: two, or one on a single processor and for a table of fewer than `cells` cells"
+    return 1 if data.X.size < cells else min(2, os.cpu_count() or 1)
 
 
 def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: str | None, store: WorkStore,
@@ -519,6 +520,7 @@ def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
     nothing. ResourceLimitError after six deaths for want of memory, or when no trial is left to make smaller.
     """
     script = run.settings.code_root / run.epoch.folder / "scripts" / "tune_best_model.py"
+    end_kept_workers()  # the process that tunes has its own
     died, limit = "", {"limit_mb": 1024 * _memory_gb(run), "label": f"tuning ({script.name})"}
     for _ in range(MOST_DEATHS):
         try:
