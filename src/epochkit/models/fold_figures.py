@@ -34,6 +34,12 @@ def _answered_rows(best: Candidate, data: TrainingData) -> _Answered:
     return _Answered(np.asarray(data.y)[known], best.out_of_fold[known], fold_codes(data.folds, len(known))[known])
 
 
+def _name(best: Candidate) -> str:
+    "The model in a sentence: a blend by the number of its members, because its title names all of them"
+    members = best.title.count("%") if best.title.startswith("Blend of ") else 0
+    return f"The blend of {members} models" if members else best.title
+
+
 def _with_interval(metric: dict[str, Any]) -> str:
     "A metric with its interval as part of a sentence"
     if metric["value"] is None or metric.get("low") is None:
@@ -104,7 +110,7 @@ def _mark_threshold(left: Any, right: Any, truth: np.ndarray, output: np.ndarray
 
 def _ranking_claim(best: Candidate, rows: int, plan: Plan) -> str:
     mean = "" if plan.data.task == "binary" else " (mean of the classes, each against the rest)"
-    return (f"{best.title} ranks {rows:,} rows that it had not seen with an AUC of "
+    return (f"{_name(best)} ranks {rows:,} rows that it had not seen with an AUC of "
             f"{_with_interval(best.metrics['roc_auc'])} and an average precision of "
             f"{_with_interval(best.metrics['average_precision'])}{mean}")
 
@@ -149,7 +155,7 @@ def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str]) -> s
     wrong = counts - np.diag(np.diag(counts))
     real, said = np.unravel_index(wrong.argmax(), wrong.shape)
     most = f"; most often '{labels[real]}' is taken for '{labels[said]}' ({wrong.max():,} rows)" * bool(wrong.max())
-    return f"{right / rows:.0%} ({100 * low:.0f} to {100 * high:.0f}) of {rows:,} answers of {best.title} are right{most}"
+    return f"{right / rows:.0%} ({100 * low:.0f} to {100 * high:.0f}) of {rows:,} answers of {_name(best).replace('The', 'the')} are right{most}"
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-14
 def _parts_by_size(output: np.ndarray, error: np.ndarray, parts: int = 10) -> pd.DataFrame:
@@ -191,7 +197,7 @@ def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame) -> str
     bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    return (f"Half of {best.title}'s {len(error):,} answers are within {readable(float(half))}, 95 % within "
+    return (f"{_name(best)}: half of {len(error):,} answers are within {readable(float(half))}, 95 % within "
             f"{readable(float(most))}; on average they are off by {bias:+.3g} ({bias - bar:+.3g} to {bias + bar:+.3g}), "
             f"and beyond chance in {beyond} of {len(table)} parts by size")
 
@@ -303,7 +309,7 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan, m
 
 def _importance_claim(found: FoldImportance, best: Candidate, plan: Plan) -> str:
     first, known = found.table.iloc[0], int((found.table["low"] > 0).sum())
-    said = f"{best.title} leans on {first['feature']} most: without it {plan.metric.primary} is worse by " \
+    said = f"{_name(best)} leans on {first['feature']} most: without it {plan.metric.primary} is worse by " \
            f"{readable(float(first['loss']))}"
     return (f"{said} ({readable(float(first['low']))} to {readable(float(first['high']))}); "
             f"{known} of {len(found.table)} features matter beyond what chance allows on the answered rows")

@@ -35,6 +35,7 @@ def test_what_is_told_apart_has_a_curve_per_class_and_the_auc_as_claim(task, pri
     data, plan, best = small(task, primary)
     figure, claim = ranking_figure(best, data, plan)
     auc = best.metrics["roc_auc"]
+    assert "The blend of 2 models ranks" in ranking_figure(best._replace(title="Blend of A 60%, B 40%"), data, plan)[1]
     assert f"{auc['value']:.3g}" in claim and "to" in claim and len(figure.legends[0].get_texts()) == lines
     left = figure.axes[0].lines[0]
     area = np.trapezoid(left.get_ydata(), left.get_xdata())
