@@ -79,6 +79,7 @@ class DataSection(_Section):
     ids: list[str] = []
     drop: list[str] = []
     protected: list[str] = []
+    keep_features: list[str] = []
     on_leak: Literal["drop", "block", "keep"] = "drop"
     known_after: list[str] = []
     known_before: list[str] = []

@@ -339,15 +339,18 @@ def importance_is_calculated(context: GateContext) -> CheckResult:
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-e
 @gate_check(4, "every group of features earns its place")
 def every_group_earns_its_place(context: GateContext) -> CheckResult:
-    "No stored feature belongs to a group whose measured gain did not justify it"
-    gains = context.json("feature_gain.json")["groups"]
+    "No stored feature belongs to a group whose measured gain did not justify it, unless its own gain or the brief does"
+    measured = context.json("feature_gain.json")
+    gains, own = measured["groups"], {item["feature"]: item for item in measured.get("own_features", [])}
     earned = {name for gain in gains if gain["kept"] and (gain["gain"] or 0) > 0 for name in gain["group"].split(" + ")}
     plain = {name for name in gains[0]["group"].split(" + ")} if gains else set()
     idle = [
         item["feature"] for item in context.json("feature_list.json")["provenance"]
-        if item["group"] not in earned | plain
+        if item["group"] not in earned | plain and not own.get(item["feature"], {"kept": False})["kept"]
     ]
-    return verdict(not idle, len(idle), 0, ", ".join(idle[:3]) or f"{len(gains)} groups measured")
+    left = [f"'{name}' {item['reason']}" for name, item in own.items() if not item["kept"]]
+    told = f"{len(gains)} groups measured" + (f"; own features left out: {'; '.join(left[:3])}" if left else "")
+    return verdict(not idle, len(idle), 0, ", ".join(idle[:3]) or told)
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-f
 @gate_check(4, "no feature gives the answer away")

@@ -11,4 +11,5 @@
 - `tune`: `epoch tune`: phase 2 of epoch 005 again, alone, as a run of its own on what phase 1 left.
 - `scoring`: Any table, of any size, with its scores beside the rows: chunk by chunk, resumed where it was killed, finished in one move.
 - `learning_curves`: Would more rows help, and did training stop where it should: the winner fitted again on parts of the rows, and with fewer and more rounds.
+- `fold_figures`: What the model that is handed on tells apart, which mistakes it makes at its threshold, and which features it leans on: all of it on rows that were not learned from.
 """

@@ -6,7 +6,7 @@
 __all__ = ['MOST_DEATHS', 'target_column', 'phase_1_members', 'untuned_winner', 'training_store', 'worker_count',
            'compare_frameworks', 'save_phase_1', 'make_bundle', 'recorded_cleaner', 'promised_coverage', 'HandedOn',
            'handed_on_model', 'write_tuning_files', 'register_bundle', 'folded_data', 'tune_best_model',
-           'save_tuning_figures', 'hand_over', 'tune_within', 'run_tuning_script']
+           'save_tuning_figures', 'save_handed_on_figures', 'hand_over', 'tune_within', 'run_tuning_script']
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02
 import logging
@@ -23,6 +23,7 @@ import pandas as pd
 
 from ..core.pickles import load_pickle
 from ..core.outbox import settle_names
+from ..core.workers import end_kept_workers
 from ..core.files import read_json, sha256_of, write_json, write_text
 from ..core.settings import load_settings
 from ..cleaning.personal_data import privacy_key
@@ -40,6 +41,8 @@ from .resume import WorkStore, made_once, resumed_run, training_fingerprint
 from ..core.memory_guard import run_limited
 from .metrics import decision_worth
 from .figures import impact_figure, top_trials_figure
+from .fold_figures import (FoldImportance, error_figure, fold_importance, fold_importance_figure,
+                                          mistakes_figure, ranking_figure)
 from .gate import TRAINING_FILES, TUNING_FILES
 from .candidates import (Bench, Candidate, Choice, bench, better, judge_of, judged, prediction_table,
                                         save_candidates, stored_outputs, todays_rule, train_candidates,
@@ -104,8 +107,8 @@ def training_store(run: EpochRun, name: str, plan: Plan, features_file: Path, **
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-phase-1
 def worker_count(data: TrainingData, cells: int = 20_000) -> int:
-    "Processes to fit in: two, or one on a single processor; none for a table of fewer than `cells` cells"
-    return 0 if data.X.size < cells else min(2, os.cpu_count() or 1)
+    "Processes to fit in: two, or one on a single processor and for a table of fewer than `cells` cells"
+    return 1 if data.X.size < cells else min(2, os.cpu_count() or 1)
 
 
 def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: str | None, store: WorkStore,
@@ -224,11 +227,16 @@ def handed_on_model(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan
     return made_once(store, "handed on", lambda: _made_final(folder, tuning, data, plan))
 
 
+def _all_members(folder: Path, winner: Candidate, data: TrainingData, plan: Plan) -> dict[str, Member]:
+    "The frameworks of phase 1, the winner of phase 2 in the place of its untuned self"
+    tuned = Member(winner.framework, winner.parameters, winner.out_of_fold, winner.output, winner.size,
+                   min(1.0, winner.rows / len(data.y)), winner.training_seconds)
+    return phase_1_members(folder, data, plan) | {winner.framework: tuned}
+
+
 def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) -> HandedOn:
     winner, primary = tuning.winner, plan.metric.primary
-    members = phase_1_members(folder, data, plan)
-    members[winner.framework] = Member(winner.framework, winner.parameters, winner.out_of_fold, winner.output,
-                                       winner.size, min(1.0, winner.rows / len(data.y)), winner.training_seconds)
+    members = _all_members(folder, winner, data, plan)
     single = winner.framework
     judge = judge_of(data, plan)
     composition = compose(judge, members, single)
@@ -447,6 +455,8 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         }
         files = write_tuning_files(run.artifacts, tuning, handed, plan, shared, {**handed_on, **facts})
         save_tuning_figures(run.artifacts, tuning, plan)
+        importance = made_once(store, "importance", lambda: _importance(run, tuning, handed, data, plan))
+        save_handed_on_figures(run.artifacts, handed, importance, data, plan)
         settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
         _log_tuning(run, track, tuning, handed, plan, handed_on["version"])
     _warn_of_fewer_rows(run, tuning)
@@ -462,6 +472,32 @@ def save_tuning_figures(folder: Path, tuning: Tuning, plan: Plan) -> Figures:
         figures.save(figure, name, claim)
     return figures
 
+# %% ../../../nbs/models/08_registration.ipynb #registration-closer
+def _importance(run: EpochRun, tuning: Tuning, handed: HandedOn, data: TrainingData, plan: Plan) -> FoldImportance:
+    "What shuffling each feature costs what is handed on, within an eighth of the brief's seconds"
+    members = _all_members(run.artifacts, tuning.winner, data, plan)
+    seconds = plan.budget.fit_seconds and plan.budget.fit_seconds / 8
+    return fold_importance(handed.candidate, handed.composition, members, data, plan, seconds, worker_count(data))
+
+
+def save_handed_on_figures(folder: Path, handed: HandedOn, importance: FoldImportance, data: TrainingData,
+                           plan: Plan) -> Figures:
+    """Pictures of what is handed on, from its answers for rows that were not learned from, and
+    `permutation_importance.csv`"""
+    figures, best = Figures(folder, subfolder="", keep=True), handed.candidate
+    if importance.missing:
+        _logger.info("importance of the features: %s", importance.missing)
+    write_text(folder / "permutation_importance.csv", importance.table.to_csv(index=False))
+    drawn = {"ranking_over_folds": ranking_figure(best, data, plan),
+             "mistakes_over_folds": mistakes_figure(best, data, plan),
+             "errors_over_folds": error_figure(best, data, plan),
+             "importance_over_folds": fold_importance_figure(importance, best, plan)}
+    for name, picture in drawn.items():
+        if picture:
+            figures.save(picture[0], name, picture[1])
+    return figures
+
+
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08-b
 def hand_over(run: EpochRun) -> list[Path]:
     "The files that epoch 005 leaves behind, each registered as an output of the run"
@@ -469,7 +505,7 @@ def hand_over(run: EpochRun) -> list[Path]:
     files = [
         *(run.artifacts / name
           for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet",
-                                   "out_of_fold_predictions.parquet")),
+                                   "out_of_fold_predictions.parquet", "permutation_importance.csv")),
         run.settings.absolute(tuned["bundle_path"]),
         *(run.data / name for name in ("train_data.parquet", "val_data.parquet")), *sorted(
             (run.artifacts / "candidates").glob("*.joblib"))
@@ -497,6 +533,7 @@ def run_tuning_script(run: EpochRun, trials: int = 0) -> dict[str, Any]:
     nothing. ResourceLimitError after six deaths for want of memory, or when no trial is left to make smaller.
     """
     script = run.settings.code_root / run.epoch.folder / "scripts" / "tune_best_model.py"
+    end_kept_workers()  # the process that tunes has its own
     died, limit = "", {"limit_mb": 1024 * _memory_gb(run), "label": f"tuning ({script.name})"}
     for _ in range(MOST_DEATHS):
         try:

@@ -36,7 +36,7 @@ from ..sources.base import Source
 METRICS = {
     "binary": {"roc_auc": True, "average_precision": True, "accuracy": True, "f1": True, "log_loss": False},
     "multiclass": {"f1": True, "accuracy": True, "roc_auc": True, "log_loss": False},
-    "regression": {"rmse": False, "mae": False, "r2": True, "mse": False},
+    "regression": {"rmse": False, "mae": False, "r2": True, "mse": False, "poisson_deviance": False},
 }
 
 

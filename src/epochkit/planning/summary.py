@@ -19,7 +19,8 @@ _METRIC_WORDS = {
     "accuracy": "is right (accuracy)", "f1": "finds the cases without false alarms (F1)",
     "log_loss": "gives honest probabilities (log loss)",
     "rmse": "misses the true value, large misses counting more (RMSE)", "mae": "misses the true value on average (MAE)",
-    "mse": "misses the true value, squared (MSE)", "r2": "explains of the variation (R²)"
+    "mse": "misses the true value, squared (MSE)", "poisson_deviance": "misses a count, by its size (Poisson deviance)",
+    "r2": "explains of the variation (R²)"
 }
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-duration

@@ -18,7 +18,7 @@ METRIC_NAMES = {
     "average_precision": r"average precision|pr[- _]?auc", "roc_auc": r"roc[- _]?auc|auc(?:[- _]roc)?",
     "log_loss": r"log[- _]?loss|cross[- ]entropy", "accuracy": r"accuracy", "f1": r"f1(?:[- _]score)?",
     "rmse": r"rmse|root mean squared error", "mae": r"mae|mean absolute error", "mse": r"mse|mean squared error",
-    "r2": r"r2|r²|r[- ]squared"
+    "r2": r"r2|r²|r[- ]squared", "poisson_deviance": r"poisson(?: deviance)?"
 }
 _ANY_METRIC = "(?:" + "|".join(METRIC_NAMES.values()) + ")"
 _AT_LEAST = (r"at least|no(?:t)? (?:less|lower|worse) than|above|over|greater than|higher than|beyond|"

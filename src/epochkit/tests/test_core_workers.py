@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from epochkit.core.workers import Workers
+from epochkit.core.workers import _KEPT, Workers, end_kept_workers
 from epochkit.core.workers import *
 
 
@@ -58,6 +58,38 @@ def test_without_a_process_the_calls_are_made_here_in_their_order_with_the_same_
         assert workers.outcome().value == os.getpid() and "nothing to learn" in workers.outcome().error
         with pytest.raises(LookupError, match="no call was submitted"):
             workers.outcome()
+
+
+def test_processes_are_kept_for_the_next_calls_until_code_or_variables_change(monkeypatch, tmp_path):
+    def pid_of(**more):
+        with Workers(1, **more) as workers:
+            workers.submit("pid", os.getpid)
+            return workers.outcome().value
+    end_kept_workers()
+    first = pid_of(limit_mb=3_000)
+    assert pid_of(limit_mb=3_000) == first == pid_of(), "one with a limit does for those who ask for none"
+    assert pid_of(limit_mb=2_000) != first and pid_of(environment={"SPEED": "low"}) != first
+    monkeypatch.setenv("EPOCH_HOME", str(tmp_path))
+    second = pid_of(limit_mb=3_000)
+    assert second != first and len(_KEPT) == 1, "those of another project are ended"
+    (tmp_path / "own.py").write_text("")
+    module = type(sys)("own")
+    module.__file__ = str(tmp_path / "own.py")
+    monkeypatch.setitem(sys.modules, "own", module)
+    assert pid_of(limit_mb=3_000) != second, "changed code needs a process that has not read it yet"
+    end_kept_workers()
+    assert not _KEPT
+
+
+def test_processes_with_open_calls_are_ended():
+    end_kept_workers()
+    with Workers(1) as workers:
+        workers.submit("sleep", time.sleep, 60)
+    with pytest.raises(ValueError), Workers(1) as workers:
+        workers.submit("pid", os.getpid)
+        workers.outcome()
+        raise ValueError
+    assert not _KEPT
 
 
 def test_the_script_that_asks_is_not_run_again_in_its_workers(tmp_path):

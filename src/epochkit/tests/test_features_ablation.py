@@ -76,6 +76,25 @@ def test_history_that_needs_the_neighbours_is_measured_both_ways():
                             ])[1] > 0.5 > history.high  # new units have no history alone, and much when it is handed in
 
 
+@pytest.mark.parametrize("y, classification", [("two", True), ("three", True), ("number", False)])
+def test_a_linear_model_is_asked_too_and_what_helps_only_it_stays(y, classification):
+    rng, rows = np.random.default_rng(0), 1_200
+    X = pd.DataFrame(rng.normal(size=(rows, 8)), columns=list("abcdefgh"))
+    X.loc[rng.random(rows) < 0.1, "a"] = np.nan
+    signal = X.fillna(0).to_numpy().sum(axis=1) + rng.normal(size=rows)
+    answer = signal if y == "number" else np.searchsorted([0.0] if y == "two" else [-2.0, 2.0], signal)
+    folds = [Fold(X.iloc[learn], answer[learn], X.iloc[~learn], answer[~learn], None,
+                  {name: "derived" if name == "h" else "numbers" for name in X})
+             for learn in (np.arange(rows) % 4 != part for part in range(4))]
+    study = GainStudy(folds, classification)
+    gains = study.group_gains(["numbers", "derived"], ["numbers"])
+    assert clear_gain({"a linear model": gains["a linear model"]})[0] and clear_gain(gains)[0]
+    assert gains == study.name_gains(list("abcdefgh"), list("abcdefg"))
+    assert clear_gain({"trees": (-0.01, -0.02, 0.0), "a linear model": (0.01, 0.005, 0.015)}) == (True, (0.01, 0.005, 0.015))
+    assert not clear_gain({"trees": (0.02, -0.02, 0.06), "a linear model": (0.0005, 0.0004, 0.0006)})[0]
+    assert LinearFit(folds[0], [], classification).score() <= LinearFit(folds[0], list(X), classification).score()
+
+
 @pytest.mark.parametrize("answer", ["classes", "one of a class", "number", "few numbers"])
 def test_mutual_information_is_what_scikit_learn_finds(answer):
     from epochkit.features import ablation

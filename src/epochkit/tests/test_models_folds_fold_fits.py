@@ -6,8 +6,8 @@ import pytest
 
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, known_frameworks
-from epochkit.models.folds.fold_fits import (FoldTask, best_size, fit_fold, fold_codes, out_of_fold, plan_folds,
-                                             random_folds, saved_rows, share_of, training_data)
+from epochkit.models.folds.fold_fits import (FoldTask, Ties, best_size, fit_fold, fold_codes, out_of_fold, plan_folds,
+                                             random_folds, saved_rows, share_of, stopping_rows, training_data)
 from epochkit.models.folds.fold_fits import *
 
 
@@ -36,7 +36,7 @@ def test_each_row_is_answered_once_and_each_class_stands_in_each_fold():
 
 
 class Rounds(FrameworkModel):
-    "Takes as many rounds as it has rows to answer, and says the share of its training rows"
+    "Takes as many rounds as it has rows that end it, and says the share of its training rows"
     name, title, grows = "rounds", "Rounds", True
 
     def _fit(self, X, y, validation):
@@ -53,9 +53,9 @@ def test_folds_stop_a_model_and_the_whole_fit_takes_the_median_size(tmp_path):
     task = FoldTask(Rounds, "binary", 1, "roc_auc", {}, 0, 2)
     file = saved_rows(data, tmp_path)
     fits = [fit_fold(file, task._replace(fold=fold)) for fold in range(5)]
-    assert [fit.size for fit in fits] == [30] * 5 and fits[0].model is None and fits[0].rows == 120
+    assert [fit.size for fit in fits] == [24] * 5 and fits[0].model is None and fits[0].rows == 120
     whole = fit_fold(file, task._replace(fold=-1, size=best_size([fit.size for fit in fits])))
-    assert (whole.size, whole.rows, whole.output.shape) == (30, 150, (50, 2)) and whole.model.share == data.y.mean()
+    assert (whole.size, whole.rows, whole.output.shape) == (24, 150, (50, 2)) and whole.model.share == data.y.mean()
     final = fit_fold(file, task._replace(fold=-2, size=7))
     assert final.rows == 200 and final.size == 7
     assert fit_fold(data, task._replace(fold=-2, size=7, share=0.5)).rows in (100, 101)
@@ -69,6 +69,36 @@ def test_answers_of_repeats_are_averaged_and_a_row_without_an_answer_is_nan():
     assert found[:3].tolist() == [1.0, 3.0, 6.0] and np.isnan(found[3])
     assert fold_codes(folds, 4).tolist() == [0, 0, 1, -1]
     assert out_of_fold({1: np.array([[0.2, 0.8], [0.4, 0.6]])}, folds, 4).shape == (4, 2)
+
+
+def test_rows_that_end_a_training_are_among_those_it_learns_from_and_are_held_out_alike():
+    data, learn = small_rows(1_600), np.arange(0, 1_200, 2)
+    stop = stopping_rows(data, learn, True, 1)
+    assert 0.15 < stop.mean() < 0.25 and abs(data.y[learn][stop].mean() - data.y[learn].mean()) < 0.03
+    assert 0.08 < stopping_rows(data, np.arange(1_200), True, 1).mean() < 0.12
+    grouped = data._replace(ties=Ties(kin=np.arange(1_200) // 7))
+    held = stopping_rows(grouped, learn, True, 1)
+    assert not {*grouped.ties.kin[learn][held]} & {*grouped.ties.kin[learn][~held]} and 0.1 < held.mean() < 0.3
+    timed = data._replace(ties=Ties(order=np.arange(1_200)[::-1]))
+    late = stopping_rows(timed, learn, True, 1)
+    assert timed.ties.order[learn][late].min() > timed.ties.order[learn][~late].max() and 0.15 < late.mean() < 0.25
+    for alone in (Ties(kin=np.zeros(1_200, int)), Ties(order=np.zeros(1_200))):
+        assert 0 < stopping_rows(data._replace(ties=alone), learn, True, 1).sum() < 200
+
+
+def test_no_row_that_a_fold_answers_ends_its_training():
+    class Watched(Rounds):
+        seen = []
+
+        def _fit(self, X, y, validation):
+            self.seen.append(({*X[:, 0]}, {*validation[0][:, 0]}))
+            return super()._fit(X, y, validation)
+    data = small_rows()
+    for fold, (learn, answer) in enumerate(data.folds):
+        fit_fold(data, FoldTask(Watched, "binary", 1, "roc_auc", {}, fold, 2))
+        trained, stopped = Watched.seen[-1]
+        answered, known = {*data.X["a"].iloc[answer]}, {*data.X["a"].iloc[learn]}
+        assert not answered & (trained | stopped) and trained | stopped == known and not trained & stopped
 
 
 def test_a_share_holds_every_class_in_its_order():
@@ -91,12 +121,15 @@ def test_folds_go_as_the_plan_splits_and_only_time_cannot_be_dealt_anew():
     ids = features.loc[features["split"] == "train", "row_id"].to_numpy()
     for data, strategy, repeats, groups in (('time = "s1"', "time", 1, None), ('group = "s1"', "group", 3, 290), ("", "random", 3, None)):
         text = f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{data}\n[split]\nstrategy = "{strategy}"'
-        folds, fresh, codes = plan_folds(features, raw, make_plan(parse_brief(text), source, settings))
+        folds, fresh, codes, ties = plan_folds(features, raw, make_plan(parse_brief(text), source, settings))
         assert len(folds) == 5 * repeats and len(fresh) == (0 if strategy == "time" else 5), strategy
         assert (codes is None) == (groups is None) and (codes is None or len(codes) == 300)
         if strategy == "time":
             when = raw.set_index("row_id")["s1"].loc[ids].to_numpy()
             assert all(when[learn].max() < when[answer].min() for learn, answer in folds)
+            assert (np.diff(ties.order[np.argsort(when)]) >= 0).all() and ties.kin is None
+        else:
+            assert ties.order is None and len(np.unique(ties.kin)) == (300 if codes is None else len(np.unique(codes)))
 
 
 def test_a_fold_of_many_rows_is_answered_in_part_and_learned_from_whole():

@@ -168,6 +168,27 @@ def test_the_grid_and_optuna_share_one_space():
     assert Mean().parameter_grid() == {"level": [0.5, 0.875, 1.25, 1.625, 2.0], "kind": ["a", "b"]}
 
 
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost", "hist_gradient_boosting", "statsmodels", "linear"])
+def test_counts_are_fitted_by_their_deviance_where_the_brief_measures_it(name):
+    from epochkit.models.metrics import regression_metrics
+    cls = known_frameworks()[name]
+    if not cls.is_installed():
+        pytest.skip("not installed")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(3_000, 2)), columns=["a", "b"])
+    y = rng.poisson(np.exp(frame["a"] - 1.0)).astype(float)
+    learn, test = frame.index < 2_000, frame.index >= 2_000
+    said = {measure: cls(task="regression", measure=measure).fit(frame[learn], y[learn]).predict(frame[test])
+            for measure in ("poisson_deviance", "rmse")}
+    found = {measure: regression_metrics(y[test], answers)["poisson_deviance"][0] for measure, answers in said.items()}
+    assert found["poisson_deviance"] <= found["rmse"] * 1.02
+    if cls.count_loss or name == "statsmodels":
+        assert said["poisson_deviance"].min() > 0 and abs(said["poisson_deviance"].mean() / y[test].mean() - 1) < 0.1
+    for wrong, why in ((-1.0, "such as -1"), (0.5, "such as 0.5")):
+        with pytest.raises(BadInputError, match=f"poisson_deviance measures counts, and 1 of 2,000 targets are none .{why}"):
+            cls(task="regression", measure="poisson_deviance").fit(frame[learn], np.r_[wrong, y[learn][1:]])
+
+
 def test_a_network_predicts_from_plain_arrays():
     class Fixed(NetworkModel):
         name = "fixed"

@@ -15,4 +15,5 @@
 - `score_figures`: What the scores tell apart, what they mean and what a threshold costs: each picture with one claim, computed from the test rows.
 - `rule_gain`: What the model gains over what the business does now, on the same test rows, with its interval.
 - `report_markdown`: What epoch 006 found, as Markdown that can be read in a review tool and compared line by line.
+- `input_ranges`: For each range of each input: what was predicted, what was really so, and how large the error is.
 """

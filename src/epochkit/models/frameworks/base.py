@@ -303,11 +303,23 @@ class _Targets(_Columns):
             validation = (validation[0][known], np.searchsorted(self._seen, validation[1][known]))
         return np.searchsorted(self._seen, y), validation
 
+    def counts(self, y: np.ndarray) -> bool:
+        "Whether the framework fits a Poisson loss: the measure asks for it; BadInputError for targets that are no counts"
+        if self.measure != "poisson_deviance" or self.task != "regression":
+            return False
+        if (y < 0).any() or (y != np.round(y)).any() or not y.any():
+            wrong = y[(y < 0) | (y != np.round(y))]
+            raise BadInputError(f"poisson_deviance measures counts, and {len(wrong):,} of {len(y):,} targets are none "
+                                f"({f'such as {wrong[0]:g}' if len(wrong) else 'all are 0'}): choose rmse or mae as "
+                                "primary in [metric]")
+        return self.count_loss and self.settings["target_transform"] == "none"
+
     def _shaped(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
         "The targets of a regression as the framework is trained on them"
         if not np.isfinite(y).all():
             raise BadInputError(f"{self.name}: {int((~np.isfinite(y)).sum())} of {len(y)} targets are no finite number")
-        self.target_ = TargetShape(y, self.settings["target_transform"], self.target_scaled)
+        counted = self.counts(y)
+        self.target_ = TargetShape(y, self.settings["target_transform"], self.target_scaled and not counted)
         if validation is not None:
             validation = validation[0], self.target_.forward(validation[1].astype(float))
         return self.target_.forward(y), validation
@@ -350,7 +362,7 @@ class FrameworkModel(_Answers):
 
     tasks: what it can do. optional: left out in silence where its package is absent. grows: its size (trees, epochs)
     is found by early stopping. native_missing: takes NaN as it is. scaled, clip: see `Preparation`. target_scaled:
-    trains a regression on a target with mean 0 and spread 1. heavy: its import takes seconds, so that one process
+    trains a regression on a target with mean 0 and spread 1. count_loss: has a Poisson loss for counts. heavy: its import takes seconds, so that one process
     makes all of its fits.
     """
     name: str = ""
@@ -366,6 +378,7 @@ class FrameworkModel(_Answers):
     scaled: bool = False
     clip: float | None = None
     target_scaled: bool = False
+    count_loss: bool = False
 
     def __init__(self, task: str = "binary", seed: int = 42, measure: str = "", **params: Any):
         self.task, self.seed, self.measure, self.params = task, seed, measure, params
@@ -421,13 +434,18 @@ LEAST_IMPROVEMENT = 1e-4
 
 class BoostedModel(FrameworkModel):
     "Trees added one after the other until validation rows no longer improve; gaps are taken as they are"
-    grows, native_missing, target_scaled = True, True, True
+    grows, native_missing, target_scaled, count_loss = True, True, True, True
 
     def _rounds(self, validation: tuple | None) -> int:
         "How many rounds training may make at most, or exactly"
         given = self.settings
         usual = given["n_estimators"] if "n_estimators" in self.params else round(12 / given["learning_rate"])
         return self._asked or (given["n_estimators"] if validation else max(1, min(usual, given["n_estimators"])))
+
+    def _loss_name(self) -> str:
+        "What a regression makes small: mae, poisson, or nothing for the squared error"
+        counted = self.measure == "poisson_deviance" and self.settings["target_transform"] == "none"
+        return "mae" if self.measure == "mae" else "poisson" if counted else ""
 
     def _patience(self) -> int:
         "Rounds without improvement after which training stops"

@@ -67,9 +67,9 @@ class CatBoostModel(BoostedModel):
         self.size_ = int(self.estimator_.tree_count_)
 
     def _loss(self) -> str:
-        "What training makes small: log loss for classes, the absolute or squared error for numbers"
+        "What training makes small: log loss for classes, the absolute or squared error or a Poisson loss for numbers"
         if self.task == "regression":
-            return "MAE" if self.measure == "mae" else "RMSE"
+            return {"mae": "MAE", "poisson": "Poisson", "": "RMSE"}[self._loss_name()]
         return "Logloss" if len(self._seen) == 2 else "MultiClass"
 
     def _predict(self, X: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ class HistGradientBoostingModel(BoostedModel):
         kind = HistGradientBoostingRegressor if self.task == "regression" else HistGradientBoostingClassifier
         given = self._library_settings(validation)
         rounds, given["min_samples_leaf"] = given.pop("n_estimators"), self._fewest("min_samples_leaf", len(y))
-        if self.task == "regression" and self.measure == "mae":
-            given["loss"] = "absolute_error"
+        if self.task == "regression":
+            given["loss"] = {"mae": "absolute_error", "poisson": "poisson", "": "squared_error"}[self._loss_name()]
         self.estimator_ = kind(**given, max_iter=rounds, early_stopping=validation is not None,
                                n_iter_no_change=self._patience(), tol=LEAST_IMPROVEMENT, random_state=self.seed)
         held_out = {"X_val": validation[0], "y_val": validation[1]} if validation else {}

@@ -52,7 +52,8 @@ class LightGBMModel(BoostedModel):
         given = self._library_settings(validation)
         given["min_child_samples"] = self._fewest("min_child_samples", len(y))
         if self.task == "regression":
-            given["objective"] = "regression_l1" if self.measure == "mae" else "regression"
+            losses = {"mae": "regression_l1", "poisson": "poisson", "": "regression"}
+            given["objective"] = losses[self._loss_name()]
         stop = lightgbm.early_stopping(self._patience(), verbose=False, min_delta=LEAST_IMPROVEMENT)
         self.estimator_ = kind(**given, subsample_freq=1, device_type=device, n_jobs=thread_count(), verbose=-1,
                                random_state=self.seed, deterministic=True, force_row_wise=True)

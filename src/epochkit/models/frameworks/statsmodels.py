@@ -104,6 +104,8 @@ class StatsmodelsModel(FrameworkModel):
         "The family that the measure or else the target asks for"
         if self.measure == "mae" and len(y) * (len(self._kept) + 1) ** 2 <= MEDIAN_WORK:
             return "median"
+        if self.measure == "poisson_deviance" and self.settings["target_transform"] == "none":
+            return "poisson"
         return target_family(y, self.settings["target_transform"] == "log")
 
     def _fit_family(self, X: np.ndarray, y: np.ndarray) -> None:

@@ -32,8 +32,9 @@ class XGBoostModel(BoostedModel):
         kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
         given = self._library_settings(validation)
         if self.task == "regression":
-            absolute = self.measure == "mae"
-            given |= {"objective": "reg:absoluteerror", "eval_metric": "mae"} if absolute else {"eval_metric": "rmse"}
+            losses = {"mae": ("reg:absoluteerror", "mae"), "poisson": ("count:poisson", "poisson-nloglik"),
+                      "": ("reg:squarederror", "rmse")}
+            given |= dict(zip(("objective", "eval_metric"), losses[self._loss_name()]))
         self.estimator_ = kind(**given, tree_method="hist", device="cuda" if self._card() else "cpu",
                                callbacks=[self._stop(xgboost)] if validation else None, n_jobs=thread_count(),
                                random_state=self.seed, verbosity=0)
