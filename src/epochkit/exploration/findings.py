@@ -193,14 +193,14 @@ def _curve_finding(found: Exploration) -> Finding | None:
     first = bent.sort_values("information", ascending=False).iloc[0]
     return finding(
         "curves",
-        claim("{name} goes with {target} in a way that ranks do not see: its tenths remove {information} of the "
-              "uncertainty "
-              "beyond chance, at a rank effect of {effect}; {bent:such number}", name=first["column"],
+        claim("{name} goes with {target} in a way that ranks do not see: in tenths, its commonest values "
+              "apart, it removes {information} of the uncertainty beyond chance, at a rank effect of {effect}; "
+              "{bent:such number}", name=first["column"],
               target=found.plan.data.target,
               information=Measured(float(first["information"]), "share",
                                    f"uncertainty of {found.plan.data.target} that "
                                    f"{first['column']} removes", len(found.rows),
-                                   rule="tenths, beyond thirty shuffles"),
+                                   rule="tenths and common values, beyond chance"),
               effect=effect_value(first["effect"], f"association of {first['column']} with {found.plan.data.target}",
                                   len(found.rows), first["measure"]),
               bent=count_of(len(bent), "numbers that only a curve ties to the target", len(found.rows))),

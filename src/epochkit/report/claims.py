@@ -149,6 +149,6 @@ def contradictions(claims: Iterable[Stated]) -> list[str]:
     for said in claims:
         for value in (said.values or {}).values():
             of = value["of"], value.get("rows"), value.get("rule", "")
-            seen[of].setdefault("".join(_written(value["value"], value["unit"])), said.place)
+            seen[of].setdefault("".join(_written(value["value"], value.get("unit", ""))), said.place)
     return [f"{of}: " + ", but ".join(f"{text} in {place}" for text, place in values.items())
             for (of, _, _), values in seen.items() if len(values) > 1]
