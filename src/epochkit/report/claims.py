@@ -19,10 +19,17 @@ from .values import duration, readable, share_text
 
 # %% ../../../nbs/report/08_claims.ipynb #claims-05
 _Writer = Callable[[float], str]
+
+
+def _score(value: float) -> str:
+    "A score with three decimals, four where it is tiny, and three digits where it is in the target's unit"
+    return readable(value) if abs(value) >= 10 else f"{value:.{4 if 0 < abs(value) < 0.001 else 3}f}"
+
+
 _UNITS: dict[str, tuple[_Writer, str]] = {
     "share": (share_text, ""), "relative": (share_text, ""), "points": (lambda value: f"{100 * value:.1f}", " points"),
     "count": ("{:,.0f}".format, ""), "s": (duration, ""), "ms": (readable, " ms"), "MB": ("{:,.0f}".format, " MB"),
-    "score": ("{:.3f}".format, ""), "effect": ("{:.2f}".format, ""), "times": ("{:.1f}".format, " times"),
+    "score": (_score, ""), "effect": ("{:.2f}".format, ""), "times": ("{:.1f}".format, " times"),
     "p": ("{:.2g}".format, ""), "": (readable, "")}
 _KINDS = {"exact": "", "estimate": "about ", "upper": "at most ", "lower": "at least "}
 

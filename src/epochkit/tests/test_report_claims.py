@@ -10,7 +10,7 @@ from epochkit.report.claims import *
 
 @pytest.mark.parametrize("value, unit, text", [
     (0.2816, "share", "28.2 %"), (0.26, "points", "26.0 points"), (3563, "count", "3,563"), (183, "s", "3 min 3 s"),
-    (10.4, "ms", "10.4 ms"), (1178.4, "MB", "1,178 MB"), (0.6897, "score", "0.690"), (0.3119, "effect", "0.31"),
+    (10.4, "ms", "10.4 ms"), (1178.4, "MB", "1,178 MB"), (0.6897, "score", "0.690"), (0.00046, "score", "0.0005"), (54.1234, "score", "54.1"), (0.3119, "effect", "0.31"),
     (2.7, "times", "2.7 times"), (0.718, "p", "0.72"), (1034, "euro", "1,034 euro"), (7, "", "7"),
     (1.02, "relative", "102.0 %"), (-0.0001, "effect", "0.00")])
 def test_the_unit_decides_how_a_value_is_written(value, unit, text):
