@@ -98,7 +98,7 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
                  cost=priced(best.threshold),
                  plain=priced(0.5), threshold=Measured(float(best.threshold), "score",
                                                        f"untuned threshold of {best.title}"),
-                 half=Measured(0.5, "", "threshold that ignores costs"),
+                 half=Measured(0.5, "score", "threshold that ignores costs"),
                  fp=Measured(costs[0], "", "cost of a false positive"),
                  fn=Measured(costs[1], "", "cost of a false negative"))
 
