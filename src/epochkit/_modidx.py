@@ -7187,6 +7187,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'epochkit/validation/segments.py'),
                                               'epochkit.validation.segments.row_losses': ( 'validation/segments.html#row_losses',
                                                                                            'epochkit/validation/segments.py'),
+                                              'epochkit.validation.segments.segments_claim': ( 'validation/segments.html#segments_claim',
+                                                                                               'epochkit/validation/segments.py'),
                                               'epochkit.validation.segments.segments_figure': ( 'validation/segments.html#segments_figure',
                                                                                                 'epochkit/validation/segments.py'),
                                               'epochkit.validation.segments.segments_in_words': ( 'validation/segments.html#segments_in_words',
