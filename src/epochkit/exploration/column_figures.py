@@ -16,6 +16,10 @@ import pandas as pd
 from .associations import auc_of, numbers_of
 from .columns import rates_by_label
 from .explore import Exploration
+from .findings import (alone_value, association_values, middle_half_claim, outlier_values,
+                                           skewness_values)
+from .structure_findings import effect_value, label_value, outcome_value
+from ..report.claims import Measured, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 
 if TYPE_CHECKING:
@@ -79,8 +83,7 @@ def _number_target_picture(target: pd.Series) -> ExplorationPicture:
     axis.axvline(middle, color=COLOURS["orange"], linewidth=2, label="median")
     axis.set(xlabel=target.name, ylabel="rows")
     axis.legend()
-    return figure, (f"Half of the rows have {target.name} between {readable(low)} and {readable(high)}, with "
-                    f"skewness {target.skew():.2f}")
+    return figure, claim("{half}", half=middle_half_claim(target, float(target.skew())))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-07
 def target_picture(found: Exploration) -> ExplorationPicture:
@@ -98,10 +101,10 @@ def target_picture(found: Exploration) -> ExplorationPicture:
     axis.bar_label(bars, [f"{count:,} rows ({count / len(target):.1%})" for count in shown], padding=4)
     axis.set(xlabel="rows", ylabel=target.name, xlim=(0, counts.max() * 1.22))
     axis.grid(axis="y", visible=False)
-    return figure, (
-        f"{counts.get(label, 0) / len(target):.1%} of rows are {label}: always answering {counts.index[0]} would "
-        f"already be right in "
-        f"{counts.iloc[0] / len(target):.1%}")
+    share = {name: Measured(float(counts.get(name, 0) / len(target)), "share", f"share of {target.name} = {name}",
+                            len(target)) for name in (label, counts.index[0])}
+    return figure, claim("{share} of rows are {label}: always answering {common} would already be right in {naive}",
+                         label=label, common=counts.index[0], share=share[label], naive=share[counts.index[0]])
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-09
 def association_picture(found: Exploration, most: int = 20) -> ExplorationPicture:
@@ -128,25 +131,30 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
     if honest.empty:
         return figure, (f"Only columns under suspicion of a leak have an association with {found.plan.data.target}: "
                         f"{', '.join(found.forbidden)}")
-    first, strong = honest.iloc[0], int(((honest["q_value"] < 0.05) & (honest["effect"] >= 0.1)).sum())
-    return figure, (f"{strong} of {len(honest)} features have a measurable association with {found.plan.data.target}; "
-                    f"the strongest is {first['column']} ({first['measure']} {first['effect']:.2f})")
+    first = honest.iloc[0]
+    return figure, claim("{clear} of {tested:feature} have a measurable association with {target}; the strongest is "
+                         "{name} "
+                         "({measure} {effect})", target=found.plan.data.target, name=first["column"],
+                         measure=first["measure"], **association_values(found, honest))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why09
 def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.Series, values: pd.Series) -> str:
     "How well the number separates the classes: AUC and direction for two, the effect for several"
     positive, known = found.plan.data.positive, values.notna()
     if found.plan.data.task != "binary":
-        return (f"{name} separates the classes of {found.plan.data.target} best of all numbers ({row['measure']} "
-                f"{row['effect']:.2f})")
+        effect = effect_value(row["effect"], f"association of {name} with {found.plan.data.target}", len(found.rows),
+                              row["measure"])
+        return claim("{name} separates the classes of {target} best of all numbers ({measure} {effect})", name=name,
+                     target=found.plan.data.target, measure=row["measure"], effect=effect)
     auc, alone = auc_of(values[known], labels[known] == positive), row.get("alone", float("nan"))
-    score = f"AUC {alone:.3f} alone, cross-validated" if alone == alone else f"AUC {max(auc, 1 - auc):.2f} alone"
+    score = alone_value(found, name, alone) if alone == alone else Measured(
+        max(auc, 1 - auc), "score", f"AUC of {name} alone", int(known.sum()), rule="its values as they are")
+    way = "alone, cross-validated" if alone == alone else "alone, its values as they are"
     other = next(label for label in labels.unique() if label != positive)
     side = "higher" if auc > 0.5 else "lower"
-    return (
-        f"{name} is the number that separates {positive} from {other} best: it tends to be {side} when {positive}, "
-        f"{score}"
-    )
+    return claim("{name} is the number that separates {positive} from {other} best: it tends to be {side} when "
+                 "{positive}, "
+                 "AUC {alone} {way}", name=name, positive=positive, other=other, side=side, alone=score, way=way)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why11
 def _trend_picture(found: Exploration, name: str, row: pd.Series) -> ExplorationPicture:
@@ -164,10 +172,12 @@ def _trend_picture(found: Exploration, name: str, row: pd.Series) -> Exploration
     axis.set(xlabel=name, ylabel=target.name)
     axis.legend()
     way = "rises" if row["spearman"] > 0 else "falls"
-    return figure, (
-        f"{target.name} {way} with {name}: from {readable(means['y'].iloc[0])} in its lowest tenth to "
-        f"{readable(means['y'].iloc[-1])} in "
-        f"its highest (Spearman {row['spearman']:.2f})")
+    return figure, claim("{target} {way} with {name}: from {low} in its lowest tenth to {high} in its highest "
+                         "(Spearman {rho})",
+                         target=target.name, way=way, name=name,
+                         low=outcome_value(found, means["y"].iloc[0], f"{name} is in its lowest tenth"),
+                         high=outcome_value(found, means["y"].iloc[-1], f"{name} is in its highest tenth"),
+                         rho=effect_value(row["spearman"], f"{name} and {target.name}", int(row["rows"]), "Spearman"))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-10
 def strongest_number_picture(found: Exploration) -> ExplorationPicture | None:
@@ -203,14 +213,13 @@ def _drawable(rates: pd.DataFrame) -> pd.DataFrame:
 def _label_claim(found: Exploration, name: str, tables: dict[str, pd.DataFrame]) -> str:
     "The outcome of the highest and the lowest label of a column, or that none has enough rows"
     rates = tables[name][tables[name]["rows"] >= 10]
-    write = "{:.0%}".format if found.plan.classification else readable
     if len(rates) < 2:
         return f"No label of {name} has enough rows to tell its {found.outcome_words} from the average"
     high, low = rates.iloc[-1], rates.iloc[0]
-    return (
-        f"{name} matters: the {found.outcome_words} is {write(high['mean'])} ({write(high['low'])} to "
-        f"{write(high['high'])}) for {high['label']} and "
-        f"{write(low['mean'])} ({write(low['low'])} to {write(low['high'])}) for {low['label']}")
+    return claim("The {outcome} is {high} for {name} = {most} and {low} for {name} = {least}",
+                 outcome=found.outcome_words,
+                 name=name, most=high["label"], least=low["label"], high=label_value(found, name, high),
+                 low=label_value(found, name, low))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-12
 def category_picture(found: Exploration, most_columns: int = 4) -> ExplorationPicture | None:
@@ -260,12 +269,11 @@ def distributions_picture(found: Exploration, most: int = 12) -> ExplorationPict
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axis in list(axes.flat)[len(table):]:
         axis.set_visible(False)
-    skewed = int((found.outliers["skewness"].abs() > 1).sum())
-    first = table.iloc[0]
-    return figure, (
-        f"{skewed} of {len(found.outliers)} numbers are strongly skewed (orange, skewness beyond 1), most "
-        f"{first['column']} "
-        f"({first['skewness']:.1f})")
+    by_skewness = found.outliers.sort_values("skewness", key=abs, ascending=False)
+    return figure, claim("{skewed} of {all:number} are strongly skewed (orange, skewness beyond {limit}), most {name} "
+                         "({skewness})", name=by_skewness.iloc[0]["column"], **skewness_values(found, by_skewness),
+                         all=count_of(len(found.outliers), "numbers with three values or more", len(found.rows)),
+                         limit=Measured(1, "", "skewness that is called strong"))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why19
 def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
@@ -275,10 +283,12 @@ def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
     if len(middles) < 2:
         return f"{name} can't be compared between groups: too few rows in them"
     article = "" if found.plan.classification else "the "
-    return (
-        f"The median of {name} is {readable(middles.iloc[-1])} for {article}{middles.index[-1]} and "
-        f"{readable(middles.iloc[0])} for {article}{middles.index[0]}; "
-        f"boxes hold the middle half of each group")
+    high, low = (Measured(float(middles.iloc[at]), "", f"median of {name} for {middles.index[at]}",
+                          int((labels == middles.index[at]).sum())) for at in (-1, 0))
+    return claim("The median of {name} is {high} for {article}{most} and {low} for {article}{least}; boxes hold the "
+                 "middle "
+                 "half of each group", name=name, high=high, low=low, article=article, most=str(middles.index[-1]),
+                 least=str(middles.index[0]))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-15
 def by_target_picture(found: Exploration, most: int = 6) -> ExplorationPicture | None:
@@ -326,9 +336,11 @@ def outlier_picture(found: Exploration, most: int = 10) -> ExplorationPicture | 
                          boxprops={"facecolor": "#BAD2DE", "edgecolor": COLOURS["blue"]})
     axis.set(xlabel="distance from the median in quartile distances (beyond 12 drawn at 12)", ylabel="feature")
     axis.grid(axis="y", visible=False)
-    many, first = int((found.outliers["share"] >= 0.01).sum()), found.outliers.iloc[0]
+    first, n = found.outliers.iloc[0], len(found.rows)
     if not len(drawn["fliers"]) or first["both"] == 0:
-        return figure, f"No value of {len(found.outliers)} numbers is an outlier by both rules"
-    return figure, (
-        f"{many} of {len(found.outliers)} numbers have 1 % or more outliers by both rules, most {first['column']} "
-        f"({int(first['both']):,} values, {first['share']:.1%})")
+        return figure, claim("No value of {all:number} is an outlier by both rules",
+                             all=count_of(len(found.outliers), "numbers with three values or more", n))
+    return figure, claim("{many} of {all:number} have {limit} or more outliers by both rules, most {name} "
+                         "({both:value}, "
+                         "{share})", name=first["column"], **outlier_values(found),
+                         all=count_of(len(found.outliers), "numbers with three values or more", n))

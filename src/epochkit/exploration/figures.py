@@ -21,8 +21,9 @@ from .explore import Exploration
 from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture,
                                                    interactive_picture, missing_pattern_picture, missing_picture,
                                                    odd_rows_picture, pair_picture)
-from .structure_findings import counted, outcome_writer
+from .structure_findings import counted, effect_value, label_value, outcome_value, outcome_writer
 from .time import TimeBehaviour, date_parts, lags_of, outcome_by_order
+from ..report.claims import Claim, Measured, claim, count_of
 from ..report.figures import COLOURS, Figures, readable
 from ..report.values import Sentence
 
@@ -144,13 +145,19 @@ def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | No
 # %% ../../../nbs/exploration/13_figures.ipynb #figures-order-claim
 def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value: float) -> str:
     "Between which means the stretches of rows lie, and whether that is more than chance"
-    write = outcome_writer(found)
     if np.isnan(effect):
+        write = outcome_writer(found)
         return (f"The {found.outcome_words} is {write(found.outcome.mean())} in {counted(len(found.rows), 'row')}: "
                 f"{'no stretches of thirty rows to compare' if len(table) < 2 else 'the same in every row'}")
-    more = "more than chance" if p_value < 0.05 else "no more than chance explains"
-    return (f"Along the rows the {found.outcome_words} lies between {write(table['mean'].min())} and "
-            f"{write(table['mean'].max())} in {len(table)} stretches: {more} (effect {effect:.2f}, p = {p_value:.2g})")
+    more, n = "more than chance" if p_value < 0.05 else "no more than chance explains", len(found.rows)
+    return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: "
+                 "{more} (effect "
+                 "{effect}, p = {p})", outcome=found.outcome_words, more=more,
+                 low=outcome_value(found, table["mean"].min(), "rows lie in the lowest stretch", n),
+                 high=outcome_value(found, table["mean"].max(), "rows lie in the highest stretch", n),
+                 stretches=count_of(len(table), "stretches of rows", n),
+                 effect=effect_value(effect, f"association of the stretch of rows with the {found.outcome_words}", n),
+                 p=Measured(p_value, "p", "chance of such stretches", n, rule="Kruskal and Wallis"))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #figures-order
 def row_order_picture(found: Exploration) -> ExplorationPicture:
@@ -221,13 +228,17 @@ def protected_picture(found: Exploration) -> ExplorationPicture | None:
         axis.set_ylim(-0.6, len(rates) - 0.4)
     axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if factor == 100 else "") +
                            ", 95 % interval; dashed: all rows; in brackets: rows")
-    write, spread = outcome_writer(found), table.groupby("column")["mean"].agg(np.ptp)
-    apart = f"{factor * spread.max():.1f} points" if factor == 100 else write(spread.max())
-    rows = table[table["column"] == spread.idxmax()].sort_values("mean")
-    return figure, (
-        f"Between groups of {spread.idxmax()} the {found.outcome_words} differs by {apart}: "
-        f"{write(rows['mean'].iloc[0])} for {rows['label'].iloc[0]}, "
-        f"{write(rows['mean'].iloc[-1])} for {rows['label'].iloc[-1]}")
+    spread = table.groupby("column")["mean"].agg(np.ptp)
+    name = spread.idxmax()
+    rows = table[table["column"] == name].sort_values("mean")
+    apart = Measured(float(spread.max()), "points" if found.plan.classification else "", f"largest difference of the "
+                     f"{found.outcome_words} between groups of {name}", len(found.rows),
+                     rule="groups of ten rows or more")
+    return figure, claim("Between groups of {name} the {outcome} differs by {apart}: {low} for {least}, {high} for "
+                         "{most}",
+                         name=name, outcome=found.outcome_words, apart=apart, least=rows["label"].iloc[0],
+                         most=rows["label"].iloc[-1], low=label_value(found, name, rows.iloc[0]),
+                         high=label_value(found, name, rows.iloc[-1]))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-09
 def words_picture(found: Exploration) -> ExplorationPicture | None:
@@ -247,9 +258,13 @@ def words_picture(found: Exploration) -> ExplorationPicture | None:
              ylabel=f"word in {short(name)}")
     axis.margins(x=0.16)
     axis.grid(axis="y", visible=False)
-    first, write = words.iloc[-1], outcome_writer(found)
-    return figure, (f"With '{first['word']}' in {name} the {found.outcome_words} is {write(first['with_word'])}, "
-                    f"without it {write(first['without'])}")
+    first = words.iloc[-1]
+    return figure, claim("With '{word}' in {name} the {outcome} is {with_word}, without it {without}",
+                         word=first["word"],
+                         name=name, outcome=found.outcome_words,
+                         with_word=outcome_value(found, first["with_word"], f"{name} holds {first['word']}",
+                                                 int(first["rows"])),
+                         without=outcome_value(found, first["without"], f"{name} does not hold {first['word']}"))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-why13
 PICTURES: dict[str, Callable[[Exploration], ExplorationPicture | None]] = {

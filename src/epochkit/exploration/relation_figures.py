@@ -18,7 +18,10 @@ from .column_figures import (ExplorationPicture, canvas, groups_of, numbers_by_s
                                                  varied_numbers)
 from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
-from ..report.figures import COLOURS, readable, use_style
+from .findings import gap_values
+from .structure_findings import effect_value, outcome_value
+from ..report.claims import Claim, Measured, claim, count_of
+from ..report.figures import COLOURS, use_style
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why01
 def _gap_claim(found: Exploration) -> str:
@@ -27,14 +30,13 @@ def _gap_claim(found: Exploration) -> str:
         "effect", ascending=False)
     worst = found.missing.iloc[0]
     if clear.empty:
-        return (f"{worst['column']} has most gaps ({worst['share']:.1%} of rows); no gap goes with another outcome: "
-                f"they look harmless")
+        return claim("{name} has most gaps ({share} of rows); no gap surely goes with another outcome",
+                     name=worst["column"],
+                     share=Measured(float(worst["share"]), "share", f"missing cells of {worst['column']}",
+                                    len(found.rows)))
     first = clear.iloc[0]
-    write = "{:.1%}".format if found.plan.classification else readable
-    return (
-        f"A missing {first['column']} is information: the {found.outcome_words} is {write(first['when_missing'])} "
-        f"without it and "
-        f"{write(first['when_present'])} with it")
+    return claim("A missing {name} is information: the {outcome} is {missing} without it and {present} with it",
+                 name=first["column"], outcome=found.outcome_words, **gap_values(found, first))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-05
 def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
@@ -44,7 +46,9 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
         figure, axes = canvas(1.8)
         axes[0, 0].barh(["all features"], [100], color=COLOURS["green"])
         axes[0, 0].set(xlabel="filled cells (%)", ylabel="")
-        return figure, f"No cell is missing in {len(found.features)} features of {len(found.rows):,} rows"
+        return figure, claim("No cell is missing in {all:feature} of {rows:row}",
+                             all=count_of(len(found.features), "features"),
+                             rows=count_of(len(found.rows), "rows that are analysed"))
     figure, axes = canvas(1.7 + 0.36 * max(2, len(table)), columns=2)
     left, right = axes[0]
     bars = left.barh([short(name) for name in table["column"]], 100 * table["share"], color=COLOURS["blue"], height=0.6)
@@ -86,9 +90,13 @@ def missing_pattern_picture(found: Exploration, most: int = 18) -> ExplorationPi
     right.grid(axis="y", visible=False)
     whole = found.patterns[found.patterns["columns"] == 0]["share"].sum()
     first = table.iloc[0]
-    left_out = f" ({len(counted) - len(names)} more columns not drawn)" if len(counted) > len(names) else ""
+    left_out = claim(" ({hidden:more column} not drawn)", hidden=count_of(
+        len(counted) - len(names), "columns with gaps that are not drawn")) if len(counted) > len(names) else ""
     words = ", ".join(map(str, first["missing_together"][:4])) + ("…" if first["columns"] > 4 else "")
-    return figure, f"{whole:.1%} of rows are complete; the commonest gap is {words} in {first['rows']:,} rows{left_out}"
+    return figure, claim("{whole} of rows are complete; the commonest gap is {names} in {gone:row}{left_out}",
+                         whole=Measured(float(whole), "share", "rows without a gap in any feature", len(found.rows)),
+                         gone=count_of(first["rows"], f"rows that lack {words} and nothing else", len(found.rows)),
+                         names=words, left_out=left_out)
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why05
 def _escaped(name: object) -> str:
@@ -117,12 +125,13 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
             hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) +
             " %{x:,}<extra></extra>")
     if not odd.any():
-        return figure, f"No row of {len(table):,} is odd as a whole"
-    alone = int((table[odd]["stands_out"].value_counts()).iloc[0])
-    return figure, (
-        f"{int(odd.sum()):,} of {len(table):,} rows are odd as a whole; {table[odd]['stands_out'].mode().iloc[0]} "
-        f"stands out most often ({alone} of them)"
-    )
+        return figure, claim("No row of {all} is odd as a whole", all=count_of(len(table), "rows that are analysed"))
+    alone, name = int((table[odd]["stands_out"].value_counts()).iloc[0]), table[odd]["stands_out"].mode().iloc[0]
+    return figure, claim("{odd} of {all:row} {are} odd as a whole; {name} stands out most often ({alone} of them)",
+                         name=name,
+                         are="is" if odd.sum() == 1 else "are", all=count_of(len(table), "rows that are analysed"),
+                         odd=count_of(odd.sum(), "rows that are odd as a whole", len(table)),
+                         alone=count_of(alone, f"odd rows in which {name} stands out", len(table)))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why08
 def _cell_text(measure: str, value: float) -> str:
@@ -158,9 +167,16 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
     axis.grid(False)
     axis.spines[:].set_visible(False)
     gappy, skewed = int((facts["missing_share"] > 0).sum()), int((skew > 1).sum())
-    cut = f" ({len(facts) - len(table)} more not drawn)" if len(facts) > len(table) else ""
-    return figure, (f"{len(facts)} features at a glance{cut}: {gappy} with gaps, {skewed} strongly skewed, "
-                    f"{int((odd >= 0.01).sum())} with 1 % outliers or more")
+    n, few = len(found.rows), dict(rule="fences and robust z")
+    cut = claim(" ({hidden} more not drawn)", hidden=count_of(len(facts) - len(table), "features that are not drawn")
+                ) if len(facts) > len(table) else ""
+    return figure, claim("{all:feature} at a glance{cut}: {gappy} with gaps, {skewed} strongly skewed, {many} with "
+                         "{limit} "
+                         "outliers or more", cut=cut, all=count_of(len(facts), "features"),
+                         gappy=count_of(gappy, "features with gaps", n),
+                         skewed=count_of(skewed, "numbers with a skewness beyond 1", n),
+                         many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n, **few),
+                         limit=Measured(0.01, "share", "share of outliers that is called many"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-10
 def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPicture | None:
@@ -189,8 +205,14 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     values = ranks.where(np.triu(np.ones(ranks.shape, bool), 1)).stack()
     (first, second), value = values.abs().idxmax(), values[values.abs().idxmax()]
     inflated = int((found.inflation > 10).sum())
-    tail = f"{inflated} have a variance inflation above 10" if inflated else "none is nearly repeated by the others"
-    return figure, f"Of the numbers, {first} and {second} are correlated most (Spearman {value:.2f}); {tail}"
+    tail = claim("{inflated:number} {have} a variance inflation above {limit}", have="has" if inflated == 1 else "have",
+                 inflated=count_of(inflated, "numbers with a variance inflation above 10", len(found.rows)),
+                 limit=count_of(10, "variance inflation that is called high")
+                 ) if inflated else "none is nearly repeated by the others"
+    return figure, claim("{first} and {second} are correlated most of all numbers (Spearman {rho}); {tail}", tail=tail,
+                         first=first, second=second, rho=effect_value(
+                             value, f"{first} and {second}", int(found.rows[[first, second]].notna().all(axis=1).sum()),
+                             "Spearman"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-densities
 def _densities(axis: Any, values: pd.Series, groups: pd.Series, colours: dict[str, str]) -> None:
@@ -245,11 +267,12 @@ def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None
     for name in names:  # a far outlier would squeeze all other points into a corner
         some[name] = numbers_of(some[name]).clip(*numbers_of(found.rows[name]).quantile([0.005, 0.995]))
     ranks = spearman_matrix(found.rows, names).abs().to_numpy()[np.triu_indices(len(names), 1)]
-    return _pair_grid(some[some["group"].isin(colours)], names, colours, found.plan.data.target), (
-        f"The {len(names)} strongest numbers add to each other: their rank correlations with one another stay at or "
-        f"below {ranks.max():.2f}"
-        if ranks.max() < 0.5 else
-        f"The {len(names)} strongest numbers overlap: two of them have a rank correlation of {ranks.max():.2f}")
+    words = ("The {shown} strongest numbers say different things: their rank correlations with one another stay at or "
+             "below {rho}" if ranks.max() < 0.5 else
+             "The {shown} strongest numbers overlap: two of them have a rank correlation of {rho}")
+    return _pair_grid(some[some["group"].isin(colours)], names, colours, found.plan.data.target), claim(
+        words, shown=count_of(len(names), "strongest numbers that are drawn"),
+        rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(found.rows), "Spearman"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why12
 def _side_by_side(matrix: pd.DataFrame) -> np.ndarray:
@@ -266,17 +289,28 @@ def _pairs_claim(found: Exploration) -> str:
     "How many pairs go together beyond chance, how many strongly, and the closest one"
     pairs = found.pairs.dropna(subset=["effect"])
     if pairs.empty:
-        return f"None of {len(found.features)} columns can be compared with another"
+        return claim("None of {all:column} can be compared with another", all=count_of(len(found.features), "features"))
     shown = len({*pairs["first"], *pairs["second"]})
     all_columns = sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
-    cut = f" (the {shown} strongest of {all_columns} columns)" if all_columns > shown + 5 else ""
-    clear, best = pairs[pairs["q_value"] < _CHANCE], pairs.iloc[0]
-    most = f"{best['first']} and {best['second']} ({best['effect']:.2f})"
+    cut = claim(" (the {shown} strongest of {columns:column})", shown=count_of(shown, "columns that are compared"),
+                columns=count_of(
+        all_columns, "columns that could be compared")) if all_columns > shown + 5 else ""
+    clear, best, n = pairs[pairs["q_value"] < _CHANCE], pairs.iloc[0], len(found.rows)
+    most = claim("{first} and {second} ({effect})", first=best["first"], second=best["second"], effect=effect_value(
+        best["effect"], f"{best['first']} and {best['second']}", int(best["rows"]), best["measure"]))
+    pair_count = count_of(len(pairs), "pairs of columns", n)
     if clear.empty:
-        return f"Chance alone explains all {len(pairs):,} pairs of columns{cut}: the strongest is {most}"
-    strong = int((clear["effect"] >= 0.5).sum())
-    return (f"{len(clear):,} of {len(pairs):,} pairs of columns{cut} go together more than chance allows, {strong} "
-            f"strongly (0.5 or more); most {most}")
+        return claim("Chance alone explains all {pairs:pair} of columns{cut}: the strongest is {most}",
+                     pairs=pair_count,
+                     cut=cut, most=most)
+    return claim("{strong} of {pairs:pair} of columns{cut} go together strongly (effect of {limit} or more), {weak} "
+                 "at least weakly "
+                 "({low} or more); most {most}", pairs=pair_count, cut=cut, most=most,
+                 **{name: count_of((clear["effect"] >= limit).sum(), f"pairs of columns with an effect of {limit} or "
+                                                                     f"more", n,
+                                   "q below 0.05") for name, limit in (("strong", 0.5), ("weak", 0.1))},
+                 limit=effect_value(0.5, "effect that is called strong"),
+                 low=effect_value(0.1, "effect that is called weak"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-12
 def association_matrix_picture(found: Exploration) -> ExplorationPicture | None:
@@ -318,13 +352,12 @@ def _corner_claim(found: Exploration, names: list[str]) -> str:
         words = f"{'high' if a else 'low'} {names[0]} and {'high' if b else 'low'} {names[1]}"
         cells[words] = found.outcome[known & (high[0] == a) & (high[1] == b)]
     means = pd.Series({words: values.mean() for words, values in cells.items() if len(values) >= 10}).sort_values()
-    write = "{:.0%}".format if found.plan.classification else readable
     if len(means) < 2:
         return f"{names[0]} and {names[1]} rarely vary independently"
-    return (
-        f"The {found.outcome_words} is {write(means.iloc[-1])} with {means.index[-1]}, {write(means.iloc[0])} with "
-        f"{means.index[0]} (high: above the median)"
-    )
+    return claim("The {outcome} is {most} with {where_most}, {least} with {where_least} (high: above the median)",
+                 outcome=found.outcome_words, where_most=means.index[-1], where_least=means.index[0],
+                 **{name: outcome_value(found, means.iloc[at], means.index[at], len(cells[means.index[at]]))
+                    for name, at in (("most", -1), ("least", 0))})
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-14
 def interactive_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPicture | None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .ablation import SCORES, GroupGain
+from ..report.claims import Measured, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
 from ..report.values import Sentence
 
@@ -59,18 +60,27 @@ def _no_gains(axis: Any, plain: GroupGain, task: str) -> str:
     "Says in the picture that there is no optional group; the claim for it"
     axis.text(0.5, 0.5, "no optional group applies to these columns", ha="center", transform=axis.transAxes)
     axis.set(xticks=[], yticks=[])
-    return (f"The plain columns gain {readable(plain.gain)} of {SCORES[task]} over always giving the "
-            f"same answer; no other group applies")
+    return claim("The plain columns gain {gain} of {score} over always giving the same answer; no other group applies",
+                 gain=_gain_value(plain), score=SCORES[task])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-1
-def _gain_claim(optional: Sequence[GroupGain]) -> str:
-    kept = [gain for gain in optional if gain.kept]
+def _gain_value(gain: GroupGain) -> Measured:
+    "What a group gains, with its 68 % interval"
+    ends = (float(gain.low), float(gain.high)) if np.isfinite(gain.low) else (None, None)
+    return Measured(float(gain.gain), "score", f"gain of the group {gain.group}", None, *ends, 0.68,
+                    "quick model on unseen folds of training rows")
+
+
+def _gain_claim(optional: Sequence[GroupGain], task: str) -> str:
+    kept, score = [gain for gain in optional if gain.kept], SCORES[task].replace(" (lower)", "")
+    groups = count_of(len(optional), "optional groups of features")
     if not kept:
-        return f"None of {len(optional)} optional groups gains clearly: the plain columns are all that is kept"
+        return claim("None of {optional} optional groups gains clearly: only the plain columns are kept",
+                     optional=groups)
     best = max(kept, key=lambda gain: gain.gain)
-    claim = (f"{best.group} gain {readable(best.gain)} ({readable(best.low)} to {readable(best.high)}); {len(kept)} of "
-             f"{len(optional)} optional groups earn their place")
-    return claim[0].upper() + claim[1:]
+    return claim("{group} features gain most, {gain} of {score}; {kept} of {optional:optional group} {are} kept",
+                 group=best.group.capitalize(), gain=_gain_value(best), score=score, optional=groups,
+                 kept=count_of(len(kept), "optional groups that are kept"), are="is" if len(kept) == 1 else "are")
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-2
 def gain_picture(gains: Sequence[GroupGain], task: str) -> FeaturePicture:
@@ -88,7 +98,7 @@ def gain_picture(gains: Sequence[GroupGain], task: str) -> FeaturePicture:
     score = SCORES[task].replace(" (lower)", "")
     axis.set(yticks=range(len(optional)), yticklabels=labels, ylim=(-0.6, len(optional) - 0.4),
              xlabel=f"gain in {score} on unseen folds of training rows, 68 % interval (right is better)")
-    return figure, _gain_claim(optional)
+    return figure, _gain_claim(optional, task)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-a
 def _bars_with_interval(axis: Any, table: pd.DataFrame, columns: tuple[str, str, str], colours: list[str],
@@ -112,10 +122,15 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: i
                         "mutual information (nats)")
     _legend(axes[0, 1], [groups.get(name, "") for name in top["feature"]])
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
-    return figure, (
-        f"{first['feature']} matters most: shuffling it costs {readable(first['importance'])} of the score "
-        f"({readable(first['low'])} to {readable(first['high'])}); the interval of {clear} of {len(importance)} "
-        f"features lies above 0")
+    ends = (float(first["low"]), float(first["high"])) if np.isfinite(first["low"]) else (None, None)
+    return figure, claim("{feature} matters most: shuffling it costs {importance} of the score; {clear} of "
+                         "{all:feature} have "
+                         "an interval above zero, each looked at by itself", feature=first["feature"],
+                         importance=Measured(float(first["importance"]), "score", f"importance of {first['feature']}",
+                                             None,
+                                             *ends, rule="shuffled on unseen folds of training rows"),
+                         clear=count_of(clear, "features whose importance lies above zero", rule="each by itself"),
+                         all=count_of(len(importance), "features that are delivered"))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-10
 PART_COLOURS = {"train": "blue", "validation": "orange", "test": "green"}
@@ -151,8 +166,11 @@ def split_picture(facts: dict[str, Any], positive: str = "") -> FeaturePicture:
                    xlabel=f"share of {shown}" if shown else "mean of the target",
                    xlim=(min(0, 1.2 * min(values)), 1.2 * max(max(values), 1e-9)))
     what = f"share of {shown}" if shown else "mean of the target"
-    return figure, (f"{facts['strategy'].replace('_', ' and ').capitalize()} split: {what} is {write(values[0])} in "
-                    f"training and {write(values[-1])} in {list(parts)[-1]}")
+    first, last = (Measured(float(values[at]), "share" if shown else "", f"{what} in {name} rows", rows[name])
+                   for at, name in ((0, "train"), (-1, list(parts)[-1])))
+    return figure, claim("{strategy} split: {what} is {first} in training and {last} in {part}", what=what,
+                         first=first, last=last,
+                         strategy=facts["strategy"].replace("_", " and ").capitalize(), part=list(parts)[-1])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-13
 def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
@@ -163,10 +181,15 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
                                 (axes[0, 1], after, f"{_short(feature.name)}, as a feature")):
         axis.hist(values, bins=40, color=COLOURS["blue"])
         axis.set(xlabel=label, ylabel="training rows")
-    return figure, (
-        f"As a feature, {raw.name} has mean {round(after.mean(), 2) + 0.0:.2f} and spread {after.std():.2f} (raw "
-        f"{readable(before.mean())} and {readable(before.std())}); "
-        f"its skewness goes from {before.skew():.1f} to {after.skew():.1f}")
+    def value(number: float, what: str) -> Measured:
+        return Measured(float(number), "effect" if what == "skewness" else "", f"{what} of {raw.name}", len(before),
+                        rule="training rows")
+    return figure, claim("As a feature, {name} has skewness {after} instead of {before}; its standard deviation was "
+                         "{spread}, its mean "
+                         "{mean}", name=raw.name, before=value(before.skew(), "skewness"),
+                         spread=value(before.std(), "standard deviation"), mean=value(before.mean(), "mean"),
+                         after=Measured(float(after.skew()), "effect", f"skewness of {raw.name} as a feature",
+                                        len(after)))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-13-a
 def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) -> FeaturePicture | None:
@@ -184,8 +207,13 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
     boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
     widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
-    return figure, (f"{far:.1%} of the scaled values lie beyond 5; the middle half of {widest} is widest, "
-                    f"{readable(boxes_wide.max())}")
+    return figure, claim("{far} of the scaled values lie beyond {limit}; the middle half of {widest} is widest, "
+                         "{width}", widest=widest,
+                         far=Measured(far, "share", "scaled values beyond 5", len(train)),
+                         limit=count_of(5, "limit of scaled values"),
+                         width=Measured(float(boxes_wide.max()), "effect",
+                                        f"distance of the quartiles of {widest} as a feature",
+                                        len(train)))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-16
 NOT_MADE = ("numbers", "categories", "many labels", "indicators")
@@ -222,8 +250,11 @@ def made_correlation_picture(train: pd.DataFrame, groups: dict[str, str], import
     _heat_map(figure, axes[0, 0], table, made, plain)
     strongest = np.abs(table).max(axis=1)
     at = int(strongest.argmin())
-    return figure, (f"{made[at]} says most that is new: its correlation with any shown plain feature is at most "
-                    f"{strongest[at]:.2f}")
+    return figure, claim("{name} says most that is new: its strongest correlation with a shown plain feature is "
+                         "{most}", name=made[at],
+                         most=Measured(float(strongest[at]), "effect", f"strongest correlation of {made[at]} with a "
+                                                                       f"plain "
+                                       f"feature", len(train), rule="Pearson"))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-16-a
 def _outcome_per_tenth(values: pd.Series, answer: np.ndarray) -> pd.DataFrame:
@@ -249,9 +280,11 @@ def made_effect_picture(train: pd.DataFrame, y: np.ndarray, groups: dict[str, st
                         color=COLOURS["blue"])
     axes[0, 0].axhline(answer.mean(), color="#8C8C8C", linestyle="--", linewidth=1)
     axes[0, 0].set(xlabel=f"{_short(name)}, as a feature (median of each tenth of the training rows)", ylabel=outcome)
-    write = "{:.1%}".format if classification else readable
-    return figure, (f"{outcome.capitalize()} goes from {write(table['y'].iloc[0])} in the lowest tenth of {name} to "
-                    f"{write(table['y'].iloc[-1])} in its highest")
+    low, high = (Measured(float(table["y"].iloc[at]), "share" if classification else "",
+                          f"{outcome} in the {end} tenth of {name}",
+                          len(train)) for at, end in ((0, "lowest"), (-1, "highest")))
+    return figure, claim("{outcome} goes from {low} in the lowest tenth of {name} to {high} in its highest",
+                         outcome=outcome.capitalize(), name=name, low=low, high=high)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-19
 def _placed(train: pd.DataFrame, validation: pd.DataFrame, seed: int, most: int) -> tuple[Any, dict[str, np.ndarray]]:
@@ -280,4 +313,7 @@ def parts_picture(train: pd.DataFrame, validation: pd.DataFrame, seed: int = 42,
     axes[0, 0].legend()
     gap = np.abs(placed["train"].mean(0) - placed["validation"].mean(0)) / np.maximum(placed["train"].std(0), 1e-9)
     alike = "cover the same ground" if gap.max() < 0.2 else "do not cover the same ground"
-    return figure, f"Training and validation rows {alike}: their centres lie {gap.max():.2f} standard deviations apart"
+    return figure, claim("Training and validation rows {alike}: their centres lie {gap} standard deviations apart",
+                         alike=alike,
+                         gap=Measured(float(gap.max()), "effect", "distance of the centres of training and validation",
+                                      len(train) + len(validation), rule="larger of two principal components"))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'bench', 'train_candidate',
            'completed', 'train_candidates', 'todays_rule', 'comparison_table', 'better', 'judge_of', 'Choice',
-           'choose_best', 'comparison_claim', 'prediction_table', 'stored_outputs', 'save_candidates',
+           'choose_best', 'comparison_claim', 'fold_score', 'prediction_table', 'stored_outputs', 'save_candidates',
            'write_training_files']
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
@@ -30,6 +30,7 @@ from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import FrameworkModel, frameworks_for, known_frameworks
 from .metrics import choose_threshold, draws_for, measure
 from .resume import WorkStore, joblib_bytes
+from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
 from ..lifecycle.run import EpochRun
 from ..planning.plan import Plan
@@ -522,21 +523,24 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-19
 def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) -> str:
     "The finding of phase 1 in one sentence, computed"
-    from epochkit.report.figures import readable
-
     primary, best = plan.metric.primary, choice.best
     titles = {item.framework: item.title for item in candidates}
     close = [titles[name] for name in choice.ties if name != best.framework]
-    dummy = next((item.value(primary) for item in candidates if item.baseline), None)
-    floor = "" if dummy is None else f" (knowing nothing: {readable(dummy)})"
+    dummy = next((item for item in candidates if item.baseline and item.value(primary) is not None), None)
+    floor = "" if dummy is None else claim(" (without knowing anything {floor})", floor=fold_score(dummy, plan))
     leads = choice.standings[0].name == best.framework
-    said = f"{best.title} {'leads' if leads else 'is proposed'} with {primary} {readable(best.value(primary))}" \
-           f"{floor} over {len(best.fold_values)} folds of the training rows"
-    if not leads:
-        said += f": {choice.reason}"
-    rest = f"; on the same rows {', '.join(close)} {'ties' if len(close) == 1 else 'tie'} with the best" if close else \
-        "; on the same rows no other framework ties with it"
-    return said + rest
+    rest = f"on the same rows {', '.join(close)} {'ties' if len(close) == 1 else 'tie'} with the best" if close else \
+        "on the same rows no other framework ties with it"
+    return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{why}; {rest}",
+                 title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
+                 value=fold_score(best, plan), why="" if leads else f": {choice.reason}",
+                 folds=count_of(len(best.fold_values), "folds of the training rows"))
+
+
+def fold_score(item: Candidate, plan: Plan) -> Measured:
+    "The primary metric of a candidate over the folds of the training rows"
+    return Measured(float(item.value(plan.metric.primary)), "score", f"{plan.metric.primary} of {item.title}",
+                    rule="untuned, folds of the training rows")
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-23
 def prediction_table(outputs: dict[str, np.ndarray], row_id: np.ndarray, y: np.ndarray, plan: Plan) -> pd.DataFrame:

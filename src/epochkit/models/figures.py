@@ -16,6 +16,7 @@ from .metrics import classification_metrics
 from .candidates import Candidate, Choice
 from .folds.fold_fits import TrainingData
 from ..planning.plan import Plan
+from ..report.claims import Measured, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
 
@@ -87,12 +88,19 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     axes.set_xlabel(f"threshold on the probability of '{plan.data.positive}'")
     axes.set_ylabel("expected cost per row")
     axes.legend()
-    return (
-        f"Acting on '{plan.data.positive}' from a probability of {readable(best.threshold)} costs "
-        f"{readable(cost(best.threshold))} per "
-        f"row on validation, against {readable(cost(0.5))} at 0.5 (false positive {costs[0]:g}, false negative "
-        f"{costs[1]:g})"
-    )
+    def priced(threshold: float) -> Measured:
+        return Measured(cost(threshold), "score", f"cost per row of {best.title} at the threshold {threshold:.3f}",
+                        len(y),
+                        rule="validation rows")
+    return claim("Before tuning, acting on '{positive}' from a probability of {threshold} costs {cost} per row on "
+                 "validation, against {plain} at "
+                 "{half} (false positive {fp}, false negative {fn})", positive=plan.data.positive,
+                 cost=priced(best.threshold),
+                 plain=priced(0.5), threshold=Measured(float(best.threshold), "score",
+                                                       f"untuned threshold of {best.title}"),
+                 half=Measured(0.5, "score", "threshold that ignores costs"),
+                 fp=Measured(costs[0], "", "cost of a false positive"),
+                 fn=Measured(costs[1], "", "cost of a false negative"))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-b
 def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
@@ -110,10 +118,13 @@ def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     axes.grid(False)
     wrong = counts * (1 - np.eye(len(labels), dtype=int))
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-    return (
-        f"{best.title} is right on {np.trace(counts):,} of {len(y):,} validation rows; its commonest error calls "
-        f"'{labels[row]}' "
-        f"'{labels[column]}' ({wrong[row, column]:,} rows)")
+    return claim("{title} is right on {right} of {rows:validation row}; its commonest error calls '{true}' '{said}' "
+                 "({wrong:row})",
+                 title=best.title, true=labels[row], said=labels[column],
+                 right=count_of(np.trace(counts), f"validation rows that {best.title} answers right", len(y)),
+                 rows=count_of(len(y), "validation rows"),
+                 wrong=count_of(wrong[row, column], f"validation rows of {labels[row]} that are called "
+                                                    f"{labels[column]}", len(y)))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
 def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
@@ -126,10 +137,11 @@ def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Pla
     axes.legend()
     middle = float(np.median(np.abs(best.output - y)))
     bias = float(np.mean(best.output - y))
-    return (
-        f"Half of {best.title}'s validation predictions lie within {readable(middle)} of the true "
-        f"{plan.data.target}; on average "
-        f"they are {readable(abs(bias))} too {'high' if bias > 0 else 'low'}")
+    return claim("Half of {title}'s validation predictions lie within {middle} of the true {target}; on average they "
+                 "are {bias} too "
+                 "{side}", title=best.title, target=plan.data.target, side="high" if bias > 0 else "low",
+                 middle=Measured(middle, "", f"median error of {best.title}", len(y), rule="validation rows"),
+                 bias=Measured(abs(bias), "", f"bias of {best.title}", len(y), rule="validation rows"))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13
 def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
@@ -175,10 +187,16 @@ def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
     values = [trial.value for trial in tuning.trials if trial.value is not None]
     if table.empty:
         return f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
-    return (
-        f"{table['parameter'].iloc[0]} moved {plan.metric.primary} of {tuning.untuned.title} most (rank correlation "
-        f"{table['impact'].iloc[0]:.2f}); over {len(values)} trials it ran from {min(values):.4g} to "
-        f"{max(values):.4g} (dashed: untuned)")
+    name, primary, title = table["parameter"].iloc[0], plan.metric.primary, tuning.untuned.title
+    return claim("{primary} of {title} goes with {name} most (rank correlation {impact}; the search leans to what "
+                 "did well, so this "
+                 "is no effect); over {trials:trial} it ran from {low} to {high} (dashed: untuned)", primary=primary,
+                 title=title,
+                 name=name, trials=count_of(len(values), "trials that gave a value"),
+                 impact=Measured(float(table["impact"].iloc[0]), "effect", f"association of {name} with {primary}",
+                                 len(values)),
+                 **{end: Measured(float(value), "score", f"{end}est {primary} of a trial", len(values))
+                    for end, value in (("low", min(values)), ("high", max(values)))})
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-a
 def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
@@ -196,6 +214,6 @@ def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     axes.axvline(untuned, color=COLOURS["grey"], linestyle="--", label="untuned winner")
     axes.set_yticks(range(len(top)), [f"trial {trial.number}" for trial in reversed(top)])
     axes.margins(x=0.15)
-    axes.set_xlabel(f"{primary} on the validation rows")
+    axes.set_xlabel(f"{primary} over the folds of the training rows")
     axes.legend(loc="best")
     return figure, tuning_claim(tuning, plan)

@@ -17,6 +17,7 @@ from .folds.fold_fits import FoldFit, TrainingData
 from .frameworks.base import FrameworkModel, known_frameworks
 from .metrics import choose_threshold, measure
 from ..planning.plan import Plan
+from ..report.claims import Measured, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-05
@@ -96,14 +97,18 @@ def _learning_claim(curve: Curve, best: Candidate, plan: Plan) -> str:
     before, last = wide.columns[-2:]
     gains = ((wide[last] - wide[before]) * (1 if plan.metric.maximize else -1)).dropna()
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.nan
-    said = (f"From {before:.0%} to all of the rows {best.title} {'gains' if gain > 0 else 'loses'} "
-            f"{readable(abs(gain))} in {plan.metric.primary}")
-    if not np.isfinite(error):
-        return said + ", seen on one fold"
-    sure = float(error * t.ppf(0.975, len(gains) - 1))
+    sure = float(error * t.ppf(0.975, len(gains) - 1)) if np.isfinite(error) else np.nan
+    rest = ", seen on one fold"
     if gain > sure:
-        return said + (": the curve still rises" if plan.metric.maximize else ": the error still falls")
-    return said + f", within what {len(gains)} folds differ by chance (up to {readable(sure)})"
+        rest = ": the curve still rises" if plan.metric.maximize else ": the error still falls"
+    elif np.isfinite(error):
+        rest = claim(", within what {folds:fold} differ by chance (up to {sure})",
+                     folds=count_of(len(gains), "folds of the training rows"),
+                     sure=Measured(sure, "score", "what folds differ by chance", rule="t over folds, 95 %"))
+    return claim("From {before} to all of the rows {title} {gains} {gain} in {primary}{rest}", title=best.title,
+                 gains="gains" if gain > 0 else "loses", primary=plan.metric.primary, rest=rest,
+                 before=Measured(float(before), "share", "rows of the last but one point of the learning curve"),
+                 gain=Measured(abs(gain), "score", f"what {best.title} gains from the last rows"))
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-10
 _ROUNDS, _MOST_ANSWERS = (0.25, 0.5, 1.0, 2.0), 5_000

@@ -19,8 +19,9 @@ from ..core.files import plain
 from ..core.errors import ResourceLimitError
 from .frameworks.base import Range, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once
-from .candidates import Bench, Candidate, bench, better, completed, judge_of, train_candidate
+from .candidates import Bench, Candidate, bench, better, completed, fold_score, judge_of, train_candidate
 from .folds.fold_fits import TrainingData
+from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
 from ..planning.plan import Plan
 from ..lifecycle.tracking import TrackedRun
@@ -362,15 +363,19 @@ def best_trials(trials: list[Trial], plan: Plan, most: int = 10) -> list[Trial]:
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-17-a
 def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     "The finding of phase 2 in one sentence: the gain with its interval, from how many trials, on which rows"
-    primary, untuned = plan.metric.primary, tuning.untuned.value(plan.metric.primary)
+    primary, trials = plan.metric.primary, count_of(len(tuning.trials), "trials of the search")
     if tuning.gain is None:
-        return (f"None of {len(tuning.trials)} trials beats the untuned {tuning.untuned.title} ({primary} "
-                f"{untuned:.4g} over the folds): it is handed on as it came")
-    gain, low, high = tuning.gain
-    measured = f"by {abs(gain):.4g} in {primary} (95% interval of the improvement {low:.4g} to {high:.4g}) on " \
-               f"{tuning.checked_on}"
+        return claim("None of {trials} trials beats the untuned {title} ({primary} {untuned} over the folds): it is "
+                     "handed on as it came",
+                     trials=trials, title=tuning.untuned.title, primary=primary,
+                     untuned=fold_score(tuning.untuned, plan))
+    gain, low, high = map(float, tuning.gain)
+    parts = {"trials": trials, "title": tuning.untuned.title, "primary": primary, "rows": tuning.checked_on,
+             "gain": Measured(gain, "score", f"gain of tuning {tuning.untuned.title}", None, low, high,
+                              rule=tuning.checked_on)}
     if not tuning.improved:
-        return (f"The best of {len(tuning.trials)} trials is not better than the untuned {tuning.untuned.title}: it is "
-                f"worse {measured}, so the model is handed on as it came")
-    chance = ", so it may be chance" if low <= 0 else ""
-    return f"The best of {len(tuning.trials)} trials improves {tuning.untuned.title} {measured}{chance}"
+        return claim("The best of {trials:trial} is not better than the untuned {title}: its gain in {primary} is "
+                     "{gain} on {rows}, "
+                     "so the model is handed on as it came", **parts)
+    return claim("The best of {trials:trial} improves {title} by {gain} in {primary} on {rows}{chance}", **parts,
+                 chance=", so it may be chance" if low <= 0 else "")

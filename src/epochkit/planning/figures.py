@@ -9,6 +9,7 @@ __all__ = ['time_unit', 'gantt_figure', 'estimate_figure', 'risk_figure', 'data_
 from typing import Any
 
 from ..core.settings import EPOCHS
+from ..report.claims import Measured, claim, count_of
 from ..report.theme import COLOURS
 from .plan import Plan
 from ..report.figures import use_style
@@ -58,12 +59,16 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"{unit} of computing since the plan; the line is the range of the estimate")
     axes.legend(loc="upper right")
-    total = estimates["total"]
-    return figure, (
-        f"Epoch {longest['epoch']:03d} takes {longest['seconds'] / total['seconds']:.0%} of about "
-        f"{total['seconds'] / size:.0f} {unit} ({total['seconds_low'] / size:.0f} to "
-        f"{total['seconds_high'] / size:.0f}); {len(gates)} decisions are a person's"
-    )
+    total, name = estimates["total"], f"{longest['epoch']:03d}"
+    share = Measured(longest["seconds"] / total["seconds"], "share", f"estimated time that epoch {name} takes")
+    times = {key: Measured(float(total[key]), "s", f"estimated {key.replace('_', ' ')} of all epochs") for key in
+             ("seconds_low", "seconds_high")}
+    return figure, claim("Epoch {epoch} takes {share} of {seconds} of computing ({seconds_low} to {seconds_high}); "
+                         "{gates:decision} {are} a person's", epoch=name, share=share,
+                         are="is" if len(gates) == 1 else "are",
+                         gates=count_of(len(gates), "decisions of a person"), **times,
+                         seconds=Measured(float(total["seconds"]), "s", "estimated seconds of all epochs",
+                                          kind="estimate"))
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-07
 def estimate_figure(estimates: dict[str, Any]) -> tuple[Any, str]:
@@ -97,11 +102,14 @@ def _estimate_claim(estimates: dict[str, Any]) -> str:
         "within": "keeps within", "at risk": "may exceed", "beyond": "exceeds", "unknown": "cannot be held against"
     }
     total = estimates["total"]
-    said = [f"{item['of']} {words[item['outcome']]} its limit of "
-            f"{item['limit']:,.6g}{' ' * bool(item['unit'])}{item['unit']}" for item in estimates["limits"]]
-    price = "" if total["cost"] is not None else "; no price per hour is known"
-    return (f"About {total['memory_mb']:,} MB at a time, {total['memory_high_mb']:,} at the upper end; "
-            f"{' and '.join(said)}{price}")
+    limits = {f"limit_of_{item['of']}": Measured(float(item["limit"]), item["unit"], f"limit of {item['of']}")
+              for item in estimates["limits"]}
+    said = " and ".join(f"{item['of']} {words[item['outcome']]} its limit of {{limit_of_{item['of']}}}"
+                        for item in estimates["limits"])
+    return claim("The work needs {memory} at a time, {high} at the upper end of the range; " + said +
+                 "; no price per hour is known" * (total["cost"] is None), **limits,
+                 memory=Measured(float(total["memory_mb"]), "MB", "estimated memory at a time", kind="estimate"),
+                 high=Measured(float(total["memory_high_mb"]), "MB", "upper end of the estimated memory"))
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-09-cells
 def _draw_cells(axes: Any, risks: list[dict[str, Any]]) -> None:
@@ -144,10 +152,12 @@ def risk_figure(risks: list[dict[str, Any]]) -> tuple[Any, str]:
     axes.grid(visible=False)
     _list_risks(words, risks)
     high = sum(risk["score"] >= 12 for risk in risks)
-    return figure, (
-        f"Of {len(risks)} risks, {high or 'none'} score{'s' * (high == 1)} 12 or more; the largest is "
-        f"'{risks[0]['risk']}' with {risks[0]['score']}"
-    )
+    return figure, claim("Of {risks:risk}, {high} {score} {limit} or more; the largest is '{name}' with {largest}",
+                         name=risks[0]["risk"], score="scores" if high == 1 else "score",
+                         risks=count_of(len(risks), "risks"),
+                         high=count_of(high, "risks that score 12 or more"),
+                         limit=count_of(12, "score that is called high"),
+                         largest=count_of(risks[0]["score"], f"score of the risk {risks[0]['risk']}"))
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11-roles
 def _draw_roles(axes: Any, plan: Plan) -> None:
@@ -186,14 +196,17 @@ def data_figure(plan: Plan) -> tuple[Any, str]:
     figure = Figure(figsize=(9.6, 3.9) if counts else (7.2, 3.9))
     panels = figure.subplots(1, 2 if counts else 1, squeeze=False)[0]
     _draw_roles(panels[0], plan)
-    claim = f"{len(plan.feature_columns)} of {len(plan.columns)} columns may become features"
+    rare, n = "", sum(counts.values())
     if counts:
         rarest = min(counts, key=counts.get)
         _draw_classes(panels[1], plan, counts, rarest)
-        claim += f"; the rarest class, '{rarest}', has {counts[rarest] / max(1, sum(counts.values())):.1%} of the rows"
+        rare = claim("; the rarest class, '{rarest}', has {share} of the rows", rarest=rarest, share=Measured(
+            counts[rarest] / max(1, n), "share", f"share of {plan.data.target} = {rarest}", n))
     for axes in panels:
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         for label in axes.get_yticklabels():
             label.set_parse_math(False)
-    return figure, claim
+    return figure, claim("{features} of {columns:column} may become features{rare}", rare=rare,
+                         features=count_of(len(plan.feature_columns), "columns that may become features"),
+                         columns=count_of(len(plan.columns), "columns of the source"))

@@ -6,5 +6,6 @@
 - `figures`: Figures whose title is their claim, saved twice, and one page design for every report.
 - `pages`: An executed notebook becomes one HTML file that anyone can open, offline, years later.
 - `progress_bars`: Long work shows one bar while it lasts and leaves one line: how much, how long, how much memory.
+- `claims`: A sentence that knows its numbers: what each is of, on how many rows, in which unit, by which rule.
 - `answers`: A story answers its question under the question, in one sentence, as soon as it knows the answer.
 """

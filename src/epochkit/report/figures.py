@@ -403,14 +403,14 @@ class Figures:
             raise BadInputError(f"figure name {name!r} is no file name: use letters, digits, _ and -")
         if not claim.strip():
             raise BadInputError(f"figure '{name}' makes no claim: say in one sentence what it shows, with its number")
-        claim = " ".join(claim.split())
+        stated, claim = getattr(claim, "stated", {}), " ".join(claim.split())
         if hasattr(figure, "to_plotly_json"):
             page, png, skipped = self._plotly(figure, name, claim)
         else:
             figure = getattr(figure, "figure", figure)
             png, skipped = _matplotlib_png(figure, claim), ""
             page = _figure_page(claim, image_html(png, alt=claim))
-        entry = {"name": name, "claim": claim, "html": self._place(f"{name}.html"), "png": None}
+        entry = {"name": name, "claim": claim, **stated, "html": self._place(f"{name}.html"), "png": None}
         write_text(self.folder / entry["html"], page)
         if png:
             entry["png"] = self._place(f"{name}.png")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..report.claims import Measured, claim
 from ..core.settings import Settings
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..planning.plan import Plan
@@ -163,8 +164,13 @@ def timeline_figure(settings: Settings, estimates: dict[str, Any], happened: lis
     axes.set_xlabel("seconds of work (bar), estimate (orange mark), decision (green diamond)")
     compared = [row for row in happened if row["epoch"] in planned]
     actual, estimated = sum(row["seconds"] for row in compared), sum(planned[row["epoch"]] for row in compared)
-    return figure, (f"Epochs 002-{compared[-1]['epoch']:03d} took {actual:.0f} seconds, {actual / estimated:.1f} "
-                    f"times the {estimated:.0f} that were estimated")
+    ends = f"{compared[0]['epoch']:03d}", f"{compared[-1]['epoch']:03d}"
+    times = Measured(actual / estimated, "times", f"actual over estimated time of epochs {ends[0]} to {ends[1]}")
+    return figure, claim("Epochs {first} to {last} took {actual}, {times} the {estimated} that were estimated",
+                         first=ends[0],
+                         last=ends[1], times=times, actual=Measured(actual, "s",
+                                                                    f"actual time of epochs {ends[0]} to {ends[1]}"),
+                         estimated=Measured(estimated, "s", f"estimated time of epochs {ends[0]} to {ends[1]}"))
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-23
 @gate_check(8, "lessons are written")

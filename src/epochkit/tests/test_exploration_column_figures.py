@@ -23,7 +23,7 @@ def test_claims_are_computed_from_the_rows():
     rows, plan = example()
     found = explore(rows, plan)
     share = (rows["y"] == "bad").mean()
-    assert f"{share:.1%} of rows are bad" in target_picture(found)[1]
+    assert f"{100 * share:.1f} % of rows are bad" in target_picture(found)[1]
     assert "income is the number that separates bad from good best" in strongest_number_picture(found)[1]
     flipped = explore(rows.assign(income=-rows["income"]), plan)
     assert "lower when bad" in strongest_number_picture(found)[1] and "higher when bad" in strongest_number_picture(

@@ -66,7 +66,7 @@ def test_the_numbers_in_the_sentences_are_those_of_the_data():
     by_id = {finding["id"]: finding for finding in insights["findings"]}
     share = (rows["Status"] == "bad").mean()
     assert by_id["class_balance"]["value"] == pytest.approx(
-        share, abs=1e-6) and f"{share:.1%}" in by_id["class_balance"]["claim"]
+        share, abs=1e-6) and f"{100 * share:.1f} %" in by_id["class_balance"]["claim"]
     assert by_id["missing_cells"]["value"] == pytest.approx(rows["assets"].isna().mean())
     assert by_id["repeated_information"]["value"] == pytest.approx(1)
 

@@ -40,7 +40,7 @@ def test_pictures_without_their_kind_of_column_are_none_or_a_plain_claim():
     assert correlation_picture(found) is None and pair_picture(found) is None and odd_rows_picture(
         found) is None and missing_pattern_picture(found) is None
     assert "No cell is missing" in missing_picture(found)[1] and association_matrix_picture(
-        found) is None and "1 features" in glance_picture(found)[1]
+        found) is None and "1 feature at" in glance_picture(found)[1]
 
 
 def test_a_wide_table_is_cut_and_the_claim_says_so():

@@ -362,7 +362,7 @@ def test_the_claim_names_the_leader():
     found = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken})
     choice = choose_best(found, data, plan)
     claim = comparison_claim(found, choice, plan)
-    assert claim.startswith(choice.best.title) and "knowing nothing: 0.500" in claim and "5 folds" in claim
+    assert claim.startswith(choice.best.title) and "without knowing anything 0.500" in claim and "5 folds" in claim
     assert "on the same rows" in claim
 
 

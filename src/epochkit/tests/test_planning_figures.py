@@ -59,7 +59,7 @@ def test_every_risk_has_its_number_in_the_matrix_and_in_the_list(plan):
 
 def test_the_table_is_drawn_with_and_without_classes(plan):
     figure, claim = data_figure(plan)
-    assert len(figure.axes) == 2 and "12 of 14" in claim and "'bad', has 28.2%" in claim
+    assert len(figure.axes) == 2 and "12 of 14" in claim and "'bad', has 28.2 %" in claim
     numbers = Plan(**plan.model_dump()
                    | {"profile": {key: value
                                   for key, value in plan.profile.items() if key != "class_counts"}})

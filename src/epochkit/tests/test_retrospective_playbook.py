@@ -40,7 +40,7 @@ def test_the_timeline_claims_what_it_compares():
     happened = [made_row(1, 5.0, decision="approve"), made_row(2, 30.0), made_row(3, 10.0)]
     estimates = {"epochs": [{"epoch": 2, "seconds": 10}, {"epoch": 3, "seconds": 10}]}
     figure, claim = timeline_figure(None, estimates, happened)
-    assert claim == "Epochs 002-003 took 40 seconds, 2.0 times the 20 that were estimated"
+    assert claim == "Epochs 002 to 003 took 40 s, 2.0 times the 20 s that were estimated"
     assert [patch.get_x() for patch in figure.axes[0].patches] == [0.0, 5.0, 35.0]
 
 

@@ -25,7 +25,7 @@ def scored():
 def test_each_picture_of_two_classes_has_its_computed_claim(scored):
     plan, metrics = planned("binary"), measure("binary", *scored, resamples=50)
     figure, claim = curves_figure(plan, *scored, metrics, 0.3)
-    assert len(figure.axes) == 2 and f"AUC of {metrics['roc_auc']['value']:.2f} (" in claim
+    assert len(figure.axes) == 2 and f"AUC of {metrics['roc_auc']['value']:.3f} (" in claim
     figure, claim = confusion_figure(plan, *scored, 0.3)
     assert "of 600 answers are right; the most frequent mistake takes 'good' for 'bad'" in claim
     assert "no more than chance allows" in calibration_figure(plan, *scored)[1]
@@ -50,7 +50,7 @@ def test_more_classes_and_quantities_have_their_own_pictures():
     number = planned("regression")
     truth = rng.normal(100, 20, 300)
     figure, claim = residuals_figure(number, truth, truth + 5 + rng.normal(0, 1, 300))
-    assert claim.startswith("Predictions are off by +5") or claim.startswith("Predictions are off by +4.9")
+    assert claim.startswith("Predictions are off by 5") or claim.startswith("Predictions are off by 4.9")
     assert "in 10 of 10 parts" in claim and curves_figure(number, truth, truth, {}) is None
     assert confusion_figure(number, truth, truth, None) is None and calibration_figure(number, truth, truth) is None
 
@@ -58,7 +58,7 @@ def test_more_classes_and_quantities_have_their_own_pictures():
 def test_one_class_alone_breaks_no_picture():
     plan, y, output = planned("binary"), np.zeros(60, dtype=int), np.tile([0.9, 0.1], (60, 1))
     assert curves_figure(plan, y, output, measure("binary", y, output, resamples=0), 0.5) is None
-    assert confusion_figure(plan, y, output, 0.5)[1] == "100% of 60 answers are right"
+    assert confusion_figure(plan, y, output, 0.5)[1] == "100 % of 60 answers are right"
     assert calibration_figure(plan, y, output) and cost_figure(plan, y, output, 0.5) and lift_figure(plan, y, output) is None
 
 

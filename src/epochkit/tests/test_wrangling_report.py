@@ -27,8 +27,8 @@ def plan_for(task, positive="", features=("x",)):
 
 def test_claims_follow_the_data():
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 50.0], "y": ["b", "a", "a", "a"]})
-    assert target_figure(frame, plan_for("binary", "b"))[1] == "y is b in 1 of 4 rows (25.0%)"
-    assert "from b (1 rows) to a (3)" in target_figure(frame, plan_for("multiclass"))[1]
+    assert target_figure(frame, plan_for("binary", "b"))[1] == "y is b in 1 of 4 rows (25.0 %)"
+    assert "from b (1 row) to a (3 rows)" in target_figure(frame, plan_for("multiclass"))[1]
     assert "1 of 1 numeric columns" in numbers_figure(frame, plan_for("binary"))[1]
     assert numbers_figure(frame, plan_for("binary", features=["nothing"])) is None
     flags = frame.assign(flag=[0, 0, 0, 1], code=[1, 2, 3, 3])
@@ -42,7 +42,7 @@ def test_claims_follow_the_data():
 
 def test_a_table_without_gaps_has_its_own_claim_and_axes_are_named():
     figure, claim = missing_figure({"missing": {"x": {"before": 0.0, "after": 0.0}}})
-    assert claim == "No cell is missing in 1 columns"
+    assert claim == "No cell is missing in 1 column"
     assert figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel()
 
 
@@ -71,8 +71,8 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
     x = np.arange(100.0)
     frame = pd.DataFrame(
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
-    assert missing_map(frame)[1] == ("Gaps of 1 of 1 columns depend on the place in the file (q < 0.05), most in c: "
-                                     "0% to 100% of the cells of a part")
+    assert missing_map(frame)[1] == ("Gaps of 1 of 1 columns depend on the place in the file (q below 0.05), most in c: "
+                                     "0 % to 100 % of the cells of a part")
     assert missing_map(frame[["a"]]) is None and "as chance would put them" in missing_map(
         frame.assign(c=np.where(x % 2, np.nan, 1)))[1]
     plan = plan_for("binary", features=["a", "b", "c"])
@@ -100,4 +100,4 @@ def test_gaps_by_chance_are_called_uneven_in_one_of_twenty_tables_and_gaps_of_on
     assert np.mean(alarms) < 0.15
     early = np.where(random.random(600) < np.where(np.arange(600) < 200, 0.2, 0.02), np.nan, 1.0)
     assert missing_map(pd.DataFrame({"early": early, "even": np.where(random.random(600) < 0.1, np.nan, 1.0)}))[1].startswith(
-        "Gaps of 1 of 2 columns depend on the place in the file (q < 0.05), most in early")
+        "Gaps of 1 of 2 columns depend on the place in the file (q below 0.05), most in early")

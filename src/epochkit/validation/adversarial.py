@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..report.claims import Claim, Measured, claim, count_of
 from ..core.errors import PipelineError
 from ..models.bundle import Bundle
 from ..models.metrics import decide, resampled_counts
@@ -150,14 +151,21 @@ def flip_figure(flips: pd.DataFrame) -> tuple[Any, str]:
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-17
 def flip_claim(summary: dict[str, Any]) -> str:
     "What it takes to turn a decision, in one sentence"
-    def said(part: dict[str, Any]) -> str:
+    def said(part: dict[str, Any], name: str) -> Claim:
+        rows = {f"rows_{name}": count_of(part["rows"], f"rows {name} that were tried")}
         if part["median_distance"] is None:
-            return f"none of {part['rows']}"
-        return f"{part['turned']:.0%} of {part['rows']}, half of these within {part['median_distance']:.2g} spreads"
+            return claim(f"none of {{rows_{name}}}", **rows)
+        return claim(f"{{turned_{name}}} of {{rows_{name}}}, half of these within {{half_{name}}} standard "
+                     f"deviations", **rows, **{
+            f"turned_{name}": Measured(float(part["turned"]), "share", f"rows {name} that one changed column turns",
+                                       part["rows"]),
+            f"half_{name}": Measured(float(part["median_distance"]), "effect",
+                                     f"median distance that turns a row {name}")})
     first = next(iter(summary["columns"]), None)
     most = f"; '{first}' turns most" if first else ""
-    return (f"One changed column turns near the threshold {said(summary['near'])}, elsewhere "
-            f"{said(summary['far'])}{most}")
+    return claim("One changed column turns near the threshold {near}, elsewhere {far}{most}",
+                 near=said(summary["near"], "near"),
+                 far=said(summary["far"], "elsewhere"), most=most)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-20
 class Disturbance(NamedTuple):
@@ -251,9 +259,14 @@ def disturbance_figure(losses: list[dict[str, Any]], most: int = 15) -> tuple[An
     ax.set_xlabel("share of the gain over the baseline that is lost, with its 95 % interval")
     sure = sum(row["low"] > 0 for row in losses)
     first = losses[0]
-    claim = f"{sure} of {len(losses)} disturbances of one column cost something beyond doubt; the most, " \
-            f"'{first['column']}' ({first['what']}), {first['relative_loss']:.1%} of the gain"
-    return fig, claim
+    lost = Measured(float(first["relative_loss"]), "relative", f"gain that is lost with '{first['column']}' "
+                                                               f"({first['what']})", None,
+                    float(first["low"]), float(first["high"]))
+    return fig, claim("{sure} of {all} disturbances of one column cost something, each looked at by itself; the "
+                      "most, '{name}' ({what}), "
+                      "{lost} of the gain", name=first["column"], what=first["what"], lost=lost,
+                      sure=count_of(sure, "disturbances whose interval of the loss lies above zero"),
+                      all=count_of(len(losses), "disturbances of one column"))
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-29
 def seed_spread(bundle: Bundle, raw: pd.DataFrame, plan: Plan, features: pd.DataFrame, y: np.ndarray,

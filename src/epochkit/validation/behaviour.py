@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..report.claims import Measured, claim, count_of
 from ..core.errors import BadInputError
 from ..models.bundle import Bundle
 from ..planning.plan import Plan
@@ -149,6 +150,10 @@ def behaviour_figure(rules: list[dict[str, Any]]) -> tuple[Any, str]:
     ax.set(xlim=(0, 1), xlabel=f"share of rows that hold ({rules[0]['least']:.0%} are demanded)")
     kept = sum(rule["result"] == "pass" for rule in rules)
     worst = min(rules, key=lambda rule: rule["holds"] or 0)
-    claim = f"{kept} of {len(rules)} rules of behaviour hold; the least kept one, " \
-            f"'{worst['column']}' {worst['demand']}, for {worst['holds'] or 0:.1%} of the rows"
-    return fig, claim
+    return fig, claim("{kept} of {rules} rules of behaviour {hold}; the least kept one, '{name}' {demand}, holds for "
+                      "{holds} of the rows",
+                      name=worst["column"], demand=worst["demand"], hold="holds" if kept == 1 else "hold",
+                      kept=count_of(kept, "rules of behaviour that hold"),
+                      rules=count_of(len(rules), "rules of behaviour"),
+                      holds=Measured(float(worst["holds"] or 0), "share", f"rows that keep the rule {worst['column']} "
+                                     f"{worst['demand']}", worst.get("rows"), rule="validation rows"))

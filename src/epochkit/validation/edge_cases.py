@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..report.claims import claim, count_of
 from ..core.errors import PipelineError
 
 # %% ../../../nbs/validation/08_edge_cases.ipynb #edges-04
@@ -175,9 +176,13 @@ def edge_heatmap(cases: list[dict[str, str]]) -> tuple[Any, str]:
 def _edge_claim(table: pd.DataFrame) -> str:
     "How the odd values ended, in one sentence"
     failed, scored = table[table["result"] == "fail"], int((table["outcome"] == "score").sum())
+    tried = count_of(len(table), "odd values that were sent")
     refused = int(((table["outcome"] == "refused") & (table["result"] == "pass")).sum())
     if failed.empty:
-        return f"Each of {len(table):,} odd values ends well: {scored:,} with a score, {refused:,} with one clear error"
-    first = failed["case"].iloc[0]
-    return (f"{len(failed):,} of {len(table):,} odd values end neither in a score nor in one clear error "
-            f"({first} is the first)")
+        return claim("Each of {all} odd values ends as it should: {scored} with a score, {refused} with one clear "
+                     "error", all=tried,
+                     scored=count_of(scored, "odd values that end in a score"),
+                     refused=count_of(refused, "odd values that end in one clear error"))
+    return claim("{failed} of {all} odd values end neither in a score nor in one clear error ({first} is the first)",
+                 all=tried,
+                 failed=count_of(len(failed), "odd values that end in neither"), first=failed["case"].iloc[0])

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..report.claims import Measured, claim
 from ..models.bundle import Bundle, value_column
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
@@ -241,7 +242,10 @@ def importance_figure(found: dict[str, Any], metric: str, most: int = 12) -> tup
     left.set(xlabel=f"mean contribution to the {found['explains']}", ylim=(len(shown) - 0.5, -0.5), xlim=(0, None))
     right.set_xlabel(f"loss of {metric} when its cells are shuffled")
     agreement = found["agreement"]["rank_correlation"]
-    said = "" if agreement is None else f"; both measures rank the columns alike (correlation {agreement:.2f})" \
-        if agreement >= 0.5 else f"; the two measures disagree (rank correlation {agreement:.2f})"
+    said = "" if agreement is None else claim(
+        "; both measures rank the columns alike (rank correlation {rho})" if agreement >= 0.5 else
+        "; the two measures disagree (rank correlation {rho})",
+        rho=Measured(float(agreement), "effect", "agreement of contribution and loss", len(found["importance"]),
+                     rule="Spearman"))
     names = " and ".join(shown["column"].head(2))
-    return figure, f"The scores follow {names} most{said}"
+    return figure, claim("The scores follow {names} most{said}", names=names, said=said)

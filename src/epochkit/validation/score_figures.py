@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..report.claims import Measured, claim, count_of
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
 from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
@@ -49,14 +50,16 @@ def curves_figure(plan: Plan, y: np.ndarray, output: np.ndarray, metrics: dict[s
               ylim=(0, 1.03))
     right.legend(loc="lower left")
     auc, average = metrics["roc_auc"], metrics["average_precision"]
-    return figure, f"The scores rank with an AUC of {_spoken(auc)} and an average precision of {_spoken(average)}"
+    return figure, claim("The scores rank with an AUC of {auc} and an average precision of {precision}",
+                         auc=_spoken(auc, "roc_auc", y),
+                         precision=_spoken(average, "average_precision", y))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-05
-def _spoken(metric: dict[str, Any]) -> str:
+def _spoken(metric: dict[str, Any], name: str, y: np.ndarray) -> Measured | str:
     "A metric with its interval as part of a sentence"
-    return "no number" if metric["value"] is None else \
-        f"{metric['value']:.2f}" if metric.get("low") is None else \
-        f"{metric['value']:.2f} ({metric['low']:.2f} to {metric['high']:.2f})"
+    return "no number" if metric["value"] is None else Measured(
+        float(metric["value"]), "score", name, len(y), metric.get("low"), metric.get("high"),
+        rule="served model, test rows")
 
 
 def _mark_threshold(left: Any, right: Any, truth: np.ndarray, scores: np.ndarray, threshold: float) -> None:
@@ -92,8 +95,13 @@ def confusion_figure(plan: Plan, y: np.ndarray, output: np.ndarray,
     wrong = counts - np.diag(np.diag(counts))
     real, said = np.unravel_index(wrong.argmax(), wrong.shape)
     right = np.trace(counts) / counts.sum()
-    most = f"; the most frequent mistake takes '{labels[real]}' for '{labels[said]}' ({wrong.max():,} rows)"
-    return figure, f"{right:.0%} of {counts.sum():,} answers are right" + most * bool(wrong.max())
+    most = claim("; the most frequent mistake takes '{real}' for '{said}' ({wrong:row})", real=labels[real],
+                 said=labels[said],
+                 wrong=count_of(wrong.max(), f"test rows of {labels[real]} that are called {labels[said]}", len(y)))
+    return figure, claim("{right} of {rows:answer} are right{most}", most=most if wrong.max() else "",
+                         right=Measured(float(right), "share", "answers that are right", len(y),
+                                        rule="served model, test rows"),
+                         rows=count_of(len(y), "test rows"))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-09
 def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
@@ -116,8 +124,12 @@ def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[A
     axes.set(xlabel="mean score", ylabel=f"share that really was '{name}'" if binary else "share that was right")
     axes.legend(loc="upper left")
     chance = "no more than chance allows" if gap["value"] <= gap["by_chance"] else "more than chance allows"
-    return figure, (f"A score is off by {100 * gap['value']:.1f} points on average, {chance} "
-                    f"(up to {100 * gap['by_chance']:.1f})")
+    return figure, claim("A score is off by {gap} on average, {chance} (up to {by_chance})", chance=chance,
+                         gap=Measured(gap["value"], "points", "distance of scores from seen shares", len(y),
+                                      rule="tenths of the rows"),
+                         by_chance=Measured(gap["by_chance"], "points", "distance of true scores from seen shares",
+                                            len(y),
+                                            rule="95 % of drawn outcomes"))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-11
 def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float | None) -> tuple[Any, str] | None:
@@ -138,8 +150,15 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     axes.plot(threshold, served, "D", color="#404040", markersize=7, label=f"served, {threshold:.2f}: {served:.3g}")
     axes.set(xlabel=f"threshold on the score of '{plan.data.classes[1]}'", ylabel="cost per row", ylim=(0, None))
     axes.legend()
-    return figure, (f"At the served threshold a row costs {served:.3g}, '{rule}' {rules[rule]:.3g}; the cheapest "
-                    f"threshold on these rows ({cheapest['threshold']:.2f}) would cost {cheapest['cost']:.3g}")
+    def priced(value: float, what: str) -> Measured:
+        return Measured(float(value), "score", f"cost per row of {what}", len(y), rule="test rows")
+    return figure, claim("At the served threshold a row costs {served}, '{rule}' {plain}; the cheapest threshold on "
+                         "these rows, {at}, "
+                         "would cost {cheapest}", rule=rule, served=priced(served, "the served model"),
+                         plain=priced(rules[rule], rule),
+                         cheapest=priced(cheapest["cost"], "the threshold that is cheapest afterwards"),
+                         at=Measured(float(cheapest["threshold"]), "score", "threshold that is cheapest afterwards",
+                                     len(y)))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-12
 def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
@@ -163,8 +182,11 @@ def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str
     left.set_xticks(table["part"])
     right.set(xlabel="share of the rows that are looked at", ylabel=f"share of all '{label}' found")
     first = table.iloc[0]
-    return figure, (f"The {first['rows'] / len(y):.0%} of rows with the highest scores hold {first['gain']:.0%} of all "
-                    f"'{label}', {first['lift']:.1f} times their share")
+    return figure, claim("The {part} of rows with the highest scores hold {gain} of all '{label}', {lift} their "
+                         "share", label=label,
+                         part=Measured(first["rows"] / len(y), "share", "rows of the first part by score", len(y)),
+                         gain=Measured(first["gain"], "share", f"rows of {label} in the first part by score", len(y)),
+                         lift=Measured(first["lift"], "times", f"lift of the first part by score", len(y)))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-14
 def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
@@ -191,8 +213,13 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
     right.legend()
     bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    return figure, (f"Predictions are off by {bias:+.3g} on average ({bias - bar:+.3g} to {bias + bar:+.3g}); in "
-                    f"{beyond} of {len(table)} parts by predicted size the mean error is beyond chance")
+    return figure, claim("Predictions are off by {bias} on average; in {beyond} of {parts} parts by predicted size "
+                         "the mean error is "
+                         "beyond chance", bias=Measured(float(bias), "", "mean error of the predictions", len(y),
+                                                        float(bias - bar),
+                                                        float(bias + bar), rule="test rows"),
+                         beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(y)),
+                         parts=count_of(len(table), "parts by predicted size", len(y)))
 
 
 def _errors_by_size(output: np.ndarray, error: np.ndarray) -> pd.DataFrame:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGEST_Q', 'SEGMENT_COLUMNS', 'row_losses', 'closed_columns', 'sliced_columns', 'find_segments', 'with_primary',
-           'worst_errors', 'segments_figure', 'segments_in_words', 'errors_by_bin', 'errors_by_bin_figure']
+           'worst_errors', 'segments_figure', 'segments_in_words', 'segments_claim', 'errors_by_bin',
+           'errors_by_bin_figure']
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-02
 from itertools import combinations
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..report.claims import Claim, Measured, claim, count_of
 from ..models.bundle import Bundle
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
@@ -174,19 +176,30 @@ def segments_figure(segments: pd.DataFrame, overall: float, name: str, most: int
     axes.set_yticks(places, [f"{row.slice}  ({row.rows:,})" for row in shown.itertuples()])
     axes.set(xlabel=name, ylim=(len(shown) - 0.5, -0.5))
     figure.legend(loc="outside lower center", ncols=3)
-    return figure, segments_in_words(segments, overall, name).removesuffix(".")
+    return figure, segments_claim(segments, overall, name)
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-22
 def segments_in_words(segments: pd.DataFrame, overall: float, name: str) -> str:
     "What the search for bad slices found, as one sentence"
+    return f"{segments_claim(segments, overall, name)}."
+
+
+def segments_claim(segments: pd.DataFrame, overall: float, name: str) -> Claim:
+    "What the search for bad slices found, as a claim"
     worse = segments[(segments["difference"] > 0) & (segments["q"] <= LARGEST_Q)]
     if worse.empty:
-        return (f"None of {len(segments)} slices has surely a higher {name} than the other rows (all rows: "
-                f"{overall:.3g}).")
+        return claim("None of {slices:slice} surely has a higher {name} than the other rows (all rows: {overall})",
+                     name=name,
+                     slices=count_of(len(segments), "slices of one or two columns that were tried"),
+                     overall=Measured(float(overall), "score", f"{name} of all rows", rule="test rows"))
     worst = worse.iloc[0]
-    return (f"Worst is {worst['slice']} ({worst['rows']:,} rows): {name} {worst['loss']:.3g} ({worst['low']:.3g} to "
-            f"{worst['high']:.3g}), {worst['ratio']:.1f} times that of all rows; slices that are "
-            f"worse beyond chance: {len(worse)}.")
+    return claim("Worst is {slice} ({rows:row}): {name} {loss}, {ratio} that of all rows; slices that are worse "
+                 "beyond chance: {worse}",
+                 slice=worst["slice"], name=name, rows=count_of(worst["rows"], f"test rows with {worst['slice']}"),
+                 loss=Measured(float(worst["loss"]), "score", f"{name} where {worst['slice']}", int(worst["rows"]),
+                               float(worst["low"]), float(worst["high"]), rule="test rows"),
+                 ratio=Measured(float(worst["ratio"]), "times", f"{name} where {worst['slice']} over that of all rows"),
+                 worse=count_of(len(worse), "slices that are worse beyond chance"))
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-23
 def errors_by_bin(losses: np.ndarray, column: pd.Series) -> pd.DataFrame:
@@ -225,5 +238,8 @@ def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[st
     widest = max(tables, key=lambda column: np.ptp(tables[column]["loss"]))
     best, worst = (tables[widest].loc[getattr(tables[widest]["loss"], end)()] for end in ("idxmin", "idxmax"))
     apart = "their intervals do not meet" if best["high"] < worst["low"] else "their intervals overlap"
-    return figure, (f"By {widest} the {name} ranges from {best['loss']:.3g} ({best['group']}) to {worst['loss']:.3g} "
-                    f"({worst['group']}); {apart}")
+    ends = {end: Measured(float(row["loss"]), "score", f"{name} where {widest} is {row['group']}", int(row["rows"]),
+                          rule="test rows") for end, row in (("least", best), ("most", worst))}
+    return figure, claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}); "
+                         "{apart}", widest=widest,
+                         name=name, apart=apart, where_least=best["group"], where_most=worst["group"], **ends)

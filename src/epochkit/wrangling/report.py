@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..planning.plan import Plan
+from ..report.claims import Measured, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 
 if TYPE_CHECKING:
@@ -35,12 +36,16 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
     shares = pd.DataFrame(report["missing"]).T.sort_values("after")
     shown = shares[(shares > 0).any(axis=1)].tail(most)
     if shown.empty:
-        claim, shown = f"No cell is missing in {len(shares)} columns", shares.tail(most)
+        said = claim("No cell is missing in {all:column}", all=count_of(len(shares), "columns of the table"))
+        shown = shares.tail(most)
     else:
         grew = int((shares["after"] > shares["before"]).sum())
-        claim = (
-            f"{len(shares[shares['after'] > 0])} of {len(shares)} columns have missing cells, most {shown.index[-1]} "
-            f"({shown['after'].iloc[-1]:.1%}); cleaning added some in {grew}")
+        said = claim("{gappy} of {all:column} have missing cells, most {name} ({share}); cleaning added some in {grew}",
+                     gappy=count_of((shares["after"] > 0).sum(), "columns with gaps", report["rows_out"]),
+                     all=count_of(len(shares), "columns of the table"), name=str(shown.index[-1]),
+                     share=Measured(float(shown["after"].iloc[-1]), "share", f"missing cells of {shown.index[-1]}",
+                                    report["rows_out"]),
+                     grew=count_of(grew, "columns with more gaps after cleaning"))
     figure, axes = _figure(height=1.6 + 0.34 * len(shown))
     places = np.arange(len(shown))
     names = [_short(name) for name in shown.index]
@@ -50,7 +55,7 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
                    xlabel="missing cells (% of rows)", ylabel="column")
     axes[0, 0].set_yticklabels(names, parse_math=False)
     axes[0, 0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure, claim
+    return figure, said
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-07
 def _uneven(gaps: pd.Series, most: int = 20) -> tuple[float, float, float]:
@@ -74,11 +79,19 @@ def _spread_claim(gaps: pd.DataFrame) -> str:
     found["range"] = found["most"] - found["least"]
     uneven = found[found["q"] < 0.05]
     if uneven.empty:
-        return (f"Gaps lie along the file as chance would put them, as far as {len(gaps):,} rows can tell "
-                f"(q ≥ 0.05 for {len(found)} column{'s' * (len(found) > 1)})")
+        return claim("Gaps of {tested:column} lie along the file as chance would put them, as far as {rows:row} can "
+                     "tell",
+                     tested=count_of(len(found), "columns with gaps", len(gaps)),
+                     rows=count_of(len(gaps), "rows of the clean table"))
     worst = uneven["range"].idxmax()
-    return (f"Gaps of {len(uneven)} of {len(found)} columns depend on the place in the file (q < 0.05), most in {worst}: "
-            f"{uneven.loc[worst, 'least']:.0%} to {uneven.loc[worst, 'most']:.0%} of the cells of a part")
+    return claim("Gaps of {uneven} of {tested} columns depend on the place in the file (q below {limit}), most in "
+                 "{worst}: {least} to "
+                 "{most} of the cells of a part", worst=str(worst), limit=Measured(0.05, "p", "largest q of a dependence"),
+                 uneven=count_of(len(uneven), "columns whose gaps depend on the place", len(gaps)),
+                 tested=count_of(len(found), "columns with gaps", len(gaps)),
+                 **{end: Measured(float(uneven.loc[worst, end]), "share",
+                                  f"{end} missing cells of {worst} in a part of the file",
+                                  len(gaps)) for end in ("least", "most")})
 
 
 def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40) -> tuple["Figure", str] | None:
@@ -90,7 +103,7 @@ def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40) -> tuple[
         return None
     block = np.arange(len(frame)) * min(blocks, len(frame)) // len(frame)
     table = shares[shown].groupby(block).mean().T
-    claim = _spread_claim(shares[shown])
+    said = _spread_claim(shares[shown])
     figure, axes = _figure(height=1.8 + 0.3 * len(shown))
     axis = axes[0, 0]
     image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.to_numpy().max()),
@@ -99,7 +112,7 @@ def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40) -> tuple[
     axis.set_yticklabels([_short(name) for name in shown], parse_math=False)
     axis.grid(False)
     figure.colorbar(image, ax=axis, label="missing (%)", shrink=0.8)
-    return figure, claim
+    return figure, said
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-09
 def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
@@ -107,20 +120,23 @@ def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
     cleaned = {name: score for name, score in report["scores"]["cleaned"].items() if score is not None}
     delivered, minimum = report["scores"]["delivered"], report["minimum"]
     lowest = min((name for name in cleaned if name != "overall"), key=cleaned.get)
-    side = "above" if cleaned["overall"] >= minimum else "BELOW"
-    claim = (
-        f"Overall quality is {cleaned['overall']:.3f}, {side} the {minimum:.2f} that is asked for; the lowest dimension "
-        f"is {lowest} ({cleaned[lowest]:.3f})"
-    )
+    side = "at or above" if cleaned["overall"] >= minimum else "BELOW"
+    said = claim("Overall quality is {overall}, {side} the {minimum} that is asked for; the lowest dimension is "
+                 "{name} ({lowest})",
+                 side=side, name=lowest, overall=Measured(cleaned["overall"], "score",
+                                                          "overall quality after cleaning"),
+                 minimum=Measured(minimum, "score", "quality that is asked for"),
+                 lowest=Measured(cleaned[lowest], "score", f"{lowest} after cleaning"))
     figure, axes = _figure(height=1.4 + 0.5 * len(cleaned))
     axis, places, names = axes[0, 0], np.arange(len(cleaned))[::-1], list(cleaned)
     axis.barh(places + 0.2, [delivered.get(name, np.nan) for name in names], 0.36, label="as delivered",
               color=COLOURS["grey"])
     axis.barh(places - 0.2, [cleaned[name] for name in names], 0.36, label="after cleaning", color=COLOURS["blue"])
     axis.axvline(minimum, color=COLOURS["orange"], linewidth=2, label=f"asked for overall: {minimum:.2f}")
-    axis.set(yticks=places, yticklabels=names, xlim=(0, 1.02), xlabel="score (1 is best)", ylabel="dimension of quality")
+    axis.set(yticks=places, yticklabels=names, xlim=(0, 1.02), xlabel="score (1 is best)",
+             ylabel="dimension of quality")
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure, claim
+    return figure, said
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-11
 def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
@@ -133,19 +149,27 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
         axis.hist(target, bins=40, color=COLOURS["blue"])
         axis.axvline(middle, color=COLOURS["orange"], linewidth=2)
         axis.set(xlabel=name, ylabel="rows")
-        return figure, (f"Half of the rows have {name} between {readable(low)} and {readable(high)}; "
-                        f"the median is {readable(middle)}")
+        ends = {key: Measured(float(value), "", f"{words} of {name}", len(target)) for key, value, words in (
+            ("low", low, "lower quartile"), ("high", high, "upper quartile"), ("middle", middle, "median"))}
+        return figure, claim("Half of the rows have {name} between {low} and {high}; the median is {middle}",
+                             name=name, **ends)
     counts = target.value_counts()
     colours = [COLOURS["orange"] if label == plan.data.positive else COLOURS["blue"] for label in counts.index[:30]]
     axis.bar(counts.index[:30], counts[:30], color=colours, width=0.6)
     axis.set(xlabel=name, ylabel="rows")
     if plan.data.positive in counts.index:
         chosen = counts[plan.data.positive]
-        return figure, (f"{name} is {plan.data.positive} in {chosen:,} of {len(target):,} rows "
-                        f"({chosen / len(target):.1%})")
+        return figure, claim("{name} is {label} in {chosen} of {rows:row} ({share})", name=name,
+                             label=plan.data.positive,
+                             chosen=count_of(chosen, f"rows with {name} = {plan.data.positive}", len(target)),
+                             rows=count_of(len(target), "rows of the clean table"), share=Measured(
+                                 chosen / len(target), "share", f"share of {name} = {plan.data.positive}", len(target)))
     rare, common = counts.index[-1], counts.index[0]
-    return figure, (f"{name} has {len(counts)} classes, from {rare} ({counts[rare]:,} rows) to {common} "
-                    f"({counts[common]:,})")
+    return figure, claim("{name} has {classes} classes, from {rare} ({fewest:row}) to {common} ({most:row})", name=name,
+                         rare=str(rare), common=str(common), classes=count_of(len(counts), f"classes of {name}",
+                                                                              len(target)),
+                         fewest=count_of(counts[rare], f"rows with {name} = {rare}", len(target)),
+                         most=count_of(counts[common], f"rows with {name} = {common}", len(target)))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13
 def _numeric(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str] = ()) -> list[str]:
@@ -207,9 +231,15 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
     if skew.empty:
         return None
     figure, strong = _spread_panels(frame, list(skew.index[:most])), int((skew.abs() > 1).sum())
-    left = f"; {len(skew) - most} more are not drawn" if len(skew) > most else ""
-    return figure, (f"{strong} of {len(skew)} numeric columns are strongly skewed (skewness beyond 1), "
-                    f"most {skew.index[0]} ({skew.iloc[0]:.1f}){left}")
+    left = claim("; {left} more are not drawn", left=count_of(len(skew) - most, "numeric columns that are not drawn")
+                 ) if len(skew) > most else ""
+    return figure, claim("{strong} of {all} numeric columns are strongly skewed (skewness beyond {limit}), most "
+                         "{name} ({skewness}){left}",
+                         left=left, strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
+                         name=str(skew.index[0]),
+                         all=count_of(len(skew), "numeric columns that vary", len(frame)),
+                         limit=count_of(1, "skewness that is called strong"),
+                         skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-a
 def _rank_correlations(frame: pd.DataFrame, names: list[str], seed: int) -> np.ndarray:
@@ -253,9 +283,16 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
     figure = _correlation_map(table[np.ix_(chosen, chosen)], [_short(names[at], 20) for at in chosen])
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
-    return figure, (
-        f"{names[first]} and {names[second]} are correlated most (rank correlation {table[first, second]:.2f}); "
-        f"{close} of {len(names) * (len(names) - 1) // 2:,} pairs are beyond 0.8")
+    limit = Measured(0.8, "effect", "rank correlation that is called close")
+    return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of {pairs:pair} "
+                         "{are} beyond {limit}",
+                         first=str(names[first]), second=str(names[second]), limit=limit, are="is" if close == 1 else "are",
+                         close=count_of(close, "pairs of numeric columns with a rank correlation beyond 0.8",
+                                        len(frame)),
+                         pairs=count_of(len(names) * (len(names) - 1) // 2, "pairs of numeric columns"),
+                         rho=Measured(float(table[first, second]), "effect", f"{names[first]} and {names[second]}",
+                                      len(frame),
+                                      rule="Spearman"))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17
 def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:

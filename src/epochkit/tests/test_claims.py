@@ -1,0 +1,747 @@
+"""Every value of every claim of a finished project is computed again from its files, by other code than the kit's."""
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import average_precision_score, mutual_info_score, roc_auc_score
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
+from sklearn.model_selection import StratifiedKFold
+
+from epochkit.report.claims import Stated, contradictions, stated_claims
+
+pytestmark = pytest.mark.lifecycle
+NOT_YET = ("006 groups", "007 alarm_power", "007 api_latency", "007 confidence_distribution", "007 drift_served", "007 drift_shifted")
+RECOMPUTES: dict[str, tuple[Callable, dict[str, float]]] = {}
+
+
+def recomputes(epoch: str, *names: str, **within: float) -> Callable:
+    "Registers what computes the values of a claim again; `within` is how far one of them may be off where chance is in it"
+    def register(compute: Callable) -> Callable:
+        for name in names:
+            RECOMPUTES[f"{epoch} {name}"] = compute, within
+        return compute
+    return register
+
+
+def project_of(home: Path) -> SimpleNamespace:
+    "The files of a finished project: plan, tables, and a reader of what epochs wrote"
+    folders = {path.name[5:8]: path for path in (home / "artifacts").glob("epoch*")}
+    data = next((home / "data").iterdir())
+    plan = json.loads(next(home.glob("epoch001*/project_plan.json")).read_text())
+    target, positive = plan["data"]["target"], plan["data"]["positive"]
+    table = pd.read_parquet(next(data.glob("epoch002*/data.parquet")))
+    seen = pd.read_parquet(next(data.glob("epoch003*/eda_dataset.parquet")))
+    split = pd.read_parquet(next(data.glob("epoch004*/engineered_features.parquet")), columns=["row_id", "split"])
+    roles = {name: column["role"] for name, column in plan["columns"].items()}
+    features = [name for name, role in roles.items()
+                if role in ("numeric", "categorical", "boolean") and name not in plan["data"]["protected"]]
+    return SimpleNamespace(
+        home=home, plan=plan, table=table, seen=seen, target=target, positive=positive, bad=(seen[target] == positive).astype(float),
+        split=split.set_index("row_id")["split"], features=features, numbers=[name for name in features if roles[name] == "numeric"],
+        labels=[name for name in features if roles[name] != "numeric"], data=data, folders=folders,
+        json=lambda epoch, name: json.loads((folders[epoch] / name).read_text()))
+
+
+def correlation_ratio(values, groups):
+    parts = [part for _, part in values.groupby(groups)]
+    h, p = stats.kruskal(*parts)
+    return math.sqrt(max(0.0, (h - len(parts) + 1) / (len(values) - len(parts)))), p
+
+
+def cramers_v(a, b):
+    table = pd.crosstab(a, b).to_numpy()
+    chi2, p = stats.chi2_contingency(table, correction=False)[:2]
+    n, (r, c) = table.sum(), table.shape
+    phi2 = max(0.0, chi2 / n - (r - 1) * (c - 1) / (n - 1))
+    return math.sqrt(phi2 / (min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1)), p
+
+
+def with_target(p, name):
+    "Effect and p-value of a feature with the target, its gaps included"
+    column, y = p.seen[name], p.seen[p.target]
+    gone = column.isna()
+    if name in p.labels:
+        return cramers_v(column.fillna("(missing)") if gone.sum() >= 5 else column[~gone], y if gone.sum() >= 5 else y[~gone])
+    effect, chance = correlation_ratio(column[~gone], y[~gone])
+    if gone.sum() < 5:
+        return effect, chance
+    gap, gap_chance = cramers_v(gone, y)
+    share = p.bad[~gone].var(ddof=0) * (~gone).sum() / (p.bad.var(ddof=0) * len(y))
+    return math.sqrt(gap ** 2 + share * effect ** 2), min(1, 2 * min(chance, gap_chance))
+
+
+def clear_features(p):
+    effects, chances = zip(*(with_target(p, name) for name in p.features))
+    return np.array(effects), stats.false_discovery_control(chances)
+
+
+def alone(p, name):
+    "Cross-validated AUC of one column: the share of the positive class in its twentieths or labels, on unseen folds"
+    column = p.seen[name]
+    cells = column.astype(object).fillna("(missing)") if name in p.labels else pd.qcut(column, 20, duplicates="drop").cat.codes
+    score = np.empty(len(column))
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(cells, p.bad):
+        rates = p.bad.iloc[train].groupby(cells.iloc[train].to_numpy()).mean()
+        score[test] = cells.iloc[test].map(rates).fillna(p.bad.mean())
+    return roc_auc_score(p.bad, score)
+
+
+def wilson(hits, n):
+    interval = stats.binomtest(int(hits), int(n)).proportion_ci(method="wilson")
+    return hits / n, interval.low, interval.high
+
+
+def rate(p, name, label):
+    column = p.seen[name]
+    if column.dtype.kind in "iuf" and column.nunique() > 10:
+        low, high = map(float, label.split(" to "))
+        inside = column.between(low, high)
+    else:
+        inside = column.astype(object).fillna("(missing)").astype(str) == label
+    return wilson(p.bad[inside].sum(), inside.sum())
+
+
+def outlier_shares(p):
+    shares = {}
+    for name in p.numbers:
+        values = p.seen[name].dropna().to_numpy(float)
+        low, high = np.percentile(values, [25, 75])
+        mad = stats.median_abs_deviation(values)
+        z = (values - np.median(values)) / (mad / 0.6745 if mad else 1.253314 * np.abs(values - np.median(values)).mean())
+        shares[name] = int((((values < low - 1.5 * (high - low)) | (values > high + 1.5 * (high - low))) & (np.abs(z) > 3.5)).sum())
+    return pd.Series(shares), pd.Series(shares) / p.seen[p.numbers].count()
+
+
+def skewness(p):
+    return p.seen[p.numbers].skew().abs().sort_values(ascending=False)
+
+
+def odd(p):
+    ranks = p.seen[p.numbers].rank(pct=True).fillna(0.5)
+    order = sorted(p.numbers, key=lambda name: -with_target(p, name)[0])
+    score = -IsolationForest(n_estimators=100, random_state=0).fit(ranks[order].to_numpy()).score_samples(ranks[order].to_numpy())
+    far = (score - np.median(score)) / stats.median_abs_deviation(score) * 0.6745 > 3.5
+    return far, (ranks - 0.5).abs().idxmax(axis=1)[far]
+
+
+@recomputes("003", "glance")
+def _(p, said):
+    return {"all": len(p.features), "gappy": p.seen[p.features].isna().any().sum(), "skewed": (skewness(p) > 1).sum(),
+            "many": (outlier_shares(p)[1] >= 0.01).sum(), "limit": 0.01}
+
+
+@recomputes("003", "target_balance", "class_balance (finding)")
+def _(p, said):
+    found = {"share": p.bad.mean(), "naive": p.seen[p.target].value_counts(normalize=True).iloc[0], "rows": len(p.seen)}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("003", "target_associations", "strongest_features (finding)", "weak_features (finding)", alone=0.02)
+def _(p, said):
+    effects, q = clear_features(p)
+    best = p.features[int(effects.argmax())]
+    found = {"clear": ((effects >= 0.1) & (q < 0.05)).sum(), "weak": ((effects < 0.1) & (q > 0.05)).sum(),
+             "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best)}
+    assert said.words.get("name", best) == best
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("003", "strongest_number", "leaks (finding)", alone=0.02)
+def _(p, said):
+    return {"alone": alone(p, said.words.get("name") or said.words["best"])}
+
+
+def removed(p, name):
+    "Share of the target's entropy that a number removes in tenths, its commonest values apart, less what chance would"
+    edges = np.unique(np.percentile(p.seen[name].dropna(), range(10, 100, 10)))
+    common = [edge for edge in edges if (p.seen[name] == edge).mean() >= 0.05]
+    cells = np.searchsorted(edges, p.seen[name].fillna(math.inf)) * 2 + p.seen[name].isin(common) + 99 * p.seen[name].isna()
+    chance = expected_mutual_information(contingency_matrix(p.bad, cells, sparse=True), len(p.bad))
+    return (mutual_info_score(p.bad, cells) - chance) / stats.entropy([p.bad.mean(), 1 - p.bad.mean()])
+
+
+@recomputes("003", "curves (finding)", information=0.002)
+def _(p, said):
+    bent = [name for name in p.numbers if removed(p, name) >= 0.01 and with_target(p, name)[0] < 0.1]
+    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0], "bent": len(bent)}
+
+
+@recomputes("003", "by_target")
+def _(p, said):
+    middles = p.seen.groupby(p.target)[said.words["name"]].median()
+    return {"high": middles[said.words["most"]], "low": middles[said.words["least"]]}
+
+
+@recomputes("003", "category_rates", "category_rates (finding)", "protected (finding)")
+def _(p, said):
+    return {end: rate(p, said.words["name"], said.words[word]) for end, word in (("high", "most"), ("low", "least"))}
+
+
+@recomputes("003", "protected")
+def _(p, said):
+    high, low = (rate(p, said.words["name"], said.words[word]) for word in ("most", "least"))
+    return {"high": high, "low": low, "apart": high[0] - low[0]}
+
+
+@recomputes("003", "missing_values", "informative_gaps (finding)")
+def _(p, said):
+    gone = p.seen[said.words["name"]].isna()
+    return {"missing": p.bad[gone].mean(), "present": p.bad[~gone].mean()}
+
+
+@recomputes("003", "missing_cells (finding)")
+def _(p, said):
+    shares = p.seen[p.features].isna().mean()
+    return {"gappy": (shares > 0).sum(), "all": len(p.features), "share": shares.max()}
+
+
+@recomputes("003", "missing_pattern")
+def _(p, said):
+    gone = p.seen[p.features].isna()
+    alone_missing = gone[said.words["names"].split(", ")].all(axis=1) & (gone.sum(axis=1) == len(said.words["names"].split(", ")))
+    return {"whole": (~gone.any(axis=1)).mean(), "gone": alone_missing.sum()}
+
+
+@recomputes("003", "gap_mechanism (finding)")
+def _(p, said):
+    gappy = [name for name in p.features if p.seen[name].isna().sum() >= 10]
+    tests = []
+    for name in gappy:
+        for other in (other for other in p.features if other != name):
+            there = p.seen[other].notna()
+            gone, column = p.seen.loc[there, name].isna(), p.seen.loc[there, other]
+            if 5 <= gone.sum():
+                tests.append((name, other, *(cramers_v(column, gone) if other in p.labels else correlation_ratio(column, gone))))
+    tests = pd.DataFrame(tests, columns=["name", "other", "effect", "p"])
+    best = tests.assign(q=stats.false_discovery_control(tests["p"])).sort_values("effect").groupby("name").tail(1)
+    told = best[(best["q"] < 0.05) & (best["effect"] >= 0.1)]
+    return {"told": len(told), "tested": len(gappy), "effect": told["effect"].max()}
+
+
+@recomputes("003", "distributions", "skewed_numbers (finding)")
+def _(p, said):
+    found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1,
+             "skewness": p.seen[said.words["name"]].skew()}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("003", "outliers", "outliers (finding)")
+def _(p, said):
+    counts, shares = outlier_shares(p)
+    found = {"many": (shares >= 0.01).sum(), "all": len(p.numbers), "limit": 0.01, "share": shares.max(),
+             "both": counts[said.words["name"]]}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("003", "odd_rows", "odd_rows (finding)")
+def _(p, said):
+    far, outstanding = odd(p)
+    found = {"odd": far.sum(), "all": len(far), "alone": (outstanding == said.words.get("name")).sum(),
+             "inside": p.bad[far].mean(), "outside": p.bad[~far].mean()}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("003", "association_matrix")
+def _(p, said):
+    pairs = []
+    for at, first in enumerate(p.features):
+        for second in p.features[at + 1:]:
+            both = p.seen[[first, second]].dropna()
+            texts = p.seen[[first, second]].astype(object).fillna("(missing)")
+            if first in p.labels and second in p.labels:
+                pairs.append((first, second, *cramers_v(texts[first], texts[second])))
+            elif first in p.labels or second in p.labels:
+                label, number = (first, second) if first in p.labels else (second, first)
+                there = p.seen[number].notna()
+                pairs.append((first, second, *correlation_ratio(p.seen.loc[there, number], texts.loc[there, label])))
+            else:
+                rho, chance = stats.spearmanr(both[first], both[second])
+                pairs.append((first, second, abs(rho), chance))
+    table = pd.DataFrame(pairs, columns=["first", "second", "effect", "p"])
+    clear = table["effect"][stats.false_discovery_control(table["p"]) < 0.05]
+    assert {*table.loc[table["effect"].idxmax(), ["first", "second"]]} == {said.words["first"], said.words["second"]}
+    return {"pairs": len(table), "strong": (clear >= 0.5).sum(), "weak": (clear >= 0.1).sum(), "limit": 0.5, "low": 0.1,
+            "effect": table["effect"].max()}
+
+
+@recomputes("003", "correlation_heatmap")
+def _(p, said):
+    both = p.seen[[said.words["first"], said.words["second"]]].dropna()
+    return {"rho": stats.spearmanr(both).statistic}
+
+
+@recomputes("003", "repeated_information (finding)")
+def _(p, said):
+    table = p.seen[p.numbers].fillna(p.seen[p.numbers].median())
+    name = said.words["name"]
+    x = np.column_stack([np.ones(len(table)), table.drop(columns=name)])
+    rest = table[name] - x @ np.linalg.lstsq(x, table[name], rcond=None)[0]
+    return {"vif": table[name].var() / rest.var()}
+
+
+@recomputes("003", "pair_plot", rho=0.001)
+def _(p, said):
+    names = said.values["rho"]["of"].removeprefix("largest correlation among ").split(", ")
+    rho = p.seen[names].corr("spearman").abs().to_numpy()
+    return {"shown": len(names), "rho": rho[np.triu_indices(len(names), 1)].max()}
+
+
+@recomputes("003", "interactive_pair")
+def _(p, said):
+    def corner(words):
+        inside = pd.Series(True, p.seen.index)
+        for half, name in (part.split(" ", 1) for part in words.split(" and ")):
+            high = p.seen[name].rank(pct=True) > 0.5
+            inside &= (high if half == "high" else ~high) & p.seen[name].notna()
+        return p.bad[inside].mean()
+    names = {name for word in ("where_most", "where_least") for name in re.findall(r"(?:high|low) (\S+)", said.words[word])}
+    known = p.seen[[*names]].notna().all(axis=1)
+    assert len(names) == 2 and known.any()
+    return {"most": corner(said.words["where_most"]), "least": corner(said.words["where_least"])}
+
+
+@recomputes("003", "row_order")
+def _(p, said):
+    count = int(said.values["stretches"]["value"])
+    stretch = pd.Series(np.arange(len(p.seen)) * count // len(p.seen), p.seen.index)
+    means = p.bad.groupby(stretch).mean()
+    effect, chance = correlation_ratio(p.bad, stretch)
+    return {"low": means.min(), "high": means.max(), "stretches": min(20, len(p.seen) // 30), "effect": effect, "p": chance}
+
+
+@recomputes("003", "test_choice (finding)")
+def _(p, said):
+    tested = [name for name in p.numbers if p.seen[name].nunique() > 10]
+    far = [name for name in tested if stats.normaltest(p.seen[name].dropna()).pvalue < 0.05 / len(tested)]
+    ratios, chances = {}, []
+    for name in tested:
+        parts = [part.dropna() for _, part in p.seen.groupby(p.target)[name]]
+        widths = [(part - part.median()).abs().mean() for part in parts]
+        ratios[name] = max(widths) / min(widths)
+        chances.append(stats.levene(*parts).pvalue)
+    unequal = [name for name, q in zip(tested, stats.false_discovery_control(chances)) if q < 0.05 and ratios[name] > 1.5]
+    found = {"far": len(far), "tested": len(tested), "unequal": len(unequal), "ratio": max(ratios[name] for name in unequal or tested)}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("003", "repeated_rows (finding)")
+def _(p, said):
+    part = p.seen["row_id"].map(p.split)
+    texts = p.seen[p.features].astype(object).fillna("").astype(str).agg("|".join, axis=1)
+    return {"equal": p.seen[[*p.features, p.target]].duplicated().sum(),
+            "repeated": texts[part == "validation"].isin(texts[part == "train"]).sum()}
+
+
+@recomputes("001", "data_at_hand")
+def _(p, said):
+    counts = p.table[p.target].value_counts()
+    roles = [column["role"] for column in p.plan["columns"].values()]
+    return {"features": len(p.features), "columns": len(roles), "share": counts.min() / counts.sum()}
+
+
+@recomputes("001", "plan_timeline", "estimates")
+def _(p, said):
+    estimates = json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())
+    table = pd.DataFrame(estimates["epochs"])
+    found = {**{f"limit_of_{item['of']}": item["limit"] for item in estimates["limits"]},
+             **table[["seconds", "seconds_low", "seconds_high"]].sum(), "share": table["seconds"].max() / table["seconds"].sum(),
+             "memory": table["memory_mb"].max(), "high": table["memory_high_mb"].max(),
+             "gates": sum(bool(epoch["human_gate"]) for epoch in p.plan["epochs"])}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("001", "risk_matrix")
+def _(p, said):
+    risks = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/risk_assessment.json")).read_text())["risks"])
+    scores = risks["likelihood"] * risks["impact"]
+    assert risks["risk"][scores.idxmax()] == said.words["name"]
+    return {"risks": len(risks), "high": (scores >= 12).sum(), "limit": 12, "largest": scores.max()}
+
+
+@recomputes("002", "quality_summary", overall=1e-6, lowest=1e-6)
+def _(p, said):
+    scores = p.json("002", "data_quality_report.json")["scores"]["cleaned"]
+    parts = {name: score for name, score in scores.items() if name != "overall" and score is not None}
+    parts["completeness"] = p.table.drop(columns="row_id").notna().to_numpy().mean()
+    return {"overall": np.mean([*parts.values()]), "lowest": parts[said.words["name"]], "minimum": p.plan["quality"]["minimum"]}
+
+
+@recomputes("002", "missing_values", share=1e-6)
+def _(p, said):
+    gaps, before = p.table.drop(columns="row_id").isna().mean(), p.plan["profile"]["missing_by_column"]
+    grew = sum(share > before.get(name, 0.0) + 1e-4 for name, share in gaps.items())
+    return {"gappy": (gaps > 0).sum(), "all": len(gaps), "share": gaps.max(), "grew": grew}
+
+
+@recomputes("002", "missing_map")
+def _(p, said):
+    gone = p.table.drop(columns="row_id").isna()
+    gone = gone.loc[:, gone.any()]
+    chances, shares = {}, {}
+    for name in gone:
+        parts = int(min(20, gone[name].sum() // 10, (~gone[name]).sum() // 10))
+        blocks = [block for block in np.array_split(gone[name].to_numpy(), parts)] if parts > 1 else []
+        table = [[block.sum(), (~block).sum()] for block in blocks]
+        chances[name] = stats.chi2_contingency(table).pvalue if blocks else 1.0
+        shares[name] = [block.mean() for block in blocks]
+    uneven = [name for name, q in zip(chances, stats.false_discovery_control([*chances.values()])) if q < 0.05]
+    found = {"uneven": len(uneven), "tested": len(chances), "limit": 0.05, "rows": len(gone)}
+    if uneven:
+        found |= {"least": min(shares[said.words["worst"]]), "most": max(shares[said.words["worst"]])}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("002", "target_distribution")
+def _(p, said):
+    hits = (p.table[p.target] == p.positive).sum()
+    return {"chosen": hits, "rows": len(p.table), "share": hits / len(p.table)}
+
+
+@recomputes("002", "numeric_distributions")
+def _(p, said):
+    skewed = p.table[p.numbers].skew()
+    return {"strong": (skewed.abs() > 1).sum(), "all": len(skewed), "limit": 1, "skewness": skewed[skewed.abs().idxmax()]}
+
+
+@recomputes("002", "correlation_preview")
+def _(p, said):
+    table = p.table[p.numbers].corr("spearman")
+    pairs = table.where(np.triu(np.ones(table.shape, bool), 1)).stack()
+    return {"rho": pairs[pairs.abs().idxmax()], "close": (pairs.abs() > 0.8).sum(), "pairs": len(pairs), "limit": 0.8}
+
+
+def part_of(p, name):
+    "Rows of a part, raw and as features"
+    ids = p.split.index[p.split == name] if name != "test" else p.table["row_id"][~p.table["row_id"].isin(p.split.index)]
+    made = pd.read_parquet(next(p.data.glob("epoch004*/engineered_features.parquet"))).set_index("row_id")
+    return p.table.set_index("row_id").loc[ids], made.reindex(ids).drop(columns=["split", p.target])
+
+
+@recomputes("004", "split", first=5e-5, last=5e-5)
+def _(p, said):
+    return {end: (part_of(p, name)[0][p.target] == p.positive).mean() for end, name in (("first", "train"), ("last", said.words["part"]))}
+
+
+@recomputes("004", "feature_gain")
+def _(p, said):
+    groups = pd.DataFrame(p.json("004", "feature_gain.json")["groups"])[1:]
+    kept = groups[groups["low"] > 0]
+    found = {"optional": len(groups), "kept": len(kept)}
+    if len(kept):
+        best = kept.loc[kept["gain"].idxmax()]
+        found["gain"] = best["gain"], best["low"], best["high"]
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("004", "feature_importance", importance=0.02, clear=4)
+def _(p, said):
+    raw, made = part_of(p, "train")
+    y, falls = (raw[p.target] == p.positive).to_numpy(), []
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=1).split(made, y):
+        model = HistGradientBoostingClassifier(max_iter=60, random_state=1).fit(made.iloc[train], y[train])
+        falls.append(permutation_importance(model, made.iloc[test], y[test], scoring="roc_auc", random_state=1).importances_mean)
+    falls = pd.DataFrame(falls, columns=made.columns)
+    error = np.sqrt(falls.var(ddof=1) * (1 / 5 + 1 / 4)) * stats.t.ppf(0.975, 4)
+    first = said.words["feature"]
+    return {"importance": (falls[first].mean(), falls[first].mean() - error[first], falls[first].mean() + error[first]),
+            "clear": (falls.mean() > error).sum(), "all": made.shape[1]}
+
+
+@recomputes("004", "before_after")
+def _(p, said):
+    raw, made = (table[said.words["name"]] for table in part_of(p, "train"))
+    return {"before": raw.skew(), "after": made.skew(), "spread": raw.std(), "mean": raw.mean()}
+
+
+@recomputes("004", "scaled_features")
+def _(p, said):
+    made = part_of(p, "train")[1]
+    made = made[[name for name in made if made[name].nunique() > 2]]
+    width = made.quantile(0.75) - made.quantile(0.25)
+    return {"far": (made.abs() > 5).to_numpy().mean(), "limit": 5, "width": width.max()}
+
+
+@recomputes("004", "parts_alike", gap=0.005)
+def _(p, said):
+    train, other = part_of(p, "train")[1], part_of(p, "validation")[1]
+    low, high = train.quantile(0.005), train.quantile(0.995)
+    train, other = train.clip(low, high, axis=1), other.clip(low, high, axis=1)
+    axes = np.linalg.svd(train - train.mean(), full_matrices=False)[2][:2].T
+    placed = (train - train.mean()) @ axes
+    return {"gap": (((other - train.mean()) @ axes).mean() - placed.mean()).abs().div(placed.std(ddof=0)).max()}
+
+
+@recomputes("005", "all_models_comparison")
+def _(p, said):
+    models = {item["model"]: item for item in p.json("005", "all_models_metrics.json")["models"]}
+    asked = pd.read_parquet(p.folders["005"] / "out_of_fold_predictions.parquet")
+    best, dummy = models[said.words["title"]], models["Dummy baseline"]
+    assert abs(roc_auc_score(asked["target"], asked[best["framework"]]) - np.mean(best["fold_values"])) < 0.01
+    return {"value": np.mean(best["fold_values"]), "floor": np.mean(dummy["fold_values"]), "folds": len(best["fold_values"])}
+
+
+@recomputes("005", "winner_on_validation")
+def _(p, said):
+    info = p.json("005", "best_model_info.json")
+    answers = pd.read_parquet(p.folders["005"] / "validation_predictions.parquet")
+    fp, fn = p.plan["metric"]["cost_false_positive"], p.plan["metric"]["cost_false_negative"]
+
+    def cost(threshold):
+        flagged = answers[info["framework"]] >= threshold
+        return (fp * (flagged & (answers["target"] == 0)) + fn * (~flagged & (answers["target"] == 1))).mean()
+    return {"threshold": info["threshold"], "cost": cost(info["threshold"]), "plain": cost(0.5), "half": 0.5, "fp": fp, "fn": fn}
+
+
+@recomputes("005", "learning_curve")
+def _(p, said):
+    wide = pd.read_csv(p.folders["005"] / "learning_curve.csv").pivot(index="fold", columns="part", values="value")
+    steps = wide.iloc[:, -1] - wide.iloc[:, -2]
+    found = {"before": wide.columns[-2], "gain": abs(steps.mean()), "folds": len(steps), "sure": stats.sem(steps) * stats.t.ppf(0.975, len(steps) - 1)}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("005", "tuning_parameter_impact")
+def _(p, said):
+    trials = pd.DataFrame(p.json("005", "all_tuning_results.json")["trials"])
+    trials = trials[trials["value"].notna()]
+    values = pd.Series([trial[said.words["name"]] for trial in trials["parameters"]], trials.index)
+    ranks = trials["value"].rank()
+    means = ranks.groupby(values.astype(str)).transform("mean")
+    impact = abs(values.corr(ranks, "spearman")) if values.dtype.kind in "if" else math.sqrt(means.var() / ranks.var())
+    return {"impact": impact, "trials": len(trials), "low": trials["value"].min(), "high": trials["value"].max()}
+
+
+@recomputes("005", "top_10_models")
+def _(p, said):
+    report = p.json("005", "tuning_summary_report.json")
+    found = {"trials": len(p.json("005", "all_tuning_results.json")["trials"])}
+    if "gain" in said.values:
+        found["gain"] = tuple(report["gain"][end] for end in ("gain", "low", "high"))
+    if "untuned" in said.values:
+        found["untuned"] = p.json("005", "best_model_info.json")["value"]
+    return found
+
+
+def scored_rows(p):
+    "Truth and scores of the test rows, and the served threshold"
+    scores = pd.read_parquet(p.folders["006"] / "test_scores.parquet").set_index("row_id")
+    y = (p.table.set_index("row_id").loc[scores.index, p.target] == p.positive).to_numpy()
+    return y, scores["score_1"].to_numpy(), p.json("006", "test_report.json")["threshold"]
+
+
+def resampled(measure, y, scores, draws=1000):
+    "A measure with its 95 % interval over draws of the rows"
+    rng = np.random.default_rng(1)
+    values = [measure(y[at], scores[at]) for at in rng.integers(0, len(y), (draws, len(y)))]
+    return measure(y, scores), *np.quantile(values, [0.025, 0.975])
+
+
+@recomputes("006", "roc_and_precision", auc=0.006, precision=0.012)
+def _(p, said):
+    y, scores, _ = scored_rows(p)
+    return {"auc": resampled(roc_auc_score, y, scores), "precision": resampled(average_precision_score, y, scores)}
+
+
+@recomputes("006", "confusion")
+def _(p, said):
+    y, scores, threshold = scored_rows(p)
+    wrong = {"bad for good": (y & (scores < threshold)).sum(), "good for bad": (~y & (scores >= threshold)).sum()}
+    return {"right": ((scores >= threshold) == y).mean(), "rows": len(y), "wrong": max(wrong.values())}
+
+
+@recomputes("006", "calibration", gap=1e-6, by_chance=0.006)
+def _(p, said):
+    y, scores, _ = scored_rows(p)
+    tenth = np.minimum((stats.rankdata(scores) / len(scores) * 10 - 1e-9).astype(int), 9)
+
+    def gap(outcome):
+        return sum(abs(scores[tenth == part].sum() - outcome[tenth == part].sum()) for part in range(10)) / len(scores)
+    rng = np.random.default_rng(1)
+    return {"gap": gap(y), "by_chance": np.quantile([gap(rng.random(len(scores)) < scores) for _ in range(400)], 0.95)}
+
+
+@recomputes("006", "cost_curve", cheapest=0.01, at=0.05)
+def _(p, said):
+    y, scores, threshold = scored_rows(p)
+    fp, fn = p.plan["metric"]["cost_false_positive"], p.plan["metric"]["cost_false_negative"]
+
+    def cost(at):
+        return (fp * (~y & (scores >= at)) + fn * (y & (scores < at))).mean()
+    best = min(np.unique(scores), key=cost)
+    return {"served": cost(threshold), "plain": min(cost(-1), cost(2)), "cheapest": cost(best), "at": best}
+
+
+@recomputes("006", "lift")
+def _(p, said):
+    y, scores, _ = scored_rows(p)
+    first = np.argsort(-scores, kind="stable")[:math.ceil(len(y) / 10)]
+    return {"part": len(first) / len(y), "gain": y[first].sum() / y.sum(), "lift": y[first].mean() / y.mean()}
+
+
+@recomputes("006", "robustness", kept=1e-6)
+def _(p, said):
+    row = next(row for row in p.json("006", "robustness.json")["noise"] if row["noise"] == 0.05)
+    y, scores, _ = scored_rows(p)
+    kept = (row["value"] - 0.5) / (roc_auc_score(y, scores) - 0.5)
+    return {"noise": 0.05, "kept": (kept, 1 - row["high"], 1 - row["low"]), "least": 1 - p.plan["metric"]["robustness"]}
+
+
+@recomputes("006", "edge_cases")
+def _(p, said):
+    table = pd.read_csv(p.folders["006"] / "edge_case_results.csv", keep_default_na=False)
+    table = table[table["column"] != ""]
+    found = {"all": len(table), "scored": (table["outcome"] == "score").sum(), "failed": (table["result"] == "fail").sum(),
+             "refused": ((table["outcome"] == "refused") & (table["result"] == "pass")).sum()}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("006", "behaviour")
+def _(p, said):
+    rows, rules = pd.read_parquet(p.folders["006"] / "behaviour_rows.parquet"), p.plan["behaviour"]
+    signed = {"increasing": -rows["change"], "decreasing": rows["change"], "invariant": rows["change"].abs()}
+    kept = pd.concat([signed[demand][rows["demand"] == demand] for demand in signed]).sort_index() <= rules["tolerance"]
+    holds = kept.groupby([rows["column"], rows["demand"]]).mean()
+    return {"kept": (holds >= rules["least_share"]).sum(), "rules": len(holds), "holds": holds.min()}
+
+
+@recomputes("006", "adversarial")
+def _(p, said):
+    table, found = pd.read_parquet(p.folders["006"] / "adversarial.parquet"), {}
+    for name, rows in (("near", table[table["near"]]), ("elsewhere", table[~table["near"]])):
+        found |= {f"rows_{name}": len(rows), f"turned_{name}": rows["distance"].notna().mean(), f"half_{name}": rows["distance"].median()}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("006", "disturbances", lost=1e-6)
+def _(p, said):
+    losses = pd.DataFrame(p.json("006", "robustness.json")["disturbances"])
+    y, scores, _ = scored_rows(p)
+    auc = roc_auc_score(y, scores)
+    worst = losses.loc[losses["value"].idxmin()]
+    return {"sure": (losses["low"] > 0).sum(), "all": len(losses), "lost": ((auc - worst["value"]) / (auc - 0.5), worst["low"], worst["high"])}
+
+
+def costs_by_row(p):
+    y, scores, threshold = scored_rows(p)
+    flagged, metric = scores >= threshold, p.plan["metric"]
+    rows = pd.read_parquet(p.folders["006"] / "test_scores.parquet")["row_id"]
+    return metric["cost_false_positive"] * (flagged & ~y) + metric["cost_false_negative"] * (~flagged & y), \
+        p.table.set_index("row_id").loc[rows]
+
+
+@recomputes("006", "error_by_bin")
+def _(p, said):
+    costs, raw = costs_by_row(p)
+
+    def mean(words):
+        column = raw[said.words["widest"]]
+        if " to " in words:
+            low, high = (float(end.replace(",", "")) for end in words.split(" to "))
+            return costs[column.between(low, high).to_numpy()].mean()
+        return costs[(column.astype(object).fillna("(missing)").astype(str) == words).to_numpy()].mean()
+    return {end: mean(said.words[f"where_{end}"]) for end in ("least", "most")}
+
+
+@recomputes("006", "segments")
+def _(p, said):
+    table, costs = pd.read_csv(p.folders["006"] / "segments.csv"), costs_by_row(p)[0]
+    worse = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
+    found = {"slices": len(table), "overall": costs.mean(), "worse": len(worse)}
+    if len(worse):
+        worst = worse.iloc[0]
+        found |= {"rows": worst["rows"], "ratio": worst["loss"] / costs.mean(), "loss": (worst["loss"], worst["low"], worst["high"])}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("006", "importance")
+def _(p, said):
+    found = p.json("006", "explanations.json")
+    both = pd.DataFrame(found["importance"]).set_index("column").join(pd.DataFrame(found["shuffled"]).set_index("column"), rsuffix="_2")
+    return {"rho": stats.spearmanr(both["importance"], both["loss"]).statistic}
+
+
+def spent(p):
+    "Seconds and peak memory of the last finish of each epoch, from the ledger"
+    events = [json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line]
+    return pd.DataFrame({event["epoch"]: event["data"] for event in events if event["kind"] == "epoch_finished" and event["epoch"] < 8}).T
+
+
+@recomputes("008", "timeline")
+def _(p, said):
+    first, last = int(said.words["first"]), int(said.words["last"])
+    planned = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["epochs"]).set_index("epoch")
+    actual, estimated = spent(p).loc[first:last, "seconds"].sum(), planned.loc[first:last, "seconds"].sum()
+    return {"actual": actual, "estimated": estimated, "times": actual / estimated}
+
+
+@recomputes("008", "resource_use")
+def _(p, said):
+    table = spent(p)
+    return {"share": table["seconds"].max() / table["seconds"].sum(), "memory": table["peak_mb"].max()}
+
+
+@pytest.fixture(scope="module")
+def project(finished_home):
+    return project_of(finished_home)
+
+
+@pytest.fixture(scope="module")
+def claims(project):
+    return [said for said in stated_claims(project.home / "artifacts") if said.place not in NOT_YET]
+
+
+def close(mine: float, theirs: float, within: float) -> bool:
+    return math.isclose(float(mine), float(theirs), rel_tol=1e-6, abs_tol=within or 1e-9)
+
+
+def wrong(said: Stated, project: SimpleNamespace) -> list[str]:
+    "What is wrong with the values of a claim, one sentence each"
+    if said.place not in RECOMPUTES:
+        return [f"{said.place}: nobody recomputes {', '.join(said.values)}"]
+    compute, within = RECOMPUTES[said.place]
+    mine, faults = compute(project, said), []
+    for name, value in said.values.items():
+        parts = mine.get(name, math.nan)
+        pairs = zip(parts, (value["value"], value.get("low"), value.get("high"))) if isinstance(parts, tuple) else [(parts, value["value"])]
+        for ours, theirs in pairs:
+            if theirs is None or not close(ours, theirs, within.get(name, 0.0)):
+                faults.append(f"{said.place}: {name} ({value['of']}) is {theirs}, computed again {ours}")
+        if not isinstance(parts, tuple) and value.get("low") is not None:
+            faults.append(f"{said.place}: nobody recomputes the interval of {name}")
+    return faults
+
+
+def test_every_value_of_every_claim_is_what_other_code_computes(claims, project):
+    assert [fault for said in claims if said.values for fault in wrong(said, project)] == []
+
+
+def test_every_number_in_a_claim_is_a_value(claims, project):
+    names = {*map(str, project.table.columns), *(str(label) for name in project.labels for label in project.table[name].unique())}
+    bare = []
+    for said in claims:
+        rest = said.text
+        known = " ".join([*names, *(value["of"] for value in (said.values or {}).values())])
+        for text in sorted([*(value["text"] for value in (said.values or {}).values()),
+                            *(word for word in said.words.values() if word in known)], key=len, reverse=True):
+            rest = rest.replace(text, " ") if text else rest
+        if re.search(r"\d", re.sub(r"95 % interval|epoch 00\d|R²", "", rest)):
+            bare.append(f"{said.place}: {rest}")
+    assert bare == []
+
+
+def test_the_list_of_claims_without_values_only_shrinks(project):
+    converted = {said.place for said in stated_claims(project.home / "artifacts") if said.values}
+    assert sorted(converted & {*NOT_YET}) == []
+
+
+def test_no_two_places_give_one_thing_two_values(project):
+    assert contradictions(stated_claims(project.home / "artifacts")) == []
