@@ -268,7 +268,8 @@ def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:
 # %% ../../nbs/01_cli.ipynb #cli-serve
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.serving.api import main as serve
-    return serve(["--host", options.host, "--port", str(options.port), "--stage", options.stage])
+    return serve(["--host", options.host, "--port", str(options.port), "--stage", options.stage,
+                  *(["--flask"] if options.flask else [])])
 
 # %% ../../nbs/01_cli.ipynb #cli-app
 def _app(settings: Settings, options: argparse.Namespace) -> int:
@@ -410,9 +411,10 @@ def _add_doors(commands: Commands) -> None:
                        help="a stage or a version (default: $EPOCH_STAGE, else Production)")
     score.add_argument("--rows", type=int, default=0, metavar="N", help="only the first N rows")
     score.add_argument("--force", action="store_true", help="replace OUT when it is there")
-    for command, port in ((_command(commands, "serve", "the model as an API on this machine", "serve",
-                                    "serve --port 9000 --stage Staging", act=_serve), 8000),
-                          (_command(commands, "app", "the model as a web app on this machine", "app",
+    serve = _command(commands, "serve", "the model as an API on this machine", "serve",
+                     "serve --port 9000 --stage Staging", "serve --flask", act=_serve)
+    serve.add_argument("--flask", action="store_true", help="carried by Flask instead of FastAPI, with the same answers")
+    for command, port in ((serve, 8000), (_command(commands, "app", "the model as a web app on this machine", "app",
                                     "app --port 9001 --stage Staging", act=_app), 8501)):
         command.add_argument("--port", type=int, default=port, help="default: %(default)s")
         command.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
