@@ -150,7 +150,7 @@ def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, 
     from epochkit.testing.examples import ExampleBundle as Importable
     from epochkit.core.files import sha256_of
     joblib.dump(Importable(), written / "model" / "bundle.joblib")
-    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "bundle.joblib"),
+    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "model.json"),
                     (written / "domino" / "endpoint.py").read_text())
     space = {"__file__": str(written / "domino" / "endpoint.py")}
     exec(compile(source, "endpoint.py", "exec"), space)
