@@ -203,6 +203,14 @@ def _decide(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-h
+def _rollback(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.lifecycle.tracking import roll_back
+    out, version = roll_back(settings, options.reason, options.to)
+    print(f"version {version} holds Production again, version {out} is archived and is not deployed again by the next "
+          f"run. A running service takes over within seconds; 'epoch rollback --to {out}' is the way forth")
+    return 0
+
+
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
@@ -389,6 +397,10 @@ def _add_decisions(commands: Commands) -> None:
     reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to return to")
     change = _command(commands, "change", "request changes to an epoch, with a comment", "change 4", act=_decide,
                       decision="changes requested")
+    rollback = _command(commands, "rollback", "the predecessor back into Production, recorded", "rollback",
+                        "rollback --reason \"it refuses everybody\"", "rollback --to 2", act=_rollback)
+    rollback.add_argument("--to", default="", metavar="VERSION", help="a version that held Production (default: the last)")
+    rollback.add_argument("--reason", default="", metavar="TEXT", help="why; it stays in the record")
     for command in (approve, reject, change):
         command.add_argument("epoch", type=int, help="1, 3, 4, 6 or 7")
     verify = _with_json(_command(commands, "verify", "recompute chain, anchors, signatures, views, evidence and gates",

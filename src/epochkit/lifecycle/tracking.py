@@ -451,6 +451,8 @@ def logged_copy(client: "MlflowClient", name: str, version: str) -> Path | None:
     source = client.get_model_version_download_uri(name, version)
     if found := re.fullmatch(r"models:/(m-\w+)", source):
         source = client.get_logged_model(found[1]).artifact_location
+    elif found := re.fullmatch(r"runs:/(\w+)/(.+)", source):
+        source = f"{client.get_run(found[1]).info.artifact_uri}/{found[2]}"
     parts = urlsplit(source)
     folder = Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(source)
     return folder if parts.scheme in ("file", "") and folder.is_dir() else None

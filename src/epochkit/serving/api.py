@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Prediction', 'Predictions', 'Problem', 'Refused',
-           'create_app', 'create_flask_app', 'serve_command', 'start_service', 'prediction_log_folder', 'main']
+           'create_app', 'create_flask_app', 'serve_command', 'start_service', 'prediction_log_folder', 'served_watch',
+           'main']
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
@@ -27,6 +28,7 @@ from ..report.templates import render
 from .http.admission import WITH_BODY, AccessLog, Admission, Refusal, request_id, too_long
 from .http.doors import Doors, Reply, refusal_reply
 from .http.sockets import run_server
+from .http.standing import Watch, watch
 from .server import LocalServer, free_port, server_environment, start_server
 from .schema import Limits
 from .service import PredictionService, served_bundle
@@ -255,14 +257,19 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-14
 def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None,
-               limits: Limits = Limits(), access_log: logging.Handler | None = None) -> Any:
-    "The FastAPI application that serves `bundle`; `api_key` None reads $SERVING_API_KEY, empty means no key"
+               limits: Limits = Limits(), access_log: logging.Handler | None = None,
+               watching: Callable[[Doors], Watch] | None = None) -> Any:
+    """The FastAPI application that serves `bundle`
+
+    api_key: None reads $SERVING_API_KEY, empty means no key. watching: starts what looks whether the model may still be
+    served, such as `served_watch` gives it.
+    """
     from fastapi import FastAPI
     from fastapi.responses import HTMLResponse
     doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
     log = AccessLog(access_log)
-    app = FastAPI(lifespan=_lifespan(doors, log), docs_url=None, redoc_url=None)
+    app = FastAPI(lifespan=_lifespan(doors, log, watching), docs_url=None, redoc_url=None)
     app.state.doors, app.openapi = doors, lambda: _openapi(app, doors, bool(key))
     app.add_middleware(RequestGuard, doors=doors, admission=Admission(limits, key), log=log)
     _add_error_handlers(app)
@@ -271,11 +278,14 @@ def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None 
     return app
 
 
-def _lifespan(doors: Doors, log: AccessLog) -> Callable:
-    "What happens when the server stops: what waits for the disk is written"
+def _lifespan(doors: Doors, log: AccessLog, watching: Callable[[Doors], Watch] | None = None) -> Callable:
+    "What goes on while the server runs, and when it stops: what waits for the disk is written"
     @asynccontextmanager
     async def running(_: Any) -> AsyncIterator[None]:
+        standing = watching(doors) if watching else None
         yield
+        if standing:
+            await asyncio.to_thread(standing.close)
         if doors.service.writer:
             await asyncio.to_thread(doors.service.writer.close)
         log.close()
@@ -358,13 +368,14 @@ def _flask_routes(doors: Doors) -> Any:
     return app
 
 # %% ../../../nbs/serving/04_api.ipynb #serving-wsgi
-def _as_asgi(app: Any, doors: Doors, log: AccessLog) -> Callable[..., Awaitable]:
+def _as_asgi(app: Any, doors: Doors, log: AccessLog, watching: Callable[[Doors], Watch] | None = None
+             ) -> Callable[..., Awaitable]:
     "A WSGI application behind `RequestGuard`, which has read the body"
     from starlette.concurrency import run_in_threadpool
 
     async def carry(scope: dict, receive: Callable, send: Callable) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send, _lifespan(doors, log))
+            await _live(receive, send, _lifespan(doors, log, watching))
             return
         status, headers, body = await run_in_threadpool(_ask_wsgi, app, scope)
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -432,15 +443,21 @@ def _limits() -> Limits:
     return Limits(requests_per_s=float(text)) if text else Limits()
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-29
+def served_watch(settings: Settings, stage: str) -> Callable[[Doors], Watch] | None:
+    "What starts a watch over a model of the record; None for a model that the environment names, which has no record"
+    named = os.environ.get("EPOCH_BUNDLE") or os.environ.get("EPOCH_MODEL_FOLDER")
+    return None if named else lambda doors: watch(doors, settings, stage)
+
+
 def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., Awaitable]:
     "What the server runs, with lines about its requests on stderr"
     bundle, folder, limits = served_bundle(settings, stage), prediction_log_folder(settings), _limits()
-    lines = logging.StreamHandler(sys.stderr)
+    lines, watching = logging.StreamHandler(sys.stderr), served_watch(settings, stage)
     if not flask:
-        return create_app(bundle, log_folder=folder, limits=limits, access_log=lines)
+        return create_app(bundle, log_folder=folder, limits=limits, access_log=lines, watching=watching)
     doors, log = Doors(PredictionService(bundle, folder, limits, buffered=True)), AccessLog(lines)
     admission = Admission(limits, os.environ.get(API_KEY_VARIABLE, ""))
-    return RequestGuard(_as_asgi(_flask_routes(doors), doors, log), doors, admission, log)
+    return RequestGuard(_as_asgi(_flask_routes(doors), doors, log, watching), doors, admission, log)
 
 
 def main(arguments: list[str] | None = None) -> int:
