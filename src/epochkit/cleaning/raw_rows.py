@@ -111,6 +111,9 @@ def _by_type(column: pd.Series) -> list[pd.Series]:
     "The column in parts of one type each; one part, unchanged, where it has one already"
     if column.dtype != object:
         return [column]
+    types = set(map(type, column))
+    if types == {str} or types == {float} and not column.hasnans:
+        return [column.astype("str" if types == {str} else "float64")]
     forms = [_native(value) for value in column]
     kinds = np.array([_TYPES.get(form, "str" if form == "text" else "") for form in forms], dtype=object)
     parts = []

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from ..cleaning.raw_rows import CleanedRows
 from ..core.errors import BadInputError, RecordError
 from ..core.files import plain, read_json, sha256_of
 from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
+from .rows.fast_scores import fast_bundle
 from .schema import Limits, batch_model, problems_of, range_notes, row_model
 
 _logger = logging.getLogger(__name__)
@@ -304,10 +306,20 @@ def _log_line(row: Mapping[str, Any], score: tuple[str, str, Any, Any], now: str
     score: id, version, prediction, probability.
     """
     inputs = _inputs_text(row)
-    name, version, prediction, probability = map(_ENCODER.encode, score)
-    return (f'{{"id": {name}, "time": "{now}", "version": {version}, "inputs_sha256": '
-            f'"{hashlib.sha256(inputs.encode("utf-8")).hexdigest()}", "inputs": {inputs}, "prediction": {prediction}, '
-            f'"probability": {probability}}}\n')
+    name, version, prediction, probability = score
+    return (f'{{"id": "{name}", "time": "{now}", "version": {_json_of(version)}, "inputs_sha256": '
+            f'"{hashlib.sha256(inputs.encode("utf-8")).hexdigest()}", "inputs": {inputs}, '
+            f'"prediction": {_json_of(prediction)}, "probability": {_json_of(probability)}}}\n')
+
+
+def _json_of(value: Any) -> str:
+    "A plain value as JSON"
+    return repr(value) if type(value) is float and math.isfinite(value) else _json_of_word(value)
+
+
+@lru_cache(maxsize=1_000, typed=True)
+def _json_of_word(value: Any) -> str:
+    return _ENCODER.encode(value)
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-w11
 def _model_facts(bundle: Any, limits: Limits) -> dict[str, Any]:
@@ -365,7 +377,8 @@ def clean_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
         elif column.dtype.kind == "f":
             columns[name] = [value if value == value else None for value in column.tolist()]
         else:
-            columns[name] = column.astype(object).where(column.notna(), None).tolist()
+            columns[name] = [None if value is pd.NA or value is None or value != value else value
+                             for value in column.tolist()]
     return columns
 
 
@@ -389,6 +402,7 @@ class PredictionService:
 
     def _take(self, bundle: Any) -> None:
         self.bundle, self.unattended = bundle, bool(bundle.info.get("unattended"))
+        self._fast = fast_bundle(bundle)
         self.metrics.name_model(version=str(bundle.version), model=str(bundle.info.get("model", "")),
                                 unattended=str(self.unattended).lower())
         self.row_type = row_model(bundle.input_schema, self.limits, further_columns(bundle))
@@ -446,7 +460,7 @@ class PredictionService:
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
         try:
             _refuse(cleaned)
-            scores = _scores(self.bundle, cleaned)
+            scores = _scores(self._fast, cleaned)
             _refuse_unscored(scores)
         except BadInputError:
             self.metrics.count_refused(len(rows))
@@ -459,7 +473,7 @@ class PredictionService:
     def answer(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         "As `predict`, with `error` beside each row, '' where it has a score; a row without one is not logged"
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
-        return self._answer(cleaned, _scores(self.bundle, cleaned), started)
+        return self._answer(cleaned, _scores(self._fast, cleaned), started)
 
     def _answer(self, cleaned: CleanedRows, scores: list[dict[str, Any]], started: float) -> list[dict[str, Any]]:
         shared = {"model_version": str(self.bundle.version),
