@@ -34,7 +34,6 @@ from ..cleaning.raw_rows import CleanedRows
 from ..core.errors import BadInputError, RecordError
 from ..core.files import plain, read_json, sha256_of
 from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
-from .rows.fast_scores import fast_bundle
 from .schema import Limits, batch_model, problems_of, range_notes, row_model
 
 _logger = logging.getLogger(__name__)
@@ -401,6 +400,7 @@ class PredictionService:
         self._take(bundle)
 
     def _take(self, bundle: Any) -> None:
+        from epochkit.serving.rows.fast_scores import fast_bundle
         self.bundle, self.unattended = bundle, bool(bundle.info.get("unattended"))
         self._fast = fast_bundle(bundle)
         self.metrics.name_model(version=str(bundle.version), model=str(bundle.info.get("model", "")),

@@ -339,6 +339,24 @@ def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
     assert busy.returncode == 2 and f"port {server.port}" in busy.stderr and "Traceback" not in busy.stderr
 
 
+def test_a_table_is_answered_alike_and_refused_alike():
+    from fastapi.testclient import TestClient
+    one, other = TestClient(create_app(ExampleBundle(), "")), create_flask_app(ExampleBundle(), "").test_client()
+    table = ",".join(example_row()) + "\n" + "40,0.3,rent,true,2024-05-01\n" * 3 + "many,0.3,rent,true,\n"
+    kind = {"content-type": "text/csv"}
+    found = [text.splitlines() for text in (one.post("/predict/batch", content=table.encode(), headers=kind).text,
+                                            other.post("/predict/batch", data=table.encode(), headers=kind).text)]
+    for lines in found:
+        assert [json.loads(line)["error"] == "" for line in lines] == [True] * 3 + [False]
+    assert json.loads(found[0][0])["probability"] == json.loads(found[1][0])["probability"]
+    for body, status in ((b"income\n1\n", 422), (b"x" * 21_000_000, 413)):
+        answers = [one.post("/predict/batch", content=body, headers=kind).status_code,
+                   other.post("/predict/batch", data=body, headers=kind).status_code]
+        assert answers == [status] * 2
+    long = json.dumps({"rows": [example_row(home="x" * 900)] * 3_000}).encode()
+    assert one.post("/predict/batch", content=long).status_code == other.post("/predict/batch", data=long).status_code == 413
+
+
 def test_flask_is_started_like_fastapi(tmp_path, monkeypatch):
     import httpx2
     monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")

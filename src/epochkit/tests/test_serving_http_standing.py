@@ -33,32 +33,32 @@ def record(tmp_path, monkeypatch):
 
 def test_a_version_stands_until_its_epochs_are_reopened(record):
     settings, states, ledger = record
-    assert look(settings, "Production", "7") == ("7", "", "")
+    assert record_standing(settings, "Production", "7") == ("7", "", "")
     states[5] = State(6, "stale", "output test_report.json changed")
-    assert "version 7 may not be served any more: epoch 006 is stale (output test_report.json changed)" == look(
+    assert "version 7 may not be served any more: epoch 006 is stale (output test_report.json changed)" == record_standing(
         settings, "Production", "7").fall
     states[5], states[6] = State(6, "done"), State(7, "rejected")
-    assert "epoch 007 is rejected" in look(settings, "Production", "7").fall
+    assert "epoch 007 is rejected" in record_standing(settings, "Production", "7").fall
     states[6] = State(7, "running")
-    assert look(settings, "Production", "7") == ("7", "", "")
+    assert record_standing(settings, "Production", "7") == ("7", "", "")
 
 
 def test_a_later_run_is_no_fall_and_a_promotion_is_seen(record):
     settings, states, ledger = record
     ledger.append("epoch_started", {}, epoch=2)
     states[1] = State(2, "running")
-    assert look(settings, "Production", "7").fall == "" and "epoch 002 is running" in look(settings, "Production", "7").notice
+    assert record_standing(settings, "Production", "7").fall == "" and "epoch 002 is running" in record_standing(settings, "Production", "7").notice
     ledger.append("promotion", {"version": "8", "stage": "Production", "archived": "7"}, epoch=7)
     states[1] = State(2, "done")
-    assert look(settings, "Production", "7") == ("8", "", "")
+    assert record_standing(settings, "Production", "7") == ("8", "", "")
 
 
 def test_a_damaged_record_and_a_stage_that_nobody_holds_are_falls(record):
     settings, states, ledger = record
-    assert "no version holds Staging" in look(settings, "Staging", "7").fall and look(settings, "7", "7").fall == ""
+    assert "no version holds Staging" in record_standing(settings, "Staging", "7").fall and record_standing(settings, "7", "7").fall == ""
     path = settings.context_root / "ledger.jsonl"
     path.write_bytes(path.read_bytes().replace(b"Production", b"production", 1))
-    assert "may not be served any more" in look(settings, "Production", "7").fall
+    assert "may not be served any more" in record_standing(settings, "Production", "7").fall
 
 
 class Newer(ExampleBundle):
@@ -69,7 +69,7 @@ def test_a_newer_version_takes_over_without_a_dropped_request(tmp_path):
     doors, holder = Doors(PredictionService(ExampleBundle(), tmp_path / "log", buffered=True)), ["7"]
     ledger = tmp_path / "ledger.jsonl"
     ledger.write_text("")
-    watching = Watch(doors, lambda served: Standing(holder[0]), Newer, ledger, poll_s=0.01).start()
+    watching = StandingWatch(doors, lambda served: ModelStanding(holder[0]), Newer, ledger, poll_s=0.01).start()
     row, answers, stop = json.dumps(example_row()).encode(), [], threading.Event()
 
     def ask():
@@ -93,11 +93,11 @@ def test_a_newer_version_takes_over_without_a_dropped_request(tmp_path):
 
 
 def test_a_fall_stops_the_answers_and_a_return_gives_them_back(tmp_path):
-    doors, found = Doors(PredictionService(ExampleBundle())), [Standing("7", "gate 006 was reopened")]
-    watching = Watch(doors, lambda served: found[0], Newer, tmp_path / "none")
+    doors, found = Doors(PredictionService(ExampleBundle())), [ModelStanding("7", "gate 006 was reopened")]
+    watching = StandingWatch(doors, lambda served: found[0], Newer, tmp_path / "none")
     watching.check()
     assert doors.ready().status == 503 and doors.health().status == 200 and doors.predict(b"{}").status == 503
-    found[0] = Standing("7", notice="epoch 002 is running")
+    found[0] = ModelStanding("7", notice="epoch 002 is running")
     watching.check()
     assert doors.ready().status == 200 and json.loads(doors.model_info().body)["notice"] == "epoch 002 is running"
 
@@ -106,6 +106,6 @@ def test_a_version_that_cannot_be_loaded_stops_nobody(tmp_path):
     def broken():
         raise RecordError("bundle.joblib was changed")
     doors = Doors(PredictionService(ExampleBundle()))
-    Watch(doors, lambda served: Standing("8"), broken, tmp_path / "none").check()
+    StandingWatch(doors, lambda served: ModelStanding("8"), broken, tmp_path / "none").check()
     assert doors.ready().status == 200 and "bundle.joblib was changed" in doors.notice
     assert json.loads(doors.health().body)["model_version"] == "7"

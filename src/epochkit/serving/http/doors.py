@@ -73,6 +73,10 @@ class Doors:
 
     def predict_batch(self, body: bytes) -> Reply:
         "Rows in a list: their predictions in the same order"
+        limit = self.service.limits.body_mb
+        if len(body) > limit * 1_000_000:
+            return refusal_reply(f"the body is larger than {limit:g} MB: send fewer rows at a time, or a table as CSV, "
+                                 "Parquet or Arrow", 413)
         return self._answered(lambda service: _batch(service, service.shaped(json_of(body), batch=True)))
 
     def health(self) -> Reply:
