@@ -214,8 +214,8 @@ def the_model_is_in_its_stage(context: GateContext) -> CheckResult:
     "The tested version holds Staging (or Production already) in the registry"
     version = context.json("test_report.json")["model"]["version"]
     held = [stage for stage in ("Staging", "Production") if stage_holder(context.settings, stage) == version]
-    out = rolled_back(Ledger(context.settings.context_root).events("promotion"))
-    if version in out and not held:
+    out = {} if held else rolled_back(Ledger(context.settings.context_root).events("promotion"))
+    if version in out:
         return verdict(True, "None", "Staging", f"version {version} was rolled back: {out[version]}")
     return verdict(bool(held), held[0] if held else "None", "Staging", f"version {version}")
 
