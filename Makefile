@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data test-cases test-pythons soak lab bench docs lock audit check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-cases test-pythons soak lab bench bench-serving docs lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -107,6 +107,9 @@ soak: $(VENV)/.ready  ## kill, cut and damage by the hundred (hours)
 
 lab: $(VENV)/.ready  ## JupyterLab with the control room open; ARGS="--port 9999" hands options on
 	$(BIN)/epoch lab -- $(ARGS)
+
+bench-serving: $(VENV)/.ready  ## the service beside mlflow models serve and a bare FastAPI, on the model of this home
+	$(BIN)/python benchmarks/serving.py
 
 bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/run.py

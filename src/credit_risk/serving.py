@@ -17,8 +17,9 @@ from epochkit.serving.service import served_bundle
 def create_app(settings: Settings | None = None, stage: str | None = None) -> Any:
     "The FastAPI application of this project's model; `stage` None reads $EPOCH_STAGE, else Production"
     settings = settings or load_settings()
-    bundle = served_bundle(settings, stage or os.environ.get("EPOCH_STAGE", "Production"))
-    return api.create_app(bundle, log_folder=api.prediction_log_folder(settings))
+    stage = stage or os.environ.get("EPOCH_STAGE", "Production")
+    return api.create_app(served_bundle(settings, stage), log_folder=api.prediction_log_folder(settings),
+                          watching=api.served_watch(settings, stage))
 
 # %% ../../epoch007-application-development/notebooks/serving.ipynb #room-serving-06
 def __getattr__(name: str) -> Any:

@@ -203,6 +203,14 @@ def _decide(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-h
+def _rollback(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.lifecycle.tracking import roll_back
+    out, version = roll_back(settings, options.reason, options.to)
+    print(f"version {version} holds Production again, version {out} is archived and is not deployed again by the next "
+          f"run. A running service takes over within seconds; 'epoch rollback --to {out}' is the way forth")
+    return 0
+
+
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
@@ -268,7 +276,8 @@ def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:
 # %% ../../nbs/01_cli.ipynb #cli-serve
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.serving.api import main as serve
-    return serve(["--host", options.host, "--port", str(options.port), "--stage", options.stage])
+    return serve(["--host", options.host, "--port", str(options.port), "--stage", options.stage,
+                  *(["--flask"] if options.flask else [])])
 
 # %% ../../nbs/01_cli.ipynb #cli-app
 def _app(settings: Settings, options: argparse.Namespace) -> int:
@@ -388,6 +397,10 @@ def _add_decisions(commands: Commands) -> None:
     reject.add_argument("--to", type=int, metavar="N", required=True, help="the epoch to return to")
     change = _command(commands, "change", "request changes to an epoch, with a comment", "change 4", act=_decide,
                       decision="changes requested")
+    rollback = _command(commands, "rollback", "the predecessor back into Production, recorded", "rollback",
+                        "rollback --reason \"it refuses everybody\"", "rollback --to 2", act=_rollback)
+    rollback.add_argument("--to", default="", metavar="VERSION", help="a version that held Production (default: the last)")
+    rollback.add_argument("--reason", default="", metavar="TEXT", help="why; it stays in the record")
     for command in (approve, reject, change):
         command.add_argument("epoch", type=int, help="1, 3, 4, 6 or 7")
     verify = _with_json(_command(commands, "verify", "recompute chain, anchors, signatures, views, evidence and gates",
@@ -410,9 +423,10 @@ def _add_doors(commands: Commands) -> None:
                        help="a stage or a version (default: $EPOCH_STAGE, else Production)")
     score.add_argument("--rows", type=int, default=0, metavar="N", help="only the first N rows")
     score.add_argument("--force", action="store_true", help="replace OUT when it is there")
-    for command, port in ((_command(commands, "serve", "the model as an API on this machine", "serve",
-                                    "serve --port 9000 --stage Staging", act=_serve), 8000),
-                          (_command(commands, "app", "the model as a web app on this machine", "app",
+    serve = _command(commands, "serve", "the model as an API on this machine", "serve",
+                     "serve --port 9000 --stage Staging", "serve --flask", act=_serve)
+    serve.add_argument("--flask", action="store_true", help="carried by Flask instead of FastAPI, with the same answers")
+    for command, port in ((serve, 8000), (_command(commands, "app", "the model as a web app on this machine", "app",
                                     "app --port 9001 --stage Staging", act=_app), 8501)):
         command.add_argument("--port", type=int, default=port, help="default: %(default)s")
         command.add_argument("--host", default="127.0.0.1", help="default: this machine alone")

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import math
 import sys
+from contextlib import suppress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -111,6 +112,14 @@ def _by_type(column: pd.Series) -> list[pd.Series]:
     "The column in parts of one type each; one part, unchanged, where it has one already"
     if column.dtype != object:
         return [column]
+    types = set(map(type, column))
+    if types == {str}:
+        return [column.astype("str")]
+    if types and types <= {float, int} and not column.hasnans:
+        with suppress(OverflowError):
+            numbers = column.astype("float64")
+            if int not in types or numbers.abs().max() <= 2**53:
+                return [numbers]
     forms = [_native(value) for value in column]
     kinds = np.array([_TYPES.get(form, "str" if form == "text" else "") for form in forms], dtype=object)
     parts = []

@@ -194,6 +194,10 @@ class _FittedFeatures(TransformerMixin, BaseEstimator):
             parts = [step.transform(_matrix(names, numbers, rows.frame)) for names, step in self.steps_]
         return self._frame(parts, numbers, raw.index)[self.feature_names_]
 
+    def typed_rows(self, raw: pd.DataFrame) -> FeatureRows:
+        "The rows in the types of their roles, with moments and groups where there is a history"
+        return _typed_rows(raw, self.columns, self.recipe)
+
     def leave_out(self, features: Collection[str]) -> Self:
         "The same fitted pipeline, which gives these features no more"
         self.without = sorted({*self.without, *features})

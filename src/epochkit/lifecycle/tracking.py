@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'tracking_uri', 'StoreAwayError', 'check_tracking', 'store_errors', 'tracking_outbox', 'tracking_client',
-           'experiment_name', 'run_client', 'run_experiment', 'real_run_id', 'TrackedRun', 'tracked',
-           'register_version', 'version_anchors', 'stage_holder', 'promote', 'unattended_gates', 'waivers',
-           'promote_waived']
+           'experiment_name', 'run_client', 'run_experiment', 'real_run_id', 'TrackedRun', 'tracked', 'logged_copy',
+           'folder_sha256', 'register_version', 'version_anchors', 'stage_holder', 'alias_holder', 'promote',
+           'unattended_gates', 'waivers', 'promote_waived', 'roll_back']
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-02
 import functools
+import hashlib
 import inspect
 import json
 import logging
@@ -28,12 +29,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock
 
 from ..record.anchors import Anchor
 from ..core.settings import Settings, check_writable
-from ..core.errors import BadInputError, PipelineError
+from ..core.errors import BadInputError, DependencyError, PipelineError, RecordError
+from ..core.files import sha256_of
 from ..core.outbox import Outbox, WaitingCall, keep_call, send_waiting, sent_copy
 from ..core.services import (check_sqlite, disk_trouble, server_trouble, sqlite_file, sqlite_trouble,
                                     sqlite_url, without_password)
@@ -41,7 +44,7 @@ from ..record.events import Event
 from ..record.ledger import Ledger
 from ..record.views import write_views
 from .run import EpochRun
-from .state import require_done_before
+from .state import require_done_before, rolled_back
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -443,6 +446,25 @@ def tracked(run: EpochRun, name: str, params: Mapping[str, Any] | None = None, p
 STAGES = ("None", "Staging", "Production", "Archived")
 
 
+def logged_copy(client: "MlflowClient", name: str, version: str) -> Path | None:
+    "The folder with MLflow's copy of a version; None where it lies on a server"
+    source = client.get_model_version_download_uri(name, version)
+    if found := re.fullmatch(r"models:/(m-\w+)", source):
+        source = client.get_logged_model(found[1]).artifact_location
+    elif found := re.fullmatch(r"runs:/(\w+)/(.+)", source):
+        source = f"{client.get_run(found[1]).info.artifact_uri}/{found[2]}"
+    parts = urlsplit(source)
+    folder = Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(source)
+    return folder if parts.scheme in ("file", "") and folder.is_dir() else None
+
+
+def folder_sha256(folder: Path) -> str:
+    "One hash of the names and contents of all files under a folder, without what Python compiles when it reads them"
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    told = "".join(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n" for path in files)
+    return hashlib.sha256(told.encode("utf-8")).hexdigest()
+
+
 def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[str, Any]) -> str:
     "Registers a logged model under the project's name, stage None, and returns the version"
     from mlflow.exceptions import MlflowException
@@ -456,7 +478,9 @@ def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[s
     version = client.create_model_version(name, model_uri, run_id=run_id, model_id=logged and logged[1],
                                           tags={key: str(value)
                                                 for key, value in {**tags, "stage": "None"}.items()}).version
-    event = run.record("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags})
+    copy = logged_copy(client, name, str(version))
+    event = run.record("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags,
+                                            **({"logged_sha256": folder_sha256(copy)} if copy else {})})
     _anchor(client, run.settings, str(version), event)
     return str(version)
 
@@ -486,7 +510,18 @@ def version_anchors(settings: Settings) -> list[Anchor]:
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-c
 def stage_holder(settings: Settings, stage: str) -> str | None:
-    "The version that holds a stage now, or None"
+    "The version that holds a stage by the record, or None"
+    holds: dict[str, str] = {}
+    for event in Ledger(settings.context_root).events("promotion"):
+        if event.data.get("archived"):
+            holds.pop(event.data["archived"], None)
+        holds.pop(event.data["version"], None)
+        holds[event.data["version"]] = event.data["stage"]
+    return next((version for version, held in reversed(holds.items()) if held == stage), None)
+
+
+def alias_holder(settings: Settings, stage: str) -> str | None:
+    "The version that holds a stage by its alias in MLflow, which anybody can move, or None"
     from mlflow.exceptions import MlflowException
     try:
         return str(tracking_client(settings).get_model_version_by_alias(settings.project, stage.lower()).version)
@@ -509,8 +544,6 @@ def _set_stage(client: "MlflowClient", name: str, version: str, stage: str) -> N
 def _give_stage(settings: Settings, version: str, stage: str, tags: Mapping[str, Any],
                 record: Callable[[str, dict[str, Any]], Event]) -> str | None:
     "The version that held the stage before and is archived now, if any; `record` writes the promotion down"
-    if stage not in STAGES:
-        raise BadInputError(f"unknown stage '{stage}': use one of {', '.join(STAGES)}")
     if stage == "Production":
         _check_production_allowed(settings)
     client, name = tracking_client(settings), settings.project
@@ -525,10 +558,39 @@ def _give_stage(settings: Settings, version: str, stage: str, tags: Mapping[str,
     _anchor(client, settings, version, event)
     return archived
 
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-promotion
+_GIVEN_BY = {"Staging": 6, "Production": 7}
+
+
+def _check_promotion(settings: Settings, epoch: int, version: str, stage: str) -> None:
+    "PipelineError unless this epoch may give this version the stage"
+    if stage not in STAGES:
+        raise BadInputError(f"unknown stage '{stage}': use one of {', '.join(STAGES)}")
+    if (due := _GIVEN_BY.get(stage, epoch)) != epoch:
+        raise PipelineError(f"epoch {epoch:03d} may not give a version the stage {stage}: epoch {due:03d} gives it, "
+                            f"once its checks pass ('epoch run {due}')")
+    events = Ledger(settings.context_root).events("model_registered", "promotion")
+    if version not in {event.data["version"] for event in events if event.kind == "model_registered"}:
+        raise DependencyError(f"the record does not know version {version}, so it gets no stage: 'epoch run 5' "
+                              "registers one")
+    if stage == "Production":
+        _check_tried(version, [event for event in events if event.kind == "promotion"])
+
+
+def _check_tried(version: str, promotions: list[Event]) -> None:
+    "DependencyError for a version that was never in Staging, or was rolled back"
+    if not any(event.data["version"] == version and event.data["stage"] == "Staging" for event in promotions):
+        raise DependencyError(f"version {version} was never in Staging, so it does not go to Production: "
+                              "'epoch run 6' tests it")
+    if (reason := rolled_back(promotions).get(version)) is not None:
+        raise DependencyError(f"version {version} was rolled back ({reason}): 'epoch rollback --to {version}' takes "
+                              "it back in")
+
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-e
 def promote(run: EpochRun, version: str, stage: str, tags: Mapping[str, Any] | None = None) -> str | None:
     "Gives a version its stage, archives the one that held it, records both; returns the archived version, if any"
     require_done_before(run.settings, run.number)
+    _check_promotion(run.settings, run.number, version, stage)
     return _give_stage(run.settings, version, stage, tags or {}, run.record)
 
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #15tracking-08-f
@@ -567,6 +629,7 @@ def _check_production_allowed(settings: Settings) -> None:
 def promote_waived(settings: Settings, epoch: int, version: str, stage: str, tags: Mapping[str, Any]) -> None:
     "Marks a version with what was waived, and gives it the stage that its epoch withheld, unless it stands there"
     require_done_before(settings, epoch)
+    _check_promotion(settings, epoch, version, stage)
     tags, ledger = {**tags, "waivers": "; ".join(waivers(settings))}, Ledger(settings.context_root)
     beyond = ("Staging", "Production") if stage == "Staging" else (stage,)
     if version in [stage_holder(settings, name) for name in beyond]:
@@ -575,3 +638,57 @@ def promote_waived(settings: Settings, epoch: int, version: str, stage: str, tag
         return
     _give_stage(settings, version, stage, tags, lambda kind, data: ledger.append(kind, data, epoch=epoch))
     write_views(ledger)
+
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-rollback
+def roll_back(settings: Settings, reason: str = "", to: str = "") -> tuple[str, str]:
+    """The version taken out of Production and the one that holds it now: its predecessor, or version `to`
+
+    DependencyError when there is none that held Production before, RecordError when its file is not the recorded one.
+    """
+    ledger = Ledger(settings.context_root)
+    events = ledger.events()
+    now = stage_holder(settings, "Production")
+    if now is None:
+        raise DependencyError("no version holds Production, so there is none to roll back: run 'epoch run 7'")
+    version = _predecessor([event for event in events if event.kind == "promotion"], now, to)
+    _check_file(settings, version, events)
+    _check_production_allowed(settings)
+    event = ledger.append("promotion", {"model": settings.project, "version": version, "stage": "Production",
+                                        "archived": now, "rolled_back": now, "reason": reason.strip()}, epoch=7)
+    write_views(ledger)
+    _tell_registry(settings, now, version, event)
+    return now, version
+
+
+def _predecessor(promotions: list[Event], now: str, to: str) -> str:
+    "Who takes the place of version `now` in Production"
+    held = [event.data["version"] for event in promotions if event.data["stage"] == "Production"]
+    out = rolled_back(promotions)
+    before = [version for version in dict.fromkeys(reversed(held)) if version != now and (to or version not in out)]
+    if to and to not in before:
+        allowed = f"choose {', '.join(before)}" if before else "there is no other that did"
+        raise DependencyError(f"version {to} did not hold Production before version {now}: {allowed}")
+    if not before:
+        raise DependencyError(f"no other version held Production before version {now}: stop the service, or "
+                              "'epoch reject 7 --to 5' withdraws the approval")
+    return to or before[0]
+
+# %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-rollback-parts
+def _check_file(settings: Settings, version: str, events: list[Event]) -> None:
+    "RecordError when the file of a version is not the one that the record knows"
+    facts = [event.data for event in events if event.kind == "model_registered" and event.data["version"] == version]
+    path = settings.absolute(facts[-1]["bundle_path"]) if facts and "bundle_path" in facts[-1] else None
+    if path and not (path.is_file() and sha256_of(path) == facts[-1]["bundle_sha256"]):
+        raise RecordError(f"{facts[-1]['bundle_path']}, the file of version {version}, "
+                          f"{'was changed' if path.is_file() else 'is gone'}: put the recorded file back first")
+
+
+def _tell_registry(settings: Settings, out: str, version: str, event: Event) -> None:
+    "Moves the stages in MLflow as the record says; a store that is away is told in the log and caught up later"
+    try:
+        client = tracking_client(settings)
+        _set_stage(client, settings.project, out, "Archived")
+        _set_stage(client, settings.project, version, "Production")
+        _anchor(client, settings, version, event)
+    except StoreAwayError as error:
+        _logger.warning("version %s holds Production by the record; MLflow was not told: %s", version, error)

@@ -6,24 +6,25 @@
 __all__ = ['Problem', 'RecordReport', 'check_record']
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-02
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..record.anchors import anchor_problems, anchored
 from ..core.files import read_sealed, sha256_of
 from ..core.settings import EPOCHS, Settings
-from ..core.errors import RecordError
+from ..core.errors import BadInputError, RecordError
 from .facts import kit_change
 from .gates import evaluate
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import differing_views, write_views
 from .validity import decision_flaw, signature_flaw
-from .tracking import version_anchors
+from .tracking import alias_holder, folder_sha256, logged_copy, stage_holder, tracking_client, version_anchors
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-04
 class Problem(NamedTuple):
     """Something that is not what the record says: `kind` is chain, anchor, signature, view, checkpoint, output,
-    evidence or gate"""
+    evidence, registry or gate"""
     kind: str
     what: str
 
@@ -121,6 +122,42 @@ def _kit_notices(settings: Settings, finished: list[Event]) -> list[str]:
     return [f"epoch {', '.join(f'{number:03d}' for number, said in texts.items() if said == text)}: {text}"
             for text in dict.fromkeys(texts.values()) if text]
 
+# %% ../../../nbs/lifecycle/08_verify.ipynb #verify-registry
+def _check_registry(settings: Settings, events: list[Event]) -> tuple[list[Problem], list[str]]:
+    "What differs in MLflow from the record: copies of models, and stages; notices where MLflow cannot be asked"
+    registered = [event.data for event in events if event.kind == "model_registered"]
+    if not registered:
+        return [], []
+    try:
+        client = tracking_client(settings)
+        problems = [problem for facts in registered for problem in _check_copy(client, facts)]
+        for stage in ("Staging", "Production"):
+            recorded, found = stage_holder(settings, stage), alias_holder(settings, stage)
+            if recorded != found:
+                problems.append(Problem("registry", f"MLflow says {stage} is version {found or 'none'}, the record says "
+                                        f"{recorded or 'none'}, which is what is served: move the alias back"))
+        return problems, []
+    except BadInputError as error:
+        return [], [f"the models in MLflow were not checked: {error}"]
+
+
+def _check_copy(client: Any, facts: Mapping[str, Any]) -> list[Problem]:
+    "What differs between MLflow's copy of a version and its registration"
+    what = f"MLflow's copy of version {facts['version']}"
+    try:
+        folder = logged_copy(client, facts["model"], facts["version"])
+    except Exception as error:  # MLflow's own errors: the version, or its logged model, is not there
+        return [Problem("registry", f"{what} cannot be found ({type(error).__name__}): run 'epoch run 5 --force'")]
+    if folder is None:
+        return []
+    whole = facts.get("logged_sha256")
+    copies = [path for path in folder.rglob("bundle-*.joblib") if "bundle_sha256" in facts]
+    changed = any(sha256_of(path) != facts["bundle_sha256"] for path in copies)
+    if changed or (whole and folder_sha256(folder) != whole):
+        return [Problem("registry", f"{what} ({folder.name}) was changed after it was registered; whoever loads it from "
+                        "MLflow runs what is in it: run 'epoch run 5 --force'")]
+    return []
+
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-e
 def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) -> RecordReport:
     "Recomputes everything that can be; `rebuild` draws the views anew first"
@@ -141,6 +178,7 @@ def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) 
     for event in finished:
         found = _check_outputs(settings, event)
         problems += found or (_check_gate(settings, event) if gates else [])
-    notices = _kit_notices(settings, finished)
+    found, untold = _check_registry(settings, events)
+    problems, notices = problems + found, _kit_notices(settings, finished) + untold
     return RecordReport(len(events), sum(len(event.data["outputs"]) for event in finished),
                         len(finished) if gates else 0, problems, anchors, signatures, notices)

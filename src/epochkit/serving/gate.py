@@ -18,10 +18,12 @@ from .deployment import app_worked, doors_that_answered, parity_rows, score_diff
 from ..core.files import write_text
 from ..core.project import room_value
 from ..core.settings import Settings
+from ..lifecycle.state import rolled_back
 from ..lifecycle.tracking import promote_waived, waivers
 from ..record.events import Event
 from .manifests import DeploymentChoices, lint_deployment
 from .monitoring import drifting_columns, rows_needed
+from ..record.ledger import Ledger
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19
 @gate_check(7, "service is healthy")
@@ -102,6 +104,9 @@ def model_is_in_production(context: GateContext) -> CheckResult:
     from epochkit.lifecycle.tracking import stage_holder, tracking_client
     version = str(context.json("deployment_report.json")["version"])
     holder = stage_holder(context.settings, "Production")
+    out = rolled_back(Ledger(context.settings.context_root).events("promotion"))
+    if version in out:
+        return verdict(True, f"version {holder}", f"version {version}", f"rolled back after its deployment: {out[version]}")
     if holder != version:
         return verdict(False, f"version {holder}", f"version {version}",
                        "; ".join(context.json("deployment_report.json")["blockers"]))

@@ -20,7 +20,7 @@ from typing import Any
 
 from .app import app_command
 from ..core.errors import BadInputError
-from ..core.files import plain, sha256_of, write_json, write_text
+from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..models.bundle import requirements_of
 from ..core.settings import Settings, epoch_of
 from .service import Limits
@@ -148,7 +148,7 @@ def _container(facts: Mapping[str, Any], choices: DeploymentChoices) -> dict[str
     return {
         "name": "api", "image": facts["image"], "ports": [{"containerPort": choices.port}],
         "env": [{"name": API_KEY_VARIABLE, "valueFrom": secret}], "startupProbe": {**probe, "failureThreshold": 12},
-        "readinessProbe": probe, "livenessProbe": {**probe, "failureThreshold": 6},
+        "readinessProbe": {**probe, "httpGet": {"path": "/ready", "port": choices.port}}, "livenessProbe": {**probe, "failureThreshold": 6},
         "resources": {"requests": least, "limits": {"cpu": choices.cpu, "memory": choices.memory}},
         "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                             "capabilities": {"drop": ["ALL"]}},
@@ -307,7 +307,9 @@ def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder:
     model = folder / "model" / "bundle.joblib"
     model.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle_file, model)
-    facts = deployment_facts(settings, bundle, folder, sha256_of(model), before, choices)
+    story = write_json(folder / "model" / "model.json", {
+        **bundle.info, "version": str(bundle.version), "stage": "Production", "bundle_sha256": sha256_of(model)})
+    facts = deployment_facts(settings, bundle, folder, sha256_of(story), before, choices)
     lock = (settings.code_root / "requirements.lock").read_text(encoding="utf-8")
     packages = image_requirements(getattr(bundle, "model", None), lock)
     texts = _texts(facts, choices) | {"constraints.txt": _as_constraints(lock),
@@ -315,8 +317,7 @@ def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder:
                                       "requirements.txt": "\n".join(packages) + "\n"}
     written = [write_text(folder / name, text) for name, text in texts.items()]
     (folder / "domino" / "app.sh").chmod(0o755)
-    info = {**bundle.info, "version": str(bundle.version), "stage": "Production"}
-    written += [model, write_json(folder / "model" / "model.json", info), write_json(folder / "known_row.json", known),
+    written += [model, story, write_json(folder / "known_row.json", known),
                 _log_folder_note(settings, folder / "home")]
     return written + [_shipped_report(settings, Path(report), folder / "home") for report in reports]
 
@@ -409,8 +410,10 @@ def _folder_problems(folder: Path, choices: DeploymentChoices) -> list[str]:
                 *_kubernetes_problems(kubernetes)]
     for name in ("domino/endpoint.py", "smoke_test.py"):
         compile(read(name), name, "exec")
-    if f"EPOCH_MODEL_SHA256={sha256_of(folder / 'model' / 'bundle.joblib')}" not in read("Dockerfile"):
-        problems.append("Dockerfile: the pinned hash is not that of model/bundle.joblib")
+    if f"EPOCH_MODEL_SHA256={sha256_of(folder / 'model' / 'model.json')}" not in read("Dockerfile"):
+        problems.append("Dockerfile: the pinned hash is not that of model/model.json")
+    if read_json(folder / "model" / "model.json").get("bundle_sha256") != sha256_of(folder / "model" / "bundle.joblib"):
+        problems.append("model/model.json: its bundle_sha256 is not that of model/bundle.joblib")
     problems += _app_problems(folder, choices.app_port)
     files = ("ROLLBACK.md", "MODEL_CARD.md", "known_row.json", "requirements.txt")
     return problems + [f"{name} is empty" for name in files if not read(name).strip()]

@@ -89,6 +89,8 @@ def project(tmp_path, monkeypatch, plan):
         gate_check(number, "goal")(lambda context: verdict(True, 1, 1))
     for number in range(1, 6):
         run = begin(number, settings)
+        if number == 5:
+            run.record("model_registered", {"model": "example", "version": "3", "run_id": "r"})
         if number == 1:
             run.output(write_json(run.folder / "project_plan.json", plan.model_dump()))
             run.output(write_json(run.folder / "success_criteria.json", {"criteria": make_criteria(plan)}))

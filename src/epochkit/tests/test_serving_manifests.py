@@ -108,7 +108,8 @@ def test_the_files_are_sound_and_hold_the_model(written):
                           ("kubernetes/service.yaml", "targetPort: 8000", "targetPort: 80", "ports differ"),
                           ("kubernetes/ingress.yaml", "name: example-loans\n", "name: other\n", "elsewhere"),
                           ("kubernetes/deployment.yaml", "kind:", "kind: [", "cannot be understood"),
-                          ("model/bundle.joblib", "", "", "pinned hash"),
+                          ("model/bundle.joblib", "", "", "its bundle_sha256 is not"),
+                          ("model/model.json", "\"unattended\": true", "\"unattended\": false", "pinned hash"),
                           ("smoke_test.py", "def main", "def (", "SyntaxError"),
                           ("domino/app.sh", "0.0.0.0", "127.0.0.1", "0.0.0.0"), ("MODEL_CARD.md", None, "", "empty")])
 def test_each_rule_can_fail(written, file, old, new, problem):
@@ -150,7 +151,7 @@ def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, 
     from epochkit.testing.examples import ExampleBundle as Importable
     from epochkit.core.files import sha256_of
     joblib.dump(Importable(), written / "model" / "bundle.joblib")
-    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "bundle.joblib"),
+    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "model.json"),
                     (written / "domino" / "endpoint.py").read_text())
     space = {"__file__": str(written / "domino" / "endpoint.py")}
     exec(compile(source, "endpoint.py", "exec"), space)

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.core.errors import BadInputError, PipelineError
+from epochkit.core.errors import BadInputError, PipelineError, RecordError
 from epochkit.models.folds.coverage import Coverage
 from epochkit.serving.schema import Limits
 from epochkit.testing.examples import ExampleBundle, example_row
@@ -29,6 +29,49 @@ def test_many_threads_lose_no_line(tmp_path):
     threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
     [thread.start() for thread in threads], [thread.join() for thread in threads]
     assert len({entry["id"] for entry in journal.entries()}) == 100
+
+
+def _line(name):
+    return lambda: f'{{"id": "{name}", "time": "2026-01-01"}}\n'
+
+
+def test_the_writer_loses_nothing_and_ends(tmp_path):
+    writer = LogWriter(PredictionLog(tmp_path))
+    work = lambda i: [writer.put("2026-01-01", 1, _line(f"{i}-{j}")) for j in range(50)]
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    writer.close()
+    assert len({entry["id"] for entry in PredictionLog(tmp_path).entries()}) == 200
+    assert (tmp_path / "predictions-2026-01-01.jsonl").stat().st_mode & 0o077 == 0
+    writer.put("2026-01-01", 1, _line("later"))
+    writer.close()
+    assert PredictionLog(tmp_path).find("later")
+
+
+def test_a_log_that_cannot_be_written_stops_predictions_and_is_caught_up(tmp_path):
+    folder, writer = tmp_path / "log", LogWriter(PredictionLog(tmp_path / "log"), most=2, retry_s=0.01)
+    folder.write_text("in the way")
+    with pytest.raises(OSError):
+        writer.put("2026-01-01", 1, _line("never handed out"))
+    folder.unlink()
+    writer.put("2026-01-01", 1, _line("a"))
+    assert writer.flush()
+    real, stopped = writer.journal.append_text, threading.Event()
+
+    def full(day, lines):
+        stopped.set()
+        raise OSError(28, "No space left on device")
+    writer.journal.append_text = full
+    writer.put("2026-01-01", 1, _line("b"))
+    assert stopped.wait(5) and not writer.flush(0.05)
+    with pytest.raises(OSError):
+        writer.put("2026-01-01", 1, _line("refused"))
+    writer.journal.append_text = real
+    assert writer.flush()
+    with pytest.raises(OSError, match="faster than they are logged"):
+        writer.put("2026-01-01", 3, _line("too many"))
+    writer.close()
+    assert [entry["id"] for entry in PredictionLog(folder).entries()] == ["a", "b"]
 
 
 def test_metrics_tell_client_errors_from_server_errors():
@@ -155,9 +198,15 @@ def test_a_file_keeps_the_place_of_a_row_that_cannot_be_read(tmp_path):
 
 
 
+class Unmarked(ExampleBundle):
+    info = {"model": "evil", "stage": "Production", "unattended": False}
+
+
 def test_the_environment_can_make_or_name_a_bundle(tmp_path):
     made = served_bundle(None, env={"EPOCH_BUNDLE": "epochkit.testing.examples:ExampleBundle"})
     assert made.version == "7"
+    evil = served_bundle(None, env={"EPOCH_BUNDLE": f"{__name__}:Unmarked"})
+    assert evil.info["unattended"] and evil.info["stage"] == "None" and "no gate" in evil.info["reason"]
     with pytest.raises(BadInputError, match="write it as module:callable"):
         served_bundle(None, env={"EPOCH_BUNDLE": "nowhere:nothing"})
     with pytest.raises(BadInputError, match="without EPOCH_MODEL_SHA256"):
@@ -169,9 +218,18 @@ def test_a_shipped_bundle_loads_with_its_story_and_only_with_its_hash(tmp_path):
     import joblib
     from epochkit.testing.examples import ExampleBundle as Importable
     joblib.dump(Importable(), tmp_path / "bundle.joblib")
-    (tmp_path / "model.json").write_text('{"version": "9", "unattended": false}')
-    sha256 = hashlib.sha256((tmp_path / "bundle.joblib").read_bytes()).hexdigest()
-    env = {"EPOCH_MODEL_FOLDER": str(tmp_path), "EPOCH_MODEL_SHA256": sha256}
+    sha256, story = hashlib.sha256((tmp_path / "bundle.joblib").read_bytes()).hexdigest(), tmp_path / "model.json"
+    story.write_text(f'{{"version": "9", "unattended": true, "bundle_sha256": "{sha256}"}}')
+    env = {"EPOCH_MODEL_FOLDER": str(tmp_path),
+           "EPOCH_MODEL_SHA256": hashlib.sha256(story.read_bytes()).hexdigest()}
     assert served_bundle(None, env=env).version == "9"
+    whole = story.read_text()
+    story.write_text(whole.replace("true", "false"))
+    with pytest.raises(RecordError, match="model.json.* was changed"):
+        served_bundle(None, env=env)
+    story.write_text(whole)
+    (tmp_path / "bundle.joblib").write_bytes(b"another model")
+    with pytest.raises(RecordError, match="bundle.joblib was changed"):
+        served_bundle(None, env=env)
     with pytest.raises(PipelineError, match="was changed"):
         served_bundle(None, env=env | {"EPOCH_MODEL_SHA256": "0" * 64})

@@ -74,7 +74,8 @@ def tested(tmp_path, monkeypatch):
                  "test_report.json": said, "performance_benchmarks.json": speed,
                  "fairness_analysis.json": {"attributes": [{"attribute": "Age", "measures": treated(alike)}]}}
         frames = {"test_scores.parquet": scores, "test_data.parquet": stored}
-        return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=None,
+        home = load_settings(home=tmp_path, env={})
+        return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=home,
                                path=lambda name, epoch=None: tmp_path / name,
                                frame=lambda name, columns=None, epoch=None: frames[name][columns or list(frames[name])])
     return context, stored, sound_cases

@@ -19,11 +19,13 @@ from ..core.settings import Settings
 from ..lifecycle.gates import CheckResult, GateContext, after_approval, gate_check, skipped, verdict
 from ..lifecycle.latency import judge_latency
 from ..lifecycle.run import EpochRun
+from ..lifecycle.state import rolled_back
 from ..lifecycle.tracking import promote, promote_waived, stage_holder
 from ..models.metrics import decision_worth, measure
 from ..planning.plan import Plan, meets
 from ..record.events import Event
 from .report import beats, costs_of
+from ..record.ledger import Ledger
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-16
 def judge(criteria: list[dict[str, Any]], measured: dict[str, float | None], epoch: int = 6) -> list[CheckResult]:
@@ -212,6 +214,9 @@ def the_model_is_in_its_stage(context: GateContext) -> CheckResult:
     "The tested version holds Staging (or Production already) in the registry"
     version = context.json("test_report.json")["model"]["version"]
     held = [stage for stage in ("Staging", "Production") if stage_holder(context.settings, stage) == version]
+    out = {} if held else rolled_back(Ledger(context.settings.context_root).events("promotion"))
+    if version in out:
+        return verdict(True, "None", "Staging", f"version {version} was rolled back: {out[version]}")
     return verdict(bool(held), held[0] if held else "None", "Staging", f"version {version}")
 
 # %% ../../../nbs/validation/02_gate.ipynb #gate-approval

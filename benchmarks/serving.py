@@ -1,0 +1,145 @@
+"""The service beside `mlflow models serve` and a bare FastAPI: the same bundle, the same rows, taken in turns.
+
+EPOCH_HOME=<a finished home> python benchmarks/serving.py [--rounds 3]
+
+Processor time is what the whole process tree of a server used, so that a busy machine changes it little; latencies are those of one
+connection and are worth what the load of the machine allows. The result is written to benchmarks/serving.json.
+"""
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import httpx2
+import numpy as np
+import psutil
+
+from epochkit.core.settings import load_settings
+from epochkit.lifecycle.tracking import tracking_client, tracking_uri
+from epochkit.models.bundle import load_bundle
+from epochkit.serving.api import serve_command
+from epochkit.serving.deployment import as_sent
+from epochkit.serving.server import free_port, server_environment, start_server
+from epochkit.sources.catalog import open_source
+
+BARE = '''
+import pandas as pd
+from fastapi import FastAPI, Request
+from epochkit.core.settings import load_settings
+from epochkit.models.bundle import load_bundle
+app, bundle = FastAPI(), load_bundle(load_settings(), "Production")
+
+@app.get("/health")
+def health():
+    return {}
+
+@app.post("/rows")
+async def rows(request: Request):
+    return bundle.score_raw(pd.DataFrame((await request.json())["rows"])).to_dict("records")
+'''
+
+
+def doors(settings, folder: Path) -> dict[str, tuple]:
+    "Name -> (command, health, path of one row, its body, path of many, its body, the probabilities in an answer)"
+    (folder / "bare.py").write_text(BARE)
+    version = load_bundle(settings, "Production").version
+    client = tracking_client(settings)
+    source = client.get_model_version(settings.project, version).source
+    rows = lambda sent: {"rows": sent}
+    records = lambda sent: {"dataframe_records": sent}
+    ports = [free_port() for _ in range(3)]
+    python = sys.executable
+    return {
+        "kit": (serve_command(ports[0]), ports[0], "/health", "/predict", lambda sent: sent[0], "/predict/batch", rows,
+                lambda answer: [item["probability"] for item in answer.get("predictions", [answer])]),
+        "mlflow": ([python, "-m", "mlflow", "models", "serve", "-m", source, "-p", str(ports[1]), "--env-manager", "local"],
+                   ports[1], "/ping", "/invocations", records, "/invocations", records,
+                   lambda answer: [item["probability"] for item in answer["predictions"]]),
+        "bare FastAPI": ([python, "-m", "uvicorn", "--app-dir", str(folder), "bare:app", "--port", str(ports[2]), "--log-level",
+                          "error"], ports[2], "/health", "/rows", rows, "/rows", rows,
+                         lambda answer: [item["probability"] for item in answer]),
+    }
+
+
+def used_s(pid: int) -> float:
+    "Processor seconds of a process and those below it"
+    process = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
+
+
+def memory_mb(pid: int) -> float:
+    process = psutil.Process(pid)
+    return sum(one.memory_full_info().pss for one in [process, *process.children(recursive=True)]) / 1e6
+
+
+def asked(client, pid: int, path: str, body: dict, times: int) -> tuple[float, list[float], dict]:
+    "Processor ms of one request, the latencies in ms, and the last answer"
+    latencies, before = [], used_s(pid)
+    for _ in range(times):
+        started = time.perf_counter()
+        answer = client.post(path, json=body)
+        answer.raise_for_status()
+        latencies.append(1_000 * (time.perf_counter() - started))
+    time.sleep(0.3)  # what is written after the answer counts too
+    return 1_000 * (used_s(pid) - before) / times, latencies, answer.json()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    given, settings = parser.parse_args(), load_settings()
+    bundle = load_bundle(settings, "Production")
+    plan = json.loads((settings.folder(1) / "project_plan.json").read_text(encoding="utf-8"))
+    source = open_source(plan["data"]["source"], settings)
+    table = next(source.chunks(1_200))
+    sent = [row for row in as_sent(table, bundle) if not any(value is None for value in row.values())][:1_000]
+    while len(sent) < 1_000:
+        sent += sent[:1_000 - len(sent)]
+    env = server_environment(settings, MLFLOW_TRACKING_URI=tracking_uri(settings), MLFLOW_DISABLE_TELEMETRY="true",
+                             SERVING_REQUESTS_PER_S="0")
+    found, running, probabilities = {}, {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for name, (command, port, health, *door) in doors(settings, Path(folder)).items():
+                started = time.perf_counter()
+                server = start_server(command, port, health, env, wait_s=180)
+                running[name] = (server, door, httpx2.Client(base_url=server.url, timeout=120, trust_env=False))
+                found[name] = {"start_s": round(time.perf_counter() - started, 2), "one": [], "many": [], "one_ms": [], "many_ms": []}
+                asked(running[name][2], server.pid, door[0], door[1](sent[:1]), 20)  # warm
+            for _ in range(given.rounds):
+                for name, (server, door, client) in running.items():
+                    for kind, path, body, times in (("one", door[0], door[1](sent[:1]), 100), ("many", door[2], door[3](sent), 8)):
+                        cpu_ms, latencies, answer = asked(client, server.pid, path, body, times)
+                        found[name][kind].append(cpu_ms)
+                        found[name][f"{kind}_ms"] += latencies
+                    probabilities[name] = np.array(door[4](answer), dtype=float)
+            for name, (server, *_) in running.items():
+                found[name]["memory_mb"] = round(memory_mb(server.pid))
+        finally:
+            for server, *_ in running.values():
+                server.stop()
+    result = {"machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+              "rounds": given.rounds, "largest_difference": max(float(np.abs(values - probabilities["kit"]).max())
+                                                                for values in probabilities.values()), "servers": {}}
+    for name, facts in found.items():
+        result["servers"][name] = {
+            "start_s": facts["start_s"], "memory_mb": facts["memory_mb"],
+            **{f"{kind}_cpu_ms": round(median(facts[kind]), 2) for kind in ("one", "many")},
+            **{f"{kind}_p{q}_ms": round(float(np.percentile(facts[f"{kind}_ms"], q)), 1) for kind in ("one", "many") for q in (50, 99)}}
+    given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{'':14}" + "".join(f"{key:>15}" for key in next(iter(result["servers"].values()))))
+    for name, facts in result["servers"].items():
+        print(f"{name:14}" + "".join(f"{value:>15}" for value in facts.values()))
+    print(f"largest difference of a score: {result['largest_difference']:.1e}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
