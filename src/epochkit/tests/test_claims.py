@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 from epochkit.report.claims import Stated, contradictions, stated_claims
 
 pytestmark = pytest.mark.lifecycle
-NOT_YET = ("006 groups", "007 alarm_power", "007 api_latency", "007 confidence_distribution", "007 drift_served", "007 drift_shifted")
+NOT_YET = ("006 groups", "007 alarm_power", "007 api_latency", "007 confidence_distribution")
 RECOMPUTES: dict[str, tuple[Callable, dict[str, float]]] = {}
 
 
@@ -415,7 +415,7 @@ def _(p, said):
 @recomputes("002", "correlation_preview")
 def _(p, said):
     table = p.table[p.numbers].corr("spearman")
-    pairs = table.where(np.triu(np.ones(table.shape, bool), 1)).stack()
+    pairs = table.where(np.triu(np.ones(table.shape, bool), 1)).stack().dropna()
     return {"rho": pairs[pairs.abs().idxmax()], "close": (pairs.abs() > 0.8).sum(), "pairs": len(pairs), "limit": 0.8}
 
 
@@ -667,6 +667,15 @@ def _(p, said):
     found = p.json("006", "explanations.json")
     both = pd.DataFrame(found["importance"]).set_index("column").join(pd.DataFrame(found["shuffled"]).set_index("column"), rsuffix="_2")
     return {"rho": stats.spearmanr(both["importance"], both["loss"]).statistic}
+
+
+@recomputes("007", "drift_served", "drift_shifted")
+def _(p, said):
+    report = p.json("007", f"{said.place[4:]}.json")
+    table = pd.DataFrame([*report["features"], *report["scores"]])
+    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": len(table), "served": report["rows"],
+             "others": report["reference_rows"]}
+    return {name: found[name] for name in said.values}
 
 
 def spent(p):

@@ -104,7 +104,7 @@ def test_the_picture_says_how_many_rules_hold():
     rules = [{"column": "income", "demand": "decreasing", "holds": 0.99, "least": 0.95, "result": "pass"},
              {"column": "home", "demand": "invariant", "holds": 0.5, "least": 0.95, "result": "fail"}]
     fig, claim = behaviour_figure(rules)
-    assert claim == "1 of 2 rules of behaviour hold; the least kept one, 'home' invariant, for 50.0% of the rows"
+    assert claim == "1 of 2 rules of behaviour hold; the least kept one, 'home' invariant, for 50.0 % of the rows"
     assert len(fig.axes[0].patches) == 2
 
 

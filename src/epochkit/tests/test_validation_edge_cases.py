@@ -82,8 +82,8 @@ def test_a_failing_mixture_is_made_small_and_found_again():
 def test_the_picture_has_a_cell_for_each_odd_value_and_says_how_they_ended():
     import matplotlib.pyplot as plt
     MONEY = [{"name": name, "kind": "number", "minimum": 1.0, "maximum": 9.0, "example": 5.0} for name in ("loan", "price", "age")]
-    fig, claim = edge_heatmap(try_odd_values(lambda row: {"probability": 0.5}, MONEY))
-    assert claim == f"Each of {3 * len(odd_values(MONEY[0]))} odd values ends as it should: {3 * len(odd_values(MONEY[0]))} with a score, 0 with one clear error"
+    fig, said = edge_heatmap(try_odd_values(lambda row: {"probability": 0.5}, MONEY))
+    assert said == f"Each of {3 * len(odd_values(MONEY[0]))} odd values ends as it should: {3 * len(odd_values(MONEY[0]))} with a score, 0 with one clear error"
     assert len(fig.axes[0].get_xticks()) == 3 and len(fig.axes[0].get_yticks()) == len(odd_values(MONEY[0]))
     broken = edge_heatmap(try_odd_values(lambda row: {"probability": 0.5 if row["loan"] is not None else math.nan}, MONEY))[1]
     assert broken.startswith(f"1 of {3 * len(odd_values(MONEY[0]))} odd values end neither") and "loan: missing" in broken

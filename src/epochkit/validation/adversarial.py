@@ -155,8 +155,7 @@ def flip_claim(summary: dict[str, Any]) -> str:
         rows = {f"rows_{name}": count_of(part["rows"], f"rows {name} that were tried")}
         if part["median_distance"] is None:
             return claim(f"none of {{rows_{name}}}", **rows)
-        return claim(f"{{turned_{name}}} of {{rows_{name}}}, half of these within {{half_{name}}} standard "
-                     f"deviations", **rows, **{
+        return claim(f"{{turned_{name}}} of {{rows_{name}}}, half of these within {{half_{name}}} spreads", **rows, **{
             f"turned_{name}": Measured(float(part["turned"]), "share", f"rows {name} that one changed column turns",
                                        part["rows"]),
             f"half_{name}": Measured(float(part["median_distance"]), "effect",

@@ -41,10 +41,10 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
     else:
         grew = int((shares["after"] > shares["before"]).sum())
         said = claim("{gappy} of {all:column} have missing cells, most {name} ({share}); cleaning added some in {grew}",
-                     gappy=count_of((shares["after"] > 0).sum(), "columns with gaps", report["rows_out"]),
+                     gappy=count_of((shares["after"] > 0).sum(), "columns with gaps", report.get("rows_out")),
                      all=count_of(len(shares), "columns of the table"), name=str(shown.index[-1]),
                      share=Measured(float(shown["after"].iloc[-1]), "share", f"missing cells of {shown.index[-1]}",
-                                    report["rows_out"]),
+                                    report.get("rows_out")),
                      grew=count_of(grew, "columns with more gaps after cleaning"))
     figure, axes = _figure(height=1.6 + 0.34 * len(shown))
     places = np.arange(len(shown))
@@ -343,7 +343,7 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
     "The sections of data_quality_report.html for `reporting.write_page`"
     scores = pd.DataFrame(report["scores"]).rename_axis("score").reset_index().fillna("not measured")
     size = {
-        "rows as delivered": report["rows_in"], "rows after cleaning": report["rows_out"],
+        "rows as delivered": report["rows_in"], "rows after cleaning": report.get("rows_out"),
         "columns": report["columns_out"], "size on disk (MB)": report["size_mb"], **source
     }
     age = report.get("timeliness") or {}
