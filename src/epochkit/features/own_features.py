@@ -15,7 +15,7 @@ from .derived import DERIVED, applicable_features
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-05
 class OwnGain(NamedTuple):
-    "What one feature of the project gains on top of the others, 68 % interval of the model it helps more; kept, and why"
+    "What an own feature gains on top of the others, 68 % interval of the model it helps more; whether it stays, and why"
     feature: str
     gain: float
     low: float
@@ -50,8 +50,8 @@ def check_kept_features(keep: Collection[str], columns: Collection[str]) -> None
     refused = applicable_features(list(columns))[1] if keep else {}
     for name in keep:
         if name in refused:
-            raise BadInputError(f"keep_features in [data] names '{name}', which cannot be made here: it {refused[name]}; "
-                                "take it out, or give the columns")
+            raise BadInputError(f"keep_features in [data] names '{name}', which cannot be made here: it "
+                                f"{refused[name]}; take it out, or give the columns")
         if name not in DERIVED and name not in columns:
             raise unknown_name("feature", name, [*DERIVED, *columns], "keep_features in [data]")
 
