@@ -144,7 +144,8 @@ class LinearFit:
         if self.names and len(np.unique(fold.y)) > 1:
             values = fold.train[self.names].to_numpy(float)
             known = np.isfinite(values)
-            self.gaps, self.middle = ~known.all(axis=0), np.where(known, values, 0).sum(axis=0) / known.sum(axis=0).clip(1)
+            self.gaps = ~known.all(axis=0)
+            self.middle = np.where(known, values, 0).sum(axis=0) / known.sum(axis=0).clip(1)
             ready = self._filled(values)
             self.center, self.spread = ready.mean(axis=0), ready.std(axis=0)
             self.spread[self.spread <= 1e-12 * np.abs(ready).max(axis=0)] = 1.0
@@ -284,7 +285,8 @@ class GainStudy:
     def group_gains(self, groups: Collection[str], over: Collection[str]) -> Gains:
         "As `gain`, for trees and for a linear model"
         linear = [self.linear_scores([_names(fold, part) for fold in self.folds]) for part in (groups, over)]
-        return {"trees": self.gain(groups, over), "a linear model": interval(linear[0] - linear[1], self.overlap, LEVEL)}
+        return {"trees": self.gain(groups, over),
+                "a linear model": interval(linear[0] - linear[1], self.overlap, LEVEL)}
 
     def linear_scores(self, names: list[list[str]]) -> np.ndarray:
         "Score per fold of a linear model with these features of each fold"

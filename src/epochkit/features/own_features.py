@@ -15,7 +15,7 @@ from .derived import DERIVED, applicable_features
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-05
 class OwnGain(NamedTuple):
-    "What one feature of the project gains on top of the others, 68 % interval of the model it helps more; kept, and why"
+    "What an own feature gains on top of the others, 68 % interval of the model it helps more; whether it stays, and why"
     feature: str
     gain: float
     low: float
@@ -50,7 +50,8 @@ def check_kept_features(keep: Collection[str], columns: Collection[str]) -> None
     refused = applicable_features(list(columns))[1] if keep else {}
     for name in keep:
         if name in refused:
-            raise BadInputError(f"keep_features in [data] names '{name}', which cannot be made here: it {refused[name]}")
+            raise BadInputError(f"keep_features in [data] names '{name}', which cannot be made here: it "
+                                f"{refused[name]}; take it out, or give the columns")
         if name not in DERIVED and name not in columns:
             raise unknown_name("feature", name, [*DERIVED, *columns], "keep_features in [data]")
 
@@ -65,7 +66,8 @@ def without_kept(unneeded: Mapping[str, str], keep: Collection[str]) -> dict[str
     return {name: why for name, why in unneeded.items() if name not in keep}
 
 
-def settled_own_gains(own: Collection[OwnGain], unneeded: Mapping[str, str], delivered: Collection[str]) -> list[OwnGain]:
+def settled_own_gains(own: Collection[OwnGain], unneeded: Mapping[str, str],
+                      delivered: Collection[str]) -> list[OwnGain]:
     "The same list, with features that were left out later for another reason: they repeat one, harm, or do not vary"
     def settled(item: OwnGain) -> OwnGain:
         if not item.kept or item.feature in delivered:

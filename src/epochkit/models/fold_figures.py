@@ -155,7 +155,8 @@ def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str]) -> s
     wrong = counts - np.diag(np.diag(counts))
     real, said = np.unravel_index(wrong.argmax(), wrong.shape)
     most = f"; most often '{labels[real]}' is taken for '{labels[said]}' ({wrong.max():,} rows)" * bool(wrong.max())
-    return f"{right / rows:.0%} ({100 * low:.0f} to {100 * high:.0f}) of {rows:,} answers of {_name(best).replace('The', 'the')} are right{most}"
+    return (f"{_name(best)}: {right / rows:.0%} ({100 * low:.0f} to {100 * high:.0f}) of {rows:,} answers are "
+            f"right{most}")
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-14
 def _parts_by_size(output: np.ndarray, error: np.ndarray, parts: int = 10) -> pd.DataFrame:
@@ -198,8 +199,8 @@ def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame) -> str
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
     return (f"{_name(best)}: half of {len(error):,} answers are within {readable(float(half))}, 95 % within "
-            f"{readable(float(most))}; on average they are off by {bias:+.3g} ({bias - bar:+.3g} to {bias + bar:+.3g}), "
-            f"and beyond chance in {beyond} of {len(table)} parts by size")
+            f"{readable(float(most))}; on average they are off by {bias:+.3g} ({bias - bar:+.3g} to "
+            f"{bias + bar:+.3g}), and beyond chance in {beyond} of {len(table)} parts by size")
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-17
 class _Shuffle(NamedTuple):
@@ -286,7 +287,8 @@ def _importance_table(losses: np.ndarray, names: list[str]) -> pd.DataFrame:
     return table.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-19
-def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan, most: int = 15) -> tuple[Any, str] | None:
+def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
+                           most: int = 15) -> tuple[Any, str] | None:
     "The features that matter most, with intervals, and how many matter beyond chance; None without a fold"
     table = found.table.dropna(subset="loss").head(most)[::-1]
     if table.empty:

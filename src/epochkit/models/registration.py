@@ -440,6 +440,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
           resumed_run(run, f"{untuned.framework}_tuning_parent", store, params) as track):
         tuning = tune(untuned, data, plan, track, trials, store=store, died=died, workers=worker_count(data))
         handed = handed_on_model(run.artifacts, tuning, data, plan, store)
+        importance = made_once(store, "importance", lambda: _importance(run, tuning, handed, data, plan))
         _require_registry(run)
         facts = {"training_data_sha256": sha256_of(features_file), "training_rows": handed.candidate.rows,
                  "parameters": handed.candidate.model.settings}
@@ -455,7 +456,6 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         }
         files = write_tuning_files(run.artifacts, tuning, handed, plan, shared, {**handed_on, **facts})
         save_tuning_figures(run.artifacts, tuning, plan)
-        importance = made_once(store, "importance", lambda: _importance(run, tuning, handed, data, plan))
         save_handed_on_figures(run.artifacts, handed, importance, data, plan)
         settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
         _log_tuning(run, track, tuning, handed, plan, handed_on["version"])

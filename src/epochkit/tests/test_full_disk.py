@@ -71,6 +71,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_next_run_goes_on(ready, tmp_pat
     import shutil
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(registration, "load_plan", lambda settings: PLAN)
+    monkeypatch.setattr(registration, "worker_count", lambda data: 0)  # the disk is the question, not the processes
     settings = load_settings(home=shutil.copytree(ready, tmp_path / "home"), env={})
     with monkeypatch.context() as patch:
         fills_up(patch, place)

@@ -53,6 +53,14 @@ def test_regression_agrees_with_scikit_learn_and_leaves_zero_targets_out_of_the_
     assert np.isnan(regression_metrics([0.0, 0.0], [5.0, 1.0])["mape"][0])
 
 
+def test_the_poisson_deviance_is_measured_on_counts_alone():
+    counts, answers = np.array([0.0, 1, 3, 0]), np.array([0.5, 1.5, 2.0, 0.1])
+    assert regression_metrics(counts, answers)["poisson_deviance"][0] == pytest.approx(
+    reference.mean_poisson_deviance(counts, answers))
+    assert np.isfinite(regression_metrics(np.zeros(3), np.array([-1.0, 0, 2]))["poisson_deviance"][0])
+    assert "poisson_deviance" not in regression_metrics([0.5, 1.0], [5.0, 1.0])
+
+
 def test_intervals_hold_the_value_narrow_with_rows_and_are_seeded():
     def interval(rows, seed=1):
         random = np.random.default_rng(0)

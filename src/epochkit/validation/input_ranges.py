@@ -56,7 +56,8 @@ def _one_column(rows: pd.DataFrame, groups: pd.Series, name: str, least: int) ->
         "column": name, "group": mean.index.astype(str), "rows": count.to_numpy(), "predicted": mean["predicted"],
         "observed": mean["observed"], "gap": mean["gap"], "low": mean["gap"] - far * error["gap"],
         "high": mean["gap"] + far * error["gap"], "p": 2 * stats.t.sf(size, count - 1), "loss": mean["loss"],
-        "loss_low": (mean["loss"] - far * error["loss"]).clip(lower=0), "loss_high": mean["loss"] + far * error["loss"]})
+        "loss_low": (mean["loss"] - far * error["loss"]).clip(lower=0),
+        "loss_high": mean["loss"] + far * error["loss"]})
     return table[table["rows"] >= least].reset_index(drop=True)
 
 # %% ../../../nbs/validation/16_input_ranges.ipynb #inputranges-11

@@ -114,8 +114,8 @@ def training_data(features: pd.DataFrame, target: str, folds: Folds = (), fresh_
                   groups: np.ndarray | None = None, ties: Ties = Ties()) -> TrainingData:
     """Training and validation parts of `engineered_features.parquet`, by its column `split`
 
-    target: name of the target's column. folds, fresh_folds, groups, ties: as `plan_folds` gives them; none for folds dealt
-    by chance.
+    target: name of the target's column. folds, fresh_folds, groups, ties: as `plan_folds` gives them; none for folds
+    dealt by chance.
     PipelineError when a part has no rows.
     """
     columns = [name for name in features.columns if name not in ("row_id", "split", target)]

@@ -304,7 +304,7 @@ class _Targets(_Columns):
         return np.searchsorted(self._seen, y), validation
 
     def counts(self, y: np.ndarray) -> bool:
-        "Whether the framework fits a Poisson loss: the measure asks for it; BadInputError for targets that are no counts"
+        "Whether a Poisson loss is fitted, as the measure asks; BadInputError for targets that are no counts"
         if self.measure != "poisson_deviance" or self.task != "regression":
             return False
         if (y < 0).any() or (y != np.round(y)).any() or not y.any():
@@ -362,8 +362,8 @@ class FrameworkModel(_Answers):
 
     tasks: what it can do. optional: left out in silence where its package is absent. grows: its size (trees, epochs)
     is found by early stopping. native_missing: takes NaN as it is. scaled, clip: see `Preparation`. target_scaled:
-    trains a regression on a target with mean 0 and spread 1. count_loss: has a Poisson loss for counts. heavy: its import takes seconds, so that one process
-    makes all of its fits.
+    trains a regression on a target with mean 0 and spread 1. count_loss: has a Poisson loss for counts. heavy: its
+    import takes seconds, so that one process makes all of its fits.
     """
     name: str = ""
     title: str = ""
