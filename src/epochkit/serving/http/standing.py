@@ -83,7 +83,8 @@ class StandingWatch:
         if found.version != served:
             found = self._take_over(found.version)
         if found.fall != self.doors.standing:
-            _logger.warning("%s", found.fall or f"version {found.version} may be served again")
+            _logger.log(logging.WARNING if found.fall else logging.INFO, "%s",
+                        found.fall or f"version {found.version} may be served again")
         self.doors.standing, self.doors.notice = found.fall, found.notice
 
     def _take_over(self, version: str) -> ModelStanding:
@@ -93,7 +94,7 @@ class StandingWatch:
             self.doors.service = self.doors.service.with_bundle(self._load())
         except PipelineError as error:
             return ModelStanding(served, notice=f"version {version} holds the stage and cannot be served yet: {error}")
-        _logger.warning("version %s takes over from version %s", version, served)
+        _logger.info("version %s takes over from version %s", version, served)
         return ModelStanding(str(self.doors.service.bundle.version))
 
     def _work(self) -> None:
