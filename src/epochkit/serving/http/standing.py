@@ -36,7 +36,8 @@ def record_standing(settings: Settings, stage: str, served: str) -> ModelStandin
     try:
         holder = stage_holder(settings, stage) if stage in ("Staging", "Production") else served
         if holder is None:
-            return ModelStanding(served, f"version {served} may not be served any more: by the record no version holds {stage}")
+            return ModelStanding(served, f"version {served} may not be served any more: by the record no version holds "
+                                 f"{stage}")
         broken = next((state for state in project_state(settings)[:7] if state.state != "done"), None)
         if broken is None or (broken.epoch == 7 and broken.state == "running"):
             return ModelStanding(holder)
@@ -119,5 +120,5 @@ class StandingWatch:
 # %% ../../../../nbs/serving/http/05_standing.ipynb #standing-11
 def watch(doors: Doors, settings: Settings, stage: str) -> StandingWatch:
     "A running watch over the model that `doors` serve from this project's record"
-    return StandingWatch(doors, lambda served: record_standing(settings, stage, served), lambda: load_bundle(settings, stage),
-                 settings.context_root / "ledger.jsonl").start()
+    return StandingWatch(doors, lambda served: record_standing(settings, stage, served),
+                         lambda: load_bundle(settings, stage), settings.context_root / "ledger.jsonl").start()
