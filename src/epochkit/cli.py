@@ -425,7 +425,7 @@ def _add_doors(commands: Commands) -> None:
     score.add_argument("--force", action="store_true", help="replace OUT when it is there")
     serve = _command(commands, "serve", "the model as an API on this machine", "serve",
                      "serve --port 9000 --stage Staging", "serve --flask", act=_serve)
-    serve.add_argument("--flask", action="store_true", help="carried by Flask instead of FastAPI, with the same answers")
+    serve.add_argument("--flask", action="store_true", help="carried by Flask, with the same answers")
     for command, port in ((serve, 8000), (_command(commands, "app", "the model as a web app on this machine", "app",
                                     "app --port 9001 --stage Staging", act=_app), 8501)):
         command.add_argument("--port", type=int, default=port, help="default: %(default)s")
