@@ -399,7 +399,7 @@ def _add_decisions(commands: Commands) -> None:
                       decision="changes requested")
     rollback = _command(commands, "rollback", "the predecessor back into Production, recorded", "rollback",
                         "rollback --reason \"it refuses everybody\"", "rollback --to 2", act=_rollback)
-    rollback.add_argument("--to", default="", metavar="VERSION", help="a version that held Production (default: the last)")
+    rollback.add_argument("--to", default="", metavar="VERSION", help="one that held Production (default: the last)")
     rollback.add_argument("--reason", default="", metavar="TEXT", help="why; it stays in the record")
     for command in (approve, reject, change):
         command.add_argument("epoch", type=int, help="1, 3, 4, 6 or 7")
