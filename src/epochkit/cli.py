@@ -399,7 +399,7 @@ def _add_decisions(commands: Commands) -> None:
                       decision="changes requested")
     rollback = _command(commands, "rollback", "the predecessor back into Production, recorded", "rollback",
                         "rollback --reason \"it refuses everybody\"", "rollback --to 2", act=_rollback)
-    rollback.add_argument("--to", default="", metavar="VERSION", help="a version that held Production (default: the last)")
+    rollback.add_argument("--to", default="", metavar="VERSION", help="one that held Production (default: the last)")
     rollback.add_argument("--reason", default="", metavar="TEXT", help="why; it stays in the record")
     for command in (approve, reject, change):
         command.add_argument("epoch", type=int, help="1, 3, 4, 6 or 7")
@@ -425,7 +425,7 @@ def _add_doors(commands: Commands) -> None:
     score.add_argument("--force", action="store_true", help="replace OUT when it is there")
     serve = _command(commands, "serve", "the model as an API on this machine", "serve",
                      "serve --port 9000 --stage Staging", "serve --flask", act=_serve)
-    serve.add_argument("--flask", action="store_true", help="carried by Flask instead of FastAPI, with the same answers")
+    serve.add_argument("--flask", action="store_true", help="carried by Flask, with the same answers")
     for command, port in ((serve, 8000), (_command(commands, "app", "the model as a web app on this machine", "app",
                                     "app --port 9001 --stage Staging", act=_app), 8501)):
         command.add_argument("--port", type=int, default=port, help="default: %(default)s")

@@ -134,8 +134,8 @@ def _check_registry(settings: Settings, events: list[Event]) -> tuple[list[Probl
         for stage in ("Staging", "Production"):
             recorded, found = stage_holder(settings, stage), alias_holder(settings, stage)
             if recorded != found:
-                problems.append(Problem("registry", f"MLflow says {stage} is version {found or 'none'}, the record says "
-                                        f"{recorded or 'none'}, which is what is served: move the alias back"))
+                said = f"MLflow says {stage} is version {found or 'none'}, the record says {recorded or 'none'}"
+                problems.append(Problem("registry", f"{said}, which is what is served: move the alias back"))
         return problems, []
     except BadInputError as error:
         return [], [f"the models in MLflow were not checked: {error}"]
@@ -154,8 +154,8 @@ def _check_copy(client: Any, facts: Mapping[str, Any]) -> list[Problem]:
     copies = [path for path in folder.rglob("bundle-*.joblib") if "bundle_sha256" in facts]
     changed = any(sha256_of(path) != facts["bundle_sha256"] for path in copies)
     if changed or (whole and folder_sha256(folder) != whole):
-        return [Problem("registry", f"{what} ({folder.name}) was changed after it was registered; whoever loads it from "
-                        "MLflow runs what is in it: run 'epoch run 5 --force'")]
+        return [Problem("registry", f"{what} ({folder.name}) was changed after it was registered; whoever loads it "
+                        "from MLflow runs what is in it: run 'epoch run 5 --force'")]
     return []
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-e

@@ -174,7 +174,8 @@ class Refused(BaseModel):
     further_problems: int = 0
 
 
-_STATUSES = {401: "no key, a wrong one, or several", 408: "the body did not arrive in time", 413: "the body is too long",
+_STATUSES = {401: "no key, a wrong one, or several", 408: "the body did not arrive in time",
+             413: "the body is too long",
              422: "the rows do not fit the model's inputs", 429: "too many requests from one client",
              500: "the service failed", 503: "too many requests at once, or no model that may be served"}
 
@@ -249,7 +250,8 @@ def _told(answer: Any = None, body: str = "") -> dict[str, Any]:
     if body:
         schema = {"$ref": f"#/components/schemas/{body}"}
         binary = {"schema": {"type": "string", "format": "binary"}}
-        kinds = {"application/json": {"schema": schema}} | (dict.fromkeys(TABLE_KINDS, binary) if body == "Batch" else {})
+        tables = dict.fromkeys(TABLE_KINDS, binary) if body == "Batch" else {}
+        kinds = {"application/json": {"schema": schema}} | tables
         found["openapi_extra"] = {"requestBody": {"required": True, "content": kinds}}
     return found
 
@@ -451,7 +453,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--stage", default="Production", help="Production, Staging or a version number")
-    parser.add_argument("--flask", action="store_true", help="carried by Flask instead of FastAPI, with the same answers")
+    parser.add_argument("--flask", action="store_true", help="carried by Flask, with the same answers")
     return parser.parse_args(arguments)
 
 

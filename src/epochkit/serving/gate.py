@@ -106,7 +106,8 @@ def model_is_in_production(context: GateContext) -> CheckResult:
     holder = stage_holder(context.settings, "Production")
     out = rolled_back(Ledger(context.settings.context_root).events("promotion"))
     if version in out:
-        return verdict(True, f"version {holder}", f"version {version}", f"rolled back after its deployment: {out[version]}")
+        return verdict(True, f"version {holder}", f"version {version}",
+                       f"rolled back after its deployment: {out[version]}")
     if holder != version:
         return verdict(False, f"version {holder}", f"version {version}",
                        "; ".join(context.json("deployment_report.json")["blockers"]))

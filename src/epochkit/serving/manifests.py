@@ -148,7 +148,8 @@ def _container(facts: Mapping[str, Any], choices: DeploymentChoices) -> dict[str
     return {
         "name": "api", "image": facts["image"], "ports": [{"containerPort": choices.port}],
         "env": [{"name": API_KEY_VARIABLE, "valueFrom": secret}], "startupProbe": {**probe, "failureThreshold": 12},
-        "readinessProbe": {**probe, "httpGet": {"path": "/ready", "port": choices.port}}, "livenessProbe": {**probe, "failureThreshold": 6},
+        "readinessProbe": {**probe, "httpGet": {"path": "/ready", "port": choices.port}},
+        "livenessProbe": {**probe, "failureThreshold": 6},
         "resources": {"requests": least, "limits": {"cpu": choices.cpu, "memory": choices.memory}},
         "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                             "capabilities": {"drop": ["ALL"]}},

@@ -125,98 +125,6 @@ def test_a_home_with_signs_of_an_address_in_its_name_holds_its_own_store(tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "note.txt"]) and version_anchors(settings) == []
 
 
-@pytest.fixture
-def open_gates(monkeypatch):
-    "No epoch is asked about, as when all of them are done"
-    monkeypatch.setattr("epochkit.lifecycle.tracking.require_done_before", lambda *_: [])
-
-
-def tried(run, *versions):
-    for version in versions:
-        promote(EpochRun(6, run.settings, {}), version, "Staging")
-        promote(EpochRun(7, run.settings, {}), version, "Production")
-
-
-@pytest.fixture
-def two_versions(tmp_path, monkeypatch, open_gates):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    run = EpochRun(5, load_settings(home=tmp_path, env={}), {})
-    tried(run, logged(run), logged(run))
-    return run
-
-
-def test_a_stage_is_given_by_its_epoch_to_a_version_that_earned_it(two_versions):
-    settings, third = two_versions.settings, logged(two_versions)
-    for epoch, version, stage, words in (
-            (2, third, "Production", "epoch 002 may not give"), (7, third, "Staging", "epoch 006 gives it"),
-            (7, third, "Production", "never in Staging"), (6, "99", "Staging", "does not know version 99"),
-            (7, "99", "Production", "does not know version 99")):
-        with pytest.raises(PipelineError, match=words):
-            promote(EpochRun(epoch, settings, {}), version, stage)
-        with pytest.raises(PipelineError, match=words):
-            promote_waived(settings, epoch, version, stage, {})
-    assert stage_holder(settings, "Production") == alias_holder(settings, "Production") == "2"
-
-
-def test_the_record_decides_and_not_the_alias(two_versions):
-    settings = two_versions.settings
-    tracking_client(settings).set_registered_model_alias(settings.project, "production", "1")
-    assert alias_holder(settings, "Production") == "1" and stage_holder(settings, "Production") == "2"
-
-
-def test_a_rollback_is_recorded_and_survives_the_next_run(two_versions):
-    settings = two_versions.settings
-    assert roll_back(settings, "it refuses everybody") == ("2", "1")
-    assert stage_holder(settings, "Production") == alias_holder(settings, "Production") == "1"
-    event = two_versions.ledger.events("promotion")[-1]
-    assert event.data["rolled_back"] == "2" and event.data["reason"] == "it refuses everybody" and event.epoch == 7
-    with pytest.raises(DependencyError, match="rolled back .it refuses everybody.: 'epoch rollback --to 2'"):
-        promote(EpochRun(7, settings, {}), "2", "Production")
-    promote(EpochRun(6, settings, {}), "2", "Staging")
-    with pytest.raises(DependencyError, match="rolled back"):
-        promote(EpochRun(7, settings, {}), "2", "Production")
-    with pytest.raises(DependencyError, match="no other version held Production before version 1"):
-        roll_back(settings)
-    assert roll_back(settings, "mended", to="2") == ("1", "2") and stage_holder(settings, "Production") == "2"
-    tried(two_versions, logged(two_versions))
-    assert stage_holder(settings, "Production") == "3"
-    with pytest.raises(DependencyError, match="version 9 did not hold Production before version 3: choose 2, 1"):
-        roll_back(settings, to="9")
-
-
-def test_a_rollback_looks_at_the_file_first(two_versions):
-    settings, path = two_versions.settings, two_versions.artifacts / "old.joblib"
-    path.write_bytes(b"changed")
-    facts = {"model": "m", "version": "1", "run_id": "r", "bundle_path": settings.relative(path), "bundle_sha256": "0" * 64}
-    two_versions.ledger.append("model_registered", facts, epoch=5)
-    with pytest.raises(RecordError, match="the file of version 1, was changed"):
-        roll_back(settings)
-    path.unlink()
-    with pytest.raises(RecordError, match="is gone"):
-        roll_back(settings)
-    assert stage_holder(settings, "Production") == "2"
-
-
-def test_a_server_that_is_away_keeps_no_bad_model_in_production(two_versions, monkeypatch, caplog):
-    def away(*_):
-        raise StoreAwayError("the tracking store does not answer")
-    monkeypatch.setattr("epochkit.lifecycle.tracking.tracking_client", away)
-    assert roll_back(two_versions.settings) == ("2", "1") and "MLflow was not told" in caplog.text
-    assert stage_holder(two_versions.settings, "Production") == "1"
-
-
-def test_the_copy_that_mlflow_keeps_has_one_hash(two_versions):
-    settings = two_versions.settings
-    copy = logged_copy(tracking_client(settings), settings.project, "1")
-    before = [event.data["logged_sha256"] for event in two_versions.ledger.events("model_registered")][0]
-    assert folder_sha256(copy) == before
-    (copy / "__pycache__").mkdir()
-    (copy / "__pycache__" / "a.pyc").write_bytes(b"compiled")
-    assert folder_sha256(copy) == before
-    (copy / "model.txt").write_text("another")
-    assert folder_sha256(copy) != before
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     import os
@@ -334,3 +242,95 @@ def test_a_waived_version_gets_its_stage_once_and_carries_the_waiver(tmp_path, m
     promote_waived(run.settings, 6, version, "Staging", {})
     assert stage_holder(run.settings, "Production") == version and stage_holder(run.settings, "Staging") is None
 
+
+
+@pytest.fixture
+def open_gates(monkeypatch):
+    "No epoch is asked about, as when all of them are done"
+    monkeypatch.setattr("epochkit.lifecycle.tracking.require_done_before", lambda *_: [])
+
+
+def tried(run, *versions):
+    for version in versions:
+        promote(EpochRun(6, run.settings, {}), version, "Staging")
+        promote(EpochRun(7, run.settings, {}), version, "Production")
+
+
+@pytest.fixture
+def two_versions(tmp_path, monkeypatch, open_gates):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = EpochRun(5, load_settings(home=tmp_path, env={}), {})
+    tried(run, logged(run), logged(run))
+    return run
+
+
+def test_a_stage_is_given_by_its_epoch_to_a_version_that_earned_it(two_versions):
+    settings, third = two_versions.settings, logged(two_versions)
+    for epoch, version, stage, words in (
+            (2, third, "Production", "epoch 002 may not give"), (7, third, "Staging", "epoch 006 gives it"),
+            (7, third, "Production", "never in Staging"), (6, "99", "Staging", "does not know version 99"),
+            (7, "99", "Production", "does not know version 99")):
+        with pytest.raises(PipelineError, match=words):
+            promote(EpochRun(epoch, settings, {}), version, stage)
+        with pytest.raises(PipelineError, match=words):
+            promote_waived(settings, epoch, version, stage, {})
+    assert stage_holder(settings, "Production") == alias_holder(settings, "Production") == "2"
+
+
+def test_the_record_decides_and_not_the_alias(two_versions):
+    settings = two_versions.settings
+    tracking_client(settings).set_registered_model_alias(settings.project, "production", "1")
+    assert alias_holder(settings, "Production") == "1" and stage_holder(settings, "Production") == "2"
+
+
+def test_a_rollback_is_recorded_and_survives_the_next_run(two_versions):
+    settings = two_versions.settings
+    assert roll_back(settings, "it refuses everybody") == ("2", "1")
+    assert stage_holder(settings, "Production") == alias_holder(settings, "Production") == "1"
+    event = two_versions.ledger.events("promotion")[-1]
+    assert event.data["rolled_back"] == "2" and event.data["reason"] == "it refuses everybody" and event.epoch == 7
+    with pytest.raises(DependencyError, match="rolled back .it refuses everybody.: 'epoch rollback --to 2'"):
+        promote(EpochRun(7, settings, {}), "2", "Production")
+    promote(EpochRun(6, settings, {}), "2", "Staging")
+    with pytest.raises(DependencyError, match="rolled back"):
+        promote(EpochRun(7, settings, {}), "2", "Production")
+    with pytest.raises(DependencyError, match="no other version held Production before version 1"):
+        roll_back(settings)
+    assert roll_back(settings, "mended", to="2") == ("1", "2") and stage_holder(settings, "Production") == "2"
+    tried(two_versions, logged(two_versions))
+    assert stage_holder(settings, "Production") == "3"
+    with pytest.raises(DependencyError, match="version 9 did not hold Production before version 3: choose 2, 1"):
+        roll_back(settings, to="9")
+
+
+def test_a_rollback_looks_at_the_file_first(two_versions):
+    settings, path = two_versions.settings, two_versions.artifacts / "old.joblib"
+    path.write_bytes(b"changed")
+    facts = {"model": "m", "version": "1", "run_id": "r", "bundle_path": settings.relative(path), "bundle_sha256": "0" * 64}
+    two_versions.ledger.append("model_registered", facts, epoch=5)
+    with pytest.raises(RecordError, match="the file of version 1, was changed"):
+        roll_back(settings)
+    path.unlink()
+    with pytest.raises(RecordError, match="is gone"):
+        roll_back(settings)
+    assert stage_holder(settings, "Production") == "2"
+
+
+def test_a_server_that_is_away_keeps_no_bad_model_in_production(two_versions, monkeypatch, caplog):
+    def away(*_):
+        raise StoreAwayError("the tracking store does not answer")
+    monkeypatch.setattr("epochkit.lifecycle.tracking.tracking_client", away)
+    assert roll_back(two_versions.settings) == ("2", "1") and "MLflow was not told" in caplog.text
+    assert stage_holder(two_versions.settings, "Production") == "1"
+
+
+def test_the_copy_that_mlflow_keeps_has_one_hash(two_versions):
+    settings = two_versions.settings
+    copy = logged_copy(tracking_client(settings), settings.project, "1")
+    before = [event.data["logged_sha256"] for event in two_versions.ledger.events("model_registered")][0]
+    assert folder_sha256(copy) == before
+    (copy / "__pycache__").mkdir()
+    (copy / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    assert folder_sha256(copy) == before
+    (copy / "model.txt").write_text("another")
+    assert folder_sha256(copy) != before

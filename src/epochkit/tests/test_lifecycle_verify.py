@@ -80,3 +80,35 @@ def test_a_damaged_checkpoint_is_found(run):
     path = next((run.settings.context_root / "checkpoints").iterdir())
     path.write_text(path.read_text().replace("0.5", "0.9"))
     assert kinds(run) == ["checkpoint"]
+
+
+def test_a_changed_copy_in_mlflow_and_a_moved_alias_are_told(tmp_path, monkeypatch):
+    import hashlib
+    from epochkit.lifecycle import verify
+    from epochkit.lifecycle.tracking import folder_sha256
+    home = load_settings(home=tmp_path / "home", env={})
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "bundle-1.joblib").write_bytes(b"model")
+    (copy / "MLmodel").write_text("flavors: {}")
+    facts = {"model": "m", "version": "1", "bundle_sha256": hashlib.sha256(b"model").hexdigest(),
+             "logged_sha256": folder_sha256(copy)}
+    ledger = Ledger(home.context_root)
+    ledger.append("model_registered", facts, epoch=5)
+    ledger.append("promotion", {"version": "1", "stage": "Production", "archived": None}, epoch=7)
+    alias = {"Production": "1"}
+    monkeypatch.setattr(verify, "tracking_client", lambda _: None)
+    monkeypatch.setattr(verify, "logged_copy", lambda *_: copy)
+    monkeypatch.setattr(verify, "alias_holder", lambda _, stage: alias.get(stage))
+    told = lambda: [problem.what for problem in verify._check_registry(home, ledger.events())[0]]
+    assert told() == []
+    alias["Production"] = "2"
+    assert "MLflow says Production is version 2, the record says 1" in told()[0] and verify.Problem("registry", "").exit_code == 4
+    alias["Production"] = "1"
+    for name, content in (("MLmodel", b"flavors: {python_function: {}}"), ("bundle-1.joblib", b"another")):
+        before = (copy / name).read_bytes()
+        (copy / name).write_bytes(content)
+        assert "MLflow's copy of version 1" in told()[0], name
+        (copy / name).write_bytes(before)
+    monkeypatch.setattr(verify, "logged_copy", lambda *_: None)
+    assert told() == []

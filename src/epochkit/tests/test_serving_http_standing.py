@@ -77,12 +77,15 @@ def test_a_newer_version_takes_over_without_a_dropped_request(tmp_path):
             answers.append(doors.predict(row))
     threads = [threading.Thread(target=ask) for _ in range(3)]
     [thread.start() for thread in threads]
-    time.sleep(0.1)
+    deadline = time.monotonic() + 60
+
+    def wait_for(version):
+        while time.monotonic() < deadline and not (answers and json.loads(answers[-1].body)["model_version"] == version):
+            time.sleep(0.01)
+    wait_for("7")
     holder[0] = "8"
     ledger.write_text("one more line")
-    deadline = time.monotonic() + 20
-    while json.loads(answers[-1].body)["model_version"] != "8" and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for("8")
     stop.set()
     [thread.join() for thread in threads]
     watching.close()

@@ -99,7 +99,8 @@ class Admission:
 # %% ../../../../nbs/serving/http/02_admission.ipynb #admission-12
 def too_long(limits: Limits, path: str) -> Refusal:
     "The refusal of a body that is longer than its route allows"
-    return Refusal(413, f"the body is larger than {limits.body_limit(path) / 1_000_000:g} MB: send fewer rows at a time")
+    limit_mb = limits.body_limit(path) / 1_000_000
+    return Refusal(413, f"the body is larger than {limit_mb:g} MB: send fewer rows at a time")
 
 # %% ../../../../nbs/serving/http/02_admission.ipynb #admission-17
 def request_id(sent: bytes | None) -> str:

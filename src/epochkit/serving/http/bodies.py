@@ -29,7 +29,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # %% ../../../../nbs/serving/http/01_bodies.ipynb #bodies-08
 def json_of(body: bytes) -> Any:
-    "What the JSON in `body` says; BodyRefusedError for a text that is none, too deep, or holds a name twice in an object"
+    "What the JSON in `body` says; BodyRefusedError when it is none, too deep, or holds a name twice in an object"
     try:
         return json.loads(body, object_pairs_hook=_once)
     except RecursionError:

@@ -36,7 +36,8 @@ def record_standing(settings: Settings, stage: str, served: str) -> ModelStandin
     try:
         holder = stage_holder(settings, stage) if stage in ("Staging", "Production") else served
         if holder is None:
-            return ModelStanding(served, f"version {served} may not be served any more: by the record no version holds {stage}")
+            return ModelStanding(served, f"version {served} may not be served any more: by the record no version holds "
+                                 f"{stage}")
         broken = next((state for state in project_state(settings)[:7] if state.state != "done"), None)
         if broken is None or (broken.epoch == 7 and broken.state == "running"):
             return ModelStanding(holder)
@@ -83,7 +84,8 @@ class StandingWatch:
         if found.version != served:
             found = self._take_over(found.version)
         if found.fall != self.doors.standing:
-            _logger.warning("%s", found.fall or f"version {found.version} may be served again")
+            _logger.log(logging.WARNING if found.fall else logging.INFO, "%s",
+                        found.fall or f"version {found.version} may be served again")
         self.doors.standing, self.doors.notice = found.fall, found.notice
 
     def _take_over(self, version: str) -> ModelStanding:
@@ -93,7 +95,7 @@ class StandingWatch:
             self.doors.service = self.doors.service.with_bundle(self._load())
         except PipelineError as error:
             return ModelStanding(served, notice=f"version {version} holds the stage and cannot be served yet: {error}")
-        _logger.warning("version %s takes over from version %s", version, served)
+        _logger.info("version %s takes over from version %s", version, served)
         return ModelStanding(str(self.doors.service.bundle.version))
 
     def _work(self) -> None:
@@ -118,5 +120,5 @@ class StandingWatch:
 # %% ../../../../nbs/serving/http/05_standing.ipynb #standing-11
 def watch(doors: Doors, settings: Settings, stage: str) -> StandingWatch:
     "A running watch over the model that `doors` serve from this project's record"
-    return StandingWatch(doors, lambda served: record_standing(settings, stage, served), lambda: load_bundle(settings, stage),
-                 settings.context_root / "ledger.jsonl").start()
+    return StandingWatch(doors, lambda served: record_standing(settings, stage, served),
+                         lambda: load_bundle(settings, stage), settings.context_root / "ledger.jsonl").start()

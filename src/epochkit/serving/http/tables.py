@@ -55,7 +55,7 @@ def _arrow_parts(body: bytes) -> Iterator[pd.DataFrame]:
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-09
 def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 10_000) -> Iterator[bytes]:
-    "JSON lines, an answer for each row of the table in its order; BadInputError when the first rows show that it is none"
+    "JSON lines, an answer for each row in its order; BadInputError when the first rows show that it is no table"
     parts = (_lines(service, part) for part in _parts(body, kind, rows) if len(part))
     first = next(parts, None)
     if first is None:
