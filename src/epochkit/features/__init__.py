@@ -9,6 +9,6 @@
 - `ablation`: What each group of features adds, measured on rows it did not see, with an interval: what adds nothing is left out.
 - `review`: Which columns become features and why, how much each matters, and the checks that keep leaks and overlaps out.
 - `figures`: One function per picture: it draws, and it returns the one claim that the picture makes.
-- `arrays`: The features of a fitted pipeline, computed with arrays: the same values, without what a table costs for a single row.
 - `own_features`: What each feature that a person wrote gains, by name and with its interval; what is left out is named, and a key of the brief keeps it.
+- `arrays`: The features of a fitted pipeline, computed with arrays: the same values, without what a table costs for a single row.
 """
