@@ -19,7 +19,9 @@ from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import differing_views, write_views
 from .validity import decision_flaw, signature_flaw
-from .tracking import alias_holder, folder_sha256, logged_copy, stage_holder, tracking_client, version_anchors
+from ..core.services import sqlite_file
+from .tracking import (alias_holder, folder_sha256, logged_copy, stage_holder, tracking_client,
+                                         tracking_uri, version_anchors)
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-04
 class Problem(NamedTuple):
@@ -128,6 +130,9 @@ def _check_registry(settings: Settings, events: list[Event]) -> tuple[list[Probl
     registered = [event.data for event in events if event.kind == "model_registered"]
     if not registered:
         return [], []
+    store = sqlite_file(tracking_uri(settings))
+    if store is not None and not store.exists():  # to look must not make one
+        return [], [f"the models in MLflow were not checked: its store {store.name} is not here"]
     try:
         client = tracking_client(settings)
         problems = [problem for facts in registered for problem in _check_copy(client, facts)]

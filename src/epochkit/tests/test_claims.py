@@ -19,7 +19,8 @@ from sklearn.model_selection import StratifiedKFold
 from epochkit.report.claims import Stated, contradictions, stated_claims
 
 pytestmark = pytest.mark.lifecycle
-NOT_YET = ("006 groups", "007 alarm_power", "007 api_latency", "007 confidence_distribution")
+NOT_YET = ("005 ranking_over_folds", "005 mistakes_over_folds", "005 importance_over_folds", "006 groups", "006 answers_by_range", "007 alarm_power",
+           "007 api_latency", "007 confidence_distribution")
 RECOMPUTES: dict[str, tuple[Callable, dict[str, float]]] = {}
 
 
@@ -468,6 +469,24 @@ def _(p, said):
     made = made[[name for name in made if made[name].nunique() > 2]]
     width = made.quantile(0.75) - made.quantile(0.25)
     return {"far": (made.abs() > 5).to_numpy().mean(), "limit": 5, "width": width.max()}
+
+
+@recomputes("004", "made_correlation")
+def _(p, said):
+    made = part_of(p, "train")[1]
+    order = [item["feature"] for item in p.json("004", "feature_importance.json")["features"]]
+    group = {item["feature"]: item["group"] for item in p.json("004", "feature_list.json")["provenance"]}
+    plain = [name for name in order if group[name] == "numbers"][:8]
+    return {"most": made[plain].corrwith(made[said.words["name"]]).abs().max()}
+
+
+@recomputes("004", "made_effect")
+def _(p, said):
+    raw, made = part_of(p, "train")
+    values = made[said.words["name"]]
+    tenth = (values.rank(method="first") - 1) * 10 // len(values)
+    rates = (raw[p.target] == p.positive).groupby(tenth).mean()
+    return {"low": rates.iloc[0], "high": rates.iloc[-1]}
 
 
 @recomputes("004", "parts_alike", gap=0.005)
