@@ -365,8 +365,8 @@ def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     "The finding of phase 2 in one sentence: the gain with its interval, from how many trials, on which rows"
     primary, trials = plan.metric.primary, count_of(len(tuning.trials), "trials of the search")
     if tuning.gain is None:
-        return claim("None of {trials} trials beats the untuned {title} ({primary} {untuned} over the folds): it is "
-                     "handed on as it came",
+        return claim("None of {trials} trials beats the untuned {title} ({primary} {untuned} over the folds): its "
+                     "settings stay as they were",
                      trials=trials, title=tuning.untuned.title, primary=primary,
                      untuned=fold_score(tuning.untuned, plan))
     gain, low, high = map(float, tuning.gain)
@@ -376,6 +376,6 @@ def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     if not tuning.improved:
         return claim("The best of {trials:trial} is not better than the untuned {title}: its gain in {primary} is "
                      "{gain} on {rows}, "
-                     "so the model is handed on as it came", **parts)
+                     "so its settings stay as they were", **parts)
     return claim("The best of {trials:trial} improves {title} by {gain} in {primary} on {rows}{chance}", **parts,
                  chance=", so it may be chance" if low <= 0 else "")

@@ -190,7 +190,7 @@ def test_a_gain_says_whether_it_may_be_chance_and_where_it_was_measured():
     assert "may be chance" in tuning_claim(tuning, plan) and "never saw" in tuning_claim(tuning, plan)
     assert "chance" not in tuning_claim(tuning._replace(gain=(0.02, 0.01, 0.03)), plan)
     worse = tuning._replace(improved=False, gain=(-0.02, -0.03, 0.01))
-    assert "handed on as it came" in tuning_claim(worse, plan) and "None of 1 trials" in tuning_claim(
+    assert "settings stay as they were" in tuning_claim(worse, plan) and "None of 1 trials" in tuning_claim(
         tuning._replace(gain=None, improved=False), plan)
 
 
