@@ -6,6 +6,7 @@
 __all__ = ['Head', 'current_user', 'Ledger']
 
 # %% ../../../nbs/record/02_ledger.ipynb #03ledger-02
+import json
 import os
 import re
 import secrets
@@ -199,7 +200,7 @@ class _Writer(_Tail):
         except OSError as error:
             raise RecordError(f"{self.path} could not be written ({error.strerror}): nothing was recorded, make room "
                               f"and run the command again") from error
-        return event
+        return Event(**json.loads(line))  # as it stands in the file, the order of its keys too
 
     def _write_line(self, handle: int, line: bytes, event: Event) -> None:
         before = os.fstat(handle).st_size

@@ -22,6 +22,11 @@ def test_the_chain_reads_back_in_order(ledger):
     assert [event.data.get("number") for event in events[1:]] == [0, 1, 2, 3, 4]
 
 
+def test_what_append_returns_is_what_reads_back(ledger):
+    event = ledger.append("decision", {"gate": 7, "checks": [{"name": "b", "limit": 1}], "decision": "approved"}, 7)
+    assert json.dumps(event._asdict()) == json.dumps(ledger.events()[-1]._asdict())  # views are compared by the byte
+
+
 def test_every_kind_of_damage_is_named_with_its_line(ledger):
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     damages = {
