@@ -101,6 +101,9 @@ def test_a_changed_copy_in_mlflow_and_a_moved_alias_are_told(tmp_path, monkeypat
     monkeypatch.setattr(verify, "logged_copy", lambda *_: copy)
     monkeypatch.setattr(verify, "alias_holder", lambda _, stage: alias.get(stage))
     told = lambda: [problem.what for problem in verify._check_registry(home, ledger.events())[0]]
+    problems, notices = verify._check_registry(home, ledger.events())
+    assert problems == [] and "mlflow.db is not here" in notices[0] and not (home.home / "mlflow.db").exists()
+    (home.home / "mlflow.db").touch()
     assert told() == []
     alias["Production"] = "2"
     assert "MLflow says Production is version 2, the record says 1" in told()[0] and verify.Problem("registry", "").exit_code == 4
