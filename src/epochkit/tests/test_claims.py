@@ -484,7 +484,8 @@ def _(p, said):
 def _(p, said):
     raw, made = part_of(p, "train")
     values = made[said.words["name"]]
-    tenth = (values.rank(method="first") - 1) * 10 // len(values)
+    place = values.rank(method="first")
+    tenth = np.searchsorted(np.quantile(place, np.arange(1, 10) / 10), place)
     rates = (raw[p.target] == p.positive).groupby(tenth).mean()
     return {"low": rates.iloc[0], "high": rates.iloc[-1]}
 
