@@ -26,6 +26,7 @@ def compare(home: Path) -> dict[str, object]:
     "The comparison in this process, on what epoch 004 left in `home`"
     import pandas as pd
 
+    from epochkit.core.workers import end_kept_workers
     from epochkit.models.candidates import choose_best, train_candidates
     from epochkit.models.registration import folded_data, worker_count
     from epochkit.planning.plan import load_plan
@@ -36,7 +37,9 @@ def compare(home: Path) -> dict[str, object]:
     began, before = time.monotonic(), used()
     candidates = train_candidates(data, plan, workers=worker_count(data), seconds=plan.budget.fit_seconds)
     choice = choose_best(candidates, data, plan)
-    seconds, cpu = time.monotonic() - began, used() - before
+    seconds = time.monotonic() - began
+    end_kept_workers()  # what they used counts once they have ended
+    cpu = used() - before
     fits = sum(item.cpu_seconds or 0.0 for item in candidates)
     return {"rows": len(features), "features": data.X.shape[1], "workers": worker_count(data), "fit_seconds": plan.budget.fit_seconds,
             "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "fit_and_answer_cpu_seconds": round(fits, 1),

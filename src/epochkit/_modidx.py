@@ -1265,6 +1265,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'epochkit/features/ablation.py'),
                                             'epochkit.features.ablation.GainStudy.scores': ( 'features/ablation.html#gainstudy.scores',
                                                                                              'epochkit/features/ablation.py'),
+                                            'epochkit.features.ablation.GainStudy.tree_scores': ( 'features/ablation.html#gainstudy.tree_scores',
+                                                                                                  'epochkit/features/ablation.py'),
                                             'epochkit.features.ablation.GroupGain': ( 'features/ablation.html#groupgain',
                                                                                       'epochkit/features/ablation.py'),
                                             'epochkit.features.ablation.LinearFit': ( 'features/ablation.html#linearfit',

@@ -263,6 +263,7 @@ class GainStudy:
         self.overlap = float(np.mean([len(fold.valid) / len(fold.train) for fold in folds])) if folds else 0.25
         self._known: dict[frozenset, np.ndarray] = {}
         self._linear: dict[tuple, np.ndarray] = {}
+        self._trees: dict[tuple, np.ndarray] = {}
         self._told: dict[frozenset, np.ndarray] = {}
 
     def _score(self, fold: Fold, groups: Collection[str]) -> tuple[float, float]:
@@ -276,6 +277,7 @@ class GainStudy:
         key = frozenset(groups)
         if key not in self._known:
             self._known[key], self._told[key] = np.array([self._score(fold, key) for fold in self.folds]).T
+            self._trees[tuple(tuple(_names(fold, key)) for fold in self.folds)] = self._known[key]
         return self._known[key]
 
     def gain(self, groups: Collection[str], over: Collection[str]) -> tuple[float, float, float]:
@@ -296,12 +298,18 @@ class GainStudy:
                                           for fold, some in zip(self.folds, names)])
         return self._linear[key]
 
+    def tree_scores(self, names: list[list[str]]) -> np.ndarray:
+        "Score per fold of trees with these features of each fold"
+        key = tuple(map(tuple, names))
+        if key not in self._trees:
+            self._trees[key] = np.array([QuickFit(fold, some, self.classification, self.seed).score()
+                                         for fold, some in zip(self.folds, names)])
+        return self._trees[key]
+
     def name_gains(self, names: Collection[str], over: Collection[str]) -> Gains:
         "(mean, low, high) of what the features `names` score more than the features `over`, by the kind of model"
         wanted = [[[name for name in fold.train if name in part] for fold in self.folds] for part in (names, over)]
-        trees = [np.array([QuickFit(fold, some, self.classification, self.seed).score()
-                           for fold, some in zip(self.folds, part)]) for part in wanted]
-        linear = [self.linear_scores(part) for part in wanted]
+        trees, linear = ([scored(part) for part in wanted] for scored in (self.tree_scores, self.linear_scores))
         return {"trees": interval(trees[0] - trees[1], self.overlap, LEVEL),
                 "a linear model": interval(linear[0] - linear[1], self.overlap, LEVEL)}
 
