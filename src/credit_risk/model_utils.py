@@ -16,8 +16,8 @@ from epochkit.models.frameworks.base import FrameworkModel, Range, framework, fr
 _all_ = ["FrameworkModel", "Range", "framework", "frameworks_for"]
 
 # %% ../../epoch005-model-development/notebooks/model_utils.ipynb #models-05
-FRAMEWORKS_TO_TRY = ("dummy", "catboost", "extra_trees", "hist_gradient_boosting", "lightgbm", "linear", "random_forest",
-                     "statsmodels", "tensorflow", "torch", "xgboost")
+FRAMEWORKS_TO_TRY = ("dummy", "catboost", "extra_trees", "hist_gradient_boosting", "lightgbm", "linear",
+                     "random_forest", "statsmodels", "tensorflow", "torch", "xgboost")
 FRAMEWORKS_MAY_BE_ABSENT: dict[str, str] = {}
 
 # %% ../../epoch005-model-development/notebooks/model_utils.ipynb #models-09

@@ -142,27 +142,22 @@ class LinearFit:
         self.labels = np.unique(np.r_[fold.y, fold.y_valid]) if classification else None
         self.model, self.classification = None, classification
         if self.names and len(np.unique(fold.y)) > 1:
-            values = fold.train[self.names].to_numpy(float)
-            known = np.isfinite(values)
-            self.gaps = ~known.all(axis=0)
-            self.middle = np.where(known, values, 0).sum(axis=0) / known.sum(axis=0).clip(1)
-            ready = self._filled(values)
-            self.center, self.spread = ready.mean(axis=0), ready.std(axis=0)
-            self.spread[self.spread <= 1e-12 * np.abs(ready).max(axis=0)] = 1.0
             with threadpool_limits(1):
-                self.model = self._solver(len(ready)).fit(self._ready(values), fold.y)
+                self.model = self._untrained(len(fold.y)).fit(self._values(fold.train), fold.y)
 
-    def _solver(self, rows: int) -> Any:
+    def _untrained(self, rows: int) -> Any:
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+        from sklearn.impute import SimpleImputer
         from sklearn.linear_model import Ridge
-        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.02) if self.classification else Ridge(0.01 * rows)
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import FunctionTransformer, StandardScaler
+        last = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.02) if self.classification else Ridge(0.01 * rows)
+        return make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler(),
+                             FunctionTransformer(np.clip, kw_args={"a_min": -10, "a_max": 10}), last)
 
-    def _filled(self, values: np.ndarray) -> np.ndarray:
-        known = np.isfinite(values)
-        return np.hstack([np.where(known, values, self.middle), ~known[:, self.gaps]])
-
-    def _ready(self, values: np.ndarray) -> np.ndarray:
-        return np.clip((self._filled(values) - self.center) / self.spread, -10, 10)
+    def _values(self, features: pd.DataFrame) -> np.ndarray:
+        values = features[self.names].to_numpy(float)
+        return np.where(np.isfinite(values), values, np.nan)
 
     def score(self) -> float:
         "Score of the validation rows; larger is better"
@@ -171,10 +166,10 @@ class LinearFit:
             answers = np.full(rows, fold.y.mean()) if self.labels is None else \
                 np.tile([(fold.y == label).mean() for label in self.labels], (rows, 1))
         else:
-            ready = self._ready(fold.valid[self.names].to_numpy(float))
+            values = self._values(fold.valid)
             with threadpool_limits(1):
-                answers = self.model.predict(ready) if self.labels is None else \
-                    class_columns(self.model.predict_proba(ready), self.model.classes_, self.labels)
+                answers = self.model.predict(values) if self.labels is None else \
+                    class_columns(self.model.predict_proba(values), self.model.classes_, self.labels)
         return _score(answers, fold.y_valid, self.labels, fold.y.std())
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-08-c

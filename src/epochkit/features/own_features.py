@@ -15,7 +15,7 @@ from .derived import DERIVED, applicable_features
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-05
 class OwnGain(NamedTuple):
-    "What an own feature gains on top of the others, 68 % interval of the model it helps more; whether it stays, and why"
+    "What an own feature adds to the others, 68 % interval of the model it helps more; whether it stays, and why"
     feature: str
     gain: float
     low: float

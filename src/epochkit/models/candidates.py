@@ -347,9 +347,9 @@ def _in_turn(frameworks: dict[str, type[FrameworkModel]]) -> list[type[Framework
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-race
 def _first_lap(turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | None) -> list[tuple[_Fits, str]]:
     "The fits of the first folds, each within its part of what is left of the CPU seconds, and why memory ran out"
-    begun, cpus = [], max(1, at.workers.count)
+    begun = []
     for number, cls in enumerate(turns):
-        used = sum(fits.cpu_seconds for fits, _ in begun)
+        used, cpus = sum(fits.cpu_seconds for fits, _ in begun), max(1, at.pool_of(cls).count)
         left = None if cpu_seconds is None else max(1.0, (cpu_seconds - used) / cpus) / (len(turns) - number)
         begun.append(_begun(_Fits(at, cls, {}, seconds=left)))
     return begun
@@ -370,8 +370,14 @@ def _race(turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | Non
         yield fits, no_memory, None if cpu_seconds is None else cpu_seconds - used - later
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12
-def _cpu_seconds(candidates: Iterable[Candidate]) -> float:
-    return sum(item.cpu_seconds or 0.0 for item in candidates)
+def _left_for(heat: list[type[FrameworkModel]], at: Bench, seconds: float | None, part: float,
+              before: Iterable[Candidate]) -> float | None:
+    """CPU seconds for a heat in its own processes: the `part` of the seconds that those before it left; None without
+    a limit"""
+    if seconds is None or not heat:
+        return None
+    used = sum(item.cpu_seconds or 0.0 for item in before) / max(1, at.workers.count)
+    return part * (seconds - used) * max(1, at.pool_of(heat[0]).count)
 
 
 def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None, parent: str | None = None,
@@ -393,7 +399,7 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
     bar = ProgressBar("frameworks", len(chosen), len(found), shown=len(chosen) > 2)
     with bench(data, plan, workers, limit_mb) as at, bar:
         for heat, part in zip(heats, (len(heats[0]) / max(1, len(turns)), 1.0)):
-            left = None if seconds is None else part * (max(1, workers) * seconds - _cpu_seconds(found.values()))
+            left = _left_for(heat, at, seconds, part, found.values())
             for fits, no_memory, rest in _race(heat, at, left):
                 if store:
                     store.report(len(found) / (len(chosen) + plan.budget.tuning_trials + 1),

@@ -253,7 +253,7 @@ def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) ->
 
 
 def _refit_seconds(budget: float | None) -> float:
-    "Seconds that a final fit may take for rows that phase 1 had no time for: a tenth of its budget, and no less than 15"
+    "Seconds that a final fit may take for rows that phase 1 had no time for: a tenth of its budget, at least 15"
     return math.inf if budget is None else max(15.0, budget / 10)
 
 
@@ -261,12 +261,12 @@ def _fit_again(at: Bench, member: Member, seconds: float) -> FoldFit | str:
     """The fit of a member on training and validation rows together, or why it failed
 
     Where its part of the time in phase 1 sufficed for a share of the rows, `seconds` may suffice for more of them."""
-    cls, result = known_frameworks()[member.framework], None
+    cls = known_frameworks()[member.framework]
     for share in dict.fromkeys((member.affordable_share(seconds), member.share)):
         result = at.results([at.task(cls, member.parameters, -2, size=member.size, share=share)])[-2]
         if not result.error:
-            return result.value
-    return result.error
+            break
+    return result.error or result.value
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-b-trial
 def _trial_entry(trial: Trial) -> dict[str, Any]:

@@ -174,6 +174,17 @@ def test_the_best_of_the_first_lap_makes_all_folds_and_the_last_go_without():
     assert "of 5 folds" in found[0].warning and found[0].value("roc_auc") < 0.5
 
 
+def test_a_heat_has_the_seconds_that_are_left_in_its_own_processes():
+    from epochkit.models.candidates import _left_for
+    two, one = SimpleNamespace(count=2), SimpleNamespace(count=1)
+    quick, slow = SimpleNamespace(heavy=False), SimpleNamespace(heavy=True)
+    at = SimpleNamespace(workers=two, pool_of=lambda cls: one if cls.heavy else two)
+    before = [SimpleNamespace(cpu_seconds=30.0), SimpleNamespace(cpu_seconds=None)]
+    assert _left_for([quick], at, 60.0, 0.5, []) == 60.0 and _left_for([quick], at, 60.0, 1.0, before) == 90.0
+    assert _left_for([slow], at, 60.0, 1.0, before) == 45.0  # one process has no more than the clock has left
+    assert _left_for([slow], at, None, 1.0, before) is None and _left_for([], at, 60.0, 1.0, before) is None
+
+
 def test_a_framework_whose_import_takes_seconds_has_one_process_for_itself():
     class Where(QUICK["dummy"]):
         name, heavy = "where", True

@@ -65,7 +65,8 @@ def compose(judge: Judge, members: dict[str, Member], single: str) -> Compositio
         return alone(judge, members[single], "no other model answered the same rows")
     gain = blend_gain(judge, able, single)
     if not gain.kept:
-        return alone(judge, members[single], "a blend gains no more than one standard error over it")._replace(gain=gain)
+        reason = "a blend gains no more than one standard error over it"
+        return alone(judge, members[single], reason)._replace(gain=gain)
     weights = blend_weights(judge, able)
     return Composition(weights, _scale(judge, weighted_mean(able, weights)), gain,
                        "the blend gains more than one standard error over its best member")

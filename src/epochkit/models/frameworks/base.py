@@ -22,6 +22,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, RegressorTags
 
 from ...core.errors import BadInputError, require_package, unknown_name
+from ..metrics import is_count
 from ...core.project import load_rooms, room_value
 from ...core.settings import Settings, load_settings
 
@@ -303,16 +304,21 @@ class _Targets(_Columns):
             validation = (validation[0][known], np.searchsorted(self._seen, validation[1][known]))
         return np.searchsorted(self._seen, y), validation
 
+    @property
+    def asks_for_poisson(self) -> bool:
+        "Whether the measure asks for a Poisson loss, which a transformed target has none of"
+        return self.measure == "poisson_deviance" and self.settings["target_transform"] == "none"
+
     def counts(self, y: np.ndarray) -> bool:
         "Whether a Poisson loss is fitted, as the measure asks; BadInputError for targets that are no counts"
         if self.measure != "poisson_deviance" or self.task != "regression":
             return False
-        if (y < 0).any() or (y != np.round(y)).any() or not y.any():
+        if not is_count(y) or not y.any():
             wrong = y[(y < 0) | (y != np.round(y))]
             raise BadInputError(f"poisson_deviance measures counts, and {len(wrong):,} of {len(y):,} targets are none "
                                 f"({f'such as {wrong[0]:g}' if len(wrong) else 'all are 0'}): choose rmse or mae as "
                                 "primary in [metric]")
-        return self.count_loss and self.settings["target_transform"] == "none"
+        return self.count_loss and self.asks_for_poisson
 
     def _shaped(self, y: np.ndarray, validation: tuple | None) -> tuple[np.ndarray, tuple | None]:
         "The targets of a regression as the framework is trained on them"
@@ -444,8 +450,7 @@ class BoostedModel(FrameworkModel):
 
     def _loss_name(self) -> str:
         "What a regression makes small: mae, poisson, or nothing for the squared error"
-        counted = self.measure == "poisson_deviance" and self.settings["target_transform"] == "none"
-        return "mae" if self.measure == "mae" else "poisson" if counted else ""
+        return "mae" if self.measure == "mae" else "poisson" if self.asks_for_poisson else ""
 
     def _patience(self) -> int:
         "Rounds without improvement after which training stops"

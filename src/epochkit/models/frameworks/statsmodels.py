@@ -104,7 +104,7 @@ class StatsmodelsModel(FrameworkModel):
         "The family that the measure or else the target asks for"
         if self.measure == "mae" and len(y) * (len(self._kept) + 1) ** 2 <= MEDIAN_WORK:
             return "median"
-        if self.measure == "poisson_deviance" and self.settings["target_transform"] == "none":
+        if self.asks_for_poisson:
             return "poisson"
         return target_family(y, self.settings["target_transform"] == "log")
 
