@@ -2651,6 +2651,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'epochkit/models/folds/blend.py'),
                                              'epochkit.models.folds.blend.Blend.device': ( 'models/folds/blend.html#blend.device',
                                                                                            'epochkit/models/folds/blend.py'),
+                                             'epochkit.models.folds.blend.Blend.name': ( 'models/folds/blend.html#blend.name',
+                                                                                         'epochkit/models/folds/blend.py'),
                                              'epochkit.models.folds.blend.Blend.packages': ( 'models/folds/blend.html#blend.packages',
                                                                                              'epochkit/models/folds/blend.py'),
                                              'epochkit.models.folds.blend.Blend.predict': ( 'models/folds/blend.html#blend.predict',

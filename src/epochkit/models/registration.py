@@ -166,7 +166,7 @@ def make_bundle(winner: Candidate, plan: Plan, pipeline: Any, raw: pd.DataFrame,
     return Bundle(task=plan.data.task, target=plan.data.target, pipeline=pipeline, model=winner.model,
                   input_schema=sendable_schema(schema, cleaner) if cleaner else schema, classes=list(plan.data.classes),
                   positive=plan.data.positive if plan.data.task == "binary" else None, threshold=winner.threshold,
-                  info={"framework": winner.framework, "model_type": winner.title, **info}, cleaner=cleaner)
+                  info={"framework": winner.model.name, "model_type": winner.title, **info}, cleaner=cleaner)
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-cleaner
 def recorded_cleaner(run: EpochRun) -> RowCleaner | None:

@@ -59,5 +59,6 @@ def test_a_blend_says_the_weighted_mean_of_its_members_calibrated():
     assert np.allclose(blend.predict_proba(X)[:, :2], expected) and (blend.predict_proba(X)[:, 2] == 0).all()
     assert set(blend.predict(X)) <= {0, 1} and blend.settings.keys() == {"linear", "dummy"}
     alone = Blend("binary", {"linear": members["linear"]}, {"linear": 1.0}, 2, ProbabilityScale(2.0, 0.0))
+    assert (blend.name, alone.name) == ("blend", "linear")
     assert alone.title == "LogisticRegression" and "C" in alone.settings and alone.device == "cpu"
     assert np.allclose(alone.predict_proba(X).sum(axis=1), 1)

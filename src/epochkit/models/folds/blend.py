@@ -111,12 +111,15 @@ class Blend:
 
     members: fitted models. It predicts like a FrameworkModel, and needs no more than its members do.
     """
-    name = "blend"
-
     def __init__(self, task: str, members: dict[str, Any], weights: dict[str, float], classes: int = 0,
                  calibrated: ProbabilityScale = ProbabilityScale()):
         self.task, self.members, self.weights, self.calibrated = task, members, weights, calibrated
         self.classes_ = np.arange(classes)
+
+    @property
+    def name(self) -> str:
+        "Framework of the only member, or blend"
+        return next(iter(self.members)) if len(self.members) == 1 else "blend"
 
     @property
     def title(self) -> str:
