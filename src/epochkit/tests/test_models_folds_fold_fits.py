@@ -86,6 +86,16 @@ def test_rows_that_end_a_training_are_among_those_it_learns_from_and_are_held_ou
         assert 0 < stopping_rows(data._replace(ties=alone), learn, True, 1).sum() < 200
 
 
+def test_by_time_the_rows_that_ended_a_training_are_learned_from_once_its_rounds_are_known():
+    data = small_rows()
+    learn, task = data.folds[0][0], FoldTask(Rounds, "binary", 1, "roc_auc", {}, 0, 2)
+    timed = data._replace(ties=Ties(order=np.arange(len(data.y))))
+    fit, late = fit_fold(timed, task, keep=True), stopping_rows(timed, learn, True, 1)
+    assert fit.size == late.sum() and fit.model.share == data.y[learn].mean()
+    dealt = fit_fold(data, task, keep=True)
+    assert dealt.model.share == data.y[learn][~stopping_rows(data, learn, True, 1)].mean()
+
+
 def test_no_row_that_a_fold_answers_ends_its_training():
     class Watched(Rounds):
         seen = []

@@ -252,13 +252,16 @@ def _finite(output: np.ndarray) -> np.ndarray:
 def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> FoldFit:
     "The fit of one task on the rows, or on those in the file of that name; keep: with the model of a fold too"
     model = task.cls(task=task.task, seed=task.seed, measure=task.measure, **task.params)
-    X, y, stop, X_answer = _parts(rows_of(rows), task, stopped=model.grows and not task.size)
+    data = rows_of(rows)
+    X, y, stop, X_answer = _parts(data, task, stopped=model.grows and not task.size)
     model.load()
     began, cpu = time.perf_counter(), time.process_time()
+    size = task.size
     if stop is not None:
         model.fit(X[~stop], y[~stop], X[stop], y[stop])
-    else:
-        model.fit(X, y, size=task.size)
+        size = model.size_
+    if stop is None or data.ties.order is not None:  # by time those that stop it are the latest, most like the next
+        model.fit(X, y, size=size)
     seconds, began = time.perf_counter() - began, time.perf_counter()
     output = _finite(model_output(model, X_answer, task.task, task.classes))
     ms_per_row = (time.perf_counter() - began) * 1000 / len(X_answer)
