@@ -2240,6 +2240,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'epochkit/lifecycle/state.py'),
                                           'epochkit.lifecycle.state.changed_since': ( 'lifecycle/state.html#changed_since',
                                                                                       'epochkit/lifecycle/state.py'),
+                                          'epochkit.lifecycle.state.fallen_epoch': ( 'lifecycle/state.html#fallen_epoch',
+                                                                                     'epochkit/lifecycle/state.py'),
                                           'epochkit.lifecycle.state.next_step': ( 'lifecycle/state.html#next_step',
                                                                                   'epochkit/lifecycle/state.py'),
                                           'epochkit.lifecycle.state.pipeline_state': ( 'lifecycle/state.html#pipeline_state',
