@@ -263,7 +263,7 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
     mark = "Unattended: no person has approved this model." if doors.service.unattended else ""
     document = get_openapi(title=f"{bundle.info.get('model', 'model')} {bundle.version}", version=str(bundle.version),
                            description=mark, routes=app.routes)
-    told = doors.service.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
+    told = doors.service.form.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     schemas |= told.pop("$defs") | {"Batch": told}
     if secured:

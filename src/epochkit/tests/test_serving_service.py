@@ -97,6 +97,18 @@ def test_two_services_and_many_threads_do_not_mix_their_numbers():
     assert 'serving_requests_total{route="/a",status="200"} 2000.0' in first.text()
 
 
+def test_what_fits_plainly_is_what_the_full_check_gives_back():
+    form = RowForm(ExampleBundle.input_schema, ["status"], Limits(rows=3))
+    plain_rows = [example_row(), example_row(income=None, married="no"), example_row(status="good", income=10**30)]
+    assert form.plainly_fits(plain_rows) and form.checked({"rows": plain_rows}, batch=True) == plain_rows
+    assert form.checked(plain_rows[0]) == plain_rows[:1] and form.each(plain_rows) == plain_rows
+    nan = float("nan")
+    for odd in ([], plain_rows * 2, None, [None], [{}], [example_row(other=1)], [example_row(income=nan)], [example_row(home="ö")],
+                [example_row(home=["a"])], [example_row(home="x" * 1_001)], [{**example_row(), 7: 1}]):
+        assert not form.plainly_fits(odd), odd
+    assert form.checked(example_row(home="ö"))[0]["home"] == "ö"
+
+
 def test_each_prediction_is_logged_and_can_be_found(tmp_path):
     service = PredictionService(ExampleBundle(), tmp_path)
     answers = service.predict(service.check([example_row(), example_row(income=5)]))
