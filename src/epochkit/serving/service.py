@@ -99,17 +99,15 @@ class LogWriter:
     def __init__(self, journal: PredictionLog, most: int = 50_000, retry_s: float = 1.0):
         self.journal, self.most, self._retry_s = journal, most, retry_s
         self._waiting: deque[tuple[str, int, Callable[[], str]]] = deque()
-        self._rows, self._closing, self._trouble = 0, False, None
+        self._rows, self._closing, self._trouble = 0, False, ()
         self._changed, self._thread = threading.Condition(), None
 
     def put(self, day: str, rows: int, lines: Callable[[], str]) -> None:
-        """Hands over the lines of `rows` predictions, which `lines` makes in the thread
-
-        OSError when the log cannot be written, or too many rows wait: then no prediction may be handed out.
-        """
+        """Hands over the lines of `rows` predictions, which `lines` makes in the thread; OSError when the log cannot be
+        written, or too many rows wait: then no prediction may be handed out"""
         with self._changed:
             if self._trouble or self._rows + rows > self.most:
-                raise self._trouble or OSError(errno.ENOBUFS, "predictions come faster than they are logged")
+                raise OSError(*self._trouble or (errno.ENOBUFS, "predictions come faster than they are logged"))
             if self._thread is None:
                 self.journal.append_text(day, "")
                 self._start()
@@ -137,7 +135,7 @@ class LogWriter:
         if thread:
             thread.join(wait_s)
         if not written:
-            _logger.error("%d predictions could not be logged: %s", self._rows, self._trouble)
+            _logger.error("%d predictions could not be logged: %s", self._rows, OSError(*self._trouble))
 
     def _work(self) -> None:
         while self._next():
@@ -152,15 +150,15 @@ class LogWriter:
         try:
             self.journal.append_text(day, lines())
         except OSError as error:
-            if self._trouble is None:
+            if not self._trouble:
                 _logger.error("the prediction log cannot be written: %s", error.strerror)
             with self._changed:
-                self._trouble = error
+                self._trouble = error.errno, error.strerror  # not the error, which grows whenever it is raised
                 self._changed.wait_for(lambda: self._closing, self._retry_s)
             return
         with self._changed:
             self._waiting.popleft()
-            self._rows, self._trouble = self._rows - rows, None
+            self._rows, self._trouble = self._rows - rows, ()
             self._changed.notify_all()
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-29

@@ -64,8 +64,12 @@ def test_a_log_that_cannot_be_written_stops_predictions_and_is_caught_up(tmp_pat
     writer.journal.append_text = full
     writer.put("2026-01-01", 1, _line("b"))
     assert stopped.wait(5) and not writer.flush(0.05)
-    with pytest.raises(OSError):
-        writer.put("2026-01-01", 1, _line("refused"))
+    depths = []
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left") as told:
+            writer.put("2026-01-01", 1, _line("refused"))
+        depths.append(len(told.traceback))
+    assert depths == [2, 2, 2], "an error that many callers get holds the frames of none of the others"
     writer.journal.append_text = real
     assert writer.flush()
     with pytest.raises(OSError, match="faster than they are logged"):
