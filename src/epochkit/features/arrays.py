@@ -7,6 +7,7 @@ __all__ = ['ArrayFeatures']
 
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-02
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -63,18 +64,21 @@ def _label_tables(step: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
     return found
 
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-labels
-@lru_cache(maxsize=10_000, typed=True)
-def _cell_label(value: Any, kind: Any) -> str | None:
-    "The label of one cell of a column of the dtype `kind`, None where it is missing"
-    return as_labels(pd.Series([value], dtype=kind))[0]
+@lru_cache(maxsize=32)
+def _cell_labels(kind: Any) -> Callable[[Any], str | None]:
+    "What gives the label of one cell of a column of this dtype, None where it is missing, and remembers it"
+    @lru_cache(maxsize=10_000, typed=True)
+    def label(value: Any) -> str | None:
+        return as_labels(pd.Series([value], dtype=kind))[0]
+    return label
 
 
-def _labels(column: pd.Series) -> np.ndarray:
-    "As `as_labels`, and quick for a few cells"
-    if len(column) > 64:
+def _labels(column: pd.Series, few: int = 16) -> np.ndarray:
+    "As `as_labels`, and quicker for `few` cells"
+    if len(column) > few:
         return as_labels(column)
     try:
-        return np.array([_cell_label(value, column.dtype) for value in column.array], dtype=object)
+        return np.array([*map(_cell_labels(column.dtype), column.array)], dtype=object)
     except TypeError:  # a cell that cannot be remembered
         return as_labels(column)
 
