@@ -10,6 +10,7 @@ __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Predi
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -346,8 +347,9 @@ def create_flask_app(bundle: Any, api_key: str | None = None, log_folder: Path |
     "A Flask application that answers what `create_app` answers, for any WSGI server"
     doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
-    app = _flask_routes(doors)
-    _add_flask_guards(app, doors, Admission(limits, key), AccessLog(access_log))
+    app, log = _flask_routes(doors), AccessLog(access_log)
+    atexit.register(log.close)  # no WSGI server says when it ends
+    _add_flask_guards(app, doors, Admission(limits, key), log)
     return app
 
 
