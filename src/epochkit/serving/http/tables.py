@@ -15,7 +15,6 @@ from pathlib import Path
 import pandas as pd
 
 from ...core.errors import BadInputError
-from ...core.files import plain
 from ...core.settings import load_settings
 from ..service import PredictionService
 from ...sources.catalog import open_source
@@ -40,6 +39,9 @@ def _parts(body: bytes, kind: str, rows: int) -> Iterator[pd.DataFrame]:
         yield from open_source(f"file:{path}", load_settings(home=folder)).chunks(rows)
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-09
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # answers are plain values
+
+
 def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 10_000) -> Iterator[bytes]:
     "JSON lines, an answer for each row in its order; BadInputError when the first rows show that it is no table"
     parts = (_lines(service, part) for part in _parts(body, kind, rows) if len(part))
@@ -51,7 +53,7 @@ def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 
 
 def _lines(service: PredictionService, part: pd.DataFrame) -> bytes:
     answers = service.answer(part.reset_index(drop=True))
-    return "".join(json.dumps(plain(answer), ensure_ascii=False) + "\n" for answer in answers).encode("utf-8")
+    return "".join(_ENCODE(answer) + "\n" for answer in answers).encode("utf-8")
 
 
 def _told(parts: Iterator[bytes]) -> Iterator[bytes]:
