@@ -118,7 +118,7 @@ def _by_type(column: pd.Series) -> list[pd.Series]:
     if types and types <= {float, int} and not column.hasnans:
         with suppress(OverflowError):
             numbers = column.astype("float64")
-            if int not in types or numbers.abs().max() <= 2**53:
+            if int not in types or numbers.abs().max() < 2**53:  # 2^53 + 1 is 2^53 as a float
                 return [numbers]
     forms = [_native(value) for value in column]
     kinds = np.array([_TYPES.get(form, "str" if form == "text" else "") for form in forms], dtype=object)

@@ -7,6 +7,8 @@ __all__ = ['ArrayFeatures']
 
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-02
 import warnings
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,25 @@ def _label_tables(step: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
         first = last
     return found
 
+# %% ../../../nbs/features/11_arrays.ipynb #arrays-labels
+@lru_cache(maxsize=32)
+def _cell_labels(kind: Any) -> Callable[[Any], str | None]:
+    "What gives the label of one cell of a column of this dtype, None where it is missing, and remembers it"
+    @lru_cache(maxsize=10_000, typed=True)
+    def label(value: Any) -> str | None:
+        return as_labels(pd.Series([value], dtype=kind))[0]
+    return label
+
+
+def _labels(column: pd.Series, few: int = 16) -> np.ndarray:
+    "As `as_labels`, and quicker for `few` cells"
+    if len(column) > few:
+        return as_labels(column)
+    try:
+        return np.array([*map(_cell_labels(column.dtype), column.array)], dtype=object)
+    except TypeError:  # a cell that cannot be remembered
+        return as_labels(column)
+
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-11
 class _Column(np.ndarray):
     "An array that can be asked like a column of a table"
@@ -80,12 +101,11 @@ class ArrayFeatures:
                         for names, step in pipeline.steps_]
         by_pandas = [maker for maker in pipeline.makers_ if isinstance(maker, (Dates, Texts, History, OwnFeatures))]
         self._whole = any(maker.origins for maker in by_pandas) or bool(pipeline.recipe and pipeline.recipe.time)
-        self._words: dict[tuple[str, Any, type], str | None] = {}
 
     def transform(self, raw: pd.DataFrame) -> np.ndarray:
         "The features of rows as epoch 002 left them"
-        cells = {name: self._typed(raw[name], role).view(_Column) for name, role in self.columns.items()
-                 if role in NUMBERS or role in LABELS}
+        cells = {name: (as_floats if role in NUMBERS else _labels)(raw[name]).view(_Column)
+                 for name, role in self.columns.items() if role in NUMBERS or role in LABELS}
         numbers = {name: np.asarray(cells[name]) for name, role in self.columns.items() if role in NUMBERS}
         numbers |= dict(zip(self.pipeline.made_, self._made(raw, cells)))
         parts = [self._part(names, step, tables, numbers, cells)
@@ -100,25 +120,6 @@ class ArrayFeatures:
         else:
             rows = FeatureRows(cells, self.columns)
         return [values for maker in self.pipeline.makers_ for values in maker.make(rows)]
-
-    def _typed(self, column: pd.Series, role: str) -> np.ndarray:
-        if role in NUMBERS:
-            return as_floats(column)
-        if len(column) > 64:
-            return as_labels(column)
-        return np.array([self._word(column, value) for value in column.array], dtype=object)
-
-    def _word(self, column: pd.Series, value: Any) -> str | None:
-        "The label of one cell, remembered"
-        key = (str(column.dtype), value, type(value))
-        try:
-            if key not in self._words:
-                if len(self._words) > 10_000:
-                    self._words.clear()
-                self._words[key] = as_labels(pd.Series([value], dtype=column.dtype))[0]
-            return self._words[key]
-        except TypeError:  # a value that cannot be remembered
-            return as_labels(pd.Series([value], dtype=column.dtype))[0]
 
     def _part(self, names: list[str], step: Any, tables: list[dict] | None, numbers: dict[str, np.ndarray],
               cells: dict[str, _Column]) -> np.ndarray:

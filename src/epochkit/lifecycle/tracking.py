@@ -669,7 +669,8 @@ def _predecessor(promotions: list[Event], now: str, to: str) -> str:
         allowed = f"choose {', '.join(before)}" if before else "there is no other that did"
         raise DependencyError(f"version {to} did not hold Production before version {now}: {allowed}")
     if not before:
-        raise DependencyError(f"no other version held Production before version {now}: stop the service, or "
+        others = f" but such as were rolled back ('epoch rollback --to {[*out][-1]}' takes one back in)" if out else ""
+        raise DependencyError(f"no other version held Production before version {now}{others}: stop the service, or "
                               "'epoch reject 7 --to 5' withdraws the approval")
     return to or before[0]
 
@@ -684,11 +685,12 @@ def _check_file(settings: Settings, version: str, events: list[Event]) -> None:
 
 
 def _tell_registry(settings: Settings, out: str, version: str, event: Event) -> None:
-    "Moves the stages in MLflow as the record says; a store that is away is told in the log and caught up later"
+    "Moves the stages in MLflow as the record says; what hinders it is logged, and 'epoch verify' tells the difference"
+    from mlflow.exceptions import MlflowException
     try:
         client = tracking_client(settings)
         _set_stage(client, settings.project, out, "Archived")
         _set_stage(client, settings.project, version, "Production")
         _anchor(client, settings, version, event)
-    except StoreAwayError as error:
+    except (BadInputError, MlflowException) as error:  # away, locked, full, or without this version
         _logger.warning("version %s holds Production by the record; MLflow was not told: %s", version, error)

@@ -133,9 +133,11 @@ def _check_registry(settings: Settings, events: list[Event]) -> tuple[list[Probl
     store = sqlite_file(tracking_uri(settings))
     if store is not None and not store.exists():  # to look must not make one
         return [], [f"the models in MLflow were not checked: its store {store.name} is not here"]
+    problems: list[Problem] = []
     try:
         client = tracking_client(settings)
-        problems = [problem for facts in registered for problem in _check_copy(client, facts)]
+        for facts in registered:
+            problems += _check_copy(client, facts)
         for stage in ("Staging", "Production"):
             recorded, found = stage_holder(settings, stage), alias_holder(settings, stage)
             if recorded != found:
@@ -143,15 +145,16 @@ def _check_registry(settings: Settings, events: list[Event]) -> tuple[list[Probl
                 problems.append(Problem("registry", f"{said}, which is what is served: move the alias back"))
         return problems, []
     except BadInputError as error:
-        return [], [f"the models in MLflow were not checked: {error}"]
+        return problems, [f"not all models in MLflow were checked: {error}"]
 
 
 def _check_copy(client: Any, facts: Mapping[str, Any]) -> list[Problem]:
     "What differs between MLflow's copy of a version and its registration"
+    from mlflow.exceptions import MlflowException
     what = f"MLflow's copy of version {facts['version']}"
     try:
         folder = logged_copy(client, facts["model"], facts["version"])
-    except Exception as error:  # MLflow's own errors: the version, or its logged model, is not there
+    except MlflowException as error:  # the version, or its logged model, is not there
         return [Problem("registry", f"{what} cannot be found ({type(error).__name__}): run 'epoch run 5 --force'")]
     if folder is None:
         return []

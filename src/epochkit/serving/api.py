@@ -10,6 +10,7 @@ __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Predi
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -56,6 +57,7 @@ async def _read_body(receive: Callable, limits: Limits, path: str) -> bytes | Re
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-08
 ROUTES = ("/predict", "/predict/batch", "/health", "/ready", "/model/info", "/metrics", "/openapi.json", "/docs")
+_METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
 _SAFE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
@@ -74,32 +76,35 @@ class RequestGuard:
         length = (answer.headers.get(b"content-length") or [b"0"])[0]
         refused = self.admission.enter(method, path, keys, length, (scope.get("client") or ("",))[0])
         try:
-            if not refused:
-                refused = await self._let_in(scope, receive, answer)
             if refused:
                 await answer.refuse(refused)
+            else:
+                await self._let_in(scope, receive, answer)
         finally:
-            if not answer.refused_at_the_door:
-                self.admission.leave(path)
-            self._note(answer)
+            _note(self.doors, self.log, answer.started, answer.id, method, path, answer.status)
 
-    async def _let_in(self, scope: dict, receive: Callable, answer: "_Answer") -> Refusal | None:
-        "Why the body of a request that was let in is not taken; None once it is answered"
-        answer.refused_at_the_door, body = False, b""
-        if scope["method"] in WITH_BODY:
-            body = await _read_body(receive, self.admission.limits, scope["path"])
-            if isinstance(body, Refusal):
-                return body
-            answer.close = False
-        scope.setdefault("state", {})["body"] = body
-        await self.app(scope, receive, answer.send)
-        return None
+    async def _let_in(self, scope: dict, receive: Callable, answer: "_Answer") -> None:
+        "Answers a request that was let in, and gives its place to the next one"
+        body: bytes | Refusal = b""
+        try:
+            if scope["method"] in WITH_BODY:
+                body = await _read_body(receive, self.admission.limits, scope["path"])
+                if isinstance(body, Refusal):
+                    await answer.refuse(body)
+                    return
+                answer.close = False
+            scope.setdefault("state", {})["body"] = body
+            await self.app(scope, receive, answer.send)
+        finally:
+            self.admission.leave(scope["path"])
 
-    def _note(self, answer: "_Answer") -> None:
-        took_ms = (time.perf_counter() - answer.started) * 1_000
-        route = answer.path if answer.path in ROUTES else "other"
-        self.doors.service.metrics.count(answer.status, took_ms, route)
-        self.log.write(id=answer.id, method=answer.method, route=route, status=answer.status, ms=round(took_ms, 2))
+
+def _note(doors: Doors, log: AccessLog, started: float, name: str, method: str, path: str, status: int) -> None:
+    "Counts an answer and writes its line to the log; what a stranger made up stands in neither"
+    took_ms, route = (time.perf_counter() - started) * 1_000, path if path in ROUTES else "other"
+    doors.service.metrics.count(status, took_ms, route)
+    log.write(id=name, method=method if method in _METHODS else "other", route=route, status=status,
+              ms=round(took_ms, 2))
 
 # %% ../../../nbs/serving/04_api.ipynb #serving-answer
 class _Answer:
@@ -107,7 +112,6 @@ class _Answer:
 
     def __init__(self, scope: dict, send: Callable):
         self.started, self.status, self._send = time.perf_counter(), 500, send
-        self.path, self.method, self.refused_at_the_door = scope["path"], _method(scope["method"]), True
         self.headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             self.headers.setdefault(name, []).append(value)
@@ -127,11 +131,6 @@ class _Answer:
         await self.send({"type": "http.response.start", "status": refused.status, "headers": [
             (b"content-type", reply.kind.encode()), (b"content-length", str(len(reply.body)).encode()), *wait]})
         await self.send({"type": "http.response.body", "body": reply.body})
-
-
-def _method(name: str) -> str:
-    "The method, or `other` for one that somebody made up"
-    return name if name in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH") else "other"
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-10
 class Prediction(BaseModel):
@@ -263,7 +262,7 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
     mark = "Unattended: no person has approved this model." if doors.service.unattended else ""
     document = get_openapi(title=f"{bundle.info.get('model', 'model')} {bundle.version}", version=str(bundle.version),
                            description=mark, routes=app.routes)
-    told = doors.service.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
+    told = doors.service.form.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     schemas |= told.pop("$defs") | {"Batch": told}
     if secured:
@@ -333,11 +332,8 @@ def _add_flask_guards(app: Any, doors: Doors, admission: Admission, log: AccessL
     def note(response: Any) -> Any:
         response.headers.extend((name.decode(), value.decode()) for name, value in _SAFE)
         name = request_id(request.headers.get("X-Request-Id", "").encode("latin-1"))
-        response.headers["X-Request-Id"], took_ms = name, (time.perf_counter() - g.started) * 1_000
-        route = request.path if request.path in ROUTES else "other"
-        doors.service.metrics.count(response.status_code, took_ms, route)
-        log.write(id=name, method=_method(request.method), route=route, status=response.status_code,
-                  ms=round(took_ms, 2))
+        response.headers["X-Request-Id"] = name
+        _note(doors, log, g.started, name, request.method, request.path, response.status_code)
         return response
 
     @app.teardown_request
@@ -351,8 +347,9 @@ def create_flask_app(bundle: Any, api_key: str | None = None, log_folder: Path |
     "A Flask application that answers what `create_app` answers, for any WSGI server"
     doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
-    app = _flask_routes(doors)
-    _add_flask_guards(app, doors, Admission(limits, key), AccessLog(access_log))
+    app, log = _flask_routes(doors), AccessLog(access_log)
+    atexit.register(log.close)  # no WSGI server says when it ends
+    _add_flask_guards(app, doors, Admission(limits, key), log)
     return app
 
 
@@ -372,6 +369,7 @@ def _flask_routes(doors: Doors) -> Any:
 
     def asked(door: Callable[[], Reply]) -> Callable[[], Response]:
         return lambda: sent(door())
+
     def batch() -> Response:
         kind = table_kind(request.content_type or "")
         found = _table(doors, request.get_data(), kind) if kind else doors.predict_batch(request.get_data())

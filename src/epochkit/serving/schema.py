@@ -149,11 +149,11 @@ def _unusual(values: list[Any], column: Mapping[str, Any]) -> list[tuple[int, st
     if kind == "category" and column["categories"]:
         known, text = {*column["categories"], None}, "a category that training did not see"
         return [(at, text) for at, value in enumerate(values) if value not in known and label_of(value) not in known]
-    if kind != "number":
-        return []
-    below, above = [] if low is None else [(at, f"below the training range, which starts at {low:g}") for at, value in
-                                           enumerate(values) if value is not None and value < low], []
-    if high is not None:
-        above = [(at, f"above the training range, which ends at {high:g}") for at, value in enumerate(values)
-                 if value is not None and value > high]
-    return below + above
+    found: list[tuple[int, str]] = []
+    if kind == "number" and low is not None:
+        text = f"below the training range, which starts at {low:g}"
+        found += [(at, text) for at, value in enumerate(values) if value is not None and value < low]
+    if kind == "number" and high is not None:
+        text = f"above the training range, which ends at {high:g}"
+        found += [(at, text) for at, value in enumerate(values) if value is not None and value > high]
+    return found

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS_TYPE', 'PredictionLog', 'LogWriter', 'ServiceMetrics', 'metrics_summary', 'UnscorableError',
-           'RowsRefusedError', 'inputs_hash', 'clean_columns', 'clean_records', 'PredictionService', 'served_bundle']
+           'RowsRefusedError', 'inputs_hash', 'RowForm', 'clean_columns', 'clean_records', 'PredictionService',
+           'served_bundle']
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-02
 import atexit
@@ -19,7 +20,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +73,10 @@ class PredictionLog:
                     lines = "\n" + lines
                 file.write(lines.encode("utf-8"))
 
+    def put(self, day: str, rows: int, lines: Callable[[], str]) -> None:
+        "Writes the lines of `rows` predictions, which `lines` makes, now"
+        self.append_text(day, lines())
+
     def entries(self) -> list[dict[str, Any]]:
         "Every logged prediction, oldest first; half lines are left out and counted in the log"
         files = [_logged_lines(path) for path in sorted(self.folder.glob("predictions-*.jsonl"))]
@@ -93,17 +99,15 @@ class LogWriter:
     def __init__(self, journal: PredictionLog, most: int = 50_000, retry_s: float = 1.0):
         self.journal, self.most, self._retry_s = journal, most, retry_s
         self._waiting: deque[tuple[str, int, Callable[[], str]]] = deque()
-        self._rows, self._closing, self._trouble = 0, False, None
+        self._rows, self._closing, self._trouble = 0, False, ()
         self._changed, self._thread = threading.Condition(), None
 
     def put(self, day: str, rows: int, lines: Callable[[], str]) -> None:
-        """Hands over the lines of `rows` predictions, which `lines` makes in the thread
-
-        OSError when the log cannot be written, or too many rows wait: then no prediction may be handed out.
-        """
+        """Hands over the lines of `rows` predictions, which `lines` makes in the thread; OSError when the log cannot be
+        written, or too many rows wait: then no prediction may be handed out"""
         with self._changed:
             if self._trouble or self._rows + rows > self.most:
-                raise self._trouble or OSError(errno.ENOBUFS, "predictions come faster than they are logged")
+                raise OSError(*self._trouble or (errno.ENOBUFS, "predictions come faster than they are logged"))
             if self._thread is None:
                 self.journal.append_text(day, "")
                 self._start()
@@ -131,7 +135,7 @@ class LogWriter:
         if thread:
             thread.join(wait_s)
         if not written:
-            _logger.error("%d predictions could not be logged: %s", self._rows, self._trouble)
+            _logger.error("%d predictions could not be logged: %s", self._rows, OSError(*self._trouble))
 
     def _work(self) -> None:
         while self._next():
@@ -146,15 +150,15 @@ class LogWriter:
         try:
             self.journal.append_text(day, lines())
         except OSError as error:
-            if self._trouble is None:
+            if not self._trouble:
                 _logger.error("the prediction log cannot be written: %s", error.strerror)
             with self._changed:
-                self._trouble = error
+                self._trouble = error.errno, error.strerror  # not the error, which grows whenever it is raised
                 self._changed.wait_for(lambda: self._closing, self._retry_s)
             return
         with self._changed:
             self._waiting.popleft()
-            self._rows, self._trouble = self._rows - rows, None
+            self._rows, self._trouble = self._rows - rows, ()
             self._changed.notify_all()
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-29
@@ -193,6 +197,15 @@ class ServiceMetrics:
     def count_refused(self, number: int = 1) -> None:
         "Adds rows that could not be read or scored: a broken feed shows here"
         self._refused.inc(number)
+
+    @contextmanager
+    def refusals(self, rows: int) -> Iterator[None]:
+        "Inside, a BadInputError counts as the refusal of so many rows"
+        try:
+            yield
+        except BadInputError:
+            self.count_refused(rows)
+            raise
 
     def text(self) -> str:
         "All of it in the text format of Prometheus (METRICS_TYPE)"
@@ -333,12 +346,12 @@ def _model_facts(bundle: Any, limits: Limits) -> dict[str, Any]:
     }
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-w13
-def _shaped(bundle: Any, row_type: Any, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+def _shaped(row_type: Any, asked: Iterable[str], number: int, row: Mapping[str, Any]) -> dict[str, Any]:
     "The raw row with cells that a source may hold; BadInputError names every cell and column that is none"
     try:
         return row_type.model_validate(row).model_dump(by_alias=True, exclude_unset=True)
     except SchemaError as error:
-        found = problems_of(error.errors(), [column["name"] for column in bundle.input_schema])
+        found = problems_of(error.errors(), asked)
         reasons = "; ".join(
             f"{item['where'].removeprefix('body')}: {item['problem']}".lstrip(": ") for item in found)
         raise BadInputError(f"row {number}: {reasons}") from None
@@ -356,7 +369,7 @@ def _refuse(cleaned: CleanedRows, most: int = 20) -> None:
     raise RowsRefusedError(f"row {first + 1}: {cleaned.error(first)}{others}", problems[:most],
                            max(0, len(problems) - most))
 
-
+# %% ../../../nbs/serving/03_service.ipynb #row-form-refusal
 def _does_not_fit(error: SchemaError, known: Iterable[str], limits: Limits, most: int = 20) -> RowsRefusedError:
     "The refusal of a body whose rows or cells have another form than the model's inputs"
     errors = error.errors(include_url=False, include_input=False)
@@ -364,6 +377,50 @@ def _does_not_fit(error: SchemaError, known: Iterable[str], limits: Limits, most
     way = f"; send 1 to {limits.rows} rows at a time, 'epoch score' takes files of any size" * long
     return RowsRefusedError(f"the request does not fit the model's inputs (GET /model/info lists them){way}",
                             problems_of(errors, known, most), max(0, len(errors) - most))
+
+# %% ../../../nbs/serving/03_service.ipynb #row-form
+class RowForm:
+    "The form of the rows that a model takes: its columns, `further` ones of its source that it ignores, limits"
+
+    def __init__(self, schema: list[dict[str, Any]], further: Iterable[str] = (), limits: Limits = Limits()):
+        names, further = [column["name"] for column in schema], list(further)
+        self.limits, self.row_type = limits, row_model(schema, limits, further)
+        self.batch_type = batch_model(self.row_type, limits)
+        self._asked, self._known = frozenset(names), frozenset([*names, *further])
+
+    def plainly_fits(self, rows: Any) -> bool:
+        "True for a list of rows whose cells are as most are; what is rare is left to `checked`"
+        return isinstance(rows, list) and 1 <= len(rows) <= self.limits.rows and all(map(self._plain, rows))
+
+    def _plain(self, row: Any) -> bool:
+        if type(row) is not dict or not (self._asked <= row.keys() <= self._known):
+            return False
+        for cell in row.values():
+            kind = type(cell)
+            if kind is str:
+                if len(cell) > self.limits.text or not cell.isascii():
+                    return False
+            elif kind is float:
+                if cell != cell:
+                    return False
+            elif kind is not int and kind is not bool and cell is not None:
+                return False
+        return True
+
+    def checked(self, sent: Any, batch: bool = False) -> list[dict[str, Any]]:
+        "The rows of a JSON body, a row or `{\"rows\": [...]}`, cell by cell; RowsRefusedError says what does not fit"
+        try:
+            found = (self.batch_type if batch else self.row_type).model_validate(sent)
+        except SchemaError as error:
+            raise _does_not_fit(error, self._known, self.limits) from None
+        return [row.model_dump(by_alias=True, exclude_unset=True) for row in (found.rows if batch else [found])]
+
+    def each(self, rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        "The rows, one by one; BadInputError names every cell and column that does not fit in the first that has one"
+        if not 1 <= len(rows) <= self.limits.rows:
+            raise BadInputError(f"{len(rows)} rows: send 1 to {self.limits.rows} at a time ('epoch score' and the "
+                                "app's upload take files of any size)")
+        return [_shaped(self.row_type, self._asked, number, row) for number, row in enumerate(rows, 1)]
 
 # %% ../../../nbs/serving/03_service.ipynb #service-clean-records
 def clean_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
@@ -389,6 +446,36 @@ def clean_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     "Clean rows as plain values, None where a cell is missing, times in ISO 8601"
     return _as_rows(clean_columns(frame), len(frame))
 
+# %% ../../../nbs/serving/03_service.ipynb #answers
+def _answers(bundle: Any, cleaned: CleanedRows, clean: Mapping[str, list[Any]], scores: list[dict[str, Any]],
+             took_s: float) -> list[dict[str, Any]]:
+    "The scores as answers; one with an error has no id"
+    shared = {"model_version": str(bundle.version), "inference_ms": round(took_s * 1_000 / max(1, len(scores)), 3),
+              "unattended": bool(bundle.info.get("unattended"))}
+    ids, unusual = os.urandom(16 * len(scores)).hex(), range_notes(clean, bundle.input_schema)
+    return [{"prediction_id": "" if score["error"] else ids[32 * i:32 * i + 32], **score, **shared,
+             "warnings": cleaned.notes.get(i, []) + unusual.get(i, [])} for i, score in enumerate(scores)]
+
+
+def _all_scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
+    "The scores of rows of which each has to have one: RowsRefusedError or UnscorableError otherwise"
+    _refuse(cleaned)
+    scores = _scores(bundle, cleaned)
+    _refuse_unscored(scores)
+    return scores
+
+# %% ../../../nbs/serving/03_service.ipynb #log-answers
+def _log_answers(log: "PredictionLog | LogWriter", clean: dict[str, list[Any]], answers: list[dict[str, Any]]) -> None:
+    "Logs the answers that have an id, each beside its clean values"
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    scores = [(answer["prediction_id"], answer["model_version"], answer["prediction"], answer["probability"])
+              for answer in answers]
+
+    def lines() -> str:
+        return "".join(_log_line(row, score, now) for row, score in zip(_as_rows(clean, len(scores)), scores)
+                       if score[0])
+    log.put(now[:10], sum(bool(score[0]) for score in scores), lines)
+
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-33-a
 class PredictionService:
     "Scores raw rows with a bundle, logs each prediction under `log_folder` (None: no log) and counts"
@@ -403,12 +490,9 @@ class PredictionService:
         from epochkit.serving.rows.fast_scores import fast_bundle
         self.bundle, self.unattended = bundle, bool(bundle.info.get("unattended"))
         self._fast = fast_bundle(bundle)
+        self.form = RowForm(bundle.input_schema, further_columns(bundle), self.limits)
         self.metrics.name_model(version=str(bundle.version), model=str(bundle.info.get("model", "")),
                                 unattended=str(self.unattended).lower())
-        self.row_type = row_model(bundle.input_schema, self.limits, further_columns(bundle))
-        self.batch_type = batch_model(self.row_type, self.limits)
-        names = [column["name"] for column in bundle.input_schema]
-        self._asked, self._known = frozenset(names), frozenset([*names, *further_columns(bundle)])
 
     def with_bundle(self, bundle: Any) -> "PredictionService":
         "A service of another model with this one's log and counts"
@@ -419,38 +503,12 @@ class PredictionService:
     def shaped(self, sent: Any, batch: bool = False) -> list[dict[str, Any]]:
         """The raw rows that a JSON body holds, a row or `{"rows": [...]}`; RowsRefusedError says what does not fit"""
         rows = sent.get("rows") if batch and isinstance(sent, dict) and len(sent) == 1 else [sent]
-        if isinstance(rows, list) and 1 <= len(rows) <= self.limits.rows and all(map(self._plainly_fits, rows)):
-            return rows
-        try:
-            checked = (self.batch_type if batch else self.row_type).model_validate(sent)
-        except SchemaError as error:
-            self.metrics.count_refused(len(rows) if isinstance(rows, list) else 1)
-            raise _does_not_fit(error, self._known, self.limits) from None
-        found = checked.rows if batch else [checked]
-        return [row.model_dump(by_alias=True, exclude_unset=True) for row in found]
-
-    def _plainly_fits(self, row: Any) -> bool:
-        "True for a row whose cells are as most are; what is rare is left to the full check"
-        if type(row) is not dict or not (self._asked <= row.keys() <= self._known):
-            return False
-        for cell in row.values():
-            kind = type(cell)
-            if kind is str:
-                if len(cell) > self.limits.text or not cell.isascii():
-                    return False
-            elif kind is float:
-                if cell != cell:
-                    return False
-            elif kind is not int and kind is not bool and cell is not None:
-                return False
-        return True
+        with self.metrics.refusals(len(rows) if isinstance(rows, list) else 1):
+            return rows if self.form.plainly_fits(rows) else self.form.checked(sent, batch)
 
     def check(self, rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         "The raw rows, when each can be read; BadInputError with place and rule where one is refused"
-        if not 1 <= len(rows) <= self.limits.rows:
-            raise BadInputError(f"{len(rows)} rows: send 1 to {self.limits.rows} at a time ('epoch score' and the "
-                                "app's upload take files of any size)")
-        shaped = [_shaped(self.bundle, self.row_type, number, row) for number, row in enumerate(rows, 1)]
+        shaped = self.form.each(rows)
         _refuse(read_rows(self.bundle, shaped))
         return shaped
 
@@ -458,13 +516,8 @@ class PredictionService:
         """One answer per raw row: prediction_id, prediction, probability, model_version, inference_ms,
         unattended, warnings; RowsRefusedError when one cannot be read"""
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
-        try:
-            _refuse(cleaned)
-            scores = _scores(self._fast, cleaned)
-            _refuse_unscored(scores)
-        except BadInputError:
-            self.metrics.count_refused(len(rows))
-            raise
+        with self.metrics.refusals(len(rows)):
+            scores = _all_scores(self._fast, cleaned)
         answers = self._answer(cleaned, scores, started)
         for answer in answers:
             del answer["error"]
@@ -476,33 +529,14 @@ class PredictionService:
         return self._answer(cleaned, _scores(self._fast, cleaned), started)
 
     def _answer(self, cleaned: CleanedRows, scores: list[dict[str, Any]], started: float) -> list[dict[str, Any]]:
-        shared = {"model_version": str(self.bundle.version),
-                  "inference_ms": round((time.perf_counter() - started) * 1_000 / max(1, len(scores)), 3),
-                  "unattended": self.unattended}
-        clean, ids = clean_columns(cleaned.frame), os.urandom(16 * len(scores)).hex()
-        unusual = range_notes(clean, self.bundle.input_schema)
-        answers = [{"prediction_id": "" if score["error"] else ids[32 * i:32 * i + 32], **score, **shared,
-                    "warnings": cleaned.notes.get(i, []) + unusual.get(i, [])} for i, score in enumerate(scores)]
-        given = sum(not score["error"] for score in scores)
+        took_s, clean = time.perf_counter() - started, clean_columns(cleaned.frame)
+        answers = _answers(self.bundle, cleaned, clean, scores, took_s)
+        given = sum(not answer["error"] for answer in answers)
         if self.journal and given:
-            self._log(clean, answers, given)
+            _log_answers(self.writer or self.journal, clean, answers)
         self.metrics.count_predictions(given)
         self.metrics.count_refused(len(answers) - given)
         return answers
-
-    def _log(self, clean: dict[str, list[Any]], answers: list[dict[str, Any]], given: int) -> None:
-        "Logs the answered rows: in the thread of the writer, where there is one"
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        scores = [(answer["prediction_id"], answer["model_version"], answer["prediction"], answer["probability"])
-                  for answer in answers]
-
-        def lines() -> str:
-            return "".join(_log_line(row, score, now) for row, score in zip(_as_rows(clean, len(scores)), scores)
-                           if score[0])
-        if self.writer:
-            self.writer.put(now[:10], given, lines)
-        else:
-            self.journal.append_text(now[:10], lines())
 
     def model_info(self) -> dict[str, Any]:
         "What the service tells about its model: origin, task, inputs, limits, the unattended mark and the waivers"

@@ -7,10 +7,16 @@ import pandas as pd
 import pytest
 from epochkit.cleaning.cleaner import Cleaner, CleaningRule
 from epochkit.cleaning.profile import profile_table
-from epochkit.cleaning.raw_rows import _by_fold, _one_spelling
+from epochkit.cleaning.raw_rows import _by_fold, _by_type, _one_spelling
 from epochkit.core.brief import CleaningSection
 from epochkit.core.errors import BadInputError, RecordError
 from epochkit.cleaning.raw_rows import *
+
+
+def test_whole_numbers_beyond_2_53_keep_their_digits():
+    for cells in ([2**53 + 1, 5], [-2**53 - 1, 0.5], [2**53 + 1], [10**400, 1]):
+        assert str(cells[0]) in [cell for part in _by_type(pd.Series(cells, dtype=object)) for cell in part]
+    assert _by_type(pd.Series([2**53, 5], dtype=object))[0].tolist() == [2.0**53, 5.0]
 
 
 def test_another_spelling_of_a_known_label_becomes_it_and_codes_and_twins_stay():

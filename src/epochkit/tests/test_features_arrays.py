@@ -4,9 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from epochkit.features.arrays import _labels
 from epochkit.features.encoders import SCALERS, SHAPES
 from epochkit.features.pipeline import GROUPS, FeaturePipeline, Recipe
 from epochkit.features.arrays import *
+
+
+def test_a_few_cells_have_the_labels_that_many_have():
+    for cells, kind in (([1, 1.0, True, "1", None, 2.5], object), ([1.0, np.nan, 2.5], float), ([True, False], bool),
+                        (["own", None, "rent "], "str"), (["own", None], "category"), ([["a"], "b"], object)):
+        few = pd.Series(cells, dtype=kind)
+        many = pd.concat([few] * 50, ignore_index=True).astype(few.dtype)
+        assert len(many) > 64 and list(_labels(few)) * 50 == list(_labels(many)), kind
 
 
 @pytest.fixture(scope="module")

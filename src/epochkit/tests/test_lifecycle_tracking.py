@@ -297,6 +297,8 @@ def test_a_rollback_is_recorded_and_survives_the_next_run(two_versions):
     with pytest.raises(DependencyError, match="no other version held Production before version 1"):
         roll_back(settings)
     assert roll_back(settings, "mended", to="2") == ("1", "2") and stage_holder(settings, "Production") == "2"
+    with pytest.raises(DependencyError, match="before version 2 but such as were rolled back .'epoch rollback --to 1' takes"):
+        roll_back(settings)
     tried(two_versions, logged(two_versions))
     assert stage_holder(settings, "Production") == "3"
     with pytest.raises(DependencyError, match="version 9 did not hold Production before version 3: choose 2, 1"):
@@ -316,9 +318,13 @@ def test_a_rollback_looks_at_the_file_first(two_versions):
     assert stage_holder(settings, "Production") == "2"
 
 
-def test_a_server_that_is_away_keeps_no_bad_model_in_production(two_versions, monkeypatch, caplog):
+@pytest.mark.parametrize("trouble", ["away", "locked", "without this version"])
+def test_a_store_that_fails_keeps_no_bad_model_in_production(two_versions, monkeypatch, caplog, trouble):
+    from mlflow.exceptions import MlflowException
+    kinds = {"away": StoreAwayError, "locked": BadInputError, "without this version": MlflowException}
+
     def away(*_):
-        raise StoreAwayError("the tracking store does not answer")
+        raise kinds[trouble](trouble)
     monkeypatch.setattr("epochkit.lifecycle.tracking.tracking_client", away)
     assert roll_back(two_versions.settings) == ("2", "1") and "MLflow was not told" in caplog.text
     assert stage_holder(two_versions.settings, "Production") == "1"

@@ -115,3 +115,23 @@ def test_a_changed_copy_in_mlflow_and_a_moved_alias_are_told(tmp_path, monkeypat
         (copy / name).write_bytes(before)
     monkeypatch.setattr(verify, "logged_copy", lambda *_: None)
     assert told() == []
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_store_that_fails_is_a_notice_and_a_copy_that_is_gone_a_problem(tmp_path, monkeypatch, gone):
+    from mlflow.exceptions import MlflowException
+    from epochkit.core.errors import BadInputError
+    from epochkit.lifecycle import verify
+    error = MlflowException("secret") if gone else BadInputError("the store is locked")
+
+    def failing(*_):
+        raise error
+    home = load_settings(home=tmp_path / "home", env={})
+    Ledger(home.context_root).append("model_registered", {"model": "m", "version": "1"}, epoch=5)
+    (home.home / "mlflow.db").touch()
+    monkeypatch.setattr(verify, "tracking_client", lambda _: None)
+    monkeypatch.setattr(verify, "logged_copy", failing)
+    monkeypatch.setattr(verify, "alias_holder", lambda *_: None)
+    problems, notices = verify._check_registry(home, Ledger(home.context_root).events())
+    assert [len(problems), len(notices)] == [gone, not gone] and "secret" not in str(problems)
+    assert gone or "the store is locked" in notices[0]

@@ -357,6 +357,23 @@ def test_a_table_is_answered_alike_and_refused_alike():
     assert one.post("/predict/batch", content=long).status_code == other.post("/predict/batch", data=long).status_code == 413
 
 
+def test_lines_about_requests_are_written_before_a_flask_process_ends():
+    code = """if True:
+        import logging, sys, time
+        from epochkit.serving.api import create_flask_app
+        from epochkit.testing.examples import ExampleBundle
+
+        class Slow(logging.StreamHandler):
+            def emit(self, record):
+                time.sleep(0.02)
+                super().emit(record)
+        client = create_flask_app(ExampleBundle(), "", access_log=Slow(sys.stdout)).test_client()
+        [client.get("/health") for _ in range(20)]
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.count('"/health"') == 20
+
+
 def test_flask_is_started_like_fastapi(tmp_path, monkeypatch):
     import httpx2
     monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")

@@ -24,7 +24,7 @@ class State:
 def record(tmp_path, monkeypatch):
     "A record with version 7 in Production, and a way to say how the epochs stand"
     settings, states = load_settings(home=tmp_path, env={}), [State(number, "done") for number in range(1, 9)]
-    monkeypatch.setattr("epochkit.serving.http.standing.project_state", lambda _: states)
+    monkeypatch.setattr("epochkit.lifecycle.state.project_state", lambda _: states)
     ledger = Ledger(settings.context_root)
     ledger.append("epoch_started", {}, epoch=7)
     ledger.append("promotion", {"version": "7", "stage": "Production", "archived": None}, epoch=7)

@@ -2,6 +2,9 @@
 
 import io
 import json
+import shutil
+from datetime import date, timedelta
+from datetime import time as clock
 
 import pandas as pd
 import pytest
@@ -46,11 +49,40 @@ def test_what_is_no_table_is_refused_in_one_sentence(kind, body):
     assert "\n" not in str(told.value) and "secret" not in str(told.value).replace("secret column", "")
 
 
-def test_what_goes_wrong_later_is_the_last_line():
-    service = PredictionService(ExampleBundle())
+@pytest.mark.parametrize("kind", TABLE_KINDS)
+def test_what_goes_wrong_later_is_the_last_line(tmp_path, kind):
+    service = PredictionService(ExampleBundle(), tmp_path / "log")
+    parts = table_lines(service, as_sent(pd.DataFrame([example_row()] * 6), kind), kind, rows=2)
+    shutil.rmtree(tmp_path / "log")
+    (tmp_path / "log").write_text("in the way")
+    lines = b"".join(parts).splitlines()
+    assert [json.loads(line)["error"] for line in lines[:-1]] == ["", ""]
+    assert json.loads(lines[-1])["detail"] == "the answer ends here: predictions cannot be logged now"
+
+
+def test_a_stream_that_ends_in_the_middle_is_refused():
     whole = as_sent(pd.DataFrame([example_row()] * 6), "application/vnd.apache.arrow.stream")
-    lines = b"".join(table_lines(service, whole[:-260], "application/vnd.apache.arrow.stream")).splitlines()
-    assert json.loads(lines[0])["error"] == "" and "the answer ends here" in json.loads(lines[-1])["detail"]
+    with pytest.raises(BadInputError, match="cannot be read as a table"):
+        table_lines(PredictionService(ExampleBundle()), whole[:-260], "application/vnd.apache.arrow.stream")
+
+
+@pytest.mark.parametrize("column, values", [("income", [timedelta(hours=1), None] * 3), ("since", [clock(1, 2)] * 6),
+                                            ("income", [2**53 + 1, 1, None] * 2), ("since", [date(2024, 5, 1)] * 6)])
+def test_a_stream_is_read_as_parquet_is(column, values):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+    table, stream, file = pa.Table.from_pylist([example_row()] * 6), io.BytesIO(), io.BytesIO()
+    table = table.set_column(table.column_names.index(column), column, pa.array(values))
+    parquet.write_table(table, file)
+    with pa.ipc.new_stream(stream, table.schema) as batches:
+        batches.write_table(table)
+    found = []
+    for body, kind in ((file, "parquet"), (stream, "arrow.stream")):
+        parts = [*table_lines(PredictionService(ExampleBundle()), body.getvalue(), f"application/vnd.apache.{kind}", rows=2)]
+        answers = [json.loads(line) for part in parts for line in part.splitlines()]
+        found.append([(answer["probability"], answer["error"], answer["warnings"]) for answer in answers])
+        assert [part.count(b"\n") for part in parts] == [2, 2, 2]
+    assert found[0] == found[1]
 
 
 def test_a_table_without_rows_is_told():

@@ -64,8 +64,12 @@ def test_a_log_that_cannot_be_written_stops_predictions_and_is_caught_up(tmp_pat
     writer.journal.append_text = full
     writer.put("2026-01-01", 1, _line("b"))
     assert stopped.wait(5) and not writer.flush(0.05)
-    with pytest.raises(OSError):
-        writer.put("2026-01-01", 1, _line("refused"))
+    depths = []
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left") as told:
+            writer.put("2026-01-01", 1, _line("refused"))
+        depths.append(len(told.traceback))
+    assert depths == [2, 2, 2], "an error that many callers get holds the frames of none of the others"
     writer.journal.append_text = real
     assert writer.flush()
     with pytest.raises(OSError, match="faster than they are logged"):
@@ -95,6 +99,18 @@ def test_two_services_and_many_threads_do_not_mix_their_numbers():
     assert first.summary()["requests"] == 4_000 and second.summary()["requests"] == 0
     assert (first.summary()["predictions"], second.summary()["predictions"]) == (0, 3)
     assert 'serving_requests_total{route="/a",status="200"} 2000.0' in first.text()
+
+
+def test_what_fits_plainly_is_what_the_full_check_gives_back():
+    form = RowForm(ExampleBundle.input_schema, ["status"], Limits(rows=3))
+    plain_rows = [example_row(), example_row(income=None, married="no"), example_row(status="good", income=10**30)]
+    assert form.plainly_fits(plain_rows) and form.checked({"rows": plain_rows}, batch=True) == plain_rows
+    assert form.checked(plain_rows[0]) == plain_rows[:1] and form.each(plain_rows) == plain_rows
+    nan = float("nan")
+    for odd in ([], plain_rows * 2, None, [None], [{}], [example_row(other=1)], [example_row(income=nan)], [example_row(home="ö")],
+                [example_row(home=["a"])], [example_row(home="x" * 1_001)], [{**example_row(), 7: 1}]):
+        assert not form.plainly_fits(odd), odd
+    assert form.checked(example_row(home="ö"))[0]["home"] == "ö"
 
 
 def test_each_prediction_is_logged_and_can_be_found(tmp_path):

@@ -47,11 +47,11 @@ def error_reply(error: Exception, alone: bool = False) -> Reply:
         return refusal_reply(str(error), 422, found, error.further)
     if isinstance(error, BadInputError):
         return refusal_reply(str(error), getattr(error, "status", 422))
-    frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, OSError):
         _logger.error("the prediction log cannot be written: %s", error.strerror)
         return refusal_reply("predictions cannot be logged now, so none is given: try again later", 503)
-    places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+                        for frame in traceback.extract_tb(error.__traceback__))
     _logger.error("a request failed with %s at %s", type(error).__name__, places)
     return refusal_reply("the service failed; its log says why", 500)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ...core.errors import PipelineError
 from ...core.settings import Settings
-from ...lifecycle.state import project_state
+from ...lifecycle.state import fallen_epoch
 from ...lifecycle.tracking import stage_holder
 from ...models.bundle import load_bundle
 from ...record.ledger import Ledger
@@ -38,10 +38,10 @@ def record_standing(settings: Settings, stage: str, served: str) -> ModelStandin
         if holder is None:
             return ModelStanding(served, f"version {served} may not be served any more: by the record no version holds "
                                  f"{stage}")
-        broken = next((state for state in project_state(settings)[:7] if state.state != "done"), None)
-        if broken is None or (broken.epoch == 7 and broken.state == "running"):
+        fallen = fallen_epoch(settings)
+        if fallen is None:
             return ModelStanding(holder)
-        why = f"epoch {broken.epoch:03d} is {broken.state}" + (f" ({broken.reasons[0]})" if broken.reasons else "")
+        why = f"epoch {fallen.epoch:03d} is {fallen.state}" + (f" ({fallen.reasons[0]})" if fallen.reasons else "")
         if _moved_on(settings, served):
             return ModelStanding(served, notice=f"{why}: version {served} answers until another one is promoted")
         return ModelStanding(served, f"version {served} may not be served any more: {why}")

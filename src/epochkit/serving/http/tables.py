@@ -6,7 +6,6 @@
 __all__ = ['TABLE_KINDS', 'LINES_KIND', 'table_kind', 'table_lines']
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-02
-import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -16,14 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 from ...core.errors import BadInputError
-from ...core.files import plain
 from ...core.settings import load_settings
 from ..service import PredictionService
 from ...sources.catalog import open_source
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-05
 TABLE_KINDS = {"text/csv": ".csv", "application/vnd.apache.parquet": ".parquet",
-               "application/vnd.apache.arrow.stream": ".arrow"}
+               "application/vnd.apache.arrow.stream": ".arrows"}
 LINES_KIND = "application/x-ndjson"
 
 
@@ -35,25 +33,15 @@ def table_kind(content_type: str) -> str:
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-07
 def _parts(body: bytes, kind: str, rows: int) -> Iterator[pd.DataFrame]:
     "The rows of a table in parts; BadInputError when the body is none"
-    if kind.endswith("stream"):
-        yield from _arrow_parts(body)
-        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"table{TABLE_KINDS[kind]}")
         path.write_bytes(body)
         yield from open_source(f"file:{path}", load_settings(home=folder)).chunks(rows)
 
-
-def _arrow_parts(body: bytes) -> Iterator[pd.DataFrame]:
-    import pyarrow as pa
-    try:
-        with pa.ipc.open_stream(io.BytesIO(body)) as stream:
-            for batch in stream:
-                yield batch.to_pandas()
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
-        raise BadInputError("the body is no Arrow stream, or ends in the middle of one") from error
-
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-09
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # answers are plain values
+
+
 def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 10_000) -> Iterator[bytes]:
     "JSON lines, an answer for each row in its order; BadInputError when the first rows show that it is no table"
     parts = (_lines(service, part) for part in _parts(body, kind, rows) if len(part))
@@ -65,7 +53,7 @@ def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 
 
 def _lines(service: PredictionService, part: pd.DataFrame) -> bytes:
     answers = service.answer(part.reset_index(drop=True))
-    return "".join(json.dumps(plain(answer), ensure_ascii=False) + "\n" for answer in answers).encode("utf-8")
+    return "".join(_ENCODE(answer) + "\n" for answer in answers).encode("utf-8")
 
 
 def _told(parts: Iterator[bytes]) -> Iterator[bytes]:
