@@ -5599,6 +5599,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'epochkit.serving.schema._cell_of': ('serving/schema.html#_cell_of', 'epochkit/serving/schema.py'),
                                          'epochkit.serving.schema._documented': ( 'serving/schema.html#_documented',
                                                                                   'epochkit/serving/schema.py'),
+                                         'epochkit.serving.schema._in_training': ( 'serving/schema.html#_in_training',
+                                                                                   'epochkit/serving/schema.py'),
                                          'epochkit.serving.schema._typed': ('serving/schema.html#_typed', 'epochkit/serving/schema.py'),
                                          'epochkit.serving.schema._unusual': ('serving/schema.html#_unusual', 'epochkit/serving/schema.py'),
                                          'epochkit.serving.schema.batch_model': ( 'serving/schema.html#batch_model',

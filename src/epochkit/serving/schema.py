@@ -65,12 +65,21 @@ def _cell_of(limits: Limits, kind: str = "text") -> Callable[[Any], Any]:
     return check
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-10-a
+def _in_training(column: Mapping[str, Any], most: int = 12) -> str:
+    "What a column held in training: its labels or its range; empty where the model does not say"
+    if labels := column["categories"]:
+        rest = f" and {len(labels) - most} more" if len(labels) > most else ""
+        return ", ".join(map(str, labels[:most])) + rest
+    low, high = column["minimum"], column["maximum"]
+    return "" if low is None or high is None else f"{low:g} to {high:g}"
+
+
 def _documented(column: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     "The JSON schema of one column's cells"
     forms = _FORMS.get(column["kind"], ["string", "number", "boolean"])
     texts = {"type": "string", "maxLength": limits.text} if column["kind"] in _FORMS else {"type": "string"}
     types = [texts if form == "string" else {"type": form} for form in [*forms, *["null"] * bool(column["nullable"])]]
-    return {"anyOf": types, "examples": [plain(column["example"])]}
+    return {"anyOf": types, "examples": [plain(column["example"])], "description": _in_training(column)}
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-10-c
 def row_model(schema: list[dict[str, Any]], limits: Limits = Limits(), further: Iterable[str] = ()) -> type[BaseModel]:

@@ -31,6 +31,18 @@ def test_what_a_source_may_hold_is_taken():
     assert model.model_validate(long).model_dump(by_alias=True) == long, "at the limit, and texts without one"
 
 
+def test_the_schema_says_what_training_held():
+    from epochkit.serving.schema import _in_training
+    columns = row_model(ExampleBundle.input_schema).model_json_schema()["properties"]
+    described = {name: column["description"] for name, column in columns.items()}
+    for column in ExampleBundle.input_schema:
+        held = described[column["name"]]
+        assert held == (", ".join(column["categories"]) if column["categories"] else
+                        f"{column['minimum']:g} to {column['maximum']:g}" if column["minimum"] is not None else "")
+    many = {"categories": [f"v{i}" for i in range(15)], "minimum": None, "maximum": None}
+    assert _in_training(many).endswith("v11 and 3 more") and any(described.values())
+
+
 def test_a_missing_column_is_refused():
     with pytest.raises(SchemaError, match="Field required"):
         row_model(ExampleBundle.input_schema).model_validate({"income": 1.0})
