@@ -23,7 +23,7 @@ from .relation_figures import (association_matrix_picture, correlation_picture, 
                                                    odd_rows_picture, pair_picture)
 from .structure_findings import counted, effect_value, label_value, outcome_value, outcome_writer
 from .time import TimeBehaviour, date_parts, lags_of, outcome_by_order
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Measured, claim, count_of
 from ..report.figures import COLOURS, Figures, readable
 from ..report.values import Sentence
 
@@ -150,9 +150,9 @@ def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value
         return (f"The {found.outcome_words} is {write(found.outcome.mean())} in {counted(len(found.rows), 'row')}: "
                 f"{'no stretches of thirty rows to compare' if len(table) < 2 else 'the same in every row'}")
     more, n = "more than chance" if p_value < 0.05 else "no more than chance explains", len(found.rows)
-    return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: "
-                 "{more} (effect "
-                 "{effect}, p = {p})", outcome=found.outcome_words, more=more,
+    return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: {more} "
+                 "(effect {effect}, p = {p})",
+                 outcome=found.outcome_words, more=more,
                  low=outcome_value(found, table["mean"].min(), "rows lie in the lowest stretch", n),
                  high=outcome_value(found, table["mean"].max(), "rows lie in the highest stretch", n),
                  stretches=count_of(len(table), "stretches of rows", n),
@@ -231,11 +231,11 @@ def protected_picture(found: Exploration) -> ExplorationPicture | None:
     spread = table.groupby("column")["mean"].agg(np.ptp)
     name = spread.idxmax()
     rows = table[table["column"] == name].sort_values("mean")
-    apart = Measured(float(spread.max()), "points" if found.plan.classification else "", f"largest difference of the "
-                     f"{found.outcome_words} between groups of {name}", len(found.rows),
+    apart = Measured(float(spread.max()), "points" if found.plan.classification else "",
+                     f"largest difference of the {found.outcome_words} between groups of {name}", len(found.rows),
                      rule="groups of ten rows or more")
-    return figure, claim("Between groups of {name} the {outcome} differs by {apart}: {low} for {least}, {high} for "
-                         "{most}",
+    return figure, claim("Between groups of {name} the {outcome} differs by {apart}: {low} for "
+                         "{least}, {high} for {most}",
                          name=name, outcome=found.outcome_words, apart=apart, least=rows["label"].iloc[0],
                          most=rows["label"].iloc[-1], low=label_value(found, name, rows.iloc[0]),
                          high=label_value(found, name, rows.iloc[-1]))
@@ -260,8 +260,7 @@ def words_picture(found: Exploration) -> ExplorationPicture | None:
     axis.grid(axis="y", visible=False)
     first = words.iloc[-1]
     return figure, claim("With '{word}' in {name} the {outcome} is {with_word}, without it {without}",
-                         word=first["word"],
-                         name=name, outcome=found.outcome_words,
+                         word=first["word"], name=name, outcome=found.outcome_words,
                          with_word=outcome_value(found, first["with_word"], f"{name} holds {first['word']}",
                                                  int(first["rows"])),
                          without=outcome_value(found, first["without"], f"{name} does not hold {first['word']}"))

@@ -7,7 +7,7 @@ __all__ = ['Measured', 'count_of', 'Claim', 'claim', 'Stated', 'stated_claims', 
 
 # %% ../../../nbs/report/08_claims.ipynb #claims-02
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Formatter
@@ -122,8 +122,7 @@ def claim(template: str, /, **places: Measured | str) -> Claim:
         raise BadInputError(f"'{bare[0]}' is {places[bare[0]]!r}, a number without a meaning: make it a Measured")
     said = Claim(template.format(**places))
     said.values = {name: value for name, value in places.items() if isinstance(value, Measured)}
-    said.words = {name: str(value) for name, value in places.items() if type(value) is not Claim and isinstance(value,
-                                                                                                                str)}
+    said.words = {name: str(value) for name, value in places.items() if not isinstance(value, (Measured, Claim))}
     for part in (value for value in places.values() if isinstance(value, Claim)):
         if twice := [name for name in part.values if said.values.get(name, part.values[name]) != part.values[name]]:
             raise BadInputError(f"the claim {said!r} has two values of the name '{twice[0]}'")
