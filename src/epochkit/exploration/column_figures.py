@@ -19,7 +19,7 @@ from .explore import Exploration
 from .findings import (alone_value, association_values, middle_half_claim, outlier_values,
                                            skewness_values)
 from .structure_findings import effect_value, label_value, outcome_value
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def distributions_picture(found: Exploration, most: int = 12) -> ExplorationPict
     return figure, claim("{skewed} of {all:number} are strongly skewed (orange, skewness beyond {limit}), most {name} "
                          "({skewness})", name=by_skewness.iloc[0]["column"], **skewness_values(found, by_skewness),
                          all=count_of(len(found.outliers), "numbers with three values or more", len(found.rows)),
-                         limit=Measured(1, "", "skewness that is called strong"))
+                         limit=chosen_value(1, "", "skewness that is called strong"))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why19
 def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from .columns import class_balance, rates_by_label
 from .recommendations import advice_of
 from .explore import Exploration
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from epochkit.exploration.structure_findings import (
     Finding, counted, effect_value, finding, outcome_value, range_claim, some_of, structure_findings
 )
@@ -289,7 +289,7 @@ def outlier_values(found: Exploration) -> dict[str, Measured]:
                               rule="fences and robust z"),
             "many": count_of((found.outliers["share"] >= 0.01).sum(), "numbers with 1 % outliers or more", n,
                              "fences and robust z"),
-            "limit": Measured(0.01, "share", "share of outliers that is called many")}
+            "limit": chosen_value(0.01, "share", "share of outliers that is called many")}
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why34
 def _outlier_finding(found: Exploration, advice: Advice) -> Finding | None:

@@ -20,7 +20,7 @@ from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
 from .findings import gap_values
 from .structure_findings import effect_value, outcome_value
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why01
@@ -175,7 +175,7 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
                          cut=cut, all=count_of(len(facts), "features"), gappy=count_of(gappy, "features with gaps", n),
                          skewed=count_of(skewed, "numbers with a skewness beyond 1", n),
                          many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n, "fences and robust z"),
-                         limit=Measured(0.01, "share", "share of outliers that is called many"))
+                         limit=chosen_value(0.01, "share", "share of outliers that is called many"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-10
 def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPicture | None:
@@ -206,7 +206,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     inflated = int((found.inflation > 10).sum())
     tail = claim("{inflated:number} {have} a variance inflation above {limit}", have="has" if inflated == 1 else "have",
                  inflated=count_of(inflated, "numbers with a variance inflation above 10", len(found.rows)),
-                 limit=count_of(10, "variance inflation that is called high")
+                 limit=chosen_value(10, "", "variance inflation that is called high")
                  ) if inflated else "none is nearly repeated by the others"
     return figure, claim("{first} and {second} are correlated most of all numbers (Spearman {rho}); {tail}", tail=tail,
                          first=first, second=second, rho=effect_value(
@@ -306,8 +306,8 @@ def _pairs_claim(found: Exploration) -> str:
                  **{name: count_of((clear["effect"] >= limit).sum(), f"pairs of columns with an effect of {limit} or "
                                                                      f"more", n,
                                    "q below 0.05") for name, limit in (("strong", 0.5), ("weak", 0.1))},
-                 limit=effect_value(0.5, "effect that is called strong"),
-                 low=effect_value(0.1, "effect that is called weak"))
+                 limit=chosen_value(0.5, "effect", "effect that is called strong"),
+                 low=chosen_value(0.1, "effect", "effect that is called weak"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-12
 def association_matrix_picture(found: Exploration) -> ExplorationPicture | None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .ablation import SCORES, GroupGain
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
 from ..report.values import Sentence
 
@@ -208,7 +208,7 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
     return figure, claim("{far} of the scaled values lie beyond {limit}; the middle half of "
                          "{widest} is widest, {width}",
                          widest=widest, far=Measured(far, "share", "scaled values beyond 5", len(train)),
-                         limit=count_of(5, "limit of scaled values"),
+                         limit=chosen_value(5, "", "limit of scaled values"),
                          width=Measured(float(boxes_wide.max()), "effect",
                                         f"distance of the quartiles of {widest} as a feature", len(train)))
 

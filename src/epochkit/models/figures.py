@@ -16,7 +16,7 @@ from .metrics import classification_metrics
 from .candidates import Candidate, Choice
 from .folds.fold_fits import TrainingData
 from ..planning.plan import Plan
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
 
@@ -95,9 +95,9 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
                  "validation, against {plain} at {half} (false positive {fp}, false negative {fn})",
                  positive=plan.data.positive, cost=priced(best.threshold), plain=priced(0.5),
                  threshold=Measured(float(best.threshold), "score", f"untuned threshold of {best.title}"),
-                 half=Measured(0.5, "score", "threshold that ignores costs"),
-                 fp=Measured(costs[0], "", "cost of a false positive"),
-                 fn=Measured(costs[1], "", "cost of a false negative"))
+                 half=chosen_value(0.5, "score", "threshold that ignores costs"),
+                 fp=chosen_value(costs[0], "", "cost of a false positive"),
+                 fn=chosen_value(costs[1], "", "cost of a false negative"))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-b
 def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:

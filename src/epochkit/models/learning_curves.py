@@ -17,7 +17,7 @@ from .folds.fold_fits import FoldFit, TrainingData
 from .frameworks.base import FrameworkModel, known_frameworks
 from .metrics import choose_threshold, measure
 from ..planning.plan import Plan
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-05
@@ -107,7 +107,7 @@ def _learning_claim(curve: Curve, best: Candidate, plan: Plan) -> str:
                      sure=Measured(sure, "score", "what folds differ by chance", rule="t over folds, 95 %"))
     return claim("From {before} to all of the rows {title} {gains} {gain} in {primary}{rest}", title=best.title,
                  gains="gains" if gain > 0 else "loses", primary=plan.metric.primary, rest=rest,
-                 before=Measured(float(before), "share", "rows of the last but one point of the learning curve"),
+                 before=chosen_value(before, "share", "rows of the last but one point of the learning curve"),
                  gain=Measured(abs(gain), "score", f"what {best.title} gains from the last rows"))
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-10

@@ -9,7 +9,7 @@ __all__ = ['time_unit', 'gantt_figure', 'estimate_figure', 'risk_figure', 'data_
 from typing import Any
 
 from ..core.settings import EPOCHS
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.theme import COLOURS
 from .plan import Plan
 from ..report.figures import use_style
@@ -102,7 +102,7 @@ def _estimate_claim(estimates: dict[str, Any]) -> str:
         "within": "keeps within", "at risk": "may exceed", "beyond": "exceeds", "unknown": "cannot be held against"
     }
     total = estimates["total"]
-    limits = {f"limit_of_{item['of']}": Measured(float(item["limit"]), item["unit"], f"limit of {item['of']}")
+    limits = {f"limit_of_{item['of']}": chosen_value(item["limit"], item["unit"], f"limit of {item['of']}")
               for item in estimates["limits"]}
     said = " and ".join(f"{item['of']} {words[item['outcome']]} its limit of {{limit_of_{item['of']}}}"
                         for item in estimates["limits"])
@@ -155,7 +155,7 @@ def risk_figure(risks: list[dict[str, Any]]) -> tuple[Any, str]:
     return figure, claim("Of {risks:risk}, {high} {score} {limit} or more; the largest is '{name}' with {largest}",
                          name=risks[0]["risk"], score="scores" if high == 1 else "score",
                          risks=count_of(len(risks), "risks"), high=count_of(high, "risks that score 12 or more"),
-                         limit=count_of(12, "score that is called high"),
+                         limit=chosen_value(12, "", "score that is called high"),
                          largest=count_of(risks[0]["score"], f"score of the risk {risks[0]['risk']}"))
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11-roles

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..planning.plan import Plan
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _spread_claim(gaps: pd.DataFrame) -> str:
     worst = uneven["range"].idxmax()
     return claim("Gaps of {uneven} of {tested} columns depend on the place in the file (q below {limit}), most in "
                  "{worst}: {least} to {most} of the cells of a part",
-                 worst=str(worst), limit=Measured(0.05, "p", "largest q of a dependence"),
+                 worst=str(worst), limit=chosen_value(0.05, "p", "largest q of a dependence"),
                  uneven=count_of(len(uneven), "columns whose gaps depend on the place", len(gaps)),
                  tested=count_of(len(found), "columns with gaps", len(gaps)),
                  **{end: Measured(float(uneven.loc[worst, end]), "share",
@@ -126,7 +126,7 @@ def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
                  "dimension is {name} ({lowest})",
                  side=side, name=lowest,
                  overall=Measured(cleaned["overall"], "score", "overall quality after cleaning"),
-                 minimum=Measured(minimum, "score", "quality that is asked for"),
+                 minimum=chosen_value(minimum, "score", "quality that is asked for"),
                  lowest=Measured(cleaned[lowest], "score", f"{lowest} after cleaning"))
     figure, axes = _figure(height=1.4 + 0.5 * len(cleaned))
     axis, places, names = axes[0, 0], np.arange(len(cleaned))[::-1], list(cleaned)
@@ -238,7 +238,7 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
                          "{name} ({skewness}){left}",
                          left=left, strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
                          name=str(skew.index[0]), all=count_of(len(skew), "numeric columns that vary", len(frame)),
-                         limit=count_of(1, "skewness that is called strong"),
+                         limit=chosen_value(1, "", "skewness that is called strong"),
                          skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-a
@@ -283,7 +283,7 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
     figure = _correlation_map(table[np.ix_(chosen, chosen)], [_short(names[at], 20) for at in chosen])
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
-    limit = Measured(0.8, "effect", "rank correlation that is called close")
+    limit = chosen_value(0.8, "effect", "rank correlation that is called close")
     return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of "
                          "{pairs:pair} {are} beyond {limit}",
                          first=str(names[first]), second=str(names[second]), limit=limit,
