@@ -25,8 +25,9 @@ def test_what_is_told_apart_has_a_curve_per_class_and_the_auc_as_claim(task, pri
     data, plan, best = trained(task, primary)
     figure, claim = ranking_figure(best, data, plan)
     auc = best.metrics["roc_auc"]
-    assert "The blend of 2 models ranks" in ranking_figure(best._replace(title="Blend of A 60%, B 40%"), data, plan)[1]
-    assert f"{auc['value']:.3g}" in claim and "to" in claim and len(figure.legends[0].get_texts()) == lines
+    blend = ranking_figure(best._replace(title="Blend of A 60%, B 40%"), data, plan)[1]
+    assert blend.startswith("The blend of 2 models ranks") and {"members", "rows", "auc", "precision"} == set(blend.values)
+    assert f"{auc['value']:.3f}" in claim and "to" in claim and len(figure.legends[0].get_texts()) == lines
     left = figure.axes[0].lines[0]
     area = np.trapezoid(left.get_ydata(), left.get_xdata())
     assert task != "binary" or abs(area - auc["value"]) < 0.02, "the curve that is drawn has the area that is told"
@@ -48,7 +49,7 @@ def test_errors_of_numbers_are_shown_with_their_bias():
     data, plan, best = trained("regression", "rmse")
     off = best._replace(out_of_fold=best.out_of_fold + 30)
     figure, claim = error_figure(off, data, plan)
-    assert "off by +3" in claim and "beyond chance in 10 of 10 parts" not in error_figure(best, data, plan)[1]
+    assert "off by 3" in claim and "beyond chance in 10 of 10 parts" not in error_figure(best, data, plan)[1]
     assert len(figure.axes) == 2 and ranking_figure(best, data, plan) is None is mistakes_figure(best, data, plan)
 
 
@@ -71,6 +72,6 @@ def test_without_seconds_one_fold_is_made_and_a_failure_is_told():
     member = Member("linear", {}, best.out_of_fold, best.output)
     found = fold_importance(best, single, {"linear": member}, data, plan, 0)
     assert found.folds == 1 and "1 of 5 folds" in found.missing
-    assert "1 of 2 features matter" in fold_importance_figure(found, best, plan)[1]
+    assert "1 of 2 features have" in fold_importance_figure(found, best, plan)[1]
     broken = fold_importance(best, single, {"linear": member._replace(parameters={"alhpa": 1})}, data, plan, 60)
     assert broken.folds == 0 and "alhpa" in broken.missing and fold_importance_figure(broken, best, plan) is None

@@ -39,6 +39,11 @@ def test_what_was_chosen_has_no_zeros_at_its_end(value, unit, text):
     assert str(chosen_value(value, unit, "limit")) == text
 
 
+def test_a_score_has_its_interval_where_there_is_one_and_is_words_where_it_is_no_number():
+    said = [score_value({"value": value, **ends}, "auc", 9, "by hand") for value, ends in ((0.8, {"low": 0.7, "high": 0.9}), (0.8, {}), (None, {}))]
+    assert list(map(str, said)) == ["0.800 (0.700 to 0.900)", "0.800", "no number"]
+
+
 def test_a_noun_follows_the_number():
     one, two = Measured(1, "count", "it"), Measured(2, "count", "it")
     assert f"{one:row} {two:row} {two:class|classes}" == "1 row 2 rows 2 classes"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, claim, count_of, score_value
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
 from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
@@ -49,18 +49,12 @@ def curves_figure(plan: Plan, y: np.ndarray, output: np.ndarray, metrics: dict[s
     right.set(xlabel="found, share of the class", ylabel="right, share of the flagged", title="Precision and recall",
               ylim=(0, 1.03))
     right.legend(loc="lower left")
-    auc, average = metrics["roc_auc"], metrics["average_precision"]
+    auc, average = (score_value(metrics[name], name, len(y), "served model, test rows")
+                    for name in ("roc_auc", "average_precision"))
     return figure, claim("The scores rank with an AUC of {auc} and an average precision of {precision}",
-                         auc=_spoken(auc, "roc_auc", y), precision=_spoken(average, "average_precision", y))
+                         auc=auc, precision=average)
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-05
-def _spoken(metric: dict[str, Any], name: str, y: np.ndarray) -> Measured | str:
-    "A metric with its interval as part of a sentence"
-    return "no number" if metric["value"] is None else Measured(
-        float(metric["value"]), "score", name, len(y), metric.get("low"), metric.get("high"),
-        rule="served model, test rows")
-
-
 def _mark_threshold(left: Any, right: Any, truth: np.ndarray, scores: np.ndarray, threshold: float) -> None:
     "The served threshold as a point on both curves"
     said = scores >= threshold
