@@ -174,7 +174,8 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
                          "{limit} outliers or more",
                          cut=cut, all=count_of(len(facts), "features"), gappy=count_of(gappy, "features with gaps", n),
                          skewed=count_of(skewed, "numbers with a skewness beyond 1", n),
-                         many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n, "fences and robust z"),
+                         many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n,
+                                       "fences and robust z"),
                          limit=chosen_value(0.01, "share", "share of outliers that is called many"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-10

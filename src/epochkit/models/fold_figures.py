@@ -109,10 +109,10 @@ def _mark_threshold(left: Any, right: Any, truth: np.ndarray, output: np.ndarray
 def _ranking_claim(best: Candidate, rows: int, plan: Plan) -> Claim:
     auc, precision = (score_value(best.metrics[name], name, rows, _RULE) for name in ("roc_auc", "average_precision"))
     return claim("{model} ranks {rows:row} that it had not seen with an AUC of {auc} and an average precision of "
-                 "{precision}{mean}",
+                 "{precision} (mean of the folds{classes})",
                  model=_name(best), rows=count_of(rows, "rows that are answered over the folds"), auc=auc,
                  precision=precision,
-                 mean="" if plan.data.task == "binary" else " (mean of the classes, each against the rest)")
+                 classes="" if plan.data.task == "binary" else " and of the classes, each against the rest")
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-11
 def _share_text(hits: int, rows: int, interval: bool) -> str:
