@@ -83,7 +83,7 @@ def ranges_claim(table: pd.DataFrame, plan: Plan) -> Claim:
                            int(worst["rows"]), rule="test rows") for key in ("predicted", "observed"))
     return claim("The predicted and the observed {name} differ beyond chance (q at most {limit}) in {apart} of "
                  "{ranges:range} of {inputs:input}, most where {column} is {group} ({rows:row}): {said} predicted, "
-                 "{seen} observed, {gap} apart",
+                 "{seen} observed, a difference of {gap}",
                  **told, column=worst["column"], group=worst["group"], said=said, seen=seen,
                  apart=count_of(len(apart), "ranges whose distance is beyond chance"),
                  rows=count_of(worst["rows"], f"test rows where {where}"),
