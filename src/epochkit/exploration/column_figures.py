@@ -19,7 +19,7 @@ from .explore import Exploration
 from .findings import (alone_value, association_values, middle_half_claim, outlier_values,
                                            skewness_values)
 from .structure_findings import effect_value, label_value, outcome_value
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _number_target_picture(target: pd.Series) -> ExplorationPicture:
     axis.axvline(middle, color=COLOURS["orange"], linewidth=2, label="median")
     axis.set(xlabel=target.name, ylabel="rows")
     axis.legend()
-    return figure, claim("{half}", half=middle_half_claim(target, float(target.skew())))
+    return figure, middle_half_claim(target, float(target.skew()))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-07
 def target_picture(found: Exploration) -> ExplorationPicture:
@@ -133,9 +133,9 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
                         f"{', '.join(found.forbidden)}")
     first = honest.iloc[0]
     return figure, claim("{clear} of {tested:feature} have a measurable association with {target}; the strongest is "
-                         "{name} "
-                         "({measure} {effect})", target=found.plan.data.target, name=first["column"],
-                         measure=first["measure"], **association_values(found, honest))
+                         "{name} ({measure} {effect})",
+                         target=found.plan.data.target, name=first["column"], measure=first["measure"],
+                         **association_values(found, honest))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why09
 def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.Series, values: pd.Series) -> str:
@@ -153,8 +153,8 @@ def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.
     other = next(label for label in labels.unique() if label != positive)
     side = "higher" if auc > 0.5 else "lower"
     return claim("{name} is the number that separates {positive} from {other} best: it tends to be {side} when "
-                 "{positive}, "
-                 "AUC {alone} {way}", name=name, positive=positive, other=other, side=side, alone=score, way=way)
+                 "{positive}, AUC {alone} {way}",
+                 name=name, positive=positive, other=other, side=side, alone=score, way=way)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why11
 def _trend_picture(found: Exploration, name: str, row: pd.Series) -> ExplorationPicture:
@@ -172,8 +172,8 @@ def _trend_picture(found: Exploration, name: str, row: pd.Series) -> Exploration
     axis.set(xlabel=name, ylabel=target.name)
     axis.legend()
     way = "rises" if row["spearman"] > 0 else "falls"
-    return figure, claim("{target} {way} with {name}: from {low} in its lowest tenth to {high} in its highest "
-                         "(Spearman {rho})",
+    return figure, claim("{target} {way} with {name}: from {low} in its lowest tenth to {high} in its "
+                         "highest (Spearman {rho})",
                          target=target.name, way=way, name=name,
                          low=outcome_value(found, means["y"].iloc[0], f"{name} is in its lowest tenth"),
                          high=outcome_value(found, means["y"].iloc[-1], f"{name} is in its highest tenth"),
@@ -217,9 +217,8 @@ def _label_claim(found: Exploration, name: str, tables: dict[str, pd.DataFrame])
         return f"No label of {name} has enough rows to tell its {found.outcome_words} from the average"
     high, low = rates.iloc[-1], rates.iloc[0]
     return claim("The {outcome} is {high} for {name} = {most} and {low} for {name} = {least}",
-                 outcome=found.outcome_words,
-                 name=name, most=high["label"], least=low["label"], high=label_value(found, name, high),
-                 low=label_value(found, name, low))
+                 outcome=found.outcome_words, name=name, most=high["label"], least=low["label"],
+                 high=label_value(found, name, high), low=label_value(found, name, low))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-12
 def category_picture(found: Exploration, most_columns: int = 4) -> ExplorationPicture | None:
@@ -273,7 +272,7 @@ def distributions_picture(found: Exploration, most: int = 12) -> ExplorationPict
     return figure, claim("{skewed} of {all:number} are strongly skewed (orange, skewness beyond {limit}), most {name} "
                          "({skewness})", name=by_skewness.iloc[0]["column"], **skewness_values(found, by_skewness),
                          all=count_of(len(found.outliers), "numbers with three values or more", len(found.rows)),
-                         limit=Measured(1, "", "skewness that is called strong"))
+                         limit=chosen_value(1, "", "skewness that is called strong"))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why19
 def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
@@ -286,8 +285,8 @@ def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
     high, low = (Measured(float(middles.iloc[at]), "", f"median of {name} for {middles.index[at]}",
                           int((labels == middles.index[at]).sum())) for at in (-1, 0))
     return claim("The median of {name} is {high} for {article}{most} and {low} for {article}{least}; boxes hold the "
-                 "middle "
-                 "half of each group", name=name, high=high, low=low, article=article, most=str(middles.index[-1]),
+                 "middle half of each group",
+                 name=name, high=high, low=low, article=article, most=str(middles.index[-1]),
                  least=str(middles.index[0]))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-15
@@ -341,6 +340,6 @@ def outlier_picture(found: Exploration, most: int = 10) -> ExplorationPicture | 
         return figure, claim("No value of {all:number} is an outlier by both rules",
                              all=count_of(len(found.outliers), "numbers with three values or more", n))
     return figure, claim("{many} of {all:number} have {limit} or more outliers by both rules, most {name} "
-                         "({both:value}, "
-                         "{share})", name=first["column"], **outlier_values(found),
+                         "({both:value}, {share})",
+                         name=first["column"], **outlier_values(found),
                          all=count_of(len(found.outliers), "numbers with three values or more", n))

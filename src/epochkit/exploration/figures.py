@@ -23,7 +23,7 @@ from .relation_figures import (association_matrix_picture, correlation_picture, 
                                                    odd_rows_picture, pair_picture)
 from .structure_findings import counted, effect_value, label_value, outcome_value, outcome_writer
 from .time import TimeBehaviour, date_parts, lags_of, outcome_by_order
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable
 from ..report.values import Sentence
 
@@ -116,10 +116,20 @@ def memory_picture(found: Exploration) -> ExplorationPicture | None:
         xlabel=f"lag in steps of {time.column}" + (f" within {found.plan.data.group}" if found.plan.data.group else ""),
         ylabel="autocorrelation, trend removed")
     axis.legend(loc="upper right")
-    values = table.set_index("lag")["correlation"]
-    return figure, (f"The {found.outcome_words} remembers: autocorrelation {values[lags[0]]:.2f} at lag {lags[0]}" +
-                    (f", {values[lags[1]]:.2f} at lag {lags[1]}" if len(lags) > 1 else "")
-                    if lags else f"No step before says much: the largest autocorrelation is {values.abs().max():.2f}")
+    return figure, _memory_claim(found, table.set_index("lag")["correlation"], lags)
+
+
+def _memory_claim(found: Exploration, values: pd.Series, lags: list[int]) -> Claim:
+    "The autocorrelation at the first lags that are beyond chance, or the largest where none is"
+    what = f"autocorrelation of the {found.outcome_words}"
+    if not lags:
+        return claim("No step before says much: the largest autocorrelation is {most}",
+                     most=effect_value(values.abs().max(), f"largest {what}", len(found.rows)))
+    effects = [effect_value(values[lag], f"{what} at lag {lag}", len(found.rows)) for lag in lags]
+    steps = [chosen_value(lag, "", f"lag of {lag} steps") for lag in lags]
+    more = claim(", {another} at lag {further}", another=effects[1], further=steps[1]) if len(lags) > 1 else ""
+    return claim("The {outcome} remembers: autocorrelation {effect} at lag {lag}{more}", outcome=found.outcome_words,
+                 effect=effects[0], lag=steps[0], more=more)
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-05-c
 def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | None:
@@ -139,8 +149,11 @@ def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | No
     moved = time.drift[(time.drift["q_value"] < 0.05) & (time.drift["effect"] >= 0.3)]
     word = "change with the age of a group" if time.by_group else "drift"
     first = time.drift.iloc[0]
-    return figure, (f"{len(moved)} of {len(time.drift)} columns {word} (orange), most {first['column']} (effect "
-                    f"{first['effect']:.2f})")
+    return figure, claim("{moved} of {columns:column} {word} (orange), most {name} (effect {effect})", word=word,
+                         name=first["column"], columns=count_of(len(time.drift), "columns that are compared over time"),
+                         moved=count_of(len(moved), "columns that move by 0.3 or more, q below 0.05", len(found.rows)),
+                         effect=effect_value(first["effect"], f"distance of {first['column']} between first and last "
+                                             "quarter of time", len(found.rows)))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #figures-order-claim
 def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value: float) -> str:
@@ -150,9 +163,9 @@ def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value
         return (f"The {found.outcome_words} is {write(found.outcome.mean())} in {counted(len(found.rows), 'row')}: "
                 f"{'no stretches of thirty rows to compare' if len(table) < 2 else 'the same in every row'}")
     more, n = "more than chance" if p_value < 0.05 else "no more than chance explains", len(found.rows)
-    return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: "
-                 "{more} (effect "
-                 "{effect}, p = {p})", outcome=found.outcome_words, more=more,
+    return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: {more} "
+                 "(effect {effect}, p = {p})",
+                 outcome=found.outcome_words, more=more,
                  low=outcome_value(found, table["mean"].min(), "rows lie in the lowest stretch", n),
                  high=outcome_value(found, table["mean"].max(), "rows lie in the highest stretch", n),
                  stretches=count_of(len(table), "stretches of rows", n),
@@ -203,9 +216,13 @@ def group_picture(found: Exploration, most: int = 80) -> ExplorationPicture | No
     left.legend()
     right.hist(groups.sizes, bins=min(20, max(3, groups.sizes.nunique())), color=COLOURS["blue"])
     right.set(xlabel="rows per group", ylabel="groups")
-    icc = "" if np.isnan(groups.icc) else f" (intraclass correlation {groups.icc:.2f})"
-    return figure, (f"{len(found.rows):,} rows of {len(table):,} groups weigh like {groups.effective_rows:,.0f} "
-                    f"independent ones{icc}")
+    icc = "" if np.isnan(groups.icc) else claim(" (intraclass correlation {icc})", icc=effect_value(
+        groups.icc, f"intraclass correlation of {groups.column}", len(found.rows)))
+    return figure, claim("{rows:row} of {groups:group} weigh like {alone} independent ones{icc}", icc=icc,
+                         rows=count_of(len(found.rows), "rows that are analysed"),
+                         groups=count_of(len(table), f"groups of {groups.column}", len(found.rows)),
+                         alone=count_of(round(groups.effective_rows), "independent rows that weigh as much",
+                                        len(found.rows)))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-07-a
 def protected_picture(found: Exploration) -> ExplorationPicture | None:
@@ -231,11 +248,11 @@ def protected_picture(found: Exploration) -> ExplorationPicture | None:
     spread = table.groupby("column")["mean"].agg(np.ptp)
     name = spread.idxmax()
     rows = table[table["column"] == name].sort_values("mean")
-    apart = Measured(float(spread.max()), "points" if found.plan.classification else "", f"largest difference of the "
-                     f"{found.outcome_words} between groups of {name}", len(found.rows),
+    apart = Measured(float(spread.max()), "points" if found.plan.classification else "",
+                     f"largest difference of the {found.outcome_words} between groups of {name}", len(found.rows),
                      rule="groups of ten rows or more")
-    return figure, claim("Between groups of {name} the {outcome} differs by {apart}: {low} for {least}, {high} for "
-                         "{most}",
+    return figure, claim("Between groups of {name} the {outcome} differs by {apart}: {low} for "
+                         "{least}, {high} for {most}",
                          name=name, outcome=found.outcome_words, apart=apart, least=rows["label"].iloc[0],
                          most=rows["label"].iloc[-1], low=label_value(found, name, rows.iloc[0]),
                          high=label_value(found, name, rows.iloc[-1]))
@@ -260,8 +277,7 @@ def words_picture(found: Exploration) -> ExplorationPicture | None:
     axis.grid(axis="y", visible=False)
     first = words.iloc[-1]
     return figure, claim("With '{word}' in {name} the {outcome} is {with_word}, without it {without}",
-                         word=first["word"],
-                         name=name, outcome=found.outcome_words,
+                         word=first["word"], name=name, outcome=found.outcome_words,
                          with_word=outcome_value(found, first["with_word"], f"{name} holds {first['word']}",
                                                  int(first["rows"])),
                          without=outcome_value(found, first["without"], f"{name} does not hold {first['word']}"))

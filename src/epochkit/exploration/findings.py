@@ -15,11 +15,9 @@ import pandas as pd
 from .columns import class_balance, rates_by_label
 from .recommendations import advice_of
 from .explore import Exploration
-from ..report.claims import Claim, Measured, claim, count_of
-from ..report.figures import readable
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from epochkit.exploration.structure_findings import (
-    Finding, counted, effect_value, finding, label_value, outcome_value, outcome_writer, percent, range_claim, some_of,
-    structure_findings
+    Finding, counted, effect_value, finding, outcome_value, range_claim, some_of, structure_findings
 )
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-advice
@@ -57,8 +55,7 @@ def middle_half_claim(target: pd.Series, skew: float) -> Claim:
     "Between which values the middle half of a number target lies, and its skewness"
     low, high = target.quantile([0.25, 0.75])
     return claim("Half of the {rows:row} have {name} between {low} and {high}, with skewness {skewness}",
-                 name=target.name,
-                 rows=count_of(len(target), "rows that are analysed"),
+                 name=target.name, rows=count_of(len(target), "rows that are analysed"),
                  low=Measured(float(low), "", f"lower quartile of {target.name}", len(target)),
                  high=Measured(float(high), "", f"upper quartile of {target.name}", len(target)),
                  skewness=Measured(skew, "", f"skewness of {target.name}", len(target)))
@@ -132,11 +129,11 @@ def _gap_words(found: Exploration, row: pd.Series) -> str:
     gone = found.rows[row["column"]].isna()
     name, target = row["column"], found.plan.data.target
     return claim(", more by its gaps ({gap}) than by its values ({value}): the {outcome} is {without} in the "
-                 "{gone:row} "
-                 "without a value and {elsewhere} elsewhere", outcome=found.outcome_words,
+                 "{gone:row} without a value and {elsewhere} elsewhere",
+                 outcome=found.outcome_words,
                  gap=effect_value(gap, f"association of the gaps of {name} with {target}", len(gone)),
-                 value=effect_value(0.0 if value != value else value, f"association of the values of {name} with "
-                                                                      f"{target}"),
+                 value=effect_value(0.0 if value != value else value,
+                                    f"association of the values of {name} with {target}"),
                  without=outcome_value(found, found.outcome[gone].mean(), f"{name} is missing", int(gone.sum())),
                  gone=count_of(gone.sum(), f"missing cells of {name}", len(gone)),
                  elsewhere=outcome_value(found, found.outcome[~gone].mean(), f"{name} is there", int((~gone).sum())))
@@ -151,17 +148,16 @@ def _strongest_finding(found: Exploration) -> Finding | None:
     return finding(
         "strongest_features",
         claim("{name} tells most about {target} ({measure} {effect}{alone}){gaps}; {clear} of {tested:feature} have a "
-              "measurable effect, corrected for so many tests", name=first["column"], target=found.plan.data.target,
-              measure=first["measure"], alone=_alone_words(found, first), gaps=_gap_words(found, first),
-              **association_values(found, table)),
+              "measurable effect, corrected for so many tests",
+              name=first["column"], target=found.plan.data.target, measure=first["measure"],
+              alone=_alone_words(found, first), gaps=_gap_words(found, first), **association_values(found, table)),
         float(first["effect"]), f"there is signal to learn from: {', '.join(clear['column'].head(4))}"
         if len(clear) else "no single feature explains the target: only combinations could",
         "build features on the strongest columns first")
 
 # %% ../../../nbs/exploration/10_findings.ipynb #association-values
 def association_values(found: Exploration, table: pd.DataFrame) -> dict[str, Measured]:
-    "What is said of the features with an effect, the strongest first: its effect, how many are clear, how many are "
-    "tested"
+    "The effect of the first feature of the table, how many effects are clear, and how many were measured"
     first, clear = table.iloc[0], (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
     return {"effect": effect_value(first["effect"], f"association of {first['column']} with {found.plan.data.target}",
                                    len(found.rows), first["measure"]),
@@ -176,8 +172,8 @@ def _weak_finding(found: Exploration) -> Finding | None:
     return finding(
         "weak_features",
         claim("{weak} of {all:feature} without a measurable association with the target by themselves: {names}",
-              names=some_of(weak, 5), weak=count_of(len(weak), "features with an effect below 0.1 and q above 0.05",
-                                                    len(found.rows)),
+              names=some_of(weak, 5),
+              weak=count_of(len(weak), "features with an effect below 0.1 and q above 0.05", len(found.rows)),
               all=count_of(len(found.features) - len(found.forbidden), "features that are no leak")), len(weak),
               "they add noise to linear models, unless they matter in combination",
         "keep them for tree models and let importance in epoch 004 decide") if weak else None
@@ -194,13 +190,12 @@ def _curve_finding(found: Exploration) -> Finding | None:
     return finding(
         "curves",
         claim("{name} goes with {target} in a way that ranks do not see: in tenths, its commonest values "
-              "apart, it removes {information} of the uncertainty beyond chance, at a rank effect of {effect}; "
-              "{bent:such number}", name=first["column"],
-              target=found.plan.data.target,
+              "apart, it removes {information} of the uncertainty beyond chance, at a rank effect of "
+              "{effect}; {bent:such number}",
+              name=first["column"], target=found.plan.data.target,
               information=Measured(float(first["information"]), "share",
-                                   f"uncertainty of {found.plan.data.target} that "
-                                   f"{first['column']} removes", len(found.rows),
-                                   rule="tenths and common values, beyond chance"),
+                                   f"uncertainty of {found.plan.data.target} that {first['column']} removes",
+                                   len(found.rows), rule="tenths and common values, beyond chance"),
               effect=effect_value(first["effect"], f"association of {first['column']} with {found.plan.data.target}",
                                   len(found.rows), first["measure"]),
               bent=count_of(len(bent), "numbers that only a curve ties to the target", len(found.rows))),
@@ -294,7 +289,7 @@ def outlier_values(found: Exploration) -> dict[str, Measured]:
                               rule="fences and robust z"),
             "many": count_of((found.outliers["share"] >= 0.01).sum(), "numbers with 1 % outliers or more", n,
                              "fences and robust z"),
-            "limit": Measured(0.01, "share", "share of outliers that is called many")}
+            "limit": chosen_value(0.01, "share", "share of outliers that is called many")}
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why34
 def _outlier_finding(found: Exploration, advice: Advice) -> Finding | None:
@@ -305,9 +300,9 @@ def _outlier_finding(found: Exploration, advice: Advice) -> Finding | None:
     first = table.iloc[0]
     return finding(
         "outliers",
-        claim("{name} has {both:value} ({share}) that fences and robust z both call outliers; {many:feature} with "
-              "{limit} "
-              "or more", name=first["column"], **outlier_values(found)), float(first["share"]),
+        claim("{name} has {both:value} ({share}) that fences and robust z both call outliers; "
+              "{many:feature} with {limit} or more",
+              name=first["column"], **outlier_values(found)), float(first["share"]),
         "means, standard scaling and linear models are pulled by them",
         f"delete no row: they are real ({_treated(table['column'], _shape_words(advice), 'left out')})")
 
@@ -385,8 +380,8 @@ def _repetition_finding(found: Exploration, advice: Advice) -> Finding | None:
     else:
         pair = found.redundant.iloc[0]
         value = float(pair["value"])
-        seen = claim("{pairs:pair} of features with nearly the same content, closest {first} and {second} ({measure} "
-                     "{value})",
+        seen = claim("{pairs:pair} of features with nearly the same content, closest {first} and "
+                     "{second} ({measure} {value})",
                      first=pair["first"], second=pair["second"], measure=pair["measure"],
                      pairs=count_of(len(found.redundant), "pairs of features that repeat each other", len(found.rows)),
                      value=effect_value(value, f"{pair['first']} and {pair['second']}", len(found.rows),
@@ -434,8 +429,8 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
         consequence = "too few to move a validation score"
     return finding(
         "repeated_rows",
-        claim("{equal:analysed row} equal to an earlier one; {repeated:validation row} with the features of a "
-              "training row",
+        claim("{equal:analysed row} equal to an earlier one; {repeated:validation row} with the "
+              "features of a training row",
               equal=count_of(found.duplicates, "rows equal to an earlier one", len(found.rows), "features and target"),
               repeated=count_of(repeated["rows"], "validation rows with the features of a training row")),
         found.duplicates, consequence,

@@ -20,7 +20,7 @@ from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
 from .findings import gap_values
 from .structure_findings import effect_value, outcome_value
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why01
@@ -128,8 +128,8 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
         return figure, claim("No row of {all} is odd as a whole", all=count_of(len(table), "rows that are analysed"))
     alone, name = int((table[odd]["stands_out"].value_counts()).iloc[0]), table[odd]["stands_out"].mode().iloc[0]
     return figure, claim("{odd} of {all:row} {are} odd as a whole; {name} stands out most often ({alone} of them)",
-                         name=name,
-                         are="is" if odd.sum() == 1 else "are", all=count_of(len(table), "rows that are analysed"),
+                         name=name, are="is" if odd.sum() == 1 else "are",
+                         all=count_of(len(table), "rows that are analysed"),
                          odd=count_of(odd.sum(), "rows that are odd as a whole", len(table)),
                          alone=count_of(alone, f"odd rows in which {name} stands out", len(table)))
 
@@ -167,16 +167,16 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
     axis.grid(False)
     axis.spines[:].set_visible(False)
     gappy, skewed = int((facts["missing_share"] > 0).sum()), int((skew > 1).sum())
-    n, few = len(found.rows), dict(rule="fences and robust z")
+    n = len(found.rows)
     cut = claim(" ({hidden} more not drawn)", hidden=count_of(len(facts) - len(table), "features that are not drawn")
                 ) if len(facts) > len(table) else ""
     return figure, claim("{all:feature} at a glance{cut}: {gappy} with gaps, {skewed} strongly skewed, {many} with "
-                         "{limit} "
-                         "outliers or more", cut=cut, all=count_of(len(facts), "features"),
-                         gappy=count_of(gappy, "features with gaps", n),
+                         "{limit} outliers or more",
+                         cut=cut, all=count_of(len(facts), "features"), gappy=count_of(gappy, "features with gaps", n),
                          skewed=count_of(skewed, "numbers with a skewness beyond 1", n),
-                         many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n, **few),
-                         limit=Measured(0.01, "share", "share of outliers that is called many"))
+                         many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n,
+                                       "fences and robust z"),
+                         limit=chosen_value(0.01, "share", "share of outliers that is called many"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-10
 def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPicture | None:
@@ -207,7 +207,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     inflated = int((found.inflation > 10).sum())
     tail = claim("{inflated:number} {have} a variance inflation above {limit}", have="has" if inflated == 1 else "have",
                  inflated=count_of(inflated, "numbers with a variance inflation above 10", len(found.rows)),
-                 limit=count_of(10, "variance inflation that is called high")
+                 limit=chosen_value(10, "", "variance inflation that is called high")
                  ) if inflated else "none is nearly repeated by the others"
     return figure, claim("{first} and {second} are correlated most of all numbers (Spearman {rho}); {tail}", tail=tail,
                          first=first, second=second, rho=effect_value(
@@ -293,24 +293,22 @@ def _pairs_claim(found: Exploration) -> str:
     shown = len({*pairs["first"], *pairs["second"]})
     all_columns = sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
     cut = claim(" (the {shown} strongest of {columns:column})", shown=count_of(shown, "columns that are compared"),
-                columns=count_of(
-        all_columns, "columns that could be compared")) if all_columns > shown + 5 else ""
+                columns=count_of(all_columns, "columns that could be compared")) if all_columns > shown + 5 else ""
     clear, best, n = pairs[pairs["q_value"] < _CHANCE], pairs.iloc[0], len(found.rows)
     most = claim("{first} and {second} ({effect})", first=best["first"], second=best["second"], effect=effect_value(
         best["effect"], f"{best['first']} and {best['second']}", int(best["rows"]), best["measure"]))
     pair_count = count_of(len(pairs), "pairs of columns", n)
     if clear.empty:
         return claim("Chance alone explains all {pairs:pair} of columns{cut}: the strongest is {most}",
-                     pairs=pair_count,
-                     cut=cut, most=most)
-    return claim("{strong} of {pairs:pair} of columns{cut} go together strongly (effect of {limit} or more), {weak} "
-                 "at least weakly "
-                 "({low} or more); most {most}", pairs=pair_count, cut=cut, most=most,
+                     pairs=pair_count, cut=cut, most=most)
+    return claim("{strong} of {pairs:pair} of columns{cut} go together strongly (effect of {limit} or more), {weak} at "
+                 "least weakly ({low} or more); most {most}",
+                 pairs=pair_count, cut=cut, most=most,
                  **{name: count_of((clear["effect"] >= limit).sum(), f"pairs of columns with an effect of {limit} or "
                                                                      f"more", n,
                                    "q below 0.05") for name, limit in (("strong", 0.5), ("weak", 0.1))},
-                 limit=effect_value(0.5, "effect that is called strong"),
-                 low=effect_value(0.1, "effect that is called weak"))
+                 limit=chosen_value(0.5, "effect", "effect that is called strong"),
+                 low=chosen_value(0.1, "effect", "effect that is called weak"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-12
 def association_matrix_picture(found: Exploration) -> ExplorationPicture | None:

@@ -23,8 +23,7 @@ Finding = dict[str, Any]
 
 
 def finding(name: str, claim: str, value: float, consequence: str, action: str) -> Finding:
-    "A finding: what was seen, its number, what follows and what to do; with the values that the sentences were made "
-    "from"
+    "A finding: what was seen, its number, what follows and what to do, and the values in these sentences"
     stated = [part.stated for part in (claim, consequence, action) if isinstance(part, Claim)]
     kept = {key: {name: value for one in stated for name, value in one[key].items()} for key in ("values", "words")}
     return {"id": name, "claim": claim, "value": value, "consequence": consequence, "action": action,
@@ -89,19 +88,18 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
                        "this fits gaps by chance; whether the missing value itself decides can't be seen in any table",
                        "impute from the column alone, and ask whoever fills it why it stays empty")
     first = explained.iloc[0]
-    n, verb = len(found.rows), "is" if len(explained) == 1 else "are"
+    by, name, n, verb = first["told_by"], first["column"], len(found.rows), "is" if len(explained) == 1 else "are"
     return finding(
         "gap_mechanism",
         claim("{told} of {tested:column} with ten gaps or more {verb} not missing by chance: {by} tells where {name} "
-              "is "
-              "missing (effect {effect}){together}", verb=verb, by=first["told_by"], name=first["column"],
-              together=together, told=count_of(len(explained), "columns whose gaps another column tells", n),
+              "is missing (effect {effect}){together}",
+              verb=verb, by=by, name=name, together=together,
+              told=count_of(len(explained), "columns whose gaps another column tells", n),
               tested=count_of(len(table), "columns with ten gaps or more", n),
-              effect=effect_value(first["effect"], f"association of {first['told_by']} with the gaps of "
-                                  f"{first['column']}", n)), float(first["effect"]),
+              effect=effect_value(first["effect"], f"association of {by} with the gaps of {name}", n)),
+        float(first["effect"]),
         "dropping rows with gaps would keep a different population",
-        f"fill {first['column']} from {first['told_by']} in epoch 002 where the rule is known; the advice says which "
-        f"gaps get a column")
+        f"fill {name} from {by} in epoch 002 where the rule is known; the advice says which gaps get a column")
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why13
 def _odd_rows_finding(found: Exploration) -> Finding | None:
@@ -146,7 +144,7 @@ def _interaction_finding(found: Exploration) -> Finding | None:
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why21
 def _normality_claim(found: Exploration, far: int, tested: int, unequal: pd.DataFrame) -> str:
-    "How counted numbers are far from normal, and for how counted the spread differs"
+    "How many numbers are far from normal, and for how many the spread differs"
     number_target = f"of {found.plan.data.target} between low and high values"
     between = "between the classes" if found.plan.classification else number_target
     widest = "" if unequal.empty else claim(
@@ -154,8 +152,8 @@ def _normality_claim(found: Exploration, far: int, tested: int, unequal: pd.Data
             float(unequal["ratio"].iloc[0]), "times", f"largest over smallest spread of {unequal['column'].iloc[0]}",
             len(found.rows), rule="mean distance from the median"))
     return claim("{far} of {tested:number} are surely not normally distributed, and the spread {between} differs by "
-                 "half "
-                 "or more for {unequal}{widest}", between=between, widest=widest,
+                 "half or more for {unequal}{widest}",
+                 between=between, widest=widest,
                  far=count_of(far, "numbers that are not normal", len(found.rows), "Bonferroni, 5 %"),
                  tested=count_of(tested, "numbers that are tested for a normal distribution", len(found.rows)),
                  unequal=count_of(len(unequal), "numbers whose spread differs by half or more", len(found.rows)))
@@ -296,8 +294,8 @@ def _order_finding(found: Exploration) -> Finding | None:
     if not (p_value < 0.05 and effect >= 0.1):
         return None
     write = outcome_writer(found)
-    return finding("row_order", f"the {found.outcome_words} changes along the rows: from "
-                                f"{write(table['mean'].min())} to "
+    return finding("row_order",
+                   f"the {found.outcome_words} changes along the rows: from {write(table['mean'].min())} to "
                    f"{write(table['mean'].max())} in {len(table)} stretches (effect {effect:.2f})", effect,
                    "rows that follow each other are alike: parts that are cut by position differ",
                    "ask how the table was put together, and name its time or group column if it has one")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .ablation import SCORES, GroupGain
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
 from ..report.values import Sentence
 
@@ -124,11 +124,10 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: i
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
     ends = (float(first["low"]), float(first["high"])) if np.isfinite(first["low"]) else (None, None)
     return figure, claim("{feature} matters most: shuffling it costs {importance} of the score; {clear} of "
-                         "{all:feature} have "
-                         "an interval above zero, each looked at by itself", feature=first["feature"],
+                         "{all:feature} have an interval above zero, each looked at by itself",
+                         feature=first["feature"],
                          importance=Measured(float(first["importance"]), "score", f"importance of {first['feature']}",
-                                             None,
-                                             *ends, rule="shuffled on unseen folds of training rows"),
+                                             None, *ends, rule="shuffled on unseen folds of training rows"),
                          clear=count_of(clear, "features whose importance lies above zero", rule="each by itself"),
                          all=count_of(len(importance), "features that are delivered"))
 
@@ -168,9 +167,8 @@ def split_picture(facts: dict[str, Any], positive: str = "") -> FeaturePicture:
     what = f"share of {shown}" if shown else "mean of the target"
     first, last = (Measured(float(values[at]), "share" if shown else "", f"{what} in {name} rows", rows[name])
                    for at, name in ((0, "train"), (-1, list(parts)[-1])))
-    return figure, claim("{strategy} split: {what} is {first} in training and {last} in {part}", what=what,
-                         first=first, last=last,
-                         strategy=facts["strategy"].replace("_", " and ").capitalize(), part=list(parts)[-1])
+    return figure, claim("{strategy} split: {what} is {first} in training and {last} in {part}", what=what, first=first,
+                         last=last, strategy=facts["strategy"].replace("_", " and ").capitalize(), part=list(parts)[-1])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-13
 def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
@@ -185,8 +183,8 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
         return Measured(float(number), "effect" if what == "skewness" else "", f"{what} of {raw.name}", len(before),
                         rule="training rows")
     return figure, claim("As a feature, {name} has skewness {after} instead of {before}; its standard deviation was "
-                         "{spread}, its mean "
-                         "{mean}", name=raw.name, before=value(before.skew(), "skewness"),
+                         "{spread}, its mean {mean}",
+                         name=raw.name, before=value(before.skew(), "skewness"),
                          spread=value(before.std(), "standard deviation"), mean=value(before.mean(), "mean"),
                          after=Measured(float(after.skew()), "effect", f"skewness of {raw.name} as a feature",
                                         len(after)))
@@ -207,13 +205,12 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
     boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
     widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
-    return figure, claim("{far} of the scaled values lie beyond {limit}; the middle half of {widest} is widest, "
-                         "{width}", widest=widest,
-                         far=Measured(far, "share", "scaled values beyond 5", len(train)),
-                         limit=count_of(5, "limit of scaled values"),
+    return figure, claim("{far} of the scaled values lie beyond {limit}; the middle half of "
+                         "{widest} is widest, {width}",
+                         widest=widest, far=Measured(far, "share", "scaled values beyond 5", len(train)),
+                         limit=chosen_value(5, "", "limit of scaled values"),
                          width=Measured(float(boxes_wide.max()), "effect",
-                                        f"distance of the quartiles of {widest} as a feature",
-                                        len(train)))
+                                        f"distance of the quartiles of {widest} as a feature", len(train)))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-16
 NOT_MADE = ("numbers", "categories", "many labels", "indicators")
@@ -250,11 +247,11 @@ def made_correlation_picture(train: pd.DataFrame, groups: dict[str, str], import
     _heat_map(figure, axes[0, 0], table, made, plain)
     strongest = np.abs(table).max(axis=1)
     at = int(strongest.argmin())
-    return figure, claim("{name} says most that is new: its strongest correlation with a shown plain feature is "
-                         "{most}", name=made[at],
-                         most=Measured(float(strongest[at]), "effect", f"strongest correlation of {made[at]} with a "
-                                                                       f"plain "
-                                       f"feature", len(train), rule="Pearson"))
+    return figure, claim("{name} says most that is new: its strongest correlation with a shown plain feature is {most}",
+                         name=made[at],
+                         most=Measured(float(strongest[at]), "effect",
+                                       f"strongest correlation of {made[at]} with a plain feature", len(train),
+                                       rule="Pearson"))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-16-a
 def _outcome_per_tenth(values: pd.Series, answer: np.ndarray) -> pd.DataFrame:

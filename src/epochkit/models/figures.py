@@ -16,7 +16,7 @@ from .metrics import classification_metrics
 from .candidates import Candidate, Choice
 from .folds.fold_fits import TrainingData
 from ..planning.plan import Plan
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, readable, use_style
 from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
 
@@ -90,17 +90,14 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     axes.legend()
     def priced(threshold: float) -> Measured:
         return Measured(cost(threshold), "score", f"cost per row of {best.title} at the threshold {threshold:.3f}",
-                        len(y),
-                        rule="validation rows")
+                        len(y), rule="validation rows")
     return claim("Before tuning, acting on '{positive}' from a probability of {threshold} costs {cost} per row on "
-                 "validation, against {plain} at "
-                 "{half} (false positive {fp}, false negative {fn})", positive=plan.data.positive,
-                 cost=priced(best.threshold),
-                 plain=priced(0.5), threshold=Measured(float(best.threshold), "score",
-                                                       f"untuned threshold of {best.title}"),
-                 half=Measured(0.5, "score", "threshold that ignores costs"),
-                 fp=Measured(costs[0], "", "cost of a false positive"),
-                 fn=Measured(costs[1], "", "cost of a false negative"))
+                 "validation, against {plain} at {half} (false positive {fp}, false negative {fn})",
+                 positive=plan.data.positive, cost=priced(best.threshold), plain=priced(0.5),
+                 threshold=Measured(float(best.threshold), "score", f"untuned threshold of {best.title}"),
+                 half=chosen_value(0.5, "score", "threshold that ignores costs"),
+                 fp=chosen_value(costs[0], "", "cost of a false positive"),
+                 fn=chosen_value(costs[1], "", "cost of a false negative"))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-b
 def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
@@ -118,13 +115,13 @@ def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
     axes.grid(False)
     wrong = counts * (1 - np.eye(len(labels), dtype=int))
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-    return claim("{title} is right on {right} of {rows:validation row}; its commonest error calls '{true}' '{said}' "
-                 "({wrong:row})",
+    return claim("{title} is right on {right} of {rows:validation row}; its commonest error calls '{true}' "
+                 "'{said}' ({wrong:row})",
                  title=best.title, true=labels[row], said=labels[column],
                  right=count_of(np.trace(counts), f"validation rows that {best.title} answers right", len(y)),
                  rows=count_of(len(y), "validation rows"),
-                 wrong=count_of(wrong[row, column], f"validation rows of {labels[row]} that are called "
-                                                    f"{labels[column]}", len(y)))
+                 wrong=count_of(wrong[row, column],
+                                f"validation rows of {labels[row]} that are called {labels[column]}", len(y)))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
 def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
@@ -137,9 +134,9 @@ def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Pla
     axes.legend()
     middle = float(np.median(np.abs(best.output - y)))
     bias = float(np.mean(best.output - y))
-    return claim("Half of {title}'s validation predictions lie within {middle} of the true {target}; on average they "
-                 "are {bias} too "
-                 "{side}", title=best.title, target=plan.data.target, side="high" if bias > 0 else "low",
+    return claim("Half of {title}'s validation predictions lie within {middle} of the true {target}; on average "
+                 "they are {bias} too {side}",
+                 title=best.title, target=plan.data.target, side="high" if bias > 0 else "low",
                  middle=Measured(middle, "", f"median error of {best.title}", len(y), rule="validation rows"),
                  bias=Measured(abs(bias), "", f"bias of {best.title}", len(y), rule="validation rows"))
 
@@ -188,11 +185,9 @@ def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
     if table.empty:
         return f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
     name, primary, title = table["parameter"].iloc[0], plan.metric.primary, tuning.untuned.title
-    return claim("{primary} of {title} goes with {name} most (rank correlation {impact}; the search leans to what "
-                 "did well, so this "
-                 "is no effect); over {trials:trial} it ran from {low} to {high} (dashed: untuned)", primary=primary,
-                 title=title,
-                 name=name, trials=count_of(len(values), "trials that gave a value"),
+    return claim("{primary} of {title} goes with {name} most (rank correlation {impact}; the search leans to what did "
+                 "well, so this is no effect); over {trials:trial} it ran from {low} to {high} (dashed: untuned)",
+                 primary=primary, title=title, name=name, trials=count_of(len(values), "trials that gave a value"),
                  impact=Measured(float(table["impact"].iloc[0]), "effect", f"association of {name} with {primary}",
                                  len(values)),
                  **{end: Measured(float(value), "score", f"{end}est {primary} of a trial", len(values))

@@ -19,6 +19,7 @@ from .folds.fold_fits import FoldTask, TrainingData, fit_fold, fold_codes, model
 from .frameworks.base import known_frameworks
 from .metrics import RANKED, decide, metrics_of, resampled_counts
 from ..planning.plan import Plan
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of, score_value
 from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-05
@@ -34,17 +35,14 @@ def _answered_rows(best: Candidate, data: TrainingData) -> _Answered:
     return _Answered(np.asarray(data.y)[known], best.out_of_fold[known], fold_codes(data.folds, len(known))[known])
 
 
+_RULE = "model that is handed on, unseen folds"
+
+
 def _name(best: Candidate) -> str:
     "The model in a sentence: a blend by the number of its members, because its title names all of them"
     members = best.title.count("%") if best.title.startswith("Blend of ") else 0
-    return f"The blend of {members} models" if members else best.title
-
-
-def _with_interval(metric: dict[str, Any]) -> str:
-    "A metric with its interval as part of a sentence"
-    if metric["value"] is None or metric.get("low") is None:
-        return readable(metric["value"])
-    return f"{readable(metric['value'])} ({readable(metric['low'])} to {readable(metric['high'])})"
+    return claim("The blend of {members:model}", members=count_of(members, "members of the blend")) if members \
+        else best.title
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-08
 def _fold_curves(truth: np.ndarray, scores: np.ndarray, fold: np.ndarray, grid: np.ndarray
@@ -108,11 +106,13 @@ def _mark_threshold(left: Any, right: Any, truth: np.ndarray, output: np.ndarray
         right.plot(found, truth[said].mean(), "D", color="#404040", markersize=7)
 
 
-def _ranking_claim(best: Candidate, rows: int, plan: Plan) -> str:
-    mean = "" if plan.data.task == "binary" else " (mean of the classes, each against the rest)"
-    return (f"{_name(best)} ranks {rows:,} rows that it had not seen with an AUC of "
-            f"{_with_interval(best.metrics['roc_auc'])} and an average precision of "
-            f"{_with_interval(best.metrics['average_precision'])}{mean}")
+def _ranking_claim(best: Candidate, rows: int, plan: Plan) -> Claim:
+    auc, precision = (score_value(best.metrics[name], name, rows, _RULE) for name in ("roc_auc", "average_precision"))
+    return claim("{model} ranks {rows:row} that it had not seen with an AUC of {auc} and an average precision of "
+                 "{precision} (mean of the folds{classes})",
+                 model=_name(best), rows=count_of(rows, "rows that are answered over the folds"), auc=auc,
+                 precision=precision,
+                 classes="" if plan.data.task == "binary" else " and of the classes, each against the rest")
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-11
 def _share_text(hits: int, rows: int, interval: bool) -> str:
@@ -149,14 +149,16 @@ def mistakes_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[An
     return figure, _mistakes_claim(best, counts, labels)
 
 
-def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str]) -> str:
+def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str]) -> Claim:
     right, rows = int(np.trace(counts)), int(counts.sum())
-    low, high = binomtest(right, rows).proportion_ci(0.95, "wilson")
     wrong = counts - np.diag(np.diag(counts))
-    real, said = np.unravel_index(wrong.argmax(), wrong.shape)
-    most = f"; most often '{labels[real]}' is taken for '{labels[said]}' ({wrong.max():,} rows)" * bool(wrong.max())
-    return (f"{_name(best)}: {right / rows:.0%} ({100 * low:.0f} to {100 * high:.0f}) of {rows:,} answers are "
-            f"right{most}")
+    real, said = (labels[place] for place in np.unravel_index(wrong.argmax(), wrong.shape))
+    most = claim("; most often '{real}' is taken for '{said}' ({wrong:row})", real=real, said=said,
+                 wrong=count_of(wrong.max(), f"rows of {real} that are called {said} over the folds", rows))
+    return claim("{model}: {right} of {rows:answer} are right{most}", model=_name(best),
+                 most=most if wrong.max() else "", rows=count_of(rows, "rows that are answered over the folds"),
+                 right=Measured(right / rows, "share", "answers that are right", rows,
+                                *binomtest(right, rows).proportion_ci(0.95, "wilson"), rule=_RULE))
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-14
 def _parts_by_size(output: np.ndarray, error: np.ndarray, parts: int = 10) -> pd.DataFrame:
@@ -194,13 +196,20 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     return figure, _error_claim(best, error, table)
 
 
-def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame) -> str:
+def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame) -> Claim:
+    def value(number: float, what: str, *ends: float) -> Measured:
+        return Measured(float(number), "", what, len(error), *map(float, ends), rule=_RULE)
     bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
-    beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    return (f"{_name(best)}: half of {len(error):,} answers are within {readable(float(half))}, 95 % within "
-            f"{readable(float(most))}; on average they are off by {bias:+.3g} ({bias - bar:+.3g} to "
-            f"{bias + bar:+.3g}), and beyond chance in {beyond} of {len(table)} parts by size")
+    beyond = (np.abs(table["error"]) > 1.96 * table["sem"]).sum()
+    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; on average they are off by "
+                 "{bias}, and beyond chance in {beyond} of {parts:part} by size",
+                 model=_name(best), rows=count_of(len(error), "rows that are answered over the folds"),
+                 half=value(half, "median error"), most=value(most, "95 % quantile of the error"),
+                 share=chosen_value(0.95, "share", "share of the errors"),
+                 bias=value(bias, "mean error", bias - bar, bias + bar),
+                 beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error), _RULE),
+                 parts=count_of(len(table), "parts by predicted size", len(error), _RULE))
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-17
 class _Shuffle(NamedTuple):
@@ -289,7 +298,7 @@ def _importance_table(losses: np.ndarray, names: list[str]) -> pd.DataFrame:
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-19
 def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
                            most: int = 15) -> tuple[Any, str] | None:
-    "The features that matter most, with intervals, and how many matter beyond chance; None without a fold"
+    "The features that matter most, and how many have an interval above zero as claim; None without a fold"
     table = found.table.dropna(subset="loss").head(most)[::-1]
     if table.empty:
         return None
@@ -309,9 +318,14 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
     return figure, _importance_claim(found, best, plan)
 
 
-def _importance_claim(found: FoldImportance, best: Candidate, plan: Plan) -> str:
-    first, known = found.table.iloc[0], int((found.table["low"] > 0).sum())
-    said = f"{_name(best)} leans on {first['feature']} most: without it {plan.metric.primary} is worse by " \
-           f"{readable(float(first['loss']))}"
-    return (f"{said} ({readable(float(first['low']))} to {readable(float(first['high']))}); "
-            f"{known} of {len(found.table)} features matter beyond what chance allows on the answered rows")
+def _importance_claim(found: FoldImportance, best: Candidate, plan: Plan) -> Claim:
+    first, primary = found.table.iloc[0], plan.metric.primary
+    loss, low, high = (float(first[name]) for name in ("loss", "low", "high"))
+    return claim("{model} leans on {feature} most: shuffling it costs {loss} of {primary}; {clear} of {all:feature} "
+                 "have an interval above zero, each looked at by itself",
+                 model=_name(best), feature=first["feature"], primary=primary,
+                 loss=Measured(loss, "score", f"{primary} that shuffling {first['feature']} costs", None, low, high,
+                               rule=_RULE),
+                 clear=count_of((found.table["low"] > 0).sum(), "features whose importance lies above zero", None,
+                                _RULE),
+                 all=count_of(len(found.table), "features that are delivered"))

@@ -17,8 +17,8 @@ from .folds.fold_fits import FoldFit, TrainingData
 from .frameworks.base import FrameworkModel, known_frameworks
 from .metrics import choose_threshold, measure
 from ..planning.plan import Plan
-from ..report.claims import Measured, claim, count_of
-from ..report.figures import COLOURS, readable, use_style
+from ..report.claims import Measured, chosen_value, claim, count_of
+from ..report.figures import COLOURS, use_style
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-05
 class Curve(NamedTuple):
@@ -107,7 +107,7 @@ def _learning_claim(curve: Curve, best: Candidate, plan: Plan) -> str:
                      sure=Measured(sure, "score", "what folds differ by chance", rule="t over folds, 95 %"))
     return claim("From {before} to all of the rows {title} {gains} {gain} in {primary}{rest}", title=best.title,
                  gains="gains" if gain > 0 else "loses", primary=plan.metric.primary, rest=rest,
-                 before=Measured(float(before), "share", "rows of the last but one point of the learning curve"),
+                 before=chosen_value(before, "share", "rows of the last but one point of the learning curve"),
                  gain=Measured(abs(gain), "score", f"what {best.title} gains from the last rows"))
 
 # %% ../../../nbs/models/11_learning_curves.ipynb #curves-10
@@ -158,6 +158,12 @@ def loss_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, s
     place = wide["others"].idxmax() if plan.metric.maximize else wide["others"].idxmin()
     used = wide.index[np.argmin(np.abs(wide.index - best.size))]
     gap = abs(wide["training"][used] - wide["others"][used])
-    reached = f"{readable(wide['others'][place])}; {used:,} are used: {readable(wide['others'][used])}"
-    return figure, (f"Of the {len(wide)} sizes tried, {place:,} rounds are best on other rows ({primary} {reached}); "
-                    f"there the rows learned from are {readable(gap)} away")
+    return figure, claim("Of {sizes:size} tried, {place:round} {are} best on other rows ({primary} {best}; {used} are "
+                         "used: {reached}); there the rows learned from are {gap} away",
+                         primary=primary, are="is" if place == 1 else "are",
+                         sizes=count_of(len(wide), "sizes that were tried"),
+                         place=count_of(place, "rounds that are best on other rows"),
+                         used=count_of(used, "rounds of the curve that are nearest to those used"),
+                         best=Measured(float(wide["others"][place]), "score", f"{primary} of {place} rounds"),
+                         reached=Measured(float(wide["others"][used]), "score", f"{primary} of {used} rounds"),
+                         gap=Measured(float(gap), "score", f"distance of {primary} on rows learned from and on others"))

@@ -359,8 +359,8 @@ def _check_baseline_column(brief: Brief) -> None:
     for what, names in uses.items():
         if name and name in names:
             raise BadInputError(f"[metric] baseline_column of the brief names '{name}', which is {what} of [data]: "
-                                "name a column with today's score or decision, which is known when the model is asked, or "
-                                "leave the key out")
+                                "name a column with today's score or decision, which is known when the model is asked, "
+                                "or leave the key out")
 
 # %% ../../../nbs/planning/01_column_roles.ipynb #column-roles-left-out
 OWN_COLUMNS = ("row_id", "_row_hash", "_case_hash")

@@ -34,8 +34,8 @@ _DATA = {
     "ids": ("Identifiers", "Columns that only name a row; no feature is made of them.", "customer_id"),
     "drop": ("Left out", "Columns that are not used at all.", "internal_note"),
     "protected": ("Protected", "Columns that fairness is measured on.", "sex, age"),
-    "keep_features": ("Features to keep", "Your own features, or columns, that stay whatever they were measured to gain.",
-                      "loan_to_price"),
+    "keep_features": ("Features to keep", "Your own features, or columns, that stay whatever they were measured to "
+                      "gain.", "loan_to_price"),
     "on_leak": ("When a column leaks", "What happens to a column that gives the target away.", "drop"),
     "known_after": ("Known only after the outcome", "Columns that are filled in after the prediction is made: "
                     "they would leak.", "call_duration"),

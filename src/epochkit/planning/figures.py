@@ -9,7 +9,7 @@ __all__ = ['time_unit', 'gantt_figure', 'estimate_figure', 'risk_figure', 'data_
 from typing import Any
 
 from ..core.settings import EPOCHS
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, count_of
 from ..report.theme import COLOURS
 from .plan import Plan
 from ..report.figures import use_style
@@ -61,13 +61,13 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     axes.legend(loc="upper right")
     total, name = estimates["total"], f"{longest['epoch']:03d}"
     share = Measured(longest["seconds"] / total["seconds"], "share", f"estimated time that epoch {name} takes")
-    times = {key: Measured(float(total[key]), "s", f"estimated {key.replace('_', ' ')} of all epochs") for key in
-             ("seconds_low", "seconds_high")}
+    bounds = {name: Measured(float(total[name]), "s", f"{end} end of the estimated time of all epochs")
+              for name, end in (("seconds_low", "lower"), ("seconds_high", "upper"))}
     return figure, claim("Epoch {epoch} takes {share} of {seconds} of computing ({seconds_low} to {seconds_high}); "
-                         "{gates:decision} {are} a person's", epoch=name, share=share,
-                         are="is" if len(gates) == 1 else "are",
-                         gates=count_of(len(gates), "decisions of a person"), **times,
-                         seconds=Measured(float(total["seconds"]), "s", "estimated seconds of all epochs",
+                         "{gates:decision} {are} a person's",
+                         epoch=name, share=share, are="is" if len(gates) == 1 else "are",
+                         gates=count_of(len(gates), "decisions of a person"), **bounds,
+                         seconds=Measured(float(total["seconds"]), "s", "estimated time of all epochs",
                                           kind="estimate"))
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-07
@@ -102,7 +102,7 @@ def _estimate_claim(estimates: dict[str, Any]) -> str:
         "within": "keeps within", "at risk": "may exceed", "beyond": "exceeds", "unknown": "cannot be held against"
     }
     total = estimates["total"]
-    limits = {f"limit_of_{item['of']}": Measured(float(item["limit"]), item["unit"], f"limit of {item['of']}")
+    limits = {f"limit_of_{item['of']}": chosen_value(item["limit"], item["unit"], f"limit of {item['of']}")
               for item in estimates["limits"]}
     said = " and ".join(f"{item['of']} {words[item['outcome']]} its limit of {{limit_of_{item['of']}}}"
                         for item in estimates["limits"])
@@ -154,9 +154,8 @@ def risk_figure(risks: list[dict[str, Any]]) -> tuple[Any, str]:
     high = sum(risk["score"] >= 12 for risk in risks)
     return figure, claim("Of {risks:risk}, {high} {score} {limit} or more; the largest is '{name}' with {largest}",
                          name=risks[0]["risk"], score="scores" if high == 1 else "score",
-                         risks=count_of(len(risks), "risks"),
-                         high=count_of(high, "risks that score 12 or more"),
-                         limit=count_of(12, "score that is called high"),
+                         risks=count_of(len(risks), "risks"), high=count_of(high, "risks that score 12 or more"),
+                         limit=chosen_value(12, "", "score that is called high"),
                          largest=count_of(risks[0]["score"], f"score of the risk {risks[0]['risk']}"))
 
 # %% ../../../nbs/planning/07_figures.ipynb #28aplanfigur-11-roles
@@ -200,8 +199,8 @@ def data_figure(plan: Plan) -> tuple[Any, str]:
     if counts:
         rarest = min(counts, key=counts.get)
         _draw_classes(panels[1], plan, counts, rarest)
-        rare = claim("; the rarest class, '{rarest}', has {share} of the rows", rarest=rarest, share=Measured(
-            counts[rarest] / max(1, n), "share", f"share of {plan.data.target} = {rarest}", n))
+        rare = claim("; the rarest class, '{rarest}', has {share} of the rows", rarest=rarest,
+                     share=Measured(counts[rarest] / max(1, n), "share", f"share of {plan.data.target} = {rarest}", n))
     for axes in panels:
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)

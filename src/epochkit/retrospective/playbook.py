@@ -167,9 +167,8 @@ def timeline_figure(settings: Settings, estimates: dict[str, Any], happened: lis
     ends = f"{compared[0]['epoch']:03d}", f"{compared[-1]['epoch']:03d}"
     times = Measured(actual / estimated, "times", f"actual over estimated time of epochs {ends[0]} to {ends[1]}")
     return figure, claim("Epochs {first} to {last} took {actual}, {times} the {estimated} that were estimated",
-                         first=ends[0],
-                         last=ends[1], times=times, actual=Measured(actual, "s",
-                                                                    f"actual time of epochs {ends[0]} to {ends[1]}"),
+                         first=ends[0], last=ends[1], times=times,
+                         actual=Measured(actual, "s", f"actual time of epochs {ends[0]} to {ends[1]}"),
                          estimated=Measured(estimated, "s", f"estimated time of epochs {ends[0]} to {ends[1]}"))
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-23

@@ -24,6 +24,7 @@ from ..lifecycle.gates import follow_approval
 from ..lifecycle.latency import measure_latency
 from ..models.bundle import optional_columns
 from ..record.ledger import Ledger
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
 from .api import API_KEY_VARIABLE
 from .monitoring import drifting_columns, rows_needed
@@ -166,13 +167,19 @@ def score_difference(rows: list[Mapping[str, Any]], doors: tuple[str, ...] = ("n
     return max((_distance(row["known"], row.get(door)) for row in rows for door in doors), default=math.inf)
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-w11
-def _confidence_claim(values: pd.Series, task: str, cut: float) -> str:
+def _confidence_claim(values: pd.Series, task: str, cut: float) -> Claim:
+    rows = count_of(len(values), "served answers")
     if task == "regression":
-        return f"Half of the predictions lie between {values.quantile(.25):,.0f} and {values.quantile(.75):,.0f}"
+        low, high = (Measured(float(values.quantile(part)), "", f"{name} quartile of the predictions", len(values))
+                     for part, name in ((0.25, "lower"), (0.75, "upper")))
+        return claim("Half of {rows:prediction} lie between {low} and {high}", rows=rows, low=low, high=high)
     if task == "binary":
-        return (f"{(values - cut).abs().lt(0.05).mean():.0%} of the answers lie within 0.05 of the threshold, "
-                "where they could go either way")
-    return f"{values.lt(0.5).mean():.0%} of the answers have less than one half for their own class"
+        near = Measured(float(((values - cut).abs() < 0.05).mean()), "share", "served answers near the threshold",
+                        len(values))
+        return claim("{near} of {rows:answer} lie within {reach} of the threshold", near=near, rows=rows,
+                     reach=chosen_value(0.05, "effect", "distance from the threshold that is called near"))
+    unsure = Measured(float((values < 0.5).mean()), "share", "served answers below one half", len(values))
+    return claim("{unsure} of {rows:answer} have less than one half for their own class", unsure=unsure, rows=rows)
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-w12
 def confidence_figure(values: pd.Series, bundle: Any) -> tuple[Any, str]:

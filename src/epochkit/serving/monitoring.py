@@ -22,6 +22,7 @@ from ..core.errors import BadInputError
 from ..core.files import plain, read_json
 from ..core.settings import Settings
 from ..planning.column_roles import label_of
+from ..report.claims import chosen_value, claim, count_of
 from ..report.figures import use_style
 from .schema import rows_to_frame
 from .service import PredictionLog
@@ -318,10 +319,16 @@ def power_figure(power: pd.DataFrame, rows: int) -> tuple[Any, str] | None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     middle = len(SHIFTS) // 2
     deviations, share = SHIFTS[middle]
-    unmoved = int(power["unmoved"].sum())
-    return figure, (f"In {rows:,} rows a shift by {deviations:g} standard deviations, or of {share:.0%} of the labels, "
-                    f"rings in {int((power['smallest'] <= middle).sum())} of {len(power)} columns; "
-                    f"{unmoved or 'none'} ring{'s' * (unmoved == 1)} unmoved")
+    unmoved = count_of(power["unmoved"].sum(), "watched columns that ring as they are", rows)
+    return figure, claim("In {rows:row} a shift by {deviations} standard deviations, or of {share} of the labels, "
+                         "rings in {heard} of {columns:column}; {unmoved} {ring} unmoved",
+                         rows=count_of(rows, "served test rows"), unmoved=unmoved,
+                         deviations=chosen_value(deviations, "effect", "shift of a number, in standard deviations"),
+                         share=chosen_value(share, "share", "rows that get the rarest label"),
+                         heard=count_of((power["smallest"] <= middle).sum(), "watched columns that ring when shifted",
+                                        rows),
+                         columns=count_of(len(power), "numbers and categories that are watched"),
+                         ring="rings" if unmoved.value == 1 else "ring")
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-27
 def drift_table(report: Mapping[str, Any]) -> pd.DataFrame:

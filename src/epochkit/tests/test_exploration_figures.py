@@ -2,8 +2,11 @@
 
 import re
 from importlib.resources import files
+from types import SimpleNamespace
 import numpy as np
+import pandas as pd
 import pytest
+from epochkit.exploration.figures import _memory_claim
 from epochkit.core.files import read_notebook
 from epochkit.exploration.explore import explore
 from epochkit.testing.examples import planned_example as example
@@ -37,6 +40,13 @@ def test_a_table_without_time_groups_texts_or_protected_columns_has_none_of_them
         for draw in (time_picture, season_picture, memory_picture, drift_picture, group_picture, protected_picture,
                      words_picture)
     } == {None}
+
+
+def test_the_lags_that_are_told_are_values():
+    found, values = SimpleNamespace(outcome_words="mean of y", rows=range(300)), pd.Series([0.5, 0.1, 0.42], index=[1, 2, 7])
+    said = {len(lags): _memory_claim(found, values, lags) for lags in ([1, 7], [7], [])}
+    assert said[2] == "The mean of y remembers: autocorrelation 0.50 at lag 1, 0.42 at lag 7" and said[2].values["further"].value == 7
+    assert said[1].endswith("0.42 at lag 7") and said[0] == "No step before says much: the largest autocorrelation is 0.50"
 
 
 def test_the_word_that_tells_is_drawn():

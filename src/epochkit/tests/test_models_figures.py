@@ -12,7 +12,7 @@ from epochkit.models.tuning import Trial, Tuning
 from epochkit.models.figures import *
 
 
-def small(task="binary", primary="roc_auc", rows=240):
+def data_and_plan(task="binary", primary="roc_auc", rows=240):
     random = np.random.default_rng(0)
     signal = random.normal(size=rows)
     y = signal * 50 + random.normal(size=rows) if task == "regression" else \
@@ -28,7 +28,7 @@ def small(task="binary", primary="roc_auc", rows=240):
 
 
 def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
-    data, plan = small()
+    data, plan = data_and_plan()
     found = train_candidates(
         data, plan, frameworks={name: frameworks_for("binary")[name]
                                 for name in ("dummy", "linear", "random_forest")})
@@ -40,7 +40,7 @@ def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
 @pytest.mark.parametrize("task,primary,words", [("binary", "roc_auc", "costs"), ("multiclass", "f1", "commonest error"),
                                                 ("regression", "rmse", "Half of")])
 def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
-    data, plan = small(task, primary)
+    data, plan = data_and_plan(task, primary)
     with bench(data, plan) as at:
         linear = train_candidate(frameworks_for(task)["linear"], at)
     figure, claim = winner_figure(linear, data, plan)
@@ -49,7 +49,7 @@ def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
 
 @pytest.mark.parametrize("values", [[0.6, 0.8, None, 0.7], [None]])
 def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
-    data, plan = small()
+    data, plan = data_and_plan()
     trials = [Trial(number, {"C": 10.0 ** -number, "l1_ratio": 0.5}, value, 0.1) for number, value in enumerate(values)]
     with bench(data, plan) as at:
         untuned = train_candidate(frameworks_for("binary")["linear"], at)

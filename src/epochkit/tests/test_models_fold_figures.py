@@ -9,34 +9,25 @@ from epochkit.models.folds.blend import ProbabilityScale
 from epochkit.models.folds.final import Composition, Member
 from epochkit.models.folds.fold_fits import training_data
 from epochkit.models.frameworks.base import frameworks_for
+from epochkit.tests.test_models_figures import data_and_plan
 from epochkit.models.fold_figures import *
 
 
-def small(task="binary", primary="roc_auc", rows=320, framework="linear"):
+def trained(task="binary", primary="roc_auc"):
     "Data, plan and a trained candidate"
-    random = np.random.default_rng(0)
-    signal = random.normal(size=rows)
-    y = signal * 50 + 20 * random.normal(size=rows) if task == "regression" else \
-        np.searchsorted([0.0] if task == "binary" else [-0.5, 0.5], signal + random.normal(scale=0.5, size=rows))
-    frame = pd.DataFrame({"row_id": range(rows), "split": np.where(np.arange(rows) % 4, "train", "validation"),
-                          "a": signal, "b": random.normal(size=rows), "y": y})
-    classes = {"binary": ["good", "bad"], "multiclass": ["a", "b", "c"], "regression": []}[task]
-    plan = SimpleNamespace(
-        data=SimpleNamespace(task=task, classes=classes, positive="bad", target="y"), split=SimpleNamespace(seed=1),
-        metric=SimpleNamespace(primary=primary, maximize=task != "regression", cost_false_positive=1.0,
-                               cost_false_negative=5.0))
-    data = training_data(frame, "y")
+    data, plan = data_and_plan(task, primary, rows=320)
     with bench(data, plan) as at:
-        return data, plan, train_candidate(frameworks_for(task)[framework], at)
+        return data, plan, train_candidate(frameworks_for(task)["linear"], at)
 
 
 @pytest.mark.parametrize("task, primary, lines", [("binary", "roc_auc", 1), ("multiclass", "f1", 3)])
 def test_what_is_told_apart_has_a_curve_per_class_and_the_auc_as_claim(task, primary, lines):
-    data, plan, best = small(task, primary)
+    data, plan, best = trained(task, primary)
     figure, claim = ranking_figure(best, data, plan)
     auc = best.metrics["roc_auc"]
-    assert "The blend of 2 models ranks" in ranking_figure(best._replace(title="Blend of A 60%, B 40%"), data, plan)[1]
-    assert f"{auc['value']:.3g}" in claim and "to" in claim and len(figure.legends[0].get_texts()) == lines
+    blend = ranking_figure(best._replace(title="Blend of A 60%, B 40%"), data, plan)[1]
+    assert blend.startswith("The blend of 2 models ranks") and {"members", "rows", "auc", "precision"} == set(blend.values)
+    assert f"{auc['value']:.3f}" in claim and "to" in claim and len(figure.legends[0].get_texts()) == lines
     left = figure.axes[0].lines[0]
     area = np.trapezoid(left.get_ydata(), left.get_xdata())
     assert task != "binary" or abs(area - auc["value"]) < 0.02, "the curve that is drawn has the area that is told"
@@ -46,7 +37,7 @@ def test_what_is_told_apart_has_a_curve_per_class_and_the_auc_as_claim(task, pri
 
 
 def test_rows_without_an_answer_and_folds_of_one_class_are_left_out():
-    data, plan, best = small()
+    data, plan, best = trained()
     few = np.where(np.arange(len(data.y))[:, None] < 100, np.nan, best.out_of_fold)
     assert "140 rows" in ranking_figure(best._replace(out_of_fold=few), data, plan)[1]
     alone = data._replace(y=np.zeros(len(data.y), int))
@@ -55,16 +46,16 @@ def test_rows_without_an_answer_and_folds_of_one_class_are_left_out():
 
 
 def test_errors_of_numbers_are_shown_with_their_bias():
-    data, plan, best = small("regression", "rmse")
+    data, plan, best = trained("regression", "rmse")
     off = best._replace(out_of_fold=best.out_of_fold + 30)
     figure, claim = error_figure(off, data, plan)
-    assert "off by +3" in claim and "beyond chance in 10 of 10 parts" not in error_figure(best, data, plan)[1]
+    assert "off by 3" in claim and "beyond chance in 10 of 10 parts" not in error_figure(best, data, plan)[1]
     assert len(figure.axes) == 2 and ranking_figure(best, data, plan) is None is mistakes_figure(best, data, plan)
 
 
 @pytest.mark.parametrize("task, primary", [("binary", "roc_auc"), ("multiclass", "f1"), ("regression", "rmse")])
 def test_the_feature_that_carries_the_signal_matters_and_noise_does_not(task, primary):
-    data, plan, best = small(task, primary)
+    data, plan, best = trained(task, primary)
     composition = Composition({"linear": 0.7, "hist_gradient_boosting": 0.3}, ProbabilityScale(), None, "")
     members = {name: Member(name, {}, best.out_of_fold, best.output, size)
                for name, size in (("linear", None), ("hist_gradient_boosting", 12))}
@@ -76,11 +67,11 @@ def test_the_feature_that_carries_the_signal_matters_and_noise_does_not(task, pr
 
 
 def test_without_seconds_one_fold_is_made_and_a_failure_is_told():
-    data, plan, best = small()
+    data, plan, best = trained()
     single = Composition({"linear": 1.0}, ProbabilityScale(), None, "")
     member = Member("linear", {}, best.out_of_fold, best.output)
     found = fold_importance(best, single, {"linear": member}, data, plan, 0)
     assert found.folds == 1 and "1 of 5 folds" in found.missing
-    assert "1 of 2 features matter" in fold_importance_figure(found, best, plan)[1]
+    assert "1 of 2 features have" in fold_importance_figure(found, best, plan)[1]
     broken = fold_importance(best, single, {"linear": member._replace(parameters={"alhpa": 1})}, data, plan, 60)
     assert broken.folds == 0 and "alhpa" in broken.missing and fold_importance_figure(broken, best, plan) is None

@@ -32,7 +32,7 @@ def test_the_curve_ends_at_the_stored_values_and_both_claims_are_computed(task, 
     assert last["value"].tolist() == list(best.fold_values) and not curve.missing
     assert curve.points.groupby("fold").size().tolist() == [4] * 5 and sorted(set(curve.points["part"])) == [0.125, 0.25, 0.5, 1]
     figure, claim = learning_curve_figure(curve, best, plan)
-    assert "From 50.0 % to all of the rows" in claim and primary in claim and figure.axes
+    assert "From 50 % to all of the rows" in claim and primary in claim and figure.axes
     loss = loss_curve(best, data, plan, seconds=60)
     if name == "linear":
         assert loss_curve_figure(loss, best, plan) is None and loss.missing == "LogisticRegression does not grow by rounds"

@@ -28,9 +28,20 @@ def test_an_interval_says_its_level_where_it_is_not_95_percent():
 def test_a_percentage_is_no_share():
     with pytest.raises(BadInputError, match="the rate is 28.2, not between 0 and 1: give a share as a part of 1"):
         Measured(28.2, "share", "rate")
-    with pytest.raises(BadInputError, match="kind 'most' of the rate is none of exact, estimate, upper, lower"):
+    with pytest.raises(BadInputError, match="kind 'most' of the rate is none of exact, estimate, upper, lower, chosen"):
         Measured(1, "count", "rate", kind="most")
     assert str(Measured(float("nan"), "share", "rate")) == "–"
+
+
+@pytest.mark.parametrize("value, unit, text", [(0.01, "share", "1 %"), (0.125, "share", "12.5 %"), (0.5, "score", "0.5"), (12_000, "MB", "12,000 MB"),
+                                               (10, "effect", "10"), (0.05, "p", "0.05"), (100, "", "100")])
+def test_what_was_chosen_has_no_zeros_at_its_end(value, unit, text):
+    assert str(chosen_value(value, unit, "limit")) == text
+
+
+def test_a_score_has_its_interval_where_there_is_one_and_is_words_where_it_is_no_number():
+    said = [score_value({"value": value, **ends}, "auc", 9, "by hand") for value, ends in ((0.8, {"low": 0.7, "high": 0.9}), (0.8, {}), (None, {}))]
+    assert list(map(str, said)) == ["0.800 (0.700 to 0.900)", "0.800", "no number"]
 
 
 def test_a_noun_follows_the_number():

@@ -93,9 +93,9 @@ def test_a_different_label_a_missing_answer_and_an_empty_list_are_infinitely_far
 
 
 @pytest.mark.parametrize("task,claim,label", [
-    ("binary", "40% of the answers lie within 0.05", "probability of bad"),
-    ("multiclass", "60% of the answers have less", "probability of the predicted class"),
-    ("regression", "Half of the predictions lie between 0 and 1", "predicted status")])
+    ("binary", "40.0 % of 5 answers lie within 0.05", "probability of bad"),
+    ("multiclass", "60.0 % of 5 answers have less", "probability of the predicted class"),
+    ("regression", "Half of 5 predictions lie between 0.200 and 0.520", "predicted status")])
 def test_the_confidence_figure_claims_what_its_task_asks(task, claim, label):
     import matplotlib
     matplotlib.use("Agg")

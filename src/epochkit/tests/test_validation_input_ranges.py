@@ -39,7 +39,7 @@ def test_empty_missing_and_exact_answers_break_nothing():
     raw = pd.DataFrame({"a": [np.nan] * 20 + [1.0] * 20, "b": ["x"] * 35 + ["y"] * 5})
     table = answers_by_range(y, output, 0.5, raw, ["a", "b"], planned("binary"))
     assert table["group"].tolist() == ["1", "(missing)", "x"] and (table["q"] == 1).all() and (table["gap"] == 0).all()
-    assert "In none of 3 ranges of 2 inputs" in ranges_in_words(table, "share")
+    assert "In none of 3 ranges of 2 inputs do the predicted" in ranges_claim(table, planned("binary"))
     assert answers_by_range_figure(table, ["b"], planned("binary")) is None
     nothing = answers_by_range(y, output, 0.5, raw, [], planned("binary"))
-    assert nothing.empty and ranges_in_words(nothing, "x") == "No input has a range of ten rows."
+    assert nothing.empty and answers_by_range_figure(nothing, [], planned("binary")) is None

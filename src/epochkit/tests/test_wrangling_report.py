@@ -67,7 +67,7 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
         }, "minimum": 0.9
     }
     figure, claim = quality_figure(report)
-    assert "0.850, BELOW the 0.90" in claim and "lowest dimension is completeness (0.700)" in claim
+    assert "0.850, BELOW the 0.9 that" in claim and "lowest dimension is completeness (0.700)" in claim
     x = np.arange(100.0)
     frame = pd.DataFrame(
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})

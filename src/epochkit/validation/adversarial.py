@@ -163,8 +163,7 @@ def flip_claim(summary: dict[str, Any]) -> str:
     first = next(iter(summary["columns"]), None)
     most = f"; '{first}' turns most" if first else ""
     return claim("One changed column turns near the threshold {near}, elsewhere {far}{most}",
-                 near=said(summary["near"], "near"),
-                 far=said(summary["far"], "elsewhere"), most=most)
+                 near=said(summary["near"], "near"), far=said(summary["far"], "elsewhere"), most=most)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-20
 class Disturbance(NamedTuple):
@@ -258,12 +257,12 @@ def disturbance_figure(losses: list[dict[str, Any]], most: int = 15) -> tuple[An
     ax.set_xlabel("share of the gain over the baseline that is lost, with its 95 % interval")
     sure = sum(row["low"] > 0 for row in losses)
     first = losses[0]
-    lost = Measured(float(first["relative_loss"]), "relative", f"gain that is lost with '{first['column']}' "
-                                                               f"({first['what']})", None,
-                    float(first["low"]), float(first["high"]))
-    return fig, claim("{sure} of {all} disturbances of one column cost something, each looked at by itself; the "
-                      "most, '{name}' ({what}), "
-                      "{lost} of the gain", name=first["column"], what=first["what"], lost=lost,
+    lost = Measured(float(first["relative_loss"]), "relative",
+                    f"gain that is lost with '{first['column']}' ({first['what']})", None, float(first["low"]),
+                    float(first["high"]))
+    return fig, claim("{sure} of {all} disturbances of one column cost something, each looked at by itself; the most, "
+                      "'{name}' ({what}), {lost} of the gain",
+                      name=first["column"], what=first["what"], lost=lost,
                       sure=count_of(sure, "disturbances whose interval of the loss lies above zero"),
                       all=count_of(len(losses), "disturbances of one column"))
 

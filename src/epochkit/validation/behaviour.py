@@ -150,10 +150,10 @@ def behaviour_figure(rules: list[dict[str, Any]]) -> tuple[Any, str]:
     ax.set(xlim=(0, 1), xlabel=f"share of rows that hold ({rules[0]['least']:.0%} are demanded)")
     kept = sum(rule["result"] == "pass" for rule in rules)
     worst = min(rules, key=lambda rule: rule["holds"] or 0)
-    return fig, claim("{kept} of {rules} rules of behaviour hold; the least kept one, '{name}' {demand}, for "
-                      "{holds} of the rows",
-                      name=worst["column"], demand=worst["demand"],
-                      kept=count_of(kept, "rules of behaviour that hold"),
+    return fig, claim("{kept} of {rules} rules of behaviour hold; the least kept one, '{name}' {demand}, "
+                      "for {holds} of the rows",
+                      name=worst["column"], demand=worst["demand"], kept=count_of(kept, "rules of behaviour that hold"),
                       rules=count_of(len(rules), "rules of behaviour"),
-                      holds=Measured(float(worst["holds"] or 0), "share", f"rows that keep the rule {worst['column']} "
-                                     f"{worst['demand']}", worst.get("rows"), rule="validation rows"))
+                      holds=Measured(float(worst["holds"] or 0), "share",
+                                     f"rows that keep the rule {worst['column']} {worst['demand']}", worst.get("rows"),
+                                     rule="validation rows"))

@@ -179,10 +179,10 @@ def _edge_claim(table: pd.DataFrame) -> str:
     tried = count_of(len(table), "odd values that were sent")
     refused = int(((table["outcome"] == "refused") & (table["result"] == "pass")).sum())
     if failed.empty:
-        return claim("Each of {all} odd values ends as it should: {scored} with a score, {refused} with one clear "
-                     "error", all=tried,
-                     scored=count_of(scored, "odd values that end in a score"),
+        return claim("Each of {all} odd values ends as it should: {scored} with a score, "
+                     "{refused} with one clear error",
+                     all=tried, scored=count_of(scored, "odd values that end in a score"),
                      refused=count_of(refused, "odd values that end in one clear error"))
     return claim("{failed} of {all} odd values end neither in a score nor in one clear error ({first} is the first)",
-                 all=tried,
-                 failed=count_of(len(failed), "odd values that end in neither"), first=failed["case"].iloc[0])
+                 all=tried, failed=count_of(len(failed), "odd values that end in neither"),
+                 first=failed["case"].iloc[0])

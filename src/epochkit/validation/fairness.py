@@ -16,6 +16,7 @@ from ..core.brief import FAIRNESS_LIMITS
 from ..exploration.columns import wilson_interval
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
+from ..report.claims import Claim, Measured, chosen_value, claim
 from .report import readable_groups
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-04
@@ -196,7 +197,7 @@ def _misses(analysis: dict[str, Any], limits: dict[str, float]) -> list[str]:
 
 def fairness_in_words(analysis: dict[str, Any]) -> list[str]:
     "What the analysis found, one sentence per column and one about the limits"
-    lines = [_column_in_words(item, analysis) for item in analysis["attributes"]]
+    lines = [f"{_column_claim(item, analysis)}." for item in analysis["attributes"]]
     if not analysis["limits"] or not lines:
         return lines
     missed, usual = (_misses(analysis, analysis[key]) for key in ("limits", "usual_limits"))
@@ -207,27 +208,36 @@ def fairness_in_words(analysis: dict[str, Any]) -> list[str]:
     return lines
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-22
-def _column_in_words(item: dict[str, Any], analysis: dict[str, Any]) -> str:
-    "The largest difference of one protected column as a sentence"
+def _column_claim(item: dict[str, Any], analysis: dict[str, Any]) -> Claim:
+    "The largest difference of one protected column"
     name, measures = item["attribute"], item["measures"]
-    if "impact_ratio" not in measures:
-        (measure, found), = measures.items()
-        what = measure.removesuffix("_difference").replace("_", " ")
-        unit = " of the overall mean absolute error" if analysis["task"] == "regression" else ""
-        return (f"{name}: {what} differs by {found['value']:.2f}{unit} ({found['low']:.2f} to {found['high']:.2f}) "
-                f"between {found['lowest']} and {found['highest']}." if found["value"] is not None
-                else _TOO_SMALL.format(name))
-    found, rates = measures["impact_ratio"], {row["group"]: row["selection_rate"] for row in item["groups"]}
+    measure = "impact_ratio" if "impact_ratio" in measures else next(iter(measures))
+    found = measures[measure]
     if found["value"] is None:
-        return _TOO_SMALL.format(name)
-    chance = "" if found["by_chance"] < 0.05 else "; random groups of these sizes differ as much in " \
-        f"{found['by_chance']:.0%} of draws"
-    return (f"{name}: {rates[found['lowest']]:.0%} of {found['lowest']} are called '{analysis['favourable']}', and "
-            f"{rates[found['highest']]:.0%} of {found['highest']}: a ratio of {found['value']:.2f} "
-            f"({found['low']:.2f} to {found['high']:.2f}){chance}.")
+        return claim("{name}: no two groups have {least:row}, nothing is compared", name=name,
+                     least=chosen_value(LEAST_ROWS, "count", "rows that a group needs to be compared"))
+    if measure == "impact_ratio":
+        return _ratio_claim(name, found, pd.DataFrame(item["groups"]).set_index("group"), analysis["favourable"])
+    what = measure.removesuffix("_difference").replace("_", " ")
+    return claim("{name}: {what} differs by {value}{unit} between {lowest} and {highest}", name=name, what=what,
+                 lowest=found["lowest"], highest=found["highest"],
+                 unit=" of the overall mean absolute error" if analysis["task"] == "regression" else "",
+                 value=Measured(found["value"], "effect", f"largest difference of the {what} between groups of {name}",
+                                None, found["low"], found["high"], rule="test rows"))
 
 
-_TOO_SMALL = f"{{}}: no two groups have {LEAST_ROWS} rows, nothing is compared."
+def _ratio_claim(name: str, found: dict[str, Any], groups: pd.DataFrame, label: str) -> Claim:
+    "The share called favourable in the two groups that are furthest apart, and their ratio"
+    low, high = (Measured(float(groups.loc[group, "selection_rate"]), "share",
+                          f"share of {name} {group} called {label}", int(groups.loc[group, "rows"]), rule="test rows")
+                 for group in (found["lowest"], found["highest"]))
+    chance = claim("; random groups of these sizes differ as much in {by_chance} of draws", by_chance=Measured(
+        found["by_chance"], "share", f"draws of random groups as far apart as those of {name}"))
+    return claim("{name}: {low} of {lowest} are called '{label}', and {high} of {highest}: a ratio of {ratio}{chance}",
+                 name=name, label=label, low=low, high=high, lowest=found["lowest"], highest=found["highest"],
+                 chance=chance if found["by_chance"] >= 0.05 else "",
+                 ratio=Measured(found["value"], "effect", f"smallest ratio of the shares called {label} in groups of "
+                                f"{name}", None, found["low"], found["high"], rule="test rows"))
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-25
 def _draw_rates(axes: Any, table: pd.DataFrame, rate: str, colour: str) -> None:
@@ -268,13 +278,13 @@ def groups_figure(analysis: dict[str, Any]) -> tuple[Any, str] | None:
             _draw_rates(axes, table, rate, colour)
             axes.set_title(name if axes is grid[place][0] else "")
             axes.set_xlabel(label if place == len(shown) - 1 else "")
-    return figure, _claim(analysis).removesuffix(".")
+    return figure, _claim(analysis)
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-27
-def _claim(analysis: dict[str, Any]) -> str:
+def _claim(analysis: dict[str, Any]) -> Claim:
     "The sentence about the column that differs most"
     name = "impact_ratio" if analysis["task"] == "binary" else next(iter(analysis["attributes"][0]["measures"]))
     worst = worst_measures(analysis).get(name)
     item = next((item for item in analysis["attributes"] if worst and item["attribute"] == worst["attribute"]),
                 analysis["attributes"][0])
-    return _column_in_words(item, analysis)
+    return _column_claim(item, analysis)

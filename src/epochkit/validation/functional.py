@@ -217,7 +217,8 @@ def covered_rows(coverage: Coverage, y: np.ndarray, output: np.ndarray) -> np.nd
 
 
 def coverage_measured(coverage: Coverage | None, y: np.ndarray, output: np.ndarray) -> dict[str, Any]:
-    """promised, value (share of rows covered), low, high (95 %, Wilson), rows, size and the promise itself; empty without
+    """promised, value (share of rows covered), low, high (95 %, Wilson), rows, size and the promise itself; empty
+    without one
 
     size: median width of an interval, or mean number of possible labels."""
     if coverage is None:

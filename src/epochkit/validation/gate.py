@@ -71,8 +71,8 @@ def primary_metric(context: GateContext) -> CheckResult:
     plan, report = _plan_of(context), context.json("test_report.json")
     value, reported = _recomputed(context, plan), report["metrics"][plan.metric.primary]
     if value is None or reported["value"] is None:
-        return verdict(False, value, plan.metric.minimum, f"{plan.metric.primary} is no number on the test rows, as where "
-                       "they hold one class only: more test rows are needed ([split] test_fraction)")
+        return verdict(False, value, plan.metric.minimum, f"{plan.metric.primary} is no number on the test rows, as "
+                       "where they hold one class only: more test rows are needed ([split] test_fraction)")
     if abs(value - reported["value"]) > 1e-9:
         return verdict(False, value, reported["value"], "the report says something else than the stored scores")
     shown = f"{plan.metric.primary} {reported['low']:.3f} to {reported['high']:.3f}"

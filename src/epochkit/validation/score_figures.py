@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, claim, count_of, score_value
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
 from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
@@ -49,19 +49,12 @@ def curves_figure(plan: Plan, y: np.ndarray, output: np.ndarray, metrics: dict[s
     right.set(xlabel="found, share of the class", ylabel="right, share of the flagged", title="Precision and recall",
               ylim=(0, 1.03))
     right.legend(loc="lower left")
-    auc, average = metrics["roc_auc"], metrics["average_precision"]
+    auc, average = (score_value(metrics[name], name, len(y), "served model, test rows")
+                    for name in ("roc_auc", "average_precision"))
     return figure, claim("The scores rank with an AUC of {auc} and an average precision of {precision}",
-                         auc=_spoken(auc, "roc_auc", y),
-                         precision=_spoken(average, "average_precision", y))
+                         auc=auc, precision=average)
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-05
-def _spoken(metric: dict[str, Any], name: str, y: np.ndarray) -> Measured | str:
-    "A metric with its interval as part of a sentence"
-    return "no number" if metric["value"] is None else Measured(
-        float(metric["value"]), "score", name, len(y), metric.get("low"), metric.get("high"),
-        rule="served model, test rows")
-
-
 def _mark_threshold(left: Any, right: Any, truth: np.ndarray, scores: np.ndarray, threshold: float) -> None:
     "The served threshold as a point on both curves"
     said = scores >= threshold
@@ -128,8 +121,7 @@ def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[A
                          gap=Measured(gap["value"], "points", "distance of scores from seen shares", len(y),
                                       rule="tenths of the rows"),
                          by_chance=Measured(gap["by_chance"], "points", "distance of true scores from seen shares",
-                                            len(y),
-                                            rule="95 % of drawn outcomes"))
+                                            len(y), rule="95 % of drawn outcomes"))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-11
 def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float | None) -> tuple[Any, str] | None:
@@ -153,9 +145,8 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     def priced(value: float, what: str) -> Measured:
         return Measured(float(value), "score", f"cost per row of {what}", len(y), rule="test rows")
     return figure, claim("At the served threshold a row costs {served}, '{rule}' {plain}; the cheapest threshold on "
-                         "these rows, {at}, "
-                         "would cost {cheapest}", rule=rule, served=priced(served, "the served model"),
-                         plain=priced(rules[rule], rule),
+                         "these rows, {at}, would cost {cheapest}",
+                         rule=rule, served=priced(served, "the served model"), plain=priced(rules[rule], rule),
                          cheapest=priced(cheapest["cost"], "the threshold that is cheapest afterwards"),
                          at=Measured(float(cheapest["threshold"]), "score", "threshold that is cheapest afterwards",
                                      len(y)))
@@ -182,11 +173,11 @@ def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str
     left.set_xticks(table["part"])
     right.set(xlabel="share of the rows that are looked at", ylabel=f"share of all '{label}' found")
     first = table.iloc[0]
-    return figure, claim("The {part} of rows with the highest scores hold {gain} of all '{label}', {lift} their "
-                         "share", label=label,
+    return figure, claim("The {part} of rows with the highest scores hold {gain} of all '{label}', {lift} their share",
+                         label=label,
                          part=Measured(first["rows"] / len(y), "share", "rows of the first part by score", len(y)),
                          gain=Measured(first["gain"], "share", f"rows of {label} in the first part by score", len(y)),
-                         lift=Measured(first["lift"], "times", f"lift of the first part by score", len(y)))
+                         lift=Measured(first["lift"], "times", "lift of the first part by score", len(y)))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-14
 def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
@@ -213,11 +204,10 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
     right.legend()
     bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    return figure, claim("Predictions are off by {bias} on average; in {beyond} of {parts} parts by predicted size "
-                         "the mean error is "
-                         "beyond chance", bias=Measured(float(bias), "", "mean error of the predictions", len(y),
-                                                        float(bias - bar),
-                                                        float(bias + bar), rule="test rows"),
+    return figure, claim("Predictions are off by {bias} on average; in {beyond} of {parts} parts by predicted size the "
+                         "mean error is beyond chance",
+                         bias=Measured(float(bias), "", "mean error of the predictions", len(y), float(bias - bar),
+                                       float(bias + bar), rule="test rows"),
                          beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(y)),
                          parts=count_of(len(table), "parts by predicted size", len(y)))
 

@@ -189,8 +189,7 @@ def segments_claim(segments: pd.DataFrame, overall: float, name: str) -> Claim:
     worse = segments[(segments["difference"] > 0) & (segments["q"] <= LARGEST_Q)]
     if worse.empty:
         return claim("None of {slices:slice} surely has a higher {name} than the other rows (all rows: {overall})",
-                     name=name,
-                     slices=count_of(len(segments), "slices of one or two columns that were tried"),
+                     name=name, slices=count_of(len(segments), "slices of one or two columns that were tried"),
                      overall=Measured(float(overall), "score", f"{name} of all rows", rule="test rows"))
     worst = worse.iloc[0]
     return claim("Worst is {slice} ({rows:row}): {name} {loss}, {ratio} that of all rows; slices that are worse "
@@ -240,6 +239,6 @@ def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[st
     apart = "their intervals do not meet" if best["high"] < worst["low"] else "their intervals overlap"
     ends = {end: Measured(float(row["loss"]), "score", f"{name} where {widest} is {row['group']}", int(row["rows"]),
                           rule="test rows") for end, row in (("least", best), ("most", worst))}
-    return figure, claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}); "
-                         "{apart}", widest=widest,
-                         name=name, apart=apart, where_least=best["group"], where_most=worst["group"], **ends)
+    return figure, claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}); {apart}",
+                         widest=widest, name=name, apart=apart, where_least=best["group"], where_most=worst["group"],
+                         **ends)

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..planning.plan import Plan
-from ..report.claims import Measured, claim, count_of
-from ..report.figures import COLOURS, readable, use_style
+from ..report.claims import Measured, chosen_value, claim, count_of
+from ..report.figures import COLOURS, use_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +59,8 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-07
 def _uneven(gaps: pd.Series, most: int = 20) -> tuple[float, float, float]:
-    """p-value of the chi-squared test that gaps do not depend on the place in the file, lowest and highest share of a part
+    """p-value of the chi-squared test that gaps do not depend on the place in the file, and the lowest and the
+    highest share of a part
 
     The parts are as many as leave ten gaps, and ten values, to be expected in each; 1.0 where two do not."""
     count = int(min(most, gaps.sum() // 10, (~gaps).sum() // 10))
@@ -79,14 +80,14 @@ def _spread_claim(gaps: pd.DataFrame) -> str:
     found["range"] = found["most"] - found["least"]
     uneven = found[found["q"] < 0.05]
     if uneven.empty:
-        return claim("Gaps of {tested:column} lie along the file as chance would put them, as far as {rows:row} can "
-                     "tell",
+        return claim("Gaps of {tested:column} lie along the file as chance would put them, as far "
+                     "as {rows:row} can tell",
                      tested=count_of(len(found), "columns with gaps", len(gaps)),
                      rows=count_of(len(gaps), "rows of the clean table"))
     worst = uneven["range"].idxmax()
     return claim("Gaps of {uneven} of {tested} columns depend on the place in the file (q below {limit}), most in "
-                 "{worst}: {least} to "
-                 "{most} of the cells of a part", worst=str(worst), limit=Measured(0.05, "p", "largest q of a dependence"),
+                 "{worst}: {least} to {most} of the cells of a part",
+                 worst=str(worst), limit=chosen_value(0.05, "p", "largest q of a dependence"),
                  uneven=count_of(len(uneven), "columns whose gaps depend on the place", len(gaps)),
                  tested=count_of(len(found), "columns with gaps", len(gaps)),
                  **{end: Measured(float(uneven.loc[worst, end]), "share",
@@ -121,11 +122,11 @@ def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
     delivered, minimum = report["scores"]["delivered"], report["minimum"]
     lowest = min((name for name in cleaned if name != "overall"), key=cleaned.get)
     side = "at or above" if cleaned["overall"] >= minimum else "BELOW"
-    said = claim("Overall quality is {overall}, {side} the {minimum} that is asked for; the lowest dimension is "
-                 "{name} ({lowest})",
-                 side=side, name=lowest, overall=Measured(cleaned["overall"], "score",
-                                                          "overall quality after cleaning"),
-                 minimum=Measured(minimum, "score", "quality that is asked for"),
+    said = claim("Overall quality is {overall}, {side} the {minimum} that is asked for; the lowest "
+                 "dimension is {name} ({lowest})",
+                 side=side, name=lowest,
+                 overall=Measured(cleaned["overall"], "score", "overall quality after cleaning"),
+                 minimum=chosen_value(minimum, "score", "quality that is asked for"),
                  lowest=Measured(cleaned[lowest], "score", f"{lowest} after cleaning"))
     figure, axes = _figure(height=1.4 + 0.5 * len(cleaned))
     axis, places, names = axes[0, 0], np.arange(len(cleaned))[::-1], list(cleaned)
@@ -151,8 +152,8 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
         axis.set(xlabel=name, ylabel="rows")
         ends = {key: Measured(float(value), "", f"{words} of {name}", len(target)) for key, value, words in (
             ("low", low, "lower quartile"), ("high", high, "upper quartile"), ("middle", middle, "median"))}
-        return figure, claim("Half of the rows have {name} between {low} and {high}; the median is {middle}",
-                             name=name, **ends)
+        return figure, claim("Half of the rows have {name} between {low} and {high}; the median is {middle}", name=name,
+                             **ends)
     counts = target.value_counts()
     colours = [COLOURS["orange"] if label == plan.data.positive else COLOURS["blue"] for label in counts.index[:30]]
     axis.bar(counts.index[:30], counts[:30], color=colours, width=0.6)
@@ -166,8 +167,8 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
                                  chosen / len(target), "share", f"share of {name} = {plan.data.positive}", len(target)))
     rare, common = counts.index[-1], counts.index[0]
     return figure, claim("{name} has {classes} classes, from {rare} ({fewest:row}) to {common} ({most:row})", name=name,
-                         rare=str(rare), common=str(common), classes=count_of(len(counts), f"classes of {name}",
-                                                                              len(target)),
+                         rare=str(rare), common=str(common),
+                         classes=count_of(len(counts), f"classes of {name}", len(target)),
                          fewest=count_of(counts[rare], f"rows with {name} = {rare}", len(target)),
                          most=count_of(counts[common], f"rows with {name} = {common}", len(target)))
 
@@ -231,14 +232,13 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
     if skew.empty:
         return None
     figure, strong = _spread_panels(frame, list(skew.index[:most])), int((skew.abs() > 1).sum())
-    left = claim("; {left} more are not drawn", left=count_of(len(skew) - most, "numeric columns that are not drawn")
-                 ) if len(skew) > most else ""
+    left = claim("; {left} more are not drawn",
+                 left=count_of(len(skew) - most, "numeric columns that are not drawn")) if len(skew) > most else ""
     return figure, claim("{strong} of {all} numeric columns are strongly skewed (skewness beyond {limit}), most "
                          "{name} ({skewness}){left}",
                          left=left, strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
-                         name=str(skew.index[0]),
-                         all=count_of(len(skew), "numeric columns that vary", len(frame)),
-                         limit=count_of(1, "skewness that is called strong"),
+                         name=str(skew.index[0]), all=count_of(len(skew), "numeric columns that vary", len(frame)),
+                         limit=chosen_value(1, "", "skewness that is called strong"),
                          skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-a
@@ -283,16 +283,16 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
     figure = _correlation_map(table[np.ix_(chosen, chosen)], [_short(names[at], 20) for at in chosen])
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
-    limit = Measured(0.8, "effect", "rank correlation that is called close")
-    return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of {pairs:pair} "
-                         "{are} beyond {limit}",
-                         first=str(names[first]), second=str(names[second]), limit=limit, are="is" if close == 1 else "are",
+    limit = chosen_value(0.8, "effect", "rank correlation that is called close")
+    return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of "
+                         "{pairs:pair} {are} beyond {limit}",
+                         first=str(names[first]), second=str(names[second]), limit=limit,
+                         are="is" if close == 1 else "are",
                          close=count_of(close, "pairs of numeric columns with a rank correlation beyond 0.8",
                                         len(frame)),
                          pairs=count_of(len(names) * (len(names) - 1) // 2, "pairs of numeric columns"),
                          rho=Measured(float(table[first, second]), "effect", f"{names[first]} and {names[second]}",
-                                      len(frame),
-                                      rule="Spearman"))
+                                      len(frame), rule="Spearman"))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17
 def steps_table(steps: list[dict[str, Any]]) -> pd.DataFrame:
@@ -343,7 +343,7 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
     "The sections of data_quality_report.html for `reporting.write_page`"
     scores = pd.DataFrame(report["scores"]).rename_axis("score").reset_index().fillna("not measured")
     size = {
-        "rows as delivered": report["rows_in"], "rows after cleaning": report.get("rows_out"),
+        "rows as delivered": report["rows_in"], "rows after cleaning": report["rows_out"],
         "columns": report["columns_out"], "size on disk (MB)": report["size_mb"], **source
     }
     age = report.get("timeliness") or {}
