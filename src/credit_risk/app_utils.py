@@ -13,7 +13,8 @@ LABELS = {
     "Status": "Advice", "Seniority": "Years in the present job", "Home": "Kind of home",
     "Time": "Months to repay", "Age": "Age in years", "Marital": "Marital status",
     "Records": "Entry in the debt register", "Job": "Kind of job", "Expenses": "Expenses per month",
-    "Income": "Income per month", "Assets": "Assets owned", "Debt": "Debts owed", "Amount": "Amount of the loan", "Price": "Price of the purchase",
+    "Income": "Income per month", "Assets": "Assets owned", "Debt": "Debts owed",
+    "Amount": "Amount of the loan", "Price": "Price of the purchase",
 }
 
 # %% ../../epoch007-application-development/notebooks/app_utils.ipynb #room-app-utils-06

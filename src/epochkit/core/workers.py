@@ -134,13 +134,17 @@ def _state_of_code() -> tuple:
     return os.getpid(), os.getcwd(), project, newest
 
 
+def _end(pool: Any) -> None:
+    pool.stop()
+    pool.join()
+
+
 def end_kept_workers() -> None:
     "Ends the processes that are kept for the next calls"
     while _KEPT:
         kept = _KEPT.pop()
         if kept.state[0] == os.getpid():
-            kept.pool.stop()
-            kept.pool.join()
+            _end(kept.pool)
 
 
 atexit.register(end_kept_workers)
@@ -171,13 +175,10 @@ class _RenewedPool:
         "Leaves the pool to the next one who asks for the same"
         _KEPT.append(_Kept(self._asked, self._state, self._pool))
         if len(_KEPT) > 2:
-            oldest = _KEPT.pop(0)
-            oldest.pool.stop()
-            oldest.pool.join()
+            _end(_KEPT.pop(0).pool)
 
     def _close(self) -> None:
-        self._pool.stop()
-        self._pool.join()
+        _end(self._pool)
 
     def _schedule(self, key: Any, within_s: float | None, content: bytes, tries: int) -> None:
         if not self._pool.active:

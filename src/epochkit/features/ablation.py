@@ -249,69 +249,72 @@ def _plain_gain(kept: list[str], sizes: dict[str, int], mean: float, low: float,
     reason = "the columns themselves, over always giving the same answer"
     return GroupGain(" + ".join(kept), sum(sizes[group] for group in kept), mean, mean, low, high, True, reason)
 
-# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-b-1
-class GainStudy:
-    "Measures groups of features over folds"
+# %% ../../../nbs/features/07_ablation.ipynb #ablation-fold-scores
+_Names = tuple[tuple[str, ...], ...]  # features per fold
+
+
+class _FoldScores:
+    "Scores per fold of trees and of a linear model, each made once for the same features"
 
     def __init__(self, folds: list[Fold], classification: bool, seed: int = 42):
         self.folds, self.classification, self.seed = folds, classification, seed
         self.overlap = float(np.mean([len(fold.valid) / len(fold.train) for fold in folds])) if folds else 0.25
-        self._known: dict[frozenset, np.ndarray] = {}
-        self._linear: dict[tuple, np.ndarray] = {}
-        self._trees: dict[tuple, np.ndarray] = {}
-        self._told: dict[frozenset, np.ndarray] = {}
+        self._trees: dict[_Names, np.ndarray] = {}
+        self._told: dict[_Names, np.ndarray] = {}
+        self._linear: dict[_Names, np.ndarray] = {}
 
-    def _score(self, fold: Fold, groups: Collection[str]) -> tuple[float, float]:
-        "Score of a fold with the features of these groups, and the score when the history is handed in"
-        fit = QuickFit(fold, _names(fold, groups), self.classification, self.seed)
-        told = fold.valid_with_history is not None and "history" in groups
+    def _of_groups(self, groups: Collection[str]) -> _Names:
+        return tuple(tuple(_names(fold, groups)) for fold in self.folds)
+
+    def _tree_score(self, fold: Fold, names: Sequence[str]) -> tuple[float, float]:
+        "Score of a fold with these features, and the score when the history is handed in"
+        fit = QuickFit(fold, names, self.classification, self.seed)
+        told = fold.valid_with_history is not None and any(fold.groups[name] == "history" for name in names)
         return fit.score(), fit.score(fold.valid_with_history) if told else float("nan")
 
+    def tree_scores(self, names: _Names) -> np.ndarray:
+        "Score per fold of trees with these features of each fold"
+        if names not in self._trees:
+            found = [self._tree_score(fold, some) for fold, some in zip(self.folds, names)]
+            self._trees[names], self._told[names] = np.array(found).T
+        return self._trees[names]
+
+    def linear_scores(self, names: _Names) -> np.ndarray:
+        "Score per fold of a linear model with these features of each fold"
+        if names not in self._linear:
+            self._linear[names] = np.array([LinearFit(fold, some, self.classification).score()
+                                            for fold, some in zip(self.folds, names)])
+        return self._linear[names]
+
     def scores(self, groups: Collection[str]) -> np.ndarray:
-        "Score per fold with the features of these groups"
-        key = frozenset(groups)
-        if key not in self._known:
-            self._known[key], self._told[key] = np.array([self._score(fold, key) for fold in self.folds]).T
-            self._trees[tuple(tuple(_names(fold, key)) for fold in self.folds)] = self._known[key]
-        return self._known[key]
+        "Score per fold of trees with the features of these groups"
+        return self.tree_scores(self._of_groups(groups))
+
+# %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-10-b-1
+class GainStudy(_FoldScores):
+    "Measures groups of features over folds"
 
     def gain(self, groups: Collection[str], over: Collection[str]) -> tuple[float, float, float]:
         "(mean, low, high) of what `groups` score more than the groups `over` with trees, 68 % interval"
         return interval(self.scores(groups) - self.scores(over), self.overlap, LEVEL)
 
+    def _gains(self, names: _Names, over: _Names) -> Gains:
+        kinds = {"trees": self.tree_scores, "a linear model": self.linear_scores}
+        return {kind: interval(scored(names) - scored(over), self.overlap, LEVEL) for kind, scored in kinds.items()}
+
     def group_gains(self, groups: Collection[str], over: Collection[str]) -> Gains:
         "As `gain`, for trees and for a linear model"
-        linear = [self.linear_scores([_names(fold, part) for fold in self.folds]) for part in (groups, over)]
-        return {"trees": self.gain(groups, over),
-                "a linear model": interval(linear[0] - linear[1], self.overlap, LEVEL)}
-
-    def linear_scores(self, names: list[list[str]]) -> np.ndarray:
-        "Score per fold of a linear model with these features of each fold"
-        key = tuple(map(tuple, names))
-        if key not in self._linear:
-            self._linear[key] = np.array([LinearFit(fold, some, self.classification).score()
-                                          for fold, some in zip(self.folds, names)])
-        return self._linear[key]
-
-    def tree_scores(self, names: list[list[str]]) -> np.ndarray:
-        "Score per fold of trees with these features of each fold"
-        key = tuple(map(tuple, names))
-        if key not in self._trees:
-            self._trees[key] = np.array([QuickFit(fold, some, self.classification, self.seed).score()
-                                         for fold, some in zip(self.folds, names)])
-        return self._trees[key]
+        return self._gains(self._of_groups(groups), self._of_groups(over))
 
     def name_gains(self, names: Collection[str], over: Collection[str]) -> Gains:
         "(mean, low, high) of what the features `names` score more than the features `over`, by the kind of model"
-        wanted = [[[name for name in fold.train if name in part] for fold in self.folds] for part in (names, over)]
-        trees, linear = ([scored(part) for part in wanted] for scored in (self.tree_scores, self.linear_scores))
-        return {"trees": interval(trees[0] - trees[1], self.overlap, LEVEL),
-                "a linear model": interval(linear[0] - linear[1], self.overlap, LEVEL)}
+        return self._gains(*(tuple(tuple(name for name in fold.train if name in part) for fold in self.folds)
+                             for part in (names, over)))
 
     def gain_with_history(self, groups: Collection[str]) -> tuple[float, float, float]:
         "Gain of history on top of `groups` when the earlier rows of a group are handed in while serving"
-        with_history = frozenset({*groups, "history"})
-        self.scores(with_history)  # the same model answers both questions
+        with_history = self._of_groups({*groups, "history"})
+        self.tree_scores(with_history)  # the same model answers both questions
         return interval(self._told[with_history] - self.scores(groups), self.overlap, LEVEL)
 
     def _best_alone(self, groups: list[str]) -> list[str]:
