@@ -22,7 +22,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any, NamedTuple, Self
 
-from .errors import explain
+from .errors import PipelineError, explain
 from .memory_guard import is_memory_error, limit_this_process
 
 # %% ../../../nbs/core/13_workers.ipynb #workers-04
@@ -158,6 +158,7 @@ class _RenewedPool:
         self._futures: dict[Future, tuple] = {}
         self._lost: deque[CallResult] = deque()
         self._pool: Any = None
+        self._wanted = True
 
     def _open(self) -> None:
         from pebble import ProcessPool
@@ -189,6 +190,8 @@ class _RenewedPool:
     def _renew(self) -> None:
         "A new pool for one that broke, with the calls that it left open; one that was open twice is given up"
         self._close()
+        if not self._wanted:
+            raise PipelineError("the processes that make calls were ended, so that this one is not made")
         self._open()
         left = [future for future in self._futures if not future.done()]
         for key, within_s, content, tries in [self._futures.pop(future) for future in left]:
@@ -251,6 +254,7 @@ class Workers(_RenewedPool):
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._wanted = False
         if self.count and (len(self) or error[0] or not self._pool.active):
             self._close()
         elif self.count:

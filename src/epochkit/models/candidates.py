@@ -12,8 +12,10 @@ __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'jud
 import logging
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,7 @@ from .folds.comparison import Judge, Standing, proposed, standings
 from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, best_size, fit_fold, fold_codes,
                                              out_of_fold, saved_rows)
 from .folds.rules import TodaysRule, decision_labels, rule_values
-from .frameworks.base import FrameworkModel, frameworks_for, known_frameworks
+from .frameworks.base import TIME_IS_UP, FrameworkModel, frameworks_for, known_frameworks
 from .metrics import choose_threshold, draws_for, measure
 from .resume import WorkStore, joblib_bytes
 from ..report.claims import Measured, claim, count_of
@@ -153,7 +155,7 @@ class _Fits:
     def __init__(self, at: Bench, cls: type[FrameworkModel], params: dict[str, Any], share: float = 1.0,
                  seconds: float | None = None):
         self.at, self.cls, self.params, self.share = at, cls, params, share
-        self.seconds = seconds
+        self.seconds, self.fit_seconds = seconds, None
         self.folds: dict[int, FoldFit] = {}
         self.whole: FoldFit | None = None
         self.failed: CallResult | None = None
@@ -174,19 +176,22 @@ class _Fits:
 
     def make(self, folds: list[int], size: int | None = None) -> None:
         "Fits the folds (-1: all training rows) and keeps what came of them"
-        found = self._results(folds, share=self.share, size=size)
+        found = self._results(folds, share=self.share, size=size, seconds=self.fit_seconds)
         self.whole = found.pop(-1, self.whole)
         self.folds |= found
 
     def measure_speed(self) -> None:
-        "Takes fewer rows from here on when a fit on all of them would not go into the share of the time"
+        "Ends each fit in its share of the time from here on: by the clock where it can be, else on fewer rows"
         rows = len(self.at.data.folds[0][0])
-        if self.seconds is None or rows <= 3 * _PILOT_ROWS:
+        if self.seconds is None or rows <= 3 * _PILOT_ROWS and not self.cls.timed:
+            return
+        allowed = self._parallel * self.seconds / (_LEAST_FOLDS + 1)
+        if self.cls.timed:
+            self.fit_seconds = allowed
             return
         least = min(self.share, _PILOT_ROWS / rows)
         pilot = self._results([0], share=least).get(0)
         if pilot is not None:
-            allowed = self._parallel * self.seconds / (_LEAST_FOLDS + 1)
             self.share = min(self.share, max(least, least * allowed / max(pilot.cpu_seconds, 1e-6)))
             if self.share == least:
                 self.folds[0] = pilot
@@ -243,6 +248,13 @@ def _fold_values(fits: _Fits) -> list[float | None]:
     return [_fold_value(fit, data.y[data.folds[fold][1]], fits.at.plan) for fold, fit in sorted(fits.folds.items())]
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-train
+class _Made(NamedTuple):
+    "The fits of a framework, why memory ran out at first, and why a search gave them up, or nothing"
+    fits: _Fits
+    no_memory: str
+    given_up: str
+
+
 def train_candidate(cls: type[FrameworkModel], at: Bench, resamples: int = 500, ran_out: str = "",
                     seconds: float | None = None, share: float = 1.0, whole: bool = True,
                     stop: Callable[[list[float | None]], bool] | None = None, **params: Any) -> Candidate:
@@ -254,21 +266,22 @@ def train_candidate(cls: type[FrameworkModel], at: Bench, resamples: int = 500, 
     """
     fits, reason = _begun(_Fits(at, cls, params, share / 2 if ran_out else share, seconds), ran_out)
     left = None if seconds is None else max(1, at.pool_of(cls).count) * seconds - fits.cpu_seconds
-    return _finished(fits, reason, whole, left, stop, resamples)
+    return _candidate(_finished(fits, reason, whole, left, stop), resamples)
 
 
 def _finished(fits: _Fits, no_memory: str, whole: bool = True, left: float | None = None,
-              stop: Callable[[list[float | None]], bool] | None = None, resamples: int = 500) -> Candidate:
-    "The candidate that these begun fits lead to; where memory runs out, once more on half of the rows"
+              stop: Callable[[list[float | None]], bool] | None = None) -> _Made:
+    "What these begun fits lead to; where memory runs out, once more on half of the rows"
     given_up = _ended(fits, whole, left, stop)
     if fits.failed and fits.failed.memory and not no_memory:
         fits, no_memory = _begun(_Fits(fits.at, fits.cls, fits.params, fits.share / 2, fits.seconds), fits.failed.error)
         given_up = _ended(fits, whole, left, stop)
-    return _candidate(fits, no_memory, given_up, resamples)
+    return _Made(fits, no_memory, given_up)
 
 
-def _candidate(fits: _Fits, no_memory: str, given_up: str, resamples: int) -> Candidate:
+def _candidate(made: _Made, resamples: int = 500) -> Candidate:
     "The candidate that these fits make"
+    fits, no_memory, given_up = made
     cls, data, plan = fits.cls, fits.at.data, fits.at.plan
     named = {"framework": cls.name, "title": cls(task=plan.data.task).title, "baseline": cls.baseline,
              "cpu_seconds": fits.cpu_seconds, "memory_mb": fits.memory_mb, "parameters": dict(fits.params)}
@@ -314,6 +327,7 @@ def _warning(fits: _Fits, no_memory: str, rows: int) -> str:
     elif rows < len(data.y) and fits.whole:
         told.append(f"trained on {rows:,} of {len(data.y):,} training rows, which is what its share of the time allows "
                     "([budget] fit_seconds)")
+    told += [TIME_IS_UP] if any(TIME_IS_UP in fit.notes for fit in fits.folds.values()) else []
     told += fits.whole.notes if fits.whole else ()
     if len(fits.folds) < len(data.folds):
         why = f": {fits.failed.error}" if fits.failed else ""
@@ -345,39 +359,68 @@ def _in_turn(frameworks: dict[str, type[FrameworkModel]]) -> list[type[Framework
     return sorted(frameworks.values(), key=lambda cls: (not cls.baseline, place.get(cls.name, 0)))
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-race
-def _first_lap(turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | None) -> list[tuple[_Fits, str]]:
-    "The fits of the first folds, each within its part of what is left of the CPU seconds, and why memory ran out"
-    begun = []
-    for number, cls in enumerate(turns):
-        used, cpus = sum(fits.cpu_seconds for fits, _ in begun), max(1, at.pool_of(cls).count)
-        left = None if cpu_seconds is None else max(1.0, (cpu_seconds - used) / cpus) / (len(turns) - number)
-        begun.append(_begun(_Fits(at, cls, {}, seconds=left)))
-    return begun
+class _Heat:
+    """Frameworks that race in processes of their own: a first lap for each, then the best of it go on
 
+    cpu_seconds: for all of them, None without a limit. most: what its processes can use at all. beside: heats that run
+    at the same time.
+    """
 
-def _race(turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | None
-          ) -> Iterator[tuple[_Fits, str, float | None]]:
-    "After the first lap, the dummy and then the best first: its fits, why memory ran out, CPU seconds left for others"
-    sign = 1 if at.plan.metric.maximize else -1
+    def __init__(self, turns: list[type[FrameworkModel]], at: Bench, cpu_seconds: float | None, most: float = np.inf):
+        self.turns, self.at, self.cpu_seconds, self.most = turns, at, cpu_seconds, most
+        self.begun: list[tuple[_Fits, str]] = []
+        self.beside: tuple[_Heat, ...] = ()
+        self.over = False
 
-    def order(begun: tuple[_Fits, str]) -> tuple[bool, float]:
+    def left(self) -> float:
+        "CPU seconds that it may still use: of its own, and what heats that are over have left"
+        given = self.cpu_seconds + sum(other.left() for other in self.beside if other.over)
+        return min(given, self.most) - sum(fits.cpu_seconds for fits, _ in self.begun)
+
+    def _first_lap(self) -> None:
+        "Fits the first folds of each framework, within its part of what is left"
+        for number, cls in enumerate(self.turns):
+            seconds = None
+            if self.cpu_seconds is not None:
+                seconds = max(1.0, self.left() / max(1, self.at.pool_of(cls).count)) / (len(self.turns) - number)
+            self.begun.append(_begun(_Fits(self.at, cls, {}, seconds=seconds)))
+
+    def _place(self, begun: tuple[_Fits, str]) -> tuple[bool, float]:
+        "Where the first folds put a framework: the dummy first, then the best"
         values = [value for value in _fold_values(begun[0]) if value is not None]
+        sign = 1 if self.at.plan.metric.maximize else -1
         return not begun[0].cls.baseline, -sign * float(np.mean(values)) if values else np.inf
-    race = sorted(_first_lap(turns, at, cpu_seconds), key=order)
-    for place, (fits, no_memory) in enumerate(race, 1):
-        used = sum(each.cpu_seconds for each, _ in race)
-        later = sum(each.expected_cpu(len(at.data.y)) for each, _ in race[place:])
-        yield fits, no_memory, None if cpu_seconds is None else cpu_seconds - used - later
+
+    def run(self) -> Iterator[_Made]:
+        "One framework after the other, as soon as all of its fits are made"
+        self._first_lap()
+        race, rows = sorted(self.begun, key=self._place), len(self.at.data.y)
+        for place, (fits, no_memory) in enumerate(race, 1):
+            later = sum(each.expected_cpu(rows) for each, _ in race[place:])
+            yield _finished(fits, no_memory, left=None if self.cpu_seconds is None else self.left() - later)
+        self.over = True
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12
-def _left_for(heat: list[type[FrameworkModel]], at: Bench, seconds: float | None, part: float,
-              before: Iterable[Candidate]) -> float | None:
-    """CPU seconds for a heat in its own processes: the `part` of the seconds that those before it left; None without
-    a limit"""
-    if seconds is None or not heat:
-        return None
-    used = sum(item.cpu_seconds or 0.0 for item in before) / max(1, at.workers.count)
-    return part * (seconds - used) * max(1, at.pool_of(heat[0]).count)
+def _heats(turns: list[type[FrameworkModel]], at: Bench, seconds: float | None, used: float) -> list[_Heat]:
+    "Those that share processes, and those that have one for themselves; each with its part of the seconds left"
+    parts = [part for heavy in (False, True) if (part := [cls for cls in turns if cls.heavy == heavy])]
+    left = None if seconds is None else seconds * max(1, at.workers.count) - used
+    heats = [_Heat(part, at, left) if left is None else
+             _Heat(part, at, left * len(part) / len(turns), seconds * max(1, at.pool_of(part[0]).count)) for part in parts]
+    for heat in heats:
+        heat.beside = tuple(other for other in heats if other is not heat)
+    return heats
+
+
+def _as_they_come(heats: list[Iterator[_Made]], threads: Executor) -> Iterator[_Made]:
+    "What the heats make, in the order in which it is ready; they go on while it is looked at"
+    waiting = {threads.submit(next, heat, None): heat for heat in heats}
+    while waiting:
+        for ready in wait(waiting, return_when=FIRST_COMPLETED).done:
+            heat, made = waiting.pop(ready), ready.result()
+            if made is not None:
+                waiting[threads.submit(next, heat, None)] = heat
+                yield made
 
 
 def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None, parent: str | None = None,
@@ -395,25 +438,23 @@ def train_candidates(data: TrainingData, plan: Plan, run: EpochRun | None = None
         store.resumed = f"resuming from {len(before)} of {len(chosen)} frameworks"
     found = {name: store.load(entry) for name, entry in before.items() if name in chosen}
     turns = [cls for cls in _in_turn(chosen) if cls.name not in found]
-    heats = [[cls for cls in turns if cls.heavy == heavy] for heavy in (False, True)]
     bar = ProgressBar("frameworks", len(chosen), len(found), shown=len(chosen) > 2)
-    with bench(data, plan, workers, limit_mb) as at, bar:
-        for heat, part in zip(heats, (len(heats[0]) / max(1, len(turns)), 1.0)):
-            left = _left_for(heat, at, seconds, part, found.values())
-            for fits, no_memory, rest in _race(heat, at, left):
-                if store:
-                    store.report(len(found) / (len(chosen) + plan.budget.tuning_trials + 1),
-                                 f"framework {len(found) + 1} of {len(chosen)}")
-                found[fits.cls.name] = _trained(fits, no_memory, rest, run, parent, store)
-                bar.update()
+    with ThreadPoolExecutor(2) as threads, bench(data, plan, workers, limit_mb) as at, bar:
+        used = sum(item.cpu_seconds or 0.0 for item in found.values())
+        heats = [heat.run() for heat in _heats(turns, at, seconds, used)]
+        for made in _as_they_come(heats, threads) if workers else chain.from_iterable(heats):
+            if store:
+                store.report(len(found) / (len(chosen) + plan.budget.tuning_trials + 1),
+                             f"framework {len(found) + 1} of {len(chosen)}")
+            found[made.fits.cls.name] = _trained(made, run, parent, store)
+            bar.update()
     return [found[name] for name in chosen]
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-a
-def _trained(fits: _Fits, no_memory: str, left: float | None, run: EpochRun | None, parent: str | None,
-             store: WorkStore | None) -> Candidate:
+def _trained(made: _Made, run: EpochRun | None, parent: str | None, store: WorkStore | None) -> Candidate:
     "One candidate, logged as an MLflow run when there is `run`, and as `store` gives it back when there is one"
-    with tracked(run, f"{fits.cls.name}_baseline", parent=parent) if run else nullcontext() as current:
-        candidate = _finished(fits, no_memory, left=left)
+    with tracked(run, f"{made.fits.cls.name}_baseline", parent=parent) if run else nullcontext() as current:
+        candidate = _candidate(made)
         if current:
             candidate = candidate._replace(run_id=current.run_id)
             _log_candidate(current, candidate)
@@ -434,7 +475,7 @@ def todays_rule(columns: tuple[pd.Series, pd.Series], data: TrainingData, plan: 
     labels = decision_labels(columns[0], plan)
     X, X_validation = (rule_values(column, labels) for column in columns)
     with bench(data._replace(X=X, X_validation=X_validation), plan) as at:
-        return _trained(*_begun(_Fits(at, TodaysRule, {"labels": labels})), None, run, parent, store)
+        return _trained(_finished(*_begun(_Fits(at, TodaysRule, {"labels": labels}))), run, parent, store)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-12-b
 def _log_candidate(current: Any, candidate: Candidate) -> None:

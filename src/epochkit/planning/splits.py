@@ -202,9 +202,12 @@ def given_rows(path: Path, rows: pd.Series, source_rows: int) -> pd.Series:
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-15-a
 def _rest_strategy(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> str:
-    "The strategy by which given test rows were cut from the others"
-    if plan.data.time and (when := moments(frame[plan.data.time]))[test].min() > when[~test].max():
-        return "time"
+    """The strategy by which given test rows were cut from the others; by time the two may share one moment, such as the
+    day in which they were cut"""
+    if plan.data.time:
+        when = moments(frame[plan.data.time])
+        if when[~test].min() < when[~test].max() <= when[test].min():
+            return "time"
     if plan.data.group and not set(frame.loc[test, plan.data.group].dropna()) & set(
             frame.loc[~test, plan.data.group].dropna()):
         return "group"

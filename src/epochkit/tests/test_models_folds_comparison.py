@@ -62,5 +62,27 @@ def test_the_simpler_of_two_that_tie_is_proposed_and_a_worse_one_is_not():
     assert name == "linear" and "best score" in reason or "simpler" in reason
     outputs["linear"] = np.where(np.arange(300) < 100, outputs["linear"], np.nan)
     some = {item.name: item for item in standings(judge, outputs)}
-    assert some["linear"].ties and not some["linear"].within_error and not some["guess"].ties
+    assert some["linear"].ties and not some["linear"].as_good and not some["guess"].ties
     assert isinstance(found[0], Standing) and proposed(standings(judge, {"guess": outputs["guess"]}), costs)[0] == "guess"
+
+
+def test_one_that_answered_fewer_rows_leads_when_it_is_better_on_them():
+    judge, y = judge_of_numbers()
+    noise = np.random.default_rng(3).normal(size=(2, 300))
+    outputs = {"linear": y + 2 * noise[0], "guess": y + 5 * noise[1],
+               "boosted": np.where(np.arange(300) < 120, y + noise[1], np.nan)}
+    found = {item.name: item for item in standings(judge, outputs)}
+    assert list(found) == ["boosted", "linear", "guess"] and found["boosted"].behind == 0
+    assert found["linear"].behind > 0.5 and not found["linear"].as_good
+
+
+def test_a_simpler_model_that_makes_a_tenth_more_errors_is_not_proposed_however_wide_the_interval():
+    judge, y = judge_of_numbers()
+    noise = np.random.default_rng(5).normal(size=300)
+    outputs = {"boosted": y + noise, "linear": y + 1.05 * np.roll(noise, 20)}
+    judge = judge._replace(rows=np.arange(300) < 40)
+    found = standings(judge, outputs)
+    second = found[1]
+    assert second.ties and judge.is_noise(*(judge.scores(outputs[item.name]) for item in found))
+    assert second.behind > 0.01 * judge.scores(outputs[found[0].name])[0] and not second.as_good
+    assert proposed(found, {found[0].name: 1, second.name: 0})[0] == found[0].name

@@ -162,6 +162,17 @@ def test_validation_is_cut_as_the_given_test_was(tmp_path):
     assert frame.loc[mixed == "train", "s1"].max() > frame.loc[mixed == "validation", "s1"].min()
 
 
+def test_a_given_test_that_begins_within_a_day_is_cut_by_time_too(tmp_path):
+    plan, frame = diabetes_with('strategy = "given"\ntest_rows_file = "rows.json"', time="s1")
+    (tmp_path / "rows.json").write_text(json.dumps({"test": list(range(350, 442))}))
+    days = frame.assign(s1=np.arange(442.0) // 24)
+    parts = split_rows(days, plan, tmp_path)
+    assert days.loc[parts != "test", "s1"].max() == days.loc[parts == "test", "s1"].min()
+    assert days.loc[parts == "train", "s1"].max() < days.loc[parts == "validation", "s1"].min()
+    same_day = split_rows(frame.assign(s1=1.0), plan, tmp_path)
+    assert set(same_day) == {"train", "validation", "test"}
+
+
 def test_a_part_without_rows_or_a_class_without_training_is_refused():
     with pytest.raises(BadInputError, match="no row for validation"):
         check_split(pd.Series(["train", "test"]), pd.Series(["a", "b"]), True)

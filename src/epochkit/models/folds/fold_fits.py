@@ -153,7 +153,8 @@ class FoldTask(NamedTuple):
     """What to fit: the framework with its parameters, and on which rows
 
     fold: position in the data's folds; -1: all training rows; -2: training and validation rows together. size:
-    rounds to fit without rows that stop it. share: of the rows to learn from. classes: of the plan.
+    rounds to fit without rows that stop it. share: of the rows to learn from. classes: of the plan. seconds: of the
+    processor for a framework that is `timed`.
     """
     cls: type[FrameworkModel]
     task: str
@@ -164,13 +165,14 @@ class FoldTask(NamedTuple):
     classes: int = 0
     size: int | None = None
     share: float = 1.0
+    seconds: float | None = None
 
 
 class FoldFit(NamedTuple):
     """What came of it: answers for the fold's rows (the validation rows for -1), and the model where there is no fold
 
     output: (n_rows,) numbers or (n_rows, n_classes) probabilities. rows: learned from. cpu_seconds: of fit and answers,
-    which a busy machine does not change. notes: what the model has to tell about its training.
+    which a busy machine does not change; ms_per_row counts the same, or the clock where a card answers. notes: what the model has to tell about its training.
     """
     output: np.ndarray
     size: int | None
@@ -249,6 +251,19 @@ def _finite(output: np.ndarray) -> np.ndarray:
     return output
 
 
+def _trained(model: FrameworkModel, X: pd.DataFrame, y: np.ndarray, stop: np.ndarray | None, task: FoldTask,
+             again: bool) -> tuple[str, ...]:
+    "What the model tells of its training; again: on all rows, once those that end it have said how long it takes"
+    size, told, seconds = task.size, [], task.seconds
+    if stop is not None:
+        seconds = seconds and seconds / (1 + again)
+        model.fit(X[~stop], y[~stop], X[stop], y[stop], seconds=seconds)
+        size, told = model.size_, model.notes
+    if stop is None or again:
+        model.fit(X, y, size=size, seconds=seconds)
+    return tuple(dict.fromkeys([*told, *model.notes]))
+
+
 def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> FoldFit:
     "The fit of one task on the rows, or on those in the file of that name; keep: with the model of a fold too"
     model = task.cls(task=task.task, seed=task.seed, measure=task.measure, **task.params)
@@ -256,17 +271,14 @@ def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> Fo
     X, y, stop, X_answer = _parts(data, task, stopped=model.grows and not task.size)
     model.load()
     began, cpu = time.perf_counter(), time.process_time()
-    size = task.size
-    if stop is not None:
-        model.fit(X[~stop], y[~stop], X[stop], y[stop])
-        size = model.size_
-    if stop is None or data.ties.order is not None:  # by time those that stop it are the latest, most like the next
-        model.fit(X, y, size=size)
-    seconds, began = time.perf_counter() - began, time.perf_counter()
+    # by time the rows that end a training are the latest ones, most like those that come next
+    notes = _trained(model, X, y, stop, task, again=data.ties.order is not None)
+    seconds, clock = time.perf_counter() - began, time.process_time if model.device == "cpu" else time.perf_counter
+    began = clock()
     output = _finite(model_output(model, X_answer, task.task, task.classes))
-    ms_per_row = (time.perf_counter() - began) * 1000 / len(X_answer)
+    ms_per_row = (clock() - began) * 1000 / len(X_answer)
     return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row,
-                   model if keep or task.fold < 0 else None, time.process_time() - cpu, tuple(model.notes))
+                   model if keep or task.fold < 0 else None, time.process_time() - cpu, notes)
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-21
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from .base import FrameworkModel, Range, framework, thread_count
 
 # %% ../../../../nbs/models/frameworks/04_random_forest.ipynb #forest-leaves
-FOREST_BYTES = 60e6
+FOREST_BYTES, _TREES_AT_ONCE = 60e6, 25
 
 
 def leaf_limit(rows: int, trees: int, outputs: int) -> int:
@@ -25,7 +25,7 @@ def leaf_limit(rows: int, trees: int, outputs: int) -> int:
 # %% ../../../../nbs/models/frameworks/04_random_forest.ipynb #forest
 class ForestModel(FrameworkModel):
     "Averaged decision trees with bounded leaves; a subclass names scikit-learn's classes"
-    package, native_missing, target_scaled = "sklearn", True, True
+    package, timed, native_missing, target_scaled = "sklearn", True, True, True
     estimators: tuple[type, type]  # for classes, for numbers
 
     @property
@@ -46,8 +46,12 @@ class ForestModel(FrameworkModel):
         given["max_leaf_nodes"] = given["max_leaf_nodes"] or leaf_limit(len(y), given["n_estimators"], outputs)
         fewest = 2 if self.task == "regression" else int(np.clip(len(y) // 500, 2, 10))
         given["min_samples_leaf"] = given["min_samples_leaf"] or fewest
-        self.estimator_ = kind(**given, n_jobs=thread_count(), random_state=self.seed).fit(X, y)
-        self.estimator_.n_jobs = 1
+        forest = kind(**given, n_jobs=thread_count(), random_state=self.seed, warm_start=True)
+        for trees in range(_TREES_AT_ONCE, given["n_estimators"] + _TREES_AT_ONCE, _TREES_AT_ONCE):
+            forest.set_params(n_estimators=min(trees, given["n_estimators"])).fit(X, y)
+            if trees < given["n_estimators"] and self._time_is_up():
+                break
+        self.estimator_ = forest.set_params(warm_start=False, n_jobs=1)
         return "cpu"
 
     def _predict(self, X: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ __all__ = ['quiet_tensorflow', 'keras_network', 'TensorFlowModel']
 # %% ../../../../nbs/models/frameworks/07_tensorflow.ipynb #56frameworks-02
 import os
 import random
+from collections.abc import Callable
 
 import numpy as np
 
@@ -43,6 +44,16 @@ def keras_network(tensorflow, task: str, settings: dict, inputs: int, outputs: i
     network.compile(optimizer, loss=loss, jit_compile=False)
     return network
 
+# %% ../../../../nbs/models/frameworks/07_tensorflow.ipynb #tensorflow-stop
+def _stop_early(tensorflow, patience: int, time_is_up: Callable[[], bool]):
+    "The Keras callback that ends a training and gives back the weights of its best epoch"
+    class Stop(tensorflow.keras.callbacks.EarlyStopping):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            super().on_epoch_end(epoch, logs)
+            if not self.model.stop_training and time_is_up():
+                self.model.stop_training = True
+    return Stop("val_loss", patience=patience, restore_best_weights=True)
+
 # %% ../../../../nbs/models/frameworks/07_tensorflow.ipynb #56frameworks-06
 @framework
 class TensorFlowModel(NetworkModel):
@@ -60,8 +71,7 @@ class TensorFlowModel(NetworkModel):
         tensorflow.keras.backend.clear_session()
         tensorflow.keras.utils.set_random_seed(self.seed)
         network = self._network(tensorflow, train[0].shape[1], outputs)
-        stop = tensorflow.keras.callbacks.EarlyStopping("val_loss", patience=self._plan["patience"],
-                                                        restore_best_weights=True)
+        stop = _stop_early(tensorflow, self._plan["patience"], self._time_is_up)
         losses = network.fit(*train, validation_data=validation, epochs=self._plan["epochs"], verbose=0,
                              batch_size=self._plan["batch_size"], callbacks=[stop] if validation else [])
         random.setstate(before[0]), np.random.set_state(before[1])

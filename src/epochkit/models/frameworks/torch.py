@@ -7,6 +7,7 @@ __all__ = ['TorchModel']
 
 # %% ../../../../nbs/models/frameworks/08_torch.ipynb #57frameworks-02
 import copy
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def _train_epoch(torch, network, loss_of, optimizer, train: tuple, batch_size: i
 
 # %% ../../../../nbs/models/frameworks/08_torch.ipynb #57frameworks-02-epochs
 def _train_epochs(torch, network, task: str, settings: dict, train: tuple,
-                  validation: tuple | None) -> dict[str, list[float]]:
+                  validation: tuple | None, time_is_up: Callable[[], bool]) -> dict[str, list[float]]:
     "`loss` and, with validation rows, `val_loss` per epoch; the network ends with the weights of its best epoch"
     squared = torch.nn.L1Loss() if settings.get("absolute") else torch.nn.MSELoss()
     loss_of = squared if task == "regression" else torch.nn.CrossEntropyLoss()
@@ -45,7 +46,7 @@ def _train_epochs(torch, network, task: str, settings: dict, train: tuple,
         waited += 1
         if losses["val_loss"][-1] < best:
             best, best_weights, waited = losses["val_loss"][-1], copy.deepcopy(network.state_dict()), 0
-        if waited >= settings["patience"]:
+        if waited >= settings["patience"] or time_is_up():
             break
     if best_weights is not None:
         network.load_state_dict(best_weights)
@@ -73,7 +74,7 @@ class TorchModel(NetworkModel):
             torch.manual_seed(self.seed)
             network = self._network(torch, train[0].shape[1], outputs).to(device)
             losses = _train_epochs(torch, network, self.task, self._plan, self._tensors(torch, train, device),
-                                   self._tensors(torch, validation, device))
+                                   self._tensors(torch, validation, device), self._time_is_up)
         used = next(network.parameters()).device.type
         layers = [(part.weight.detach().cpu().numpy().T.copy(), part.bias.detach().cpu().numpy().copy())
                   for part in network if isinstance(part, torch.nn.Linear)]
