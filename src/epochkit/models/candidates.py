@@ -192,7 +192,8 @@ class _Fits:
         least = min(self.share, _PILOT_ROWS / rows)
         pilot = self._results([0], share=least).get(0)
         if pilot is not None:
-            self.share = min(self.share, max(least, least * allowed / max(pilot.cpu_seconds, 1e-6)))
+            times = 2 * allowed / max(pilot.cpu_seconds, 1e-6) - 1  # half of what few rows take, any number takes
+            self.share = min(self.share, least * max(1.0, times))
             if self.share == least:
                 self.folds[0] = pilot
 
@@ -349,12 +350,12 @@ def completed(candidate: Candidate, at: Bench) -> Candidate:
         size_mb=len(pickle.dumps(whole.model)) / 1e6)
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-turns
-BEST_FIRST = ("dummy", "linear", "lightgbm", "catboost", "xgboost", "hist_gradient_boosting", "extra_trees",
-              "random_forest", "statsmodels", "torch", "tensorflow")
+BEST_FIRST = ("dummy", "linear", "statsmodels", "lightgbm", "catboost", "xgboost", "hist_gradient_boosting",
+              "extra_trees", "random_forest", "torch", "tensorflow")
 
 
 def _in_turn(frameworks: dict[str, type[FrameworkModel]]) -> list[type[FrameworkModel]]:
-    "The frameworks, those that are usually best first; ones of the project before all but the dummy"
+    "The frameworks, after the linear ones those that are usually best; ones of the project before all but the dummy"
     place = {name: number for number, name in enumerate(BEST_FIRST)}
     return sorted(frameworks.values(), key=lambda cls: (not cls.baseline, place.get(cls.name, 0)))
 
