@@ -299,7 +299,7 @@ def failure_modes(report: Mapping[str, Any], limit: float = 0.05) -> list[dict[s
                     f"{row['relative_loss']:.1%} of the gain ({row['low']:.1%} to {row['high']:.1%})",
                     "robustness.json", f"watch '{row['column']}'")
               for row in report.get("disturbances", ()) if row["low"] > limit]
-    modes += [_mode(f"{finding['code']} rings ({finding['title']})", finding["reason"], "overfit_checks.json",
+    modes += [_mode(f"not seen: {finding['title']} ({finding['code']})", finding["reason"], "overfit_checks.json",
                     f"see docs/checks/overfitting/{finding['code']}.md")
               for finding in report.get("overfit", ()) if finding["result"] in ("fail", "notice", "muted")]
     return modes + _turned(report) + _worst_slices(report)
