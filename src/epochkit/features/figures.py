@@ -206,6 +206,7 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
         box.set_facecolor(COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")])
     axes[0, 0].set(yticklabels=[_short(name) for name in names[::-1]], xlabel="value as a feature, training rows",
                    xscale="symlog")
+    axes[0, 0].xaxis.set_major_formatter("{x:g}")
     boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
     widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))

@@ -66,7 +66,7 @@ def _score_of(answer: Mapping[str, Any]) -> float:
 @contextmanager
 def _without_warnings() -> Iterator[None]:
     "What is asked here is meant to be refused: the kit's own warnings about it would only stand in the notebook"
-    logger = logging.getLogger(__name__.partition(".")[0])
+    logger = logging.getLogger(PipelineError.__module__.partition(".")[0])
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
