@@ -378,11 +378,12 @@ class _Heat:
         return min(given, self.most) - sum(fits.cpu_seconds for fits, _ in self.begun)
 
     def _first_lap(self) -> None:
-        "Fits the first folds of each framework, within its part of what is left"
+        "Fits the first folds of each framework, within its part of half of the seconds; the others are for the best"
         for number, cls in enumerate(self.turns):
             seconds = None
             if self.cpu_seconds is not None:
-                seconds = max(1.0, self.left() / max(1, self.at.pool_of(cls).count)) / (len(self.turns) - number)
+                lap = (self.left() - self.cpu_seconds / 2) / max(1, self.at.pool_of(cls).count)
+                seconds = max(1.0, lap) / (len(self.turns) - number)
             self.begun.append(_begun(_Fits(self.at, cls, {}, seconds=seconds)))
 
     def _place(self, begun: tuple[_Fits, str]) -> tuple[bool, float]:

@@ -263,7 +263,8 @@ def _fit_again(at: Bench, member: Member, seconds: float) -> FoldFit | str:
     Where its part of the time in phase 1 sufficed for a share of the rows, `seconds` may suffice for more of them."""
     cls = known_frameworks()[member.framework]
     for share in dict.fromkeys((member.affordable_share(seconds), member.share)):
-        result = at.results([at.task(cls, member.parameters, -2, size=member.size, share=share)])[-2]
+        task = at.task(cls, member.parameters, -2, size=member.size, share=share, seconds=seconds)
+        result = at.results([task])[-2]
         if not result.error:
             break
     return result.error or result.value

@@ -33,3 +33,16 @@ def test_the_trees_asked_one_by_one_say_what_scikit_learn_says():
             assert np.allclose(forest.predict(rows), said)
         else:
             assert np.allclose(forest.predict_proba(rows), forest.estimator_.predict_proba(rows.to_numpy()))
+
+
+def test_a_forest_whose_time_is_up_keeps_the_trees_it_has_with_time_enough_it_is_the_one_of_a_single_fit():
+    from sklearn.base import clone
+
+    from epochkit.models.frameworks.base import TIME_IS_UP
+
+    rows, y = pd.DataFrame(np.random.default_rng(0).normal(size=(90, 3)), columns=list("abc")), np.arange(90) % 2
+    hurried = RandomForestModel(n_estimators=60).fit(rows, y, seconds=1e-9)
+    assert len(hurried.estimator_.estimators_) == 25 and hurried.notes == [TIME_IS_UP] and not hasattr(hurried, "_ends")
+    whole = RandomForestModel(n_estimators=60).fit(rows, y)
+    once = clone(whole.estimator_).fit(rows.to_numpy(), y)
+    assert not whole.notes and np.allclose(whole.predict_proba(rows), once.predict_proba(rows.to_numpy()))

@@ -32,3 +32,12 @@ assert (np.random.get_state()[1] == before).all()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stdout and not done.stderr, done.stderr
+
+
+def test_training_ends_with_the_epoch_in_which_its_time_is_up():
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    from epochkit.models.frameworks.base import TIME_IS_UP
+
+    some, classes = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=list("ab")), [0, 1] * 30
+    hurried = TensorFlowModel().fit(some, classes, some, classes, seconds=1e-9)
+    assert len(hurried.history["loss"]) == hurried.size_ == 1 and hurried.notes == [TIME_IS_UP]

@@ -29,3 +29,13 @@ def test_training_stops_early_and_leaves_the_random_state_alone():
     exact = TorchModel().fit(rows[:100], noise[:100], rows[100:], noise[100:], size=3)
     assert exact.size_ == len(exact.history["loss"]) == 3 and "val_loss" not in exact.history
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_training_ends_with_the_epoch_in_which_its_time_is_up():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from epochkit.models.frameworks.base import TIME_IS_UP
+
+    some, classes = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=list("ab")), [0, 1] * 30
+    hurried = TorchModel().fit(some, classes, some, classes, seconds=1e-9)
+    assert len(hurried.history["loss"]) == hurried.size_ == 1 and hurried.notes == [TIME_IS_UP]
+    assert TorchModel().fit(some, classes, size=3, seconds=1e-9).size_ == 3

@@ -252,7 +252,7 @@ def test_a_final_fit_that_lacks_memory_for_more_rows_takes_those_that_it_learned
     asked = []
 
     class Machine:
-        def task(self, cls, params, fold, size, share):
+        def task(self, cls, params, fold, size, share, seconds):
             return share
 
         def results(self, tasks):
