@@ -5278,6 +5278,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'epochkit/serving/dashboard.py'),
                                             'epochkit.serving.dashboard._drift': ( 'serving/dashboard.html#_drift',
                                                                                    'epochkit/serving/dashboard.py'),
+                                            'epochkit.serving.dashboard._made_of': ( 'serving/dashboard.html#_made_of',
+                                                                                     'epochkit/serving/dashboard.py'),
                                             'epochkit.serving.dashboard._show_answer': ( 'serving/dashboard.html#_show_answer',
                                                                                          'epochkit/serving/dashboard.py'),
                                             'epochkit.serving.dashboard._show_batch': ( 'serving/dashboard.html#_show_batch',

@@ -207,8 +207,8 @@ def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     "What the scores follow, whether both measures agree, and one row as an example, a sentence each"
     total = sum(row["importance"] for row in found["importance"]) or 1.0
     first = [f"{row['column']} ({row['importance'] / total:.0%})" for row in found["importance"][:3]]
-    lines = [f"The scores follow {', '.join(first)} most, each with all that is made of it: shares of all contributions "
-             f"to the {found['explains']}, over {found['rows']} rows."]
+    lines = [f"The scores follow {', '.join(first)} most, each with all that is made of it: shares of all "
+             f"contributions to the {found['explains']}, over {found['rows']} rows."]
     agreement, loss = found["agreement"]["rank_correlation"], {row["column"]: row["loss"] for row in found["shuffled"]}
     if agreement is not None:
         lines.append(f"The columns that move the scores and those that {metric} needs stand in "
