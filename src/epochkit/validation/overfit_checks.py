@@ -338,7 +338,8 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     short, limit = float(evidence.sign * (whole[0] - alone)), noticeable(evidence.plan.metric.primary, float(whole[0]))
     edge = round(float(whole[0] - evidence.sign * limit), 4)
     return _said("notice" if short <= limit else "pass", round(alone, 4), edge,
-                 f"'{name}' alone reaches {alone:.4g}, all features {whole[0]:.4g}")
+                 f"in a shallow tree '{name}' alone reaches {alone:.4g} on the validation rows, {winner} with all "
+                 f"features {whole[0]:.4g}")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-36
 @overfit_check("EPK006", "what is slower than linear is better")
