@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'bench', 'train_candidate',
-           'completed', 'train_candidates', 'todays_rule', 'comparison_table', 'better', 'judge_of', 'Choice',
-           'choose_best', 'comparison_claim', 'fold_score', 'prediction_table', 'stored_outputs', 'save_candidates',
-           'write_training_files']
+           'completed', 'train_candidates', 'todays_rule', 'comparison_table', 'better', 'judge_of', 'evidence',
+           'Choice', 'choose_best', 'comparison_claim', 'fold_score', 'prediction_table', 'stored_outputs',
+           'save_candidates', 'write_training_files']
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
 import logging
@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
     """One framework's model with its scores and its costs
 
     metrics: name -> value, low, high, from the answers that folds of the training rows gave. validation: the same of
-    the model fitted on all training rows, on rows that chose nothing. output: its answers there. out_of_fold: answers
+    the model fitted on all training rows, on the validation rows. output: its answers there. out_of_fold: answers
     for the training rows, NaN where no fold gave one. fold_values: the primary metric of each fold. rows: trained on.
     size: rounds, where the framework grows by rounds. skipped, warning: a reason, or nothing. absent: skipped because
     its package is not installed.
@@ -407,7 +407,8 @@ def _heats(turns: list[type[FrameworkModel]], at: Bench, seconds: float | None, 
     parts = [part for heavy in (False, True) if (part := [cls for cls in turns if cls.heavy == heavy])]
     left = None if seconds is None else seconds * max(1, at.workers.count) - used
     heats = [_Heat(part, at, left) if left is None else
-             _Heat(part, at, left * len(part) / len(turns), seconds * max(1, at.pool_of(part[0]).count)) for part in parts]
+             _Heat(part, at, left * len(part) / len(turns), seconds * max(1, at.pool_of(part[0]).count))
+             for part in parts]
     for heat in heats:
         heat.beside = tuple(other for other in heats if other is not heat)
     return heats
@@ -531,10 +532,22 @@ def better(value: float | None, than: float | None, plan: Plan) -> bool:
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15-b
 def judge_of(data: TrainingData, plan: Plan) -> Judge:
-    "What compares outputs on the training rows"
-    every_row = np.ones(len(data.y), bool)
-    return Judge(plan.data.task, plan.metric, np.asarray(data.y), every_row, data.groups, plan.split.seed,
-                 parts=fold_codes(data.folds, len(data.y)))
+    "What compares `evidence`: on the training rows and, by time, on the validation rows as one more fold"
+    y, parts, groups = np.asarray(data.y), fold_codes(data.folds, len(data.y)), data.groups
+    if data.by_time:
+        late = len(data.y_validation)
+        y, parts = np.concatenate([y, data.y_validation]), np.append(parts, np.full(late, len(data.folds)))
+        groups = None if groups is None else np.append(groups, groups.max() + 1 + np.arange(late))
+    return Judge(plan.data.task, plan.metric, y, np.ones(len(y), bool), groups, plan.split.seed, parts=parts)
+
+
+def evidence(answers: np.ndarray, output: np.ndarray | None, data: TrainingData) -> np.ndarray:
+    """What speaks for a model where one is chosen: its answers out of fold and, by time, its output for the validation
+    rows, which come last and are most like those to come; NaN where it has none"""
+    if not data.by_time:
+        return answers
+    late = np.full((len(data.y_validation), *answers.shape[1:]), np.nan) if output is None else output
+    return np.concatenate([answers, late])
 
 
 SIMPLEST_FIRST = ("linear", "statsmodels", "random_forest", "extra_trees", "hist_gradient_boosting", "lightgbm",
@@ -563,7 +576,8 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
             names.setdefault(item.skipped, []).append(item.framework)
         reasons = "; ".join(f"{', '.join(found)}: {why}" for why, found in names.items()) or "no candidates"
         raise PipelineError(f"no framework gave a model that {plan.metric.primary} could be computed for ({reasons})")
-    found = standings(judge_of(data, plan), {name: item.out_of_fold for name, item in able.items()})
+    seen = {name: evidence(item.out_of_fold, item.output, data) for name, item in able.items()}
+    found = standings(judge_of(data, plan), seen)
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}
     name, reason = proposed(found, {name: place.get(name, len(place)) for name in able})
     return Choice(able[name], reason, found)

@@ -32,6 +32,7 @@ from .bundle import (Bundle, input_schema, log_bundle, open_verified, registered
                                     sendable_schema)
 from ..core.errors import BadInputError, DependencyError, PipelineError, ResourceLimitError
 from .folds.blend import ProbabilityScale
+from .folds.comparison import Judge
 from .folds.coverage import Coverage, coverage_of
 from .folds.final import Composition, Member, alone, compose, refitted
 from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
@@ -44,7 +45,7 @@ from .figures import impact_figure, top_trials_figure
 from .fold_figures import (FoldImportance, error_figure, fold_importance, fold_importance_figure,
                                           mistakes_figure, ranking_figure)
 from .gate import TRAINING_FILES, TUNING_FILES
-from .candidates import (Bench, Candidate, Choice, bench, better, judge_of, judged, prediction_table,
+from .candidates import (Bench, Candidate, Choice, bench, evidence, judge_of, judged, prediction_table,
                                         save_candidates, stored_outputs, todays_rule, train_candidates,
                                         write_training_files)
 from ..lifecycle.resources import progress, write_parquet
@@ -234,18 +235,27 @@ def _all_members(folder: Path, winner: Candidate, data: TrainingData, plan: Plan
     return phase_1_members(folder, data, plan) | {winner.framework: tuned}
 
 
+def _loses(composition: Composition, members: dict[str, Member], single: str, judge: Judge) -> bool:
+    "Whether the composition scores worse than the member `single` on the rows that both answered"
+    outputs = {"composed": composition.applied({name: item.answers for name, item in members.items()}),
+               "single": members[single].answers}
+    rows = np.all([np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs.values()], axis=0)
+    judge = judge._replace(rows=judge.rows & rows, resamples=0)
+    return judge.gain(*judge.scores_of(outputs).values())[0] < 0
+
+
 def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) -> HandedOn:
-    winner, primary = tuning.winner, plan.metric.primary
+    winner = tuning.winner
     members = _all_members(folder, winner, data, plan)
-    single = winner.framework
-    judge = judge_of(data, plan)
-    composition = compose(judge, members, single)
-    if better(winner.value(primary), _recipe(composition, members, data, plan)["metrics"][primary]["value"], plan):
+    single, judge = winner.framework, judge_of(data, plan)
+    seen = {name: item._replace(answers=evidence(item.answers, item.output, data)) for name, item in members.items()}
+    composition = compose(judge, seen, single)
+    if _loses(composition, seen, single, judge):
         reason = "with the blend, or with the scale of its probabilities, its score over the folds was worse"
         composition = Composition({single: 1.0}, ProbabilityScale(), composition.gain, reason)
     with bench(data, plan, worker_count(data)) as at:
         model, composition, rows = refitted(
-            composition, alone(judge, members[single], ""), members,
+            composition, alone(judge, seen[single], ""), members,
             lambda member: _fit_again(at, member, _refit_seconds(plan.budget.fit_seconds)),
             data.X_validation, plan.data.task, len(plan.data.classes), plan.serving.latency_p95_ms / 2)
     return HandedOn(winner._replace(title=model.title, model=model, device=model.device, rows=rows,

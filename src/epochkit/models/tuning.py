@@ -19,7 +19,8 @@ from ..core.files import plain
 from ..core.errors import ResourceLimitError
 from .frameworks.base import Range, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once
-from .candidates import Bench, Candidate, bench, better, completed, fold_score, judge_of, train_candidate
+from .candidates import (Bench, Candidate, bench, better, completed, evidence, fold_score, judge_of,
+                                        train_candidate)
 from .folds.fold_fits import TrainingData
 from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
@@ -249,12 +250,27 @@ def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: Trainin
     primary = plan.metric.primary
     if best is None or not better(best.value(primary), untuned.value(primary), plan):
         return None, "", None
+    if data.by_time:
+        return _checked_later(best, untuned, data, plan, workers)
     gain, checked_on = _checked_gain(cls, best, untuned, data, plan, workers)
     if gain is None or not gain[0] > 0:
         return gain, checked_on, None
     with bench(data, plan, workers) as at:
         tuned = completed(best, at)
     return gain, checked_on, None if tuned.model is None else tuned
+
+
+def _checked_later(best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,
+                   workers: int) -> tuple[tuple[float, float, float] | None, str, Candidate | None]:
+    "The same by time: on the validation rows, which come after all that the search saw"
+    with bench(data, plan, workers) as at:
+        tuned = completed(best, at)
+    if tuned.output is None or untuned.output is None:
+        return None, "", None
+    judge = judge_of(data, plan)
+    judge = judge._replace(rows=np.arange(len(judge.y)) >= len(data.y))
+    gain = judge.gain(*(judge.scores(evidence(item.out_of_fold, item.output, data)) for item in (tuned, untuned)))
+    return gain, "later rows, which the search never saw", tuned if gain[0] > 0 else None
 
 
 def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,

@@ -407,6 +407,24 @@ def test_the_best_is_first_in_the_table_and_never_the_dummy():
         choose_best([item for item in found if item.baseline or item.skipped], data, plan)
 
 
+def test_by_time_the_later_rows_take_part_in_the_choice_as_one_more_fold():
+    from epochkit.models.folds.fold_fits import Ties
+    data, plan = small_data("regression"), small_plan("regression", "rmse", maximize=False)
+    random = np.random.default_rng(8)
+
+    def answered(name, early, late):
+        return Candidate(name, name, out_of_fold=data.y + early * random.normal(size=len(data.y)),
+                         output=data.y_validation + late * random.normal(size=len(data.y_validation)),
+                         metrics={"rmse": {"value": early}})
+    found = [answered("catboost", 1.0, 90.0), answered("lightgbm", 2.0, 3.0)]
+    assert choose_best(found, data, plan).best.framework == "catboost"
+    timed = data._replace(ties=Ties(order=np.arange(len(data.y))))
+    choice, judge = choose_best(found, timed, plan), judge_of(timed, plan)
+    assert choice.best.framework == "lightgbm" and len(judge.y) == len(data.y) + len(data.y_validation)
+    assert set(np.unique(judge.parts)) == set(range(len(data.folds) + 1))
+    assert np.isnan(evidence(data.y, None, timed)[len(data.y):]).all() and evidence(data.y, None, data) is data.y
+
+
 def test_better_follows_the_direction_and_nothing_is_never_better():
     assert better(0.8, 0.7, small_plan()) and not better(0.8, 0.7, small_plan(maximize=False))
     assert better(0.1, None,

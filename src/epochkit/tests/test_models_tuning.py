@@ -194,7 +194,7 @@ def test_a_gain_says_whether_it_may_be_chance_and_where_it_was_measured():
         tuning._replace(gain=None, improved=False), plan)
 
 
-def test_by_time_the_gain_is_measured_on_the_folds_of_the_search_and_the_first_rows_do_not_count():
+def test_where_folds_can_be_dealt_once_the_gain_is_measured_on_them_and_rows_without_an_answer_do_not_count():
     from epochkit.models.tuning import _checked_gain
     data, plan = small()
     forward = tuple((np.arange(start), np.arange(start, start + 30)) for start in (30, 60, 90, 120))
@@ -204,6 +204,23 @@ def test_by_time_the_gain_is_measured_on_the_folds_of_the_search_and_the_first_r
     assert np.isnan(strong.out_of_fold[:30]).all()
     gain, checked_on = _checked_gain(cls, strong, weak, data, plan, 0)
     assert np.isfinite(gain).all() and gain[1] <= gain[0] <= gain[2] and checked_on == "the folds of the search"
+
+
+def test_by_time_the_gain_is_measured_on_the_later_rows_that_the_search_never_saw():
+    from epochkit.models.folds.fold_fits import Ties
+    from epochkit.models.tuning import _checked
+    data, plan = small()
+    forward = tuple((np.arange(start), np.arange(start, start + 30)) for start in (30, 60, 90, 120))
+    data = data._replace(folds=forward, fresh_folds=(), ties=Ties(order=np.arange(len(data.y))))
+    with bench(data, plan) as at:
+        weak, strong = (train_candidate(Moody, at, resamples=0, level=level) for level in (0.55, 0.0))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(FRAMEWORKS, "moody", Moody)
+        gain, checked_on, tuned = _checked(Moody, strong, weak, data, plan, 0)
+        later = data._replace(y_validation=1 - data.y_validation)
+        turned = _checked(Moody, strong, weak, later, plan, 0)
+    assert gain[0] > 0.5 and checked_on == "later rows, which the search never saw" and tuned.model is not None
+    assert turned[0][0] < 0 and turned[2] is None
 
 
 def test_a_trial_that_is_worse_than_most_after_two_folds_is_given_up():

@@ -51,6 +51,11 @@ class TrainingData(NamedTuple):
     groups: np.ndarray | None = None
     ties: Ties = Ties()
 
+    @property
+    def by_time(self) -> bool:
+        "Whether the folds go forward in time"
+        return self.ties.order is not None
+
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-06
 def random_folds(y: np.ndarray, classification: bool, count: int = 5, seed: int = 0) -> Folds:
     "Folds dealt by chance, every class (or level of the number) spread over all of them; at least two"
@@ -208,7 +213,7 @@ def stopping_rows(data: TrainingData, learn: np.ndarray, classification: bool, s
     """Which of the positions `learn` end the training and are not seen by it, (n_learn,) of bool: a fifth of fewer than
     1,000 rows, a tenth of more"""
     parts = 5 if len(learn) < 1_000 else 10
-    if data.ties.order is not None:
+    if data.by_time:
         order = data.ties.order[learn]
         late = order > np.quantile(order, 1 - 1 / parts, method="lower")
         if 0 < late.sum() < len(learn):
@@ -272,7 +277,7 @@ def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> Fo
     model.load()
     began, cpu = time.perf_counter(), time.process_time()
     # by time the rows that end a training are the latest ones, most like those that come next
-    notes = _trained(model, X, y, stop, task, again=data.ties.order is not None)
+    notes = _trained(model, X, y, stop, task, again=data.by_time)
     seconds, clock = time.perf_counter() - began, time.process_time if model.device == "cpu" else time.perf_counter
     began = clock()
     output = _finite(model_output(model, X_answer, task.task, task.classes))
