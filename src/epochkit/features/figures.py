@@ -75,11 +75,15 @@ def _gain_claim(optional: Sequence[GroupGain], task: str) -> str:
     kept, score = [gain for gain in optional if gain.kept], SCORES[task].replace(" (lower)", "")
     groups = count_of(len(optional), "optional groups of features")
     if not kept:
-        return claim("None of {optional} optional groups gains clearly: only the plain columns are kept",
+        return claim("None of {optional:optional group} gains clearly: only the plain columns are kept",
                      optional=groups)
     best = max(kept, key=lambda gain: gain.gain)
-    return claim("{group} features gain most, {gain} of {score}; {kept} of {optional:optional group} {are} kept",
-                 group=best.group.capitalize(), gain=_gain_value(best), score=score, optional=groups,
+    parts = {"group": best.group.capitalize(), "gain": _gain_value(best), "score": score}
+    if len(optional) == 1:
+        return claim("{group} features gain {gain} of {score} over the plain columns, with the kind of model that they "
+                     "help more", **parts)
+    return claim("{group} features gain most, {gain} of {score} with the kind of model that they help more; {kept} of "
+                 "{optional:optional group} {are} kept", **parts, optional=groups,
                  kept=count_of(len(kept), "optional groups that are kept"), are="is" if len(kept) == 1 else "are")
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-2
@@ -123,8 +127,8 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: i
     _legend(axes[0, 1], [groups.get(name, "") for name in top["feature"]])
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
     ends = (float(first["low"]), float(first["high"])) if np.isfinite(first["low"]) else (None, None)
-    return figure, claim("{feature} matters most: shuffling it costs {importance} of the score; {clear} of "
-                         "{all:feature} have an interval above zero, each looked at by itself",
+    return figure, claim("{feature} matters most: shuffling it costs {importance} of the score; for {clear} of "
+                         "{all:feature} the loss is clearly above zero, each judged by itself",
                          feature=first["feature"],
                          importance=Measured(float(first["importance"]), "score", f"importance of {first['feature']}",
                                              None, *ends, rule="shuffled on unseen folds of training rows"),
@@ -202,11 +206,12 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
         box.set_facecolor(COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")])
     axes[0, 0].set(yticklabels=[_short(name) for name in names[::-1]], xlabel="value as a feature, training rows",
                    xscale="symlog")
+    axes[0, 0].xaxis.set_major_formatter("{x:g}")
     boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
     widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
-    return figure, claim("{far} of the scaled values lie beyond {limit}; the middle half of "
-                         "{widest} is widest, {width}",
+    return figure, claim("After scaling, {far} of the values lie further than {limit} from zero; the middle half "
+                         "of {widest} is the widest of those shown, {width}",
                          widest=widest, far=Measured(far, "share", "scaled values beyond 5", len(train)),
                          limit=chosen_value(5, "", "limit of scaled values"),
                          width=Measured(float(boxes_wide.max()), "effect",
@@ -247,8 +252,9 @@ def made_correlation_picture(train: pd.DataFrame, groups: dict[str, str], import
     _heat_map(figure, axes[0, 0], table, made, plain)
     strongest = np.abs(table).max(axis=1)
     at = int(strongest.argmin())
-    return figure, claim("{name} says most that is new: its strongest correlation with a shown plain feature is {most}",
-                         name=made[at],
+    least = " repeats the plain features least" if len(made) > 1 else ""
+    return figure, claim("{name}{least}: its strongest correlation with a plain feature shown here is {most}",
+                         name=made[at], least=least,
                          most=Measured(float(strongest[at]), "effect",
                                        f"strongest correlation of {made[at]} with a plain feature", len(train),
                                        rule="Pearson"))

@@ -365,7 +365,7 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     allowed = score < 0.999 or plan.data.on_leak == "keep" or by_chance
     why = ", kept by the brief" if plan.data.on_leak == "keep" else ", which so few rows of a class can do by chance"
     marks = _classes_marked(train[features], y) if plan.classification else ""
-    return verdict(allowed, round(score, 4), 0.999,
+    return verdict(allowed, round(score, 6), 0.999,
                    f"'{name}' alone" + (why if score >= 0.999 and allowed else "") + marks)
 
 # %% ../../../nbs/features/08_review.ipynb #review-suspects-check

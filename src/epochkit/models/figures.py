@@ -185,11 +185,14 @@ def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
     if table.empty:
         return f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
     name, primary, title = table["parameter"].iloc[0], plan.metric.primary, tuning.untuned.title
-    return claim("{primary} of {title} goes with {name} most (rank correlation {impact}; the search leans to what did "
-                 "well, so this is no effect); over {trials:trial} it ran from {low} to {high} (dashed: untuned)",
+    impact = float(table["impact"].iloc[0])
+    leaning = "goes with {name} most (association {impact}; the search leans to what did well, so this is no effect)"
+    if impact <= 2 / math.sqrt(len(values)):  # about what the ranks of unrelated numbers reach in one of twenty
+        leaning = "goes clearly with no setting (most with {name}: association {impact})"
+    return claim(f"{{primary}} of {{title}} {leaning}; it ran from {{low}} to {{high}} in the {{trials:trial}} that "
+                 "gave a value (dashed: untuned)",
                  primary=primary, title=title, name=name, trials=count_of(len(values), "trials that gave a value"),
-                 impact=Measured(float(table["impact"].iloc[0]), "effect", f"association of {name} with {primary}",
-                                 len(values)),
+                 impact=Measured(impact, "effect", f"association of {name} with {primary}", len(values)),
                  **{end: Measured(float(value), "score", f"{end}est {primary} of a trial", len(values))
                     for end, value in (("low", min(values)), ("high", max(values)))})
 

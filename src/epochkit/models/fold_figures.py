@@ -321,8 +321,8 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
 def _importance_claim(found: FoldImportance, best: Candidate, plan: Plan) -> Claim:
     first, primary = found.table.iloc[0], plan.metric.primary
     loss, low, high = (float(first[name]) for name in ("loss", "low", "high"))
-    return claim("{model} leans on {feature} most: shuffling it costs {loss} of {primary}; {clear} of {all:feature} "
-                 "have an interval above zero, each looked at by itself",
+    return claim("{model} leans on {feature} most: shuffling it costs {loss} of {primary}; for {clear} of "
+                 "{all:feature} the loss is clearly above zero, each judged by itself",
                  model=_name(best), feature=first["feature"], primary=primary,
                  loss=Measured(loss, "score", f"{primary} that shuffling {first['feature']} costs", None, low, high,
                                rule=_RULE),

@@ -81,7 +81,11 @@ def tuning_did_not_make_it_worse(context: GateContext) -> CheckResult:
     "Passes when what is handed on is at least as good as the untuned winner, which must be the winner of phase 1"
     best, tuned = context.json("best_model_info.json"), context.json("tuned_model_info.json")
     ok = _at_least(tuned["value"], best["value"], best["maximize"]) and tuned["framework"] == best["framework"]
-    return verdict(ok, tuned["value"], best["value"], f"{tuned['framework']} tuned, {best['framework']} won phase 1")
+    members = len(tuned.get("members") or ())
+    handed = f"a blend of {members} models" if members > 1 else tuned["framework"]
+    kept = "" if tuned.get("tuned", True) else ", whose settings no trial improved"
+    told = f"{handed} is handed on; {best['framework']} led the comparison{kept}"
+    return verdict(ok, tuned["value"], best["value"], told)
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-10-shared
 def _shared_facts(files: dict[str, Any]) -> dict[str, set]:

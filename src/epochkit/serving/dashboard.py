@@ -7,7 +7,7 @@ __all__ = ['show_dashboard']
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-02
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -47,6 +47,12 @@ def _drift() -> Callable[..., dict[str, Any]]:
     return drift
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-07
+def _made_of(info: Mapping[str, Any]) -> str:
+    "What the model is made of, short enough for a card"
+    title = info.get("model_type") or info.get("framework") or info.get("model")
+    return f"blend of {title.count('%')} models" if str(title).startswith("Blend of ") else title
+
+
 def _show_header(data: AppData, stage: str) -> None:
     "Whose model this is, what it is for, and what it takes"
     import streamlit as st
@@ -54,7 +60,7 @@ def _show_header(data: AppData, stage: str) -> None:
     project = (data.plan or {}).get("project") or {}
     title = project.get("use_case") or f"Predicting {bundle.target}"
     st.html(masthead_html(title, project.get("objective") or "") + marks_html(info) + grid_html([
-        card_html("Model", info.get("framework") or info.get("model"),
+        card_html("Model", _made_of(info),
                   f"version {bundle.version}, stage {info.get('stage') or stage}", "table"),
         card_html("Predicts", bundle.target, ", ".join(map(str, bundle.classes or ())) or "a number", "view"),
         card_html("Inputs", len(bundle.input_schema), "columns of raw data, as in the source", "materialized")]))

@@ -206,8 +206,9 @@ def _origin(bundle: Any) -> list[tuple[str, str]]:
     "(name, value) of what the model is and where it comes from; what is not known is left out"
     info = bundle.info
     facts = {
-        "Model": info.get("model"), "Version": bundle.version, "Framework": info.get("framework"), "Task": bundle.task,
-        "Target": bundle.target, "Positive class": bundle.positive, "Decision threshold": bundle.threshold,
+        "Model": info.get("model"), "Version": bundle.version,
+        "Made of": info.get("model_type") or info.get("framework"), "Task": bundle.task, "Target": bundle.target,
+        "Positive class": bundle.positive, "Decision threshold": bundle.threshold,
         "Run": info.get("run_id"), "Training data (sha256)": info.get("training_data_sha256"),
         "Inputs": len(bundle.input_schema)
     }
@@ -255,7 +256,8 @@ def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: 
         "model_card.md.j2", name=info.get("model") or bundle.target, version=bundle.version, purpose=_purpose(plan),
         unattended=(info.get("reason") or "no reason recorded") if info.get("unattended") else "",
         waivers=info.get("waivers") or (), facts=_origin(bundle), metrics=_worth(report), failed=failed,
-        inputs=_inputs(bundle.input_schema),
+        inputs=_inputs(bundle.input_schema), groups=[as_markdown(line) for line in report.get("groups_in_words", [])],
+        promise=as_markdown(report.get("gap_in_words", "")),
         modes=[as_markdown(f"{item['mode']}: {item['seen']}") for item in report.get("failure_modes", [])])
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-18

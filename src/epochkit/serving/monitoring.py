@@ -320,15 +320,16 @@ def power_figure(power: pd.DataFrame, rows: int) -> tuple[Any, str] | None:
     middle = len(SHIFTS) // 2
     deviations, share = SHIFTS[middle]
     unmoved = count_of(power["unmoved"].sum(), "watched columns that ring as they are", rows)
-    return figure, claim("In {rows:row} a shift by {deviations} standard deviations, or of {share} of the labels, "
-                         "rings in {heard} of {columns:column}; {unmoved} {ring} unmoved",
+    return figure, claim("Moved alone by {deviations} standard deviations, or in {share} of the labels, {heard} of "
+                         "{columns:input} {ring_moved} in {rows:row}; unmoved, {unmoved} {ring}",
                          rows=count_of(rows, "served test rows"), unmoved=unmoved,
                          deviations=chosen_value(deviations, "effect", "shift of a number, in standard deviations"),
                          share=chosen_value(share, "share", "rows that get the rarest label"),
                          heard=count_of((power["smallest"] <= middle).sum(), "watched columns that ring when shifted",
                                         rows),
                          columns=count_of(len(power), "numbers and categories that are watched"),
-                         ring="rings" if unmoved.value == 1 else "ring")
+                         ring="rings" if unmoved.value == 1 else "ring",
+                         ring_moved="rings" if (power["smallest"] <= middle).sum() == 1 else "ring")
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-27
 def drift_table(report: Mapping[str, Any]) -> pd.DataFrame:

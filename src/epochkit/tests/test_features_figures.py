@@ -18,7 +18,7 @@ def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
                                  "binary")
     assert claim.startswith("Dates features gain most, 0.050") and "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
     assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)),
-                        "regression")[1].startswith("None of 1 optional")
+                        "regression")[1].startswith("None of 1 optional group gains")
     assert "no other group" in gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")[1]
 
 
@@ -56,7 +56,7 @@ def test_before_and_after_tell_the_skewness_and_constants_are_no_trouble():
     assert "instead of" in before_after_picture(raw, np.log(raw).rename("debt"))[1]
     before_after_picture(pd.Series(["x", None, "3"], name="$odd"), pd.Series([0.0, 0.0, 0.0], name="$odd"))
     assert scaled_picture(pd.DataFrame({"flag": [0.0, 1.0] * 5}), {}) is None
-    assert "beyond 5" in scaled_picture(pd.DataFrame({"a": np.r_[np.arange(9.0), 900]}), {"a": "numbers"})[1]
+    assert "further than 5" in scaled_picture(pd.DataFrame({"a": np.r_[np.arange(9.0), 900]}), {"a": "numbers"})[1]
 
 
 def test_made_features_are_shown_where_there_are_any():
@@ -65,7 +65,7 @@ def test_made_features_are_shown_where_there_are_any():
                           "b": rng.normal(size=300)}).assign(a_times_b=lambda frame: frame["a"] * frame["b"])
     groups = {"a": "numbers", "b": "numbers", "a_times_b": "interactions"}
     importance = pd.DataFrame({"feature": ["a_times_b", "a", "b"]})
-    assert made_correlation_picture(train, groups, importance)[1].startswith("a_times_b says most that is new")
+    assert made_correlation_picture(train, groups, importance)[1].startswith("a_times_b: its strongest correlation")
     assert "highest" in made_effect_picture(train, (train["a_times_b"] > 0).astype(int).to_numpy(), groups, importance,
                                             "share of yes", True)[1]
     assert made_correlation_picture(train[["a", "b"]], groups, importance) is None

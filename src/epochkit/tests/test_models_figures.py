@@ -61,6 +61,6 @@ def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     if len(values) == 1:
         assert claim.startswith("No trial of LogisticRegression gave a value")
     else:
-        assert "roc_auc of LogisticRegression goes with C most" in claim and len(
+        assert "most with C: association" in claim and len(
             [axes for axes in figure.axes if axes.get_visible()]) == 2
         assert [label.get_text() for label in top.axes[0].get_yticklabels()] == ["trial 0", "trial 3", "trial 1"]

@@ -72,6 +72,6 @@ def test_without_seconds_one_fold_is_made_and_a_failure_is_told():
     member = Member("linear", {}, best.out_of_fold, best.output)
     found = fold_importance(best, single, {"linear": member}, data, plan, 0)
     assert found.folds == 1 and "1 of 5 folds" in found.missing
-    assert "1 of 2 features have" in fold_importance_figure(found, best, plan)[1]
+    assert "for 1 of 2 features the loss is clearly" in fold_importance_figure(found, best, plan)[1]
     broken = fold_importance(best, single, {"linear": member._replace(parameters={"alhpa": 1})}, data, plan, 60)
     assert broken.folds == 0 and "alhpa" in broken.missing and fold_importance_figure(broken, best, plan) is None

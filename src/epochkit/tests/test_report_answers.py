@@ -26,3 +26,16 @@ def test_an_answer_that_says_nothing_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="says nothing"):
         StoryAnswer().give(" ", tmp_path / "answer.json")
     assert not (tmp_path / "answer.json").exists()
+
+
+from epochkit.report.answers import told_findings
+
+
+def test_a_finding_is_claim_consequence_and_step():
+    said = told_findings(("half of them, by _a_", "so what.", "do it"), ("roc_auc is 0.8", "", ""))
+    assert said == "**Half of them, by \\_a\\_.** So what. *Next: do it.*\n\n**roc_auc is 0.8.**"
+
+
+def test_a_finding_without_a_claim_is_refused():
+    with pytest.raises(BadInputError, match="says nothing"):
+        told_findings((" ", "a consequence", "a step"))

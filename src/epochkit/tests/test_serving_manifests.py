@@ -140,6 +140,9 @@ def test_the_card_carries_the_mark_and_the_intervals():
     assert "- crashes on 'a \\| b': 1 row\n- Categories" in failing
     assert "go bad. Lose less." in model_card(Approved(),
                                               {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
+    told = model_card(Approved(), test_report={"groups_in_words": ["Age: alike."], "gap_in_words": "auc fell by 0.1."})
+    assert "## How groups fare\n\n- Age: alike.\n" in told and "## Known limits\n\n- auc fell by 0.1.\n- Categ" in told
+    assert "How groups fare" not in model_card(Approved()) and "## Known limits\n\n- Categ" in model_card(Approved())
     assert "The plan does not say." in model_card(Approved()) and "# Model card: example" in model_card(Approved())
     assert "No person" not in model_card(Approved()) and "Not measured." in model_card(Approved())
     Approved.info["waivers"] = ["gate 006: ada waived 'latency': new machine in May"]

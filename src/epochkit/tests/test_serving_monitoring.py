@@ -141,8 +141,8 @@ def test_more_rows_hear_smaller_shifts_and_an_unmoved_batch_is_silent():
     assert (many["smallest"].fillna(9) <= few["smallest"].fillna(9)).all()
     assert (many.loc[numbers, "smallest"] < few.loc[numbers, "smallest"].fillna(9)).any()
     figure, claim = power_figure(many.reset_index(), 2_000)
-    assert claim == (f"In 2,000 rows a shift by 0.5 standard deviations, or of 25 % of the labels, rings in "
-                     f"{int((many['smallest'] <= 2).sum())} of {len(many)} columns; 0 ring unmoved")
+    assert claim == (f"Moved alone by 0.5 standard deviations, or in 25 % of the labels, "
+                     f"{int((many['smallest'] <= 2).sum())} of {len(many)} inputs ring in 2,000 rows; unmoved, 0 ring")
     assert power_figure(many.head(0).reset_index(), 10) is None
 
 

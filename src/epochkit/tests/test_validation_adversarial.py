@@ -62,7 +62,7 @@ def test_a_column_that_turns_nothing_says_so(loans):
     flips = smallest_flips(bundle, frame, acting(plan, "noise"), most=10)
     far = flips[~flips["near"]]
     assert far["distance"].isna().tolist()[-3:] == [True] * 3 and (far["column"] == "").tolist() == far["distance"].isna().tolist()
-    assert "elsewhere none of 3" in flip_claim(flip_summary(far.tail(3)))
+    assert "none of 3 decisions elsewhere" in flip_claim(flip_summary(far.tail(3)))
     labels = smallest_flips(bundle, frame, acting(plan, "home"), most=20)
     assert set(labels["distance"].dropna()) == {1.0}
 

@@ -104,7 +104,12 @@ def test_the_picture_says_how_many_rules_hold():
     rules = [{"column": "income", "demand": "decreasing", "holds": 0.99, "least": 0.95, "result": "pass"},
              {"column": "home", "demand": "invariant", "holds": 0.5, "least": 0.95, "result": "fail"}]
     fig, claim = behaviour_figure(rules)
-    assert claim == "1 of 2 rules of behaviour hold; the least kept one, 'home' invariant, for 50.0 % of the rows"
+    assert claim == "1 of 2 rules of behaviour holds; the one kept least, 'home' invariant, is kept for 50.0 % of the rows"
+    kept = [rule | {"holds": 1.0, "result": "pass"} for rule in rules]
+    assert behaviour_figure(kept)[1] == "2 of 2 rules of behaviour hold, each for 100 % of the rows"
+    assert behaviour_figure(kept[:1])[1] == "1 of 1 rule of behaviour holds for 100 % of the rows"
+    untouched = kept[1] | {"rows": 7, "worst_change": 0.0}
+    assert rule_text(untouched, 0.05) == "'home' does not matter: no score of 7 rows changes with it"
     assert len(fig.axes[0].patches) == 2
 
 

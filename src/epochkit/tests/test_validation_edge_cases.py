@@ -29,6 +29,26 @@ def test_a_score_and_a_clear_error_pass_everything_else_fails():
         assert ask_row(broken, {})["result"] == "fail"
 
 
+def test_a_refusal_that_is_asked_for_leaves_no_warning_behind():
+    import logging
+
+    heard = []
+    kit, listener = logging.getLogger("epochkit.somewhere"), logging.Handler()
+    listener.emit = heard.append
+    kit.addHandler(listener)
+
+
+    def warn(row):
+        kit.warning("row could not be scored")
+        raise BadInputError("income: 'x' is no number")
+
+
+    assert ask_row(warn, {})["outcome"] == "refused" and not heard
+    kit.warning("asked by nobody")
+    assert len(heard) == 1
+    kit.removeHandler(listener)
+
+
 MONEY = [{"name": name, "kind": "number", "minimum": 1.0, "maximum": 9.0, "example": 5.0} for name in ("loan", "price", "age")]
 
 

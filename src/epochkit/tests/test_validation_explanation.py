@@ -111,5 +111,5 @@ def test_the_artifact_tells_three_rows_and_keeps_personal_values_out():
 def test_the_picture_shows_both_measures_of_the_same_columns():
     found = make_explanations(Served(), table(60), plan_of())
     figure, said = importance_figure(found, "roc_auc")
-    assert len(figure.axes) == 2 and said.startswith("The scores follow ") and " most; " in said
+    assert len(figure.axes) == 2 and "the scores follow " in said and " most; " in said
     assert "most" in importance_figure(found | {"agreement": {"rank_correlation": None}}, "roc_auc", 2)[1]

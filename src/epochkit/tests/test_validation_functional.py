@@ -94,7 +94,7 @@ def test_a_gap_within_chance_and_one_beyond_it():
     assert same["inside"] and same["low"] < 0 < same["high"] and "lies within that" in gap_in_words(same, "roc_auc")
     fall = validation_gap(near, far, True)
     assert not fall["inside"] and fall["gap"] == pytest.approx(-0.15) and fall["high"] < 0
-    assert "to the worse" in gap_in_words(fall, "roc_auc") and "to the better" in gap_in_words(validation_gap(far, near, True), "f1")
+    assert "the test is worse" in gap_in_words(fall, "roc_auc") and "the test is better" in gap_in_words(validation_gap(far, near, True), "f1")
     assert validation_gap(near, far, False)["gap"] == pytest.approx(0.15)
     assert validation_gap(near, {"value": 0.8}, True) == {} and "not known" in gap_in_words({}, "f1")
 

@@ -21,6 +21,18 @@ def test_the_text_says_what_the_report_says_and_a_cell_stays_one_cell():
     assert "1 of 1 criteria are met" in text and "baseline_column" in text and "## Ways to fail\n\nNone." in text
 
 
+def test_a_chance_below_one_in_a_thousand_is_not_said_to_be_nothing():
+    rows = [{"slice": "a", "q": 0.0, "loss": 0.0}, {"slice": "b", "q": 0.2, "loss": 1.5}, {"slice": "c", "q": None, "loss": None}]
+    text = rows_as_markdown(rows, ("slice", "q", "loss"))
+    assert "| a | < 0.001 | 0 |" in text and "| b | 0.200 | 1.50 |" in text and "| c | – | – |" in text
+
+
+def test_the_promise_and_the_groups_are_told():
+    text = report_as_markdown(a_report(gap_in_words="auc fell.", groups_in_words=["Age: alike."]), "a")
+    assert "## Promise and groups\n\n- auc fell.\n- Age: alike.\n" in text
+    assert "## Promise and groups\n\nNot compared." in report_as_markdown(a_report(), "a")
+
+
 def test_a_gain_over_todays_rule_is_told_with_its_interval():
     gain = {"rule": "Today's rule: clerk", "metric": "roc_auc", "model": 0.8, "todays_rule": 0.7, "gain": 0.1, "low": 0.05, "high": 0.15}
     assert "a gain of 0.1 (0.05 to 0.15)" in report_as_markdown(a_report(gain_over_todays_rule=gain), "a")

@@ -151,19 +151,19 @@ def flip_figure(flips: pd.DataFrame) -> tuple[Any, str]:
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-17
 def flip_claim(summary: dict[str, Any]) -> str:
     "What it takes to turn a decision, in one sentence"
-    def said(part: dict[str, Any], name: str) -> Claim:
+    def said(part: dict[str, Any], name: str, where: str) -> Claim:
         rows = {f"rows_{name}": count_of(part["rows"], f"rows {name} that were tried")}
         if part["median_distance"] is None:
-            return claim(f"none of {{rows_{name}}}", **rows)
-        return claim(f"{{turned_{name}}} of {{rows_{name}}}, half of these within {{half_{name}}} spreads", **rows, **{
-            f"turned_{name}": Measured(float(part["turned"]), "share", f"rows {name} that one changed column turns",
-                                       part["rows"]),
-            f"half_{name}": Measured(float(part["median_distance"]), "effect",
-                                     f"median distance that turns a row {name}")})
+            return claim(f"none of {{rows_{name}:decision}} {where}", **rows)
+        turned = Measured(float(part["turned"]), "share", f"rows {name} that one changed column turns", part["rows"])
+        half = Measured(float(part["median_distance"]), "effect", f"median distance that turns a row {name}")
+        return claim(f"{{turned_{name}}} of {{rows_{name}:decision}} {where} (half of those turned within "
+                     f"{{half_{name}}} spreads)", **rows, **{f"turned_{name}": turned, f"half_{name}": half})
     first = next(iter(summary["columns"]), None)
-    most = f"; '{first}' turns most" if first else ""
-    return claim("One changed column turns near the threshold {near}, elsewhere {far}{most}",
-                 near=said(summary["near"], "near"), far=said(summary["far"], "elsewhere"), most=most)
+    most = f"; most often it is '{first}'" if first else ""
+    return claim("Changing one column turns {near} and {far}{most}", most=most,
+                 near=said(summary["near"], "near", "near the threshold"),
+                 far=said(summary["far"], "elsewhere", "elsewhere"))
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-20
 class Disturbance(NamedTuple):
@@ -260,8 +260,8 @@ def disturbance_figure(losses: list[dict[str, Any]], most: int = 15) -> tuple[An
     lost = Measured(float(first["relative_loss"]), "relative",
                     f"gain that is lost with '{first['column']}' ({first['what']})", None, float(first["low"]),
                     float(first["high"]))
-    return fig, claim("{sure} of {all} disturbances of one column cost something, each looked at by itself; the most, "
-                      "'{name}' ({what}), {lost} of the gain",
+    return fig, claim("{sure} of {all:disturbance} of one column surely {cost} something, each judged by itself; the "
+                      "most costly is '{name}' ({what}) with {lost} of the gain", cost="costs" if sure == 1 else "cost",
                       name=first["column"], what=first["what"], lost=lost,
                       sure=count_of(sure, "disturbances whose interval of the loss lies above zero"),
                       all=count_of(len(losses), "disturbances of one column"))

@@ -16,6 +16,7 @@ from ..report.claims import Measured, claim, count_of
 from ..core.errors import BadInputError
 from ..models.bundle import Bundle
 from ..planning.plan import Plan
+from ..report.values import share_text
 from .report import bundle_output
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-04
@@ -132,7 +133,9 @@ def rule_text(rule: dict[str, Any], tolerance: float) -> str:
             "decreasing": f"more '{rule['column']}' lowers the score or leaves it"}[rule["demand"]]
     if rule["holds"] is None:
         return f"{what}: it could be tried on no row"
-    return (f"{what}: holds for {rule['holds']:.1%} of {rule['rows']:,} rows within {tolerance:g} "
+    if rule["demand"] == "invariant" and rule["worst_change"] == 0:
+        return f"{what}: no score of {rule['rows']:,} rows changes with it"
+    return (f"{what}: holds for {share_text(rule['holds'])} of {rule['rows']:,} rows within {tolerance:g} "
             f"({rule['least']:.0%} demanded, largest change against it {rule['worst_change']:.3f})")
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-23
@@ -150,10 +153,12 @@ def behaviour_figure(rules: list[dict[str, Any]]) -> tuple[Any, str]:
     ax.set(xlim=(0, 1), xlabel=f"share of rows that hold ({rules[0]['least']:.0%} are demanded)")
     kept = sum(rule["result"] == "pass" for rule in rules)
     worst = min(rules, key=lambda rule: rule["holds"] or 0)
-    return fig, claim("{kept} of {rules} rules of behaviour hold; the least kept one, '{name}' {demand}, "
-                      "for {holds} of the rows",
-                      name=worst["column"], demand=worst["demand"], kept=count_of(kept, "rules of behaviour that hold"),
-                      rules=count_of(len(rules), "rules of behaviour"),
-                      holds=Measured(float(worst["holds"] or 0), "share",
-                                     f"rows that keep the rule {worst['column']} {worst['demand']}", worst.get("rows"),
-                                     rule="validation rows"))
+    said = {"kept": count_of(kept, "rules of behaviour that hold"), "rules": count_of(len(rules), "rules of behaviour"),
+            "holds": Measured(float(worst["holds"] or 0), "share",
+                              f"rows that keep the rule {worst['column']} {worst['demand']}", worst.get("rows"),
+                              rule="validation rows"), "hold": "holds" if kept == 1 else "hold"}
+    if worst["holds"] == 1:
+        return fig, claim("{kept} of {rules:rule} of behaviour {hold}{each} for {holds} of the rows", **said,
+                          each=", each" if len(rules) > 1 else "")
+    return fig, claim("{kept} of {rules:rule} of behaviour {hold}; the one kept least, '{name}' {demand}, is kept for "
+                      "{holds} of the rows", name=worst["column"], demand=worst["demand"], **said)

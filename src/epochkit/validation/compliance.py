@@ -151,11 +151,12 @@ _PROFILE = ((6, "reference_profile.json"),)
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-15
 def _general(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Statement]:
     purpose = plan.project.use_case or plan.project.objective
+    made_of = bundle.info.get("model_type") or bundle.info.get("framework") or "a framework that is not recorded"
     return [
         Statement(f"The intended purpose is: {purpose.rstrip('.')}", _PLAN) if purpose
         else Statement("the intended purpose (use_case and objective in [project] of the brief)"),
         Statement(f"The system is version {bundle.version} of the model {bundle.info.get('model', plan.project.name)}, "
-                  f"made with {bundle.info.get('framework', 'a framework that is not recorded')}", _MODEL),
+                  f"made with {made_of}", _MODEL),
         Statement(f"It takes {len(bundle.input_schema)} inputs of a row and says {_says(plan)}", _MODEL),
         Statement("the provider: name and address of who is responsible"),
         Statement("the hardware and software that the system runs with, and how it is put on the market (epoch 007)"),
@@ -299,7 +300,7 @@ def failure_modes(report: Mapping[str, Any], limit: float = 0.05) -> list[dict[s
                     f"{row['relative_loss']:.1%} of the gain ({row['low']:.1%} to {row['high']:.1%})",
                     "robustness.json", f"watch '{row['column']}'")
               for row in report.get("disturbances", ()) if row["low"] > limit]
-    modes += [_mode(f"{finding['code']} rings ({finding['title']})", finding["reason"], "overfit_checks.json",
+    modes += [_mode(f"not seen: {finding['title']} ({finding['code']})", finding["reason"], "overfit_checks.json",
                     f"see docs/checks/overfitting/{finding['code']}.md")
               for finding in report.get("overfit", ()) if finding["result"] in ("fail", "notice", "muted")]
     return modes + _turned(report) + _worst_slices(report)

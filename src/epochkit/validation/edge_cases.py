@@ -7,8 +7,10 @@ __all__ = ['CASES', 'odd_values', 'ask_row', 'usual_row', 'most_tried', 'tried_c
            'mixture_case', 'edge_heatmap']
 
 # %% ../../../nbs/validation/08_edge_cases.ipynb #edges-02
+import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -61,10 +63,23 @@ def _score_of(answer: Mapping[str, Any]) -> float:
     return float(value) if isinstance(value, (int, float)) else math.nan
 
 # %% ../../../nbs/validation/08_edge_cases.ipynb #edges-12
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    "What is asked here is meant to be refused: the kit's own warnings about it would only stand in the notebook"
+    logger = logging.getLogger(PipelineError.__module__.partition(".")[0])
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def ask_row(ask: Callable[[dict[str, Any]], Mapping[str, Any]], row: dict[str, Any]) -> dict[str, str]:
     "result (pass, fail), outcome (score, refused, no score, crash) and answer of one raw row"
     try:
-        value = _score_of(ask(row))
+        with _without_warnings():
+            value = _score_of(ask(row))
     except PipelineError as error:
         clear = bool(str(error).strip()) and "\n" not in str(error).strip() and "Traceback" not in str(error)
         return {"result": "pass" if clear else "fail", "outcome": "refused", "answer": str(error)[:200]}

@@ -207,12 +207,12 @@ def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     "What the scores follow, whether both measures agree, and one row as an example, a sentence each"
     total = sum(row["importance"] for row in found["importance"]) or 1.0
     first = [f"{row['column']} ({row['importance'] / total:.0%})" for row in found["importance"][:3]]
-    lines = [f"The scores follow {', '.join(first)} most: shares of all contributions to the {found['explains']}, over "
-             f"{found['rows']} rows."]
+    lines = [f"The scores follow {', '.join(first)} most, each with all that is made of it: shares of all "
+             f"contributions to the {found['explains']}, over {found['rows']} rows."]
     agreement, loss = found["agreement"]["rank_correlation"], {row["column"]: row["loss"] for row in found["shuffled"]}
     if agreement is not None:
-        lines.append(f"Columns that move the scores and columns that {metric} needs: rank correlation "
-                     f"{agreement:.2f}.")
+        lines.append(f"The columns that move the scores and those that {metric} needs stand in "
+                     f"{'much the same' if agreement >= 0.5 else 'another'} order (rank correlation {agreement:.2f}).")
     idle = [row["column"] for row in found["importance"]
             if row["importance"] > 0.05 * total and loss.get(row["column"], 1) <= 0]
     if idle:
@@ -243,9 +243,10 @@ def importance_figure(found: dict[str, Any], metric: str, most: int = 12) -> tup
     right.set_xlabel(f"loss of {metric} when its cells are shuffled")
     agreement = found["agreement"]["rank_correlation"]
     said = "" if agreement is None else claim(
-        "; both measures rank the columns alike (rank correlation {rho})" if agreement >= 0.5 else
-        "; the two measures disagree (rank correlation {rho})",
+        "; what {metric} needs ranks the columns alike (rank correlation {rho})" if agreement >= 0.5 else
+        "; what {metric} needs ranks them otherwise (rank correlation {rho})", metric=metric,
         rho=Measured(float(agreement), "effect", "agreement of contribution and loss", len(found["importance"]),
                      rule="Spearman"))
     names = " and ".join(shown["column"].head(2))
-    return figure, claim("The scores follow {names} most{said}", names=names, said=said)
+    return figure, claim("With all that is made of a column, the scores follow {names} most{said}", names=names,
+                         said=said)

@@ -203,8 +203,8 @@ def gap_in_words(gap: dict[str, Any], metric: str) -> str:
             f"this size differ by up to {gap['expected']:.3f} by chance")
     if gap["inside"]:
         return f"{said}: the seen difference of {abs(gap['gap']):.3f} lies within that."
-    worse = "and to the worse" if gap["gap"] < 0 else "and to the better"
-    return f"{said}; the seen difference of {abs(gap['gap']):.3f} is larger, {worse}."
+    way = "worse" if gap["gap"] < 0 else "better"
+    return f"{said}; here it is {abs(gap['gap']):.3f}, and the test is {way}."
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-34
 def covered_rows(coverage: Coverage, y: np.ndarray, output: np.ndarray) -> np.ndarray:

@@ -248,7 +248,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
         return _not_measured("005 says no score of the chosen model" if before is None else f"no {primary} on test")
     gap, limit = evidence.sign * (before - after), noticeable(primary, before)
     chance = validation_gap(tuned.get("interval") or {}, evidence.test[primary], evidence.sign > 0).get("expected")
-    told = f"{primary} {before:.4g} where it was chosen, {after:.4g} on test"
+    told = f"{primary} {before:.4g} over the folds where it was chosen, {after:.4g} on test"
     told += "; there is no interval to judge by" if chance is None else f"; chance alone explains up to {chance:.2g}"
     if gap < limit:
         return _said("pass", gap, limit, told)
@@ -338,7 +338,8 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     short, limit = float(evidence.sign * (whole[0] - alone)), noticeable(evidence.plan.metric.primary, float(whole[0]))
     edge = round(float(whole[0] - evidence.sign * limit), 4)
     return _said("notice" if short <= limit else "pass", round(alone, 4), edge,
-                 f"'{name}' alone reaches {alone:.4g}, all features {whole[0]:.4g}")
+                 f"in a shallow tree '{name}' alone reaches {alone:.4g} on the validation rows, {winner} with all "
+                 f"features {whole[0]:.4g}")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-36
 @overfit_check("EPK006", "what is slower than linear is better")
@@ -390,6 +391,18 @@ def trained_on_the_past(evidence: Evidence) -> OverfitFinding:
     return _said("fail" if strategy == "time" else "notice", str(newest), str(oldest), told)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-42
+_OF_THE_LEADER = ("EPK003", "EPK005", "EPK006", "EPK007")  # these ask about the framework that leads the comparison
+
+
+def _of_the_leader(said: OverfitFinding, evidence: Evidence) -> OverfitFinding:
+    "The finding, with whom it judges where a blend is handed on: its members and not the blend answered in 005"
+    if len(evidence.tuned.get("members") or ()) < 2 or said.result == "not measured":
+        return said
+    leader = evidence.comparison.get("best_framework")
+    return said._replace(reason=f"{said.reason}; judged is {leader}, which leads the comparison of 005, not the blend "
+                                "that is handed on")
+
+
 def overfit_findings(evidence: Evidence) -> list[OverfitFinding]:
     "What every check says, in the order of the codes; a fail or notice that the brief mutes is `muted`, with why"
     mute, found = evidence.plan.behaviour.mute, []
@@ -400,5 +413,6 @@ def overfit_findings(evidence: Evidence) -> list[OverfitFinding]:
             said = _not_measured(f"it could not be computed: {type(error).__name__} {error}"[:200])
         if code in mute and said.result in ("fail", "notice"):
             said = said._replace(result="muted", reason=f"{said.reason}; muted in the brief: {mute[code]}")
-        found.append(said._replace(code=code, title=title))
+        found.append(_of_the_leader(said, evidence)._replace(code=code, title=title)
+                     if code in _OF_THE_LEADER else said._replace(code=code, title=title))
     return found

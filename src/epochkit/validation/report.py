@@ -325,6 +325,8 @@ def compliance(bundle: Bundle, plan: Plan, run: EpochRun) -> list[dict[str, str]
     events, barred = run.ledger.events(), _barred_inputs(bundle, plan)
     decided = {event.epoch: event.data["decision"] for event in events if event.kind == "decision"}
     decisions = ", ".join(f"{epoch:03d} {decision}" for epoch, decision in sorted(decided.items()))
+    if decided and {*decided.values()} == {"unattended"}:
+        decisions = f"by no person: {decisions}"
     traced = any(event.kind == "features" for event in events)
     training = bundle.info.get("training_sha256") or bundle.info.get("training_data_sha256")
     inputs = ", ".join(barred) or f"{len(set(bundle.input_columns))} inputs, none barred"

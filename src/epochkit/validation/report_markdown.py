@@ -14,8 +14,10 @@ from .functional import outcomes_in_words
 from .rule_gain import gain_over_rule_in_words
 
 # %% ../../../nbs/validation/15_report_markdown.ipynb #reportmd-05
-def _cell(value: Any) -> str:
+def _cell(value: Any, name: str = "") -> str:
     text = "–" if value is None else readable(value) if isinstance(value, float) else str(value)
+    if name in ("p", "q") and isinstance(value, float) and value < 0.001:
+        text = "< 0.001"  # no test finds a chance of nothing
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -25,7 +27,7 @@ def rows_as_markdown(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) 
     if not rows:
         return "None."
     head = [f"| {' | '.join(map(_cell, columns))} |", f"|{'---|' * len(columns)}"]
-    return "\n".join(head + [f"| {' | '.join(_cell(row.get(name)) for name in columns)} |" for row in rows])
+    return "\n".join(head + [f"| {' | '.join(_cell(row.get(name), name) for name in columns)} |" for row in rows])
 
 # %% ../../../nbs/validation/15_report_markdown.ipynb #reportmd-08
 def report_as_markdown(report: Mapping[str, Any], title: str) -> str:
@@ -35,6 +37,7 @@ def report_as_markdown(report: Mapping[str, Any], title: str) -> str:
     checks = [*report["checks"], *report.get("further_checks", [])]
     parts = {
         "Metrics on unseen rows": rows_as_markdown(metrics, ("metric", "value", "low", "high", "baseline")),
+        "Promise and groups": "\n".join(f"- {line}" for line in _promise_and_groups(report)) or "Not compared.",
         "Today's rule": gain_over_rule_in_words(report.get("gain_over_todays_rule", {})),
         "Criteria": f"{outcomes_in_words(report['criteria'])}\n\n" + rows_as_markdown(
             report["criteria"], ("criterion", "measure", "operator", "limit", "value", "low", "high", "judgement")),
@@ -47,6 +50,11 @@ def report_as_markdown(report: Mapping[str, Any], title: str) -> str:
     }
     head = f"# Test report: {title}\n\n{report['test_rows']:,} unseen rows; stage: {report['model']['stage']}.\n"
     return "\n".join([head, *(f"## {name}\n\n{text}\n" for name, text in parts.items())])
+
+
+def _promise_and_groups(report: Mapping[str, Any]) -> list[str]:
+    "What became of the score that validation promised, and how groups of protected columns fare"
+    return [line for line in (report.get("gap_in_words"), *report.get("groups_in_words", ())) if line]
 
 
 def _columns_of(rows: list[Mapping[str, Any]]) -> list[str]:
