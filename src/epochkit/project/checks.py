@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['HEADINGS', 'nbdev_block', 'check_settings', 'check_export', 'check_library_notebook', 'check_epoch_notebook',
-           'executed_library', 'committed_outputs', 'check_notebooks', 'main']
+           'executed_library', 'committed_outputs', 'unreadable_cells', 'check_notebooks', 'main']
 
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-02
 import argparse
+import ast
 import configparser
 import json
 import re
@@ -143,12 +144,30 @@ def committed_outputs(root: Path, notebooks: Sequence[Path]) -> list[str]:
             found.append(f"{name} is committed with outputs: run 'make env', then 'git add --renormalize .'")
     return found
 
+# %% ../../../nbs/project/04_checks.ipynb #projectche-python
+def unreadable_cells(path: Path) -> list[str]:
+    "Which code cells of a notebook are no Python: the cell, the line in it and what is wrong there"
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    found = []
+    for number, cell in enumerate(_cells(path), 1):
+        if cell["cell_type"] != "code":
+            continue
+        text = TransformerManager().transform_cell("".join(cell["source"]))
+        try:
+            compile(text, path.name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except SyntaxError as error:
+            found.append(f"has no Python in cell {number}, line {error.lineno}: {error.msg}")
+    return found
+
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-12-c
 def check_notebooks(root: Path) -> list[str]:
     "What is wrong with any notebook of the project"
     executed = executed_library(root)
     found = [f"{path.relative_to(root)} {problem}" for path in executed for problem in check_library_notebook(path)]
     found += committed_outputs(root, [path for path in notebooks_of(root, _FOLDERS) if path not in executed])
+    found += [f"{path.relative_to(root)} {problem}" for path in notebooks_of(root, _FOLDERS)
+              for problem in unreadable_cells(path)]
     for epoch in EPOCHS:
         folder = f"{epoch.folder}/notebooks"
         stories = [path for path in notebooks_of(root, [folder]) if is_story(path)]

@@ -79,3 +79,14 @@ def test_only_the_kit_commits_its_library_executed(tmp_path):
     assert executed_library(tmp_path) == []
     (tmp_path / "settings.ini").write_text(INI + "[kit]\nlib_path = src/kit\n")
     assert executed_library(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("source, problem", [
+    ("a = 1\n<<<<<<< HEAD\nb = 2\n", "cell 1, line 2"), ("def f(:\n    pass", "cell 1, line 1"),
+    ("%time a = 1\nfiles = !ls\nawait f()", ""), ("%%bash\nls | wc", ""), ("", "")])
+def test_a_cell_that_is_no_python_is_named_with_its_line(tmp_path, source, problem):
+    path = tmp_path / "a.ipynb"
+    cells = [{"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [], "source": source}]
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    found = unreadable_cells(path)
+    assert [problem in text for text in found] == [True] * bool(problem)
