@@ -87,14 +87,22 @@ def load_playbook(path: Path) -> dict[str, Any]:
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09-b
 def _ratios(playbooks: list[dict[str, Any]], epoch: int, plan: Plan) -> list[float]:
-    "How much longer each earlier project took in this epoch than the kit's line says for its size"
+    """How much longer each earlier project took in this epoch than the kit's line says, for its size and its budget; for
+    its size alone where the playbook is of an older kit"""
     ratios = []
     for playbook in playbooks:
-        taken, size = playbook["seconds_by_epoch"].get(str(epoch)), (playbook["rows"] * playbook["columns"] / 1e6,
-                                                                     playbook["columns"])
+        size = (playbook["rows"] * playbook["columns"] / 1e6, playbook["columns"])
+        taken, said = (playbook.get(key, {}).get(str(epoch)) for key in ("seconds_by_epoch", "kit_seconds_by_epoch"))
         if taken:
-            ratios.append(taken / _kit_seconds(plan, epoch, size))
+            ratios.append(taken / (said or _kit_seconds(plan, epoch, size)))
     return ratios
+
+
+def _memory_ratios(playbooks: list[dict[str, Any]], epoch: int) -> list[float]:
+    "How much more memory each earlier project needed in this epoch than the kit's line says for it"
+    pairs = [(playbook.get(key, {}).get(str(epoch)) for key in ("peak_mb_by_epoch", "kit_mb_by_epoch"))
+             for playbook in playbooks]
+    return [needed / said for needed, said in pairs if needed and said]
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11
 def _training_seconds(plan: Plan, size: tuple[float, int]) -> float:
@@ -121,12 +129,14 @@ def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: 
     if ratios:
         low, factor, high = min(ratios) * 0.8, median(ratios), max(ratios) * 1.25
     seconds = [max(1, round(_kit_seconds(plan, number, size) * share)) for share in (low, factor, high)]
-    memory = round(_plane(PEAK_MB[number], limited))  # 002 streams: it holds what it keeps
+    kit_mb = _plane(PEAK_MB[number], limited)  # 002 streams: it holds what it keeps
+    memory = round(kit_mb * median(_memory_ratios(playbooks, number) or [1.0]))
     sampled = f", sampled to {plan.budget.file_mb:g} MB" if number > 2 and limited < source else ""
     basis = f"{len(ratios)} playbook{'s' * (len(ratios) > 1)} of earlier projects" if ratios else "timings of the kit"
     return {
         "epoch": number, "agent": EPOCHS[number - 1].agent, "seconds": seconds[1], "seconds_low": seconds[0],
         "seconds_high": seconds[2], "memory_mb": memory, "memory_high_mb": round(memory * 1.3),
+        "kit_seconds": round(_kit_seconds(plan, number, size), 2), "kit_mb": round(kit_mb),
         "core_hours": round(seconds[1] * min(cores, 2) / 3600, 3), **{
             key: round(rate * value / 3600, 4) if rate else None
             for key, value in zip(("cost_low", "cost", "cost_high"), seconds)
