@@ -377,9 +377,10 @@ def validation_and_test(record: ProjectRecord) -> Lesson | None:
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20
 @lesson_rule("mlops_deployment")
 def service_speed(record: ProjectRecord) -> Lesson | None:
-    p95, limit = record.found("deployment_report.json", "latency", "latency_p95_ms"), record.plan.serving.latency_p95_ms
+    p95 = record.found("deployment_report.json", "latency", "latency_p95_ms")
     if p95 is None:
         return None
+    limit = record.plan.serving.latency_p95_ms
     said = claim("The service answers {share} of single rows within {p95}; {limit} are allowed",
                  share=chosen_value(0.95, "share", "single rows that the time holds for"),
                  p95=Measured(p95, "ms", "time for one row over HTTP"), limit=chosen_value(limit, "ms", "allowed time for one row"))

@@ -839,23 +839,70 @@ def _(p, said):
 
 
 def spent(p):
-    "Seconds and peak memory of the last finish of each epoch, from the ledger"
+    "Seconds of the execution and peak memory of the last run of each epoch, from the ledger"
     events = [json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line]
-    return pd.DataFrame({event["epoch"]: event["data"] for event in events if event["kind"] == "epoch_finished" and event["epoch"] < 8}).T
+    table = {}
+    for event in events:
+        if event["kind"] == "epoch_finished" and event["epoch"] < 8:
+            table[event["epoch"]] = {"seconds": event["data"]["seconds"], "peak_mb": event["data"]["peak_mb"]}
+        elif event["kind"] == "executed" and event["epoch"] < 8:
+            table[event["epoch"]]["seconds"] = event["data"]["seconds"]
+    return pd.DataFrame(table).T
 
 
 @recomputes("008", "timeline")
 def _(p, said):
     first, last = int(said.words["first"]), int(said.words["last"])
-    planned = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["epochs"]).set_index("epoch")
-    actual, estimated = spent(p).loc[first:last, "seconds"].sum(), planned.loc[first:last, "seconds"].sum()
-    return {"actual": actual, "estimated": estimated, "times": actual / estimated}
+    planned = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["epochs"]).set_index("epoch").loc[first:last]
+    took = spent(p).loc[first:last, "seconds"]
+    return {"actual": took.sum(), "estimated": planned["seconds"].sum(), "times": took.sum() / planned["seconds"].sum(),
+            "held": took.between(planned["seconds_low"], planned["seconds_high"]).sum(), "compared": len(took)}
 
 
 @recomputes("008", "resource_use")
 def _(p, said):
     table = spent(p)
     return {"share": table["seconds"].max() / table["seconds"].sum(), "memory": table["peak_mb"].max()}
+
+
+@recomputes("008", "cost_by_epoch")
+def _(p, said):
+    rate = json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["machine"]["cost_per_hour"]
+    seconds = spent(p)["seconds"]
+    return {"total": rate * seconds.sum() / 3600, "share": seconds.max() / seconds.sum()}
+
+
+@recomputes("008", "success_criteria")
+def _(p, said):
+    criteria = json.loads(next(p.home.glob("epoch001*/success_criteria.json")).read_text())["criteria"]
+    tested = {row["id"]: row for row in p.json("006", "test_report.json")["criteria"]}
+    events = [json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line]
+    gates = {event["epoch"]: event["data"]["gate"]["checks"] for event in events if event["kind"] == "epoch_finished"}
+    outcomes, unsure = [], 0
+    for item in criteria:
+        if item["id"] in tested:
+            row, better = tested[item["id"]], {">=": 1, "<=": -1, "==": 0}[item["operator"]]
+            inside = row["value"] == item["limit"] if not better else better * (row["value"] - item["limit"]) >= 0
+            outcomes.append("met" if inside else "missed")
+            ends = [better * (row[end] - item["limit"]) >= 0 for end in ("low", "high") if row[end] is not None]
+            unsure += bool(inside and not all(ends))
+        elif item["epoch"] == 8:
+            outcomes.append("met")
+        else:
+            result = next((check["result"] for check in gates[item["epoch"]] if check["name"] == item["check"]), "")
+            outcomes.append({"pass": "met", "fail": "missed"}.get(result, "not measured"))
+    found = {"criteria": len(criteria), "met": outcomes.count("met"), "missed": outcomes.count("missed"), "open": outcomes.count("not measured"),
+             "unsure": unsure}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("008", "metric_progress", last_ends=0.002)
+def _(p, said):
+    answers, models = over_folds(p), p.json("005", "all_models_metrics.json")
+    y, scores, _ = scored_rows(p)
+    start, best = (mean_of_folds(roc_auc_score, answers["target"], answers["fold"], answers[name]) for name in ("dummy", models["best_framework"]))
+    assert said.words["name"] == "best framework" and said.words["rows"] == "test"
+    return {"first": start, "last": resampled(roc_auc_score, y, scores), "step": best - start}
 
 
 @pytest.fixture(scope="module")
@@ -913,3 +960,31 @@ def test_every_title_and_finding_is_made_from_values(claims):
 
 def test_no_two_places_give_one_thing_two_values(claims):
     assert contradictions(claims) == []
+
+
+def test_what_would_have_been_is_what_other_code_computes(project):
+    rows = {row["scenario"]: row for row in project.json("008", "what_if_analysis.json")["scenarios"]}
+    answers, names = over_folds(project), {item["model"]: item["framework"] for item in project.json("005", "all_models_metrics.json")["models"]}
+    auc = {title: mean_of_folds(roc_auc_score, answers["target"], answers["fold"], answers[name]) for title, name in names.items() if name in answers}
+    label = next(name for name in rows if name.startswith("the runner-up: "))
+    other, winner = re.fullmatch(r"the runner-up: (.+) instead of (.+), both untuned", label).groups()
+    assert names[winner] == project.json("005", "all_models_metrics.json")["best_framework"]
+    untried = {title for title, name in names.items() if name in ("dummy", "one_column")} | {winner}
+    assert other == max(auc.keys() - untried, key=auc.get) and rows[label]["difference"] == pytest.approx(auc[other] - auc[winner])
+    y, scores, threshold = scored_rows(project)
+    fp, fn = project.plan["metric"]["cost_false_positive"], project.plan["metric"]["cost_false_negative"]
+
+    def costs(at):
+        return 1_000 * (fp * (~y & (scores >= at)) + fn * (y & (scores < at)))
+    for label, at in (("a threshold of 0.5", 0.5), ("no model, everybody is flagged", -1), ("no model, nobody is flagged", 2)):
+        saved = costs(threshold) - costs(at)
+        ends = stats.norm.interval(0.95, saved.mean(), stats.sem(saved))
+        told = rows[label]
+        assert told["difference"] == pytest.approx(saved.mean()) and np.allclose((told["low"], told["high"]), ends, atol=0.15 * (ends[1] - ends[0]))
+
+
+def test_every_lesson_names_a_number_what_follows_and_a_change(project):
+    lessons = project.json("008", "lessons.json")
+    assert {lesson["role"] for lesson in lessons} == {"business_analysis", "data_wrangling", "eda_feature_engineering", "model_development", "model_testing",
+                                                      "mlops_deployment"}
+    assert all(lesson["values"] and lesson["consequence"] and lesson["change"] for lesson in lessons)
