@@ -87,8 +87,10 @@ def load_playbook(path: Path) -> dict[str, Any]:
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09-b
 def _ratios(playbooks: list[dict[str, Any]], epoch: int, plan: Plan) -> list[float]:
-    """How much longer each earlier project took in this epoch than the kit's line says, for its size and its budget; for
-    its size alone where the playbook is of an older kit"""
+    """How much longer each earlier project took in this epoch than the kit's line says
+
+    For its size and its budget; for its size alone where the playbook is of an older kit.
+    """
     ratios = []
     for playbook in playbooks:
         size = (playbook["rows"] * playbook["columns"] / 1e6, playbook["columns"])

@@ -19,7 +19,9 @@ def _told(value: Any) -> str:
     "A value of the brief in words"
     if isinstance(value, dict):
         return ", ".join(f"{name} = {_told(part)}" for name, part in value.items())
-    return ", ".join(map(_told, value)) if isinstance(value, (list, tuple)) else readable(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_told, value))
+    return f"{value:g}" if isinstance(value, float) else readable(value)
 
 
 def asked_for(brief: Brief) -> list[dict[str, str]]:
@@ -64,7 +66,8 @@ def _table(rows: list[dict[str, Any]], empty: str) -> str:
     if not rows:
         return empty
     lines = [f"| {' | '.join(as_markdown(value) for value in row.values())} |" for row in rows]
-    return "\n".join([f"| {' | '.join(name.capitalize() for name in rows[0])} |", f"|{' --- |' * len(rows[0])}", *lines])
+    return "\n".join([f"| {' | '.join(name.capitalize() for name in rows[0])} |", f"|{' --- |' * len(rows[0])}",
+                      *lines])
 
 
 def requirement_tables(brief: Brief, plan: Plan, contributions: list[dict[str, Any]],
@@ -78,7 +81,10 @@ def requirement_tables(brief: Brief, plan: Plan, contributions: list[dict[str, A
 
 def requirements_page(name: str, tables: dict[str, list[dict[str, Any]]]) -> str:
     "`requirements.md`; tables: of `requirement_tables`"
-    empty = {"What is open": "No question is open.", "What earlier projects warn of": "No playbook of an earlier project was read."}
-    parts = [f"# {as_markdown(name)}: requirements", "The words of the brief, what was made of them, and what only a person can answer. A key in "
+    empty = {"What is open": "No question is open.",
+             "What earlier projects warn of": "No playbook of an earlier project was read."}
+    parts = [f"# {as_markdown(name)}: requirements",
+             "The words of the brief, what was made of them, and what only a person can answer. A key in "
              "brackets is the place in the brief that settles an assumption."]
-    return "\n\n".join([*parts, *(f"## {heading}\n\n{_table(rows, empty.get(heading, 'Nothing.'))}" for heading, rows in tables.items())]) + "\n"
+    return "\n\n".join([*parts, *(f"## {heading}\n\n{_table(rows, empty.get(heading, 'Nothing.'))}" for heading,
+                                  rows in tables.items())]) + "\n"

@@ -246,7 +246,8 @@ class Assumption(NamedTuple):
 def _split_assumption(plan: Plan) -> Assumption:
     how = {"random": "at random", "given": "as test_rows_file says"}.get(
         plan.split.strategy, f"by {plan.split.strategy.replace('_', ' and ')}")
-    named = [f"'{name}' is named as {what}" for name, what in ((plan.data.time, "time"), (plan.data.group, "group")) if name]
+    named = [f"'{name}' is named as {what}" for name, what in ((plan.data.time, "time"), (plan.data.group, "group"))
+             if name]
     alone = "no time and no group column is named" if plan.split.strategy == "random" else "the brief asks for it"
     return Assumption(f"Rows are split {how}, {plan.split.test_fraction:.0%} kept for one final test",
                       " and ".join(named) or alone, "[split] strategy")
@@ -267,7 +268,8 @@ def assumptions_of(plan: Plan) -> list[Assumption]:
                                 "[metric] cost_false_positive, cost_false_negative"))
     if not data.time:
         found.append(Assumption("The order of the rows does not matter", "no time column is named", "[data] time"))
-    return found + [Assumption(f"'{name}' is taken as {column.get('kind', column['role'])}", column["reason"], "[data] roles")
+    return found + [Assumption(f"'{name}' is taken as {column.get('kind', column['role'])}", column["reason"],
+                               "[data] roles")
                     for name, column in plan.columns.items() if " may be " in f" {column['reason']} "]
 
 
@@ -289,13 +291,15 @@ def _column_questions(plan: Plan) -> list[Question]:
     "What only a person knows about a column: protected, personal, one label or two, or known only later"
     asked = [Question(f"Is '{name}' ({what}) a protected attribute? Then name it in protected.", _LEGAL)
              for name, what in plan.profile.get("suspected_protected", {}).items()]
-    asked += [Question(f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?", "data protection officer")
+    asked += [Question(f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?",
+                       "data protection officer")
               for name, what in plan.profile.get("personal_data", {}).items()]
     asked += [Question(text, _DATA_OWNER) for text in plan.profile.get("target_questions", [])]
     asked += [Question(f"When is '{name}' known? {column['reason'][:1].upper()}{column['reason'][1:]}.", _DATA_OWNER)
               for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
     doubt = plan.columns.get(plan.data.time, {}).get("reason", "").partition("; but ")[2]
-    return asked + ([Question(f"Does '{plan.data.time}' order the rows honestly? {doubt[:1].upper()}{doubt[1:]}.", _DATA_OWNER)]
+    return asked + ([Question(f"Does '{plan.data.time}' order the rows honestly? {doubt[:1].upper()}{doubt[1:]}.",
+                              _DATA_OWNER)]
                     if doubt else [])
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-a
@@ -304,14 +308,16 @@ def questions_of(plan: Plan) -> list[Question]:
     asked = _column_questions(plan)
     dates = [name for name, column in plan.columns.items() if column["role"] == "datetime"]
     if dates and not plan.data.time:
-        asked.append(Question(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as time, and "
+        asked.append(Question(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as "
+                              f"time, and "
                               f"the newest rows test it.", _BUSINESS))
     laws = {row["regulation"]: row for row in make_duties(plan)}.values()
     asked += [Question(f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL)
               for row in laws if row["status"] != "applies"]
     wanted = (("use case", plan.project.use_case), ("objective", plan.project.objective))
     blank = [word for word, value in wanted if not value]
-    return asked + ([Question(f"What is the {' and the '.join(blank)}? The brief does not say.", _BUSINESS)] if blank else [])
+    return asked + ([Question(f"What is the {' and the '.join(blank)}? The brief does not say.", _BUSINESS)] if blank
+                    else [])
 
 
 def make_questions(plan: Plan) -> list[str]:

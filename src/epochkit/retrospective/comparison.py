@@ -127,7 +127,8 @@ def judge_criteria(criteria: list[dict[str, Any]], settings: Settings) -> list[d
         check = checks.get(item["check"])
         found = _as_told(told[item["id"]], check["result"] if check else "no check of this name") \
             if item["id"] in told else _outcome(check, item)
-        part = f": {item['measure'].replace('_', ' ')}" if shared[item["epoch"], item["check"]] > 1 and "measure" in item else ""
+        part = f": {item['measure'].replace('_', ' ')}" if shared[item["epoch"],
+                                                                  item["check"]] > 1 and "measure" in item else ""
         rows.append({"id": item["id"], "epoch": item["epoch"], "criterion": item["check"] + part,
                      "operator": item["operator"], "limit": item["limit"], "judgement": found["outcome"], **found})
     return rows

@@ -70,16 +70,21 @@ def timeline_figure(happened: list[dict[str, Any]], comparison: list[dict[str, A
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-08
 def _timeline_claim(happened: list[dict[str, Any]], comparison: list[dict[str, Any]], waited: list[float]) -> Claim:
     compared = [row for row in comparison if row["ratio"]]
-    people = claim("; people were waited for {waited}", waited=Measured(
-        sum(waited), "s", "time from the ends of runs to the decisions of people")) if waited else "; nobody was waited for"
+    people = "; nobody was waited for"
+    if waited:
+        people = claim("; people were waited for {waited}", waited=Measured(
+            sum(waited), "s", "time from the ends of runs to the decisions of people"))
     if not compared:
-        return claim("The epochs took {actual}, and no estimate can be compared{people}", people=people, actual=Measured(
+        return claim("The epochs took {actual}, and no estimate can be compared{people}", people=people,
+                     actual=Measured(
             sum(row["seconds"] for row in happened), "s", "time that the epochs took"))
     actual, estimated = (sum(row[key] for row in compared) for key in ("actual_s", "estimated_s"))
     ends = f"{compared[0]['epoch']:03d}", f"{compared[-1]['epoch']:03d}"
-    return claim("Epochs {first} to {last} took {actual}, {times} the {estimated} that were estimated, {held} of {compared} within their range{people}",
+    return claim("Epochs {first} to {last} took {actual}, {times} the {estimated} that were estimated, {held} of "
+                 "{compared} within their range{people}",
                  first=ends[0], last=ends[1], people=people,
-                 times=Measured(actual / estimated, "times", f"actual over estimated time of epochs {ends[0]} to {ends[1]}"),
+                 times=Measured(actual / estimated, "times",
+                                f"actual over estimated time of epochs {ends[0]} to {ends[1]}"),
                  actual=Measured(actual, "s", f"actual time of epochs {ends[0]} to {ends[1]}"),
                  estimated=Measured(estimated, "s", f"estimated time of epochs {ends[0]} to {ends[1]}"),
                  held=count_of(sum(bool(row["in_range"]) for row in compared), "epochs whose time lay in its range"),
@@ -95,7 +100,8 @@ def resource_use_figure(happened: list[dict[str, Any]], limit_mb: float | None =
         marked = row in (slow, large)
         axes.bar(start, row["peak_mb"], width=row["seconds"], align="edge", edgecolor="white",
                  color=COLOURS["orange" if marked else "blue"])
-        axes.text(start + row["seconds"] / 2, row["peak_mb"], f"{row['epoch']:03d}", ha="center", va="bottom", fontsize=10)
+        axes.text(start + row["seconds"] / 2, row["peak_mb"], f"{row['epoch']:03d}", ha="center", va="bottom",
+                  fontsize=10)
     if limit_mb and limit_mb < 2 * large["peak_mb"]:
         axes.axhline(limit_mb, color=COLOURS["red"], linestyle="--", label="allowed by the plan")
         axes.legend()
@@ -109,11 +115,14 @@ def resource_use_figure(happened: list[dict[str, Any]], limit_mb: float | None =
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-14
 def metric_stages(record: ProjectRecord) -> list[dict[str, Any]]:
     "name, rows, value, low and high of the primary metric from stage to stage; stages without a number are left out"
-    tuned, report, metric = record.files["tuned_model_info.json"], record.files["test_report.json"], record.plan.metric.primary
+    tuned, report = (record.files[name] for name in ("tuned_model_info.json", "test_report.json"))
+    metric = record.plan.metric.primary
     models = {item["framework"]: item for item in record.found("all_models_metrics.json", "models") or []}
-    best = (models.get(tuned["framework"], {}).get("metrics") or {}).get(metric) or {"value": tuned.get("untuned_value")}
+    best = (models.get(tuned["framework"], {}).get("metrics")
+            or {}).get(metric) or {"value": tuned.get("untuned_value")}
     stages = [("knowing nothing", "folds", {"value": tuned.get("baseline_value")}), ("best framework", "folds", best),
-              ("tuned", "folds", {"value": tuned.get("tuned_value")}), ("handed on", "folds", tuned.get("interval") or {"value": tuned.get("value")}),
+              ("tuned", "folds", {"value": tuned.get("tuned_value")}),
+              ("handed on", "folds", tuned.get("interval") or {"value": tuned.get("value")}),
               ("handed on", "validation", (tuned.get("validation") or {}).get(metric) or {}),
               ("served", "test", (report.get("metrics") or {}).get(metric) or {})]
     return [{"name": name, "rows": rows, "value": found["value"], "low": found.get("low"), "high": found.get("high")}
@@ -132,7 +141,8 @@ def metric_progress_figure(record: ProjectRecord) -> tuple[Any, Claim] | None:
         if stage["low"] is not None and stage["high"] is not None:
             axes.plot([place] * 2, [stage["low"], stage["high"]], color=COLOURS[colour], linewidth=2)
         axes.plot(place, stage["value"], marker, color=COLOURS[colour], markersize=9)
-        axes.annotate(Measured(stage["value"], "score", metric.primary).text, (place, stage["value"]), xytext=(10, 0), textcoords="offset points", va="center")
+        axes.annotate(Measured(stage["value"], "score", metric.primary).text, (place, stage["value"]), xytext=(10, 0),
+                      textcoords="offset points", va="center")
     if metric.minimum is not None:
         axes.axhline(metric.minimum, color=COLOURS["red"], linestyle="--", label=f"demanded: {metric.minimum:g}")
         axes.legend()
@@ -145,9 +155,11 @@ def _progress_claim(stages: list[dict[str, Any]], record: ProjectRecord) -> Clai
     metric, (first, last) = record.plan.metric, (stages[0], stages[-1])
 
     def value(stage: dict[str, Any]) -> Measured:
-        return Measured(stage["value"], "score", f"{metric.primary} of what was {stage['name']} ({stage['rows']})", None,
+        return Measured(stage["value"], "score", f"{metric.primary} of what was {stage['name']} ({stage['rows']})",
+                        None,
                         stage["low"], stage["high"])
-    gains = [(metric.maximize or -1) * (after["value"] - before["value"]) for before, after in zip(stages, stages[1:])
+    gains = [(1 if metric.maximize else -1) * (after["value"] - before["value"]) for before,
+             after in zip(stages, stages[1:])
              if before["rows"] == after["rows"] == "folds"]
     step = int(np.argmax(gains)) if gains else 0
     said = claim("{metric} {moves} from {first} ({start}) to {last} on the {rows} rows", metric=metric.primary,
@@ -155,8 +167,9 @@ def _progress_claim(stages: list[dict[str, Any]], record: ProjectRecord) -> Clai
                  first=value(first), last=value(last))
     if not gains or gains[step] <= 0:
         return said
-    return claim("{said}; the largest step, {step}, is '{name}'", said=said, name=stages[step + 1]["name"], step=Measured(
-        gains[step], "score", f"gain of {metric.primary} by '{stages[step + 1]['name']}' over the stage before (folds)"))
+    name = stages[step + 1]["name"]
+    return claim("{said}; the largest step, {step}, is '{name}'", said=said, name=name, step=Measured(
+        gains[step], "score", f"gain of {metric.primary} by '{name}' over the stage before (folds)"))
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-18
 _MARKS = {"met": ("o", "blue"), "missed": ("X", "red"), "not measured": ("_", "grey")}
@@ -164,7 +177,8 @@ _MARKS = {"met": ("o", "blue"), "missed": ("X", "red"), "not measured": ("_", "g
 
 def _room(item: dict[str, Any]) -> float | None:
     "How far from the limit in parts of it, above 0 for better; None where that has no meaning"
-    numbers = all(isinstance(item[key], (int, float)) and not isinstance(item[key], bool) for key in ("observed", "limit"))
+    numbers = all(isinstance(item[key], (int, float)) and not isinstance(item[key], bool)
+                  for key in ("observed", "limit"))
     if not numbers or not item["limit"] or item["operator"] not in ("<=", ">="):
         return None
     return (1 if item["operator"] == ">=" else -1) * (item["observed"] - item["limit"]) / abs(item["limit"])
@@ -179,14 +193,17 @@ def criteria_figure(judged: list[dict[str, Any]]) -> tuple[Any, Claim]:
         at = 0.0 if room is None else float(np.clip(room, -1, 1))
         hollow = {"markerfacecolor": "white"} if room is None else {}
         axes.plot([0, at], [place] * 2, color=COLOURS[colour], linewidth=2)
-        axes.plot(at, place, (">" if at > 0 else "<") if beyond and item["outcome"] == "met" else marker, color=COLOURS[colour], markersize=8,
+        axes.plot(at, place, (">" if at > 0 else "<") if beyond and item["outcome"] == "met" else marker,
+                  color=COLOURS[colour], markersize=8,
                   markeredgewidth=2, **hollow)
         observed = readable(item["observed"])
-        axes.text(1.08, place, f"{item['outcome']}: {observed} (limit {item['operator']} {readable(item['limit'])})", va="center", fontsize=9)
+        axes.text(1.08, place, f"{item['outcome']}: {observed} (limit {item['operator']} {readable(item['limit'])})",
+                  va="center", fontsize=9)
     axes.axvline(0, color=COLOURS["grey"], linewidth=1)
     axes.set_yticks(range(len(judged)), [f"{item['epoch']:03d} {item['criterion']}" for item in judged], fontsize=9)
     axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["-100 %", "-50 %", "limit", "+50 %", "+100 %"])
-    axes.set(xlabel="room to the limit, in parts of it (arrow: more than the axis holds; hollow: only met or missed)", ylim=(len(judged) - 0.4, -0.6), xlim=(-1.1, 1.05))
+    axes.set(xlabel="room to the limit, in parts of it (arrow: more than the axis holds; hollow: only met or missed)",
+             ylim=(len(judged) - 0.4, -0.6), xlim=(-1.1, 1.05))
     return figure, _criteria_claim(judged)
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-19
@@ -206,9 +223,11 @@ def _criteria_claim(judged: list[dict[str, Any]]) -> Claim:
                  **{f"names_{name}": ", ".join(names) for name, (_, names) in parts.items()})
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-22
-def cost_by_epoch(happened: list[dict[str, Any]], recorded: dict[int, float], per_hour: float | None) -> dict[int, float]:
+def cost_by_epoch(happened: list[dict[str, Any]], recorded: dict[int, float], per_hour: float | None) -> dict[int,
+                                                                                                              float]:
     "Epoch -> cost: as it was recorded, else by the price per hour of the plan; empty without either"
-    return {row["epoch"]: recorded.get(row["epoch"], per_hour * row["seconds"] / 3600 if per_hour else None) for row in happened
+    return {row["epoch"]: recorded.get(row["epoch"], per_hour * row["seconds"] / 3600 if per_hour else None)
+            for row in happened
             if per_hour or row["epoch"] in recorded}
 
 

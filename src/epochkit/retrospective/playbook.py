@@ -51,7 +51,7 @@ def _times(happened: list[dict[str, Any]], estimates: dict[str, Any]) -> dict[st
 
 def make_playbook(plan: Plan, happened: list[dict[str, Any]], estimates: dict[str, Any], tuned: dict[str, Any],
                   lessons: Iterable[Any] = (), scenarios: Iterable[Any] = ()) -> dict[str, Any]:
-    """`project_playbook.json`: size of the data, times, memory, versions, the chosen model, what helped, and what to avoid
+    """`project_playbook.json`: size of the data, times, memory, versions, the chosen model, what helped, what to avoid
 
     lessons: said, change, urgency. scenarios: scenario, verdict.
     """
@@ -63,7 +63,8 @@ def make_playbook(plan: Plan, happened: list[dict[str, Any]], estimates: dict[st
         "project": plan.project.name, "task": plan.data.task, "rows": plan.profile["rows"],
         "columns": plan.profile["columns"], **_times(happened, estimates), "stack": _stack(),
         "recommended_model": {"framework": tuned["framework"], "parameters": tuned["parameters"]},
-        "success_factors": [f"{item.scenario} {item.verdict}" for item in scenarios if item.verdict == "would have been worse"],
+        "success_factors": [f"{item.scenario} {item.verdict}" for item in scenarios
+                            if item.verdict == "would have been worse"],
         "pitfalls": told[True], "learnings": told[False]}
 
 # %% ../../../nbs/retrospective/02_playbook.ipynb #80retrospect-23

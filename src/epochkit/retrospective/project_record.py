@@ -74,7 +74,8 @@ def handed_over(run: EpochRun) -> dict[str, Any]:
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-09
 def stored_answers(run: EpochRun, plan: Plan) -> tuple[Judge, dict[str, np.ndarray]] | str:
     "What scores answers over the folds, and the untuned answers by framework; or why they are not at hand"
-    features, raw = (pd.read_parquet(run.input(*of)) for of in ((4, "engineered_features.parquet"), (2, "data.parquet")))
+    features, raw = (pd.read_parquet(run.input(*of)) for of in ((4, "engineered_features.parquet"),
+                                                                (2, "data.parquet")))
     data = folded_data(features, raw, plan)
     try:
         for name in ("out_of_fold_predictions.parquet", "validation_predictions.parquet"):
@@ -86,7 +87,10 @@ def stored_answers(run: EpochRun, plan: Plan) -> tuple[Judge, dict[str, np.ndarr
 
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-groups
 def groups_of_rows(run: EpochRun, plan: Plan, rows: pd.DataFrame | None) -> np.ndarray | None:
-    "The group of each row as a code, (n_rows,), a row without one alone; None where the plan names no group. rows: row_id"
+    """The group of each row as a code, (n_rows,), a row without one alone; None where the plan names no group
+
+    rows: row_id, of the rows that are asked about.
+    """
     if rows is None or not plan.data.group:
         return None
     names = pd.read_parquet(run.input(2, "data.parquet"), columns=["row_id", plan.data.group]).set_index("row_id")

@@ -64,7 +64,8 @@ def _instead(judge: Judge, answers: dict[str, np.ndarray], name: str, winner: st
     gain, rows = _gain(judge, answers, name, winner)
     other, own = (models[one].get("inference_ms_per_row") for one in (name, winner))
     return Scenario(f"{label}: {models[name]['model']} instead of {models[winner]['model']}, both untuned",
-                    judge.metric.primary, *gain, rows, f"{readable(other / own)} times the time per row" if other and own
+                    judge.metric.primary, *gain, rows, f"{readable(other / own)} times the time per row" if other
+                    and own
                     else "", "out-of-fold answers of both, paired")
 
 
@@ -73,7 +74,8 @@ def rival_scenarios(judge: Judge, answers: dict[str, np.ndarray], models: list[d
     "The runner-up and the cheapest to run, each beside the winner; models: of `all_models_metrics.json`"
     others = [name for name in answers if name != winner]
     by_name = {item["framework"]: item for item in models}
-    speeds = {name: by_name[name]["inference_ms_per_row"] for name in answers if by_name[name].get("inference_ms_per_row")}
+    speeds = {name: by_name[name]["inference_ms_per_row"] for name in answers
+              if by_name[name].get("inference_ms_per_row")}
     tuned = Scenario("the runner-up, tuned as long as the winner", missing="epoch 005 searches the winner only")
     if winner not in answers or not others:
         return [Scenario("another framework", missing="no other framework gave answers for the folds"), tuned]
@@ -84,7 +86,8 @@ def rival_scenarios(judge: Judge, answers: dict[str, np.ndarray], models: list[d
     if cheapest not in (winner, second):
         return [*found, _instead(judge, answers, cheapest, winner, by_name, "the cheapest to run")]
     what = "the winner" if cheapest == winner else "the runner-up"
-    return [*found, Scenario("a model that is cheaper to run", missing=f"{what}, {by_name[cheapest]['model']}, is the cheapest "
+    return [*found, Scenario("a model that is cheaper to run",
+                             missing=f"{what}, {by_name[cheapest]['model']}, is the cheapest "
                              f"of {len(speeds)} already")]
 
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-12
@@ -93,7 +96,8 @@ def tuning_scenarios(summary: dict[str, Any], tuned: dict[str, Any], metric: str
     gain, blend, found = summary.get("gain") or {}, tuned.get("blend_gain"), []
     searched = f"{summary['trials']} trials on {summary.get('checked_on', 'the folds')}"
     if gain.get("gain") is None and summary.get("improved") is False:
-        found.append(Scenario("no tuning", metric, 0.0, 0.0, 0.0, basis=f"none of {summary['trials']} trials beat the defaults, "
+        found.append(Scenario("no tuning", metric, 0.0, 0.0, 0.0,
+                              basis=f"none of {summary['trials']} trials beat the defaults, "
                               "which were handed on"))
     elif gain.get("gain") is None:
         found.append(Scenario("no tuning", missing="what the search gained was not checked on rows it had not seen"))
@@ -131,8 +135,10 @@ def group_scenarios(gains: dict[str, Any] | None) -> list[Scenario]:
     found = []
     for group in gains["groups"][1:]:
         sign = -1 if group["kept"] else 1
-        low, high = sorted(sign * (group["gain"] + wider * (end - group["gain"])) for end in (group["low"], group["high"]))
-        found.append(Scenario(f"{'without' if group['kept'] else 'with'} the features '{group['group']}'", gains["score"],
+        low, high = sorted(sign * (group["gain"] + wider * (end - group["gain"]))
+                           for end in (group["low"], group["high"]))
+        found.append(Scenario(f"{'without' if group['kept'] else 'with'} the features '{group['group']}'",
+                              gains["score"],
                               sign * group["gain"], low, high, gains["rows"], f"{group['features']} features",
                               f"{gains['folds']} folds of the training rows, t interval"))
     return found
@@ -167,14 +173,16 @@ def threshold_scenarios(scores: pd.DataFrame | None, threshold: float | None, pl
         return [Scenario("another threshold", missing="there is one for two classes only")]
     both = plan.metric.cost_false_positive + plan.metric.cost_false_negative
     best = min(np.unique(scores["score_1"]), key=lambda value: _prices(scores, value, plan).mean())
-    others = {"0.5": (0.5, ""), "where the costs put it": (plan.metric.cost_false_positive / both if both else 0.5, ""),
+    others = {"as if both errors cost the same": (0.5, ""),
+              "where the costs put it": (plan.metric.cost_false_positive / both if both else 0.5, ""),
               "the cheapest in hindsight": (float(best), ", chosen on the rows that it is priced on: it flatters"),
               "no model, everybody is flagged": (-np.inf, ""), "no model, nobody is flagged": (np.inf, "")}
     now, found = _prices(scores, threshold, plan), []
     for name, (value, note) in others.items():
         gain = _mean_with_interval(_PER_ROWS * (now - _prices(scores, value, plan)), groups, plan.split.seed)
-        label = name if np.isinf(value) else f"a threshold of {readable(value)} ({name})" if name != "0.5" else "a threshold of 0.5"
-        found.append(Scenario(label, f"cost per {_PER_ROWS:,} rows", *gain, len(scores), f"flags {(scores['score_1'] >= value).mean():.0%}",
+        label = name if np.isinf(value) else f"a threshold of {value:.3g} ({name})"
+        found.append(Scenario(label, f"cost per {_PER_ROWS:,} rows", *gain, len(scores),
+                              f"flags {(scores['score_1'] >= value).mean():.0%}",
                               f"test rows, paired; the threshold was {readable(threshold)}{note}"))
     return found
 
@@ -191,5 +199,6 @@ def what_if(files: dict[str, Any], plan: Plan, stored: tuple[Judge, dict[str, np
         rival_scenarios(*stored, files["all_models_metrics.json"]["models"], tuned["framework"])
     found = [*rivals, *tuning_scenarios(summary, tuned, metric), *group_scenarios(files["feature_gain.json"]),
              data_scenario(files["learning_curve.csv"], metric, plan.metric.maximize, rows),
-             *threshold_scenarios(files["test_scores.parquet"], files["test_report.json"].get("threshold"), plan, groups)]
+             *threshold_scenarios(files["test_scores.parquet"], files["test_report.json"].get("threshold"), plan,
+                                  groups)]
     return sorted(found, key=lambda item: item.difference is None)

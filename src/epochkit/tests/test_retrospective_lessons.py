@@ -62,5 +62,5 @@ def test_troubles_and_warnings_of_an_epoch_are_lessons_of_its_role():
     record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0))
     record.happened[6] |= {"runs": 3, "failures": 1, "errors": ["PipelineError"], "sent_back": 1, "warnings": ["two columns agree"]}
     found = [lesson for lesson in make_lessons(record) if lesson.role == "mlops_deployment"]
-    assert any(str(lesson.said) == "Epoch 007 was run 3 times: 1x failed, 1x sent back by a reviewer" for lesson in found)
+    assert any(str(lesson.said) == "Epoch 007 was run 3 times; of these 1 failed, 1 were sent back by a reviewer" for lesson in found)
     assert any(lesson.consequence == "two columns agree" for lesson in found) and any("PipelineError" in lesson.consequence for lesson in found)

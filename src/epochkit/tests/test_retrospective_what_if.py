@@ -69,7 +69,7 @@ def binary_plan():
 def test_thresholds_are_priced_row_by_row():
     scores = pd.DataFrame({"target": [0, 0, 1, 1] * 50, "score_1": [0.1, 0.6, 0.4, 0.9] * 50})
     rows = {row.scenario: row for row in threshold_scenarios(scores, 0.3, binary_plan())}
-    half, nobody, everybody = rows["a threshold of 0.5"], rows["no model, nobody is flagged"], rows["no model, everybody is flagged"]
+    half, nobody, everybody = rows["a threshold of 0.5 (as if both errors cost the same)"], rows["no model, nobody is flagged"], rows["no model, everybody is flagged"]
     assert (half.difference, nobody.difference, everybody.difference) == (-1250.0, -2250.0, -250.0)
     assert half.low < half.difference < half.high < 0 and half.verdict == "would have been worse" and half.cost == "flags 50%"
     assert "flatters" in next(row for name, row in rows.items() if "hindsight" in name).basis
