@@ -30,7 +30,7 @@ def asked_for(brief: Brief) -> list[dict[str, str]]:
     for section in (name for name in Brief.model_fields if name in brief.model_fields_set):
         given = getattr(brief, section)
         rows += [{"key": f"[{section}] {key}", "value": _told(getattr(given, key))} for key in type(given).model_fields
-                 if key in given.model_fields_set]
+                 if key in given.model_fields_set and getattr(given, key) != "auto"]
     return rows
 
 # %% ../../../nbs/planning/17_requirements.ipynb #requirements-08
@@ -65,7 +65,8 @@ def _table(rows: list[dict[str, Any]], empty: str) -> str:
     "The rows as a Markdown table, or the sentence `empty`"
     if not rows:
         return empty
-    lines = [f"| {' | '.join(as_markdown(value) for value in row.values())} |" for row in rows]
+    lines = [f"| {' | '.join(f'`{value}`' if name == 'key' else as_markdown(value) for name, value in row.items())} |"
+             for row in rows]
     return "\n".join([f"| {' | '.join(name.capitalize() for name in rows[0])} |", f"|{' --- |' * len(rows[0])}",
                       *lines])
 

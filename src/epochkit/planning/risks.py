@@ -253,11 +253,15 @@ def _split_assumption(plan: Plan) -> Assumption:
                       " and ".join(named) or alone, "[split] strategy")
 
 
+_NAMED = "named in the brief"
+
+
 def assumptions_of(plan: Plan) -> list[Assumption]:
     "What was taken for granted because the brief does not say it"
     data, metric, found = plan.data, plan.metric, []
-    found.append(Assumption(f"The task is {data.task}", data.task_reason, "[data] task"))
-    if data.positive:
+    if data.task_reason != _NAMED:
+        found.append(Assumption(f"The task is {data.task}", data.task_reason, "[data] task"))
+    if data.positive and data.positive_reason != _NAMED:
         found.append(Assumption(f"'{data.positive}' is the class to be found", data.positive_reason, "[data] positive"))
     found.append(_split_assumption(plan))
     if metric.minimum is None:
