@@ -120,6 +120,13 @@ def _kit_seconds(plan: Plan, epoch: int, size: tuple[float, int]) -> float:
     "Seconds of one epoch by the kit's own timings, for a table of this size (million cells, columns)"
     return _plane(EPOCH_SECONDS[epoch], size) + (_training_seconds(plan, size) if epoch == 5 else 0)
 
+# %% ../../../nbs/planning/05_estimates.ipynb #estimates-factors
+def _factors(ratios: list[float], machine: float) -> tuple[float, float, float]:
+    "Low, middle and high as parts of the kit's line; ratios: of earlier projects. machine: factor for its processors"
+    factor = float(np.exp(np.mean(np.log([machine, *ratios]))))
+    low, high = SPREAD[0] * factor, SPREAD[1] * factor
+    return min([low, *(0.8 * ratio for ratio in ratios)]), factor, max([high, *(1.25 * ratio for ratio in ratios)])
+
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-b
 def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: int,
                rate: float | None) -> dict[str, Any]:
@@ -127,9 +134,7 @@ def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: 
     source, limited = _sizes(plan)
     size = source if number <= 2 else limited
     ratios = _ratios(playbooks, number, plan)
-    low, factor, high = SPREAD[0], 2 / min(cores, 2), SPREAD[1] * 2 / min(cores, 2)
-    if ratios:
-        low, factor, high = min(ratios) * 0.8, median(ratios), max(ratios) * 1.25
+    low, factor, high = _factors(ratios, 2 / min(cores, 2))
     seconds = [max(1, round(_kit_seconds(plan, number, size) * share)) for share in (low, factor, high)]
     kit_mb = _plane(PEAK_MB[number], limited)  # 002 streams: it holds what it keeps
     memory = round(kit_mb * median(_memory_ratios(playbooks, number) or [1.0]))

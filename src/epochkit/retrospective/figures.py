@@ -100,7 +100,8 @@ def resource_use_figure(happened: list[dict[str, Any]], limit_mb: float | None =
         marked = row in (slow, large)
         axes.bar(start, row["peak_mb"], width=row["seconds"], align="edge", edgecolor="white",
                  color=COLOURS["orange" if marked else "blue"])
-        axes.text(start + row["seconds"] / 2, row["peak_mb"], f"{row['epoch']:03d}", ha="center", va="bottom",
+        if row["seconds"] > 0.03 * starts[-1]:  # a narrower step has no room for its number
+            axes.text(start + row["seconds"] / 2, row["peak_mb"], f"{row['epoch']:03d}", ha="center", va="bottom",
                   fontsize=10)
     if limit_mb and limit_mb < 2 * large["peak_mb"]:
         axes.axhline(limit_mb, color=COLOURS["red"], linestyle="--", label="allowed by the plan")
@@ -121,7 +122,7 @@ def metric_stages(record: ProjectRecord) -> list[dict[str, Any]]:
     best = (models.get(tuned["framework"], {}).get("metrics")
             or {}).get(metric) or {"value": tuned.get("untuned_value")}
     stages = [("knowing nothing", "folds", {"value": tuned.get("baseline_value")}), ("best framework", "folds", best),
-              ("tuned", "folds", {"value": tuned.get("tuned_value")}),
+              ("tuned" if tuned.get("tuned", True) else "default kept", "folds", {"value": tuned.get("tuned_value")}),
               ("handed on", "folds", tuned.get("interval") or {"value": tuned.get("value")}),
               ("handed on", "validation", (tuned.get("validation") or {}).get(metric) or {}),
               ("served", "test", (report.get("metrics") or {}).get(metric) or {})]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Lesson', 'lesson_rule', 'role_of', 'make_lessons', 'effort_of', 'lesson_page', 'decision_asked', 'recommendations',
-           'overall_recommendations']
+           'model_in_short', 'lessons_by_role', 'overall_recommendations']
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-02
 from collections.abc import Callable, Iterable, Iterator
@@ -89,8 +89,9 @@ def _unmeasured_criteria(record: ProjectRecord) -> Lesson | None:
     said = claim("{count} of {all:criterion|criteria} could not be measured: {names}", names=", ".join(names),
                  count=count_of(len(names), "criteria that were not measured"),
                  all=count_of(len(record.judged), "criteria of the plan"))
-    return Lesson(said, "nobody knows whether they hold", "give each of them what it is measured by, or take it out of "
-                  "the plan", again=1, urgency=2)
+    return Lesson(said, "nobody knows whether they hold",
+                  "give each criterion that was not measured a way to measure it, or "
+                  "take it out of the plan", again=1, urgency=2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-09
 @lesson_rule("business_analysis")
@@ -381,11 +382,25 @@ def _for_whom(record: ProjectRecord) -> Iterator[Lesson]:
                      "a decision", 6, 3 if missed else 2 if unusual else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-4
+def _worth_without_prices(record: ProjectRecord) -> Lesson | None:
+    "Where decisions have no price: how far the score is from that of always giving the same answer"
+    metric = record.plan.metric.primary
+    score, same = (record.found("test_report.json", part, metric) or {} for part in ("metrics", "baseline"))
+    if score.get("value") is None or same.get("value") is None:
+        return None
+    said = claim("On the test rows {metric} is {score}; always giving the same answer has {same}", metric=metric,
+                 score=Measured(score["value"], "score", f"{metric} on the test rows", None, score["low"],
+                                score["high"]),
+                 same=Measured(same["value"], "score", f"{metric} on the test rows of always giving the same answer"))
+    return Lesson(said, "the brief has no prices, so this is worth nothing in money yet",
+                  "say what an error of this size costs, then the gain has a price", "a decision")
+
+
 @lesson_rule("model_testing")
 def _what_it_is_worth(record: ProjectRecord) -> Lesson | None:
     worth = record.found("test_report.json", "decision_value") or {}
     if not worth:
-        return None
+        return _worth_without_prices(record)
     saved, per = worth["saved"], worth["per_rows"]
     said = claim("Per {per} rows the decisions save {saved} of the brief's cost units against '{policy}', which costs "
                  "{without}",
@@ -477,7 +492,7 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
         seconds, peak = sum(row["seconds"] for row in rows), max(row["peak_mb"] for row in rows)
         said = claim("This work took {seconds}, {share} of the machine's time, and {peak} at its peak",
                      seconds=Measured(seconds, "s", f"time of {role}"),
-                     share=Measured(seconds / total, "share", f"time of {role}"),
+                     share=Measured(seconds / total, "share", f"part of all time that {role} took"),
                      peak=Measured(peak, "MB", f"peak memory of {role}"))
         large = "; its peak decides how much memory the project needs" if peak == most else ""
         yield Lesson(said, ("to make the project faster, begin here" if seconds > total / 4 else
@@ -558,8 +573,24 @@ def recommendations(lessons: Iterable[Lesson], record: ProjectRecord) -> list[di
     return list(rows.values())
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-26
+def model_in_short(lessons: Iterable[Lesson]) -> list[str]:
+    "What the model learned, where it fails, for whom, and what it is worth, a sentence each"
+    order = ("what_it_learned", "where_it_fails", "for_whom", "what_it_is_worth")
+    told = sorted((lesson for lesson in lessons if lesson.id in order), key=lambda lesson: order.index(lesson.id))
+    return [f"{lesson.said}: {lesson.consequence.rstrip(' .')}." for lesson in told]
+
+
+def lessons_by_role(lessons: Iterable[Lesson]) -> list[dict[str, str]]:
+    "role, lesson, what follows and what to change, role by role"
+    lessons = list(lessons)
+    return [{"role": _ROLE_TITLES[role], "lesson": str(lesson.said), "what follows": lesson.consequence,
+             "to change": lesson.change} for role in LESSONS for lesson in lessons if lesson.role == role]
+
+
 def overall_recommendations(lessons: Iterable[Lesson], record: ProjectRecord) -> str:
     "The whole project on one page, as Markdown"
+    lessons = list(lessons)
+
     def rows(of: list[dict[str, str]]) -> str:
         heads = ("when", "what", "why", "owner", "effort")
         lines = [f"| {' | '.join(as_markdown(row[name]) for name in heads)} |" for row in of]
@@ -567,6 +598,8 @@ def overall_recommendations(lessons: Iterable[Lesson], record: ProjectRecord) ->
     missing = [f"- {as_markdown(item.scenario)}: {as_markdown(item.missing)}" for item in record.scenarios
                if item.difference is None]
     return "\n\n".join(["# Overall recommendations", f"**Decision asked.** {as_markdown(decision_asked(record))}.",
+                        "## The model in short",
+                        "\n".join(f"- {as_markdown(text)}" for text in model_in_short(lessons)) or "Not measured.",
                         "## What to do",
                         rows(recommendations(lessons, record)), "## What nobody measured",
                         "\n".join(missing) or "Every scenario could be recomputed."]) + "\n"

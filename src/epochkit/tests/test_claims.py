@@ -1054,7 +1054,7 @@ def _(p, said):
     return {"before": before["value"], "after": ends[0], "expected": np.hypot(before["high"] - before["low"], ends[2] - ends[1]) / 2}
 
 
-@learns("service_speed")
+@learns("service_speed", p95=0.01)
 def _(p, said):
     return {"share": 0.95, "p95": np.quantile(p.json("007", "deployment_report.json")["latency"]["latencies_ms"], 0.95),
             "limit": p.plan["serving"]["latency_p95_ms"]}

@@ -64,3 +64,12 @@ def test_troubles_and_warnings_of_an_epoch_are_lessons_of_its_role():
     found = [lesson for lesson in make_lessons(record) if lesson.role == "mlops_deployment"]
     assert any(str(lesson.said) == "Epoch 007 was run 3 times; of these 1 failed, 1 were sent back by a reviewer" for lesson in found)
     assert any(lesson.consequence == "two columns agree" for lesson in found) and any("PipelineError" in lesson.consequence for lesson in found)
+
+
+def test_the_model_is_told_in_short_and_without_prices_by_its_score():
+    scored = {"test_report.json": {"metrics": {"rmse": {"value": 55.0, "low": 50.0, "high": 60.0}}, "baseline": {"rmse": {"value": 75.0}}}}
+    record = made_record("rmse", 3, 900, "City: Bonn", (-0.1, -0.4, 0.2), **scored)
+    fails, worth = model_in_short(make_lessons(record))
+    assert "City: Bonn" in fails and worth.startswith("On the test rows rmse is 55 (50 to 60); always giving the same answer has 75: ")
+    roles = [row["role"] for row in lessons_by_role(make_lessons(record))]
+    assert roles == sorted(roles, key=list(dict.fromkeys(roles)).index) and roles[0] == "Business analysis"
