@@ -43,7 +43,7 @@ def _draw_work(axes: Any, happened: list[dict[str, Any]], planned: dict[int, dic
             axes.plot(start, place, "X", color=COLOURS["red"], markersize=9)
         start += row["seconds"]
     axes.set_yticks(range(len(happened)), [_name(row) for row in happened])
-    axes.set(xlabel="machine: seconds (bar), estimate with its range (diamond)" + ", failed run (cross)"
+    axes.set(xlabel="machine: seconds (bar)\nestimate with its range (diamond)" + ", failed run (cross)"
              * any(row.get("failures") for row in happened), ylim=(len(happened) - 0.4, -0.6))
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-07
@@ -55,7 +55,7 @@ def _draw_waiting(axes: Any, happened: list[dict[str, Any]]) -> None:
     for place, waited in enumerate(waits):
         if waited is not None:
             axes.barh(place, waited / size, color=COLOURS["purple"], height=0.42, hatch="//", edgecolor="white")
-    axes.set_xlabel(f"person: {unit} until the decision")
+    axes.set_xlabel(f"person: {unit}\nuntil the decision")
 
 
 def timeline_figure(happened: list[dict[str, Any]], comparison: list[dict[str, Any]]) -> tuple[Any, Claim]:
@@ -198,7 +198,8 @@ def criteria_figure(judged: list[dict[str, Any]]) -> tuple[Any, Claim]:
                   color=COLOURS[colour], markersize=8,
                   markeredgewidth=2, **hollow)
         observed = readable(item["observed"])
-        axes.text(1.08, place, f"{item['outcome']}: {observed} (limit {item['operator']} {readable(item['limit'])})",
+        axes.text(1.08, place, f"{item.get('judgement', item['outcome'])}: {observed} (limit {item['operator']} "
+                  f"{readable(item['limit'])})",
                   va="center", fontsize=9)
     axes.axvline(0, color=COLOURS["grey"], linewidth=1)
     axes.set_yticks(range(len(judged)), [f"{item['epoch']:03d} {item['criterion']}" for item in judged], fontsize=9)

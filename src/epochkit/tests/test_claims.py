@@ -850,13 +850,24 @@ def spent(p):
     return pd.DataFrame(table).T
 
 
+def waited_for(p):
+    "Seconds from the end of a run to each decision that a person made on it"
+    ended, waited = {}, 0.0
+    for event in (json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line):
+        if event["kind"] == "epoch_finished":
+            ended[event["epoch"]] = pd.Timestamp(event["time"])
+        elif event["kind"] == "decision" and event["data"]["decision"] != "unattended":
+            waited += (pd.Timestamp(event["time"]) - ended[event["epoch"]]).total_seconds()
+    return waited
+
+
 @recomputes("008", "timeline")
 def _(p, said):
     first, last = int(said.words["first"]), int(said.words["last"])
     planned = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["epochs"]).set_index("epoch").loc[first:last]
     took = spent(p).loc[first:last, "seconds"]
     return {"actual": took.sum(), "estimated": planned["seconds"].sum(), "times": took.sum() / planned["seconds"].sum(),
-            "held": took.between(planned["seconds_low"], planned["seconds_high"]).sum(), "compared": len(took)}
+            "held": took.between(planned["seconds_low"], planned["seconds_high"]).sum(), "compared": len(took), "waited": waited_for(p)}
 
 
 @recomputes("008", "resource_use")
@@ -921,6 +932,12 @@ def ledger(p):
 def _(p, said):
     last = {event["epoch"]: event["data"]["decision"] for event in ledger(p) if event["kind"] == "decision"}
     return {"gates": [*last.values()].count("unattended")}
+
+
+@learns("people_waited_for")
+def _(p, said):
+    decided = {event["epoch"] for event in ledger(p) if event["kind"] == "decision" and event["data"]["decision"] != "unattended"}
+    return {"gates": len(decided), "waited": waited_for(p), "work": spent(p)["seconds"].sum()}
 
 
 @learns("estimates_held")

@@ -24,7 +24,7 @@ def test_the_timeline_claims_what_it_compares():
 
 def test_waiting_for_people_stands_apart_from_the_machine():
     figure, said = timeline_figure([made_row(1, 5.0, waited_s=7_200.0), made_row(2, 30.0, failures=1)], [compared(2, 10, 30.0)])
-    assert said.endswith("; people were waited for 2 h 0 min") and figure.axes[1].get_xlabel() == "person: hours until the decision"
+    assert said.endswith("; people were waited for 2 h 0 min") and figure.axes[1].get_xlabel() == "person: hours\nuntil the decision"
     assert [patch.get_width() for patch in figure.axes[1].patches] == [2.0] and "failed run" in figure.axes[0].get_xlabel()
 
 
