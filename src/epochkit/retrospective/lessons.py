@@ -545,19 +545,25 @@ def lesson_page(role: str, lessons: Iterable[Lesson], record: ProjectRecord) -> 
     return "\n\n".join([*parts, "## Criteria", "\n".join(criteria) or "The plan has none here."]) + "\n"
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-25
-def decision_asked(record: ProjectRecord) -> Claim:
+def decision_asked(record: ProjectRecord, lessons: Iterable[Lesson]) -> Claim:
     "What the record says about relying on the model, as one sentence with its numbers"
     missed = [item["criterion"] for item in record.judged if item["outcome"] == "missed"]
-    met = sum(item["outcome"] == "met" for item in record.judged)
     gates = ", ".join(f"{number:03d}" for number in record.unattended)
     open_ones = [words for words, there in ((f"what to do about {', '.join(missed)}", missed), (
         f"the gates that nobody decided ({gates})", gates), ("the exceptions that were let pass", record.waived))
                  if there]
-    return claim("{met} of {all:criterion|criteria} are met{missed}; {advice}", missed=f", missed: {', '.join(missed)}"
-                 if missed else "", met=count_of(met, "criteria that are met"),
-                 all=count_of(len(record.judged), "criteria of the plan"),
-                 advice=f"before the model is relied on a person has to settle {' and '.join(open_ones)}" if open_ones
-                 else "nothing in the record stands against using the model")
+    weigh = sum(lesson.urgency == 2 for lesson in lessons)
+    asked = [f"a person has to settle {' and '.join(open_ones)}"] if open_ones else []
+    asked += [claim("{weigh:point has|points have} to be weighed", weigh=count_of(weigh, "lessons to be weighed"))] \
+        if weigh else []
+    advice = "nothing in the record stands against using the model"
+    if asked:
+        advice = claim("before the model is relied on, " + ", and ".join(f"{{part{n}}}" for n in range(len(asked))),
+                       **{f"part{n}": part for n, part in enumerate(asked)})
+    met = sum(item["outcome"] == "met" for item in record.judged)
+    return claim("{met} of {all:criterion|criteria} are met{missed}; {advice}", advice=advice,
+                 missed=f", missed: {', '.join(missed)}" if missed else "", met=count_of(met, "criteria that are met"),
+                 all=count_of(len(record.judged), "criteria of the plan"))
 
 
 def recommendations(lessons: Iterable[Lesson], record: ProjectRecord) -> list[dict[str, str]]:
@@ -597,7 +603,8 @@ def overall_recommendations(lessons: Iterable[Lesson], record: ProjectRecord) ->
         return "\n".join(["| When | What | Why | Owner | Effort |", "| --- | --- | --- | --- | --- |", *lines])
     missing = [f"- {as_markdown(item.scenario)}: {as_markdown(item.missing)}" for item in record.scenarios
                if item.difference is None]
-    return "\n\n".join(["# Overall recommendations", f"**Decision asked.** {as_markdown(decision_asked(record))}.",
+    return "\n\n".join(["# Overall recommendations",
+                        f"**Decision asked.** {as_markdown(decision_asked(record, lessons))}.",
                         "## The model in short",
                         "\n".join(f"- {as_markdown(text)}" for text in model_in_short(lessons)) or "Not measured.",
                         "## What to do",

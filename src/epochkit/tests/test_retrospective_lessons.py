@@ -55,7 +55,9 @@ def test_what_is_open_comes_first_with_an_owner_and_the_time_it_takes():
     assert first["owner"] == "Model-Tester-Agent" and first["effort"] == "a decision; if it changes anything, epoch 006 to 007 again, about 20 s"
     page = overall_recommendations(make_lessons(record), record)
     assert page.index("Decision asked") < page.index("What to do") and "missed: robustness" in page and "nobody decided (001)" in page.replace("\\", "")
-    assert "nothing in the record stands against" in str(decision_asked(made_record("r", 5, 9, "a", (0, 0, 0))))
+    calm = made_record("r", 5, 1_000, "a", (0, 0, 0))
+    assert "nothing in the record stands against" in decision_asked(calm, [])
+    assert "before the model is relied on, 1 point has to be weighed" in decision_asked(calm, make_lessons(calm))
 
 
 def test_troubles_and_warnings_of_an_epoch_are_lessons_of_its_role():
