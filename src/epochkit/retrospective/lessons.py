@@ -392,7 +392,7 @@ def _worth_without_prices(record: ProjectRecord) -> Lesson | None:
                  score=Measured(score["value"], "score", f"{metric} on the test rows", None, score["low"],
                                 score["high"]),
                  same=Measured(same["value"], "score", f"{metric} on the test rows of always giving the same answer"))
-    return Lesson(said, "the brief has no prices, so this is worth nothing in money yet",
+    return Lesson(said, "what that is worth in money is open, since the brief has no price for an error",
                   "say what an error of this size costs, then the gain has a price", "a decision")
 
 
