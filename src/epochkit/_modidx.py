@@ -3513,6 +3513,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'epochkit/planning/data_profile.py')},
             'epochkit.planning.estimates': { 'epochkit.planning.estimates._against_limits': ( 'planning/estimates.html#_against_limits',
                                                                                               'epochkit/planning/estimates.py'),
+                                             'epochkit.planning.estimates._check_measures': ( 'planning/estimates.html#_check_measures',
+                                                                                              'epochkit/planning/estimates.py'),
                                              'epochkit.planning.estimates._cost_per_hour': ( 'planning/estimates.html#_cost_per_hour',
                                                                                              'epochkit/planning/estimates.py'),
                                              'epochkit.planning.estimates._epoch_row': ( 'planning/estimates.html#_epoch_row',

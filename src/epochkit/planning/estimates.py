@@ -83,7 +83,19 @@ def load_playbook(path: Path) -> dict[str, Any]:
     if missing:
         raise BadInputError(
             f"{path} is no playbook: '{missing[0]}' is missing. Epoch 008 writes one as project_playbook.json")
+    _check_measures(path, playbook)
     return playbook
+
+
+def _check_measures(path: Path, playbook: dict[str, Any]) -> None:
+    "BadInputError where a measure by epoch is no positive number"
+    for key in (key for key in playbook if key.endswith("_by_epoch")):
+        found = playbook[key] if isinstance(playbook[key], dict) else {"": playbook[key]}
+        for epoch, value in found.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+                raise BadInputError(f"{path}: {key} of epoch {epoch or '?'} is {value!r}, not a number above 0: take "
+                                    f"the "
+                                    f"file as epoch 008 wrote it, or leave that epoch out")
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09-b
 def _ratios(playbooks: list[dict[str, Any]], epoch: int, plan: Plan) -> list[float]:

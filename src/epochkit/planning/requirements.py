@@ -58,7 +58,8 @@ def role_contributions(plan: Plan, criteria: list[dict[str, Any]], risks: list[d
 # %% ../../../nbs/planning/17_requirements.ipynb #requirements-10
 def known_pitfalls(playbooks: list[dict[str, Any]], most: int = 8) -> list[str]:
     "What earlier projects warn of, each with its project"
-    return [f"{text} ({playbook['project']})" for playbook in playbooks for text in playbook.get("pitfalls", [])[:most]]
+    told = [(book["project"], book.get("pitfalls")) for book in playbooks]
+    return [f"{text} ({project})" for project, texts in told if isinstance(texts, list) for text in texts[:most]]
 
 
 def _table(rows: list[dict[str, Any]], empty: str) -> str:

@@ -88,6 +88,9 @@ def test_playbooks_are_found_and_a_broken_one_is_named(tmp_path, monkeypatch):
     (folder / "a.json").write_text(json.dumps(book))
     (folder / "b.json").write_text(json.dumps(book | {"project": "mine"}))
     assert [path.name for path in playbook_files(settings, "mine", str(folder))] == ["a.json"]
+    (folder / "c.json").write_text(json.dumps(book | {"seconds_by_epoch": {"5": "long"}}))
+    with pytest.raises(BadInputError, match="seconds_by_epoch of epoch 5 is 'long', not a number above 0"):
+        playbook_files(settings, "mine", str(folder))
     (folder / "c.json").write_text("[]")
     with pytest.raises(BadInputError, match="c.json is no playbook: 'project' is missing"):
         playbook_files(settings, "mine", str(folder))
