@@ -83,18 +83,40 @@ def load_playbook(path: Path) -> dict[str, Any]:
     if missing:
         raise BadInputError(
             f"{path} is no playbook: '{missing[0]}' is missing. Epoch 008 writes one as project_playbook.json")
+    _check_measures(path, playbook)
     return playbook
+
+
+def _check_measures(path: Path, playbook: dict[str, Any]) -> None:
+    "BadInputError where a measure by epoch is no positive number"
+    for key in (key for key in playbook if key.endswith("_by_epoch")):
+        found = playbook[key] if isinstance(playbook[key], dict) else {"": playbook[key]}
+        for epoch, value in found.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+                raise BadInputError(f"{path}: {key} of epoch {epoch or '?'} is {value!r}, not a number above 0: take "
+                                    f"the "
+                                    f"file as epoch 008 wrote it, or leave that epoch out")
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09-b
 def _ratios(playbooks: list[dict[str, Any]], epoch: int, plan: Plan) -> list[float]:
-    "How much longer each earlier project took in this epoch than the kit's line says for its size"
+    """How much longer each earlier project took in this epoch than the kit's line says
+
+    For its size and its budget; for its size alone where the playbook is of an older kit.
+    """
     ratios = []
     for playbook in playbooks:
-        taken, size = playbook["seconds_by_epoch"].get(str(epoch)), (playbook["rows"] * playbook["columns"] / 1e6,
-                                                                     playbook["columns"])
+        size = (playbook["rows"] * playbook["columns"] / 1e6, playbook["columns"])
+        taken, said = (playbook.get(key, {}).get(str(epoch)) for key in ("seconds_by_epoch", "kit_seconds_by_epoch"))
         if taken:
-            ratios.append(taken / _kit_seconds(plan, epoch, size))
+            ratios.append(taken / (said or _kit_seconds(plan, epoch, size)))
     return ratios
+
+
+def _memory_ratios(playbooks: list[dict[str, Any]], epoch: int) -> list[float]:
+    "How much more memory each earlier project needed in this epoch than the kit's line says for it"
+    pairs = [(playbook.get(key, {}).get(str(epoch)) for key in ("peak_mb_by_epoch", "kit_mb_by_epoch"))
+             for playbook in playbooks]
+    return [needed / said for needed, said in pairs if needed and said]
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11
 def _training_seconds(plan: Plan, size: tuple[float, int]) -> float:
@@ -110,6 +132,13 @@ def _kit_seconds(plan: Plan, epoch: int, size: tuple[float, int]) -> float:
     "Seconds of one epoch by the kit's own timings, for a table of this size (million cells, columns)"
     return _plane(EPOCH_SECONDS[epoch], size) + (_training_seconds(plan, size) if epoch == 5 else 0)
 
+# %% ../../../nbs/planning/05_estimates.ipynb #estimates-factors
+def _factors(ratios: list[float], machine: float) -> tuple[float, float, float]:
+    "Low, middle and high as parts of the kit's line; ratios: of earlier projects. machine: factor for its processors"
+    factor = float(np.exp(np.mean(np.log([machine, *ratios]))))
+    low, high = SPREAD[0] * factor, SPREAD[1] * factor
+    return min([low, *(0.8 * ratio for ratio in ratios)]), factor, max([high, *(1.25 * ratio for ratio in ratios)])
+
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-b
 def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: int,
                rate: float | None) -> dict[str, Any]:
@@ -117,16 +146,16 @@ def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: 
     source, limited = _sizes(plan)
     size = source if number <= 2 else limited
     ratios = _ratios(playbooks, number, plan)
-    low, factor, high = SPREAD[0], 2 / min(cores, 2), SPREAD[1] * 2 / min(cores, 2)
-    if ratios:
-        low, factor, high = min(ratios) * 0.8, median(ratios), max(ratios) * 1.25
+    low, factor, high = _factors(ratios, 2 / min(cores, 2))
     seconds = [max(1, round(_kit_seconds(plan, number, size) * share)) for share in (low, factor, high)]
-    memory = round(_plane(PEAK_MB[number], limited))  # 002 streams: it holds what it keeps
+    kit_mb = _plane(PEAK_MB[number], limited)  # 002 streams: it holds what it keeps
+    memory = round(kit_mb * median(_memory_ratios(playbooks, number) or [1.0]))
     sampled = f", sampled to {plan.budget.file_mb:g} MB" if number > 2 and limited < source else ""
     basis = f"{len(ratios)} playbook{'s' * (len(ratios) > 1)} of earlier projects" if ratios else "timings of the kit"
     return {
         "epoch": number, "agent": EPOCHS[number - 1].agent, "seconds": seconds[1], "seconds_low": seconds[0],
         "seconds_high": seconds[2], "memory_mb": memory, "memory_high_mb": round(memory * 1.3),
+        "kit_seconds": round(_kit_seconds(plan, number, size), 2), "kit_mb": round(kit_mb),
         "core_hours": round(seconds[1] * min(cores, 2) / 3600, 3), **{
             key: round(rate * value / 3600, 4) if rate else None
             for key, value in zip(("cost_low", "cost", "cost_high"), seconds)

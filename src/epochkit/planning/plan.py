@@ -254,7 +254,7 @@ def settle_split(brief: Brief) -> SplitSection:
 DELIVERABLES = {
     1: [
         "project_plan.json", "success_criteria.json", "resource_estimates.json", "risk_assessment.json",
-        "executive_summary.md"
+        "executive_summary.md", "requirements.md"
     ],
     2: [
         "data.parquet", "data_quality_report.json", "schema.json", "schema.toml", "data_dictionary.json",

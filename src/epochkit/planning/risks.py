@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['RULES', 'DUTIES', 'ALIASES', 'HIGH_RISK_USES', 'HEALTH_WORDS', 'risk_rule', 'few_cases', 'missing_values',
            'duplicates', 'leaking_column', 'change', 'imbalance', 'missing_target', 'many_labels', 'unfair',
-           'personal_data', 'make_risks', 'make_duties', 'make_assumptions', 'make_questions']
+           'personal_data', 'make_risks', 'make_duties', 'Assumption', 'assumptions_of', 'make_assumptions', 'Question',
+           'questions_of', 'make_questions']
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-02
-from typing import Any
+from typing import Any, NamedTuple
 
 from .data_profile import words_of
 from .plan import Plan
@@ -235,54 +236,94 @@ def make_duties(plan: Plan) -> list[dict[str, Any]]:
             for duty, epoch in DUTIES.get(law, (("no list in the kit: name its duties with your counsel", 1), ))]
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13
-def make_assumptions(plan: Plan) -> list[str]:
-    "What was taken for granted because the brief does not say it, each with its reason"
-    data, chosen = plan.data, []
-    chosen.append(f"The task is {data.task}: {data.task_reason}.")
-    if data.positive:
-        chosen.append(f"'{data.positive}' is the class to be found: {data.positive_reason}.")
-    how = {"random": "at random",
-           "given": "as test_rows_file says"}.get(plan.split.strategy,
-                                                  f"by {plan.split.strategy.replace('_', ' and ')}")
-    chosen.append(f"Rows are split {how}, {plan.split.test_fraction:.0%} kept for one final test.")
-    if plan.metric.minimum is None:
-        chosen.append(f"No minimum is set for {plan.metric.primary}: better than the baseline counts as success.")
-    if plan.classification and plan.metric.cost_false_positive == plan.metric.cost_false_negative:
-        chosen.append("Both kinds of error cost the same.")
+class Assumption(NamedTuple):
+    "What was taken for granted, why, and the key of the brief that settles it"
+    assumed: str
+    reason: str
+    key: str
+
+
+def _split_assumption(plan: Plan) -> Assumption:
+    how = {"random": "at random", "given": "as test_rows_file says"}.get(
+        plan.split.strategy, f"by {plan.split.strategy.replace('_', ' and ')}")
+    named = [f"'{name}' is named as {what}" for name, what in ((plan.data.time, "time"), (plan.data.group, "group"))
+             if name]
+    alone = "no time and no group column is named" if plan.split.strategy == "random" else "the brief asks for it"
+    return Assumption(f"Rows are split {how}, {plan.split.test_fraction:.0%} kept for one final test",
+                      " and ".join(named) or alone, "[split] strategy")
+
+
+_NAMED = "named in the brief"
+
+
+def assumptions_of(plan: Plan) -> list[Assumption]:
+    "What was taken for granted because the brief does not say it"
+    data, metric, found = plan.data, plan.metric, []
+    if data.task_reason != _NAMED:
+        found.append(Assumption(f"The task is {data.task}", data.task_reason, "[data] task"))
+    if data.positive and data.positive_reason != _NAMED:
+        found.append(Assumption(f"'{data.positive}' is the class to be found", data.positive_reason, "[data] positive"))
+    found.append(_split_assumption(plan))
+    if metric.minimum is None:
+        found.append(Assumption(f"No minimum is set for {metric.primary}", "better than the baseline counts as success",
+                                "[metric] minimum"))
+    if plan.classification and metric.cost_false_positive == metric.cost_false_negative:
+        found.append(Assumption("Both kinds of error cost the same", "the brief has one price for both",
+                                "[metric] cost_false_positive, cost_false_negative"))
     if not data.time:
-        chosen.append("The order of the rows does not matter: no time column is named.")
-    return chosen + [
-        f"'{name}' is taken as {column['kind'] if 'kind' in column else column['role']}: {column['reason']}."
-        for name, column in plan.columns.items() if " may be " in f" {column['reason']} "
-    ]
+        found.append(Assumption("The order of the rows does not matter", "no time column is named", "[data] time"))
+    return found + [Assumption(f"'{name}' is taken as {column.get('kind', column['role'])}", column["reason"],
+                               "[data] roles")
+                    for name, column in plan.columns.items() if " may be " in f" {column['reason']} "]
+
+
+def make_assumptions(plan: Plan) -> list[str]:
+    "The assumptions, each with its reason, as sentences"
+    return [f"{item.assumed}: {item.reason}." for item in assumptions_of(plan)]
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-columns
-def _column_questions(plan: Plan) -> list[str]:
+class Question(NamedTuple):
+    "What only a person can answer, and who that is"
+    question: str
+    owner: str
+
+
+_DATA_OWNER, _LEGAL, _BUSINESS = "owner of the data", "legal counsel", "business owner"
+
+
+def _column_questions(plan: Plan) -> list[Question]:
     "What only a person knows about a column: protected, personal, one label or two, or known only later"
-    asked = [f"Is '{name}' ({what}) a protected attribute? Then name it in protected."
+    asked = [Question(f"Is '{name}' ({what}) a protected attribute? Then name it in protected.", _LEGAL)
              for name, what in plan.profile.get("suspected_protected", {}).items()]
-    asked += [f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?"
+    asked += [Question(f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?",
+                       "data protection officer")
               for name, what in plan.profile.get("personal_data", {}).items()]
-    asked += plan.profile.get("target_questions", [])
-    asked += [f"When is '{name}' known? {column['reason'][:1].upper()}{column['reason'][1:]}."
+    asked += [Question(text, _DATA_OWNER) for text in plan.profile.get("target_questions", [])]
+    asked += [Question(f"When is '{name}' known? {column['reason'][:1].upper()}{column['reason'][1:]}.", _DATA_OWNER)
               for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
     doubt = plan.columns.get(plan.data.time, {}).get("reason", "").partition("; but ")[2]
-    return asked + ([f"Does '{plan.data.time}' order the rows honestly? {doubt[:1].upper()}{doubt[1:]}."]
+    return asked + ([Question(f"Does '{plan.data.time}' order the rows honestly? {doubt[:1].upper()}{doubt[1:]}.",
+                              _DATA_OWNER)]
                     if doubt else [])
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-a
-def make_questions(plan: Plan) -> list[str]:
-    "What only a person can answer before the plan is approved"
+def questions_of(plan: Plan) -> list[Question]:
+    "What only a person can answer before the plan is approved, with the owner of each answer"
     asked = _column_questions(plan)
     dates = [name for name, column in plan.columns.items() if column["role"] == "datetime"]
     if dates and not plan.data.time:
-        asked.append(
-            f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as time, and the "
-            f"newest rows test it."
-        )
+        asked.append(Question(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as "
+                              f"time, and "
+                              f"the newest rows test it.", _BUSINESS))
     laws = {row["regulation"]: row for row in make_duties(plan)}.values()
-    asked += [f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}."
+    asked += [Question(f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL)
               for row in laws if row["status"] != "applies"]
     wanted = (("use case", plan.project.use_case), ("objective", plan.project.objective))
     blank = [word for word, value in wanted if not value]
-    return asked + ([f"What is the {' and the '.join(blank)}? The brief does not say."] if blank else [])
+    return asked + ([Question(f"What is the {' and the '.join(blank)}? The brief does not say.", _BUSINESS)] if blank
+                    else [])
+
+
+def make_questions(plan: Plan) -> list[str]:
+    "The questions alone"
+    return [item.question for item in questions_of(plan)]

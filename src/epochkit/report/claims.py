@@ -158,8 +158,9 @@ class Stated(NamedTuple):
 
 
 def stated_claims(artifacts: Path | str) -> Iterator[Stated]:
-    "The claims of all figures and findings in the folders of the epochs, in their order"
-    for path in sorted([*Path(artifacts).glob("*/figures.json"), *Path(artifacts).glob("*/*insights.json")]):
+    "The claims of all figures, findings and lessons in the folders of the epochs, in their order"
+    kept = ("figures.json", "*insights.json", "lessons.json")
+    for path in sorted(path for name in kept for path in Path(artifacts).glob(f"*/{name}")):
         content = read_json(path)
         for item in content if isinstance(content, list) else content["findings"]:
             place = f"{path.parent.name[5:8]} {item.get('id', '')}{item.get('name', '')}"

@@ -839,23 +839,267 @@ def _(p, said):
 
 
 def spent(p):
-    "Seconds and peak memory of the last finish of each epoch, from the ledger"
+    "Seconds of the execution and peak memory of the last run of each epoch, from the ledger"
     events = [json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line]
-    return pd.DataFrame({event["epoch"]: event["data"] for event in events if event["kind"] == "epoch_finished" and event["epoch"] < 8}).T
+    table = {}
+    for event in events:
+        if event["kind"] == "epoch_finished" and event["epoch"] < 8:
+            table[event["epoch"]] = {"seconds": event["data"]["seconds"], "peak_mb": event["data"]["peak_mb"]}
+        elif event["kind"] == "executed" and event["epoch"] < 8:
+            table[event["epoch"]]["seconds"] = event["data"]["seconds"]
+    return pd.DataFrame(table).T
+
+
+def waited_for(p):
+    "Seconds from the end of a run to each decision that a person made on it"
+    ended, waited = {}, 0.0
+    for event in (json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line):
+        if event["kind"] == "epoch_finished":
+            ended[event["epoch"]] = pd.Timestamp(event["time"])
+        elif event["kind"] == "decision" and event["data"]["decision"] != "unattended":
+            waited += (pd.Timestamp(event["time"]) - ended[event["epoch"]]).total_seconds()
+    return waited
 
 
 @recomputes("008", "timeline")
 def _(p, said):
     first, last = int(said.words["first"]), int(said.words["last"])
-    planned = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["epochs"]).set_index("epoch")
-    actual, estimated = spent(p).loc[first:last, "seconds"].sum(), planned.loc[first:last, "seconds"].sum()
-    return {"actual": actual, "estimated": estimated, "times": actual / estimated}
+    planned = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["epochs"]).set_index("epoch").loc[first:last]
+    took = spent(p).loc[first:last, "seconds"]
+    return {"actual": took.sum(), "estimated": planned["seconds"].sum(), "times": took.sum() / planned["seconds"].sum(),
+            "held": took.between(planned["seconds_low"], planned["seconds_high"]).sum(), "compared": len(took), "waited": waited_for(p)}
 
 
 @recomputes("008", "resource_use")
 def _(p, said):
     table = spent(p)
     return {"share": table["seconds"].max() / table["seconds"].sum(), "memory": table["peak_mb"].max()}
+
+
+@recomputes("008", "cost_by_epoch")
+def _(p, said):
+    rate = json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())["machine"]["cost_per_hour"]
+    seconds = spent(p)["seconds"]
+    return {"total": rate * seconds.sum() / 3600, "share": seconds.max() / seconds.sum()}
+
+
+@recomputes("008", "success_criteria")
+def _(p, said):
+    criteria = json.loads(next(p.home.glob("epoch001*/success_criteria.json")).read_text())["criteria"]
+    tested = {row["id"]: row for row in p.json("006", "test_report.json")["criteria"]}
+    events = [json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line]
+    gates = {event["epoch"]: event["data"]["gate"]["checks"] for event in events if event["kind"] == "epoch_finished"}
+    outcomes, unsure = [], 0
+    for item in criteria:
+        if item["id"] in tested:
+            row, better = tested[item["id"]], {">=": 1, "<=": -1, "==": 0}[item["operator"]]
+            inside = row["value"] == item["limit"] if not better else better * (row["value"] - item["limit"]) >= 0
+            outcomes.append("met" if inside else "missed")
+            ends = [better * (row[end] - item["limit"]) >= 0 for end in ("low", "high") if row[end] is not None]
+            unsure += bool(inside and not all(ends))
+        elif item["epoch"] == 8:
+            outcomes.append("met")
+        else:
+            result = next((check["result"] for check in gates[item["epoch"]] if check["name"] == item["check"]), "")
+            outcomes.append({"pass": "met", "fail": "missed"}.get(result, "not measured"))
+    found = {"criteria": len(criteria), "met": outcomes.count("met"), "missed": outcomes.count("missed"), "open": outcomes.count("not measured"),
+             "unsure": unsure}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("008", "metric_progress", last_ends=0.002)
+def _(p, said):
+    answers, models = over_folds(p), p.json("005", "all_models_metrics.json")
+    y, scores, _ = scored_rows(p)
+    start, best = (mean_of_folds(roc_auc_score, answers["target"], answers["fold"], answers[name]) for name in ("dummy", models["best_framework"]))
+    assert said.words["name"] == "best framework" and said.words["rows"] == "test"
+    return {"first": start, "last": resampled(roc_auc_score, y, scores), "step": best - start}
+
+
+def learns(*names: str, **within: float) -> Callable:
+    return recomputes("008", *(f"{name} (finding)" for name in names), **within)
+
+
+def plan_file(p, name):
+    return json.loads(next(p.home.glob(f"epoch001*/{name}")).read_text())
+
+
+def ledger(p):
+    return [json.loads(line) for line in (p.home / ".context" / "ledger.jsonl").read_text().splitlines() if line]
+
+
+@learns("nobody_decided")
+def _(p, said):
+    last = {event["epoch"]: event["data"]["decision"] for event in ledger(p) if event["kind"] == "decision"}
+    return {"gates": [*last.values()].count("unattended")}
+
+
+@learns("people_waited_for")
+def _(p, said):
+    decided = {event["epoch"] for event in ledger(p) if event["kind"] == "decision" and event["data"]["decision"] != "unattended"}
+    return {"gates": len(decided), "waited": waited_for(p), "work": spent(p)["seconds"].sum()}
+
+
+@learns("estimates_held")
+def _(p, said):
+    planned, took = pd.DataFrame(plan_file(p, "resource_estimates.json")["epochs"]).set_index("epoch").loc[2:7], spent(p).loc[2:7, "seconds"]
+    return {"planned": planned["seconds"].sum(), "actual": took.sum(), "times": took.sum() / planned["seconds"].sum(), "epochs": len(took),
+            "held": ((planned["seconds_low"] <= took) & (took <= planned["seconds_high"])).sum()}
+
+
+@learns("questions_left_open")
+def _(p, said):
+    return {"count": len(plan_file(p, "risk_assessment.json")["questions"])}
+
+
+@learns("open_criteria")
+def _(p, said):
+    row = next(row for row in p.json("008", "performance_comparison.json")["criteria"] if row["criterion"] == said.words["name"])
+    tested = {row["id"]: row["value"] for row in p.json("006", "test_report.json")["criteria"]}
+    return {"observed": tested[row["id"]], "limit": next(item["limit"] for item in plan_file(p, "success_criteria.json")["criteria"] if item["id"] == row["id"])}
+
+
+@learns("unmeasured_criteria")
+def _(p, said):
+    return {"count": len(said.words["names"].split(", ")), "all": len(plan_file(p, "success_criteria.json")["criteria"])}
+
+
+@learns("rows_left_out")
+def _(p, said):
+    gone = [len(event["data"]["removed_rows"]) for event in ledger(p) if event["kind"] == "transformation" and event["epoch"] == 2]
+    before = plan_file(p, "project_plan.json")["profile"]["rows"]
+    return {"gone": before - len(p.table), "all": before, "share": 1 - len(p.table) / before} if sum(gone) else {}
+
+
+@learns("cells_mended")
+def _(p, said):
+    steps = [step for step in p.json("002", "data_quality_report.json")["steps"] if sum(step["columns"].values())]
+    counts = [sum(step["columns"].values()) for step in steps]
+    return {"cells": sum(counts), "steps": len(counts), "most": max(counts)}
+
+
+@learns("widest_gap", share=1e-6)
+def _(p, said):
+    gaps = p.table.drop(columns="row_id").isna().mean()
+    assert gaps.idxmax() == said.words["name"]
+    return {"share": gaps.max()}
+
+
+@learns("made_features")
+def _(p, said):
+    gains = p.json("004", "feature_gain.json")
+    group = next(group for group in gains["groups"][1:] if f"'{group['group']}'" in said.text)
+    sign, wider = -1 if group["kept"] else 1, stats.t.ppf(0.975, gains["folds"] - 1) / stats.t.ppf(0.84, gains["folds"] - 1)
+    reach = wider * (group["high"] - group["low"]) / 2
+    return {"gain": (sign * group["gain"], sign * group["gain"] - reach, sign * group["gain"] + reach), "count": len(gains["groups"]) - 1}
+
+
+@learns("frameworks_tie")
+def _(p, said):
+    table = pd.read_csv(p.folders["005"] / "model_comparison_summary.csv").dropna(subset="behind_low")
+    behind = table[table["behind_low"] > 0]
+    return {"ties": len(table) - len(behind), "all": len(table), "behind": len(behind), "spent": behind["cpu_seconds"].sum()}
+
+
+@learns("search_paid")
+def _(p, said):
+    summary = p.json("005", "tuning_summary_report.json")
+    found, gain = {"trials": len(p.json("005", "all_tuning_results.json")["trials"])}, summary["gain"]
+    return {**found, "gain": (gain["gain"], gain["low"], gain["high"])} if "gain" in said.values else found
+
+
+@learns("blend_price")
+def _(p, said):
+    info = p.json("005", "tuned_model_info.json")
+    return {"members": sum(weight > 0 for weight in info["members"].values()), "gain": tuple(info["blend_gain"][key] for key in ("gain", "low", "high"))}
+
+
+@learns("more_rows")
+def _(p, said):
+    wide = pd.read_csv(p.folders["005"] / "learning_curve.csv").pivot(index="fold", columns="part", values="value")
+    steps = (wide[1.0] - wide[0.5]).dropna()
+    return {"gain": (steps.mean(), *stats.t.interval(0.95, len(steps) - 1, steps.mean(), stats.sem(steps)))}
+
+
+@learns("what_it_learned")
+def _(p, said):
+    shares = pd.DataFrame(p.json("006", "explanations.json")["importance"]).set_index("column")["importance"]
+    assert shares.idxmax() == said.words["name"]
+    (_, scores, _), raw = scored_rows(p), costs_by_row(p)[1][said.words["name"]]
+    found = {"share": shares.max() / shares.sum()}
+    for end in ("low", "high"):
+        there = raw.isna() if said.words[f"where_{end}"] == "(missing)" else inside(raw, said.words[f"where_{end}"])
+        found[end] = scores[there.to_numpy()].mean()
+    return found
+
+
+@learns("where_it_fails")
+def _(p, said):
+    table, costs = pd.read_csv(p.folders["006"] / "segments.csv"), costs_by_row(p)[0]
+    sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
+    worst = table[table["slice"] == said.words["slice"]].iloc[0]
+    assert worst["difference"] == (sure if len(sure) else table)["difference"].max() or len(sure)
+    return {"rows": worst["rows"], "loss": (worst["loss"], worst["low"], worst["high"]), "times": worst["loss"] / costs.mean(), "sure": len(sure),
+            "all": len(table)}
+
+
+@learns("for_whom", ratio_ends=0.012)
+def _(p, said):
+    y, scores, threshold = scored_rows(p)
+    called = (scores >= threshold) == (p.plan["fairness"]["favourable"] == p.positive)
+    column, random = costs_by_row(p)[1][said.words["name"]], np.random.default_rng(1)
+    groups = [called[inside(column, said.words[end]).to_numpy()] for end in ("lowest", "highest")]
+    drawn = [random.binomial(len(group), group.mean(), 5_000) / len(group) for group in groups]
+    return {"ratio": (groups[0].mean() / groups[1].mean(), *np.quantile(drawn[0] / drawn[1], [0.025, 0.975]))}
+
+
+@learns("what_it_is_worth", saved_ends=6)
+def _(p, said):
+    costs, (y, _, _) = costs_by_row(p)[0], scored_rows(p)
+    metric = p.plan["metric"]
+    everybody, nobody = metric["cost_false_positive"] * ~y, metric["cost_false_negative"] * y
+    best = everybody if everybody.mean() < nobody.mean() else nobody
+    saved = 1_000 * (best - costs)
+    return {"per": 1_000, "saved": (saved.mean(), *stats.norm.interval(0.95, saved.mean(), stats.sem(saved))), "without": 1_000 * best.mean()}
+
+
+@learns("validation_and_test", expected=0.003)
+def _(p, said):
+    y, scores, _ = scored_rows(p)
+    ends = resampled(roc_auc_score, y, scores)
+    before = p.json("005", "tuned_model_info.json")["validation"]["roc_auc"]
+    return {"before": before["value"], "after": ends[0], "expected": np.hypot(before["high"] - before["low"], ends[2] - ends[1]) / 2}
+
+
+@learns("service_speed", p95=0.01)
+def _(p, said):
+    return {"share": 0.95, "p95": np.quantile(p.json("007", "deployment_report.json")["latency"]["latencies_ms"], 0.95),
+            "limit": p.plan["serving"]["latency_p95_ms"]}
+
+
+@learns("troubles")
+def _(p, said):
+    own = [event for event in ledger(p) if event["epoch"] == int(said.words["epoch"])]
+    kinds = [event["kind"] for event in own]
+    started = [event for event in own if event["kind"] == "epoch_started"]
+    found = {"runs": max(len({event["data"]["run"] for event in started}), kinds.count("epoch_finished") + kinds.count("epoch_failed")),
+             "failed": kinds.count("epoch_failed"), "went": sum("resumes" in event["data"] for event in started),
+             "were": sum(event["kind"] == "decision" and event["data"]["decision"] in ("rejected", "changes requested") for event in own)}
+    return {name: found[name] for name in said.values}
+
+
+@learns("warnings_stay")
+def _(p, said):
+    return {"count": len({event["data"]["text"] for event in ledger(p) if event["kind"] == "warning" and event["epoch"] == int(said.words["epoch"])})}
+
+
+@learns("what_it_took")
+def _(p, said):
+    table = spent(p)
+    role = next(item["role"] for item in p.json("008", "lessons.json") if item["claim"] == said.text)
+    own = table.loc[{"business_analysis": [1], "data_wrangling": [2], "eda_feature_engineering": [3, 4], "model_development": [5], "model_testing": [6],
+                     "mlops_deployment": [7]}[role]]
+    return {"seconds": own["seconds"].sum(), "share": own["seconds"].sum() / table["seconds"].sum(), "peak": own["peak_mb"].max()}
 
 
 @pytest.fixture(scope="module")
@@ -902,7 +1146,7 @@ def test_every_number_in_a_claim_is_a_value(claims, project):
         for text in sorted([*(value["text"] for value in (said.values).values()),
                             *(word for word in said.words.values() if word in known)], key=len, reverse=True):
             rest = rest.replace(text, " ") if text else rest
-        if re.search(r"\d", re.sub(r"95 % interval|epoch 00\d|R²", "", rest)):
+        if re.search(r"\d", re.sub(r"95 % interval|[Ee]poch 00\d|R²|gates?: [\d, ]+", "", rest)):
             bare.append(f"{said.place}: {rest}")
     assert bare == []
 
@@ -913,3 +1157,31 @@ def test_every_title_and_finding_is_made_from_values(claims):
 
 def test_no_two_places_give_one_thing_two_values(claims):
     assert contradictions(claims) == []
+
+
+def test_what_would_have_been_is_what_other_code_computes(project):
+    rows = {row["scenario"]: row for row in project.json("008", "what_if_analysis.json")["scenarios"]}
+    answers, names = over_folds(project), {item["model"]: item["framework"] for item in project.json("005", "all_models_metrics.json")["models"]}
+    auc = {title: mean_of_folds(roc_auc_score, answers["target"], answers["fold"], answers[name]) for title, name in names.items() if name in answers}
+    label = next(name for name in rows if name.startswith("the runner-up: "))
+    other, winner = re.fullmatch(r"the runner-up: (.+) instead of (.+), both untuned", label).groups()
+    assert names[winner] == project.json("005", "all_models_metrics.json")["best_framework"]
+    untried = {title for title, name in names.items() if name in ("dummy", "one_column")} | {winner}
+    assert other == max(auc.keys() - untried, key=auc.get) and rows[label]["difference"] == pytest.approx(auc[other] - auc[winner])
+    y, scores, threshold = scored_rows(project)
+    fp, fn = project.plan["metric"]["cost_false_positive"], project.plan["metric"]["cost_false_negative"]
+
+    def costs(at):
+        return 1_000 * (fp * (~y & (scores >= at)) + fn * (y & (scores < at)))
+    for label, at in (("a threshold of 0.5 (as if both errors cost the same)", 0.5), ("no model, everybody is flagged", -1), ("no model, nobody is flagged", 2)):
+        saved = costs(threshold) - costs(at)
+        ends = stats.norm.interval(0.95, saved.mean(), stats.sem(saved))
+        told = rows[label]
+        assert told["difference"] == pytest.approx(saved.mean()) and np.allclose((told["low"], told["high"]), ends, atol=0.15 * (ends[1] - ends[0]))
+
+
+def test_every_lesson_names_a_number_what_follows_and_a_change(project):
+    lessons = project.json("008", "lessons.json")
+    assert {lesson["role"] for lesson in lessons} == {"business_analysis", "data_wrangling", "eda_feature_engineering", "model_development", "model_testing",
+                                                      "mlops_deployment"}
+    assert all(lesson["values"] and lesson["consequence"] and lesson["change"] for lesson in lessons)

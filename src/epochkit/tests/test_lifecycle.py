@@ -12,7 +12,7 @@ pytestmark = pytest.mark.lifecycle
 DATA = f"data/{load_settings(env={}).project}"
 
 ARTIFACT_INDEX = {
-    "{folder1}": ["project_plan.json", "success_criteria.json", "resource_estimates.json", "risk_assessment.json"],
+    "{folder1}": ["project_plan.json", "success_criteria.json", "resource_estimates.json", "risk_assessment.json", "requirements.md"],
     "{data}/epoch002-data-wrangling": ["data.parquet", "synthetic_data.parquet"],
     "{data}/epoch003-exploratory-data-analysis": ["eda_dataset.parquet"],
     "{data}/epoch004-feature-engineering": ["engineered_features.parquet", "test_data.parquet"],
@@ -25,7 +25,9 @@ ARTIFACT_INDEX = {
         "all_tuning_results.json", "all_tuning_results.csv", "tuning_parameter_impact.png", "top_10_models.png", "tuned_model_info.json",
         "tuning_summary_report.json"],
     "artifacts/epoch006-model-testing": ["test_report.json", "test_report.html"],
-    "artifacts/epoch008-retrospective": ["final_report.html"],
+    "artifacts/epoch008-retrospective": [
+        "final_report.html", "performance_comparison.json", "what_if_analysis.json", "resource_utilization.json", "lessons.json", "figures/timeline.png",
+        "figures/resource_use.png", "figures/success_criteria.png", "figures/metric_progress.png"],
     "epoch008-retrospective": ["project_playbook.json"],
     "epoch008-retrospective/lessons_learned": [
         "business_analysis.md", "data_wrangling.md", "eda_feature_engineering.md", "model_development.md", "model_testing.md",

@@ -23,6 +23,16 @@ def test_the_plane_is_near_the_points_and_grows_with_rows_and_columns():
                                                            (1, 2_000)) == _plane(EPOCH_SECONDS[4], (1, WIDEST))
 
 
+def test_every_earlier_project_moves_the_estimate_further_from_the_kit_s_line_and_lies_in_the_range():
+    import numpy as np
+    from epochkit.planning.estimates import SPREAD, _factors
+
+    middles = [_factors([0.25] * count, 1.0)[1] for count in range(4)]
+    assert np.allclose(middles, [1.0, 0.5, 0.25 ** (2 / 3), 0.25 ** 0.75])
+    low, middle, high = _factors([12.0, 0.3], 1.0)
+    assert low < 0.3 < middle < 12.0 < high and _factors([], 1.0) == (*SPREAD[:1], 1.0, SPREAD[1])
+
+
 @pytest.fixture(scope="module")
 def diabetes():
     brief = parse_brief('[data]\nsource = "demo:diabetes"\ntarget = "progression"')
@@ -78,6 +88,9 @@ def test_playbooks_are_found_and_a_broken_one_is_named(tmp_path, monkeypatch):
     (folder / "a.json").write_text(json.dumps(book))
     (folder / "b.json").write_text(json.dumps(book | {"project": "mine"}))
     assert [path.name for path in playbook_files(settings, "mine", str(folder))] == ["a.json"]
+    (folder / "c.json").write_text(json.dumps(book | {"seconds_by_epoch": {"5": "long"}}))
+    with pytest.raises(BadInputError, match="seconds_by_epoch of epoch 5 is 'long', not a number above 0"):
+        playbook_files(settings, "mine", str(folder))
     (folder / "c.json").write_text("[]")
     with pytest.raises(BadInputError, match="c.json is no playbook: 'project' is missing"):
         playbook_files(settings, "mine", str(folder))

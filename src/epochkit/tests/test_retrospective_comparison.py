@@ -2,9 +2,6 @@
 
 import json
 import pytest
-import numpy as np
-import pandas as pd
-from types import SimpleNamespace
 from epochkit.core.settings import load_settings
 from epochkit.record.ledger import Ledger
 from epochkit.retrospective.comparison import *
@@ -13,6 +10,8 @@ from epochkit.retrospective.comparison import *
 def test_an_epoch_without_an_estimate_is_compared_with_nothing():
     rows = compare_with_estimates({"epochs": []}, [{"epoch": 1, "title": "Plan", "seconds": 3.0, "peak_mb": 9.0}])
     assert rows[0]["ratio"] is None and rows[0]["actual_s"] == 3.0
+    rows = compare_with_estimates({"epochs": [{"epoch": 1, "seconds": 1}]}, [{"epoch": 1, "title": "", "seconds": 9.0, "peak_mb": 9.0, "by_hand": True}])
+    assert rows[0]["ratio"] is None and rows[0]["in_range"] is None
 
 
 @pytest.fixture
@@ -54,26 +53,25 @@ def test_a_criterion_that_was_missed_at_an_open_gate_is_seen(settings):
 def test_what_happened_is_read_from_the_record(settings):
     row = actuals(settings)[0]
     assert (row["epoch"], row["seconds"], row["runs"], row["warnings"]) == (6, 9.5, 1, ["12 rows were left out"])
+    assert row["by_hand"] and row["waited_s"] is None
 
 
-def binary_plan():
-    metric = SimpleNamespace(primary="roc_auc", maximize=True, cost_false_positive=1.0, cost_false_negative=5.0)
-    return SimpleNamespace(metric=metric, data=SimpleNamespace(task="binary"))
+def test_work_waiting_and_rework_are_told_apart(tmp_path):
+    settings = load_settings(home=tmp_path, env={})
+    ledger = Ledger(settings.context_root)
+    ledger.append("epoch_failed", {"error": "SyntaxError", "message": "line 3"}, epoch=1)
+    for run, decision in (("a", "changes requested"), ("b", "approved")):
+        ledger.append("epoch_started", {"run": run}, epoch=1)
+        ledger.append("epoch_started", {"run": run}, epoch=1)  # a process of the same run
+        ledger.append("epoch_finished", {"run": run, "seconds": 5.0, "peak_mb": 9.0}, epoch=1)
+        ledger.append("executed", {"seconds": 7.5}, epoch=1)
+        ledger.append("decision", {"decision": decision}, epoch=1)
+    row = actuals(settings)[0]
+    assert (row["seconds"], row["by_hand"], row["runs"], row["failures"], row["sent_back"]) == (7.5, False, 3, 1, 1)
+    assert row["decision"] == "approved" and 0 <= row["waited_s"] < 5 and row["errors"] == ["SyntaxError"]
 
 
-def test_another_framework_is_recomputed_from_its_stored_predictions():
-    predictions = pd.DataFrame({"target": [0, 0, 1, 1], "linear": [0.1, 0.6, 0.5, 0.9], "forest": [0.1, 0.2, 0.8, 0.9]})
-    candidates = pd.DataFrame({"framework": ["forest", "linear", "tensorflow"], "seconds": [2.0, 0.1, 9.0]})
-    tuned = {"framework": "forest", "value": 0.8, "tuned_value": 0.7, "untuned_value": 0.7, "validation": {"roc_auc": {"value": 1.0}}}
-    rows = {row["scenario"]: row for row in what_if(candidates, tuned, predictions, binary_plan())}
-    linear = rows["linear instead of forest"]
-    assert linear["value"] == 0.75 and linear["difference"] == -0.25 and "cost accuracy" in linear["advice"]
-    assert "where what was handed on has 1" in linear["basis"] and "folds" in rows["as it was"]["basis"]
-    assert rows["without tuning"][
-        "advice"] == "tuning gained nothing measurable" and "tensorflow instead of forest" not in rows
-
-
-def test_costs_of_thresholds_follow_the_plan():
-    scores = pd.DataFrame({"target": [0, 0, 1, 1], "score_1": [0.1, 0.6, 0.4, 0.9]})
-    costs = {row["threshold"]: row["cost_per_row"] for row in cost_of_thresholds(scores, 0.3, binary_plan())}
-    assert costs == {"as it was": 0.25, "0.5": 1.5, "flag nobody": 2.5, "flag everybody": 0.5}
+def test_the_last_criterion_counts_the_others():
+    rows = [{"epoch": 6, "outcome": "met"}, {"epoch": 8, "outcome": "not measured"}]
+    assert with_own_criterion(rows)[1]["outcome"] == "met" and with_own_criterion(rows)[1]["observed"] == 0
+    assert with_own_criterion([{"epoch": 6, "outcome": "?"}, rows[1]])[1]["outcome"] == "missed" 
