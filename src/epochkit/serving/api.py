@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Prediction', 'Predictions', 'CellProblem', 'Refused',
-           'create_app', 'create_flask_app', 'serve_command', 'start_service', 'prediction_log_folder', 'served_watch',
-           'main']
+           'create_app', 'create_flask_app', 'serve_command', 'start_service', 'served_watch', 'main']
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
@@ -34,6 +33,7 @@ from .http.tables import LINES_KIND, TABLE_KINDS, table_kind, table_lines
 from .server import LocalServer, free_port, server_environment, start_server
 from .schema import Limits
 from .service import PredictionService, served_bundle
+from .store.writer import TRIAL_VARIABLE, PredictionStore, prediction_store
 
 _logger = logging.getLogger(__name__)
 API_KEY_VARIABLE = "SERVING_API_KEY"
@@ -273,7 +273,7 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
     return document
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-14
-def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None,
+def create_app(bundle: Any, api_key: str | None = None, store: PredictionStore | None = None,
                limits: Limits = Limits(), access_log: logging.Handler | None = None,
                watching: Callable[[Doors], StandingWatch] | None = None) -> Any:
     """The FastAPI application that serves `bundle`
@@ -283,7 +283,7 @@ def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None 
     """
     from fastapi import FastAPI
     from fastapi.responses import HTMLResponse
-    doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
+    doors = Doors(PredictionService(bundle, store, limits))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
     log = AccessLog(access_log)
     app = FastAPI(lifespan=_lifespan(doors, log, watching), docs_url=None, redoc_url=None)
@@ -296,15 +296,15 @@ def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None 
 
 
 def _lifespan(doors: Doors, log: AccessLog, watching: Callable[[Doors], StandingWatch] | None = None) -> Callable:
-    "What goes on while the server runs, and when it stops: what waits for the disk is written"
+    "What goes on while the server runs, and when it stops: what waits to be stored is stored"
     @asynccontextmanager
     async def running(_: Any) -> AsyncIterator[None]:
         standing = watching(doors) if watching else None
         yield
         if standing:
             await asyncio.to_thread(standing.close)
-        if doors.service.writer:
-            await asyncio.to_thread(doors.service.writer.close)
+        if doors.service.store:
+            await asyncio.to_thread(doors.service.store.close)
         log.close()
     return running
 
@@ -342,10 +342,10 @@ def _add_flask_guards(app: Any, doors: Doors, admission: Admission, log: AccessL
             admission.leave(request.path)
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-21
-def create_flask_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None,
+def create_flask_app(bundle: Any, api_key: str | None = None, store: PredictionStore | None = None,
                      limits: Limits = Limits(), access_log: logging.Handler | None = None) -> Any:
     "A Flask application that answers what `create_app` answers, for any WSGI server"
-    doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
+    doors = Doors(PredictionService(bundle, store, limits, "flask"))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
     app, log = _flask_routes(doors), AccessLog(access_log)
     atexit.register(log.close)  # no WSGI server says when it ends
@@ -435,12 +435,8 @@ def start_service(settings: Settings, port: int = 0, stage: str = "Staging", wai
     "The service of a stage's model on 127.0.0.1, healthy; stop it, or use it in a `with`"
     port = free_port(port)
     command = serve_command(port, stage=stage, flask=flask)
-    return start_server(command, port, "/health", server_environment(settings), wait_s)
-
-# %% ../../../nbs/serving/04_api.ipynb #72serving-25-b
-def prediction_log_folder(settings: Settings) -> Path:
-    "Where served predictions are logged: under the data root, because they hold inputs"
-    return settings.data(7) / "prediction_log"
+    environment = server_environment(settings, **{TRIAL_VARIABLE: "1"})
+    return start_server(command, port, "/health", environment, wait_s)
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-w15
 RATE_VARIABLE = "SERVING_REQUESTS_PER_S"
@@ -471,11 +467,11 @@ def served_watch(settings: Settings, stage: str) -> Callable[[Doors], StandingWa
 
 def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., Awaitable]:
     "What the server runs, with lines about its requests on stderr"
-    bundle, folder, limits = served_bundle(settings, stage), prediction_log_folder(settings), _limits()
+    bundle, store, limits = served_bundle(settings, stage), prediction_store(settings), _limits()
     lines, watching = logging.StreamHandler(sys.stderr), served_watch(settings, stage)
     if not flask:
-        return create_app(bundle, log_folder=folder, limits=limits, access_log=lines, watching=watching)
-    doors, log = Doors(PredictionService(bundle, folder, limits, buffered=True)), AccessLog(lines)
+        return create_app(bundle, store=store, limits=limits, access_log=lines, watching=watching)
+    doors, log = Doors(PredictionService(bundle, store, limits, "flask")), AccessLog(lines)
     admission = Admission(limits, os.environ.get(API_KEY_VARIABLE, ""))
     return RequestGuard(_as_asgi(_flask_routes(doors), doors, log, watching), doors, admission, log)
 

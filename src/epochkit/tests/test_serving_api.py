@@ -16,6 +16,7 @@ from epochkit.serving.schema import Limits
 from epochkit.serving.http.admission import AccessLog, Admission
 from epochkit.serving.http.doors import Doors
 from epochkit.serving.service import PredictionService, metrics_summary
+from epochkit.serving.store.writer import PredictionStore, prediction_store
 from epochkit.serving.api import API_KEY_VARIABLE, main
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.api import *
@@ -24,14 +25,16 @@ from epochkit.serving.api import *
 @pytest.fixture
 def client(tmp_path):
     from fastapi.testclient import TestClient
-    return TestClient(create_app(ExampleBundle(), api_key="", log_folder=tmp_path), raise_server_exceptions=False)
+    store = PredictionStore(tmp_path / "a.sqlite")
+    yield TestClient(create_app(ExampleBundle(), api_key="", store=store), raise_server_exceptions=False)
+    store.close()
 
 
 def test_predict_batch_info_health_and_metrics(client, tmp_path):
     single = client.post("/predict", json=example_row()).json()
     batch = client.post("/predict/batch", json={"rows": [example_row(), example_row(income=None)]}).json()
     assert single["probability"] == batch["predictions"][0]["probability"] and single["unattended"] is True
-    assert client.get("/health").json() == {"status": "ok", "model_version": "7", "unattended": True}
+    assert client.get("/health").json() == {"status": "ok", "model_version": "7", "unattended": True, "not_stored": 0}
     info = client.get("/model/info").json()
     assert info["reason"] == "a test" and [column["name"]
                                            for column in info["input_schema"]][:2] == ["income", "debt ratio"]
@@ -42,9 +45,8 @@ def test_predict_batch_info_health_and_metrics(client, tmp_path):
     assert 'serving_requests_total{route="/predict/batch",status="200"} 1.0' in answer.text
     assert metrics["predictions"] == 3 and metrics["requests"] == 4 and set(
         metrics["latency_ms"]) == {"p50", "p90", "p95", "p99"}
-    client.app.state.doors.service.writer.flush()
-    logged = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
-    assert [entry["id"] for entry in logged][0] == single["prediction_id"] and len(logged) == 3
+    stored = client.app.state.doors.service.store.rows()
+    assert [row["door"] for row in stored] == ["api", "batch", "batch"] and stored[0]["id"] == single["prediction_id"]
 
 
 def test_the_row_is_described_in_openapi(client):
@@ -197,12 +199,19 @@ def test_two_applications_in_one_process_count_apart():
     assert [one["predictions"] for one in found] == [1, 0] and [one["requests"] for one in found] == [1, 0]
 
 
-def test_no_log_no_prediction(tmp_path):
+def test_a_store_in_trouble_stops_no_answer_and_is_told(tmp_path):
     from fastapi.testclient import TestClient
     (tmp_path / "file").write_text("in the way")
-    client = TestClient(create_app(ExampleBundle(), api_key="", log_folder=tmp_path / "file"),
-                        raise_server_exceptions=False)
-    assert client.post("/predict", json=example_row()).status_code == 503
+    store = PredictionStore(tmp_path / "file" / "a.sqlite", most=1)
+    for make in (create_app, create_flask_app):
+        app = make(ExampleBundle(), api_key="", store=store)
+        client = TestClient(app) if make is create_app else app.test_client()
+        assert [client.post("/predict", json=example_row()).status_code for _ in range(2)] == [200, 200]
+        assert not store.flush(0.1)
+        told = [client.get(path) for path in ("/health", "/model/info")]
+        told = [answer.json() if make is create_app else answer.json for answer in told]
+        assert told[0]["not_stored"] == store.not_stored > 0 and "cannot be written where it lies" in told[1]["store"]
+    store.close(0.1)
 
 
 def test_the_key_is_needed_everywhere_but_at_health(monkeypatch):
@@ -335,7 +344,8 @@ def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
         busy = subprocess.run(serve_command(server.port), capture_output=True, text=True,
                               env={**os.environ, "EPOCH_HOME": str(tmp_path)})
     assert answer["model_version"] == "7" and free_port(server.port) == server.port
-    assert PredictionService(ExampleBundle(), prediction_log_folder(settings)).journal.find(answer["prediction_id"])
+    assert prediction_store(settings).find([answer["prediction_id"]])[0]["door"] == "trial"
+    assert prediction_store(settings).rows() == []
     assert busy.returncode == 2 and f"port {server.port}" in busy.stderr and "Traceback" not in busy.stderr
 
 
@@ -386,5 +396,5 @@ def test_flask_is_started_like_fastapi(tmp_path, monkeypatch):
         assert client.request("GET", "/health", content=b'\\"' * 20_000).json()["unattended"] is True
         assert client.post("/predict", content=b"x" * 5_000_000, headers={"x-api-key": "right"}).status_code == 413
     assert answer.status_code == 200 and "x-request-id" in answer.headers
-    log = PredictionService(ExampleBundle(), prediction_log_folder(settings)).journal
-    assert log.find(answer.json()["prediction_id"])["version"] == "7", "written before the server ended"
+    found = prediction_store(settings).find([answer.json()["prediction_id"]])
+    assert found[0]["version"] == "7", "written before the server ended"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ...core.errors import BadInputError
 from .bodies import BodyRefusedError, json_of
 from ..service import METRICS_TYPE, PredictionService, RowsRefusedError
+from ..store.database import PredictionStoreError
 
 _logger = logging.getLogger(__name__)
 
@@ -47,9 +48,11 @@ def error_reply(error: Exception, alone: bool = False) -> Reply:
         return refusal_reply(str(error), 422, found, error.further)
     if isinstance(error, BadInputError):
         return refusal_reply(str(error), getattr(error, "status", 422))
+    if isinstance(error, PredictionStoreError):
+        return refusal_reply(str(error), 503)
     if isinstance(error, OSError):
-        _logger.error("the prediction log cannot be written: %s", error.strerror)
-        return refusal_reply("predictions cannot be logged now, so none is given: try again later", 503)
+        _logger.error("the disk of the service is in the way: %s", error.strerror)
+        return refusal_reply("the service cannot use its disk now: try again later", 503)
     places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
                         for frame in traceback.extract_tb(error.__traceback__))
     _logger.error("a request failed with %s at %s", type(error).__name__, places)
@@ -80,10 +83,10 @@ class Doors:
         return self._answered(lambda service: _batch(service, service.shaped(json_of(body), batch=True)))
 
     def health(self) -> Reply:
-        "Alive, and which version answers"
+        "Alive, which version answers, and how many predictions could not be stored"
         service = self.service
         return json_reply({"status": "ok", "model_version": str(service.bundle.version),
-                           "unattended": service.unattended})
+                           "unattended": service.unattended, "not_stored": service.store_facts()["not_stored"]})
 
     def ready(self) -> Reply:
         "200 when rows are answered; 503 and the reason when they are not"
@@ -93,7 +96,8 @@ class Doors:
 
     def model_info(self) -> Reply:
         "Origin, inputs, limits and marks of the model"
-        return json_reply({**self.service.model_info(), "standing": self.standing or "stands", "notice": self.notice})
+        return json_reply({**self.service.model_info(), **self.service.store_facts(),
+                           "standing": self.standing or "stands", "notice": self.notice})
 
     def metrics(self) -> Reply:
         "Counts and latencies in the text format of Prometheus"
@@ -109,6 +113,6 @@ class Doors:
 
 # %% ../../../../nbs/serving/http/04_doors.ipynb #doors-13
 def _batch(service: PredictionService, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    answers = service.predict(rows)
+    answers = service.predict(rows, batch=True)
     return {"predictions": answers, "model_version": str(service.bundle.version), "unattended": service.unattended,
             "inference_ms": round(sum(answer["inference_ms"] for answer in answers), 3)}
