@@ -22,7 +22,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from ..core.files import write_bytes
+from ..core.files import read_json, write_bytes
 from ..cleaning.personal_data import privacy_key, private_columns
 from ..cleaning.raw_rows import CleanedRows, RowCleaner, plain_cleaner
 from ..planning.column_roles import label_of
@@ -343,6 +343,14 @@ def hidden_columns(settings: Settings) -> list[str]:
     settled = {*plan.cleaning.hash, *plan.cleaning.mask}
     return sorted((private_columns(plan) | {*(plan.profile.get("personal_data") or {})}) - settled)
 
+
+def _target_range(settings: Settings, target: str) -> list[float] | None:
+    "The smallest and the largest number of the target in the data of epoch 002; None where it is no number"
+    path = settings.artifacts(2) / "schema.json"
+    column = read_json(path)["columns"].get(target, {}) if path.exists() else {}
+    found = [column.get("minimum"), column.get("maximum")]
+    return found if all(isinstance(end, (int, float)) for end in found) else None
+
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-c
 def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
     """The bundle of a stage ("Staging", "Production"), of a version ("3"), or the newest one ("None")
@@ -361,7 +369,8 @@ def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
         **bundle.info, "model": facts["model"], "version": version, "stage": holds, "run_id": facts["run_id"],
         "bundle_sha256": facts["bundle_sha256"], "unattended": bool(unattended),
         "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items()),
-        "waivers": waivers(settings), "hidden_columns": hidden_columns(settings)
+        "waivers": waivers(settings), "hidden_columns": hidden_columns(settings),
+        "target_range": _target_range(settings, bundle.target)
     }
     return bundle
 

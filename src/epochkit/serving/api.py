@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Prediction', 'Predictions', 'CellProblem', 'Refused',
-           'create_app', 'create_flask_app', 'serve_command', 'start_service', 'served_watch', 'main']
+           'Feedback', 'KeptLabel', 'create_app', 'create_flask_app', 'serve_command', 'start_service', 'served_watch',
+           'main']
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
@@ -56,7 +57,8 @@ async def _read_body(receive: Callable, limits: Limits, path: str) -> bytes | Re
         return Refusal(408, f"the body did not arrive within {limits.body_s:g} seconds")
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-08
-ROUTES = ("/predict", "/predict/batch", "/health", "/ready", "/model/info", "/metrics", "/openapi.json", "/docs")
+ROUTES = ("/predict", "/predict/batch", "/feedback", "/health", "/ready", "/model/info", "/metrics", "/openapi.json",
+          "/docs")
 _METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
 _SAFE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
@@ -173,8 +175,26 @@ class Refused(BaseModel):
     further_problems: int = 0
 
 
-_STATUSES = {401: "no key, a wrong one, or several", 408: "the body did not arrive in time",
-             413: "the body is too long",
+class Feedback(BaseModel):
+    "What became of a prediction; `time` (ISO 8601) is when it was seen, now where it is left out"
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+        {"prediction_id": "0f8fad5bd9cb469fa16570867728950e", "label": "as the target has it"}]})
+    prediction_id: str
+    label: str | float | bool
+    time: str | None = None
+
+
+class KeptLabel(BaseModel):
+    "A label that is kept, and the one that it corrects"
+    prediction_id: str
+    label: str | float
+    time: str
+    replaces: str | float | None
+    warnings: list[str]
+
+
+_STATUSES = {401: "no key, a wrong one, or several", 404: "no stored prediction has this id",
+             408: "the body did not arrive in time", 413: "the body is too long",
              422: "the rows do not fit the model's inputs", 429: "too many requests from one client",
              500: "the service failed", 503: "too many requests at once, or no model that may be served"}
 
@@ -216,6 +236,10 @@ def _add_routes(app: Any, doors: Doors) -> None:
         found = await run_in_threadpool(_table, doors, body, kind)
         return sent(found) if isinstance(found, Reply) else StreamingResponse(found, media_type=LINES_KIND)
 
+    @app.post("/feedback", **_told(KeptLabel, "Feedback"))
+    async def feedback(request: Request) -> Response:
+        return sent(await run_in_threadpool(doors.feedback, request.scope["state"]["body"]))
+
     for path, door, kind in (("/health", doors.health, None), ("/ready", doors.ready, None),
                              ("/model/info", doors.model_info, None), ("/metrics", doors.metrics, str)):
         _add_question(app, path, door, sent, kind)
@@ -242,7 +266,7 @@ def _add_question(app: Any, path: str, door: Callable[[], Reply], sent: Callable
 def _told(answer: Any = None, body: str = "") -> dict[str, Any]:
     "Options of a route: the type of its answer, its errors, and the schema of the body that it takes"
     errors = {status: {"model": Refused, "description": text} for status, text in _STATUSES.items()
-              if body or status in (401, 429, 503)}
+              if status in (401, 429, 503) or body and (status != 404 or body == "Feedback")}
     found = {"responses": errors, "response_model": answer if answer is not str else None}
     if answer is str:
         errors[200] = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "text"}
@@ -264,7 +288,7 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
                            description=mark, routes=app.routes)
     told = doors.service.form.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
-    schemas |= told.pop("$defs") | {"Batch": told}
+    schemas |= told.pop("$defs") | {"Batch": told, "Feedback": Feedback.model_json_schema()}
     if secured:
         document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
         for path, routes in document["paths"].items():
@@ -375,6 +399,7 @@ def _flask_routes(doors: Doors) -> Any:
         found = _table(doors, request.get_data(), kind) if kind else doors.predict_batch(request.get_data())
         return sent(found) if isinstance(found, Reply) else Response(found, content_type=LINES_KIND)
     app.post("/predict", endpoint="/predict")(taking(doors.predict))
+    app.post("/feedback", endpoint="/feedback")(taking(doors.feedback))
     app.post("/predict/batch", endpoint="/predict/batch")(batch)
     for path, question in (("/health", doors.health), ("/ready", doors.ready), ("/model/info", doors.model_info),
                            ("/metrics", doors.metrics)):

@@ -372,7 +372,7 @@ def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-31
 def served_rows(entries: list[dict[str, Any]], schema: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Inputs and scores of stored predictions, as the frames that `drift_report` takes; columns never stored are left out"
+    "Inputs and scores of stored predictions, as the frames that `drift_report` takes, without columns never stored"
     kept = {name for entry in entries for name in entry["inputs"]}
     schema = [column for column in schema if column["name"] in kept or not entries]
     rows = [{column["name"]: entry["inputs"].get(column["name"]) for column in schema} for entry in entries]

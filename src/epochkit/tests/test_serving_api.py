@@ -143,6 +143,54 @@ def test_an_attack_gives_no_5xx_and_no_echo(client, name):
     assert "secret" not in answer.text
 
 
+LABEL_ATTACKS = {
+    "nothing": (b"", 422), "a list": (b"[]", 422), "no id": (b'{"label": "good"}', 422), "no label": (b'{"prediction_id": "a"}', 422),
+    "an unknown id": (b'{"prediction_id": "secret", "label": "good"}', 404),
+    "SQL": (b'{"prediction_id": "x\' or 1=1; drop table predictions --", "label": "good"}', 404),
+    "a null byte": (b'{"prediction_id": "a\\u0000", "label": "good"}', 404),
+    "half a character": (b'{"prediction_id": "\\ud800", "label": "good"}', 404),
+    "an id of 1 MB": (b'{"prediction_id": "' + b"s" * 1_000_000 + b'", "label": "good"}', 404),
+    "another class": (b'{"prediction_id": "a", "label": "secret"}', 422), "a class of 1 MB": (b'{"prediction_id": "a", "label": "' + b"s" * 1_000_000 + b'"}', 422),
+    "NaN": (b'{"prediction_id": "a", "label": NaN}', 422), "5,000 digits": (b'{"prediction_id": "a", "label": ' + b"9" * 5_000 + b"}", 422),
+    "a list for a label": (b'{"prediction_id": "a", "label": ["secret"]}', 422), "a number for an id": (b'{"prediction_id": 1, "label": "good"}', 422),
+    "a field twice": (b'{"prediction_id": "a", "label": "good", "label": "bad"}', 422),
+    "a further field": (b'{"prediction_id": "a", "label": "good", "secret": 1}', 422),
+    "a time that is none": (b'{"prediction_id": "a", "label": "good", "time": "secret"}', 422),
+    "the end of time": (b'{"prediction_id": "a", "label": "good", "time": "9999-12-31T23:59:59-23:59"}', 422),
+    "deep nesting": (b'{"prediction_id": ' + b"[" * 50_000, 422), "3 MB": (b"x" * 3_000_000, 413)}
+
+
+@pytest.mark.parametrize("name", LABEL_ATTACKS)
+def test_a_label_attack_gives_no_5xx_and_no_echo_from_either_framework(client, name):
+    body, expected = LABEL_ATTACKS[name]
+    twin = create_flask_app(ExampleBundle(), "", client.app.state.doors.service.store).test_client()
+    answer, other = client.post("/feedback", content=body), twin.post("/feedback", data=body)
+    assert (answer.status_code, other.status_code) == (expected, expected) and answer.json() == other.json
+    assert set(answer.json()) == {"detail", "problems", "further_problems"} and "secret" not in answer.text
+
+
+def test_a_label_is_kept_beside_its_prediction_and_a_second_one_corrects_it(client):
+    store = client.app.state.doors.service.store
+    twin = create_flask_app(ExampleBundle(), "", store).test_client()
+    name = client.post("/predict", json=example_row()).json()["prediction_id"]
+    first = client.post("/feedback", json={"prediction_id": name, "label": "bad"})
+    second = twin.post("/feedback", json={"prediction_id": name, "label": "good", "time": "2026-11-28"})
+    assert first.json()["replaces"] is None and second.json["replaces"] == "bad" and first.status_code == second.status_code == 200
+    assert store.find([name])[0]["label"] == "good"
+    told = client.get("/openapi.json").json()
+    assert set(told["components"]["schemas"]["KeptLabel"]["properties"]) == set(second.json)
+    assert set(told["paths"]["/feedback"]["post"]["responses"]) == {"200", "401", "404", "408", "413", "422", "429", "500", "503"}
+
+
+def test_a_label_that_cannot_be_kept_now_is_to_be_sent_again(client):
+    store = client.app.state.doors.service.store
+    name = client.post("/predict", json=example_row()).json()["prediction_id"]
+    with store.database.work() as ask:
+        ask("update store_layout set number = 0")
+    answer = client.post("/feedback", json={"prediction_id": name, "label": "bad"})
+    assert answer.status_code == 503 and "layout 0" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("body,expected", [({"rows": []}, 422), ({"rows": [example_row()] * 1_001}, 422),
                                            ({"rows": None}, 422), ({"rows": [example_row(), {}]}, 422),
                                            ({"rows": example_row()}, 422), ([example_row()], 422),

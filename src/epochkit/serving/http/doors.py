@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ...core.errors import BadInputError
 from .bodies import BodyRefusedError, json_of
+from ..rows.labels import keep_label
 from ..service import METRICS_TYPE, PredictionService, RowsRefusedError
 from ..store.database import PredictionStoreError
 
@@ -81,6 +82,13 @@ class Doors:
             return refusal_reply(f"the body is larger than {limit:g} MB: send fewer rows at a time, or a table as CSV, "
                                  "Parquet or Arrow", 413)
         return self._answered(lambda service: _batch(service, service.shaped(json_of(body), batch=True)))
+
+    def feedback(self, body: bytes) -> Reply:
+        "What became of a prediction: kept beside it"
+        try:
+            return json_reply(keep_label(self.service, json_of(body)))
+        except Exception as error:  # as at every other door
+            return error_reply(error, alone=True)
 
     def health(self) -> Reply:
         "Alive, which version answers, and how many predictions could not be stored"

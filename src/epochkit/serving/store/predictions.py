@@ -68,7 +68,8 @@ def _read(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stored_predictions(database: Database, window: Window = Window(), last: int = 5_000) -> list[dict[str, Any]]:
-    "The last `last` predictions of a window, oldest first: id, time, version, door, inputs, prediction, probability, label"
+    """The last `last` predictions of a window, oldest first: id, time, version, door, inputs, prediction, probability,
+    label"""
     where, values = window.condition()
     with database.work(write=False) as ask:
         found = ask(f"select {_COLUMNS}, {_LABEL} from predictions p where {where} order by seq desc limit :last",
@@ -76,9 +77,14 @@ def stored_predictions(database: Database, window: Window = Window(), last: int 
     return [_read(row) for row in reversed(found)]
 
 
+def _may_be_an_id(text: str) -> bool:
+    "Whether a database takes the text at all"
+    return len(text) <= 64 and text.isascii() and text.isprintable()
+
+
 def predictions_of(database: Database, ids: Iterable[str]) -> list[dict[str, Any]]:
     "The predictions with these ids, in the order in which they were stored; ids that are unknown are left out"
-    found, ids = [], list(ids)
+    found, ids = [], [one for one in ids if _may_be_an_id(one)]
     with database.work(write=False) as ask:
         for start in range(0, len(ids), 500):
             names = {f"id{place}": one for place, one in enumerate(ids[start:start + 500])}
@@ -119,7 +125,8 @@ class UnknownPredictionError(BadInputError):
 def add_label(database: Database, prediction_id: str, label: Any, time: str) -> dict[str, Any]:
     "prediction_id, label, time, and `replaces`: the label that it corrects, None for a first one"
     with database.work() as ask:
-        if not ask("select id from predictions where id = :id", {"id": prediction_id}):
+        known = "select id from predictions where id = :id"
+        if not (_may_be_an_id(prediction_id) and ask(known, {"id": prediction_id})):
             raise UnknownPredictionError("no prediction with this id is stored: send the prediction_id of an answer")
         before = ask("select label from labels where id = :id order by seq desc limit 1", {"id": prediction_id})
         ask("insert into labels (id, label, time) values (:id, :label, :time)",

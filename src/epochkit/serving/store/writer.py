@@ -28,7 +28,8 @@ _logger = logging.getLogger(__name__)
 class PredictionStore:
     """Predictions at `address`, written by a thread of its own; at most `most` rows wait
 
-    trial: whatever comes in by this one is a trial, which belongs to no window but its own. `not_stored` counts the rows that found no place, `trouble` says what is in the way now ('' when nothing is).
+    trial: whatever comes in by this one is a trial, which belongs to no window but its own. `not_stored` counts the
+    rows that found no place, `trouble` says what is in the way now ('' when nothing is).
     """
 
     def __init__(self, address: Path | str, keep: Retention = Retention(), most: int = 50_000, retry_s: float = 1.0,
