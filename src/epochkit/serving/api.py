@@ -34,7 +34,7 @@ from .http.tables import LINES_KIND, TABLE_KINDS, table_kind, table_lines
 from .server import LocalServer, free_port, server_environment, start_server
 from .schema import Limits
 from .service import PredictionService, served_bundle
-from .store.writer import TRIAL_VARIABLE, PredictionStore, prediction_store
+from .store.writer import TRIAL_VARIABLE, PredictionStore, prediction_store, tell_of_old_log
 
 _logger = logging.getLogger(__name__)
 API_KEY_VARIABLE = "SERVING_API_KEY"
@@ -494,6 +494,7 @@ def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., A
     "What the server runs, with lines about its requests on stderr"
     bundle, store, limits = served_bundle(settings, stage), prediction_store(settings), _limits()
     lines, watching = logging.StreamHandler(sys.stderr), served_watch(settings, stage)
+    tell_of_old_log(settings)
     if not flask:
         return create_app(bundle, store=store, limits=limits, access_log=lines, watching=watching)
     doors, log = Doors(PredictionService(bundle, store, limits, "flask")), AccessLog(lines)

@@ -138,5 +138,5 @@ def test_the_environment_names_the_store_and_the_settings_how_much_it_keeps(tmp_
     trial.close()
     (settings.data(7) / "prediction_log").mkdir(parents=True)
     (settings.data(7) / "prediction_log" / "predictions-2026-11-28.jsonl").touch()
-    prediction_store(settings, {})
+    tell_of_old_log(settings)
     assert "1 files of the prediction log of an older kit are not read" in caplog.text
