@@ -344,12 +344,13 @@ def hidden_columns(settings: Settings) -> list[str]:
     return sorted((private_columns(plan) | {*(plan.profile.get("personal_data") or {})}) - settled)
 
 
-def _target_range(settings: Settings, target: str) -> list[float] | None:
-    "The smallest and the largest number of the target in the data of epoch 002; None where it is no number"
-    path = settings.artifacts(2) / "schema.json"
-    column = read_json(path)["columns"].get(target, {}) if path.exists() else {}
-    found = [column.get("minimum"), column.get("maximum")]
-    return found if all(isinstance(end, (int, float)) for end in found) else None
+def _told_by_data(settings: Settings, target: str) -> dict[str, Any]:
+    "`units` of columns, and `target_range` of a target of numbers (None for others), by the dictionary of epoch 002"
+    path = settings.artifacts(2) / "data_dictionary.json"
+    columns = {column["column"]: column for column in read_json(path)} if path.exists() else {}
+    ends = [columns.get(target, {}).get(end) for end in ("minimum", "maximum")]
+    return {"units": {name: column["unit"] for name, column in columns.items() if column.get("unit")},
+            "target_range": ends if all(isinstance(end, (int, float)) for end in ends) else None}
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-c
 def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
@@ -370,7 +371,7 @@ def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
         "bundle_sha256": facts["bundle_sha256"], "unattended": bool(unattended),
         "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items()),
         "waivers": waivers(settings), "hidden_columns": hidden_columns(settings),
-        "target_range": _target_range(settings, bundle.target)
+        **_told_by_data(settings, bundle.target)
     }
     return bundle
 

@@ -15,6 +15,10 @@ import pandas as pd
 from .bundle import Bundle, read_rows, value_column
 
 # %% ../../../nbs/models/13_contributions.ipynb #contrib-05
+def _names(bundle: Bundle) -> list[str]:
+    return [column["name"] for column in bundle.input_schema]
+
+
 def bundle_answers(bundle: Bundle, frame: pd.DataFrame) -> np.ndarray:
     "What the bundle says of rows as numbers: (n_rows,), or (n_rows, n_classes) for more than two classes"
     if bundle.task == "multiclass":
@@ -57,7 +61,7 @@ def row_contributions(bundle: Bundle, rows: pd.DataFrame, background: pd.DataFra
     Rows are explained one after the other until `limit_s` seconds of processor time are used. rounds: orders that are
     tried for a row, at least.
     """
-    names, rng = bundle.input_columns, np.random.RandomState(seed)
+    names, rng = _names(bundle), np.random.RandomState(seed)
     started, values, base = time.process_time(), [], np.nan
     for place in range(len(rows)):
         both = pd.concat([rows[names].iloc[[place]], background[names]], ignore_index=True)
@@ -96,7 +100,7 @@ def explain_row(bundle: Bundle, row: pd.DataFrame, background: pd.DataFrame | No
     if values.ndim == 2:  # of several classes the likeliest is explained
         place = int(np.argmax(answer))
         answer, values, base = answer[place], values[:, place], base[place]
-    order = np.argsort(-np.abs(values), kind="stable")
+    order, names = np.argsort(-np.abs(values), kind="stable"), _names(bundle)
     return {"explains": explained_answer(bundle, row.head(1)), "answer": float(answer), "base": float(base),
-            "contributions": [{"column": bundle.input_columns[place], "value": row[bundle.input_columns[place]].iloc[0],
+            "contributions": [{"column": names[place], "value": row[names[place]].iloc[0],
                                "contribution": float(values[place])} for place in order]}

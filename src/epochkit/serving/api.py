@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Prediction', 'Predictions', 'CellProblem', 'Refused',
-           'Feedback', 'KeptLabel', 'create_app', 'create_flask_app', 'serve_command', 'start_service', 'served_watch',
-           'main']
+           'Contribution', 'Explanation', 'Explanations', 'Feedback', 'KeptLabel', 'create_app', 'create_flask_app',
+           'serve_command', 'start_service', 'served_watch', 'main']
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
@@ -57,8 +57,8 @@ async def _read_body(receive: Callable, limits: Limits, path: str) -> bytes | Re
         return Refusal(408, f"the body did not arrive within {limits.body_s:g} seconds")
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-08
-ROUTES = ("/predict", "/predict/batch", "/feedback", "/health", "/ready", "/model/info", "/metrics", "/openapi.json",
-          "/docs")
+ROUTES = ("/predict", "/predict/batch", "/explain", "/feedback", "/health", "/ready", "/model/info", "/metrics",
+          "/openapi.json", "/docs")
 _METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
 _SAFE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
@@ -175,6 +175,30 @@ class Refused(BaseModel):
     further_problems: int = 0
 
 
+class Contribution(BaseModel):
+    "What one column adds to an answer; value is null where it is missing or not shown"
+    column: str
+    value: str | float | bool | None
+    contribution: float
+    words: str
+
+
+class Explanation(BaseModel):
+    "The contributions, the largest first, add up to answer - base; base is the answer for a typical row"
+    model_config = ConfigDict(protected_namespaces=())
+    explains: str
+    answer: float
+    base: float
+    contributions: list[Contribution]
+    model_version: str
+
+
+class Explanations(BaseModel):
+    "The explanations, in the order of the rows"
+    explanations: list[Explanation]
+    unattended: bool
+
+
 class Feedback(BaseModel):
     "What became of a prediction; `time` (ISO 8601) is when it was seen, now where it is left out"
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
@@ -236,6 +260,10 @@ def _add_routes(app: Any, doors: Doors) -> None:
         found = await run_in_threadpool(_table, doors, body, kind)
         return sent(found) if isinstance(found, Reply) else StreamingResponse(found, media_type=LINES_KIND)
 
+    @app.post("/explain", **_told(Explanations, "Explainable"))
+    async def explain(request: Request) -> Response:
+        return sent(await run_in_threadpool(doors.explain, request.scope["state"]["body"]))
+
     @app.post("/feedback", **_told(KeptLabel, "Feedback"))
     async def feedback(request: Request) -> Response:
         return sent(await run_in_threadpool(doors.feedback, request.scope["state"]["body"]))
@@ -289,6 +317,8 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
     told = doors.service.form.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
     schemas |= told.pop("$defs") | {"Batch": told, "Feedback": Feedback.model_json_schema()}
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("Row", "Batch")]
+    schemas["Explainable"] = {"anyOf": either, "description": "one row, or a few in a list"}
     if secured:
         document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
         for path, routes in document["paths"].items():
@@ -399,6 +429,7 @@ def _flask_routes(doors: Doors) -> Any:
         found = _table(doors, request.get_data(), kind) if kind else doors.predict_batch(request.get_data())
         return sent(found) if isinstance(found, Reply) else Response(found, content_type=LINES_KIND)
     app.post("/predict", endpoint="/predict")(taking(doors.predict))
+    app.post("/explain", endpoint="/explain")(taking(doors.explain))
     app.post("/feedback", endpoint="/feedback")(taking(doors.feedback))
     app.post("/predict/batch", endpoint="/predict/batch")(batch)
     for path, question in (("/health", doors.health), ("/ready", doors.ready), ("/model/info", doors.model_info),

@@ -360,7 +360,7 @@ class PredictionService:
     def _take(self, bundle: Any) -> None:
         from epochkit.serving.rows.fast_scores import fast_bundle
         self.bundle, self.unattended = bundle, bool(bundle.info.get("unattended"))
-        self._fast = fast_bundle(bundle)
+        self.fast = fast_bundle(bundle)
         self.form = RowForm(bundle.input_schema, further_columns(bundle), self.limits)
         self._hidden = {*(bundle.info.get("hidden_columns") or ())}
         self.metrics.name_model(version=str(bundle.version), model=str(bundle.info.get("model", "")),
@@ -384,12 +384,19 @@ class PredictionService:
         _refuse(read_rows(self.bundle, shaped))
         return shaped
 
+    def readable(self, rows: list[dict[str, Any]]) -> list[pd.DataFrame]:
+        "Each raw row as the model takes it, (1, n_inputs); RowsRefusedError when one cannot be read"
+        cleaned = read_rows(self.bundle, rows)
+        with self._refusals(len(rows), batch=False):
+            _refuse(cleaned)
+        return [cleaned.frame.iloc[[place]] for place in range(len(rows))]
+
     def predict(self, rows: list[dict[str, Any]], batch: bool = False) -> list[dict[str, Any]]:
         """One answer per raw row: prediction_id, prediction, probability, model_version, inference_ms,
         unattended, warnings; RowsRefusedError when one cannot be read"""
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
         with self._refusals(len(rows), batch):
-            scores = _all_scores(self._fast, cleaned)
+            scores = _all_scores(self.fast, cleaned)
         answers = self._answer(cleaned, scores, started, batch)
         for answer in answers:
             del answer["error"]
@@ -398,7 +405,7 @@ class PredictionService:
     def answer(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         "As `predict`, with `error` beside each row, '' where it has a score; a row without one is not stored"
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
-        answers = self._answer(cleaned, _scores(self._fast, cleaned), started, batch=True)
+        answers = self._answer(cleaned, _scores(self.fast, cleaned), started, batch=True)
         self._count_refused(Counter(answer["error"] for answer in answers if answer["error"]), batch=True)
         return answers
 

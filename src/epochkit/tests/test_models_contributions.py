@@ -16,7 +16,6 @@ class Sum:
     task, target, positive, classes, threshold = "binary", "y", "bad", ["good", "bad"], 0.5
     input_schema = [_column("income", "number", 50.0), _column("home", "category", "own"),
                     _column("third", "number", 1.0), _column("since", "datetime", "2024-01-01")]
-    input_columns = ["income", "home", "third", "since"]
 
     def score(self, frame):
         assert frame["since"].dtype.kind == "M" and frame["income"].dtype.kind == "f"
@@ -68,7 +67,7 @@ def _twisted(cells):
 
 class Twisted:
     "Columns that work with each other"
-    task, target, input_columns = "regression", "y", ["a", "b", "c", "d"]
+    task, target, input_schema = "regression", "y", [_column(name, "number", 0.0) for name in "abcd"]
 
     def score(self, frame):
         return pd.DataFrame({"prediction": _twisted(frame.to_numpy(dtype=float))}, index=frame.index)

@@ -143,6 +143,31 @@ def test_an_attack_gives_no_5xx_and_no_echo(client, name):
     assert "secret" not in answer.text
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_at_the_explanation_gives_no_5xx_and_no_echo_from_either_framework(client, name):
+    body, expected = ATTACKS[name]
+    twin = create_flask_app(ExampleBundle(), "").test_client()
+    answers = [client.post("/explain", content=body), twin.post("/explain", data=body)]
+    assert {answer.status_code for answer in answers} <= {*(expected if isinstance(expected, tuple) else (expected,))}
+    assert all(answer.status_code == 200 or "secret" not in answer.text for answer in answers)
+
+
+def test_rows_are_explained_alike_by_both_frameworks_and_the_parts_add_up(client):
+    twin = create_flask_app(ExampleBundle(), "").test_client()
+    rows = [example_row(income=7), example_row(home="boat", income=None)]
+    for body, count in ((rows[0], 1), ({"rows": rows}, 2)):
+        answer, other = client.post("/explain", json=body), twin.post("/explain", json=body)
+        assert answer.json() == other.json and len(answer.json()["explanations"]) == count and answer.json()["unattended"] is True
+    found = answer.json()["explanations"]
+    predicted = client.post("/predict/batch", json={"rows": rows}).json()["predictions"]
+    for told, one in zip(found, predicted):
+        assert told["base"] + sum(part["contribution"] for part in told["contributions"]) == pytest.approx(one["probability"], abs=1e-9)
+    for body, status in (({"rows": []}, 422), ({"rows": [example_row()] * 11}, 422), ({"rows": [{}]}, 422), ({"rows": None}, 422), ([], 422)):
+        assert client.post("/explain", json=body).status_code == twin.post("/explain", json=body).status_code == status
+    told = client.get("/openapi.json").json()["components"]["schemas"]
+    assert set(told["Explanation"]["properties"]) == set(found[0]) and told["Explainable"]["anyOf"][0]["$ref"].endswith("/Row")
+
+
 LABEL_ATTACKS = {
     "nothing": (b"", 422), "a list": (b"[]", 422), "no id": (b'{"label": "good"}', 422), "no label": (b'{"prediction_id": "a"}', 422),
     "an unknown id": (b'{"prediction_id": "secret", "label": "good"}', 404),

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ...core.errors import BadInputError
 from .bodies import BodyRefusedError, json_of
+from ..rows.explanations import explain_answers
 from ..rows.labels import keep_label
 from ..service import METRICS_TYPE, PredictionService, RowsRefusedError
 from ..store.database import PredictionStoreError
@@ -83,6 +84,10 @@ class Doors:
                                  "Parquet or Arrow", 413)
         return self._answered(lambda service: _batch(service, service.shaped(json_of(body), batch=True)))
 
+    def explain(self, body: bytes) -> Reply:
+        "One row, or a few in a list: what each column adds to the answer"
+        return self._answered(lambda service: _explanations(service, json_of(body)))
+
     def feedback(self, body: bytes) -> Reply:
         "What became of a prediction: kept beside it"
         try:
@@ -120,6 +125,12 @@ class Doors:
             return error_reply(error, alone)
 
 # %% ../../../../nbs/serving/http/04_doors.ipynb #doors-13
+def _explanations(service: PredictionService, sent: Any) -> dict[str, Any]:
+    several = isinstance(sent, dict) and [*sent] == ["rows"]
+    return {"explanations": explain_answers(service, service.shaped(sent, batch=several)),
+            "unattended": service.unattended}
+
+
 def _batch(service: PredictionService, rows: list[dict[str, Any]]) -> dict[str, Any]:
     answers = service.predict(rows, batch=True)
     return {"predictions": answers, "model_version": str(service.bundle.version), "unattended": service.unattended,
