@@ -67,6 +67,17 @@ def test_who_only_reads_leaves_no_trace(tmp_path):
         assert ask(COUNT) == [] and not (tmp_path / "new").exists()
 
 
+def test_a_file_that_was_moved_away_keeps_all_and_a_new_one_is_made(tmp_path):
+    database = Database(tmp_path / "a.sqlite")
+    with database.work() as ask:
+        ask("insert into refusals values ('d', '1', 'api', 'a', 1)")
+    (tmp_path / "a.sqlite").rename(tmp_path / "moved.sqlite")
+    with database.work() as ask:
+        assert ask(COUNT) == [{"n": 0}]
+    with Database(tmp_path / "moved.sqlite").work() as ask:
+        assert ask(COUNT) == [{"n": 1}]
+
+
 def test_no_password_is_told():
     with pytest.raises(BadInputError, match="mysql://kit:...@host") as error:
         Database("mysql://kit:secret@host/base")

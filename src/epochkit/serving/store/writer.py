@@ -40,6 +40,7 @@ class PredictionStore:
         self._queue: deque[tuple[int, Callable[[], list[dict[str, Any]]]]] = deque()
         self._refused: Counter[tuple[str, str, str, str]] = Counter()
         self._changed, self._thread, self._closing, self._cut = threading.Condition(), None, False, 0
+        self._hurried = 0
         self._clock = (datetime.now(UTC), time.monotonic())
 
     def put(self, rows: int, entries: Callable[[], list[dict[str, Any]]]) -> None:
@@ -65,7 +66,11 @@ class PredictionStore:
     def flush(self, wait_s: float = 5.0) -> bool:
         "True when everything that waited is stored within `wait_s` seconds"
         with self._changed:
-            return self._changed.wait_for(lambda: not self._queue and not self._refused, wait_s)
+            self._hurried += 1
+            self._changed.notify_all()
+            done = self._changed.wait_for(lambda: not self._queue and not self._refused, wait_s)
+            self._hurried -= 1
+        return done
 
     def close(self, wait_s: float = 5.0) -> None:
         "Stores what waits and ends the thread; what cannot be stored is counted and told"
@@ -101,6 +106,7 @@ class PredictionStore:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._refused or self._closing)
+                self._changed.wait_for(lambda: self._hurried or self._closing or self.waiting >= 1_000, 0.1)
                 if self._closing:
                     return
                 some, refused = self._first(), dict(self._refused)
