@@ -39,7 +39,7 @@ def store_rows(database: Database, predictions: list[dict[str, Any]], refusals: 
 
 # %% ../../../../nbs/serving/store/02_predictions.ipynb #storepred-07
 class Window(NamedTuple):
-    """Which predictions are meant: of a version, of a door, from `since` to before `until` (ISO 8601); '' is any
+    """Which predictions are meant: of a version, of a door, from `since` to before `until` (ISO 8601, UTC); '' is any
 
     The trial of epoch 007 is meant only where `door` says so.
     """

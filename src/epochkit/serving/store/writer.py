@@ -135,9 +135,10 @@ class PredictionStore:
             if self.trouble:
                 _logger.info("predictions are stored again; %d were not", self.not_stored)
             self.trouble = ""
-            for rows, _ in some:
-                self._queue.popleft()
-                self.waiting -= rows
+            for item in some:
+                if self._queue and self._queue[0] is item:  # `close` may have given it up meanwhile
+                    self._queue.popleft()
+                    self.waiting -= item[0]
             self._refused -= Counter(refused)
             self._changed.notify_all()
 
