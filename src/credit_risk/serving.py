@@ -12,13 +12,14 @@ from typing import Any
 from epochkit.core.settings import Settings, load_settings
 from epochkit.serving import api
 from epochkit.serving.service import served_bundle
+from epochkit.serving.store.writer import prediction_store
 
 # %% ../../epoch007-application-development/notebooks/serving.ipynb #room-serving-04
 def create_app(settings: Settings | None = None, stage: str | None = None) -> Any:
     "The FastAPI application of this project's model; `stage` None reads $EPOCH_STAGE, else Production"
     settings = settings or load_settings()
     stage = stage or os.environ.get("EPOCH_STAGE", "Production")
-    return api.create_app(served_bundle(settings, stage), log_folder=api.prediction_log_folder(settings),
+    return api.create_app(served_bundle(settings, stage), store=prediction_store(settings),
                           watching=api.served_watch(settings, stage))
 
 # %% ../../epoch007-application-development/notebooks/serving.ipynb #room-serving-06

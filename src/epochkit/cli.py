@@ -211,6 +211,13 @@ def _rollback(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _trace(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.serving.trace import trace, trace_text
+    found = trace(settings, options.what)
+    print(json.dumps(plain(found), indent=2) if options.json else trace_text(found))
+    return 0
+
+
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
@@ -406,6 +413,10 @@ def _add_decisions(commands: Commands) -> None:
     verify = _with_json(_command(commands, "verify", "recompute chain, anchors, signatures, views, evidence and gates",
                                  "verify", "verify --rebuild", act=_verify))
     verify.add_argument("--rebuild", action="store_true", help="draw the JSON views anew from the ledger first")
+    trace = _command(commands, "trace", "a prediction, a feature or a file back to its source",
+                     "trace b91c7e203b4f443bb6b4c043f713ea71", "trace data.parquet --json", act=_trace)
+    _with_json(trace)
+    trace.add_argument("what", metavar="ID", help="the prediction_id of an answer, a feature, or a recorded file")
 
 # %% ../../nbs/01_cli.ipynb #cli-parser-doors-a
 def _add_doors(commands: Commands) -> None:

@@ -25,7 +25,7 @@ def test_the_app_is_built_on_first_use_and_answers(tmp_path, monkeypatch):
     client = TestClient(room.app)
     assert client.get("/health").json()["status"] == "ok" and room.app is client.app
     assert client.post("/predict", json=example_row()).json()["prediction"] == "good"
-    assert list(tmp_path.rglob("predictions-*.jsonl"))
+    assert room.app.state.doors.service.store.counts() == {"7": 1} and list(tmp_path.rglob("predictions.sqlite"))
     del room.app
 
 

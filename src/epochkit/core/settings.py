@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError as SchemaError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError as SchemaError
 
 from .. import __version__
 from .errors import BadInputError, unknown_name
@@ -85,6 +85,8 @@ class Settings(BaseModel):
     memory_gb: float = 12.0
     file_mb: float = 50.0
     cell_timeout_s: int = 1_800
+    keep_predictions: NonNegativeInt = 1_000_000
+    keep_prediction_days: NonNegativeInt = 0
     unattended_production: bool = False
     require_signatures: bool = False
     allowed_signers: str = ".allowed_signers"
@@ -151,6 +153,7 @@ _SECTIONS = {
     "limits": ("chunk_rows", "memory_gb", "file_mb", "cell_timeout_s"),
     "gates": ("unattended_production", "require_signatures", "allowed_signers", "independent_reviewer", "kit_defaults"),
     "tracking": ("experiment_prefix",),
+    "serving": ("keep_predictions", "keep_prediction_days"),
     "kit": (),  # only in the kit's own repository: where its notebooks lie and what they are exported to
 }
 

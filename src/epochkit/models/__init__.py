@@ -12,4 +12,5 @@
 - `scoring`: Any table, of any size, with its scores beside the rows: chunk by chunk, resumed where it was killed, finished in one move.
 - `learning_curves`: Would more rows help, and did training stop where it should: the winner fitted again on parts of the rows, and with fewer and more rounds.
 - `fold_figures`: What the model that is handed on tells apart, which mistakes it makes at its threshold, and which features it leans on: all of it on rows that were not learned from.
+- `contributions`: What each column adds to an answer, told by the served bundle itself, for a report of many rows or for one row at the service.
 """

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Bundle', 'read_rows', 'value_column', 'score_columns', 'score_cleaned', 'further_columns', 'optional_columns',
            'with_key', 'input_schema', 'sendable_schema', 'save_bundle', 'open_verified', 'registered_versions',
-           'load_bundle', 'requirements_of', 'log_bundle']
+           'hidden_columns', 'load_bundle', 'requirements_of', 'log_bundle']
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-02
 import hashlib
@@ -22,10 +22,11 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from ..core.files import write_bytes
-from ..cleaning.personal_data import privacy_key
+from ..core.files import read_json, write_bytes
+from ..cleaning.personal_data import privacy_key, private_columns
 from ..cleaning.raw_rows import CleanedRows, RowCleaner, plain_cleaner
 from ..planning.column_roles import label_of
+from ..planning.plan import load_plan
 from ..core.pickles import load_pickle
 from ..core.settings import Settings
 from ..core.errors import BadInputError, DependencyError, RecordError
@@ -332,6 +333,25 @@ def _version_at(settings: Settings, stage: str, versions: dict[str, Event]) -> s
                               f"{6 if stage == 'Staging' else 7}', which promotes it")
     return version
 
+# %% ../../../nbs/models/03_bundle.ipynb #bundle-hidden
+def hidden_columns(settings: Settings) -> list[str]:
+    "Columns that are kept nowhere when rows are served: personal, identifying and protected ones, by the plan"
+    try:
+        plan = load_plan(settings)
+    except DependencyError:
+        return []
+    settled = {*plan.cleaning.hash, *plan.cleaning.mask}
+    return sorted((private_columns(plan) | {*(plan.profile.get("personal_data") or {})}) - settled)
+
+
+def _told_by_data(settings: Settings, target: str) -> dict[str, Any]:
+    "`units` of columns, and `target_range` of a target of numbers (None for others), by the dictionary of epoch 002"
+    path = settings.artifacts(2) / "data_dictionary.json"
+    columns = {column["column"]: column for column in read_json(path)} if path.exists() else {}
+    ends = [columns.get(target, {}).get(end) for end in ("minimum", "maximum")]
+    return {"units": {name: column["unit"] for name, column in columns.items() if column.get("unit")},
+            "target_range": ends if all(isinstance(end, (int, float)) for end in ends) else None}
+
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-16-c
 def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
     """The bundle of a stage ("Staging", "Production"), of a version ("3"), or the newest one ("None")
@@ -350,7 +370,8 @@ def load_bundle(settings: Settings, stage: str = "Production") -> Bundle:
         **bundle.info, "model": facts["model"], "version": version, "stage": holds, "run_id": facts["run_id"],
         "bundle_sha256": facts["bundle_sha256"], "unattended": bool(unattended),
         "reason": "; ".join(f"gate {epoch:03d}: {why}" for epoch, why in unattended.items()),
-        "waivers": waivers(settings)
+        "waivers": waivers(settings), "hidden_columns": hidden_columns(settings),
+        **_told_by_data(settings, bundle.target)
     }
     return bundle
 

@@ -11,4 +11,5 @@
 - `deployment`: A model goes to Production when it has been seen to work: as a service, in the app, and under an alarm that rings.
 - `gate`: The eight checks that a deployment has to pass, each computed from what was stored.
 - `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
+- `trace`: From a prediction back to its model, the decisions, the training data and the source file, and forward to what became of it.
 """

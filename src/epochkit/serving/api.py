@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Prediction', 'Predictions', 'CellProblem', 'Refused',
-           'create_app', 'create_flask_app', 'serve_command', 'start_service', 'prediction_log_folder', 'served_watch',
-           'main']
+           'Contribution', 'Explanation', 'Explanations', 'Feedback', 'KeptLabel', 'create_app', 'create_flask_app',
+           'serve_command', 'start_service', 'served_watch', 'main']
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-02
 import argparse
@@ -34,6 +34,7 @@ from .http.tables import LINES_KIND, TABLE_KINDS, table_kind, table_lines
 from .server import LocalServer, free_port, server_environment, start_server
 from .schema import Limits
 from .service import PredictionService, served_bundle
+from .store.writer import TRIAL_VARIABLE, PredictionStore, prediction_store, tell_of_old_log
 
 _logger = logging.getLogger(__name__)
 API_KEY_VARIABLE = "SERVING_API_KEY"
@@ -56,7 +57,8 @@ async def _read_body(receive: Callable, limits: Limits, path: str) -> bytes | Re
         return Refusal(408, f"the body did not arrive within {limits.body_s:g} seconds")
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-08
-ROUTES = ("/predict", "/predict/batch", "/health", "/ready", "/model/info", "/metrics", "/openapi.json", "/docs")
+ROUTES = ("/predict", "/predict/batch", "/explain", "/feedback", "/health", "/ready", "/model/info", "/metrics",
+          "/openapi.json", "/docs")
 _METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
 _SAFE = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
@@ -173,8 +175,50 @@ class Refused(BaseModel):
     further_problems: int = 0
 
 
-_STATUSES = {401: "no key, a wrong one, or several", 408: "the body did not arrive in time",
-             413: "the body is too long",
+class Contribution(BaseModel):
+    "What one column adds to an answer; value is null where it is missing or not shown"
+    column: str
+    value: str | float | bool | None
+    contribution: float
+    words: str
+
+
+class Explanation(BaseModel):
+    "The contributions, the largest first, add up to answer - base; base is the answer for a typical row"
+    model_config = ConfigDict(protected_namespaces=())
+    explains: str
+    answer: float
+    base: float
+    contributions: list[Contribution]
+    model_version: str
+
+
+class Explanations(BaseModel):
+    "The explanations, in the order of the rows"
+    explanations: list[Explanation]
+    unattended: bool
+
+
+class Feedback(BaseModel):
+    "What became of a prediction; `time` (ISO 8601) is when it was seen, now where it is left out"
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+        {"prediction_id": "0f8fad5bd9cb469fa16570867728950e", "label": "as the target has it"}]})
+    prediction_id: str
+    label: str | float | bool
+    time: str | None = None
+
+
+class KeptLabel(BaseModel):
+    "A label that is kept, and the one that it corrects"
+    prediction_id: str
+    label: str | float
+    time: str
+    replaces: str | float | None
+    warnings: list[str]
+
+
+_STATUSES = {401: "no key, a wrong one, or several", 404: "no stored prediction has this id",
+             408: "the body did not arrive in time", 413: "the body is too long",
              422: "the rows do not fit the model's inputs", 429: "too many requests from one client",
              500: "the service failed", 503: "too many requests at once, or no model that may be served"}
 
@@ -216,6 +260,14 @@ def _add_routes(app: Any, doors: Doors) -> None:
         found = await run_in_threadpool(_table, doors, body, kind)
         return sent(found) if isinstance(found, Reply) else StreamingResponse(found, media_type=LINES_KIND)
 
+    @app.post("/explain", **_told(Explanations, "Explainable"))
+    async def explain(request: Request) -> Response:
+        return sent(await run_in_threadpool(doors.explain, request.scope["state"]["body"]))
+
+    @app.post("/feedback", **_told(KeptLabel, "Feedback"))
+    async def feedback(request: Request) -> Response:
+        return sent(await run_in_threadpool(doors.feedback, request.scope["state"]["body"]))
+
     for path, door, kind in (("/health", doors.health, None), ("/ready", doors.ready, None),
                              ("/model/info", doors.model_info, None), ("/metrics", doors.metrics, str)):
         _add_question(app, path, door, sent, kind)
@@ -242,7 +294,7 @@ def _add_question(app: Any, path: str, door: Callable[[], Reply], sent: Callable
 def _told(answer: Any = None, body: str = "") -> dict[str, Any]:
     "Options of a route: the type of its answer, its errors, and the schema of the body that it takes"
     errors = {status: {"model": Refused, "description": text} for status, text in _STATUSES.items()
-              if body or status in (401, 429, 503)}
+              if status in (401, 429, 503) or body and (status != 404 or body == "Feedback")}
     found = {"responses": errors, "response_model": answer if answer is not str else None}
     if answer is str:
         errors[200] = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "text"}
@@ -264,7 +316,9 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
                            description=mark, routes=app.routes)
     told = doors.service.form.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
-    schemas |= told.pop("$defs") | {"Batch": told}
+    schemas |= told.pop("$defs") | {"Batch": told, "Feedback": Feedback.model_json_schema()}
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in ("Row", "Batch")]
+    schemas["Explainable"] = {"anyOf": either, "description": "one row, or a few in a list"}
     if secured:
         document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
         for path, routes in document["paths"].items():
@@ -273,7 +327,7 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
     return document
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-14
-def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None,
+def create_app(bundle: Any, api_key: str | None = None, store: PredictionStore | None = None,
                limits: Limits = Limits(), access_log: logging.Handler | None = None,
                watching: Callable[[Doors], StandingWatch] | None = None) -> Any:
     """The FastAPI application that serves `bundle`
@@ -283,7 +337,7 @@ def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None 
     """
     from fastapi import FastAPI
     from fastapi.responses import HTMLResponse
-    doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
+    doors = Doors(PredictionService(bundle, store, limits))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
     log = AccessLog(access_log)
     app = FastAPI(lifespan=_lifespan(doors, log, watching), docs_url=None, redoc_url=None)
@@ -296,15 +350,15 @@ def create_app(bundle: Any, api_key: str | None = None, log_folder: Path | None 
 
 
 def _lifespan(doors: Doors, log: AccessLog, watching: Callable[[Doors], StandingWatch] | None = None) -> Callable:
-    "What goes on while the server runs, and when it stops: what waits for the disk is written"
+    "What goes on while the server runs, and when it stops: what waits to be stored is stored"
     @asynccontextmanager
     async def running(_: Any) -> AsyncIterator[None]:
         standing = watching(doors) if watching else None
         yield
         if standing:
             await asyncio.to_thread(standing.close)
-        if doors.service.writer:
-            await asyncio.to_thread(doors.service.writer.close)
+        if doors.service.store:
+            await asyncio.to_thread(doors.service.store.close)
         log.close()
     return running
 
@@ -342,10 +396,10 @@ def _add_flask_guards(app: Any, doors: Doors, admission: Admission, log: AccessL
             admission.leave(request.path)
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-21
-def create_flask_app(bundle: Any, api_key: str | None = None, log_folder: Path | None = None,
+def create_flask_app(bundle: Any, api_key: str | None = None, store: PredictionStore | None = None,
                      limits: Limits = Limits(), access_log: logging.Handler | None = None) -> Any:
     "A Flask application that answers what `create_app` answers, for any WSGI server"
-    doors = Doors(PredictionService(bundle, log_folder, limits, buffered=True))
+    doors = Doors(PredictionService(bundle, store, limits, "flask"))
     key = os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key
     app, log = _flask_routes(doors), AccessLog(access_log)
     atexit.register(log.close)  # no WSGI server says when it ends
@@ -375,6 +429,8 @@ def _flask_routes(doors: Doors) -> Any:
         found = _table(doors, request.get_data(), kind) if kind else doors.predict_batch(request.get_data())
         return sent(found) if isinstance(found, Reply) else Response(found, content_type=LINES_KIND)
     app.post("/predict", endpoint="/predict")(taking(doors.predict))
+    app.post("/explain", endpoint="/explain")(taking(doors.explain))
+    app.post("/feedback", endpoint="/feedback")(taking(doors.feedback))
     app.post("/predict/batch", endpoint="/predict/batch")(batch)
     for path, question in (("/health", doors.health), ("/ready", doors.ready), ("/model/info", doors.model_info),
                            ("/metrics", doors.metrics)):
@@ -435,12 +491,8 @@ def start_service(settings: Settings, port: int = 0, stage: str = "Staging", wai
     "The service of a stage's model on 127.0.0.1, healthy; stop it, or use it in a `with`"
     port = free_port(port)
     command = serve_command(port, stage=stage, flask=flask)
-    return start_server(command, port, "/health", server_environment(settings), wait_s)
-
-# %% ../../../nbs/serving/04_api.ipynb #72serving-25-b
-def prediction_log_folder(settings: Settings) -> Path:
-    "Where served predictions are logged: under the data root, because they hold inputs"
-    return settings.data(7) / "prediction_log"
+    environment = server_environment(settings, **{TRIAL_VARIABLE: "1"})
+    return start_server(command, port, "/health", environment, wait_s)
 
 # %% ../../../nbs/serving/04_api.ipynb #72serving-w15
 RATE_VARIABLE = "SERVING_REQUESTS_PER_S"
@@ -471,11 +523,12 @@ def served_watch(settings: Settings, stage: str) -> Callable[[Doors], StandingWa
 
 def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., Awaitable]:
     "What the server runs, with lines about its requests on stderr"
-    bundle, folder, limits = served_bundle(settings, stage), prediction_log_folder(settings), _limits()
+    bundle, store, limits = served_bundle(settings, stage), prediction_store(settings), _limits()
     lines, watching = logging.StreamHandler(sys.stderr), served_watch(settings, stage)
+    tell_of_old_log(settings)
     if not flask:
-        return create_app(bundle, log_folder=folder, limits=limits, access_log=lines, watching=watching)
-    doors, log = Doors(PredictionService(bundle, folder, limits, buffered=True)), AccessLog(lines)
+        return create_app(bundle, store=store, limits=limits, access_log=lines, watching=watching)
+    doors, log = Doors(PredictionService(bundle, store, limits, "flask")), AccessLog(lines)
     admission = Admission(limits, os.environ.get(API_KEY_VARIABLE, ""))
     return RequestGuard(_as_asgi(_flask_routes(doors), doors, log, watching), doors, admission, log)
 

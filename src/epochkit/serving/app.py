@@ -10,6 +10,7 @@ __all__ = ['UPLOAD_MB', 'UPLOADS', 'AppData', 'importance_of', 'load_app_data', 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-02
 import logging
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,9 +27,9 @@ from ..core.settings import Settings, epoch_of, load_settings
 from ..models.bundle import optional_columns, read_rows
 from ..models.scoring import check_columns
 from ..planning.column_roles import label_of
-from .api import prediction_log_folder
 from .server import LocalServer, free_port, server_environment, start_server
 from .service import PredictionService, clean_records, served_bundle
+from .store.writer import TRIAL_VARIABLE, prediction_store
 from ..sources.base import Source
 from ..sources.catalog import open_source
 
@@ -61,7 +62,7 @@ def importance_of(report: Any) -> dict[str, float]:
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-04-c
 def load_app_data(settings: Settings, stage: str = "Production") -> AppData:
     "Everything the app shows about the model of `stage`"
-    service = PredictionService(served_bundle(settings, stage), prediction_log_folder(settings))
+    service = PredictionService(served_bundle(settings, stage), prediction_store(settings), door="app")
     importance = next((found for epoch in (6, 5, 4) if (found := _report(settings, epoch, "feature_importance.json"))),
                       None)
     return AppData(service, _report(settings, 6, "test_report.json"), importance_of(importance),
@@ -169,7 +170,7 @@ def app_command(settings: Settings, port: int, host: str = "127.0.0.1") -> list[
 def start_app(settings: Settings, port: int = 0, stage: str = "Staging", wait_s: float = 60) -> LocalServer:
     "The app on 127.0.0.1 with a stage's model, healthy; stop it, or use it in a `with`"
     port = free_port(port)
-    env = server_environment(settings, EPOCH_STAGE=stage)
+    env = server_environment(settings, EPOCH_STAGE=stage, **{TRIAL_VARIABLE: "1"})
     return start_server(app_command(settings, port), port, "/_stcore/health", env, wait_s)
 
 # %% ../../../nbs/serving/07_app.ipynb #75apputils-w18
@@ -196,6 +197,23 @@ def try_app(settings: Settings, rows: list[dict[str, Any]], stage: str = "Stagin
         logging.getLogger(name).setLevel(logging.ERROR)
     test = AppTest.from_file(str(app_path(settings)), default_timeout=60)
     test.session_state["settings"], test.session_state["stage"] = settings, stage
+    with _as_trial():
+        return _tried(test, settings, rows, stage)
+
+
+@contextmanager
+def _as_trial() -> Iterator[None]:
+    "Inside, what the app of this process answers is stored as a trial"
+    before = os.environ.get(TRIAL_VARIABLE)
+    os.environ[TRIAL_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(TRIAL_VARIABLE)
+        os.environ.update({TRIAL_VARIABLE: before} if before else {})
+
+
+def _tried(test: Any, settings: Settings, rows: list[dict[str, Any]], stage: str) -> dict[str, Any]:
     test.run()
     label = room_value(settings, "app_utils", "column_label", str)
     bundle = served_bundle(settings, stage) if rows and not test.exception else None

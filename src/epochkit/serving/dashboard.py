@@ -25,6 +25,8 @@ from .app import (UPLOAD_MB, UPLOADS, AppData, checks_table, example_upload, loa
 from .components import (answer_html, bars_html, card_html, grid_html, heading_html, marks_html,
                                          masthead_html, message_html, prediction_form, semantic_table_html)
 from .monitoring import Alarms, drift_table, monitor, rows_needed
+from .store.predictions import Window
+from .store.writer import TRIAL_VARIABLE
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-04
 @cache
@@ -32,7 +34,7 @@ def _app_data() -> Callable[..., AppData]:
     import streamlit as st
 
     @st.cache_resource(ttl=300, show_spinner="Loading the model")
-    def app_data(_settings: Settings, home: str, stage: str, factory: str) -> AppData:
+    def app_data(_settings: Settings, home: str, stage: str, factory: str, trial: str) -> AppData:
         return load_app_data(_settings, stage)
     return app_data
 
@@ -43,7 +45,8 @@ def _drift() -> Callable[..., dict[str, Any]]:
 
     @st.cache_data(ttl=60, show_spinner=False)
     def drift(_settings: Settings, home: str, answered: int, version: str) -> dict[str, Any]:
-        return monitor(_settings, alarms=room_value(_settings, "monitoring", "ALARMS", Alarms()), version=version)
+        alarms = room_value(_settings, "monitoring", "ALARMS", Alarms())
+        return monitor(_settings, alarms=alarms, window=Window(version))
     return drift
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-07
@@ -173,13 +176,16 @@ def _show_monitoring(settings: Settings, data: AppData) -> None:
     alerts, reference = report["alerts"], f"version {version}; reference: {report['reference_rows']:,} rows"
     if others := sum(report["other_versions"].values()):
         reference += f"; {others:,} of other versions left out"
+    refused = [f"{reason} ({number:,} rows)" for reason, number in report["refused"].items()]
     needed = "" if report["measured"] else f"{rows_needed(report)} rows are needed"
     st.html(grid_html([card_html("Served rows", report["rows"], reference, "table"),
                        card_html("Alarms", len(alerts), "features and scores", "warning" if alerts else "view"),
                        card_html("Measured", report["measured"], needed, "materialized")]))
     table = drift_table(report)
     marks = {i: "warning" for i, result in enumerate(table["result"]) if result == "drift"}
-    st.html("".join(message_html(alert, "warning") for alert in alerts[:5]) + semantic_table_html(table, marks))
+    told = "".join(message_html(alert, "warning") for alert in alerts[:5])
+    told += message_html("; ".join(refused[:5]), "info", "Rows that were refused") if refused else ""
+    st.html(told + semantic_table_html(table, marks))
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-17
 def _show_history() -> None:
@@ -206,7 +212,8 @@ def show_dashboard(title: str = "Predictions") -> None:
     settings = st.session_state.get("settings") or load_settings()
     stage = st.session_state.get("stage") or os.environ.get("EPOCH_STAGE", "Production")
     try:
-        data = _app_data()(settings, str(settings.home), stage, os.environ.get("EPOCH_BUNDLE", ""))
+        marks = [os.environ.get(name, "") for name in ("EPOCH_BUNDLE", TRIAL_VARIABLE)]
+        data = _app_data()(settings, str(settings.home), stage, *marks)
     except PipelineError as error:
         st.html(message_html(explain(error), "error", "There is no model to show"))
         st.stop()

@@ -119,7 +119,7 @@ def _hardened(facts: Mapping[str, Any], choices: DeploymentChoices) -> dict[str,
     return {
         "image": facts["image"], "restart": "unless-stopped", "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"], "mem_limit": choices.memory.removesuffix("i").lower(),
-        "cpus": int(cores) if cores.is_integer() else cores, "volumes": [f"prediction-log:{facts['log']}"]
+        "cpus": int(cores) if cores.is_integer() else cores, "volumes": [f"prediction-store:{facts['log']}"]
     }
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-compose-health
@@ -138,7 +138,7 @@ def compose_file(facts: Mapping[str, Any], choices: DeploymentChoices = Deployme
     api = {**shared, "build": build, "ports": [f"127.0.0.1:{port}:{port}"], "environment": key}
     app = {**shared, "command": facts["app_command"], "ports": [f"127.0.0.1:{app_port}:{app_port}"],
            "healthcheck": _app_health(app_port), "depends_on": ["api"]}
-    return {"name": facts["slug"], "services": {"api": api, "app": app}, "volumes": {"prediction-log": {}}}
+    return {"name": facts["slug"], "services": {"api": api, "app": app}, "volumes": {"prediction-store": {}}}
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-container
 def _container(facts: Mapping[str, Any], choices: DeploymentChoices) -> dict[str, Any]:
@@ -153,14 +153,14 @@ def _container(facts: Mapping[str, Any], choices: DeploymentChoices) -> dict[str
         "resources": {"requests": least, "limits": {"cpu": choices.cpu, "memory": choices.memory}},
         "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                             "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "prediction-log", "mountPath": facts["log"]}, {"name": "tmp", "mountPath": "/tmp"}]
+        "volumeMounts": [{"name": "prediction-store", "mountPath": facts["log"]}, {"name": "tmp", "mountPath": "/tmp"}]
     }
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-pod
 def _pod(container: Mapping[str, Any]) -> dict[str, Any]:
     "A pod around the container: not root, no token of the cluster, a log of at most 1 GiB"
     security = {"runAsNonRoot": True, "runAsUser": USER, "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}}
-    volumes = [{"name": "prediction-log", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "tmp", "emptyDir": {}}]
+    volumes = [{"name": "prediction-store", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "tmp", "emptyDir": {}}]
     return {"automountServiceAccountToken": False, "securityContext": security, "containers": [container],
             "volumes": volumes}
 
@@ -283,7 +283,7 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "wheels": any((root / "wheels").glob("*.whl")), "app_command": command,
         "app_line": shlex.join(command),
         "place": os.path.relpath(folder, root), "root": os.path.relpath(root, folder),
-        "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_log"
+        "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_store"
     }
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-texts
@@ -321,14 +321,14 @@ def write_deployment(settings: Settings, bundle: Any, bundle_file: Path, folder:
     written = [write_text(folder / name, text) for name, text in texts.items()]
     (folder / "domino" / "app.sh").chmod(0o755)
     written += [model, story, write_json(folder / "known_row.json", known),
-                _log_folder_note(settings, folder / "home")]
+                _store_folder_note(settings, folder / "home")]
     return written + [_shipped_report(settings, Path(report), folder / "home") for report in reports]
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-18-b
-def _log_folder_note(settings: Settings, home: Path) -> Path:
-    "A file in the log's folder: a volume mounted there takes over the folder's owner, who is not root"
-    folder = home / "data" / settings.project / epoch_of(7).folder / "prediction_log"
-    return write_text(folder / "README.md", "Served predictions are logged here, one file per day.\n")
+def _store_folder_note(settings: Settings, home: Path) -> Path:
+    "A file in the store's folder: a volume mounted there takes over the folder's owner, who is not root"
+    folder = home / "data" / settings.project / epoch_of(7).folder / "prediction_store"
+    return write_text(folder / "README.md", "Served predictions are stored here.\n")
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-18-c
 def _shipped_report(settings: Settings, report: Path, home: Path) -> Path:

@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['SHIFTS', 'Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_noise_floor', 'column_drift', 'error_rate',
            'performance_drop', 'drift_report', 'drifting_columns', 'inject_shift', 'alarm_power', 'power_figure',
-           'drift_table', 'drift_figure', 'served_rows', 'of_version', 'monitor']
+           'drift_table', 'drift_figure', 'served_rows', 'monitor']
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-02
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,7 +24,8 @@ from ..planning.column_roles import label_of
 from ..report.claims import chosen_value, claim, count_of
 from ..report.figures import use_style
 from .schema import rows_to_frame
-from .service import PredictionLog
+from .store.predictions import Window, last_version
+from .store.writer import prediction_store
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-w02
 @dataclass(frozen=True)
@@ -240,6 +240,7 @@ def drift_report(reference: Mapping[str, Any], served_frame: pd.DataFrame, serve
     and the error rate of `metrics`"""
     columns = len(reference["features"]) + len(reference["scores"])
     parts = {"features": [column_drift(name, column, served_frame[name], alarms.feature, columns, alarms)
+                          if name in served_frame else _not_stored(name, column, len(served_frame))
                           for name, column in reference["features"].items()],
              "scores": [column_drift(name, column, served_scores[name], alarms.prediction, columns, alarms)
                         for name, column in reference["scores"].items()]}
@@ -250,6 +251,13 @@ def drift_report(reference: Mapping[str, Any], served_frame: pd.DataFrame, serve
     return plain({"rows": len(served_frame), "reference_rows": reference["rows"], "thresholds": asdict(alarms),
                   **parts, "error_rate": errors, "alerts": alerts,
                   "measured": any(row["result"] != "not measured" for row in rows)})
+
+
+def _not_stored(name: str, column: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    "The row of a column whose served values are kept nowhere"
+    return {"column": name, "kind": column["kind"], "rows": rows, "missing": None,
+            "missing_reference": column["missing"], "result": "not measured",
+            "reason": "its values are not stored: it tells one person from another"}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #77deployment-16
 def drifting_columns(report: Mapping[str, Any]) -> list[str]:
@@ -365,36 +373,30 @@ def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-31
 def served_rows(entries: list[dict[str, Any]], schema: list[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    "Inputs and scores of prediction-log entries, as the frames that `drift_report` takes"
-    return (rows_to_frame([entry["inputs"] for entry in entries], schema),
+    "Inputs and scores of stored predictions, as the frames that `drift_report` takes, without columns never stored"
+    kept = {name for entry in entries for name in entry["inputs"]}
+    schema = [column for column in schema if column["name"] in kept or not entries]
+    rows = [{column["name"]: entry["inputs"].get(column["name"]) for column in schema} for entry in entries]
+    return (rows_to_frame(rows, schema) if schema else pd.DataFrame(index=range(len(rows))),
             pd.DataFrame([{"prediction": e["prediction"], "probability": e["probability"]} for e in entries],
                          columns=["prediction", "probability"]))
 
-# %% ../../../nbs/serving/05_monitoring.ipynb #monitoring-of-version
-def of_version(entries: list[dict[str, Any]], version: str | None = None
-               ) -> tuple[str, list[dict[str, Any]], dict[str, int]]:
-    """The version, the log's entries that it answered, and how many every other version did
-
-    version: None takes that of the last entry.
-    """
-    counts = Counter(str(entry.get("version", "")) for entry in entries)
-    version = str(entries[-1].get("version", "") if entries else "") if version is None else str(version)
-    counts.pop(version, None)
-    return version, [entry for entry in entries if str(entry.get("version", "")) == version], dict(counts)
-
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-31-a
-def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms(),
-            version: str | None = None) -> dict[str, Any]:
-    """The drift report of the last `last` logged predictions of one model version against the reference profile of
-    epoch 006, with `version` and, in `other_versions`, how many logged rows of which other version were left out
+def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms(), window: Window = Window()
+            ) -> dict[str, Any]:
+    """The drift report of the last `last` stored predictions of a window against the reference profile of epoch 006,
+    with the window, `other_versions` (version -> predictions that were left out) and `refused` (reason -> rows)
 
-    version: None takes the one that answered last.
+    window: its version '' takes the one that answered last.
     """
     path = settings.artifacts(6) / "reference_profile.json"
     if not path.exists():
         raise BadInputError(f"{settings.relative(path)} does not exist: run 'epoch run 6' first")
-    reference, logged = read_json(path), PredictionLog(settings.data(7) / "prediction_log").entries()
-    version, entries, others = of_version(logged, version)
+    reference, store = read_json(path), prediction_store(settings)
+    window = window._replace(version=window.version or last_version(store.database))
+    others = store.counts(window._replace(version=""))
+    others.pop(window.version, None)
     schema = [{"name": name, "kind": column["kind"]} for name, column in reference["features"].items()]
-    report = drift_report(reference, *served_rows(entries[-last:], schema), alarms)
-    return report | {"version": version, "other_versions": others}
+    entries = store.rows(window, last) if window.version else []
+    report = drift_report(reference, *served_rows(entries, schema), alarms)
+    return report | window._asdict() | {"other_versions": others, "refused": store.refused(window)}

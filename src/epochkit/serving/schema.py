@@ -71,7 +71,9 @@ def _in_training(column: Mapping[str, Any], most: int = 12) -> str:
         rest = f" and {len(labels) - most} more" if len(labels) > most else ""
         return ", ".join(map(str, labels[:most])) + rest
     low, high = column["minimum"], column["maximum"]
-    return "" if low is None or high is None else f"{low:g} to {high:g}"
+    if low is None or high is None:
+        return ""
+    return " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (low, high))  # times are texts
 
 
 def _documented(column: Mapping[str, Any], limits: Limits) -> dict[str, Any]:

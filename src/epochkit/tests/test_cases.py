@@ -227,8 +227,9 @@ def test_m06_what_002_empties_is_empty_for_the_service_too(tmp_path):
 
 def test_m08_a_log_of_two_versions_is_judged_by_the_served_one(tmp_path):
     from epochkit.core.files import write_json
-    from epochkit.serving.api import prediction_log_folder
     from epochkit.serving.monitoring import monitor, reference_profile
+    from epochkit.serving.store.predictions import Window, store_rows
+    from epochkit.serving.store.writer import prediction_store
     settings, rng = load_settings(home=tmp_path, env={}), np.random.default_rng(0)
     inputs = pd.DataFrame({"x": rng.normal(size=200), "c": rng.choice(["a", "b"], 200)})
     scores = pd.DataFrame({"prediction": ["a"] * 200, "probability": rng.random(200)})
@@ -236,19 +237,16 @@ def test_m08_a_log_of_two_versions_is_judged_by_the_served_one(tmp_path):
     columns = [{"name": "x", "kind": "number"}, {"name": "c", "kind": "category"}]
     write_json(settings.artifacts(6) / "reference_profile.json", reference_profile(inputs, scores, columns))
 
-    def log(day: str, version: str, rows: list[dict]) -> None:
-        prediction_log_folder(settings).mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"id": f"{version}-{i}", "time": f"{day}T10:00:00.000+00:00", "version": version, "inputs_sha256": "", "inputs": row,
-                             "prediction": "a", "probability": rng.random()}) for i, row in enumerate(rows)]
-        (prediction_log_folder(settings) / f"predictions-{day}.jsonl").write_text("\n".join(lines) + "\n")
-    log("2026-11-28", "2", [{"x": rng.normal(), "c": rng.choice(["a", "b"])} for _ in range(100)])
-    alone = monitor(settings)
-    log("2026-11-27", "1", [{"x": rng.normal() + 5, "c": "a"} for _ in range(100)])
-    mixed = monitor(settings)
-    log("2026-11-27", "1", [{"x": 0.0, "old": 1.0}] * 60)
-    other = monitor(settings)
-    assert alone["alerts"] == mixed["alerts"] == other["alerts"] and alone["version"] == mixed["version"] == "2"
-    assert (alone["other_versions"], mixed["other_versions"], other["other_versions"]) == ({}, {"1": 100}, {"1": 60})
+    def log(version: str, rows: list[dict]) -> None:
+        store_rows(prediction_store(settings).database, [
+            {"id": f"{version}-{i}-{len(row)}", "time": "2026-11-28T10:00:00.000+00:00", "version": version, "door": "api", "inputs": json.dumps(row),
+             "prediction": '"a"', "probability": rng.random()} for i, row in enumerate(rows)])
+    log("1", [{"x": rng.normal() + 5, "c": "a"} for _ in range(100)])
+    log("1", [{"x": 0.0, "old": 1.0, "more": 1.0}] * 60)
+    log("2", [{"x": rng.normal(), "c": rng.choice(["a", "b"])} for _ in range(100)])
+    found, old = monitor(settings), monitor(settings, window=Window("1"))
+    assert found["alerts"] == [] and old["alerts"] and found["version"] == "2"
+    assert (found["other_versions"], old["other_versions"]) == ({"1": 160}, {"2": 100})
 
 
 def test_m10_of_two_columns_that_say_the_same_the_one_without_gaps_stays(tmp_path):

@@ -35,6 +35,7 @@ def test_status_prints_one_json_document(home, capsys):
     (["run", "all", "--unattended", " "], 2, "needs a reason"),
     (["run", "1", "--brief", "no.toml"], 2, "no brief file"),
     (["run", "1", "-p", "no_such=1"], 2, "unknown parameter"),
+    (["trace", "nothing"], 2, "no prediction, feature or recorded file is called 'nothing'"),
     (["run", "1"], 2, "no brief yet"),
     (["run", "next"], 2, "epoch new"),
     (["run", "all", "--unattended", "night"], 2, "epoch plan"),

@@ -16,6 +16,7 @@ from epochkit.serving.schema import Limits
 from epochkit.serving.http.admission import AccessLog, Admission
 from epochkit.serving.http.doors import Doors
 from epochkit.serving.service import PredictionService, metrics_summary
+from epochkit.serving.store.writer import PredictionStore, prediction_store
 from epochkit.serving.api import API_KEY_VARIABLE, main
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.api import *
@@ -24,14 +25,16 @@ from epochkit.serving.api import *
 @pytest.fixture
 def client(tmp_path):
     from fastapi.testclient import TestClient
-    return TestClient(create_app(ExampleBundle(), api_key="", log_folder=tmp_path), raise_server_exceptions=False)
+    store = PredictionStore(tmp_path / "a.sqlite")
+    yield TestClient(create_app(ExampleBundle(), api_key="", store=store), raise_server_exceptions=False)
+    store.close()
 
 
 def test_predict_batch_info_health_and_metrics(client, tmp_path):
     single = client.post("/predict", json=example_row()).json()
     batch = client.post("/predict/batch", json={"rows": [example_row(), example_row(income=None)]}).json()
     assert single["probability"] == batch["predictions"][0]["probability"] and single["unattended"] is True
-    assert client.get("/health").json() == {"status": "ok", "model_version": "7", "unattended": True}
+    assert client.get("/health").json() == {"status": "ok", "model_version": "7", "unattended": True, "not_stored": 0}
     info = client.get("/model/info").json()
     assert info["reason"] == "a test" and [column["name"]
                                            for column in info["input_schema"]][:2] == ["income", "debt ratio"]
@@ -42,9 +45,8 @@ def test_predict_batch_info_health_and_metrics(client, tmp_path):
     assert 'serving_requests_total{route="/predict/batch",status="200"} 1.0' in answer.text
     assert metrics["predictions"] == 3 and metrics["requests"] == 4 and set(
         metrics["latency_ms"]) == {"p50", "p90", "p95", "p99"}
-    client.app.state.doors.service.writer.flush()
-    logged = [json.loads(line) for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
-    assert [entry["id"] for entry in logged][0] == single["prediction_id"] and len(logged) == 3
+    stored = client.app.state.doors.service.store.rows()
+    assert [row["door"] for row in stored] == ["api", "batch", "batch"] and stored[0]["id"] == single["prediction_id"]
 
 
 def test_the_row_is_described_in_openapi(client):
@@ -141,6 +143,79 @@ def test_an_attack_gives_no_5xx_and_no_echo(client, name):
     assert "secret" not in answer.text
 
 
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_at_the_explanation_gives_no_5xx_and_no_echo_from_either_framework(client, name):
+    body, expected = ATTACKS[name]
+    twin = create_flask_app(ExampleBundle(), "").test_client()
+    answers = [client.post("/explain", content=body), twin.post("/explain", data=body)]
+    assert {answer.status_code for answer in answers} <= {*(expected if isinstance(expected, tuple) else (expected,))}
+    assert all(answer.status_code == 200 or "secret" not in answer.text for answer in answers)
+
+
+def test_rows_are_explained_alike_by_both_frameworks_and_the_parts_add_up(client):
+    twin = create_flask_app(ExampleBundle(), "").test_client()
+    rows = [example_row(income=7), example_row(home="boat", income=None)]
+    for body, count in ((rows[0], 1), ({"rows": rows}, 2)):
+        answer, other = client.post("/explain", json=body), twin.post("/explain", json=body)
+        assert answer.json() == other.json and len(answer.json()["explanations"]) == count and answer.json()["unattended"] is True
+    found = answer.json()["explanations"]
+    predicted = client.post("/predict/batch", json={"rows": rows}).json()["predictions"]
+    for told, one in zip(found, predicted):
+        assert told["base"] + sum(part["contribution"] for part in told["contributions"]) == pytest.approx(one["probability"], abs=1e-9)
+    for body, status in (({"rows": []}, 422), ({"rows": [example_row()] * 11}, 422), ({"rows": [{}]}, 422), ({"rows": None}, 422), ([], 422)):
+        assert client.post("/explain", json=body).status_code == twin.post("/explain", json=body).status_code == status
+    told = client.get("/openapi.json").json()["components"]["schemas"]
+    assert set(told["Explanation"]["properties"]) == set(found[0]) and told["Explainable"]["anyOf"][0]["$ref"].endswith("/Row")
+
+
+LABEL_ATTACKS = {
+    "nothing": (b"", 422), "a list": (b"[]", 422), "no id": (b'{"label": "good"}', 422), "no label": (b'{"prediction_id": "a"}', 422),
+    "an unknown id": (b'{"prediction_id": "secret", "label": "good"}', 404),
+    "SQL": (b'{"prediction_id": "x\' or 1=1; drop table predictions --", "label": "good"}', 404),
+    "a null byte": (b'{"prediction_id": "a\\u0000", "label": "good"}', 404),
+    "half a character": (b'{"prediction_id": "\\ud800", "label": "good"}', 404),
+    "an id of 1 MB": (b'{"prediction_id": "' + b"s" * 1_000_000 + b'", "label": "good"}', 404),
+    "another class": (b'{"prediction_id": "a", "label": "secret"}', 422), "a class of 1 MB": (b'{"prediction_id": "a", "label": "' + b"s" * 1_000_000 + b'"}', 422),
+    "NaN": (b'{"prediction_id": "a", "label": NaN}', 422), "5,000 digits": (b'{"prediction_id": "a", "label": ' + b"9" * 5_000 + b"}", 422),
+    "a list for a label": (b'{"prediction_id": "a", "label": ["secret"]}', 422), "a number for an id": (b'{"prediction_id": 1, "label": "good"}', 422),
+    "a field twice": (b'{"prediction_id": "a", "label": "good", "label": "bad"}', 422),
+    "a further field": (b'{"prediction_id": "a", "label": "good", "secret": 1}', 422),
+    "a time that is none": (b'{"prediction_id": "a", "label": "good", "time": "secret"}', 422),
+    "the end of time": (b'{"prediction_id": "a", "label": "good", "time": "9999-12-31T23:59:59-23:59"}', 422),
+    "deep nesting": (b'{"prediction_id": ' + b"[" * 50_000, 422), "3 MB": (b"x" * 3_000_000, 413)}
+
+
+@pytest.mark.parametrize("name", LABEL_ATTACKS)
+def test_a_label_attack_gives_no_5xx_and_no_echo_from_either_framework(client, name):
+    body, expected = LABEL_ATTACKS[name]
+    twin = create_flask_app(ExampleBundle(), "", client.app.state.doors.service.store).test_client()
+    answer, other = client.post("/feedback", content=body), twin.post("/feedback", data=body)
+    assert (answer.status_code, other.status_code) == (expected, expected) and answer.json() == other.json
+    assert set(answer.json()) == {"detail", "problems", "further_problems"} and "secret" not in answer.text
+
+
+def test_a_label_is_kept_beside_its_prediction_and_a_second_one_corrects_it(client):
+    store = client.app.state.doors.service.store
+    twin = create_flask_app(ExampleBundle(), "", store).test_client()
+    name = client.post("/predict", json=example_row()).json()["prediction_id"]
+    first = client.post("/feedback", json={"prediction_id": name, "label": "bad"})
+    second = twin.post("/feedback", json={"prediction_id": name, "label": "good", "time": "2026-11-28"})
+    assert first.json()["replaces"] is None and second.json["replaces"] == "bad" and first.status_code == second.status_code == 200
+    assert store.find([name])[0]["label"] == "good"
+    told = client.get("/openapi.json").json()
+    assert set(told["components"]["schemas"]["KeptLabel"]["properties"]) == set(second.json)
+    assert set(told["paths"]["/feedback"]["post"]["responses"]) == {"200", "401", "404", "408", "413", "422", "429", "500", "503"}
+
+
+def test_a_label_that_cannot_be_kept_now_is_to_be_sent_again(client):
+    store = client.app.state.doors.service.store
+    name = client.post("/predict", json=example_row()).json()["prediction_id"]
+    with store.database.work() as ask:
+        ask("update store_layout set number = 0")
+    answer = client.post("/feedback", json={"prediction_id": name, "label": "bad"})
+    assert answer.status_code == 503 and "layout 0" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("body,expected", [({"rows": []}, 422), ({"rows": [example_row()] * 1_001}, 422),
                                            ({"rows": None}, 422), ({"rows": [example_row(), {}]}, 422),
                                            ({"rows": example_row()}, 422), ([example_row()], 422),
@@ -197,12 +272,19 @@ def test_two_applications_in_one_process_count_apart():
     assert [one["predictions"] for one in found] == [1, 0] and [one["requests"] for one in found] == [1, 0]
 
 
-def test_no_log_no_prediction(tmp_path):
+def test_a_store_in_trouble_stops_no_answer_and_is_told(tmp_path):
     from fastapi.testclient import TestClient
     (tmp_path / "file").write_text("in the way")
-    client = TestClient(create_app(ExampleBundle(), api_key="", log_folder=tmp_path / "file"),
-                        raise_server_exceptions=False)
-    assert client.post("/predict", json=example_row()).status_code == 503
+    store = PredictionStore(tmp_path / "file" / "a.sqlite", most=1)
+    for make in (create_app, create_flask_app):
+        app = make(ExampleBundle(), api_key="", store=store)
+        client = TestClient(app) if make is create_app else app.test_client()
+        assert [client.post("/predict", json=example_row()).status_code for _ in range(2)] == [200, 200]
+        assert not store.flush(0.1)
+        told = [client.get(path) for path in ("/health", "/model/info")]
+        told = [answer.json() if make is create_app else answer.json for answer in told]
+        assert told[0]["not_stored"] == store.not_stored > 0 and "cannot be written where it lies" in told[1]["store"]
+    store.close(0.1)
 
 
 def test_the_key_is_needed_everywhere_but_at_health(monkeypatch):
@@ -335,7 +417,8 @@ def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
         busy = subprocess.run(serve_command(server.port), capture_output=True, text=True,
                               env={**os.environ, "EPOCH_HOME": str(tmp_path)})
     assert answer["model_version"] == "7" and free_port(server.port) == server.port
-    assert PredictionService(ExampleBundle(), prediction_log_folder(settings)).journal.find(answer["prediction_id"])
+    assert prediction_store(settings).find([answer["prediction_id"]])[0]["door"] == "trial"
+    assert prediction_store(settings).rows() == []
     assert busy.returncode == 2 and f"port {server.port}" in busy.stderr and "Traceback" not in busy.stderr
 
 
@@ -386,5 +469,5 @@ def test_flask_is_started_like_fastapi(tmp_path, monkeypatch):
         assert client.request("GET", "/health", content=b'\\"' * 20_000).json()["unattended"] is True
         assert client.post("/predict", content=b"x" * 5_000_000, headers={"x-api-key": "right"}).status_code == 413
     assert answer.status_code == 200 and "x-request-id" in answer.headers
-    log = PredictionService(ExampleBundle(), prediction_log_folder(settings)).journal
-    assert log.find(answer.json()["prediction_id"])["version"] == "7", "written before the server ended"
+    found = prediction_store(settings).find([answer.json()["prediction_id"]])
+    assert found[0]["version"] == "7", "written before the server ended"

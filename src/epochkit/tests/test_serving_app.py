@@ -9,6 +9,8 @@ from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError, RecordError
 from epochkit.serving.schema import Limits
 from epochkit.serving.service import PredictionService
+from epochkit.serving.store.predictions import Window
+from epochkit.serving.store.writer import prediction_store
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.app import *
 
@@ -107,6 +109,8 @@ def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     expected = [answer["probability"] for answer in PredictionService(ExampleBundle()).predict(rows)]
     assert tried["exceptions"] == [] and [answer["probability"] for answer in tried["answers"]] == expected
     assert tried["answers"][-1]["warnings"] == ["home: a category that training did not see"]
+    store = prediction_store(settings, {})
+    assert store.rows() == [] and len(store.rows(Window(door="trial"))) == 4
 
 
 class GapsBundle(ExampleBundle):

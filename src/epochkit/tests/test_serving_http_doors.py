@@ -6,6 +6,7 @@ import pytest
 
 from epochkit.serving.schema import Limits
 from epochkit.serving.service import PredictionService
+from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.http.doors import *
 
@@ -45,12 +46,12 @@ def test_refused_rows_are_counted():
     assert doors.service.metrics.summary()["refused_rows"] == 6 and doors.service.metrics.summary()["predictions"] == 1
 
 
-def test_another_model_takes_over_with_log_and_counts(tmp_path):
+def test_another_model_takes_over_with_store_and_counts(tmp_path):
     class Next(ExampleBundle):
         version = "8"
-    doors = Doors(PredictionService(ExampleBundle(), tmp_path))
+    doors = Doors(PredictionService(ExampleBundle(), PredictionStore(tmp_path / "a.sqlite")))
     doors.predict(json.dumps(example_row()).encode())
     doors.service = doors.service.with_bundle(Next())
     assert _said(doors.predict(json.dumps(example_row()).encode()))["model_version"] == "8"
-    assert [entry["version"] for entry in doors.service.journal.entries()] == ["7", "8"]
+    assert [row["version"] for row in doors.service.store.rows()] == ["7", "8"]
     assert doors.service.metrics.summary()["predictions"] == 2 and 'version="8"' in doors.service.metrics.text()

@@ -11,6 +11,7 @@ from epochkit.core.settings import load_settings
 from epochkit.record.ledger import Ledger
 from epochkit.serving.http.doors import Doors
 from epochkit.serving.service import PredictionService
+from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.http.standing import *
 
@@ -66,7 +67,7 @@ class Newer(ExampleBundle):
 
 
 def test_a_newer_version_takes_over_without_a_dropped_request(tmp_path):
-    doors, holder = Doors(PredictionService(ExampleBundle(), tmp_path / "log", buffered=True)), ["7"]
+    doors, holder = Doors(PredictionService(ExampleBundle(), PredictionStore(tmp_path / "a.sqlite"))), ["7"]
     ledger = tmp_path / "ledger.jsonl"
     ledger.write_text("")
     watching = StandingWatch(doors, lambda served: ModelStanding(holder[0]), Newer, ledger, poll_s=0.01).start()
@@ -89,10 +90,10 @@ def test_a_newer_version_takes_over_without_a_dropped_request(tmp_path):
     stop.set()
     [thread.join() for thread in threads]
     watching.close()
-    doors.service.writer.close()
+    doors.service.store.close()
     versions = [json.loads(reply.body)["model_version"] for reply in answers]
     assert {reply.status for reply in answers} == {200} and {*versions} == {"7", "8"}
-    assert len(doors.service.journal.entries()) == len(answers) == doors.service.metrics.summary()["predictions"]
+    assert sum(doors.service.store.counts().values()) == len(answers) == doors.service.metrics.summary()["predictions"]
 
 
 def test_a_fall_stops_the_answers_and_a_return_gives_them_back(tmp_path):

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from datetime import date, timedelta
 from datetime import time as clock
 
@@ -11,6 +10,7 @@ import pytest
 
 from epochkit.core.errors import BadInputError
 from epochkit.serving.service import PredictionService
+from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.http.tables import *
 
@@ -32,13 +32,13 @@ def as_sent(table, kind):
 
 @pytest.mark.parametrize("kind", TABLE_KINDS)
 def test_a_table_of_each_kind_gets_the_scores_of_its_rows(tmp_path, kind):
-    service = PredictionService(ExampleBundle(), tmp_path)
+    service = PredictionService(ExampleBundle(), PredictionStore(tmp_path / "a.sqlite"))
     rows = [example_row(income=float(number)) for number in range(5)] + [example_row(home=None)]
     lines = b"".join(table_lines(service, as_sent(pd.DataFrame(rows), kind), kind, rows=2)).splitlines()
     answers = [json.loads(line) for line in lines]
     alone = [service.predict([row])[0]["probability"] for row in rows[:5]]
     assert [answer["probability"] for answer in answers] == [*alone, None] and "home" in answers[5]["error"]
-    assert len(service.journal.entries()) == 10 and service.metrics.summary()["refused_rows"] == 1
+    assert len(service.store.rows()) == 10 and service.store.rows()[0]["door"] == "batch" and service.metrics.summary()["refused_rows"] == 1
 
 
 @pytest.mark.parametrize("kind", TABLE_KINDS)
@@ -50,14 +50,18 @@ def test_what_is_no_table_is_refused_in_one_sentence(kind, body):
 
 
 @pytest.mark.parametrize("kind", TABLE_KINDS)
-def test_what_goes_wrong_later_is_the_last_line(tmp_path, kind):
-    service = PredictionService(ExampleBundle(), tmp_path / "log")
+@pytest.mark.parametrize("error, told", [(OSError(28, "No space left"), "the service cannot use its disk now"),
+                                         (BadInputError("row 3 is torn"), "row 3 is torn")])
+def test_what_goes_wrong_later_is_the_last_line(kind, error, told):
+    service = PredictionService(ExampleBundle())
     parts = table_lines(service, as_sent(pd.DataFrame([example_row()] * 6), kind), kind, rows=2)
-    shutil.rmtree(tmp_path / "log")
-    (tmp_path / "log").write_text("in the way")
+
+    def broken(_):
+        raise error
+    service.answer = broken
     lines = b"".join(parts).splitlines()
     assert [json.loads(line)["error"] for line in lines[:-1]] == ["", ""]
-    assert json.loads(lines[-1])["detail"] == "the answer ends here: predictions cannot be logged now"
+    assert json.loads(lines[-1])["detail"] == f"the answer ends here: {told}"
 
 
 def test_a_stream_that_ends_in_the_middle_is_refused():

@@ -7,75 +7,9 @@ import pytest
 from epochkit.core.errors import BadInputError, PipelineError, RecordError
 from epochkit.models.folds.coverage import Coverage
 from epochkit.serving.schema import Limits
+from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.service import *
-
-
-def test_the_log_survives_a_half_line_and_finds_an_entry(tmp_path):
-    journal = PredictionLog(tmp_path)
-    journal.append([{"id": "a", "time": "2026-01-01T00:00:00"}])
-    with open(tmp_path / "predictions-2026-01-01.jsonl", "ab") as file:
-        file.write(b'{"id": "torn')
-    journal.append([{"id": "b", "time": "2026-01-01T00:00:01"}])
-    assert [entry["id"] for entry in journal.entries()] == ["a", "b"]
-    assert journal.find("b")["time"].endswith("01")
-    with pytest.raises(BadInputError, match="no prediction 'torn'"):
-        journal.find("torn")
-
-
-def test_many_threads_lose_no_line(tmp_path):
-    journal = PredictionLog(tmp_path)
-    write = lambda i: [journal.append([{"id": f"{i}-{j}", "time": "2026-01-01"}]) for j in range(25)]
-    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
-    [thread.start() for thread in threads], [thread.join() for thread in threads]
-    assert len({entry["id"] for entry in journal.entries()}) == 100
-
-
-def _line(name):
-    return lambda: f'{{"id": "{name}", "time": "2026-01-01"}}\n'
-
-
-def test_the_writer_loses_nothing_and_ends(tmp_path):
-    writer = LogWriter(PredictionLog(tmp_path))
-    work = lambda i: [writer.put("2026-01-01", 1, _line(f"{i}-{j}")) for j in range(50)]
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    [thread.start() for thread in threads], [thread.join() for thread in threads]
-    writer.close()
-    assert len({entry["id"] for entry in PredictionLog(tmp_path).entries()}) == 200
-    assert (tmp_path / "predictions-2026-01-01.jsonl").stat().st_mode & 0o077 == 0
-    writer.put("2026-01-01", 1, _line("later"))
-    writer.close()
-    assert PredictionLog(tmp_path).find("later")
-
-
-def test_a_log_that_cannot_be_written_stops_predictions_and_is_caught_up(tmp_path):
-    folder, writer = tmp_path / "log", LogWriter(PredictionLog(tmp_path / "log"), most=2, retry_s=0.01)
-    folder.write_text("in the way")
-    with pytest.raises(OSError):
-        writer.put("2026-01-01", 1, _line("never handed out"))
-    folder.unlink()
-    writer.put("2026-01-01", 1, _line("a"))
-    assert writer.flush()
-    real, stopped = writer.journal.append_text, threading.Event()
-
-    def full(day, lines):
-        stopped.set()
-        raise OSError(28, "No space left on device")
-    writer.journal.append_text = full
-    writer.put("2026-01-01", 1, _line("b"))
-    assert stopped.wait(5) and not writer.flush(0.05)
-    depths = []
-    for _ in range(3):
-        with pytest.raises(OSError, match="No space left") as told:
-            writer.put("2026-01-01", 1, _line("refused"))
-        depths.append(len(told.traceback))
-    assert depths == [2, 2, 2], "an error that many callers get holds the frames of none of the others"
-    writer.journal.append_text = real
-    assert writer.flush()
-    with pytest.raises(OSError, match="faster than they are logged"):
-        writer.put("2026-01-01", 3, _line("too many"))
-    writer.close()
-    assert [entry["id"] for entry in PredictionLog(folder).entries()] == ["a", "b"]
 
 
 def test_metrics_tell_client_errors_from_server_errors():
@@ -113,15 +47,59 @@ def test_what_fits_plainly_is_what_the_full_check_gives_back():
     assert form.checked(example_row(home="ö"))[0]["home"] == "ö"
 
 
-def test_each_prediction_is_logged_and_can_be_found(tmp_path):
-    service = PredictionService(ExampleBundle(), tmp_path)
+@pytest.fixture
+def store(tmp_path):
+    made = PredictionStore(tmp_path / "a.sqlite")
+    yield made
+    made.close()
+
+
+def _inputs(store, answer):
+    return store.find([answer["prediction_id"]])[0]["inputs"]
+
+
+def test_each_prediction_is_stored_and_can_be_found(store):
+    service = PredictionService(ExampleBundle(), store)
     answers = service.predict(service.check([example_row(), example_row(income=5)]))
     assert len({answer["prediction_id"] for answer in answers}) == 2
-    entry = service.journal.find(answers[1]["prediction_id"])
+    entry = store.find([answers[1]["prediction_id"]])[0]
     assert entry["inputs"] == example_row(income=5, since="2024-05-01T00:00:00") and entry["version"] == "7"
-    assert entry["inputs_sha256"] == inputs_hash(
-        entry["inputs"]) and entry["probability"] == answers[1]["probability"]
-    assert service.metrics.summary()["predictions"] == 2
+    assert entry["probability"] == answers[1]["probability"] and entry["prediction"] == answers[1]["prediction"]
+    assert service.metrics.summary()["predictions"] == 2 and service.store_facts() == {"store": "writes", "not_stored": 0}
+
+
+def test_columns_that_tell_one_person_from_another_are_not_stored(store):
+    class Private(ExampleBundle):
+        info = {**ExampleBundle.info, "hidden_columns": ["home"]}
+    answer = PredictionService(Private(), store).predict([example_row(home="secret")])[0]
+    assert "home" not in _inputs(store, answer) and "secret" not in str(store.rows())
+
+
+def test_the_door_is_stored_and_refused_rows_are_counted_by_reason(store):
+    for door in ("api", "app"):
+        service = PredictionService(ExampleBundle(), store, door=door)
+        service.predict([example_row()]), service.predict([example_row()] * 2, batch=True)
+        with pytest.raises(RowsRefusedError):
+            service.predict([example_row(income="secret"), example_row(), example_row(home=None, income="x")], batch=True)
+        with pytest.raises(RowsRefusedError):
+            service.shaped({"secret": 1})
+        service.answer(pd.DataFrame([example_row(), example_row(income="x")]))
+    assert [row["door"] for row in store.rows()] == ["api", *["batch"] * 3, *["app"] * 4]
+    refused = store.refused()
+    assert refused.pop("income: cannot be read as training read this column: send a number (0.5)") == 6
+    assert refused.pop("in one request with a row that was refused") == 2 and refused == {"income: Field required": 2}
+    assert service.metrics.summary()["refused_rows"] == 5 and "secret" not in str(refused)
+
+
+def test_a_store_that_is_full_or_gone_stops_no_answer_and_is_told(tmp_path):
+    (tmp_path / "in the way").touch()
+    store = PredictionStore(tmp_path / "in the way" / "a.sqlite", most=2, retry_s=0.01)
+    service = PredictionService(ExampleBundle(), store)
+    assert [len(service.predict([example_row()])) for _ in range(5)] == [1] * 5
+    assert not store.flush(0.1) and "cannot be written where it lies" in service.store_facts()["store"]
+    assert service.store_facts()["not_stored"] == 3
+    assert "serving_not_stored_rows 3.0" in service.metrics.text() and "serving_waiting_rows 2.0" in service.metrics.text()
+    store.close(0.1)
 
 
 def test_a_score_that_is_not_finite_is_refused():
@@ -141,13 +119,13 @@ class Narrow(ExampleBundle):
         return super().score(frame)
 
 
-def test_one_row_beyond_the_model_is_no_trouble_of_the_others(tmp_path):
-    service, rows = PredictionService(Narrow(), tmp_path), [example_row(), example_row(income=1e300), example_row(income=-1e300)]
+def test_one_row_beyond_the_model_is_no_trouble_of_the_others(store):
+    service, rows = PredictionService(Narrow(), store), [example_row(), example_row(income=1e300), example_row(income=-1e300)]
     with pytest.raises(UnscorableError, match="row 2: no finite score .* .and 1 more rows.") as told:
         service.predict(rows)
-    assert "secret" not in str(told.value) and service.journal.entries() == []
+    assert "secret" not in str(told.value) and store.rows() == [] and store.refused() == {"no finite score": 3}
     answers = service.answer(pd.DataFrame(rows))
-    assert [bool(answer["error"]) for answer in answers] == [False, True, True] and len(service.journal.entries()) == 1
+    assert [bool(answer["error"]) for answer in answers] == [False, True, True] and len(store.rows()) == 1
     assert answers[0]["probability"] == service.predict(rows[:1])[0]["probability"]
 
 
@@ -199,18 +177,18 @@ def test_checking_names_the_place_and_the_row_limit():
 @pytest.mark.parametrize("sent,meant", [({"income": " 1,200 "}, {"income": 1200.0}), ({"income": "n/a"}, {"income": None}),
                                         ({"income": float("nan")}, {"income": None}), ({"home": " own "}, {"home": "own"}),
                                         ({"married": "TRUE"}, {"married": True}), ({"row_id": 7, "status": "good"}, {})])
-def test_a_raw_row_gets_the_score_of_what_it_means_and_the_log_says_so(tmp_path, sent, meant):
-    service = PredictionService(ExampleBundle(), tmp_path)
+def test_a_raw_row_gets_the_score_of_what_it_means_and_the_store_says_so(store, sent, meant):
+    service = PredictionService(ExampleBundle(), store)
     raw, clean = service.predict(service.check([example_row(**sent)])), service.predict([example_row(**meant)])
     assert raw[0]["probability"] == clean[0]["probability"] and raw[0]["warnings"] == clean[0]["warnings"]
-    assert service.journal.find(raw[0]["prediction_id"])["inputs"] == service.journal.find(clean[0]["prediction_id"])["inputs"]
+    assert _inputs(store, raw[0]) == _inputs(store, clean[0])
 
 
-def test_a_file_keeps_the_place_of_a_row_that_cannot_be_read(tmp_path):
-    service = PredictionService(ExampleBundle(), tmp_path)
+def test_a_file_keeps_the_place_of_a_row_that_cannot_be_read(store):
+    service = PredictionService(ExampleBundle(), store)
     answers = service.answer(pd.DataFrame([example_row(), example_row(income="x"), example_row(home=None)]))
     assert [bool(answer["error"]) for answer in answers] == [False, True, True] and answers[1]["prediction"] is None
-    assert len(service.journal.entries()) == 1 and service.metrics.summary()["predictions"] == 1
+    assert len(store.rows()) == 1 and service.metrics.summary()["predictions"] == 1
 
 
 

@@ -28,18 +28,6 @@ def table(rows=60, seed=0):
                          "since": pd.Timestamp("2023-05-05"), "age": 40, "y": rng.choice(["good", "bad"], rows)}, index=range(100, 100 + rows))
 
 
-def test_the_parts_of_a_row_add_up_and_say_what_each_column_is_worth():
-    row = table().iloc[[0]].assign(income=80.0, home="rent")
-    found = explain_row(Sum(), row)
-    parts = {part["column"]: part["contribution"] for part in found["contributions"]}
-    assert parts == pytest.approx({"home": 0.2, "income": -0.12, "third": 0.0, "since": 0.0})
-    assert found["base"] == pytest.approx(0.5) and found["answer"] == pytest.approx(0.58)
-    assert found["contributions"][0]["column"] == "home" and found["contributions"][0]["value"] == "rent"
-    assert found["explains"] == "probability of 'bad'" and explain_row(Sum(), row) == found
-    missing = explain_row(Sum(), row.assign(income=np.nan))
-    assert {part["column"]: part["contribution"] for part in missing["contributions"]}["income"] == pytest.approx(-0.2)
-
-
 class Several(Sum):
     "Probabilities of three classes, by income alone"
     task, classes, positive = "multiclass", ["a", "b", "c"], None
@@ -48,12 +36,6 @@ class Several(Sum):
 
     def features(self, frame):
         return frame
-
-
-def test_of_several_classes_the_likeliest_is_explained():
-    found = explain_row(Several(), table().iloc[[1]].assign(income=120.0))
-    assert found["explains"] == "probability of 'a'" and found["answer"] == pytest.approx(0.6)
-    assert found["contributions"][0] == {"column": "income", "value": 120.0, "contribution": pytest.approx(0.35)}
 
 
 def plan_of(task="binary", primary="roc_auc", maximize=True):

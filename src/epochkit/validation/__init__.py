@@ -5,7 +5,7 @@
 - `functional`: Is each demand of the plan met, how sure is that, and what is the decision worth in the brief's money?
 - `fairness`: Who gets the favourable answer, per protected column, and whether the groups differ by more than the plan accepts.
 - `segments`: Where the model is worst: the slices of rows that cost most, with their size, and how sure that is.
-- `explanation`: Which columns make the scores, over all rows and for a single one, told by the served bundle itself.
+- `explanation`: Which columns make the scores, over all rows, told by the served bundle itself.
 - `behaviour`: What must hold whatever the score is: which way a column moves it, and what it may not react to.
 - `edge_cases`: Every odd value for every column, and odd values together, asked of the service itself: each ends in a score or in one clear error.
 - `adversarial`: How little it takes to turn a decision, and what a disturbed column costs, each against what chance does anyway.

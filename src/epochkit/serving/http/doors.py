@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 from ...core.errors import BadInputError
 from .bodies import BodyRefusedError, json_of
+from ..rows.explanations import explain_answers
+from ..rows.labels import keep_label
 from ..service import METRICS_TYPE, PredictionService, RowsRefusedError
+from ..store.database import PredictionStoreError
 
 _logger = logging.getLogger(__name__)
 
@@ -47,9 +50,11 @@ def error_reply(error: Exception, alone: bool = False) -> Reply:
         return refusal_reply(str(error), 422, found, error.further)
     if isinstance(error, BadInputError):
         return refusal_reply(str(error), getattr(error, "status", 422))
+    if isinstance(error, PredictionStoreError):
+        return refusal_reply(str(error), 503)
     if isinstance(error, OSError):
-        _logger.error("the prediction log cannot be written: %s", error.strerror)
-        return refusal_reply("predictions cannot be logged now, so none is given: try again later", 503)
+        _logger.error("the disk of the service is in the way: %s", error.strerror)
+        return refusal_reply("the service cannot use its disk now: try again later", 503)
     places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
                         for frame in traceback.extract_tb(error.__traceback__))
     _logger.error("a request failed with %s at %s", type(error).__name__, places)
@@ -79,11 +84,22 @@ class Doors:
                                  "Parquet or Arrow", 413)
         return self._answered(lambda service: _batch(service, service.shaped(json_of(body), batch=True)))
 
+    def explain(self, body: bytes) -> Reply:
+        "One row, or a few in a list: what each column adds to the answer"
+        return self._answered(lambda service: _explanations(service, json_of(body)))
+
+    def feedback(self, body: bytes) -> Reply:
+        "What became of a prediction: kept beside it"
+        try:
+            return json_reply(keep_label(self.service, json_of(body)))
+        except Exception as error:  # as at every other door
+            return error_reply(error, alone=True)
+
     def health(self) -> Reply:
-        "Alive, and which version answers"
+        "Alive, which version answers, and how many predictions could not be stored"
         service = self.service
         return json_reply({"status": "ok", "model_version": str(service.bundle.version),
-                           "unattended": service.unattended})
+                           "unattended": service.unattended, "not_stored": service.store_facts()["not_stored"]})
 
     def ready(self) -> Reply:
         "200 when rows are answered; 503 and the reason when they are not"
@@ -93,7 +109,8 @@ class Doors:
 
     def model_info(self) -> Reply:
         "Origin, inputs, limits and marks of the model"
-        return json_reply({**self.service.model_info(), "standing": self.standing or "stands", "notice": self.notice})
+        return json_reply({**self.service.model_info(), **self.service.store_facts(),
+                           "standing": self.standing or "stands", "notice": self.notice})
 
     def metrics(self) -> Reply:
         "Counts and latencies in the text format of Prometheus"
@@ -108,7 +125,13 @@ class Doors:
             return error_reply(error, alone)
 
 # %% ../../../../nbs/serving/http/04_doors.ipynb #doors-13
+def _explanations(service: PredictionService, sent: Any) -> dict[str, Any]:
+    several = isinstance(sent, dict) and [*sent] == ["rows"]
+    return {"explanations": explain_answers(service, service.shaped(sent, batch=several)),
+            "unattended": service.unattended}
+
+
 def _batch(service: PredictionService, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    answers = service.predict(rows)
+    answers = service.predict(rows, batch=True)
     return {"predictions": answers, "model_version": str(service.bundle.version), "unattended": service.unattended,
             "inference_ms": round(sum(answer["inference_ms"] for answer in answers), 3)}

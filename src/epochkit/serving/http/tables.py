@@ -61,5 +61,5 @@ def _told(parts: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from parts
     except (BadInputError, OSError) as error:
-        reason = str(error) if isinstance(error, BadInputError) else "predictions cannot be logged now"
+        reason = str(error) if isinstance(error, BadInputError) else "the service cannot use its disk now"
         yield (json.dumps({"detail": f"the answer ends here: {reason}"}) + "\n").encode("utf-8")
