@@ -306,16 +306,13 @@ def _(p, said):
 
 @recomputes("003", "interactive_pair")
 def _(p, said):
-    def corner(words):
+    def corner(end):
         inside = pd.Series(True, p.seen.index)
-        for half, name in (part.split(" ", 1) for part in words.split(" and ")):
-            high = p.seen[name].rank(pct=True) > 0.5
-            inside &= (high if half == "high" else ~high) & p.seen[name].notna()
+        for which in ("first", "second"):
+            values = p.seen[said.words[which]]
+            inside &= ((values.rank(pct=True) > 0.5) == (said.words[f"{end}_{which}"] == "high")) & values.notna()
         return p.bad[inside].mean()
-    names = {name for word in ("where_most", "where_least") for name in re.findall(r"(?:high|low) (\S+)", said.words[word])}
-    known = p.seen[[*names]].notna().all(axis=1)
-    assert len(names) == 2 and known.any()
-    return {"most": corner(said.words["where_most"]), "least": corner(said.words["where_least"])}
+    return {"most": corner("most"), "least": corner("least")}
 
 
 @recomputes("003", "row_order")

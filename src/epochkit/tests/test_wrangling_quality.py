@@ -22,7 +22,14 @@ def test_scores_are_shares_of_what_is_there():
 
 
 def test_the_dictionary_has_every_column_and_no_values_of_protected_ones():
-    entries = data_dictionary(good_table(), {"x": {"role": "numeric", "reason": "all numbers"}}, protected=["sex"])
+    from epochkit.core.brief import DataSection
+
+    data = DataSection(source="a:b", target="y", units={"x": "kg", "sex": "EUR"}, labels={"x": "Weight"})
+    entries = data_dictionary(good_table(), {"x": {"role": "numeric", "reason": "all numbers"}}, protected=["sex"],
+                              kinds={"x": "quantity in g"}, data=data)
+    assert (entries[1]["label"], entries[1]["unit"], entries[2]["label"], entries[2]["unit"]) == ("Weight", "g", "sex", "EUR")
+    assert unit_notes(data, {"x": "quantity in kg", "sex": "text"}) == []
+    assert "'x' was read in g, and [data] units of the brief says kg" in unit_notes(data, {"x": "quantity in g"})[0]
     assert [entry["column"] for entry in entries] == list(good_table())
     assert entries[1]["role"] == "numeric" and entries[1]["maximum"] == 4.0
     assert "commonest" not in entries[2] and entries[2]["reason"] == "not shown" and entries[5]["commonest"] == {

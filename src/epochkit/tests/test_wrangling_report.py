@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.wrangling.report import *
 
 
 def test_what_became_of_repeated_rows_is_said():
     from types import SimpleNamespace
+    from epochkit.planning.plan import PlannedData
     from epochkit.cleaning.cleaner import StepCount
 
     def said(**count):
@@ -20,7 +22,7 @@ def test_what_became_of_repeated_rows_is_said():
 
 
 def plan_for(task, positive="", features=("x",)):
-    return SimpleNamespace(data=SimpleNamespace(target="y", task=task,
+    return SimpleNamespace(data=PlannedData(source="-", target="y", task=task,
                                                 positive=positive), feature_columns=list(features),
                            split=SimpleNamespace(seed=1), columns={"code": {"role": "categorical"}})
 
