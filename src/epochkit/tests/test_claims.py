@@ -910,3 +910,33 @@ def test_every_title_and_finding_is_made_from_values(claims):
 
 def test_no_two_places_give_one_thing_two_values(claims):
     assert contradictions(claims) == []
+
+
+def test_every_number_on_a_card_of_a_column_is_recomputed(project):
+    seen, bad, checked = project.seen, project.bad, 0
+    counts, shares = outlier_shares(project)
+    for card in project.json("003", "column_cards.json"):
+        name = card["column"]
+        column, gone = seen[name], seen[name].isna()
+        found = {"distinct": column.nunique(), "missing": gone.sum(), "missing_share": gone.mean(), "rare_labels": (column.value_counts() < 10).sum(),
+                 "when_missing": bad[gone].mean(), "when_present": bad[~gone].mean(), "limit": 10}
+        if name in project.numbers:
+            low, quarter, half, three, high = column.quantile([0, 0.25, 0.5, 0.75, 1])
+            found |= {"min": low, "q25": quarter, "median": half, "q75": three, "max": high, "mean": column.mean(), "std": column.std(),
+                      "skewness": column.skew(), "zeros": (column == 0).sum(), "both": counts[name], "share": shares[name],
+                      "low_fence": quarter - 1.5 * (three - quarter), "high_fence": three + 1.5 * (three - quarter)}
+        elif name in project.labels + [project.target]:
+            found["most_common_share"] = column.value_counts(normalize=True).iloc[0]
+        for line in card["lines"]:
+            mine = found
+            if line["heading"] == "With the target":
+                effects, q = clear_features(project)
+                mine = {"effect": effects[project.features.index(name)], "q_value": q[project.features.index(name)]}
+            for place in {*line.get("values", {})} & {*mine}:
+                if place not in ("effect", "q_value") or line["heading"] == "With the target":
+                    assert math.isclose(float(mine[place]), line["values"][place]["value"], rel_tol=1e-6, abs_tol=1e-9), (name, line["heading"], place)
+                    checked += 1
+        for row in card["labels"]:
+            there = column.isna() if row["label"] == "(missing)" else column.astype(str) == row["label"]
+            assert (row["rows"], row["mean"], row["low"], row["high"]) == pytest.approx((there.sum(), *wilson(bad[there].sum(), there.sum())), abs=1e-6)
+    assert checked > 150
