@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import (BeforeValidator, ConfigDict, Field, ValidationError as SchemaError, ValidationInfo, field_validator,
-                      model_validator)
+from pydantic import (BeforeValidator, ConfigDict, Field, ValidationError as SchemaError, ValidationInfo,
+                      field_validator, model_validator)
 
 from .files import write_bytes
 from .key_reads import NotedSection, unnoted

@@ -63,8 +63,8 @@ def _number_line(tables: CardTables, name: str, facts: pd.Series) -> Claim:
         "min": "lowest value", "q25": "lower quartile", "median": "median", "q75": "upper quartile",
         "max": "highest value", "mean": "mean", "std": "standard deviation"}
     values = {key: column_value(tables.found, facts[key], name, f"{word} of {name}", n) for key, word in words.items()}
-    return claim("{distinct} different ones from {min} to {max}; half of them between {q25} and {q75}, median {median}; "
-                 "mean {mean}, standard deviation {std}, skewness {skewness}; {zeros:zero}",
+    return claim("{distinct} different ones from {min} to {max}; half of them between {q25} and {q75}, median "
+                 "{median}; mean {mean}, standard deviation {std}, skewness {skewness}; {zeros:zero}",
                  distinct=count_of(facts["distinct"], f"different values of {name}", n), **values,
                  skewness=Measured(float(facts["skewness"]), "", f"skewness of {name}", n),
                  zeros=count_of(facts["zeros"], f"zeros of {name}", n))
@@ -101,8 +101,9 @@ def _gap_lines(tables: CardTables, name: str, facts: pd.Series) -> list[tuple[st
         return [("Gaps", "none")]
     missing = count_of(facts["missing"], f"missing cells of {name}", n)
     share = Measured(float(facts["missing_share"]), "share", f"share of missing cells of {name}", n)
-    if row is None or not np.isfinite(row["when_present"]):
-        return [("Gaps", claim("{missing:cell} ({missing_share})", missing=missing, missing_share=share))]
+    if row is None or not np.isfinite(row["effect"]):
+        few = "" if row is None else ": too few to compare the outcome"
+        return [("Gaps", claim("{missing:cell} ({missing_share}){few}", missing=missing, missing_share=share, few=few))]
     found, gone = tables.found, int(facts["missing"])
     lines = [("Gaps", claim(
         "{missing:cell} ({missing_share}); the {outcome} is {when_missing} there and {when_present} elsewhere (effect "
@@ -171,9 +172,14 @@ def _near_line(tables: CardTables, name: str, most: int = 3) -> list[tuple[str, 
     pairs = tables.found.pairs
     mine = pairs[((pairs["first"] == name) | (pairs["second"] == name)) & (pairs["q_value"] < 0.05)
                  & (pairs["effect"] >= 0.1)].head(most)
-    said = [claim("{other} ({effect})", other=str(row.second if row.first == name else row.first), effect=effect_value(
-        row.effect, f"{row.first} and {row.second}", int(row.rows), row.measure)) for row in mine.itertuples()]
-    return [("Goes with", line) for line in said]
+    if mine.empty:
+        return []
+    places: dict[str, Measured | str] = {}
+    for at, row in enumerate(mine.itertuples()):
+        places[f"other_{at}"] = str(row.second if row.first == name else row.first)
+        places[f"effect_{at}"] = effect_value(row.effect, f"{row.first} and {row.second}", int(row.rows), row.measure)
+    template = ", ".join(f"{{other_{at}}} ({{effect_{at}}})" for at in range(len(mine)))
+    return [("Goes with", claim(template, **places))]
 
 
 def _advice_line(tables: CardTables, name: str) -> list[tuple[str, str]]:
@@ -298,7 +304,7 @@ def column_card(tables: CardTables, name: str) -> ColumnCard:
     labels, hidden = found.plan.data.labels, tables.is_private(name)
     role = found.plan.columns.get(name, {})
     kind = ", ".join(filter(None, [facts["kind"], str(found.rows[name].dtype), known.get("unit", "")]))
-    lines = [("Type", f"{kind}{': ' * bool(role.get('reason'))}{role.get('reason', '')}"),
+    lines = [("Type", kind), *([("In the plan", f"{role['role']} ({role['reason']})")] if role.get("reason") else []),
              ("Values", _values_line(tables, name, facts)), *_gap_lines(tables, name, facts),
              *_outlier_line(tables, name), *_target_line(tables, name), *_near_line(tables, name),
              *_leak_line(tables, name), *([] if name == found.plan.data.target else _advice_line(tables, name))]

@@ -55,8 +55,9 @@ def test_labels_outliers_and_advice_are_those_of_the_tables():
     for card in cards.values():
         for heading, said in card.lines:
             if heading == "Goes with":
-                assert any(value.value in (pairs.get((card.column, said.words["other"])), pairs.get((said.words["other"], card.column)))
-                           for value in said.values.values())
+                for at in range(len(said.values)):
+                    other = said.words[f"other_{at}"]
+                    assert said.values[f"effect_{at}"].value in (pairs.get((card.column, other)), pairs.get((other, card.column)))
 
 
 def test_values_of_private_columns_stand_on_no_card():
