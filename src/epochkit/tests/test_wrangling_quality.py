@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from datetime import datetime, timezone
 from epochkit.tests.test_wrangling_schema import good_table
+from epochkit.cleaning.order_rules import OrderRule
 from epochkit.wrangling.quality import *
 
 
@@ -16,6 +17,10 @@ def test_scores_are_shares_of_what_is_there():
     }
     assert quality_scores(frame.iloc[:0], [])["overall"] == 0.25
     assert quality_scores(frame, [], timely=0.0)["overall"] == 0.675
+    lower = OrderRule("b", "c", 4, 1)
+    held = quality_scores(frame.assign(c=[2.0, 2.0, 0.0, 2.0]), [], 0, emptied=3, rules=[lower], unmeasured=["uniqueness"])
+    assert (held["consistency"], held["validity"], held["uniqueness"]) == (0.5, 0.75, None), "row 1 by its text, row 2 by its order"
+    assert held["overall"] == rounded_score((11 / 12 + 0.5 + 0.75) / 3)
     many = pd.DataFrame({"a": [1.0] * 4_000_000 + [None], "b": 1.0})
     assert quality_scores(many, [], 0)["completeness"] == 0.999999, "one gap in eight million cells is no perfect table"
     assert (rounded_score(1.0), rounded_score(0.9999999), rounded_score(2 / 3)) == (1.0, 0.999999, 0.666667)
