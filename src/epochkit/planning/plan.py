@@ -140,7 +140,7 @@ def load_plan(settings: Settings) -> Plan:
 def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
                  source: Source) -> tuple[PlannedData, pd.Series, dict[str, Any]]:
     """The data section with task and classes, the target as cleaning will have it, and what the profile says about it:
-    `class_counts` (label -> rows) for classes, and its notes and questions"""
+    `class_counts` (label -> rows) for classes, `target_mean` for a quantity, and its notes and questions"""
     task = infer_task(target, data, wishes)
     classes = task.role != "regression"
     labels, positive, why = class_labels(target, data, wishes) if classes else ([], "", "")
@@ -149,8 +149,9 @@ def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
     settled = {"task": task.role, "task_reason": task.reason, "classes": labels, "positive": positive,
                "positive_reason": why}
     facts = target_facts(target, read, source)
+    mean = {} if classes or not read.values.notna().any() else {"target_mean": float(read.values.mean())}
     return PlannedData(**data.model_dump() | settled), read.values, facts | (
-        {"class_counts": {label: int(counts.get(label, 0)) for label in labels}} if classes else {})
+        {"class_counts": {label: int(counts.get(label, 0)) for label in labels}} if classes else mean)
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:

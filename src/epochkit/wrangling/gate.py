@@ -99,6 +99,8 @@ def validity_by_column(result: LoadResult, plan: Plan) -> list[dict[str, Any]]:
     def allowed(step: str, name: str) -> str:
         if step == "impossible_values" and name in plan.cleaning.ranges:
             return "{:g} to {:g}".format(*plan.cleaning.ranges[name])
+        if step in CLEANING_RULES:
+            return CLEANING_RULES[step].why
         if name == plan.data.target and plan.data.classes:
             return f"one of {', '.join(plan.data.classes[:10])}"
         return result.kinds.get(name, "")
@@ -115,14 +117,16 @@ def quality_report(result: LoadResult, frame: pd.DataFrame, schema: dict[str, An
     violations = schema_violations(frame, schema, private_columns(plan) | {*result.personal})
     age = timeliness(frame, plan.data.time, plan.quality.max_age_days, now or datetime.now(timezone.utc))
     cleaned = _scores(frame, plan, violations, map(asdict, result.steps), age["score"])
+    delivered = {name: score for name, score in delivered_scores(result).items() if cleaned[name] is not None}
     missing = {name: {"before": round(result.blank.get(name, 0) / max(result.rows_in, 1), 6),
                       "after": round(float(frame[name].isna().mean()), 6)} for name in frame if name != "row_id"}
     return {
         "schema_version": 1, "rows_in": result.rows_in, "rows_out": result.rows_out, "columns_in": len(result.kinds),
         "columns_out": len(frame.columns), "size_mb": result.size_mb,
-        "scores": {"delivered": delivered_scores(result), "cleaned": cleaned}, "minimum": plan.quality.minimum,
+        "scores": {"delivered": delivered, "cleaned": cleaned}, "minimum": plan.quality.minimum,
         "timeliness": age, "not_measured": _not_measured(frame, plan, age), "key": unique_key(frame, plan),
-        "rules": [*given_rules(result), *_found_rules(frame)], "validity": validity_by_column(result, plan), "steps": [asdict(count) for count in result.steps], "missing": missing,
+        "rules": [*given_rules(result), *_found_rules(frame)], "validity": validity_by_column(result, plan),
+        "steps": [asdict(count) for count in result.steps], "missing": missing,
         "violations": violations, "contract": broken or [], "advice": result.advice[:200],
         "advice_in_all": len(result.advice), "personal": result.personal, "hashed": sorted(plan.cleaning.hash),
         "masked": sorted(plan.cleaning.mask), "left_out": sorted(left_out(plan)), "warnings": result.warnings

@@ -33,7 +33,7 @@ def _short(name: object, most: int = 28) -> str:
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-05-b
 def missing_figure(report: dict[str, Any], most: int = 20, labels: Mapping[str, str] = {}) -> tuple["Figure", str]:
-    "Bars of missing shares per column as delivered and after cleaning, and the claim; labels: column -> name on the axis"
+    "Bars of missing shares per column as delivered and after cleaning, and the claim; labels: names on the axis"
     shares = pd.DataFrame(report["missing"]).T.sort_values("after")
     shown = shares[(shares > 0).any(axis=1)].tail(most)
     if shown.empty:
@@ -284,7 +284,8 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     table = _rank_correlations(frame, names, plan.split.seed)
     pairs = _strongest_pairs(table)
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
-    figure = _correlation_map(table[np.ix_(chosen, chosen)], [_short(plan.data.label_of(names[at]), 20) for at in chosen])
+    labels = [_short(plan.data.label_of(names[at]), 20) for at in chosen]
+    figure = _correlation_map(table[np.ix_(chosen, chosen)], labels)
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
     limit = chosen_value(0.8, "effect", "rank correlation that is called close")
     return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of "
@@ -341,10 +342,26 @@ def _broken_table(entries: list[dict[str, Any]], none: str) -> object:
     return pd.DataFrame(entries, columns=["column", "check", "count", "row_ids", "values"]) if entries else none
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-d
+_DIMENSIONS = (
+    "Completeness: cells that hold a value. Uniqueness: rows whose key no other row has. Validity: cells that were "
+    "delivered as brief and plan allow; one that cleaning emptied stays counted. Consistency: rows that keep the rules "
+    "across columns and the usual spelling. Timeliness: age of the newest row against the brief.")
+
+
+def _score_text(score: float) -> str:
+    "A score with four digits, cut and not rounded: 1 is what is perfect"
+    return "not measured" if score != score else f"{np.floor(score * 10_000 + 1e-6) / 10_000:.4f}"
+
+
+def _several(entries: list[dict[str, Any]] | None, none: str) -> object:
+    "Entries as a table, or a sentence where there are none"
+    return pd.DataFrame(entries) if entries else none
+
+
 def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str], twin_note: str,
                     dictionary: list[dict[str, Any]] | None = None) -> list[tuple[str, object]]:
     "The sections of data_quality_report.html for `reporting.write_page`"
-    scores = pd.DataFrame(report["scores"]).rename_axis("score").reset_index().fillna("not measured")
+    scores = pd.DataFrame(report["scores"]).map(_score_text).rename_axis("score").reset_index()
     size = {
         "rows as delivered": report["rows_in"], "rows after cleaning": report["rows_out"],
         "columns": report["columns_out"], "size on disk (MB)": report["size_mb"], **source
@@ -352,10 +369,15 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
     age = report.get("timeliness") or {}
     words = pd.DataFrame(
         dictionary or [],
-        columns=["column", "label", "dtype", "unit", "role", "reason", "missing", "distinct", "minimum", "maximum"]).fillna("")
+        columns=["column", "label", "dtype", "unit", "role", "reason", "missing", "distinct", "minimum",
+                 "maximum"]).fillna("")
     return [("The data", size),
-            ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.",
-                                _age_words(age)]),
+            ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.", _DIMENSIONS,
+                                *(f"{name.capitalize()} is not measured: {why}."
+                                  for name, why in report.get("not_measured", {}).items()), *_age_words(age)]),
+            ("Validity of the raw cells", _several(report.get("validity"), "Every cell was as brief and plan allow.")),
+            ("Rules across columns", _several(report.get("rules"), "None is known, and the rows show none.")),
+            ("Privacy", _several(report.get("privacy"), "No column looks personal, and none was hidden.")),
             ("Advice", cleaning_advice(report) if report["advice"] else "None: nothing suspicious was seen."),
             ("Cleaning steps",
              [steps_table(report["steps"]), "What was changed, with samples:",
@@ -365,11 +387,10 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
             ("Data dictionary", words), ("Warnings", report["warnings"] or "None."), ("The synthetic twin", twin_note)]
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-e
-def _age_words(age: dict[str, Any]) -> str:
+def _age_words(age: dict[str, Any]) -> list[str]:
+    "The span of the rows and the age of the newest as a sentence; nothing where no dates are known"
     if "newest" not in age:
-        return f"Timeliness was not measured: {age.get('reason', 'no time column')}."
+        return []
     allowed = f", {age['max_age_days']:g} are allowed" if age["max_age_days"] is not None else ""
-    return (
-        f"The rows run from {age['oldest'][:10]} to {age['newest'][:10]} ({age['span_days']:,.0f} days); the newest "
-        f"was "
-        f"{age['age_days']:,.0f} days old{allowed}.")
+    return [f"The rows run from {age['oldest'][:10]} to {age['newest'][:10]} ({age['span_days']:,.0f} days); the "
+            f"newest was {age['age_days']:,.0f} days old{allowed}."]
