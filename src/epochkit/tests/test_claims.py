@@ -967,3 +967,25 @@ def test_the_quality_of_002_its_rules_and_the_target_are_counted_again(project):
     sample = project.json("002", "data_sample.json")
     ages = {re.sub(r"\d", "9", str(value)) for value in table["Age"]}
     assert len(sample) == 20 and {row["Age"] for row in sample} <= ages and all(not row["Marital"] or set(row["Marital"]) == {"x"} for row in sample)
+
+
+def test_the_twin_keeps_what_its_report_says(project):
+    told, real = project.json("002", "data_quality_report.json")["twin"], project.table
+    twin = pd.read_parquet(next(project.data.glob("epoch002*/synthetic_data.parquet")))
+    assert {rule["rule"]: rule["broken"] for rule in told["rules"]} == {
+        "Amount ≤ Price": (twin["Amount"] > twin["Price"]).sum(), "Assets is not 0 where Home is owner": ((twin["Home"] == "owner") & (twin["Assets"] == 0)).sum()}
+
+    def link(table, name):
+        there = table[name].notna()
+        if name in project.numbers or name == "Age":
+            h = stats.kruskal(*[part for _, part in table[there].groupby(project.target)[name]])[0]
+            return math.sqrt(h / (there.sum() - 1))
+        return math.sqrt(stats.chi2_contingency(pd.crosstab(table[name], table[project.target]), correction=False)[0] / there.sum())
+    for name, pair in told["links"].items():
+        assert (pair["real"], pair["twin"]) == pytest.approx((link(real, name), link(twin, name)), abs=1e-6), name
+        assert abs(pair["real"] - pair["twin"]) <= 0.05
+    numbers = [*project.numbers, "Age"]
+    gap = (real[numbers].corr("spearman") - twin[numbers].corr("spearman")).abs().to_numpy().max()
+    values = {name: value["value"] for name, value in told["values"].items()}
+    apart = max(abs(pair["real"] - pair["twin"]) for pair in told["links"].values())
+    assert values == pytest.approx({"rules": 2, "broken": 0, "gap": gap, "apart": apart, "far": 0, "limit": 0.05})
