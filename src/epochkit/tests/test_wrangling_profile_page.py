@@ -42,8 +42,9 @@ def test_the_profile_and_the_sample_show_nothing_private():
                           "t": pd.date_range("2024-01-01", periods=30), "sex": ["f", "m"] * 15})
     entries = [{"column": name, "label": name, "dtype": str(frame[name].dtype), "unit": "", "missing": 0.0, "distinct": 2,
                 "protected": name in ("email", "sex"), "commonest": None} for name in frame]
-    table = profile_table(frame, entries).set_index("column")
-    assert table.loc["sex", "commonest"] == "not shown" and table.loc["n", "median"] == 14.0 and pd.isna(table.loc["email", "lowest"])
+    tables = {kind: table.set_index("column") for kind, table in profile_tables(frame, entries).items()}
+    assert list(tables["Numbers"].index) == ["n"] and tables["Numbers"].loc["n", "median"] == 14.0
+    assert tables["Labels, dates and texts"]["values"].to_dict() == {"email": "not shown", "t": "no two alike", "sex": "not shown"}
     sample = masked_sample(frame, {"sex"}, 5)
     assert len(sample) == 5 and json.dumps(sample) and {row["sex"] for row in sample} == {"x"} and all("@b.de" not in row["email"] for row in sample)
     assert sample == masked_sample(frame, {"sex"}, 5) and sample[0]["t"].startswith("2024")
