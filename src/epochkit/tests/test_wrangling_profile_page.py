@@ -40,7 +40,7 @@ def test_the_target_is_counted_before_and_after():
 def test_the_profile_and_the_sample_show_nothing_private():
     frame = pd.DataFrame({"row_id": range(30), "email": [f"a{i}@b.de" for i in range(30)], "n": [float(i) for i in range(29)] + [None],
                           "t": pd.date_range("2024-01-01", periods=30), "sex": ["f", "m"] * 15})
-    entries = [{"column": name, "label": name, "dtype": str(frame[name].dtype), "unit": "", "missing": 0.0, "distinct": 2,
+    entries = [{"column": name, "label": name, "dtype": str(frame[name].dtype), "unit": "", "missing": 0.0, "distinct": int(frame[name].nunique()),
                 "protected": name in ("email", "sex"), "commonest": None} for name in frame]
     tables = {kind: table.set_index("column") for kind, table in profile_tables(frame, entries).items()}
     assert list(tables["Numbers"].index) == ["n"] and tables["Numbers"].loc["n", "median"] == 14.0
