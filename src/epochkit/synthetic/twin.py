@@ -49,6 +49,7 @@ def never_zero_rules(frame: pd.DataFrame, most_labels: int = 20) -> list[NeverZe
 
 # %% ../../../nbs/synthetic/09_twin.ipynb #synthetictwin-07
 _LEAST, _MOST, _WIDE = 50, 12, 200
+_PART = "\0part"  # a name that no column has
 
 
 def _parts(real: pd.DataFrame, target: str, zeros: Iterable[NeverZero] = ()) -> list[np.ndarray]:
@@ -79,12 +80,12 @@ def _without_long_text(real: pd.DataFrame) -> pd.DataFrame:
 
 def _draw(real: pd.DataFrame, parts: list[np.ndarray], rows: int, random: np.random.Generator,
           seed: int) -> pd.DataFrame:
-    "New rows in the shares of the parts; `part` numbers the part of each"
+    "New rows in the shares of the parts; a column of its own numbers the part of each"
     drawn = []
     for number, places in enumerate(parts):
         some = real.iloc[places]
         table = Copula(some, seed=seed).draw(random, int(np.ceil(rows * len(some) / max(1, len(real)))))
-        drawn.append(table.astype(real.dtypes.to_dict()).assign(part=number))
+        drawn.append(table.astype(real.dtypes.to_dict()).assign(**{_PART: number}))
     return pd.concat(drawn, ignore_index=True)
 
 
@@ -93,8 +94,8 @@ def _in_shares(twin: pd.DataFrame, parts: list[np.ndarray], rows: int, random: n
     ends = np.cumsum([len(places) for places in parts])
     ends = ends * rows / max(1, ends[-1])
     wanted = np.diff(np.round(ends).astype(int), prepend=0)
-    chosen = pd.concat([twin[twin["part"] == number].head(count) for number, count in enumerate(wanted)])
-    return chosen.iloc[random.permutation(len(chosen))].drop(columns="part").reset_index(drop=True)
+    chosen = pd.concat([twin[twin[_PART] == number].head(count) for number, count in enumerate(wanted)])
+    return chosen.iloc[random.permutation(len(chosen))].drop(columns=_PART).reset_index(drop=True)
 
 # %% ../../../nbs/synthetic/09_twin.ipynb #synthetictwin-09
 Rule = OrderRule | NeverZero
@@ -137,7 +138,7 @@ def _exchange(frame: pd.DataFrame, column: str, rules: Iterable[Rule], random: n
               rounds: int = 80) -> pd.Series:
     """The column's values, exchanged within a part until as few rows as possible break a rule; the nearest values are
     tried first, so that ranks move little"""
-    broken, values, parts = _checks(frame, column, rules), frame[column].copy(), frame["part"].to_numpy()
+    broken, values, parts = _checks(frame, column, rules), frame[column].copy(), frame[_PART].to_numpy()
     for turn in range(rounds):
         bad = np.flatnonzero(broken(values))
         size = values.astype("int64").to_numpy(float) if values.dtype.kind == "M" else values.to_numpy(

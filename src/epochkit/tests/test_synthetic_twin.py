@@ -72,6 +72,7 @@ def test_rules_zeros_whole_numbers_and_links_with_the_target_are_those_of_the_re
     assert (bad[0] - bad[1]).abs().max() < 0.06, "the link of labels with the target, label by label"
     gap = [(table.loc[table["Income"].isna(), "Status"] == "bad").mean() for table in (real, twin)]
     assert abs(gap[0] - gap[1]) < 0.06
+    assert list(synthetic_twin(real.rename(columns={"Amount": "part"}), 200, target="Status"))[2] == "part"
     said = twin_statement(twin, 42, check)
     assert "Of 3 rules between columns it breaks 0." in said and "differ by at most" in said
     told = twin_claim(check, len(twin))
