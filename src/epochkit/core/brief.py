@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import ConfigDict, Field, ValidationError as SchemaError, ValidationInfo, field_validator, model_validator
+from pydantic import (BeforeValidator, ConfigDict, Field, ValidationError as SchemaError, ValidationInfo,
+                      field_validator, model_validator)
 
 from .files import write_bytes
-from .key_reads import NotedSection
+from .key_reads import NotedSection, unnoted
 from .settings import Settings
 from .errors import BadInputError, unknown_name
 
@@ -65,10 +66,13 @@ class ProjectSection(_Section):
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-b
 ROLES = ("id", "constant", "numeric", "categorical", "high_cardinality", "datetime", "text", "boolean")
+_OneLine = BeforeValidator(lambda text: " ".join(text.split()) if isinstance(text, str) else text)
 
 
 class DataSection(_Section):
-    "Where the data comes from and what its columns mean"
+    """Where the data comes from and what its columns mean
+
+    units: what the values of a column are measured in, as they are; labels: what people call a column."""
     section = "data"
     source: str = Field(min_length=1)
     target: str = Field(min_length=1)
@@ -84,11 +88,32 @@ class DataSection(_Section):
     known_after: list[str] = []
     known_before: list[str] = []
     roles: dict[str, Literal[*ROLES]] = {}
+    units: dict[str, Annotated[str, _OneLine, Field(min_length=1, max_length=20)]] = {}
+    labels: dict[str, Annotated[str, _OneLine, Field(min_length=1, max_length=60)]] = {}
 
     @field_validator("*", mode="before")
     @classmethod
     def _names(cls, value: Any, info: ValidationInfo) -> Any:
         return value if info.field_name == "source" else _plain_names(value)
+
+    @model_validator(mode="after")
+    def _one_label_each(self) -> "DataSection":
+        with unnoted():
+            first: dict[str, str] = {}
+            for name, label in self.labels.items():
+                if (other := first.setdefault(label.casefold(), name)) != name:
+                    raise ValueError(f"[data] labels calls '{other}' and '{name}' both \"{label}\": nobody could tell "
+                                     "them apart, give each a name of its own")
+        return self
+
+    def label_of(self, column: object) -> str:
+        "What people call a column: its label in the brief, else its name"
+        return self.labels.get(str(column), str(column))
+
+    def title_of(self, column: object) -> str:
+        "What people call a column, and its unit: Credit amount (EUR)"
+        unit = self.units.get(str(column), "")
+        return f"{self.label_of(column)} ({unit})" if unit else self.label_of(column)
 
 # %% ../../../nbs/core/05_brief.ipynb #20brief-04-c
 class CleaningSection(_Section):

@@ -13,4 +13,5 @@
 - `column_figures`: One function per picture: it draws, and it returns the one claim that the picture makes.
 - `relation_figures`: How columns hang together, where cells are missing together, and which rows are odd: one picture, one claim.
 - `figures`: The pictures in the order of the story, asked for by name: those of time, groups, words and protected columns are drawn here.
+- `cards`: All that is known of one column in one place: what it holds, what is missing, what is odd, what it says about the target, and what is advised.
 """

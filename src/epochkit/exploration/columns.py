@@ -110,9 +110,9 @@ def profile(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
 def outcome_of(target: pd.Series, plan: Plan) -> tuple[pd.Series, str]:
     "The target as a number per row, and what its mean is called"
     if not plan.classification:
-        return target.astype(float), f"mean {target.name}"
+        return target.astype(float), f"mean {plan.data.label_of(target.name)}"
     label = plan.data.positive or str(target.value_counts().index[0])
-    return (target.astype(str) == label).astype(float), f"share of {target.name} = {label}"
+    return (target.astype(str) == label).astype(float), f"share of {plan.data.label_of(target.name)} = {label}"
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-13-a
 def class_balance(target: pd.Series) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import pandas as pd
 
 from .associations import telling_words
 from .column_figures import (ExplorationPicture, association_picture, by_target_picture, canvas,
-                                                 category_picture, distributions_picture, outlier_picture, short,
-                                                 strongest_number_picture, target_picture)
+                                                 category_picture, distributions_picture, named,
+                                                 outlier_picture, short, strongest_number_picture, target_picture,
+                                                 titled)
 from .explore import Exploration
 from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture,
                                                    interactive_picture, missing_pattern_picture, missing_picture,
@@ -47,7 +48,7 @@ def time_picture(found: Exploration) -> ExplorationPicture | None:
     table, factor = time.periods, 100 if found.plan.classification else 1
     x, mean = table["period"], (factor * table["mean"]).round(4)
     figure = go.Figure(layout={
-        "height": 430, "xaxis": {"title": f"{time.column}, by {time.period_name}"},
+        "height": 430, "xaxis": {"title": f"{named(found, time.column)}, by {time.period_name}"},
         "legend": {"orientation": "h", "y": 1.08},
         "yaxis": {"title": found.outcome_words + (" (%)" if factor == 100 else "")}
     })
@@ -113,7 +114,7 @@ def memory_picture(found: Exploration) -> ExplorationPicture | None:
                       label="what chance reaches", linewidth=0)
     axis.axhline(0, color="#8C8C8C", linewidth=0.8)
     axis.set(
-        xlabel=f"lag in steps of {time.column}" + (f" within {found.plan.data.group}" if found.plan.data.group else ""),
+        xlabel=f"lag in steps of {named(found, time.column)}" + (f" within {found.plan.data.group}" if found.plan.data.group else ""),
         ylabel="autocorrelation, trend removed")
     axis.legend(loc="upper right")
     return figure, _memory_claim(found, table.set_index("lag")["correlation"], lags)
@@ -140,7 +141,7 @@ def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | No
     table = time.drift.dropna(subset=["effect"]).head(most)[::-1]
     figure, axes = canvas(1.6 + 0.3 * max(3, len(table)))
     axis, clear = axes[0, 0], (table["q_value"] < 0.05) & (table["effect"] >= 0.3)
-    bars = axis.barh([short(name) for name in table["column"]], table["effect"], height=0.66,
+    bars = axis.barh([named(found, name) for name in table["column"]], table["effect"], height=0.66,
                      color=np.where(clear, COLOURS["orange"], "#C8C8C8"))
     axis.bar_label(bars, [f"{effect:.2f}" for effect in table["effect"]], padding=4, fontsize=9)
     axis.set(xlabel=f"effect between the first and the last quarter of {time.column} (0 same, 1 apart)",
@@ -210,7 +211,7 @@ def group_picture(found: Exploration, most: int = 80) -> ExplorationPicture | No
     left.axhline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2,
                  label="all rows")
     left.set(
-        xlabel=f"groups of {groups.column}, lowest first" +
+        xlabel=f"groups of {named(found, groups.column)}, lowest first" +
         ("" if len(shown) == len(table) else f" ({len(shown)} of {len(table):,} drawn)"),
         ylabel=found.outcome_words + (" (%)" if factor == 100 else ""))
     left.legend()
@@ -241,7 +242,7 @@ def protected_picture(found: Exploration) -> ExplorationPicture | None:
                       capsize=3, color=COLOURS["purple"],
                       xerr=[factor * (rates["mean"] - rates["low"]), factor * (rates["high"] - rates["mean"])])
         axis.axvline(factor * found.outcome.mean(), color=COLOURS["orange"], linestyle="--", linewidth=1.2)
-        axis.set_title(f"{short(name)}: described, never a feature", fontsize=10.5)
+        axis.set_title(f"{titled(found, name)}: described, never a feature", fontsize=10.5)
         axis.set_ylim(-0.6, len(rates) - 0.4)
     axes[-1, 0].set_xlabel(found.outcome_words + (" (%)" if factor == 100 else "") +
                            ", 95 % interval; dashed: all rows; in brackets: rows")
@@ -272,7 +273,7 @@ def words_picture(found: Exploration) -> ExplorationPicture | None:
     axis.bar_label(bars, [f"{rows:,} rows" for rows in words["rows"]], padding=4, fontsize=9)
     axis.axvline(0, color="#8C8C8C", linewidth=0.8)
     axis.set(xlabel=f"effect of the word on the {found.outcome_words} (rank correlation)",
-             ylabel=f"word in {short(name)}")
+             ylabel=f"word in {named(found, name)}")
     axis.margins(x=0.16)
     axis.grid(axis="y", visible=False)
     first = words.iloc[-1]

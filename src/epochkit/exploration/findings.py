@@ -15,7 +15,7 @@ import pandas as pd
 from .columns import class_balance, rates_by_label
 from .recommendations import advice_of
 from .explore import Exploration
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from epochkit.exploration.structure_findings import (
     Finding, counted, effect_value, finding, outcome_value, range_claim, some_of, structure_findings
 )
@@ -51,21 +51,21 @@ def _few_rows_finding(found: Exploration) -> Finding | None:
                     "collect more rows before believing any model") if n < _FEW_ROWS else None
 
 # %% ../../../nbs/exploration/10_findings.ipynb #middle-half-claim
-def middle_half_claim(target: pd.Series, skew: float) -> Claim:
+def middle_half_claim(target: pd.Series, skew: float, unit: str = "") -> Claim:
     "Between which values the middle half of a number target lies, and its skewness"
     low, high = target.quantile([0.25, 0.75])
     return claim("Half of the {rows:row} have {name} between {low} and {high}, with skewness {skewness}",
                  name=target.name, rows=count_of(len(target), "rows that are analysed"),
-                 low=Measured(float(low), "", f"lower quartile of {target.name}", len(target)),
-                 high=Measured(float(high), "", f"upper quartile of {target.name}", len(target)),
+                 low=Measured(float(low), column_unit(unit), f"lower quartile of {target.name}", len(target)),
+                 high=Measured(float(high), column_unit(unit), f"upper quartile of {target.name}", len(target)),
                  skewness=Measured(skew, "", f"skewness of {target.name}", len(target)))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why10
-def _target_shape_finding(target: pd.Series) -> Finding:
+def _target_shape_finding(target: pd.Series, unit: str) -> Finding:
     "How a number target is spread, and whether its tail would dominate squared errors"
     skew = float(target.skew()) if len(target) > 2 and target.nunique() > 1 else 0.0
     long_tail = abs(skew) > 1
-    return finding("target_shape", middle_half_claim(target, skew), skew,
+    return finding("target_shape", middle_half_claim(target, skew, unit), skew,
                    "a long tail would dominate squared errors" if long_tail
                    else "squared errors treat all sizes of the target alike",
                    "the target is modelled as it is: give its logarithm in the source if ratios matter more than "
@@ -76,7 +76,7 @@ def _target_finding(found: Exploration) -> Finding:
     "The balance of the classes with what always answering the commonest one scores, or the shape of a number target"
     target, plan = found.rows[found.plan.data.target], found.plan
     if not plan.classification:
-        return _target_shape_finding(target)
+        return _target_shape_finding(target, plan.data.units.get(target.name, ""))
     balance = class_balance(target)
     label = plan.data.positive or balance["rarest"]
     share = balance["counts"].get(label, 0) / len(target)
@@ -462,7 +462,10 @@ def findings(found: Exploration, leaks: Mapping[str, Any], advice: Advice | None
 def insights_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
     "`eda_insights.json`: findings, and the advice for epoch 004"
     advice = advice_of(found, leaks)
-    return {"findings": findings(found, leaks, advice), **advice}
+    labels = found.plan.data.labels
+    said = [item | {key: item[key].in_names(labels) for key in ("claim", "consequence", "action")
+                    if isinstance(item[key], Claim)} for item in findings(found, leaks, advice)]
+    return {"findings": said, **advice}
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why61
 def finding_text(said: list[Finding], *names: str) -> str:

@@ -84,10 +84,11 @@ def encoding_advice(found: Exploration) -> Recommendations:
     advice = {}
     for name, counts in _categories(found):
         alone = counts[counts < _FEW_ROWS].sum() / max(1, counts.sum())
+        gap = ", one of them for gaps" if "(missing)" in counts.index else ""
         if len(counts) <= 2:
             advice[name] = ("ordinal", f"{len(counts)} labels: one 0/1 column says it all")
         elif len(counts) <= _ONE_HOT_LABELS:
-            advice[name] = ("one-hot", f"{len(counts)} labels: a column each stays readable")
+            advice[name] = ("one-hot", f"{len(counts)} labels{gap}: a column each stays readable")
         elif alone > 0.5:
             advice[name] = (
                 "frequency",
@@ -97,7 +98,8 @@ def encoding_advice(found: Exploration) -> Recommendations:
         else:
             advice[name] = (
                 "target",
-                f"{len(counts):,} labels: a column each would be too many, so the mean target per label, cross-fitted")
+                f"{len(counts):,} labels{gap}: a column each would be too many, so the mean target per label, "
+                f"cross-fitted")
     return advice
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-10-b

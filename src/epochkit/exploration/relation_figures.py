@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from .associations import numbers_of
-from .column_figures import (ExplorationPicture, canvas, groups_of, numbers_by_strength, short,
-                                                 varied_numbers)
+from .column_figures import (ExplorationPicture, canvas, groups_of, named, numbers_by_strength,
+                                                 short, titled, varied_numbers)
 from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
 from .findings import gap_values
@@ -51,7 +51,7 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
                              rows=count_of(len(found.rows), "rows that are analysed"))
     figure, axes = canvas(1.7 + 0.36 * max(2, len(table)), columns=2)
     left, right = axes[0]
-    bars = left.barh([short(name) for name in table["column"]], 100 * table["share"], color=COLOURS["blue"], height=0.6)
+    bars = left.barh([named(found, name) for name in table["column"]], 100 * table["share"], color=COLOURS["blue"], height=0.6)
     left.bar_label(bars, [f"{share:.1%}" for share in table["share"]], padding=3, fontsize=9)
     left.set(xlabel="missing cells (% of rows)", ylabel="feature", xlim=(0, 118 * table["share"].max()))
     factor = 100 if found.plan.classification else 1
@@ -76,7 +76,7 @@ def missing_pattern_picture(found: Exploration, most: int = 18) -> ExplorationPi
     left, right = axes[0]
     cells = np.array([[name in pattern for name in names] for pattern in table["missing_together"]], dtype=float)
     left.imshow(cells, cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
-    left.set_xticks(range(len(names)), [short(name) for name in names], rotation=40, ha="right")
+    left.set_xticks(range(len(names)), [named(found, name) for name in names], rotation=40, ha="right")
     left.set_yticks([])
     left.set(xlabel="dark: missing", ylabel="pattern")
     left.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
@@ -115,7 +115,7 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
                                                                  row=found.rows["row_id"])
     plain = table[~odd].sample(min(most_rows, int((~odd).sum())), random_state=0)
     figure = go.Figure(
-        layout={"height": 460, "xaxis": {"title": names[0]}, "yaxis": {"title": "oddness (isolation forest score)"}})
+        layout={"height": 460, "xaxis": {"title": titled(found, names[0])}, "yaxis": {"title": "oddness (isolation forest score)"}})
     for rows, name, colour, size in ((plain, "ordinary rows (a sample)", COLOURS["grey"], 5),
                                      (table[odd], "odd as a whole", COLOURS["red"], 8)):
         figure.add_scatter(
@@ -161,7 +161,7 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
     for i, j in np.ndindex(table.shape):
         axis.text(j, i, _cell_text(table.columns[j], table.iloc[i, j]), ha="center", va="center", fontsize=8.5,
                   color="white" if shades.iloc[i, j] > 0.75 else "#333333", in_layout=False)
-    axis.set_yticks(range(len(table)), [short(name) for name in table.index])
+    axis.set_yticks(range(len(table)), [named(found, name) for name in table.index])
     axis.set_xticks(range(table.shape[1]), table.columns)
     axis.xaxis.tick_top()
     axis.grid(False)
@@ -196,7 +196,7 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
         value = ranks.iloc[i, j]
         axis.text(j, i, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=8,
                   color="white" if abs(value) > 0.6 else "#333333", in_layout=False)
-    labels = [short(name) for name in ranks.columns]
+    labels = [named(found, name) for name in ranks.columns]
     axis.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     axis.set_yticks(range(len(labels)), labels)
     axis.grid(False)
@@ -232,8 +232,9 @@ def _densities(axis: Any, values: pd.Series, groups: pd.Series, colours: dict[st
     axis.spines["left"].set_visible(False)
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-grid
-def _pair_grid(some: pd.DataFrame, names: list[str], colours: dict[str, str], title: str) -> Any:
+def _pair_grid(found: Exploration, some: pd.DataFrame, names: list[str], colours: dict[str, str]) -> Any:
     "Scatter plots below the diagonal and densities on it; `some` has the columns `names` and a `group` per row"
+    words = [named(found, name) for name in names]
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     size = len(names)
@@ -249,10 +250,9 @@ def _pair_grid(some: pd.DataFrame, names: list[str], colours: dict[str, str], ti
             axis.scatter(some[names[column]], some[names[row]], c=some["group"].map(colours), s=12, alpha=0.45,
                          linewidth=0)
         axis.tick_params(labelleft=column == 0, labelbottom=row == size - 1)
-        axis.set(xlabel=short(names[column]) if row == size - 1 else "",
-                 ylabel=short(names[row]) if column == 0 < row else "")
+        axis.set(xlabel=words[column] if row == size - 1 else "", ylabel=words[row] if column == 0 < row else "")
     dots = [Line2D([], [], color=colour, marker="o", linestyle="", label=label) for label, colour in colours.items()]
-    figure.legend(handles=dots, title=title, loc="outside right center")
+    figure.legend(handles=dots, title=named(found, found.plan.data.target), loc="outside right center")
     return figure
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-11
@@ -270,7 +270,7 @@ def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None
     words = ("The {shown} strongest numbers say different things: their rank correlations with one another stay at or "
              "below {rho}" if ranks.max() < 0.5 else
              "The {shown} strongest numbers overlap: two of them have a rank correlation of {rho}")
-    return _pair_grid(some[some["group"].isin(colours)], names, colours, found.plan.data.target), claim(
+    return _pair_grid(found, some[some["group"].isin(colours)], names, colours), claim(
         words, shown=count_of(len(names), "strongest numbers that are drawn"),
         rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(found.rows), "Spearman"))
 
@@ -325,7 +325,7 @@ def association_matrix_picture(found: Exploration) -> ExplorationPicture | None:
     q_values = q_values.reindex(index=effects.index, columns=effects.columns).to_numpy(copy=True)
     np.fill_diagonal(q_values, 0.0)
     clear = q_values < _CHANCE
-    names = [short(name) for name in effects.columns]
+    names = [named(found, name) for name in effects.columns]
     unique = [f"{name} " * (names.index(name) == place) or f"{name} {place}" for place, name in enumerate(names)]
     text = np.where(clear, np.char.mod("%.2f", np.nan_to_num(values)), "") if len(names) <= 16 else None
     shown, shades = np.round(np.where(clear, values, 0 * values), 3), [[0, "#F7FBFC"], [0.5, "#6BAED6"], [1, "#08306B"]]
@@ -347,15 +347,19 @@ def _corner_claim(found: Exploration, names: list[str]) -> str:
     known = found.rows[names].notna().all(axis=1)
     cells = {}
     for a, b in product((True, False), (True, False)):
-        words = f"{'high' if a else 'low'} {names[0]} and {'high' if b else 'low'} {names[1]}"
-        cells[words] = found.outcome[known & (high[0] == a) & (high[1] == b)]
-    means = pd.Series({words: values.mean() for words, values in cells.items() if len(values) >= 10}).sort_values()
+        corner = "high" if a else "low", "high" if b else "low"
+        cells[corner] = found.outcome[known & (high[0] == a) & (high[1] == b)]
+    means = pd.Series({corner: values.mean() for corner, values in cells.items() if len(values) >= 10}).sort_values()
     if len(means) < 2:
         return f"{names[0]} and {names[1]} rarely vary independently"
-    return claim("The {outcome} is {most} with {where_most}, {least} with {where_least} (high: above the median)",
-                 outcome=found.outcome_words, where_most=means.index[-1], where_least=means.index[0],
-                 **{name: outcome_value(found, means.iloc[at], means.index[at], len(cells[means.index[at]]))
-                    for name, at in (("most", -1), ("least", 0))})
+    ends = {"most": -1, "least": 0}
+    sides = {f"{end}_{which}": means.index[at][place] for end, at in ends.items()
+             for place, which in enumerate(("first", "second"))}
+    return claim("The {outcome} is {most} with {most_first} {first} and {most_second} {second}, {least} with "
+                 "{least_first} {first} and {least_second} {second} (high: above the median)",
+                 outcome=found.outcome_words, first=names[0], second=names[1], **sides,
+                 **{end: outcome_value(found, means.iloc[at], " and ".join(map(" ".join, zip(means.index[at], names))),
+                                       len(cells[means.index[at]])) for end, at in ends.items()})
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-14
 def interactive_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPicture | None:
@@ -369,8 +373,8 @@ def interactive_picture(found: Exploration, most_rows: int = 1500) -> Exploratio
     some = some.sample(min(most_rows, len(some)), random_state=0).sort_index()
     figure = go.Figure(
         layout={
-            "height": 520, "xaxis": {"title": names[0]}, "yaxis": {"title": names[1]},
-            "legend": {"title": found.plan.data.target}
+            "height": 520, "xaxis": {"title": titled(found, names[0])}, "yaxis": {"title": titled(found, names[1])},
+            "legend": {"title": named(found, found.plan.data.target)}
         })
     for label, colour in colours.items():
         part = some[some["_group"] == label]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .explore import Exploration
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Claim, Measured, claim, column_unit, count_of
 from ..report.figures import readable
 from .time import lags_of, outcome_by_order
 
@@ -53,7 +53,8 @@ def outcome_writer(found: Exploration) -> Callable[[float], str]:
 def outcome_value(found: Exploration, value: float, where: str = "", rows: int | None = None,
                   low: float | None = None, high: float | None = None) -> Measured:
     "The outcome of the rows `where` something holds, as a value: a share, or a number of the target"
-    unit = "share" if found.plan.classification else ""
+    data = found.plan.data
+    unit = "share" if found.plan.classification else column_unit(data.units.get(data.target, ""))
     return Measured(float(value), unit, found.outcome_words + f" where {where}" * bool(where), rows, low, high)
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #effect-value

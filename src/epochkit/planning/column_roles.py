@@ -309,8 +309,12 @@ def column_roles(frame: pd.DataFrame, data: DataSection, seen: dict | None = Non
     names in two roles. `seen` keeps what was found in the cells, for a next call with the same frame"""
     seen = {} if seen is None else seen
     single = {"target": [data.target], "time": [data.time], "group": [data.group]}
-    several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "known_before", "roles")}
+    several = {key: getattr(data, key) for key in ("ids", "drop", "protected", "known_after", "known_before", "roles",
+                                                 "units", "labels")}
     check_names(frame, single | several, "data")
+    if both := [(name, label) for name, label in data.labels.items() if label != name and label in frame]:
+        raise BadInputError(f"[data] labels of the brief calls '{both[0][0]}' \"{both[0][1]}\", which is the name of "
+                            "another column: give it a name of its own")
     if both := [name for name in data.known_after if name in data.known_before]:
         raise BadInputError(f"[data] of the brief names '{both[0]}' in known_after and in known_before: keep one")
     named = {"id": data.ids, "group": [data.group], "time": [data.time], "target": [data.target]}

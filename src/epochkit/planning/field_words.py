@@ -41,6 +41,9 @@ _DATA = {
                     "they would leak.", "call_duration"),
     "known_before": ("Known before the outcome", "Columns that look like a leak and are honestly known in time.",
                      "status_date"),
+    "units": ("Units of the values", "What a column is measured in, for axes and tables; no value is changed.",
+              'amount = "EUR"'),
+    "labels": ("Names for people", "What a column is called in figures and reports.", 'amt_req = "Credit amount"'),
 }
 
 # %% ../../../nbs/planning/13_field_words.ipynb #fieldwords-09

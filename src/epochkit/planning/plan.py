@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'COVERED', 'resolve_metric', 'PlannedData', 'PlannedMetric',
-           'Plan', 'load_plan', 'make_plan', 'check_baseline_column', 'check_behaviour', 'settle_fairness',
-           'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria', 'load_criteria',
-           'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured', 'risks_are_assessed',
-           'the_data_can_be_learned_from', 'cost_within_its_limit']
+           'Plan', 'with_units', 'load_plan', 'make_plan', 'check_baseline_column', 'check_behaviour',
+           'settle_fairness', 'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria',
+           'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured',
+           'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -121,6 +122,13 @@ class Plan(BaseModel):
         return self.data.task != "regression"
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-09-c
+def with_units(plan: Plan, units: Mapping[str, str]) -> Plan:
+    "The plan with these units of columns, as epoch 002 found them in the cells or took them from the brief"
+    with unnoted():
+        told = {name: unit for name, unit in units.items() if unit}
+        return plan.model_copy(update={"data": plan.data.model_copy(update={"units": told})})
+
+
 def load_plan(settings: Settings) -> Plan:
     "The plan that epoch 001 wrote; DependencyError when there is none"
     path = settings.folder(1) / "project_plan.json"
@@ -132,7 +140,7 @@ def load_plan(settings: Settings) -> Plan:
 def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
                  source: Source) -> tuple[PlannedData, pd.Series, dict[str, Any]]:
     """The data section with task and classes, the target as cleaning will have it, and what the profile says about it:
-    `class_counts` (label -> rows) for classes, and its notes and questions"""
+    `class_counts` (label -> rows) for classes, `target_mean` for a quantity, and its notes and questions"""
     task = infer_task(target, data, wishes)
     classes = task.role != "regression"
     labels, positive, why = class_labels(target, data, wishes) if classes else ([], "", "")
@@ -141,8 +149,9 @@ def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
     settled = {"task": task.role, "task_reason": task.reason, "classes": labels, "positive": positive,
                "positive_reason": why}
     facts = target_facts(target, read, source)
+    mean = {} if classes or not read.values.notna().any() else {"target_mean": float(read.values.mean())}
     return PlannedData(**data.model_dump() | settled), read.values, facts | (
-        {"class_counts": {label: int(counts.get(label, 0)) for label in labels}} if classes else {})
+        {"class_counts": {label: int(counts.get(label, 0)) for label in labels}} if classes else mean)
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:

@@ -391,9 +391,11 @@ def _show_saved_picture(figure: object, png: bytes, width: float, height: float)
 class Figures:
     "The figures of one run: each saved as PNG and HTML, all listed in `figures.json`"
 
-    def __init__(self, folder: Path | str, subfolder: str = "figures", keep: bool = False):
-        "`folder` holds figures.json, its `subfolder` the files; `keep` adds to a manifest that is already there"
-        self.folder, self.subfolder = Path(folder), subfolder
+    def __init__(self, folder: Path | str, subfolder: str = "figures", keep: bool = False,
+                 labels: Mapping[str, str] | None = None):
+        """`folder` holds figures.json, its `subfolder` the files; `keep` adds to a manifest that is already there;
+        `labels` is what people call a column, in titles"""
+        self.folder, self.subfolder, self.labels = Path(folder), subfolder, labels or {}
         self.manifest = self.folder / "figures.json"
         self.entries: list[dict] = read_json(self.manifest) if keep and self.manifest.is_file() else []
 
@@ -403,7 +405,8 @@ class Figures:
             raise BadInputError(f"figure name {name!r} is no file name: use letters, digits, _ and -")
         if not claim.strip():
             raise BadInputError(f"figure '{name}' makes no claim: say in one sentence what it shows, with its number")
-        stated, claim = getattr(claim, "stated", {}), " ".join(claim.split())
+        stated, named = getattr(claim, "stated", {}), getattr(claim, "in_names", None)
+        claim = " ".join((named(self.labels) if named else claim).split())
         if hasattr(figure, "to_plotly_json"):
             page, png, skipped = self._plotly(figure, name, claim)
         else:

@@ -8,5 +8,5 @@
 - `domains`: Kinds of business data, each one specification in one cell: columns, what they depend on, and the true signal.
 - `table`: A domain at a wished size: so many rows and features, missing cells, outliers, drift, and a leak on request.
 - `source`: `synthetic:churn?rows=50000` is a table like any other, with the difference that the truth about it is known.
-- `twin`: A table of new rows with the distributions and rank correlations of the real one and none of its rows: safe to show around.
+- `twin`: A table of new rows with the distributions, links and rules of the real one and none of its rows: safe to show around, and it says where it differs.
 """

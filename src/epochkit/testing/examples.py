@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..exploration.explore import Exploration, explore
+from ..planning.plan import PlannedData
 
 # %% ../../../nbs/testing/03_examples.ipynb #examples-04
 class ExampleBundle:
@@ -78,7 +79,7 @@ def planned_example(task: str = "binary", n: int = 400, **data: Any) -> tuple[pd
     columns = {name: {"role": role, "reason": ""} for name, role in _ROLES.items()}
     columns |= {"day": {"role": "time", "kind": "datetime"}, "unit": {"role": "group"}}
     return rows, SimpleNamespace(
-        columns=columns, data=SimpleNamespace(**data), classification=task != "regression",
+        columns=columns, data=PlannedData(source="-", **data), classification=task != "regression",
         feature_columns=["income", "assets", "home", "age", "note"], split=SimpleNamespace(strategy="random"))
 
 # %% ../../../nbs/testing/03_examples.ipynb #examples-13

@@ -306,16 +306,13 @@ def _(p, said):
 
 @recomputes("003", "interactive_pair")
 def _(p, said):
-    def corner(words):
+    def corner(end):
         inside = pd.Series(True, p.seen.index)
-        for half, name in (part.split(" ", 1) for part in words.split(" and ")):
-            high = p.seen[name].rank(pct=True) > 0.5
-            inside &= (high if half == "high" else ~high) & p.seen[name].notna()
+        for which in ("first", "second"):
+            values = p.seen[said.words[which]]
+            inside &= ((values.rank(pct=True) > 0.5) == (said.words[f"{end}_{which}"] == "high")) & values.notna()
         return p.bad[inside].mean()
-    names = {name for word in ("where_most", "where_least") for name in re.findall(r"(?:high|low) (\S+)", said.words[word])}
-    known = p.seen[[*names]].notna().all(axis=1)
-    assert len(names) == 2 and known.any()
-    return {"most": corner(said.words["where_most"]), "least": corner(said.words["where_least"])}
+    return {"most": corner("most"), "least": corner("least")}
 
 
 @recomputes("003", "row_order")
@@ -376,11 +373,20 @@ def _(p, said):
     return {"risks": len(risks), "high": (scores >= 12).sum(), "limit": 12, "largest": scores.max()}
 
 
+def quality(p):
+    "Completeness, validity and consistency of the clean table; nothing else can be measured in the demo"
+    values, profile = p.table.drop(columns="row_id"), p.plan["profile"]
+    assert profile["rows"] == len(values), "no row was removed, so the cells emptied are the gaps that were none before"
+    emptied = values.isna().to_numpy().sum() - profile["missing_cells"]
+    labels = [name for name in p.labels if values[name].dropna().str.casefold().nunique() < values[name].nunique()]
+    assert labels == []
+    return {"completeness": values.notna().to_numpy().mean(), "validity": 1 - emptied / values.size,
+            "consistency": 1 - (values["Amount"] > values["Price"]).mean()}
+
+
 @recomputes("002", "quality_summary", overall=1e-6, lowest=1e-6)
 def _(p, said):
-    scores = p.json("002", "data_quality_report.json")["scores"]["cleaned"]
-    parts = {name: score for name, score in scores.items() if name != "overall" and score is not None}
-    parts["completeness"] = p.table.drop(columns="row_id").notna().to_numpy().mean()
+    parts = quality(p)
     return {"overall": np.mean([*parts.values()]), "lowest": parts[said.words["name"]], "minimum": p.plan["quality"]["minimum"]}
 
 
@@ -1185,3 +1191,73 @@ def test_every_lesson_names_a_number_what_follows_and_a_change(project):
     assert {lesson["role"] for lesson in lessons} == {"business_analysis", "data_wrangling", "eda_feature_engineering", "model_development", "model_testing",
                                                       "mlops_deployment"}
     assert all(lesson["values"] and lesson["consequence"] and lesson["change"] for lesson in lessons)
+
+
+def test_every_number_on_a_card_of_a_column_is_recomputed(project):
+    seen, bad, checked = project.seen, project.bad, 0
+    counts, shares = outlier_shares(project)
+    for card in project.json("003", "column_cards.json"):
+        name = card["column"]
+        column, gone = seen[name], seen[name].isna()
+        found = {"distinct": column.nunique(), "missing": gone.sum(), "missing_share": gone.mean(), "rare_labels": (column.value_counts() < 10).sum(),
+                 "when_missing": bad[gone].mean(), "when_present": bad[~gone].mean(), "limit": 10}
+        if name in project.numbers:
+            low, quarter, half, three, high = column.quantile([0, 0.25, 0.5, 0.75, 1])
+            found |= {"min": low, "q25": quarter, "median": half, "q75": three, "max": high, "mean": column.mean(), "std": column.std(),
+                      "skewness": column.skew(), "zeros": (column == 0).sum(), "both": counts[name], "share": shares[name],
+                      "low_fence": quarter - 1.5 * (three - quarter), "high_fence": three + 1.5 * (three - quarter)}
+        elif name in project.labels + [project.target]:
+            found["most_common_share"] = column.value_counts(normalize=True).iloc[0]
+        for line in card["lines"]:
+            mine = found
+            if line["heading"] == "With the target":
+                effects, q = clear_features(project)
+                mine = {"effect": effects[project.features.index(name)], "q_value": q[project.features.index(name)]}
+            for place in {*line.get("values", {})} & {*mine}:
+                if place not in ("effect", "q_value") or line["heading"] == "With the target":
+                    assert math.isclose(float(mine[place]), line["values"][place]["value"], rel_tol=1e-6, abs_tol=1e-9), (name, line["heading"], place)
+                    checked += 1
+        for row in card["labels"]:
+            there = column.isna() if row["label"] == "(missing)" else column.astype(str) == row["label"]
+            assert (row["rows"], row["mean"], row["low"], row["high"]) == pytest.approx((there.sum(), *wilson(bad[there].sum(), there.sum())), abs=1e-6)
+    assert checked > 150
+
+
+def test_the_quality_of_002_its_rules_and_the_target_are_counted_again(project):
+    report, table = project.json("002", "data_quality_report.json"), project.table
+    cleaned = {name: score for name, score in report["scores"]["cleaned"].items() if score is not None}
+    assert cleaned == pytest.approx({**quality(project), "overall": np.mean([*quality(project).values()])}, abs=1e-6)
+    assert {*report["not_measured"]} == {"uniqueness", "timeliness"}
+    for rule in report["rules"]:
+        if rule["from"] == "found in the rows":
+            low, high = (table[name] for name in rule["columns"])
+            assert (rule["rows"], rule["broken"]) == ((low.notna() & high.notna()).sum(), (low > high).sum())
+    assert "Amount ≤ Price" in {rule["rule"] for rule in report["rules"]}
+    counts = table[project.target].value_counts()
+    assert {label: count["after"] for label, count in report["target"]["classes"].items()} == counts.to_dict()
+    assert {label: count["before"] for label, count in report["target"]["classes"].items()} == project.plan["profile"]["class_counts"]
+    sample = project.json("002", "data_sample.json")
+    ages = {re.sub(r"\d", "9", str(value)) for value in table["Age"]}
+    assert len(sample) == 20 and {row["Age"] for row in sample} <= ages and all(not row["Marital"] or set(row["Marital"]) == {"x"} for row in sample)
+
+
+def test_the_twin_keeps_what_its_report_says(project):
+    told, real = project.json("002", "data_quality_report.json")["twin"], project.table
+    twin = pd.read_parquet(next(project.data.glob("epoch002*/synthetic_data.parquet")))
+    assert {rule["rule"]: rule["broken"] for rule in told["rules"]} == {
+        "Amount ≤ Price": (twin["Amount"] > twin["Price"]).sum(), "Assets is not 0 where Home is owner": ((twin["Home"] == "owner") & (twin["Assets"] == 0)).sum()}
+
+    def link(table, name):
+        there = table[name].notna()
+        if name in project.numbers or name == "Age":
+            h = stats.kruskal(*[part for _, part in table[there].groupby(project.target)[name]])[0]
+            return math.sqrt(h / (there.sum() - 1))
+        return math.sqrt(stats.chi2_contingency(pd.crosstab(table[name], table[project.target]), correction=False)[0] / there.sum())
+    for name, pair in told["links"].items():
+        assert (pair["real"], pair["twin"]) == pytest.approx((link(real, name), link(twin, name)), abs=1e-6), name
+        assert abs(pair["real"] - pair["twin"]) <= 0.05
+    numbers = [*project.numbers, "Age"]
+    gap = (real[numbers].corr("spearman") - twin[numbers].corr("spearman")).abs().to_numpy().max()
+    values = {name: value["value"] for name, value in told["values"].items()}
+    apart = max(abs(pair["real"] - pair["twin"]) for pair in told["links"].values())
+    assert values == pytest.approx({"rules": 2, "broken": 0, "gap": gap, "apart": apart, "far": 0, "limit": 0.05})

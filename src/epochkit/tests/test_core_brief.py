@@ -17,6 +17,9 @@ from epochkit.core.brief import *
      "0.6.*0.5 leave no row to train on"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\nstrategy = "given"', "needs test_rows_file"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[split]\nstrategy = "group_time"\n', "needs a column: name it as group"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\nunits = {x = ""}', r"units\[x\] = '' is not allowed"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\nunits = {x = 5}', r"units\[x\] = 5 is not allowed"),
+    ('[data]\nsource = "a.csv"\ntarget = "y"\nlabels = {x = "Debt", z = "debt"}', "'x' and 'z' both \"debt\""),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[data.roles]\nx = "number"',
      r"\[data\].*roles.*'number' is not allowed.*'numeric'"),
     ('[data]\nsource = "a.csv"\ntarget = "y"\n[fairness]\nimpact_ratio = 0.5', "0.5 accepts more than the usual 0.8: say why"),
@@ -31,6 +34,12 @@ def test_each_mistake_gives_one_clear_line(text, message):
     with pytest.raises(BadInputError, match=message) as caught:
         parse_brief(text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_column_is_called_by_its_label_and_unit_and_by_its_name_where_the_brief_gives_none():
+    data = parse_brief('[data]\nsource = "a.csv"\ntarget = "y"\n[data.labels]\n" amt " = " Credit\\n amount"\n[data.units]\namt = "EUR"\nage = "a"').data
+    assert (data.title_of("amt"), data.label_of("amt"), data.title_of("age"), data.title_of(3)) == (
+        "Credit amount (EUR)", "Credit amount", "age (a)", "3")
 
 
 def test_names_of_columns_are_in_one_form_whatever_the_editor_wrote():

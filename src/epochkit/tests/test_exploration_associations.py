@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.exploration.associations import *
 
 
@@ -89,7 +90,7 @@ def loans():
 
 
 def plan_for(task="binary", target="Status", positive="bad"):
-    return SimpleNamespace(data=SimpleNamespace(task=task, target=target, positive=positive), classification=task
+    return SimpleNamespace(data=PlannedData(source="-", task=task, target=target, positive=positive), classification=task
                            != "regression")
 
 

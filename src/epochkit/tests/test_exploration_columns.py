@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.exploration import columns as exploration
 from epochkit.core.files import write_json
 from epochkit.exploration.columns import *
@@ -26,7 +27,7 @@ KINDS = {"income": "number", "home": "category", "noise": "number"}
 def plan_for(task="binary", target="Status", positive="bad", on_leak="drop", **roles):
     columns = {name: {"role": role, "reason": ""}
                for name, role in roles.items()} | {target: {"role": "target", "reason": ""}}
-    data = SimpleNamespace(task=task, target=target, positive=positive, classes=["good", "bad"], on_leak=on_leak,
+    data = PlannedData(source="-", task=task, target=target, positive=positive, classes=["good", "bad"], on_leak=on_leak,
                            drop=[])
     return SimpleNamespace(
         columns=columns, data=data, classification=task != "regression",
@@ -110,7 +111,8 @@ class Context:
 @pytest.fixture
 def context(tmp_path, monkeypatch):
     monkeypatch.setattr(exploration, "criterion_for", lambda settings, epoch, measure, default: default)
-    monkeypatch.setattr(exploration, "load_plan", lambda settings: plan_for(on_leak=settings))
+    monkeypatch.setattr(exploration, "load_plan",
+                        lambda settings: plan_for(on_leak=settings if isinstance(settings, str) else "drop"))
     return Context(tmp_path, settings="drop")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.core.files import plain
 from epochkit.exploration.explore import *
 
@@ -19,7 +20,7 @@ def example_plan(task="binary", **data):
         "ids": [], "time": "", "group": "", "protected": []
     } | data
     return SimpleNamespace(columns={name: {"role": role, "reason": ""}
-                                    for name, role in roles.items()}, data=SimpleNamespace(**data),
+                                    for name, role in roles.items()}, data=PlannedData(source="-", **data),
                            split=SimpleNamespace(strategy="random"), classification=task != "regression",
                            feature_columns=["income", "assets", "home", "noise", "same"])
 

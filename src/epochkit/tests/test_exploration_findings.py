@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.core.files import plain
 from epochkit.exploration.explore import explore
 from epochkit.exploration.findings import _repetition_finding
@@ -17,7 +18,7 @@ def example_plan(task="binary", on_leak="drop"):
         "income": "numeric", "assets": "numeric", "home": "categorical", "noise": "numeric", "same": "numeric",
         "row_id": "id", "Status": "target"
     }
-    data = SimpleNamespace(task=task, target="Status", positive="bad" if task == "binary" else "", on_leak=on_leak,
+    data = PlannedData(source="-", task=task, target="Status", positive="bad" if task == "binary" else "", on_leak=on_leak,
                            drop=[], ids=[], time="", group="", protected=[])
     return SimpleNamespace(columns={name: {"role": role, "reason": ""}
                                     for name, role in roles.items()}, data=data,

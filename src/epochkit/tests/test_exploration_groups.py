@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.exploration.groups import *
 
 
@@ -18,7 +19,7 @@ def fleet(n=40, size=25, seed=3):
 
 def plan_for(group="unit", task="regression", time=""):
     return SimpleNamespace(
-        data=SimpleNamespace(group=group, target="life", task=task, positive="late" if task == "binary" else "",
+        data=PlannedData(source="-", group=group, target="life", task=task, positive="late" if task == "binary" else "",
                              time=time), classification=task != "regression")
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.exploration import missing_and_outliers as gaps_and_outliers
 from epochkit.exploration.missing_and_outliers import *
 
@@ -18,7 +19,7 @@ def loans():
 
 
 KINDS = {"income": "number", "age": "number", "home": "category", "noise": "number"}
-PLAN = SimpleNamespace(data=SimpleNamespace(task="binary", target="Status", positive="bad"), classification=True)
+PLAN = SimpleNamespace(data=PlannedData(source="-", task="binary", target="Status", positive="bad"), classification=True)
 
 
 def test_gaps_that_depend_on_the_outcome_are_told_from_gaps_by_chance(loans):

@@ -48,7 +48,8 @@ def test_a_wide_table_is_cut_and_the_claim_says_so():
     rows = pd.DataFrame(rng.normal(size=(200, 90)), columns=[f"x%{{y}}<b>{number}" for number in range(90)
                                                              ]).assign(row_id=range(200), y=["a", "b"] * 100)
     _, plan = example()
-    plan.data.positive, plan.feature_columns = "a", list(rows.columns[:90])
+    plan.data = plan.data.model_copy(update={"positive": "a"})
+    plan.feature_columns = list(rows.columns[:90])
     plan.columns = {name: {"role": "numeric"} for name in plan.feature_columns}
     found = explore(rows, plan)
     assert "60 strongest of 90" in association_matrix_picture(found)[1] and "60 more not drawn" in glance_picture(

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.exploration.explore import explore
 from epochkit.exploration.structure_findings import _interaction_finding, _odd_rows_finding
 from epochkit.exploration.structure_findings import *
@@ -30,7 +31,7 @@ def plan_for(**data):
         "day": {"role": "time", "kind": "datetime"}, "price": {"role": "numeric"}, "rain": {"role": "numeric"},
         "note": {"role": "text"}, "sex": {"role": "categorical"}
     }
-    return SimpleNamespace(columns=columns, data=SimpleNamespace(**data), split=SimpleNamespace(strategy="time"),
+    return SimpleNamespace(columns=columns, data=PlannedData(source="-", **data), split=SimpleNamespace(strategy="time"),
                            classification=data["task"] != "regression",
                            feature_columns=["day", "price", "rain", "note"])
 

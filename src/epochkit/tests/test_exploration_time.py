@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.exploration.time import *
 
 
@@ -18,8 +19,8 @@ def calendar(n=1096, seed=7):
 
 def plan_for(time="day", group="", task="regression", target="riders"):
     return SimpleNamespace(
-        data=SimpleNamespace(time=time, group=group, task=task, target=target,
-                             positive="bad" if task == "binary" else ""), classification=task != "regression",
+        data=PlannedData(source="-", time=time, group=group, task=task, target=target,
+                         positive="bad" if task == "binary" else ""), classification=task != "regression",
         split=SimpleNamespace(strategy="time"))
 
 

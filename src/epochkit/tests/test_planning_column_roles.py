@@ -208,6 +208,10 @@ def test_the_brief_wins_and_a_wrong_name_is_suggested():
     assert (roles["unit"].role, roles["x"].role, roles["y"].role) == ("group", "categorical", "target")
     with pytest.raises(BadInputError, match=r"group in \[data\].*did you mean 'unit'"):
         column_roles(frame, DataSection(source="a.csv", target="y", group="units"))
+    for key, words, message in (("units", {"unt": "kg"}, r"units in \[data\].*did you mean 'unit'"), ("labels", {"X": "a"}, "column 'X'"),
+                                ("labels", {"x": "unit"}, "calls 'x' \"unit\", which is the name of another column")):
+        with pytest.raises(BadInputError, match=message):
+            column_roles(frame, DataSection(source="a.csv", target="y", **{key: words}))
     with pytest.raises(BadInputError, match="'y' the role numeric, but it is named as target"):
         column_roles(frame, DataSection(source="a.csv", target="y", roles={"y": "numeric"}))
     with pytest.raises(BadInputError, match=r"ranges in \[cleaning\].*did you mean 'unit'"):

@@ -85,6 +85,16 @@ def test_a_figure_keeps_the_values_of_its_claim(tmp_path):
 
 
 
+def test_a_sentence_says_the_names_of_people_and_keeps_those_of_the_table():
+    inner = claim("most {name}", name="b")
+    said = claim("{names} lie at {x}, {inner}, for {word}", names="a, b", x=Measured(3.0, column_unit("EUR"), "a"), inner=inner, word="ab")
+    shown = said.in_names({"a": "Amount", "b": "Balance"})
+    assert shown == "Amount, Balance lie at 3 EUR, most Balance, for ab"
+    assert (shown.values, shown.words) == (said.values, said.words) and said.words["names"] == "a, b"
+    assert said.in_names({}) == said and pickle.loads(pickle.dumps(shown)) == shown
+    assert str(Measured(12.0, column_unit("points"), "a")) == "12 (points)" and column_unit("s") == "s"
+
+
 def stated(place, value, unit="score", **meaning):
     said = claim("{x}", x=Measured(value, unit, "it", **meaning))
     return Stated(place, said, said.stated["values"], {})

@@ -29,6 +29,13 @@ def test_a_share_is_a_percentage_and_an_identifier_has_no_separators():
     assert column_texts("n", [1234, 5]) == ["1,234", "5"] and column_texts("Zip", [12345.0], raw=True) == ["12345"]
 
 
+def test_tables_about_columns_take_the_names_of_people_others_stay():
+    labels, told = {"a": "Amount"}, pd.DataFrame({"column": ["a", "b"], "value": ["a", "b"]})
+    assert with_labels(told, labels)["column"].tolist() == ["Amount", "b"] and with_labels(told, labels)["value"].tolist() == ["a", "b"]
+    assert list(with_labels(told.set_index("column"), labels).index) == ["Amount", "b"] and with_labels(told, {}) is told
+    assert with_labels(told[["value"]], labels).index.tolist() == [0, 1]
+
+
 def test_a_table_escapes_text_and_puts_numbers_at_the_right():
     table = table_html(pd.DataFrame({"<b>": ["<script>x</script>", None], "rate": [0.25, np.nan], "limit": [1, 2.5]}, dtype=object))
     assert "<script>" not in table and "&lt;script&gt;" in table and "&lt;b&gt;" in table

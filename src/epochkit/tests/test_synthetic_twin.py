@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from epochkit.synthetic.twin import *
 
 
@@ -17,9 +18,10 @@ def real_table(rows=2000):
     })
 
 
-def test_the_twin_has_the_shape_of_the_real_table_and_none_of_its_rows():
+@pytest.mark.parametrize("target", ["", "w", "x"])
+def test_the_twin_has_the_shape_of_the_real_table_and_none_of_its_rows(target):
     real = real_table()
-    twin = synthetic_twin(real, 1500, seed=3)
+    twin = synthetic_twin(real, 1500, seed=3, target=target)
     assert list(twin) == list(real) and twin.dtypes.equals(real.dtypes) and len(twin) == 1500
     assert abs(twin["gap"].isna().mean() - 0.3) < 0.05 and twin["none"].isna().all() and (twin["one"] == 1).all()
     assert abs((twin["w"] == "high").mean() - (real["w"] == "high").mean()) < 0.05
@@ -33,7 +35,7 @@ def test_the_twin_has_the_shape_of_the_real_table_and_none_of_its_rows():
 
 def test_the_twin_follows_its_seed():
     real = real_table(300)
-    assert synthetic_twin(real, 50, seed=1).equals(synthetic_twin(real, 50, seed=1))
+    assert synthetic_twin(real, 50, seed=1, target="w").equals(synthetic_twin(real, 50, seed=1, target="w"))
     assert not synthetic_twin(real, 50, seed=1).equals(synthetic_twin(real, 50, seed=2))
 
 
@@ -42,3 +44,62 @@ def test_no_real_row_returns_even_where_there_are_few_values():
                          "b": ["p", "q"] * 15}).query("not (a == 'x' and b == 'q')")
     twin = synthetic_twin(real, 40)
     assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty and len(twin) < 40
+
+
+def loans(rows=3_000):
+    random = np.random.default_rng(4)
+    price = (np.exp(random.normal(7, 0.4, rows)) / 10).round() * 10
+    home = random.choice(["owner", "rent", "parents", "other"], rows, p=[0.5, 0.2, 0.2, 0.1])
+    table = pd.DataFrame({"row_id": range(rows), "Price": price, "Amount": (price * random.beta(4, 2, rows)).round(), "Home": home,
+                          "Assets": np.where(home == "owner", random.integers(1, 50, rows) * 1000.0, random.choice([0.0, 0.0, 2000.0], rows)),
+                          "Income": np.where(random.random(rows) < 0.1, np.nan, random.lognormal(5, 0.5, rows).round(1)),
+                          "start": pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 300, rows), "D")})
+    table["end"] = table["start"] + pd.to_timedelta(random.integers(1, 60, rows), "D")
+    risk = 0.1 + 0.5 * (home == "other") + 0.3 * (table["Amount"] / table["Price"] > 0.8) + 0.2 * table["Income"].isna()
+    return table.assign(Status=np.where(random.random(rows) < risk, "bad", "good"))
+
+
+def test_rules_zeros_whole_numbers_and_links_with_the_target_are_those_of_the_real_table():
+    real = loans()
+    twin = synthetic_twin(real, 3_000, target="Status")
+    check = twin_check(real, twin, "Status")
+    assert len(twin) == 3_000 and {rule["rule"] for rule in check.rules} == {
+        "Amount ≤ Price", "start ≤ end", "Assets is not 0 where Home is owner"}
+    assert (twin["Amount"] > twin["Price"]).sum() == (twin["start"] > twin["end"]).sum() == 0
+    assert (twin.loc[twin["Home"] == "owner", "Assets"] == 0).sum() == 0 and abs((twin["Assets"] == 0).mean() - (real["Assets"] == 0).mean()) < 0.03
+    assert (twin["Amount"] == twin["Amount"].round()).all() and check.unlike == [] and check.apart == {}
+    bad = [(table["Status"] == "bad").groupby(table["Home"]).mean() for table in (real, twin)]
+    assert (bad[0] - bad[1]).abs().max() < 0.06, "the link of labels with the target, label by label"
+    gap = [(table.loc[table["Income"].isna(), "Status"] == "bad").mean() for table in (real, twin)]
+    assert abs(gap[0] - gap[1]) < 0.06
+    assert list(synthetic_twin(real.rename(columns={"Amount": "part"}), 200, target="Status"))[2] == "part"
+    said = twin_statement(twin, 42, check)
+    assert "Of 3 rules between columns it breaks 0." in said and "differ by at most" in said
+    told = twin_claim(check, len(twin))
+    assert told.startswith("Of 3 rules between columns the twin breaks 0;") and told.endswith("0 columns differ by more than 0.05")
+    assert told.values["apart"].value == max(abs(a - b) for a, b in check.links.values())
+
+
+def test_a_twin_that_keeps_less_says_where():
+    real = loans()
+    shuffled = real.assign(**{name: real[name].sample(frac=1, random_state=number).to_numpy() for number, name in enumerate(("Amount", "Home", "Status"))})
+    check = twin_check(real, shuffled.assign(Assets=real["Assets"] + 0.5), "Status")
+    said = twin_statement(shuffled, 1, check)
+    assert "it breaks 1: Amount ≤ Price" in said and "Home (" in said and "Assets" in check.unlike and "not as in the real table in: Assets" in said
+    assert twin_check(real[["Home"]], shuffled[["Home"]]).rules == [] and twin_statement(shuffled, 1, twin_check(real[["Home"]], shuffled[["Home"]]))
+
+
+def test_packaged_tables_keep_their_links():
+    from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+    for load, target, allowed in ((load_wine, "target", 0), (load_breast_cancer, "target", 0), (load_diabetes, "target", 1)):
+        real = load(as_frame=True).frame
+        real = real.assign(target=real["target"].astype(str).astype("str")) if target and load is not load_diabetes else real
+        check = twin_check(real, synthetic_twin(real, 3_500, target="target"), "target")
+        assert len(check.apart) <= allowed, (load.__name__, check.apart)
+        assert all(rule["broken"] == 0 for rule in check.rules)
+
+
+def test_long_text_is_replaced_also_where_a_class_is_small():
+    real = loans(400).assign(note=[f"patient {at} of Dr. Who" for at in range(400)], rare=["a"] * 340 + ["b"] * 60)
+    twin = synthetic_twin(real, 300, target="rare")
+    assert twin["note"].str.startswith("text ").all()

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from datetime import datetime, timezone
 from epochkit.tests.test_wrangling_schema import good_table
+from epochkit.cleaning.order_rules import OrderRule
 from epochkit.wrangling.quality import *
 
 
@@ -16,13 +17,24 @@ def test_scores_are_shares_of_what_is_there():
     }
     assert quality_scores(frame.iloc[:0], [])["overall"] == 0.25
     assert quality_scores(frame, [], timely=0.0)["overall"] == 0.675
+    lower = OrderRule("b", "c", 4, 1)
+    held = quality_scores(frame.assign(c=[2.0, 2.0, 0.0, 2.0]), [], 0, emptied=3, rules=[lower], unmeasured=["uniqueness"])
+    assert (held["consistency"], held["validity"], held["uniqueness"]) == (0.5, 0.75, None), "row 1 by its text, row 2 by its order"
+    assert held["overall"] == rounded_score((11 / 12 + 0.5 + 0.75) / 3)
     many = pd.DataFrame({"a": [1.0] * 4_000_000 + [None], "b": 1.0})
     assert quality_scores(many, [], 0)["completeness"] == 0.999999, "one gap in eight million cells is no perfect table"
     assert (rounded_score(1.0), rounded_score(0.9999999), rounded_score(2 / 3)) == (1.0, 0.999999, 0.666667)
 
 
 def test_the_dictionary_has_every_column_and_no_values_of_protected_ones():
-    entries = data_dictionary(good_table(), {"x": {"role": "numeric", "reason": "all numbers"}}, protected=["sex"])
+    from epochkit.core.brief import DataSection
+
+    data = DataSection(source="a:b", target="y", units={"x": "kg", "sex": "EUR"}, labels={"x": "Weight"})
+    entries = data_dictionary(good_table(), {"x": {"role": "numeric", "reason": "all numbers"}}, protected=["sex"],
+                              kinds={"x": "quantity in g"}, data=data)
+    assert (entries[1]["label"], entries[1]["unit"], entries[2]["label"], entries[2]["unit"]) == ("Weight", "g", "sex", "EUR")
+    assert unit_notes(data, {"x": "quantity in kg", "sex": "text"}) == []
+    assert "'x' was read in g, and [data] units of the brief says kg" in unit_notes(data, {"x": "quantity in g"})[0]
     assert [entry["column"] for entry in entries] == list(good_table())
     assert entries[1]["role"] == "numeric" and entries[1]["maximum"] == 4.0
     assert "commonest" not in entries[2] and entries[2]["reason"] == "not shown" and entries[5]["commonest"] == {

@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from types import SimpleNamespace
+from epochkit.planning.plan import PlannedData
 from epochkit.wrangling.report import *
 
 
 def test_what_became_of_repeated_rows_is_said():
     from types import SimpleNamespace
+    from epochkit.planning.plan import PlannedData
     from epochkit.cleaning.cleaner import StepCount
 
     def said(**count):
@@ -20,7 +22,7 @@ def test_what_became_of_repeated_rows_is_said():
 
 
 def plan_for(task, positive="", features=("x",)):
-    return SimpleNamespace(data=SimpleNamespace(target="y", task=task,
+    return SimpleNamespace(data=PlannedData(source="-", target="y", task=task,
                                                 positive=positive), feature_columns=list(features),
                            split=SimpleNamespace(seed=1), columns={"code": {"role": "categorical"}})
 
@@ -54,10 +56,11 @@ def test_the_page_has_its_sections():
         "steps": [{"step": "s", "rows": 1, "columns": {"a": 2, "b": 1}, "samples": {"a": [[7, "x", None]]}}]
     }
     sections = dict(report_sections(report, "none", {"where": "here"}, "a note"))
-    assert list(sections)[:4] == ["The data", "Quality scores", "Advice", "Cleaning steps"] and steps_table(
+    assert list(sections)[:6] == ["The data", "Quality scores", "Validity of the raw cells", "Rules across columns", "Privacy", "Advice"]
+    assert list(sections)[6] == "Cleaning steps" and steps_table(
         report["steps"])["rows"].tolist() == [1]
     assert changes_table(report["steps"]).iloc[:, 3].tolist() == ["7: x → missing", "not shown"]
-    assert sections["Quality scores"][0]["cleaned"].tolist() == [1.0, "not measured"]
+    assert sections["Quality scores"][0]["cleaned"].tolist() == ["1.0000", "not measured"]
 
 
 def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():

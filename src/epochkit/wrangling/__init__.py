@@ -9,4 +9,5 @@
 - `report`: The pictures and the page of epoch 002: what was missing and where, how good it is now, how the numbers are spread and go together.
 - `gate`: What was delivered, what was changed and what is left, in one report; and the checks that open the files and count again.
 - `openlineage`: What epoch 002 did, in the words of OpenLineage, so that any catalogue that speaks it can read where each column comes from.
+- `profile_page`: Which columns look personal and what was done with each, what cleaning did to the target, and each column of the clean table in a line.
 """

@@ -7,14 +7,15 @@ __all__ = ['missing_figure', 'missing_map', 'quality_figure', 'target_figure', '
            'steps_table', 'repetitions_in_words', 'changes_table', 'cleaning_advice', 'report_sections']
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-02
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from ..core.brief import DataSection
 from ..planning.plan import Plan
-from ..report.claims import Measured, chosen_value, claim, count_of
+from ..report.claims import Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, use_style
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def _short(name: object, most: int = 28) -> str:
     return str(name) if len(str(name)) <= most else f"{str(name)[:most - 1]}…"
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-05-b
-def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", str]:
-    "Bars of missing shares per column as delivered and after cleaning, and the claim"
+def missing_figure(report: dict[str, Any], most: int = 20, labels: Mapping[str, str] = {}) -> tuple["Figure", str]:
+    "Bars of missing shares per column as delivered and after cleaning, and the claim; labels: names on the axis"
     shares = pd.DataFrame(report["missing"]).T.sort_values("after")
     shown = shares[(shares > 0).any(axis=1)].tail(most)
     if shown.empty:
@@ -48,7 +49,7 @@ def missing_figure(report: dict[str, Any], most: int = 20) -> tuple["Figure", st
                      grew=count_of(grew, "columns with more gaps after cleaning"))
     figure, axes = _figure(height=1.6 + 0.34 * len(shown))
     places = np.arange(len(shown))
-    names = [_short(name) for name in shown.index]
+    names = [_short(labels.get(name, name)) for name in shown.index]
     axes[0, 0].barh(places + 0.2, 100 * shown["before"], 0.38, label="as delivered", color=COLOURS["grey"])
     axes[0, 0].barh(places - 0.2, 100 * shown["after"], 0.38, label="after cleaning", color=COLOURS["blue"])
     axes[0, 0].set(yticks=places, xlim=(0, max(1.0, 105 * float(shown.to_numpy().max()))),
@@ -95,7 +96,8 @@ def _spread_claim(gaps: pd.DataFrame) -> str:
                                   len(gaps)) for end in ("least", "most")})
 
 
-def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40) -> tuple["Figure", str] | None:
+def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40,
+                labels: Mapping[str, str] = {}) -> tuple["Figure", str] | None:
     "A heatmap of missing shares, columns by position in the file, and the claim; None when nothing is missing"
     shares = frame.drop(columns="row_id", errors="ignore").isna()
     shown = shares.mean().sort_values(ascending=False)
@@ -110,7 +112,7 @@ def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40) -> tuple[
     image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.to_numpy().max()),
                         interpolation="nearest", extent=(0, len(frame), len(shown) - 0.5, -0.5))
     axis.set(yticks=range(len(shown)), xlabel="row of the clean table", ylabel="column")
-    axis.set_yticklabels([_short(name) for name in shown], parse_math=False)
+    axis.set_yticklabels([_short(labels.get(name, name)) for name in shown], parse_math=False)
     axis.grid(False)
     figure.colorbar(image, ax=axis, label="missing (%)", shrink=0.8)
     return figure, said
@@ -149,15 +151,16 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
         low, middle, high = target.quantile([0.25, 0.5, 0.75])
         axis.hist(target, bins=40, color=COLOURS["blue"])
         axis.axvline(middle, color=COLOURS["orange"], linewidth=2)
-        axis.set(xlabel=name, ylabel="rows")
-        ends = {key: Measured(float(value), "", f"{words} of {name}", len(target)) for key, value, words in (
+        axis.set(xlabel=plan.data.title_of(name), ylabel="rows")
+        unit = column_unit(plan.data.units.get(name, ""))
+        ends = {key: Measured(float(value), unit, f"{words} of {name}", len(target)) for key, value, words in (
             ("low", low, "lower quartile"), ("high", high, "upper quartile"), ("middle", middle, "median"))}
         return figure, claim("Half of the rows have {name} between {low} and {high}; the median is {middle}", name=name,
                              **ends)
     counts = target.value_counts()
     colours = [COLOURS["orange"] if label == plan.data.positive else COLOURS["blue"] for label in counts.index[:30]]
     axis.bar(counts.index[:30], counts[:30], color=colours, width=0.6)
-    axis.set(xlabel=name, ylabel="rows")
+    axis.set(xlabel=plan.data.title_of(name), ylabel="rows")
     if plan.data.positive in counts.index:
         chosen = counts[plan.data.positive]
         return figure, claim("{name} is {label} in {chosen} of {rows:row} ({share})", name=name,
@@ -179,7 +182,7 @@ def _numeric(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str] = ()) -> lis
             if name in frame and name not in left and frame[name].dtype.kind in "iuf" and frame[name].nunique() > 1]
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-a
-def _spread(axis: Any, below: Any, column: pd.Series) -> None:
+def _spread(axis: Any, below: Any, column: pd.Series, title: str) -> None:
     "A histogram, and under it the box of the same column on the same scale"
     known = column.dropna()
     axis.hist(known, bins=30, color=COLOURS["blue"])
@@ -188,7 +191,7 @@ def _spread(axis: Any, below: Any, column: pd.Series) -> None:
                   medianprops={"color": COLOURS["orange"], "linewidth": 2}, flierprops={"markersize": 2, "alpha": 0.4})
     below.set_xlim(axis.get_xlim())
     below.set_yticks([])
-    below.set_xlabel(_short(column.name, 24), fontsize=9, parse_math=False)
+    below.set_xlabel(_short(title, 28), fontsize=9, parse_math=False)
     axis.tick_params(labelsize=8, labelbottom=False)
     below.tick_params(labelsize=8)
 
@@ -205,7 +208,7 @@ def _skewness(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str]) -> pd.Seri
     return frame[names].skew().fillna(0).sort_values(key=abs, ascending=False)
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-d
-def _spread_panels(frame: pd.DataFrame, names: list[str]) -> "Figure":
+def _spread_panels(frame: pd.DataFrame, names: list[str], data: DataSection) -> "Figure":
     "A panel per column, up to four in a row"
     across = min(4, len(names))
     rows = -(-len(names) // across)
@@ -216,7 +219,7 @@ def _spread_panels(frame: pd.DataFrame, names: list[str]) -> "Figure":
     for at in range(rows * across):
         pair = axes[2 * (at // across), at % across], axes[2 * (at // across) + 1, at % across]
         if at < len(names):
-            _spread(*pair, frame[names[at]])
+            _spread(*pair, frame[names[at]], data.title_of(names[at]))
         for axis in pair if at >= len(names) else ():
             axis.set_visible(False)
     for axis in axes[::2, 0]:
@@ -231,7 +234,7 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
     skew = _skewness(frame, plan, hidden)
     if skew.empty:
         return None
-    figure, strong = _spread_panels(frame, list(skew.index[:most])), int((skew.abs() > 1).sum())
+    figure, strong = _spread_panels(frame, [*skew.index[:most]], plan.data), int((skew.abs() > 1).sum())
     left = claim("; {left} more are not drawn",
                  left=count_of(len(skew) - most, "numeric columns that are not drawn")) if len(skew) > most else ""
     return figure, claim("{strong} of {all} numeric columns are strongly skewed (skewness beyond {limit}), most "
@@ -281,7 +284,8 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     table = _rank_correlations(frame, names, plan.split.seed)
     pairs = _strongest_pairs(table)
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
-    figure = _correlation_map(table[np.ix_(chosen, chosen)], [_short(names[at], 20) for at in chosen])
+    labels = [_short(plan.data.label_of(names[at]), 20) for at in chosen]
+    figure = _correlation_map(table[np.ix_(chosen, chosen)], labels)
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
     limit = chosen_value(0.8, "effect", "rank correlation that is called close")
     return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of "
@@ -338,10 +342,26 @@ def _broken_table(entries: list[dict[str, Any]], none: str) -> object:
     return pd.DataFrame(entries, columns=["column", "check", "count", "row_ids", "values"]) if entries else none
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-d
+_DIMENSIONS = (
+    "Completeness: cells that hold a value. Uniqueness: rows whose key no other row has. Validity: cells that were "
+    "delivered as brief and plan allow; one that cleaning emptied stays counted. Consistency: rows that keep the rules "
+    "across columns and the usual spelling. Timeliness: age of the newest row against the brief.")
+
+
+def _score_text(score: float) -> str:
+    "A score with four digits, cut and not rounded: 1 is what is perfect"
+    return "not measured" if score != score else f"{np.floor(score * 10_000 + 1e-6) / 10_000:.4f}"
+
+
+def _several(entries: list[dict[str, Any]] | None, none: str) -> object:
+    "Entries as a table, or a sentence where there are none"
+    return pd.DataFrame(entries) if entries else none
+
+
 def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str], twin_note: str,
                     dictionary: list[dict[str, Any]] | None = None) -> list[tuple[str, object]]:
     "The sections of data_quality_report.html for `reporting.write_page`"
-    scores = pd.DataFrame(report["scores"]).rename_axis("score").reset_index().fillna("not measured")
+    scores = pd.DataFrame(report["scores"]).map(_score_text).rename_axis("score").reset_index()
     size = {
         "rows as delivered": report["rows_in"], "rows after cleaning": report["rows_out"],
         "columns": report["columns_out"], "size on disk (MB)": report["size_mb"], **source
@@ -349,10 +369,15 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
     age = report.get("timeliness") or {}
     words = pd.DataFrame(
         dictionary or [],
-        columns=["column", "dtype", "unit", "role", "reason", "missing", "distinct", "minimum", "maximum"]).fillna("")
+        columns=["column", "label", "dtype", "unit", "role", "reason", "missing", "distinct", "minimum",
+                 "maximum"]).fillna("")
     return [("The data", size),
-            ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.",
-                                _age_words(age)]),
+            ("Quality scores", [scores, f"Asked for overall: {report.get('minimum', 0.9):.2f}.", _DIMENSIONS,
+                                *(f"{name.capitalize()} is not measured: {why}."
+                                  for name, why in report.get("not_measured", {}).items()), *_age_words(age)]),
+            ("Validity of the raw cells", _several(report.get("validity"), "Every cell was as brief and plan allow.")),
+            ("Rules across columns", _several(report.get("rules"), "None is known, and the rows show none.")),
+            ("Privacy", _several(report.get("privacy"), "No column looks personal, and none was hidden.")),
             ("Advice", cleaning_advice(report) if report["advice"] else "None: nothing suspicious was seen."),
             ("Cleaning steps",
              [steps_table(report["steps"]), "What was changed, with samples:",
@@ -362,11 +387,10 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
             ("Data dictionary", words), ("Warnings", report["warnings"] or "None."), ("The synthetic twin", twin_note)]
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-e
-def _age_words(age: dict[str, Any]) -> str:
+def _age_words(age: dict[str, Any]) -> list[str]:
+    "The span of the rows and the age of the newest as a sentence; nothing where no dates are known"
     if "newest" not in age:
-        return f"Timeliness was not measured: {age.get('reason', 'no time column')}."
+        return []
     allowed = f", {age['max_age_days']:g} are allowed" if age["max_age_days"] is not None else ""
-    return (
-        f"The rows run from {age['oldest'][:10]} to {age['newest'][:10]} ({age['span_days']:,.0f} days); the newest "
-        f"was "
-        f"{age['age_days']:,.0f} days old{allowed}.")
+    return [f"The rows run from {age['oldest'][:10]} to {age['newest'][:10]} ({age['span_days']:,.0f} days); the "
+            f"newest was {age['age_days']:,.0f} days old{allowed}."]
