@@ -2921,6 +2921,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'epochkit/models/folds/rules.py')},
             'epochkit.models.frameworks.base': { 'epochkit.models.frameworks.base.BoostedModel': ( 'models/frameworks/base.html#boostedmodel',
                                                                                                    'epochkit/models/frameworks/base.py'),
+                                                 'epochkit.models.frameworks.base.BoostedModel._feature_share': ( 'models/frameworks/base.html#boostedmodel._feature_share',
+                                                                                                                  'epochkit/models/frameworks/base.py'),
                                                  'epochkit.models.frameworks.base.BoostedModel._fewest': ( 'models/frameworks/base.html#boostedmodel._fewest',
                                                                                                            'epochkit/models/frameworks/base.py'),
                                                  'epochkit.models.frameworks.base.BoostedModel._library_settings': ( 'models/frameworks/base.html#boostedmodel._library_settings',

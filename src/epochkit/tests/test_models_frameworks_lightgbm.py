@@ -19,3 +19,10 @@ def test_a_build_without_gpu_support_falls_back_and_says_so():
     with patch.object(LightGBMModel, "_card", lambda self: True), patch.object(LightGBMModel, "_fit_on", only_cpu):
         model = LightGBMModel(n_estimators=5).fit(rows, [0] * 40 + [1] * 40)
     assert model.device == "cpu" and asked == ["cuda", "gpu", "cpu"] and model.size_ == 5
+
+
+def test_a_step_sees_most_of_few_features_half_of_many_and_what_was_asked_for():
+    few, many = (pd.DataFrame(np.random.default_rng(0).normal(size=(60, columns))) for columns in (8, 120))
+    used = [LightGBMModel(n_estimators=2, **asked).fit(rows, [0, 1] * 30).estimator_.colsample_bytree
+            for rows, asked in ((few, {}), (many, {}), (many, {"colsample_bytree": 0.9}))]
+    assert used == [0.85, 0.5, 0.9]

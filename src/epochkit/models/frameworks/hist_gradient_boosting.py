@@ -18,7 +18,7 @@ class HistGradientBoostingModel(BoostedModel):
     "scikit-learn's boosted trees; stops when validation rows no longer improve"
     name, title, package = "hist_gradient_boosting", "HistGradientBoosting", "sklearn"
     defaults = {"n_estimators": 5_000, "learning_rate": 0.06, "max_leaf_nodes": 31, "min_samples_leaf": 20,
-                "l2_regularization": 1.0, "max_features": 0.5, "patience": None}
+                "l2_regularization": 1.0, "max_features": 0.85, "patience": None}
     space = {"learning_rate": Range(0.01, 0.3, log=True), "max_leaf_nodes": Range(4, 128, log=True),
              "min_samples_leaf": Range(2, 100, log=True), "l2_regularization": Range(1e-4, 30.0, log=True),
              "max_features": Range(0.3, 1.0)}
@@ -27,6 +27,7 @@ class HistGradientBoostingModel(BoostedModel):
         kind = HistGradientBoostingRegressor if self.task == "regression" else HistGradientBoostingClassifier
         given = self._library_settings(validation)
         rounds, given["min_samples_leaf"] = given.pop("n_estimators"), self._fewest("min_samples_leaf", len(y))
+        given["max_features"] = self._feature_share("max_features", X.shape[1], of_many=0.5)
         if self.task == "regression":
             given["loss"] = {"mae": "absolute_error", "poisson": "poisson", "": "squared_error"}[self._loss_name()]
         self.estimator_ = kind(**given, max_iter=rounds, early_stopping=validation is not None,

@@ -19,7 +19,7 @@ class XGBoostModel(BoostedModel):
     "Histogram gradient boosting; stops when validation rows no longer improve"
     name, title, package = "xgboost", "XGBoost", "xgboost"
     defaults = {"n_estimators": 5_000, "learning_rate": 0.05, "max_depth": 5, "min_child_weight": 2.0,
-                "subsample": 0.65, "colsample_bytree": 0.7, "colsample_bylevel": 0.7, "reg_lambda": 5.0,
+                "subsample": 0.65, "colsample_bytree": 0.9, "colsample_bylevel": 0.9, "reg_lambda": 5.0,
                 "reg_alpha": 0.0, "patience": None}
     space = {"learning_rate": Range(0.01, 0.3, log=True), "max_depth": Range(3, 10),
              "min_child_weight": Range(1e-3, 30.0, log=True), "subsample": Range(0.5, 1.0),
@@ -31,6 +31,8 @@ class XGBoostModel(BoostedModel):
 
         kind = xgboost.XGBRegressor if self.task == "regression" else xgboost.XGBClassifier
         given = self._library_settings(validation)
+        for name in ("colsample_bytree", "colsample_bylevel"):
+            given[name] = self._feature_share(name, X.shape[1], of_many=0.7)
         if self.task == "regression":
             losses = {"mae": ("reg:absoluteerror", "mae"), "poisson": ("count:poisson", "poisson-nloglik"),
                       "": ("reg:squarederror", "rmse")}
