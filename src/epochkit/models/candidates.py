@@ -555,6 +555,9 @@ SIMPLEST_FIRST = ("linear", "statsmodels", "random_forest", "extra_trees", "hist
                   "xgboost", "catboost", "torch", "tensorflow")
 
 
+_LATEST = ", the validation rows, which come last, counted as one more fold"
+
+
 class Choice(NamedTuple):
     "The candidate to go on with, why, and where all of them stand, the best first"
     best: Candidate
@@ -581,7 +584,7 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
     found = standings(judge_of(data, plan), seen)
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}
     name, reason = proposed(found, {name: place.get(name, len(place)) for name in able})
-    return Choice(able[name], reason, found)
+    return Choice(able[name], reason + _LATEST * data.by_time, found)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-19
 def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) -> str:
@@ -596,7 +599,8 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
         "on the same rows no other framework ties with it"
     return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{why}; {rest}",
                  title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
-                 value=fold_score(best, plan), why="" if leads else f": {choice.reason}",
+                 value=fold_score(best, plan),
+                 why=f": {choice.reason}" if not leads or _LATEST in choice.reason else "",
                  folds=count_of(len(best.fold_values), "folds of the training rows"))
 
 

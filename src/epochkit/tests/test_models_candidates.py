@@ -420,6 +420,7 @@ def test_by_time_the_later_rows_take_part_in_the_choice_as_one_more_fold():
     assert choose_best(found, data, plan).best.framework == "catboost"
     timed = data._replace(ties=Ties(order=np.arange(len(data.y))))
     choice, judge = choose_best(found, timed, plan), judge_of(timed, plan)
+    assert "which come last" in choice.reason and "which come last" not in choose_best(found, data, plan).reason
     assert choice.best.framework == "lightgbm" and len(judge.y) == len(data.y) + len(data.y_validation)
     assert set(np.unique(judge.parts)) == set(range(len(data.folds) + 1))
     assert np.isnan(evidence(data.y, None, timed)[len(data.y):]).all() and evidence(data.y, None, data) is data.y
