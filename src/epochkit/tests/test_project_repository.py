@@ -125,7 +125,8 @@ needs_hooks = pytest.mark.skipif(any(not (Path(sys.executable).parent / name).ex
 def hooked(folder, monkeypatch):
     "A repository with the hooks of a new project, run by this environment"
     (folder / ".venv").mkdir()
-    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    for path in Path(sys.prefix).iterdir():  # all of it: without its pyvenv.cfg some Pythons take it for no environment
+        (folder / ".venv" / path.name).symlink_to(path)
     (folder / "settings.ini").write_text("[DEFAULT]\nlib_name = example\nversion = 0.1.0\n")
     (folder / "src" / "example").mkdir(parents=True)
     monkeypatch.setenv("EPOCH_PROJECT", str(folder))

@@ -134,7 +134,8 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     curve = cost_curve(y, output[:, 1], costs_of(plan))
     served = float(classification_metrics(y, output, threshold, costs_of(plan))["expected_cost"][0])
     rules = {"flag everybody": curve["cost"].iloc[0], "flag nobody": curve["cost"].iloc[-1]}
-    rule, cheapest = min(rules, key=rules.get), curve.loc[curve["cost"].idxmin()]
+    every = cost_curve(y, output[:, 1], costs_of(plan), points=len(y))  # what is drawn leaves thresholds out
+    rule, cheapest = min(rules, key=rules.get), every.loc[every["cost"].idxmin()]
     figure = Figure(figsize=(8, 4.2))
     axes = figure.subplots()
     axes.step(curve["threshold"], curve["cost"], where="pre", color=COLOURS["blue"], label="cost on the test rows")
