@@ -384,6 +384,8 @@ def _for_whom(record: ProjectRecord) -> Iterator[Lesson]:
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-4
 def _worth_without_prices(record: ProjectRecord) -> Lesson | None:
     "Where decisions have no price: how far the score is from that of always giving the same answer"
+    if record.plan is None:
+        return None
     metric = record.plan.metric.primary
     score, same = (record.found("test_report.json", part, metric) or {} for part in ("metrics", "baseline"))
     if score.get("value") is None or same.get("value") is None:
