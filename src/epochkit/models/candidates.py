@@ -146,7 +146,7 @@ def bench(data: TrainingData, plan: Plan, workers: int = 0, limit_mb: float = 0)
         yield Bench(pool, saved_rows(data, Path(folder)) if workers else data, data, plan, alone)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-e
-_PILOT_ROWS, _LEAST_FOLDS = 2_000, 2
+_PILOT_ROWS, _LEAST_FOLDS, _MANY = 2_000, 2, 4
 
 
 class _Fits:
@@ -333,7 +333,7 @@ def _warning(fits: _Fits, no_memory: str, rows: int) -> str:
     if len(fits.folds) < len(data.folds):
         why = f": {fits.failed.error}" if fits.failed else ""
         told.append(f"asked about {len(fits.folds)} of {len(data.folds)} folds{why}")
-    return "; ".join(told)
+    return "; ".join(dict.fromkeys(told))
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-completed
 def completed(candidate: Candidate, at: Bench) -> Candidate:
@@ -379,11 +379,12 @@ class _Heat:
         return min(given, self.most) - sum(fits.cpu_seconds for fits, _ in self.begun)
 
     def _first_lap(self) -> None:
-        "Fits the first folds of each framework, within its part of half of the seconds; the others are for the best"
+        "Fits the first folds of each framework, within its part; among many, half of the seconds are for the best"
         for number, cls in enumerate(self.turns):
             seconds = None
             if self.cpu_seconds is not None:
-                lap = (self.left() - self.cpu_seconds / 2) / max(1, self.at.pool_of(cls).count)
+                for_the_best = self.cpu_seconds / 2 if len(self.turns) >= _MANY else 0
+                lap = (self.left() - for_the_best) / max(1, self.at.pool_of(cls).count)
                 seconds = max(1.0, lap) / (len(self.turns) - number)
             self.begun.append(_begun(_Fits(self.at, cls, {}, seconds=seconds)))
 

@@ -366,7 +366,7 @@ class _Answers(_Targets):
         raise TypeError(f"{type(self).__name__} does not define _predict(X)")
 
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-13
-TIME_IS_UP = "its training was ended when its share of the time was used ([budget] fit_seconds)"
+TIME_IS_UP = "stopped when its share of the time was used ([budget] fit_seconds)"
 
 
 class FrameworkModel(_Answers):
