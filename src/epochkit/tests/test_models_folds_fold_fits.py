@@ -79,21 +79,23 @@ def test_rows_that_end_a_training_are_among_those_it_learns_from_and_are_held_ou
     grouped = data._replace(ties=Ties(kin=np.arange(1_200) // 7))
     held = stopping_rows(grouped, learn, True, 1)
     assert not {*grouped.ties.kin[learn][held]} & {*grouped.ties.kin[learn][~held]} and 0.1 < held.mean() < 0.3
-    timed = data._replace(ties=Ties(order=np.arange(1_200)[::-1]))
-    late = stopping_rows(timed, learn, True, 1)
-    assert timed.ties.order[learn][late].min() > timed.ties.order[learn][~late].max() and 0.15 < late.mean() < 0.25
+    timed = data._replace(ties=Ties(order=np.arange(1_200)[::-1] // 3))
+    held = stopping_rows(timed, learn, True, 1)
+    stretches = timed.ties.order[learn] * 50 // 400
+    assert not {*stretches[held]} & {*stretches[~held]} and 0.1 < held.mean() < 0.3 and 5 < len({*stretches[held]}) < 15
     for alone in (Ties(kin=np.zeros(1_200, int)), Ties(order=np.zeros(1_200))):
         assert 0 < stopping_rows(data._replace(ties=alone), learn, True, 1).sum() < 200
 
 
-def test_by_time_the_rows_that_ended_a_training_are_learned_from_once_its_rounds_are_known():
-    data = small_rows()
-    learn, task = data.folds[0][0], FoldTask(Rounds, "binary", 1, "roc_auc", {}, 0, 2)
-    timed = data._replace(ties=Ties(order=np.arange(len(data.y))))
-    fit, late = fit_fold(timed, task, keep=True), stopping_rows(timed, learn, True, 1)
-    assert fit.size == late.sum() and fit.model.share == data.y[learn].mean()
-    dealt = fit_fold(data, task, keep=True)
-    assert dealt.model.share == data.y[learn][~stopping_rows(data, learn, True, 1)].mean()
+def test_where_the_level_moves_on_a_training_does_not_stop_at_once():
+    from epochkit.models.frameworks.base import known_frameworks
+    random, day = np.random.default_rng(0), np.arange(1_500) // 5
+    X = pd.DataFrame({"hour": random.normal(size=1_500), "heat": random.normal(size=1_500), "week": day / 7})
+    y = (2 * np.sin(3 * X["hour"]) * X["heat"] + day / 30 + 0.1 * random.normal(size=1_500)).to_numpy()
+    folds, cls = ((np.arange(1_200), np.arange(1_200, 1_500)),), known_frameworks()["lightgbm"]
+    fit = fit_fold(TrainingData(X, y, X[:5], y[:5], folds, ties=Ties(order=day)), FoldTask(cls, "regression", 1, "rmse", {}, 0))
+    by_the_last = cls(task="regression", seed=1, measure="rmse").fit(X[:1_080], y[:1_080], X[1_080:1_200], y[1_080:1_200])
+    assert fit.size > 1.3 * by_the_last.size_
 
 
 def test_no_row_that_a_fold_answers_ends_its_training():

@@ -177,7 +177,8 @@ class FoldFit(NamedTuple):
     """What came of it: answers for the fold's rows (the validation rows for -1), and the model where there is no fold
 
     output: (n_rows,) numbers or (n_rows, n_classes) probabilities. rows: learned from. cpu_seconds: of fit and answers,
-    which a busy machine does not change; ms_per_row counts the same, or the clock where a card answers. notes: what the model has to tell about its training.
+    which a busy machine does not change; ms_per_row counts the same, or the clock where a card answers. notes: what
+    the model has to tell about its training.
     """
     output: np.ndarray
     size: int | None
@@ -209,16 +210,20 @@ def share_of(rows: np.ndarray, y: np.ndarray, share: float, classification: bool
     return np.sort(np.concatenate(drawn))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-stop
+def _stretches(order: np.ndarray, count: int = 50) -> np.ndarray:
+    "The stretch of time that each row lies in, (n_rows,): `count` with as many moments each, fewer of few moments"
+    moments = np.unique(order, return_inverse=True)[1]
+    return moments * count // (moments.max() + 1)
+
+
 def stopping_rows(data: TrainingData, learn: np.ndarray, classification: bool, seed: int) -> np.ndarray:
     """Which of the positions `learn` end the training and are not seen by it, (n_learn,) of bool: a fifth of fewer than
     1,000 rows, a tenth of more"""
-    parts = 5 if len(learn) < 1_000 else 10
+    parts, kin = 5 if len(learn) < 1_000 else 10, np.arange(len(learn))
     if data.by_time:
-        order = data.ties.order[learn]
-        late = order > np.quantile(order, 1 - 1 / parts, method="lower")
-        if 0 < late.sum() < len(learn):
-            return late
-    kin = np.arange(len(learn)) if data.ties.kin is None else data.ties.kin[learn]
+        kin = _stretches(data.ties.order[learn])
+    elif data.ties.kin is not None:
+        kin = data.ties.kin[learn]
     if len(np.unique(kin)) < 2:
         kin = np.arange(len(learn))
     _, first, codes = np.unique(kin, return_index=True, return_inverse=True)
@@ -256,19 +261,6 @@ def _finite(output: np.ndarray) -> np.ndarray:
     return output
 
 
-def _trained(model: FrameworkModel, X: pd.DataFrame, y: np.ndarray, stop: np.ndarray | None, task: FoldTask,
-             again: bool) -> tuple[str, ...]:
-    "What the model tells of its training; again: on all rows, once those that end it have said how long it takes"
-    size, told, seconds = task.size, [], task.seconds
-    if stop is not None:
-        seconds = seconds and seconds / (1 + again)
-        model.fit(X[~stop], y[~stop], X[stop], y[stop], seconds=seconds)
-        size, told = model.size_, model.notes
-    if stop is None or again:
-        model.fit(X, y, size=size, seconds=seconds)
-    return tuple(dict.fromkeys([*told, *model.notes]))
-
-
 def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> FoldFit:
     "The fit of one task on the rows, or on those in the file of that name; keep: with the model of a fold too"
     model = task.cls(task=task.task, seed=task.seed, measure=task.measure, **task.params)
@@ -276,14 +268,16 @@ def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> Fo
     X, y, stop, X_answer = _parts(data, task, stopped=model.grows and not task.size)
     model.load()
     began, cpu = time.perf_counter(), time.process_time()
-    # by time the rows that end a training are the latest ones, most like those that come next
-    notes = _trained(model, X, y, stop, task, again=data.by_time)
+    if stop is None:
+        model.fit(X, y, size=task.size, seconds=task.seconds)
+    else:
+        model.fit(X[~stop], y[~stop], X[stop], y[stop], seconds=task.seconds)
     seconds, clock = time.perf_counter() - began, time.process_time if model.device == "cpu" else time.perf_counter
     began = clock()
     output = _finite(model_output(model, X_answer, task.task, task.classes))
     ms_per_row = (clock() - began) * 1000 / len(X_answer)
     return FoldFit(output, model.size_, seconds, len(y), model.device, ms_per_row,
-                   model if keep or task.fold < 0 else None, time.process_time() - cpu, notes)
+                   model if keep or task.fold < 0 else None, time.process_time() - cpu, tuple(model.notes))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-21
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:
