@@ -140,4 +140,4 @@ audit: $(VENV)/.ready  ## known vulnerabilities of everything that is locked; SK
 
 clean:  ## forget the demo's state (record, data, artifacts); keeps the environment
 	@git update-ref -d refs/notes/epoch-ledger 2>/dev/null || true  # the anchors of the record that goes
-	rm -rf .context data/credit_risk artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch002-*/schema.toml epoch008-*/project_playbook.json epoch008-*/lessons_learned
+	rm -rf .context data/credit_risk artifacts mlruns mlflow.db epoch001-*/*.json epoch001-*/executive_summary.md epoch001-*/requirements.md epoch002-*/schema.toml epoch008-*/project_playbook.json epoch008-*/lessons_learned
