@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
 
 from .pipeline import GROUPS, FeaturePipeline
-from .selection import TreeSums, class_columns, class_probabilities, quick_model
+from .selection import TreeSums, class_columns, class_probabilities, one_thread, quick_model
 from ..planning.plan import Plan
 from ..planning.splits import cross_folds
 
@@ -101,14 +100,14 @@ class QuickFit:
         self.model = None
         if self.names and (not classification or len(np.unique(fold.y)) > 1):
             rounds = rounds if not classification or len(self.labels) == 2 else max(15, rounds // 3)
-            with threadpool_limits(1):
+            with one_thread():
                 self.model = quick_model(classification, rounds, seed).fit(fold.train[self.names].to_numpy(), fold.y)
 
     def answers(self, features: np.ndarray) -> np.ndarray:
         "Expected answer, (rows,), or probabilities of the classes, (rows, classes)"
         if self.model is None:
             return self._constant_answers(len(features))
-        with threadpool_limits(1):
+        with one_thread():
             if self.classification:
                 return class_probabilities(self.model, features, self.labels)
             return self.model.predict(features)
@@ -142,7 +141,7 @@ class LinearFit:
         self.labels = np.unique(np.r_[fold.y, fold.y_valid]) if classification else None
         self.model, self.classification = None, classification
         if self.names and len(np.unique(fold.y)) > 1:
-            with threadpool_limits(1):
+            with one_thread():
                 self.model = self._untrained(len(fold.y)).fit(self._values(fold.train), fold.y)
 
     def _untrained(self, rows: int) -> Any:
@@ -167,7 +166,7 @@ class LinearFit:
                 np.tile([(fold.y == label).mean() for label in self.labels], (rows, 1))
         else:
             values = self._values(fold.valid)
-            with threadpool_limits(1):
+            with one_thread():
                 answers = self.model.predict(values) if self.labels is None else \
                     class_columns(self.model.predict_proba(values), self.model.classes_, self.labels)
         return _score(answers, fold.y_valid, self.labels, fold.y.std())
