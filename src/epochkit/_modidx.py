@@ -7461,6 +7461,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'epochkit/synthetic/twin.py'),
                                          'epochkit.synthetic.twin._kept': ('synthetic/twin.html#_kept', 'epochkit/synthetic/twin.py'),
                                          'epochkit.synthetic.twin._link': ('synthetic/twin.html#_link', 'epochkit/synthetic/twin.py'),
+                                         'epochkit.synthetic.twin._near_rows': ( 'synthetic/twin.html#_near_rows',
+                                                                                 'epochkit/synthetic/twin.py'),
                                          'epochkit.synthetic.twin._partners': ( 'synthetic/twin.html#_partners',
                                                                                 'epochkit/synthetic/twin.py'),
                                          'epochkit.synthetic.twin._parts': ('synthetic/twin.html#_parts', 'epochkit/synthetic/twin.py'),
