@@ -1413,6 +1413,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'epochkit/features/ablation.py'),
                                             'epochkit.features.ablation.fold_features': ( 'features/ablation.html#fold_features',
                                                                                           'epochkit/features/ablation.py'),
+                                            'epochkit.features.ablation.gains_claim': ( 'features/ablation.html#gains_claim',
+                                                                                        'epochkit/features/ablation.py'),
                                             'epochkit.features.ablation.gains_in_words': ( 'features/ablation.html#gains_in_words',
                                                                                            'epochkit/features/ablation.py'),
                                             'epochkit.features.ablation.importance_table': ( 'features/ablation.html#importance_table',
