@@ -88,6 +88,7 @@ def _show_status(settings: Settings, options: argparse.Namespace) -> int:
         more = len(state.reasons) - 3
         for note in (*state.reasons[:3], *([f"… and {more} more"] if more > 0 else []),
                      *([state.progress] if state.progress else []),
+                     *(["run by an agent"] if state.actor_kind == "agent" else []),
                      *(f"waived by a person: {check}" for check in state.waived),
                      *(taken_back if state.epoch == 3 else [])):
             print(f"  {state.epoch:03d}: {note}")

@@ -10,6 +10,10 @@ import pytest
 from filelock import FileLock
 
 from epochkit.core.settings import load_settings
+from epochkit.record.actors import ACTOR_KIND, AGENT_VARIABLES
+
+for _name in (ACTOR_KIND, "AGENT", *AGENT_VARIABLES):  # the tests decide in the name of people, whoever runs them
+    os.environ.pop(_name, None)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup; what the tests start would inherit that and could not be stopped
     signal.signal(signal.SIGINT, signal.default_int_handler)
