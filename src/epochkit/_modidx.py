@@ -520,6 +520,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'epochkit.cli._next': ('cli.html#_next', 'epochkit/cli.py'),
                               'epochkit.cli._parameters': ('cli.html#_parameters', 'epochkit/cli.py'),
                               'epochkit.cli._plan': ('cli.html#_plan', 'epochkit/cli.py'),
+                              'epochkit.cli._prepared': ('cli.html#_prepared', 'epochkit/cli.py'),
                               'epochkit.cli._reasons': ('cli.html#_reasons', 'epochkit/cli.py'),
                               'epochkit.cli._rollback': ('cli.html#_rollback', 'epochkit/cli.py'),
                               'epochkit.cli._run': ('cli.html#_run', 'epochkit/cli.py'),

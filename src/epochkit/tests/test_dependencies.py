@@ -91,9 +91,9 @@ def test_the_kit_imports_nothing_that_its_extras_do_not_declare(declared):
     assert undeclared(paths, declared["kit"] | declared["all"] | {"pytest"}, local_packages()) == {}
 
 
-def test_only_the_three_extras_are_needed_beyond_the_bare_kit(declared):
-    paths = [path for path in files("src/epochkit/**/*.py") if "tests" not in path.parts and "frameworks" not in path.parts]
-    assert undeclared(paths, declared["kit"] | {"pytest"}, local_packages()) == {}
+def test_only_frameworks_and_the_mcp_server_need_an_extra_beyond_the_bare_kit(declared):
+    paths = [path for path in files("src/epochkit/**/*.py") if not {"tests", "frameworks"} & {*path.parts}]
+    assert undeclared(paths, declared["kit"] | {"pytest"}, local_packages()) == {"mcp": ["src/epochkit/agents/mcp_server.py"]}
 
 
 def test_stories_rooms_tests_and_benchmarks_import_nothing_that_is_not_declared(declared):
