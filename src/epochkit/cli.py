@@ -322,6 +322,15 @@ def _explain(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _draft(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.agents.drafting import draft_by_model
+    path, draft = draft_by_model(settings, options.epoch)
+    for sentence, why in draft.dropped:
+        print(f"dropped ({why}): {sentence}", file=sys.stderr)
+    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; drafted by a model, read it before you use it")
+    return 0
+
+
 def _mcp(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.agents.mcp_server import serve
     serve(settings)
@@ -483,6 +492,9 @@ def _add_agents(commands: Commands) -> None:
                                   "explain 005/winner-beats-the-baseline", "explain EPK003", "explain     (the codes)",
                                   act=_explain))
     explain.add_argument("code", nargs="?", default="", metavar="CODE", help="NNN/name of a check, EPKnnn, an error")
+    draft = _command(commands, "draft", "prose of 001 or 008 by a model from the record, marked (extra ai)", "draft 1",
+                     "draft 8", act=_draft)
+    draft.add_argument("epoch", type=int, metavar="N", help="1 or 8")
     _command(commands, "mcp", "an MCP server on stdin and stdout: the record to read, and run; never approve", "mcp",
              act=_mcp)
 
