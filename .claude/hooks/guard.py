@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,10 @@ def _finds(reader: ShellReader, given: list[str]) -> list[str]:
         _may_write(reader, [quoted(str(path)) for path in hit])
     return _values_of(given, "-fprint", "-fprintf", "-fls", "-fprint0")
 
+def _writes_all(reader: ShellReader, given: list[str]) -> list[str]:
+    return given
+
+
 def _sorts(reader: ShellReader, given: list[str]) -> list[str]:
     return _values_of(given, "-o", "--output")
 
@@ -146,7 +151,7 @@ def _gits(reader: ShellReader, given: list[str]) -> list[str]:
         if given[0] == "-c" and "=!" in value:
             read_inside(reader, value.partition("=!")[2])
         if given[0] == "-C":
-            reader = ShellReader(reader.root, reader.folder / value, reader.judge, reader.variables, reader.depth)
+            reader = replace(reader, folder=reader.folder / value)
         given = given[2 if given[0] in ("-C", "-c", "--git-dir", "--work-tree") else 1:]
     action, given = (as_given(given[0]), given[1:]) if given else ("", [])
     options, named = [word for word in given if word[:1] == "-"], _files(given)
@@ -199,8 +204,10 @@ _WRITTEN: dict[str, Callable[[ShellReader, list[str]], list[str]]] = {
     **dict.fromkeys(("rm", "rmdir", "shred", "unlink", "chmod", "chown"), _removes), "mv": _moves, "git": _gits,
     **dict.fromkeys(("cp", "install", "rsync", "scp"), _copies), "find": _finds, "tar": _packs, "ssh-keygen": _signs,
     **dict.fromkeys(("sed", "awk", "gawk", "mawk", "perl", "ruby"), _edits), "sort": _sorts, "tree": _sorts,
+    "tee": _writes_all,
     **dict.fromkeys(("ruff", "black"), _formats),
-    **dict.fromkeys(("tmux", "screen", "expect", "socat", "node", "php", "lua", "unbuffer"), _types),
+    **dict.fromkeys("tmux screen expect socat node php lua unbuffer ssh docker podman at batch crontab".split(),
+                    _types),
     **dict.fromkeys(("eval", "su", "script", "trap", "watch", "parallel", "alias"), _starts)}
 _SHELLS = {"bash", "sh", "zsh", "dash", "ksh", ".", "source"}
 _KEYWORDS = {*"if then elif else fi while until do done esac ! { } function coproc".split()}
@@ -220,6 +227,16 @@ def _refuse_marks(words: Sequence[str]) -> None:
     refuse_unmarked(re.split("=", re.sub("^--unset=|^-u", "", word))[0] for word in others)
 
 
+def _env(reader: ShellReader, words: list[str]) -> None:
+    "Judges an option of env: the marks that it would take away, the folder, a command in one text"
+    option, _, value = words[0].partition("=")
+    _refuse_marks([*MARKS] if option in ("-i", "-", "--ignore-environment") else words[:2])
+    if option in ("-C", "--chdir"):
+        reader.folder /= value or words[1]
+    if option.startswith(("-S", "--split-string")):
+        read_inside(reader, " ".join([value or option[2:], *words[1:]]))
+
+
 def _inner(reader: ShellReader, words: list[str], fed: str) -> list[str]:
     "The command that `sudo`, `env`, `timeout`, `xargs` and their like start"
     while words and ((name := _name(words[0])) in _AROUND or name in _RUNNERS and words[1:2] == ["run"]):
@@ -227,11 +244,10 @@ def _inner(reader: ShellReader, words: list[str], fed: str) -> list[str]:
         words = words[2 if name in _RUNNERS else 1:]
         while words and re.match(r"-|\w+=|[\d.]+[smhd]?$", words[0]):
             if name == "env":
-                _refuse_marks([*MARKS] if words[0] in ("-i", "-", "--ignore-environment") else words[:2])
-            if name == "env" and re.match(r"-S|--split", words[0]):
-                read_inside(reader, as_given(" ".join([re.sub(r"-S|--split-string=?", "", words[0]), *words[1:]])))
+                _env(reader, [as_given(word) for word in words])
             words = words[2 if re.fullmatch(rf"-[{taking or '-'}]", words[0]) else 1:]
-        words = [*words, *more]
+        words = [word.replace(quoted("{}"), "{}") for word in words]
+        words = [word.replace("{}", " ".join(more) or "{}") for word in words] + more
     return words
 
 def judge_command(reader: ShellReader, command: SimpleCommand) -> str:
@@ -246,10 +262,13 @@ def judge_command(reader: ShellReader, command: SimpleCommand) -> str:
         _refuse_marks([as_given(words[0])])
         reader.variables[set_[1]] = [words[0][set_.end():]]
         words = words[1:]
-    if not (words := _inner(reader, words, command.fed)):
+    inside = replace(reader)  # env may start it in another folder
+    if not (words := _inner(inside, words, command.fed)):
         return ""
-    _judge_program(reader, _name(words[0]), words, command.fed)
-    return _printed(reader, words, command.fed)
+    _judge_program(inside, _name(words[0]), words, command.fed)
+    said = _printed(reader, words, command.fed)
+    reader.files |= {reader.folder / as_given(word): said for word in command.written}
+    return said
 
 def _judge_program(reader: ShellReader, name: str, words: list[str], fed: str) -> None:
     given = words[1:]
@@ -262,6 +281,9 @@ def _judge_program(reader: ShellReader, name: str, words: list[str], fed: str) -
     refuse_decisions(name, [as_given(word) for word in given], reader.root)
     if name in ("export", "unset", "declare", "typeset"):
         _refuse_marks([as_given(word) for word in given])
+    unread = name not in _READERS and _WRITTEN.get(name, _types) is _types
+    if unread and (PROTECTED_TEXT.search(fed) or DECISION_TEXT.search(fed)):
+        raise AgentRefused("a text that names what is not yours is not fed to another program")
     written = _WRITTEN[name](reader, given) if name in _WRITTEN else [] if name in _READERS else given
     _may_read(reader, given, name)
     _may_write(reader, written)
@@ -270,6 +292,8 @@ def _judge_program(reader: ShellReader, name: str, words: list[str], fed: str) -
 def _script(reader: ShellReader, word: str) -> str:
     "The text of a script; '' where git has it as it stands, so that people have seen it"
     path = reader.folder / as_given(word)
+    if word[:1] == UNKNOWN or path in reader.files:
+        return reader.files.get(path, as_given(word[1:]))
     git = ["git", "-C", str(reader.root), "diff", "--quiet", "HEAD", "--", str(path)]
     known = ["git", "-C", str(reader.root), "ls-files", "--error-unmatch", str(path)]
     try:
@@ -306,6 +330,8 @@ def _judge_code(reader: ShellReader, code: str, inline: bool = True) -> None:
     _may_read(reader, texts)
     if facts.writes:
         _may_write(reader, texts, whole=inline and "rmtree" in facts.names)
+    for text in (text for text in texts if inline and facts.writes and text.endswith((".py", ".sh"))):
+        _judge_script(reader, text)
 
 
 def _judge_python(reader: ShellReader, given: list[str], fed: str) -> None:
@@ -342,7 +368,7 @@ def _printed(reader: ShellReader, words: list[str], fed: str) -> str:
     if given[:2] == ["rev-parse", "--show-toplevel"]:
         return str(reader.root)
     if name in _LISTS:
-        return "\n".join(_files(given))
+        return "\n".join(_files(given) or ["."] * (name in ("ls", "find", "fd")))
     known = {"pwd": str(reader.folder), "mktemp": f"/tmp/{UNKNOWN}", "cat": UNKNOWN if given else fed}
     return known.get(name, UNKNOWN)
 
@@ -366,7 +392,7 @@ def tool_refusal(tool: str, given: Mapping[str, Any], root: Path, folder: Path) 
             read_commands(ShellReader(root, folder, judge_command), given["command"])
     except AgentRefused as refused:
         return " ".join(str(refused).split())
-    except (ValueError, IndexError, RecursionError) as error:
+    except Exception as error:  # whatever keeps a command from being read
         text = str(given.get("command"))
         if PROTECTED_TEXT.search(text) or DECISION_TEXT.search(text) or "--unattended" in text:
             return f"this command cannot be read ({error}), and it names what is not yours: write it more simply"

@@ -124,6 +124,8 @@ def refuse_decisions(program: str, given: Sequence[str], root: Path) -> None:
             raise AgentRefused("which command of epoch this is cannot be read before it runs: write it out")
         if any(len(word) > 2 and "--unattended".startswith(word.partition("=")[0]) for word in given):
             refuse_unattended("--unattended", root)
+    if program != "epoch" and re.match("(approve|change|reject) [1-8]( |$)", " ".join(given)):
+        raise AgentRefused(DECIDES.format(f"'epoch {given[0]}' under another name"))
     if program == "make" and "clean" in given:
         raise AgentRefused("'make clean' forgets the record: a person runs it")
     if program == "make" and "demo" in given:
@@ -151,11 +153,12 @@ def _writes(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    of_os = getattr(getattr(node.func, "value", None), "id", "") == "os"
     if name == "open":
         given = [*node.args, *(one.value for one in node.keywords if one.arg == "mode")]
         modes = [str(one.value) for one in given if isinstance(one, ast.Constant)]
-        return any(re.fullmatch(r"(?=.*[wax+])[rwaxbt+]{1,4}", mode) for mode in modes)
-    of_os = getattr(getattr(node.func, "value", None), "id", "") == "os"
+        unknown = [one for one in node.args[1:2] if not isinstance(one, ast.Constant)]
+        return of_os or bool(unknown) or any(re.fullmatch(r"(?=.*[wax+])[rwaxbt+]{1,4}", mode) for mode in modes)
     return name in _WRITERS or name == "replace" and (of_os or len(node.args) == 1)
 
 class PythonFacts(NamedTuple):
@@ -181,13 +184,13 @@ def refuse_python(code: str, root: Path, inline: bool = True) -> PythonFacts:
     "The facts of code that decides nothing and leaves record and fences alone; AgentRefused for other code"
     facts = python_facts(code)
     names, said = facts.names, " ".join(facts.texts)
-    found = names & _DECIDERS
+    found = (names | {*facts.texts} if "getattr" in names else names) & _DECIDERS
     if not found and any(name.startswith(("epochkit.review.terminal", "epochkit.record.signatures")) for name in names):
         found = names & {"review", "sign"}
     if found:
         raise AgentRefused(DECIDES.format(f"{min(found)}()"))
-    if facts.writes and (DECISION_TEXT.search(said) or any(name.startswith("epochkit") for name in names)
-                         and {"approve", "change", "reject"} & {*facts.texts}):
+    decides = {"approve", "change", "reject"} & {*facts.texts}
+    if facts.writes and DECISION_TEXT.search(said) or decides and any(name.startswith("epochkit") for name in names):
         raise AgentRefused(DECIDES.format("this code"))
     if facts.writes and "--unattended" in said:
         refuse_unattended("--unattended", root)

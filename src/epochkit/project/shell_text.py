@@ -11,7 +11,7 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,11 +72,12 @@ class SimpleCommand(NamedTuple):
 
 @dataclass
 class ShellReader:
-    "Where the reading stands: the project, the current folder, and variables with the values that they may have"
+    "Where the reading stands: project, folder, variables with the values that they may have, files written on the way"
     root: Path
     folder: Path
     judge: Callable[["ShellReader", SimpleCommand], str]
     variables: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[Path, str] = field(default_factory=dict)
     depth: int = 0
 
 # %% ../../../nbs/project/16_shell_text.ipynb #shelltext-12
@@ -84,8 +85,8 @@ def read_inside(reader: ShellReader, text: str) -> str:
     "Reads a text that a command runs; what it prints, as far as that is known. ValueError more than eight deep"
     if reader.depth > 8:
         raise ValueError("commands inside commands, more than eight deep")
-    return read_commands(ShellReader(reader.root, reader.folder, reader.judge, dict(reader.variables),
-                                     reader.depth + 1), text)
+    inside = replace(reader, variables=dict(reader.variables), depth=reader.depth + 1)
+    return read_commands(inside, text)
 
 
 def _values(reader: ShellReader, name: str) -> list[str]:
@@ -118,7 +119,9 @@ def _expansion(reader: ShellReader, text: str, place: int, whole: bool) -> tuple
         return [UNKNOWN], _closing(text, place + 2, ")") + 1
     if text[place:place + 2] in ("$(", "<(", ">("):
         end = _closing(text, place + 2, ")")
-        found = [("" if text[place] == "$" else UNKNOWN) + read_inside(reader, text[place + 2:end])]
+        found = [read_inside(reader, text[place + 2:end])]
+        if text[place] != "$":
+            return [quoted(UNKNOWN + found[0])], end + 1  # the name of a file with that text
     elif text[place] == "`":
         end = _closing(text, place + 1, "`")
         found = [read_inside(reader, text[place + 1:end])]

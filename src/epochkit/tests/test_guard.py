@@ -1,6 +1,8 @@
 """The fence of agents: a write or a decision is found however it is spelt in bash, and what is harmless may run."""
 import json
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -298,10 +300,37 @@ make clean
 make -C . clean
 epoch $(cat wish) 1
 epoch approve 1 'unclosed
+echo 'rm .context/ledger.jsonl' > s.sh && bash s.sh
+printf 'epoch approve 1\n' > /tmp/s.sh; chmod +x /tmp/s.sh; /tmp/s.sh
+bash <(echo rm .context/ledger.jsonl)
+python <(echo "open('.context/x', 'w')")
+source <(echo epoch approve 1)
+bash < <(echo epoch approve 1)
+echo .context/ledger.jsonl | xargs -I{} sh -c 'rm {}'
+ls -a | xargs rm -rf
+env -C .context rm ledger.jsonl
+env --chdir=.context rm ledger.jsonl
+env -S 'rm .context/ledger.jsonl'
+env --split-string='epoch approve 1'
+at now <<< 'rm .context/ledger.jsonl'
+ssh localhost 'cd churn; rm .context/ledger.jsonl'
+docker run -v .:/x alpine sh -c 'rm /x/.context/ledger.jsonl'
+cp .venv/bin/epoch /tmp/e; /tmp/e approve 1
+case 1 in 1) rm .context/ledger.jsonl;; esac
+echo x > >(tee .context/x)
+cd "$(dirname .context/ledger.jsonl)" && rm ledger.jsonl
+a=(rm .context/ledger.jsonl); "${a[@]}"
+python -c "import os; os.open('.context/ledger.jsonl', os.O_WRONLY)"
+python -c "m = 'a'; open('.context/ledger.jsonl', m)"
+python -c "from epochkit.cli import main as m; m(['approve', '1'])"
+python -c "import epochkit.review.decisions as d; getattr(d, 'record_' + 'decision')(1)"
+python -c "exec(open('write_record.py').read())"
+python -c "import runpy; runpy.run_path('write_record.py')"
 '''.strip().split("\n") + [
     "cat <<'END' | sh\nrm .context/ledger.jsonl\nEND",
     "python - <<'END'\nfrom pathlib import Path\nPath('.context/ledger.jsonl').unlink()\nEND",
     "cat > /tmp/x.sh <<END\nhello\nEND\nrm .context/ledger.jsonl",
+    "cat > s.py <<'END'\nopen('.context/x', 'w')\nEND\npython s.py",
     "bash <<-END\n\trm .context/ledger.jsonl\n\tEND",
     "rm \\\n .context/ledger.jsonl", "ls\nrm .context/ledger.jsonl", "# harmless\nrm .context/ledger.jsonl"]
 
@@ -438,6 +467,7 @@ EPOCH_ACTOR_KIND=agent epoch run 2
 env | grep CLAUDECODE
 echo $CLAUDECODE
 env A=1 epoch status
+env -C .context ls; rm notes.txt
 epoch context 3 --json
 epoch explain 005/winner-beats-the-baseline
 epoch run "Perform comprehensive EDA on data.csv focusing on Churn"
@@ -460,7 +490,8 @@ epoch approve --help
 epoch reject -h
 '''.strip().split("\n") + [
     "cat > notes.md <<'END'\nType `epoch approve 1`, and never rm .context/ledger.jsonl $(\nEND",
-    "git commit -F - <<'END'\nThe gate waits for epoch approve 1\nEND"]
+    "git commit -F - <<'END'\nThe gate waits for epoch approve 1\nEND",
+    "tee notes.md <<'END'\nThe record is in .context/ledger.jsonl\nEND", "cat > tidy.py <<'END'\nprint('.context')\nEND\npython tidy.py"]
 
 
 @pytest.mark.parametrize("command", REFUSED)
@@ -558,6 +589,19 @@ def test_what_cannot_be_read_passes_only_where_it_names_nothing(project):
     assert told(project, "echo 'not closed") == "" != told(project, "echo 'not closed .context/ledger.jsonl")
     assert told(project, "x" * 100_000) == "" == told(project, "echo " + "$(" * 50 + ")" * 50)
     assert told(project, "".join(f"$(echo {n}" for n in range(30)) + " epoch approve 1" + ")" * 30)
+
+
+def test_no_text_makes_it_stumble(project):
+    pieces = [*"'\"\\$`(){}[]<>|&;#~*?=-!\n\t ", "<<", "<<<", "$(", "${", "<(", "EOF", "rm", "cd", "xargs", "env -S", "bash -c", "find . -exec", "git -c", "python -c", "for x in",
+              "x=1", "$x", "a" * 300, "~root", "\0", "é", "read y", "printf %s", "sed -i", "cp -r", "tar -c"]
+    rng = random.Random(10)
+    for _ in range(3_000):
+        text = "".join(rng.choice(pieces) + rng.choice(["", " "]) for _ in range(rng.randint(1, 12)))
+        line = told(project, text)
+        assert "\n" not in line
+        hidden = told(project, f"{text}\nrm .context/ledger.jsonl")
+        readable = not re.search(r"['\"`\\#<>({]", text)
+        assert hidden or not readable, text
 
 
 # What the guide for agents says that the fence cannot see: were one of them found, the guide would be wrong
