@@ -155,8 +155,7 @@ def _asked_for(settings: Settings, options: argparse.Namespace) -> int:
 
     from epochkit.planning.sentence import read_command
     command = read_command(options.which, settings)
-    if not options.json:
-        print(command.explanation, file=sys.stderr)
+    print(command.explanation, file=sys.stderr)
     if command.refusal:
         raise BadInputError(f"nothing was run: {command.refusal}")
     if command.brief:
@@ -165,6 +164,19 @@ def _asked_for(settings: Settings, options: argparse.Namespace) -> int:
             written.write_text(command.brief, encoding="utf-8", newline="\n")
             install_brief(settings, written, force=options.force)
     return command.epoch
+
+# %% ../../nbs/01_cli.ipynb #cli-prepared
+def _prepared(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    "The parameters of a run whose wishes can be fulfilled: reason, brief and sentence are looked at before it starts"
+    if options.unattended is not None and not options.unattended.strip():
+        raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
+    if options.brief:
+        install_brief(settings, options.brief, force=options.force)
+    if " " in options.which.strip():
+        options.which = str(_asked_for(settings, options))
+    parameters = _parameters(options.parameter)
+    _check_brief(settings, options.which, parameters)
+    return parameters
 
 # %% ../../nbs/01_cli.ipynb #cli-run-programs
 def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
@@ -181,32 +193,27 @@ def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
 
     with redirect_stderr(lines):
         try:
-            parameters = _parameters(options.parameter)
-            _check_brief(settings, options.which, parameters)
+            parameters = _prepared(settings, options)
             numbers = which_epochs(settings, options.which)
             lines.tell_event("started", epochs=numbers)
             run_epochs(settings, options.which, parameters, options.unattended or "",
                        options.force and not options.brief, ended, lambda facts: lines.tell_event("progress", **facts))
-        except PipelineError as caught:
-            error = caught
+        except Exception as caught:
+            if options.debug:
+                raise
+            told = disk_trouble(caught) or PipelineError(explain(caught))
+            error = caught if isinstance(caught, PipelineError) else told
             lines.tell_event("error", name=type(error).__name__, text=str(error), exit_code=error.exit_code)
-    told = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
-    print(json.dumps(told, indent=2))
-    return told["exit_code"]
+    document = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
+    print(json.dumps(document, indent=2))
+    return document["exit_code"]
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-e
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.runner.epochs import run_epochs
-    if options.unattended is not None and not options.unattended.strip():
-        raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
-    if options.brief:
-        install_brief(settings, options.brief, force=options.force)
-    if " " in options.which.strip():
-        options.which = str(_asked_for(settings, options))
     if options.json:
         return _run_for_programs(settings, options)
-    parameters = _parameters(options.parameter)
-    _check_brief(settings, options.which, parameters)
+    parameters = _prepared(settings, options)
 
     def say(outcome: Any) -> None:
         state = project_state(settings)[outcome.epoch - 1]
@@ -312,6 +319,15 @@ def _explain(settings: Settings, options: argparse.Namespace) -> int:
     else:
         codes = list(explained_codes(settings))
         print(json.dumps({"codes": codes}, indent=2) if options.json else "\n".join(codes))
+    return 0
+
+
+def _draft(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.agents.drafting import draft_by_model
+    path, draft = draft_by_model(settings, options.epoch)
+    for sentence, why in draft.dropped:
+        print(f"dropped ({why}): {sentence}", file=sys.stderr)
+    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; drafted by a model, read it before you use it")
     return 0
 
 
@@ -476,6 +492,9 @@ def _add_agents(commands: Commands) -> None:
                                   "explain 005/winner-beats-the-baseline", "explain EPK003", "explain     (the codes)",
                                   act=_explain))
     explain.add_argument("code", nargs="?", default="", metavar="CODE", help="NNN/name of a check, EPKnnn, an error")
+    draft = _command(commands, "draft", "prose of 001 or 008 by a model from the record, marked (extra ai)", "draft 1",
+                     "draft 8", act=_draft)
+    draft.add_argument("epoch", type=int, metavar="N", help="1 or 8")
     _command(commands, "mcp", "an MCP server on stdin and stdout: the record to read, and run; never approve", "mcp",
              act=_mcp)
 

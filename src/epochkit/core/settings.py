@@ -95,6 +95,7 @@ class Settings(BaseModel):
     kit_defaults: str = ""
     gate_modules: tuple[str, ...] = GATE_MODULES
     experiment_prefix: str = ""
+    draft_model: str = "claude-sonnet-4-5"
     cost_tracking: bool = False
 
     @property
@@ -155,6 +156,7 @@ _SECTIONS = {
     "gates": ("unattended_production", "unattended_by_agents", "require_signatures", "allowed_signers",
               "independent_reviewer", "kit_defaults"),
     "tracking": ("experiment_prefix",),
+    "ai": ("draft_model",),
     "serving": ("keep_predictions", "keep_prediction_days"),
     "kit": (),  # only in the kit's own repository: where its notebooks lie and what they are exported to
 }

@@ -203,7 +203,7 @@ def _decided(decision: Event) -> tuple[str, str]:
     back, to = "", data.get("return_to")
     if to:
         back = f" Back to epoch {to:03d}: run 'epoch run {to}'."
-    head += " An agent ran on." if data["decision"] == "unattended" and decision.actor_kind == "agent" else ""
+    head += ", an agent went on" if data["decision"] == "unattended" and decision.actor_kind == "agent" else ""
     return head, f"{decision.time[:16].replace('T', ' ')} UTC.{back}"
 
 # %% ../../../nbs/review/03_card.ipynb #card-after
