@@ -167,7 +167,7 @@ def test_every_module_is_there(text):
 ENDING = r"\.(?:ipynb|py|jsonl?|md|toml|csv|parquet|html|png|joblib|ini|lock|ya?ml|sh|txt|db|css|zip)"
 # files of a reader's own, as examples: each is named somewhere
 EXAMPLES = {"my_brief.toml", "loans.csv", "customers.csv", "scores.csv", "new_rows.csv", "in.csv", "out.csv", "test_naive_bayes.py", "brief.toml", "shop.db",
-            "project_brief.N.toml", "bundle-*.joblib", "NN_name.ipynb", "app.sh"}
+            "project_brief.N.toml", ".mcp.json", "bundle-*.joblib", "NN_name.ipynb", "app.sh"}
 
 
 @functools.cache
