@@ -165,12 +165,15 @@ def understand(sentence: str) -> Understood:
 # %% ../../../nbs/planning/11_sentence.ipynb #20abriefsent-12
 def plan_from_sentence(sentence: str, settings: Settings, base: Brief | None = None) -> tuple[str, str]:
     """The brief's TOML text, and in words what was understood, assumed, changed and left over;
-    BadInputError when data or target is missing"""
+    BadInputError when data or target is missing, or a blank such as [use case] is not filled in"""
     was = ""
     if base is None and understand(sentence).epoch != 1 and brief_path(settings).exists():
         base = load_brief(settings)
         was = brief_path(settings).read_text(encoding="utf-8")
     before = base.model_dump(exclude_unset=True) if base else {}
+    if blanks := [blank[0] for blank in _BLANK.finditer(sentence)]:
+        raise BadInputError(f"the sentence has blanks ({', '.join(blanks)}): write what is meant in their place\n"
+                            f"{_explained(understand(sentence), {}, {}, [])}")
     said, content, assumed = _settled(sentence, settings, before)
     lacking = [key for key in ("source", "target") if not content.get("data", {}).get(key)]
     if lacking:
@@ -401,7 +404,7 @@ def _explained(said: Understood, before: dict[str, Any], after: dict[str, Any], 
 
 # %% ../../../nbs/planning/11_sentence.ipynb #sentence-command
 class Command(NamedTuple):
-    "A sentence that asks for work: its epoch, what was understood, the brief to write (a plan only), and why it is refused"
+    "A sentence that asks for work: its epoch, what was understood, the brief to write (of a plan), why it is refused"
     epoch: int
     explanation: str
     brief: str = ""

@@ -204,8 +204,14 @@ _BY_HAND = ("widget", "terminal")  # where only a person gets to
 
 
 def refuse_agents(settings: Settings, epoch: int, decision: str) -> None:
-    "Raises, after the attempt was recorded, where an agent is at work"
-    if mark := agent_mark():
+    """Raises where an agent is at work, after the attempt was recorded; `unattended` is no decision, and
+    WaitingForReviewError where the project lets no agent go on with it"""
+    mark = agent_mark()
+    if mark and decision == "unattended" and not settings.unattended_by_agents:
+        raise WaitingForReviewError(
+            f"gate {epoch:03d} waits for a person: an agent is at work ({mark} is set), and this project lets none go "
+            f"on unattended (unattended_by_agents in settings.ini): tell the person who gave you the task")
+    if mark and decision != "unattended":
         raise refuse(settings, epoch, decision, f"an agent ({mark} is set) and not from a person",
                      f"report what gate {epoch:03d} shows; a person decides, at a terminal or in a JupyterLab "
                      f"that they opened themselves")
@@ -228,8 +234,7 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
     gate_as_recorded: take the checks that the run recorded when it ended a moment ago, and compute none anew.
     """
     _check_request(epoch, decision, reviewer, comment, return_to)
-    if decision != "unattended":
-        refuse_agents(settings, epoch, decision)
+    refuse_agents(settings, epoch, decision)
     waivers, restored, criteria = dict(waivers or {}), dict(restored or {}), list(criteria)
     ledger = Ledger(settings.context_root, kind="person" if provenance in _BY_HAND else None)
     events = ledger.events()  # read once, and handed down
@@ -276,10 +281,6 @@ def decide_unattended(settings: Settings, epoch: int, reason: str, just_ran: boo
         raise WaitingForReviewError(
             f"gate {epoch:03d} needs a signed decision (require_signatures in settings.ini), so nobody but a "
             f"person can open it: use the panel in its notebook, or 'epoch approve {epoch}'")
-    if (mark := agent_mark()) and not settings.unattended_by_agents:
-        raise WaitingForReviewError(
-            f"gate {epoch:03d} waits for a person: an agent is at work ({mark} is set), and this project lets none go "
-            f"on unattended (unattended_by_agents in settings.ini): tell the person who gave you the task")
     last = latest(Ledger(settings.context_root).events("decision"), epoch, "decision")
     if last and last.data["decision"] in ("rejected", "changes requested"):
         raise WaitingForReviewError(

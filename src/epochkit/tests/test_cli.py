@@ -122,7 +122,7 @@ def test_a_sentence_runs_its_epoch_or_nothing(home, capsys, monkeypatch):
     assert main(["run", "Plan a churn project with 12 features and 5000 rows"]) == 0
     assert "plan the use case 'churn'" in capsys.readouterr().err and (home / "epoch001-research-analysis-planning").is_dir()
     assert main(["run", "Engineer features for churn prediction using target encoding"]) == 0
-    for sentence, message in (("Deploy [model] with monitoring", "(a blank: write what is meant)"),
+    for sentence, message in (("Deploy [model] with monitoring", "blanks ([model])"),
                               ("Deploy it with a teleporter", "nothing was run: not understood: teleporter"),
                               ("Plan a fraud project", "--force")):
         assert main(["run", sentence]) == 2 and message in capsys.readouterr().err

@@ -342,7 +342,9 @@ def test_the_eight_sentences_run_their_epoch(planned, number):
     (6, "Run comprehensive testing on [model] including edge cases and robustness"),
     (7, "Deploy [model] with monitoring, API serving, and interactive dashboard")])
 def test_a_blank_that_nobody_filled_in_runs_nothing(planned, number, sentence):
-    assert "(a blank: write what is meant)" in read_command(sentence, planned).refusal
+    assert "blanks ([" in read_command(sentence, planned).refusal
+    with pytest.raises(BadInputError, match=r"blanks \(\["):
+        plan_from_sentence(sentence, planned)
 
 
 @pytest.mark.parametrize("sentence, words", [

@@ -207,8 +207,10 @@ def test_an_agent_decides_nothing_and_its_attempt_stays(run, monkeypatch, decisi
 def test_an_agent_goes_on_unattended_only_where_the_project_says_so(run, monkeypatch):
     monkeypatch.setenv("EPOCH_ACTOR_KIND", "agent")
     strict, lenient = (run.settings.model_copy(update={"unattended_by_agents": lets}) for lets in (False, True))
-    with pytest.raises(WaitingForReviewError, match="unattended_by_agents"):
-        decide_unattended(strict, 1, "nightly")
+    for decide in (lambda: decide_unattended(strict, 1, "nightly"),
+                   lambda: record_decision(strict, 1, "unattended", "nobody", "nightly", provenance="unattended")):
+        with pytest.raises(WaitingForReviewError, match="unattended_by_agents"):
+            decide()
     event = decide_unattended(lenient, 1, "nightly")
     assert event.actor_kind == "agent" and project_state(lenient)[0].decision == "unattended"
 
