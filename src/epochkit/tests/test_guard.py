@@ -15,6 +15,7 @@ from epochkit.project.guard import tool_refusal
 from epochkit.project.protected import MARKS, protected_place
 from epochkit.project.template import HOOKS, hook_text
 
+pytestmark = pytest.mark.agents
 ROOT = load_settings(env={}).code_root
 GENERATED = """\"\"\"Settings.\"\"\"
 
@@ -602,6 +603,16 @@ def test_no_text_makes_it_stumble(project):
         hidden = told(project, f"{text}\nrm .context/ledger.jsonl")
         readable = not re.search(r"['\"`\\#<>({]", text)
         assert hidden or not readable, text
+
+
+SAID = [line for path in (ROOT / "AGENTS.md", *sorted((ROOT / ".claude/skills").glob("*/SKILL.md")))
+        for block in re.findall(r"^```\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S) for line in block.splitlines()]
+SAID += [span for span in re.findall(r"`(\.venv/bin/[^`]+|make [a-z]+|EPOCH_HOME=[^`]+)`", (ROOT / "AGENTS.md").read_text(encoding="utf-8")) if span != "make clean"]
+
+
+@pytest.mark.parametrize("command", sorted({*SAID}))
+def test_what_agents_are_told_to_type_may_run(project, command):
+    assert told(project, command) == ""
 
 
 # What the guide for agents says that the fence cannot see: were one of them found, the guide would be wrong

@@ -25,6 +25,7 @@ from epochkit.lifecycle.remedies import code_of_check, remedies
 from epochkit.project.documentation import registered_checks
 from epochkit.project.template import ProjectFacts, project_files
 
+pytestmark = pytest.mark.agents
 ROOT = load_settings(env={}).code_root
 NEW = project_files(ProjectFacts("churn", "Predicts Churn."))  # what epoch new gives
 
