@@ -379,11 +379,26 @@ def test_every_output_that_a_skill_names_is_there_after_a_run(finished_home, num
 @pytest.mark.parametrize("number, frame", [
     (2, pd.DataFrame({"monthly_charge": [-1.0, 2.0]})), (4, pd.DataFrame({"support_calls": [4.0, 1.0], "months_as_customer": [2.0, 0.0]}))])
 def test_the_example_of_a_skill_works(number, frame):
+    "A rule, a feature; the check has a test of its own"
     code, = re.findall(r"^```python\n(.*?)^```", of_epoch(number)[1], re.M | re.S)
     names = {"pd": pd, "cleaning_rule": cleaning_rule, "derived_feature": derived_feature, "ratio": ratio}
     exec(code, names)
     made = names["charge_of_nobody" if number == 2 else "calls_per_month"](frame)
     assert (made["monthly_charge"] if number == 2 else made).isna().tolist() == ([True, False] if number == 2 else [False, True])
+
+
+@pytest.mark.parametrize("threshold, result", [(0.5, "pass"), (1.0, "fail")])
+def test_the_check_of_the_skill_of_006_can_fail(threshold, result, monkeypatch):
+    from epochkit.lifecycle import gates
+    monkeypatch.setitem(gates.CHECKS, 6, {})
+    code, = re.findall(r"^```python\n(.*?)^```", of_epoch(6)[1], re.M | re.S)
+    names = {name: getattr(gates, name) for name in ("gate_check", "GateContext", "CheckResult", "verdict")}
+    exec(code, names)
+
+    class Report:
+        def json(self, name):
+            return {"threshold": threshold}
+    assert names["the_threshold_is_not_extreme"](Report()).result == result and [*gates.CHECKS[6]] == ["the threshold is not extreme"]
 
 
 def test_a_project_gets_the_files_of_this_repository_with_its_own_name():
