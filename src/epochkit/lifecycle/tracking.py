@@ -187,7 +187,8 @@ class _Client:
 # %% ../../../nbs/lifecycle/07_tracking.ipynb #tracking-mlflow
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "4", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
              "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
-             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+             "MLFLOW_DISABLE_AGENT_HINT": "true"}  # no advice to agents among our lines
 
 
 def _mlflow() -> Any:

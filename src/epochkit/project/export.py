@@ -26,6 +26,7 @@ from ..core.notebook_text import clean_notebook
 from ..core.project import is_story
 from ..core.settings import EPOCHS, find_project
 from .module_lists import AREAS, area_init, llms_text, package_docstring, readme_text
+from .template import HOOKS, hook_text
 
 # %% ../../../nbs/project/03_export.ipynb #projectexport-04
 class Target(NamedTuple):
@@ -147,6 +148,26 @@ def _write_template(root: Path, stage: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_without_demo(path))
 
+# %% ../../../nbs/project/03_export.ipynb #export-agents
+_OWN_SECTION = re.compile(r"^## In the kit's own repository\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_AGENTS = ("AGENTS.md", "CLAUDE.md", ".claude/settings.json", ".claude/agents/*.md", ".claude/skills/*/SKILL.md")
+
+
+def _write_agents(root: Path, stage: Path) -> None:
+    "The files of agents into the kit's template of a project, and the guard's modules into `.claude/hooks/`"
+    package, name = stage / export_targets(root)[0].package, read_ini(root).defaults()["lib_name"]
+    for path in (path for pattern in _AGENTS for path in sorted(root.glob(pattern))):
+        text = _OWN_SECTION.sub("", path.read_text(encoding="utf-8")).rstrip("\n") + "\n"
+        inside = path.relative_to(root).as_posix().removeprefix(".")
+        target = package / _TEMPLATE / f"{inside}.j2"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.replace(name, "{{ name }}").encode())
+    for module in (package / "project" / f"{name}.py" for name in HOOKS):
+        if module.exists():
+            target = stage / ".claude" / "hooks" / module.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(hook_text(module.stem, module.read_text(encoding="utf-8")).encode())
+
 # %% ../../../nbs/project/03_export.ipynb #projectexport-09-a
 @contextlib.contextmanager
 def fresh_export(root: Path) -> Iterator[Path]:
@@ -162,6 +183,7 @@ def fresh_export(root: Path) -> Iterator[Path]:
         _write_lists(root, stage)
         if "kit" in read_ini(root):
             _write_template(root, stage)
+            _write_agents(root, stage)
         yield stage
 
 # %% ../../../nbs/project/03_export.ipynb #projectexport-11
@@ -192,10 +214,13 @@ def export_differences(root: Path) -> dict[str, bytes | None]:
             found |= {f"{target.package}/{name}": wanted.get(name) for name in sorted(now.keys() | wanted.keys())
                       if now.get(name) != wanted.get(name)}
         for path in sorted([*stage.rglob("__init__.py"), *stage.glob("src/*/README.md"), *stage.glob("llms.txt"),
-                            *stage.glob(f"src/*/{_TEMPLATE}/**/*.ipynb")]):
+                            *stage.glob(f"src/*/{_TEMPLATE}/**/*.ipynb"), *stage.glob(f"src/*/{_TEMPLATE}/**/*.j2"),
+                            *stage.glob(".claude/hooks/*.py")]):
             name = path.relative_to(stage).as_posix()
             if not (root / name).exists() or (root / name).read_bytes() != path.read_bytes():
                 found[name] = path.read_bytes()
+        given = (path.relative_to(root) for path in root.glob(f"src/*/{_TEMPLATE}/claude/**/*.j2"))
+        found |= {path.as_posix(): None for path in given if not (stage / path).exists()}
     return found
 
 # %% ../../../nbs/project/03_export.ipynb #projectexport-11-c
