@@ -137,13 +137,21 @@ def _executed_notebooks(settings: Settings) -> dict[int, str]:
             for number, path in paths.items()}
 
 # %% ../../nbs/01_cli.ipynb #cli-check-brief
+def _ask_here(question: str) -> str:
+    "The answer of the person at this terminal; asked on stderr, because stdout may be read by a program"
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
+
+
 def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> None:
     "BadInputError when epoch 001 is to run and nobody wrote a brief: nothing is started, nothing recorded"
+    from epochkit.lifecycle.run import check_data_root
     from epochkit.runner.epochs import check_parameters, which_epochs
     numbers = which_epochs(settings, which)
     check_parameters(settings, numbers, parameters)
     check_writable(settings.home)
     project_state(settings)  # a damaged record comes before everything else
+    check_data_root(settings, _ask_here if sys.stdin.isatty() else None)
     if 1 in numbers and not brief_path(settings).exists():
         raise BadInputError(f"there is no brief yet ({settings.relative(brief_path(settings))}): write it, {_BRIEF}")
 
@@ -273,6 +281,7 @@ def _upgrade(settings: Settings, options: argparse.Namespace) -> int:
 
 # %% ../../nbs/01_cli.ipynb #cli-doctor
 def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:
+    import epochkit.project.doctor_domino  # adds what it looks at
     from epochkit.project.doctor import run_doctor
     try:
         settings = load_settings()

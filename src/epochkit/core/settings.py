@@ -21,6 +21,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError as SchemaError
 
 from .. import __version__
+from .domino import find_domino
 from .errors import BadInputError, unknown_name
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-04
@@ -199,15 +200,10 @@ def _own_sections(path: Path) -> dict[str, object]:
 # %% ../../../nbs/core/02_settings.ipynb #01config-10-b
 def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path]:
     "Data and artifacts roots: the home by default, Domino's places when the platform announces itself"
-    domino = env.get("DOMINO_PROJECT_NAME")
-    if not domino or env.get("EPOCH_HOME"):
+    domino = find_domino(env)
+    if domino is None or env.get("EPOCH_HOME"):
         return {"data_root": home / "data" / project, "artifacts_root": home / "artifacts"}
-    git_based = env.get("DOMINO_WORKING_DIR", "") == "/mnt/code"
-    working = Path(env.get("DOMINO_WORKING_DIR", "/mnt"))
-    datasets = Path(env.get("DOMINO_DATASETS_DIR", "/mnt/data" if git_based else "/domino/datasets"))
-    datasets = datasets if git_based or datasets.name == "local" else datasets / "local"
-    artifacts = Path(env.get("DOMINO_ARTIFACTS_DIR", "/mnt/artifacts" if git_based else working / "artifacts"))
-    return {"data_root": datasets / domino, "artifacts_root": artifacts}
+    return {"data_root": domino.data, "artifacts_root": domino.artifacts}
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-10-c
 def load_settings(home: Path | str | None = None, env: Mapping[str, str] | None = None) -> Settings:

@@ -15,4 +15,5 @@
 - `doctor`: What is missing on this machine, and how to get it.
 - `documentation`: A stable code, what is looked at and what to do, for every gate check and every error of the kit.
 - `site`: Guides, check pages, the API and the stories, gathered into one folder from which a static site is built.
+- `doctor_domino`: What the platform says, in words, and what in this project would not last there.
 """
