@@ -108,8 +108,8 @@ def _check_whole(env: Mapping[str, str]) -> None:
                      for names, there in ((_ANNOUNCING, True), (_NEEDED, False)))
     if missing:
         raise BadInputError(
-            f"only a part of Domino's variables is set: {', '.join(here)}, without {' and '.join(missing)}: the platform "
-            "sets them all in a workspace, job or app, so unset what was set by hand")
+            f"only a part of Domino's variables is set: {', '.join(here)}, without {' and '.join(missing)}: the "
+            "platform sets them all in a workspace, job or app, so unset what was set by hand")
     project, working = (env[name] for name in _NEEDED)
     if Path(project).name != project or project == "..":
         raise BadInputError(f"DOMINO_PROJECT_NAME is '{project}', which is no name of a folder: unset it, or give the "

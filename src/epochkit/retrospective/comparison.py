@@ -56,7 +56,7 @@ def _decisions(own: list[Event]) -> dict[str, Any]:
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-1
 def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
     """One row per finished epoch: epoch, title, agent, started, finished, seconds, by_hand, peak_mb, runs, failures,
-    errors, resumes, warnings, decision, waited_s, sent_back"""
+    errors, resumes, warnings, decision, waited_s, sent_back; on Domino the hardware tier"""
     events, rows = Ledger(settings.context_root).events(), []
     for epoch in EPOCHS[:up_to]:
         finished = latest(events, epoch.number, "epoch_finished")
@@ -66,7 +66,8 @@ def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
         started = next((event for event in own if event.kind == "epoch_started"
                         and event.data.get("run") == finished.data.get("run")), finished)
         rows.append({"epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "started": started.time,
-                     "finished": finished.time, **_work(own, finished), **_attempts(own), **_decisions(own)})
+                     "finished": finished.time, **_work(own, finished), **_attempts(own), **_decisions(own),
+                     **({"tier": tier} if (tier := started.data.get("domino", {}).get("tier")) else {})})
     return rows
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-a
