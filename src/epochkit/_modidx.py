@@ -4604,6 +4604,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'epochkit/project/template.py'),
                                            'epochkit.project.template._content': ( 'project/template.html#_content',
                                                                                    'epochkit/project/template.py'),
+                                           'epochkit.project.template._domino_words': ( 'project/template.html#_domino_words',
+                                                                                        'epochkit/project/template.py'),
                                            'epochkit.project.template._place': ( 'project/template.html#_place',
                                                                                  'epochkit/project/template.py'),
                                            'epochkit.project.template.facts_of': ( 'project/template.html#facts_of',

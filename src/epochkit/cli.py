@@ -273,7 +273,8 @@ def _upgrade(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.project.upgrade import read_base, upgrade_project
     from epochkit.project.wheel import renew_wheel
     root = settings.code_root
-    given = project_files(facts_of(read_base(root).files))
+    facts = facts_of(read_base(root).files)
+    given = project_files(facts._replace(domino=facts.domino or options.domino))
     code = upgrade_project(root, given, options.dry_run)
     if code == 0 and not options.dry_run and (wheel := renew_wheel(root / "wheels")):
         print(f"the project carries {wheel.name}; 'make env' installs it")
@@ -364,14 +365,18 @@ def _add_new(commands: Commands) -> None:
     new.add_argument("--task", default="", choices=("binary", "multiclass", "regression"),
                      help="default: from the data")
     new.add_argument("--copy", action="store_true", help="copy the file into the project (data/raw/, not in git)")
+    new.add_argument("--domino", action="store_true",
+                     help="add what Domino needs: environment, jobs, policy, ignored files")
     new.add_argument("--yes", action="store_true",
                      help="ask nothing: what the data does not say stays open in the brief")
 
 # %% ../../nbs/01_cli.ipynb #cli-parser-upkeep
 def _add_upkeep(commands: Commands) -> None:
     upgrade = _command(commands, "upgrade", "what a newer kit changes in this project, and the merge",
-                       "upgrade --dry-run        after pip install -U epochkit", "upgrade", act=_upgrade)
+                       "upgrade --dry-run        after pip install -U epochkit", "upgrade",
+                       "upgrade --domino         for a project that moves there", act=_upgrade)
     upgrade.add_argument("--dry-run", action="store_true", help="say what would change and write nothing")
+    upgrade.add_argument("--domino", action="store_true", help="add what Domino needs, as 'epoch new --domino' does")
     _with_json(_command(commands, "doctor", "what this machine and project lack, and how to get it", "doctor",
                         "doctor --json", act=_doctor, needs_project=False))
 

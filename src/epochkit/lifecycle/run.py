@@ -33,7 +33,7 @@ from .state import EpochState, require_done_before
 from ..record.anchors import anchor
 from ..record.checkpoints import progress_of
 from ..record.events import Event, latest
-from ..record.ledger import Ledger
+from ..record.ledger import Ledger, current_user
 from ..record.views import write_views
 
 _logger = logging.getLogger(__name__)
@@ -184,11 +184,16 @@ def _take(run: EpochRun, wait_s: float) -> None:
 def check_data_root(settings: Settings, ask: Callable[[str], str] | None = None) -> None:
     """Passes when the data root is there, lies in the home, or a person lets it be made
 
-    `ask` puts the question, as `input` does. BadInputError where a mounted root that holds files of this project is
-    away, the answer is no, or there is nobody to ask.
+    `ask` puts the question, as `input` does. BadInputError where a mounted root is read-only, one that holds files of
+    this project is away, the answer is no, or there is nobody to ask.
     """
     root = settings.data_root
-    if root.is_relative_to(settings.home) or root.exists():
+    if root.is_relative_to(settings.home):
+        return
+    if root.exists():
+        if not root.is_dir() or not os.access(root, os.W_OK | os.X_OK):
+            raise BadInputError(f"the data folder {root} cannot be written by {current_user()}: mount the dataset with "
+                                "the right to write, or name another home in EPOCH_HOME")
         return
     left = [event.epoch for event in Ledger(settings.context_root).events("epoch_finished")
             if any(path.startswith("@data/") for path in event.data["outputs"])]

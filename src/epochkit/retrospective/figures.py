@@ -248,7 +248,8 @@ def epoch_cost_figure(happened: list[dict[str, Any]], costs: dict[int, float]) -
     axes.invert_yaxis()
     axes.set_xlabel("cost of the machine, in the currency of COST_PER_HOUR")
     total, partly = sum(costs.values()), len(costs) < len(happened)
-    places = {"total": Measured(total, "", f"cost of the machine over {'epochs with a price' if partly else 'all epochs'}")}
+    over = "epochs with a price" if partly else "all epochs"
+    places = {"total": Measured(total, "", f"cost of the machine over {over}")}
     places |= {"priced": count_of(len(costs), "epochs with a price")} if partly else {}
     places |= {"share": Measured(costs[most] / total, "share", f"cost of epoch {most:03d}"),
                "epoch": f"{most:03d}"} if total else {}

@@ -281,7 +281,7 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "host": f"{slug}.example.com", "python": f"{sys.version_info.major}.{sys.version_info.minor}", "user": USER,
         "port": choices.port, "key_variable": API_KEY_VARIABLE, "app": f"{epoch_of(7).folder}/app",
         "wheels": any((root / "wheels").glob("*.whl")), "app_command": command,
-        "app_line": shlex.join(command),
+        "app_line": shlex.join(command), "epoch": epoch_of(7).folder,
         "place": os.path.relpath(folder, root), "root": os.path.relpath(root, folder),
         "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_store"
     }

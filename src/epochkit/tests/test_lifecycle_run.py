@@ -90,6 +90,13 @@ def test_a_data_root_outside_the_home_is_not_made_silently(away, monkeypatch):
     assert away.data_root.is_dir() and begin(1, away).number == 1
 
 
+def test_a_data_root_that_nobody_may_write_is_told_before_anything_starts(away, monkeypatch):
+    away.data_root.mkdir(parents=True)
+    monkeypatch.setattr("epochkit.lifecycle.run.os.access", lambda path, how: path != away.data_root)
+    with pytest.raises(BadInputError, match="cannot be written by .*: mount the dataset with the right to write"):
+        check_data_root(away, lambda question: "y")
+
+
 def test_a_person_in_a_notebook_is_asked_by_a_panel(away, monkeypatch):
     shown = []
     monkeypatch.setitem(sys.modules, "ipykernel", sys)

@@ -54,13 +54,13 @@ def _server_asked(connection: Any, sql: str, values: Any = None) -> list[dict[st
 class Database:
     """A prediction store's database at `address`: a file, or `postgresql://user:password@host/name`
 
-    wait_s: seconds that a lock is waited for.
+    wait_s: seconds that a lock is waited for. needs: a mounted folder without which the file is not made.
     """
 
-    def __init__(self, address: Path | str, wait_s: float = 2.0):
+    def __init__(self, address: Path | str, wait_s: float = 2.0, needs: Path | None = None):
         text = str(address)
         self.path = sqlite_file(text) or (None if "://" in text else Path(address))
-        self.wait_s, self.address, self._engine = wait_s, text, None
+        self.wait_s, self.address, self._engine, self.needs = wait_s, text, None, needs
         if self.path is None and not re.match(r"postgres(ql)?(\+psycopg)?://", text):
             raise BadInputError(f"{without_password(text)} is no prediction store: name a file, or "
                                 "postgresql://user:password@host/database")
@@ -83,6 +83,9 @@ class Database:
     @contextmanager
     def _sqlite(self, write: bool) -> Iterator[SqlAsk]:
         try:
+            if self.needs and not self.needs.is_dir():
+                raise PredictionStoreError(f"the prediction store {self.name} is out of reach, because "
+                                           f"{self.needs.name} is not mounted: attach the dataset")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
             with closing(sqlite3.connect(self.path, timeout=self.wait_s, isolation_level=None)) as connection:
