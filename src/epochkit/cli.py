@@ -119,6 +119,7 @@ def _plan(settings: Settings, options: argparse.Namespace) -> int:
     if options.dry_run:
         print(text)
         return 0
+    _check_mount(settings)
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "the brief of this sentence.toml")
         written.write_text(text, encoding="utf-8", newline="\n")
@@ -143,15 +144,19 @@ def _ask_here(question: str) -> str:
     return sys.stdin.readline()
 
 
+def _check_mount(settings: Settings) -> None:
+    "Before anything is written: what has to be mounted is there, or a person lets a folder take its place"
+    from epochkit.lifecycle.run import check_data_root
+    check_data_root(settings, _ask_here if sys.stdin.isatty() else None)
+
+
 def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> None:
     "BadInputError when epoch 001 is to run and nobody wrote a brief: nothing is started, nothing recorded"
-    from epochkit.lifecycle.run import check_data_root
     from epochkit.runner.epochs import check_parameters, which_epochs
     numbers = which_epochs(settings, which)
     check_parameters(settings, numbers, parameters)
     check_writable(settings.home)
     project_state(settings)  # a damaged record comes before everything else
-    check_data_root(settings, _ask_here if sys.stdin.isatty() else None)
     if 1 in numbers and not brief_path(settings).exists():
         raise BadInputError(f"there is no brief yet ({settings.relative(brief_path(settings))}): write it, {_BRIEF}")
 
@@ -160,6 +165,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.runner.epochs import run_epochs
     if options.unattended is not None and not options.unattended.strip():
         raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
+    _check_mount(settings)
     if options.brief:
         install_brief(settings, options.brief, force=options.force)
     parameters = _parameters(options.parameter)

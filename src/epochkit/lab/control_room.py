@@ -164,7 +164,7 @@ class RoomActions(RoomView):
         self.look()
 
     def _ask_for_folder(self, _: str) -> str:
-        self.question.children = (data_folder_panel(self.settings.data_root),)
+        self.question.children = (data_folder_panel(self.settings.mounted),)
         raise BadInputError("the data folder is not there: answer the question below, then run again")
 
     def ask_to_stop(self) -> None:

@@ -182,13 +182,13 @@ def _take(run: EpochRun, wait_s: float) -> None:
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05-c
 def check_data_root(settings: Settings, ask: Callable[[str], str] | None = None) -> None:
-    """Passes when the data root is there, lies in the home, or a person lets it be made
+    """Passes when what has to be mounted is there and can be written, or a person lets a folder take its place
 
-    `ask` puts the question, as `input` does. BadInputError where a mounted root is read-only, one that holds files of
-    this project is away, the answer is no, or there is nobody to ask.
+    `ask` puts the question, as `input` does. BadInputError where it is read-only, where it holds files of this project
+    and is away, where the answer is no, or there is nobody to ask.
     """
-    root = settings.data_root
-    if root.is_relative_to(settings.home):
+    root = settings.mounted
+    if root is None:
         return
     if root.exists():
         if not root.is_dir() or not os.access(root, os.W_OK | os.X_OK):
@@ -206,9 +206,9 @@ def check_data_root(settings: Settings, ask: Callable[[str], str] | None = None)
 RUNNER = "EPOCH_RUNNER"  # set in the kernels that a runner starts
 
 
-def _ask_by_panel(root: Path) -> Callable[[str], str] | None:
+def _ask_by_panel(root: Path | None) -> Callable[[str], str] | None:
     "In a notebook that a person runs cell by cell: puts the question as a panel, to be answered before the next try"
-    if "ipykernel" not in sys.modules or os.environ.get(RUNNER):
+    if root is None or "ipykernel" not in sys.modules or os.environ.get(RUNNER):
         return None
 
     def ask(question: str) -> str:
@@ -265,8 +265,8 @@ def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **p
     """Opens an epoch and holds it for this process;
     DependencyError or WaitingForReviewError when those before it are not done"""
     settings = settings or load_settings()
+    check_data_root(settings, _ask_by_panel(settings.mounted))
     check_writable(settings.context_root)
-    check_data_root(settings, _ask_by_panel(settings.data_root))
     _refuse_beside_a_runner(settings, number)
     before = require_ready(settings, number)[number - 1]
     load_checks(settings, number)  # now: a room that cannot be imported stops the epoch before it is opened

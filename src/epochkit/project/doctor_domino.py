@@ -47,9 +47,9 @@ def _home_in_dataset(place: Surroundings, here: Domino) -> bool:
 def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
     "Whether the data root is a dataset that outlasts the run"
     here = _here()
-    if here is None or place.settings is None:
+    if here is None or place.settings is None or place.settings.mounted is None:
         return None
-    root = here.data if _home_in_dataset(place, here) else place.settings.data_root
+    root = place.settings.mounted
     name, remedy = "data folder", f"add the dataset '{here.data.name}' to the project (Data), then start the run again"
     if not root.exists():
         return DoctorRow(name, "missing", f"{root} is not there", remedy)

@@ -145,6 +145,36 @@ def test_a_missing_data_folder_is_asked_for_and_made_only_after_a_yes(dfs):
     assert code == 0 and dfs.data.is_dir(), said
 
 
+IN_A_NOTEBOOK = """import json, nbclient, nbformat
+cells = [nbformat.v4.new_code_cell("from epochkit.lifecycle.run import begin"), nbformat.v4.new_code_cell("begin(1)")]
+book = nbformat.v4.new_notebook(cells=cells)
+nbclient.NotebookClient(book, kernel_name="python3", allow_errors=True).execute()
+print(json.dumps(book.cells[1].outputs))"""
+
+
+@pytest.mark.lifecycle
+def test_a_person_in_a_notebook_gets_a_button_above_the_error(git_based):
+    done = git_based.run(sys.executable, "-c", IN_A_NOTEBOOK, DOMINO_PROJECT_NAME="fresh")
+    assert done.returncode == 0, done.stderr[-1500:]
+    shown, error = json.loads(done.stdout.splitlines()[-1])
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"] and error["ename"] == "BadInputError"
+    assert "press 'Make the folder' above, or add the dataset 'fresh'" in error["evalue"] and not (git_based.data.parent / "fresh").exists()
+
+
+@pytest.mark.lifecycle
+def test_a_home_on_the_dataset_is_shared_and_the_dataset_is_asked_for_first(git_based):
+    dataset = git_based.data.parent / "shared"
+    env = {"DOMINO_PROJECT_NAME": "shared", "EPOCH_HOME": str(dataset / "home")}
+    brief = ("--brief", "epoch001-research-analysis-planning/project_brief.toml", "--unattended", "x")
+    for command in (("run", "1", *brief), ("plan", "Plan a churn project with 12 features and 5000 rows")):
+        assert "add the dataset 'shared'" in one_line(git_based.run("epoch", *command, **env)) and not dataset.exists()
+    dataset.mkdir()
+    done = git_based.run("epoch", "run", "1", *brief, **env)
+    assert done.returncode == 0 and (dataset / "home" / ".context" / "ledger.jsonl").is_file(), done.stderr
+    assert (dataset / "home" / "artifacts" / EPOCHS[0].folder / "executive_summary.html").is_file()
+    assert "share it" in row(git_based.run("epoch", "doctor", "--json", **env), "record")["seen"]
+
+
 @pytest.mark.lifecycle
 def test_a_data_folder_that_may_only_be_read_is_told_before_anything_starts(git_based):
     made = not git_based.data.exists()

@@ -90,6 +90,17 @@ def test_a_data_root_outside_the_home_is_not_made_silently(away, monkeypatch):
     assert away.data_root.is_dir() and begin(1, away).number == 1
 
 
+def test_a_home_on_a_dataset_is_not_made_silently_either(settings, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    inside = settings.model_copy(update={"home": tmp_path / "set" / "home", "data_root": tmp_path / "set" / "home" / "data",
+                                         "dataset": tmp_path / "set"})
+    with pytest.raises(BadInputError, match="add the dataset 'set'"):
+        begin(1, inside)
+    assert not (tmp_path / "set").exists()
+    (tmp_path / "set").mkdir()
+    assert begin(1, inside).number == 1
+
+
 def test_a_data_root_that_nobody_may_write_is_told_before_anything_starts(away, monkeypatch):
     away.data_root.mkdir(parents=True)
     monkeypatch.setattr("epochkit.lifecycle.run.os.access", lambda path, how: path != away.data_root)
