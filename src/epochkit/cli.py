@@ -232,6 +232,23 @@ def _trace(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _monitor(settings: Settings, options: argparse.Namespace) -> int:
+    import time
+
+    from epochkit.serving.store.predictions import Window
+    from epochkit.serving.watch.budget import PAUSE_S, Budget
+    from epochkit.serving.watch.watch import watch_once, watched_text
+    budget = Budget(options.false_alarms, options.every)
+    window = Window(options.version, options.door, options.since, options.until)
+    while True:
+        seen = watch_once(settings, budget, window, options.last)
+        print(json.dumps(plain(seen.look | {"page": str(seen.page), "told": seen.told}), indent=2) if options.json
+              else watched_text(settings, seen), flush=True)
+        if not options.stay:
+            return int(options.fail and bool(seen.look["causes"]))
+        time.sleep(PAUSE_S[options.every])
+
+
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
@@ -438,6 +455,25 @@ def _add_decisions(commands: Commands) -> None:
     _with_json(trace)
     trace.add_argument("what", metavar="ID", help="the prediction_id of an answer, a feature, or a recorded file")
 
+# %% ../../nbs/01_cli.ipynb #cli-parser-monitor
+def _add_monitor(commands: Commands) -> None:
+    monitor = _with_json(_command(
+        commands, "monitor", "what came since the last look, against the test: alarms, causes, what to do", "monitor",
+        "monitor --every day --fail", "monitor --since 2026-11-01 --until 2026-12-01 --door api",
+        "monitor --every hour --stay", act=_monitor))
+    monitor.add_argument("--every", default="week", choices=("hour", "day", "week", "month"),
+                         help="how often somebody looks, which divides the budget of false alarms (default: week)")
+    monitor.add_argument("--false-alarms", type=float, default=1.0, metavar="N",
+                         help="at most so many a quarter (default: 1)")
+    monitor.add_argument("--stay", action="store_true", help="stay, and look every hour, day, week or month")
+    monitor.add_argument("--fail", action="store_true", help="exit code 1 when something rings")
+    monitor.add_argument("--version", default="", metavar="V",
+                         help="of this version (default: the one that answered last)")
+    monitor.add_argument("--door", default="", help="of this door: api, batch, flask or app (default: all)")
+    monitor.add_argument("--since", default="", metavar="TIME", help="from this moment (UTC; default: the last look)")
+    monitor.add_argument("--until", default="", metavar="TIME", help="to before this moment (default: now)")
+    monitor.add_argument("--last", type=int, default=5_000, metavar="N", help="at most the last N rows (default: 5000)")
+
 # %% ../../nbs/01_cli.ipynb #cli-parser-doors-a
 def _add_doors(commands: Commands) -> None:
     lab = _command(commands, "lab", "JupyterLab with the control room open", "lab", "lab -- --port 9999", act=_lab)
@@ -454,6 +490,7 @@ def _add_doors(commands: Commands) -> None:
                        help="a stage or a version (default: $EPOCH_STAGE, else Production)")
     score.add_argument("--rows", type=int, default=0, metavar="N", help="only the first N rows")
     score.add_argument("--force", action="store_true", help="replace OUT when it is there")
+    _add_monitor(commands)
     serve = _command(commands, "serve", "the model as an API on this machine", "serve",
                      "serve --port 9000 --stage Staging", "serve --flask", act=_serve)
     serve.add_argument("--flask", action="store_true", help="carried by Flask, with the same answers")

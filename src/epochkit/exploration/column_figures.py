@@ -68,8 +68,8 @@ def groups_of(found: Exploration) -> tuple[pd.Series, dict[str, str]]:
         colours = dict(zip(names, (COLOURS[name] for name in ("blue", "green", "purple", "sky", "red", "grey"))))
         colours |= {positive: COLOURS["orange"]} if positive else {}
         return labels.where(labels.isin([*names, positive]), "other"), colours
-    thirds = pd.qcut(target.rank(method="first"), 3,
-                     labels=[f"lowest third of {found.plan.data.label_of(target.name)}", "middle third", "highest third"])
+    names = [f"lowest third of {found.plan.data.label_of(target.name)}", "middle third", "highest third"]
+    thirds = pd.qcut(target.rank(method="first"), 3, labels=names)
     return thirds.astype(str), dict(zip(thirds.cat.categories, (COLOURS["blue"], COLOURS["grey"], COLOURS["orange"])))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-c

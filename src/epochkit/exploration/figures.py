@@ -113,9 +113,8 @@ def memory_picture(found: Exploration) -> ExplorationPicture | None:
     axis.fill_between(table["lag"], -table["band"], table["band"], color="#C8C8C8", alpha=0.6,
                       label="what chance reaches", linewidth=0)
     axis.axhline(0, color="#8C8C8C", linewidth=0.8)
-    axis.set(
-        xlabel=f"lag in steps of {named(found, time.column)}" + (f" within {found.plan.data.group}" if found.plan.data.group else ""),
-        ylabel="autocorrelation, trend removed")
+    within = f" within {found.plan.data.group}" if found.plan.data.group else ""
+    axis.set(xlabel=f"lag in steps of {named(found, time.column)}{within}", ylabel="autocorrelation, trend removed")
     axis.legend(loc="upper right")
     return figure, _memory_claim(found, table.set_index("lag")["correlation"], lags)
 

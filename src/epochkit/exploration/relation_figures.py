@@ -51,7 +51,8 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
                              rows=count_of(len(found.rows), "rows that are analysed"))
     figure, axes = canvas(1.7 + 0.36 * max(2, len(table)), columns=2)
     left, right = axes[0]
-    bars = left.barh([named(found, name) for name in table["column"]], 100 * table["share"], color=COLOURS["blue"], height=0.6)
+    names = [named(found, name) for name in table["column"]]
+    bars = left.barh(names, 100 * table["share"], color=COLOURS["blue"], height=0.6)
     left.bar_label(bars, [f"{share:.1%}" for share in table["share"]], padding=3, fontsize=9)
     left.set(xlabel="missing cells (% of rows)", ylabel="feature", xlim=(0, 118 * table["share"].max()))
     factor = 100 if found.plan.classification else 1
@@ -114,14 +115,14 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
     odd, table = found.odd["odd"].astype(bool), found.odd.assign(x=numbers_of(found.rows[names[0]]),
                                                                  row=found.rows["row_id"])
     plain = table[~odd].sample(min(most_rows, int((~odd).sum())), random_state=0)
-    figure = go.Figure(
-        layout={"height": 460, "xaxis": {"title": titled(found, names[0])}, "yaxis": {"title": "oddness (isolation forest score)"}})
+    figure = go.Figure(layout={"height": 460, "xaxis": {"title": titled(found, names[0])},
+                               "yaxis": {"title": "oddness (isolation forest score)"}})
     for rows, name, colour, size in ((plain, "ordinary rows (a sample)", COLOURS["grey"], 5),
                                      (table[odd], "odd as a whole", COLOURS["red"], 8)):
         figure.add_scatter(
             x=rows["x"], y=rows["score"].round(4), mode="markers", name=f"{name}",
-            customdata=np.column_stack([rows["row"],
-                                        rows["stands_out"]]), marker={"size": size, "opacity": 0.55, "color": colour},
+            customdata=np.column_stack([rows["row"], rows["stands_out"]]),
+            marker={"size": size, "opacity": 0.55, "color": colour},
             hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) +
             " %{x:,}<extra></extra>")
     if not odd.any():

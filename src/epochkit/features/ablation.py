@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GAIN_ROWS', 'WIDE', 'SCORES', 'LEAST_GAIN', 'LEVEL', 'Gains', 'rows_to_measure', 'Fold', 'QuickFit', 'LinearFit',
-           'fold_features', 'interval', 'GroupGain', 'gains_in_words', 'clear_gain', 'GainStudy', 'importance_table',
-           'unneeded_features', 'study_groups']
+           'fold_features', 'interval', 'GroupGain', 'gains_in_words', 'gains_claim', 'clear_gain', 'GainStudy',
+           'importance_table', 'unneeded_features', 'study_groups']
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-02
 from collections.abc import Collection, Sequence
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
 
 from .pipeline import GROUPS, FeaturePipeline
-from .selection import TreeSums, class_columns, class_probabilities, quick_model
+from .selection import TreeSums, class_columns, class_probabilities, one_thread, quick_model
 from ..planning.plan import Plan
 from ..planning.splits import cross_folds
+from ..report.claims import Claim, Measured, claim
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-04
 GAIN_ROWS, WIDE = 8_000, 300
@@ -101,14 +101,14 @@ class QuickFit:
         self.model = None
         if self.names and (not classification or len(np.unique(fold.y)) > 1):
             rounds = rounds if not classification or len(self.labels) == 2 else max(15, rounds // 3)
-            with threadpool_limits(1):
+            with one_thread():
                 self.model = quick_model(classification, rounds, seed).fit(fold.train[self.names].to_numpy(), fold.y)
 
     def answers(self, features: np.ndarray) -> np.ndarray:
         "Expected answer, (rows,), or probabilities of the classes, (rows, classes)"
         if self.model is None:
             return self._constant_answers(len(features))
-        with threadpool_limits(1):
+        with one_thread():
             if self.classification:
                 return class_probabilities(self.model, features, self.labels)
             return self.model.predict(features)
@@ -142,7 +142,7 @@ class LinearFit:
         self.labels = np.unique(np.r_[fold.y, fold.y_valid]) if classification else None
         self.model, self.classification = None, classification
         if self.names and len(np.unique(fold.y)) > 1:
-            with threadpool_limits(1):
+            with one_thread():
                 self.model = self._untrained(len(fold.y)).fit(self._values(fold.train), fold.y)
 
     def _untrained(self, rows: int) -> Any:
@@ -167,7 +167,7 @@ class LinearFit:
                 np.tile([(fold.y == label).mean() for label in self.labels], (rows, 1))
         else:
             values = self._values(fold.valid)
-            with threadpool_limits(1):
+            with one_thread():
                 answers = self.model.predict(values) if self.labels is None else \
                     class_columns(self.model.predict_proba(values), self.model.classes_, self.labels)
         return _score(answers, fold.y_valid, self.labels, fold.y.std())
@@ -219,6 +219,14 @@ def gains_in_words(gains: Gains) -> str:
     "The gain for each kind of model, with its interval"
     return " and ".join(f"{mean:+.4f} ({low:+.4f} to {high:+.4f}) for {kind}"
                         for kind, (mean, low, high) in gains.items())
+
+
+def gains_claim(gains: Gains, of: str) -> Claim:
+    "The same as a claim about `of`, with 68 % intervals"
+    named = {kind.split()[-1]: kind for kind in gains}  # the places of the claim: trees, model
+    return claim(" and ".join(f"{{{place}}} for {kind}" for place, kind in named.items()), **{
+        place: Measured(float(mean), "score", f"gain of {of} for {kind}", low=float(low), high=float(high), level=LEVEL,
+                        rule="folds of training rows") for (place, kind), (mean, low, high) in zip(named.items(), gains.values())})
 
 
 def clear_gain(gains: Gains) -> tuple[bool, tuple[float, float, float]]:

@@ -26,8 +26,8 @@ from ..core.files import sha256_of, write_bytes, write_json, write_text
 from ..core.errors import PipelineError
 from ..core.workers import CallResult, Workers
 from .folds.comparison import Judge, Standing, proposed, standings
-from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, best_size, fit_fold, fold_codes,
-                                             out_of_fold, saved_rows)
+from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, answered_rows, best_size, fit_fold,
+                                             fold_codes, out_of_fold, saved_rows)
 from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import TIME_IS_UP, FrameworkModel, frameworks_for, known_frameworks
 from .metrics import choose_threshold, draws_for, measure
@@ -98,7 +98,7 @@ def judged(answers: np.ndarray, output: np.ndarray | None, data: TrainingData, p
     one), each with intervals
 
     resamples: of the bootstrap; 0 leaves the intervals out, which a trial does not need."""
-    known = np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+    known = answered_rows(answers)
     y, answers, task, parts = data.y[known], answers[known], plan.data.task, fold_codes(data.folds, len(known))[known]
     threshold = None if task == "regression" else steady_threshold(y, answers, plan.metric, plan.split.seed,
                                                                    25 if resamples else 0)

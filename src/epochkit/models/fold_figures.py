@@ -15,7 +15,8 @@ from scipy.stats import binomtest
 from .candidates import Bench, Candidate, bench
 from .folds.blend import Blend, ProbabilityScale
 from .folds.final import Composition, Member
-from .folds.fold_fits import FoldTask, TrainingData, fit_fold, fold_codes, model_output, rows_of
+from .folds.fold_fits import (FoldTask, TrainingData, answered_rows, fit_fold, fold_codes, model_output,
+                                             rows_of)
 from .frameworks.base import known_frameworks
 from .metrics import RANKED, decide, metrics_of, resampled_counts
 from ..planning.plan import Plan
@@ -31,7 +32,7 @@ class _Answered(NamedTuple):
 
 
 def _answered_rows(best: Candidate, data: TrainingData) -> _Answered:
-    known = np.isfinite(best.out_of_fold).reshape(len(data.y), -1).all(axis=1)
+    known = answered_rows(best.out_of_fold)
     return _Answered(np.asarray(data.y)[known], best.out_of_fold[known], fold_codes(data.folds, len(known))[known])
 
 

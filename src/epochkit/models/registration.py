@@ -35,7 +35,7 @@ from .folds.blend import ProbabilityScale
 from .folds.comparison import Judge
 from .folds.coverage import Coverage, coverage_of
 from .folds.final import Composition, Member, alone, compose, refitted
-from .folds.fold_fits import FoldFit, TrainingData, plan_folds, training_data
+from .folds.fold_fits import FoldFit, TrainingData, answered_rows, plan_folds, training_data
 from .folds.rules import OneColumnRule
 from .frameworks.base import FrameworkModel, cuda_devices, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once, resumed_run, training_fingerprint
@@ -239,7 +239,7 @@ def _loses(composition: Composition, members: dict[str, Member], single: str, ju
     "Whether the composition scores worse than the member `single` on the rows that both answered"
     outputs = {"composed": composition.applied({name: item.answers for name, item in members.items()}),
                "single": members[single].answers}
-    rows = np.all([np.isfinite(output).reshape(len(output), -1).all(axis=1) for output in outputs.values()], axis=0)
+    rows = np.all([answered_rows(output) for output in outputs.values()], axis=0)
     judge = judge._replace(rows=judge.rows & rows, resamples=0)
     return judge.gain(*judge.scores_of(outputs).values())[0] < 0
 

@@ -21,7 +21,7 @@ from .frameworks.base import Range, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once
 from .candidates import (Bench, Candidate, bench, better, completed, evidence, fold_score, judge_of,
                                         train_candidate)
-from .folds.fold_fits import TrainingData
+from .folds.fold_fits import TrainingData, answered_rows
 from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
 from ..planning.plan import Plan
@@ -284,7 +284,7 @@ def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingD
                                      **item.parameters) for item in found]
     if any(item.out_of_fold is None for item in found):
         return None, ""
-    answered = np.all([np.isfinite(item.out_of_fold).reshape(len(data.y), -1).all(axis=1) for item in found], axis=0)
+    answered = np.all([answered_rows(item.out_of_fold) for item in found], axis=0)
     judge = judge_of(data, plan)._replace(rows=answered)
     scores = judge.scores_of({"best": found[0].out_of_fold, "untuned": found[1].out_of_fold})
     return judge.gain(*scores.values()), checked_on

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'FEATURE_KEYS', 'SHUFFLES', 'REASONS', 'stored_target', 'equal_rows', 'split_random', 'moments',
-           'split_group', 'split_time', 'split_group_time', 'given_rows', 'split_rows', 'check_split', 'cross_folds',
-           'split_facts']
+           'split_group', 'split_time', 'split_group_time', 'given_rows', 'as_cut', 'split_rows', 'check_split',
+           'cross_folds', 'split_facts']
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-02
 import json
@@ -201,9 +201,7 @@ def given_rows(path: Path, rows: pd.Series, source_rows: int) -> pd.Series:
     return found
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-15-a
-def _rest_strategy(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> str:
-    """The strategy by which given test rows were cut from the others; by time the two may share one moment, such as the
-    day in which they were cut"""
+def _strategy_of(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> str:
     if plan.data.time:
         when = moments(frame[plan.data.time])
         if when[~test].min() < when[~test].max() <= when[test].min():
@@ -213,13 +211,23 @@ def _rest_strategy(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> str:
         return "group"
     return "random"
 
+
+def as_cut(frame: pd.DataFrame, test: pd.Series, plan: Plan) -> Plan:
+    """The plan with the strategy by which its given test rows were cut from the others; itself where it gives none
+
+    test: whether each row of `frame` is a test row. By time the two may share one moment, such as the day of the cut.
+    """
+    if plan.split.strategy != "given":
+        return plan
+    split = plan.split.model_copy(update={"strategy": _strategy_of(frame, test, plan)})
+    return plan.model_copy(update={"split": split})
+
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-15-b
 def _split_given(frame: pd.DataFrame, plan: Plan, path: Path) -> pd.Series:
     "The given rows test; validation is cut from the rest as the test was cut from the whole"
     test = given_rows(path, frame["row_id"], max(plan.profile.get("rows", 0), int(frame["row_id"].max()) + 1))
     share = min(0.5, plan.split.validation_fraction / max(1e-9, 1 - test.mean()))
-    rest = plan.split.model_copy(
-        update={"strategy": _rest_strategy(frame, test, plan), "test_fraction": 0.0, "validation_fraction": share})
+    rest = as_cut(frame, test, plan).split.model_copy(update={"test_fraction": 0.0, "validation_fraction": share})
     return split_rows(frame.loc[~test], plan.model_copy(update={"split": rest})).reindex(frame.index, fill_value="test")
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-17
@@ -286,8 +294,8 @@ def _forward_folds(places: np.ndarray, count: int, first: float) -> list[tuple[n
 
 
 def cross_folds(frame: pd.DataFrame, plan: Plan, count: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(training, validation) positions in `frame` per fold, dealt as the plan splits;
-    by chance where all is one moment or one group"""
+    """(training, validation) positions in `frame` per fold, dealt as the plan splits, by chance where all is one moment
+    or one group; beside given test rows (see `as_cut`) by time or group where the plan names one"""
     strategy, data = plan.split.strategy, plan.data
     if strategy == "given":
         strategy = "time" if data.time else "group" if data.group else "random"

@@ -15,6 +15,7 @@ from scipy import stats
 
 from ..features.ablation import LEVEL
 from ..models.folds.comparison import Judge
+from ..models.folds.fold_fits import answered_rows
 from ..models.metrics import resampled_counts
 from ..planning.plan import Plan
 from ..report.values import readable
@@ -52,7 +53,7 @@ class Scenario(NamedTuple):
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-08
 def _gain(judge: Judge, answers: dict[str, np.ndarray], name: str, over: str) -> tuple[tuple[float, ...], int]:
     "How much better one framework is than another on the rows that both answered, with interval, and those rows"
-    known = [np.isfinite(answers[one]).reshape(len(answers[one]), -1).all(axis=1) for one in (name, over)]
+    known = [answered_rows(answers[one]) for one in (name, over)]
     both = judge._replace(rows=judge.rows & known[0] & known[1])
     scores = both.scores_of({one: answers[one] for one in (name, over)})
     return both.gain(scores[name], scores[over]), int(both.rows.sum())

@@ -113,14 +113,18 @@ def _engine(watch: Watch) -> str:
     return "watched"
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-a
+_CALM_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+
+
 @contextmanager
 def _environment(settings: Settings) -> Iterator[None]:
     """What the kernel finds in its environment; EPOCH_HOME stays unset in the default home,
     where Domino's roots are in force"""
     values = {
         RUNNER: str(os.getpid()), RUNNER_HOME: str(settings.home), "EPOCH_PROJECT": str(settings.code_root),
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
-    }  # spinning threads triple the time of small fits
+        # spinning threads triple the time of small fits, and take half a second for a small product of matrices
+        **{name: os.environ.get(name, value) for name, value in _CALM_THREADS.items()}
+    }
     if "EPOCH_HOME" in os.environ or settings.home != settings.code_root:
         values["EPOCH_HOME"] = str(settings.home)
     before = {name: os.environ.get(name) for name in values}

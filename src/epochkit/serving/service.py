@@ -344,11 +344,8 @@ def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answer
     store.put(sum(bool(score[0]) for score in scores), entries)
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-33-a
-class PredictionService:
-    """Scores raw rows with a bundle, hands each prediction to `store` (None: nothing is kept) and counts
-
-    door: where the rows come in (`api`, `flask`, `app`, `trial`); many at once come in by `batch` where it is `api`.
-    """
+class _Counting:
+    "The model with its store and counts: what comes in by which door, what is refused, what is kept"
 
     def __init__(self, bundle: Any, store: PredictionStore | None = None, limits: Limits = Limits(), door: str = "api"):
         self.limits, self.metrics, self.store, self.door = limits, ServiceMetrics(), store, door
@@ -365,6 +362,47 @@ class PredictionService:
         self._hidden = {*(bundle.info.get("hidden_columns") or ())}
         self.metrics.name_model(version=str(bundle.version), model=str(bundle.info.get("model", "")),
                                 unattended=str(self.unattended).lower())
+
+    @contextmanager
+    def _refusals(self, rows: int, batch: bool) -> Iterator[None]:
+        "Inside, a BadInputError counts as the refusal of so many rows"
+        try:
+            yield
+        except BadInputError as error:
+            self._count_refused(refusal_reasons(error, rows), batch)
+            raise
+
+    def _count_refused(self, reasons: Mapping[str, int], batch: bool) -> None:
+        self.metrics.count_refused(sum(reasons.values()))
+        if self.store and reasons:
+            self.store.refuse(str(self.bundle.version), self._door(batch), reasons)
+
+    def _door(self, batch: bool) -> str:
+        return "batch" if batch and self.door == "api" else self.door
+
+    def _answer(self, cleaned: CleanedRows, scores: list[dict[str, Any]], started: float, batch: bool
+                ) -> list[dict[str, Any]]:
+        took_s, clean = time.perf_counter() - started, clean_columns(cleaned.frame)
+        answers = _answers(self.bundle, cleaned, clean, scores, took_s)
+        given = sum(not answer["error"] for answer in answers)
+        if self.store and given:
+            shown = {name: values for name, values in clean.items() if name not in self._hidden}
+            _keep_answers(self.store, shown, answers, self._door(batch))
+        self.metrics.count_predictions(given)
+        return answers
+
+    def store_facts(self) -> dict[str, Any]:
+        "store: `writes`, `none`, or why predictions wait; not_stored: how many could not be stored"
+        store = self.store
+        return {"store": (store.trouble or "writes") if store else "none",
+                "not_stored": store.not_stored if store else 0}
+
+# %% ../../../nbs/serving/03_service.ipynb #service-answers
+class PredictionService(_Counting):
+    """Scores raw rows with a bundle, hands each prediction to `store` (None: nothing is kept) and counts
+
+    door: where the rows come in (`api`, `flask`, `app`, `trial`); many at once come in by `batch` where it is `api`.
+    """
 
     def with_bundle(self, bundle: Any) -> "PredictionService":
         "A service of another model with this one's store and counts"
@@ -409,43 +447,9 @@ class PredictionService:
         self._count_refused(Counter(answer["error"] for answer in answers if answer["error"]), batch=True)
         return answers
 
-    @contextmanager
-    def _refusals(self, rows: int, batch: bool) -> Iterator[None]:
-        "Inside, a BadInputError counts as the refusal of so many rows"
-        try:
-            yield
-        except BadInputError as error:
-            self._count_refused(refusal_reasons(error, rows), batch)
-            raise
-
-    def _count_refused(self, reasons: Mapping[str, int], batch: bool) -> None:
-        self.metrics.count_refused(sum(reasons.values()))
-        if self.store and reasons:
-            self.store.refuse(str(self.bundle.version), self._door(batch), reasons)
-
-    def _door(self, batch: bool) -> str:
-        return "batch" if batch and self.door == "api" else self.door
-
-    def _answer(self, cleaned: CleanedRows, scores: list[dict[str, Any]], started: float, batch: bool
-                ) -> list[dict[str, Any]]:
-        took_s, clean = time.perf_counter() - started, clean_columns(cleaned.frame)
-        answers = _answers(self.bundle, cleaned, clean, scores, took_s)
-        given = sum(not answer["error"] for answer in answers)
-        if self.store and given:
-            shown = {name: values for name, values in clean.items() if name not in self._hidden}
-            _keep_answers(self.store, shown, answers, self._door(batch))
-        self.metrics.count_predictions(given)
-        return answers
-
     def model_info(self) -> dict[str, Any]:
         "What the service tells about its model: origin, task, inputs, limits, the unattended mark and the waivers"
         return _model_facts(self.bundle, self.limits)
-
-    def store_facts(self) -> dict[str, Any]:
-        "store: `writes`, `none`, or why predictions wait; not_stored: how many could not be stored"
-        store = self.store
-        return {"store": (store.trouble or "writes") if store else "none",
-                "not_stored": store.not_stored if store else 0}
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-38-a
 def _made_bundle(factory: str) -> Any:

@@ -33,18 +33,18 @@ class NeverZero(NamedTuple):
 
 def never_zero_rules(frame: pd.DataFrame, most_labels: int = 20) -> list[NeverZero]:
     "Labels with which a number is never 0, where chance would give ten zeros and more"
-    labels = [name for name in frame if frame[name].dtype == "str" and 1 < frame[name].nunique() <= most_labels]
+    labels = {name: pd.factorize(frame[name], sort=True) for name in frame
+              if frame[name].dtype == "str" and 1 < frame[name].nunique() <= most_labels}
     rules = []
     for name in [name for name in frame if name != "row_id" and is_number(frame[name])]:
-        known, zero = frame[name].notna(), frame[name] == 0
+        known, zero = frame[name].notna().to_numpy(), (frame[name] == 0).fillna(False).to_numpy(bool)
         share = zero.sum() / max(1, known.sum())
         if not 0.05 <= share < 0.95:
             continue
-        for other in labels:
-            counts = pd.DataFrame({"zero": zero[known], "label": frame.loc[known, other]}).groupby("label")["zero"]
-            seen = counts.agg(["sum", "size"])
-            rules += [NeverZero(str(name), str(other), str(label), int(row["size"]))
-                      for label, row in seen.iterrows() if row["sum"] == 0 and row["size"] * share >= 10]
+        for other, (codes, words) in labels.items():
+            rows, zeros = (np.bincount(codes[some & (codes >= 0)], minlength=len(words)) for some in (known, zero))
+            rules += [NeverZero(str(name), str(other), str(words[code]), int(rows[code]))
+                      for code in np.flatnonzero((zeros == 0) & (rows * share >= 10))]
     return rules
 
 # %% ../../../nbs/synthetic/09_twin.ipynb #synthetictwin-07
@@ -84,7 +84,8 @@ def _draw(real: pd.DataFrame, parts: list[np.ndarray], rows: int, random: np.ran
     drawn = []
     for number, places in enumerate(parts):
         some = real.iloc[places]
-        table = Copula(some, seed=seed).draw(random, int(np.ceil(rows * len(some) / max(1, len(real)))))
+        fitted = Copula(some, fit_rows=max(1_000, 5_000 // len(parts)), seed=seed)
+        table = fitted.draw(random, int(np.ceil(rows * len(some) / max(1, len(real)))))
         drawn.append(table.astype(real.dtypes.to_dict()).assign(**{_PART: number}))
     return pd.concat(drawn, ignore_index=True)
 
@@ -121,17 +122,28 @@ def _checks(frame: pd.DataFrame, column: str, rules: Iterable[Rule]) -> Callable
     return broken
 
 
-def _partners(bad: np.ndarray, size: np.ndarray, parts: np.ndarray, far: int,
-              random: np.random.Generator) -> list[tuple[int, int]]:
-    "For each bad row another one of its part: of twenty by chance the `far`-nearest in value; no row twice"
-    taken, pairs, place = {*bad.tolist()}, [], {part: np.flatnonzero(parts == part) for part in np.unique(parts[bad])}
-    for row in bad.tolist():
-        some = random.choice(place[parts[row]], 20)
-        near = some[np.argsort(np.abs(size[some] - size[row]), kind="stable")][min(far, 19):]
-        if (other := next((at for at in near.tolist() if at not in taken), None)) is not None:
-            taken.add(other)
-            pairs.append((row, other))
-    return pairs
+def _near_rows(bad: np.ndarray, size: np.ndarray, parts: np.ndarray, far: int, random: np.random.Generator
+               ) -> np.ndarray:
+    "For each bad row others of its part: of twenty by chance the `far`-nearest in value and those further, (n_bad, …)"
+    some = np.empty((len(bad), 20), int)
+    for part in np.unique(parts[bad]):
+        mine = parts[bad] == part
+        some[mine] = random.choice(np.flatnonzero(parts == part), (int(mine.sum()), 20))
+    near = np.argsort(np.abs(size[some] - size[bad][:, None]), axis=1, kind="stable")[:, min(far, 19):]
+    return np.take_along_axis(some, near, axis=1)
+
+
+def _partners(bad: np.ndarray, size: np.ndarray, parts: np.ndarray, far: int, random: np.random.Generator
+              ) -> np.ndarray:
+    "Bad rows and a partner of their part for each, (2, n_pairs): near in value, no row twice"
+    taken, partner = np.zeros(len(parts), bool), np.full(len(bad), -1)
+    taken[bad] = True
+    for candidate in _near_rows(bad, size, parts, far, random).T:
+        asking = np.flatnonzero((partner < 0) & ~taken[candidate])
+        found, first = np.unique(candidate[asking], return_index=True)
+        partner[asking[first]] = found
+        taken[found] = True
+    return np.stack([bad, partner])[:, partner >= 0]
 
 
 def _exchange(frame: pd.DataFrame, column: str, rules: Iterable[Rule], random: np.random.Generator,
@@ -143,7 +155,7 @@ def _exchange(frame: pd.DataFrame, column: str, rules: Iterable[Rule], random: n
         bad = np.flatnonzero(broken(values))
         size = values.astype("int64").to_numpy(float) if values.dtype.kind == "M" else values.to_numpy(
             float, na_value=np.nan)
-        pairs = np.array(_partners(bad, size, parts, turn // 4, random), int).reshape(-1, 2).T
+        pairs = _partners(bad, size, parts, turn // 4, random)
         if not pairs.size:
             break
         tried = values.copy()

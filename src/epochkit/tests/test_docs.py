@@ -58,6 +58,8 @@ NOT_RUN = {
     "export DB_PASSWORD": "a value for the shell",
     "curl -s 127.0.0.1:8000": "asks that server",
     "git push": "needs a server",
+    "epoch monitor": "needs served rows",
+    "export EPOCH_ALERTS": "needs a mail server",
     "cp /mnt/artifacts": "a folder of the platform",
 }
 

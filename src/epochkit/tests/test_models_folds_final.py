@@ -10,7 +10,7 @@ from epochkit.core.errors import PipelineError
 from epochkit.models.folds.blend import ProbabilityScale
 from epochkit.models.folds.comparison import Judge
 from epochkit.models.folds.final import Composition, Member, alone, compose, refitted
-from epochkit.models.folds.fold_fits import FoldFit
+from epochkit.models.folds.fold_fits import FoldFit, answered_rows
 from epochkit.models.frameworks.base import known_frameworks
 from epochkit.models.folds.final import *
 

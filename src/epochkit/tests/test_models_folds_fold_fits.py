@@ -6,7 +6,7 @@ import pytest
 
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, known_frameworks
-from epochkit.models.folds.fold_fits import (FoldTask, Ties, best_size, fit_fold, fold_codes, out_of_fold, plan_folds,
+from epochkit.models.folds.fold_fits import (FoldTask, Ties, answered_rows, best_size, fit_fold, fold_codes, out_of_fold, plan_folds,
                                              random_folds, saved_rows, share_of, stopping_rows, training_data)
 from epochkit.models.folds.fold_fits import *
 
@@ -68,7 +68,9 @@ def test_answers_of_repeats_are_averaged_and_a_row_without_an_answer_is_nan():
     found = out_of_fold({0: np.array([1.0, 2.0]), 1: np.array([4.0, 6.0])}, folds, 4)
     assert found[:3].tolist() == [1.0, 3.0, 6.0] and np.isnan(found[3])
     assert fold_codes(folds, 4).tolist() == [0, 0, 1, -1]
-    assert out_of_fold({1: np.array([[0.2, 0.8], [0.4, 0.6]])}, folds, 4).shape == (4, 2)
+    assert answered_rows(found).tolist() == [True, True, True, False]
+    pairs = out_of_fold({1: np.array([[0.2, 0.8], [0.4, 0.6]])}, folds, 4)
+    assert pairs.shape == (4, 2) and answered_rows(pairs).tolist() == [False, True, True, False]
 
 
 def test_rows_that_end_a_training_are_among_those_it_learns_from_and_are_held_out_alike():
@@ -142,6 +144,24 @@ def test_folds_go_as_the_plan_splits_and_only_time_cannot_be_dealt_anew():
             assert (np.diff(ties.order[np.argsort(when)]) >= 0).all() and ties.kin is None
         else:
             assert ties.order is None and len(np.unique(ties.kin)) == (300 if codes is None else len(np.unique(codes)))
+
+
+def test_beside_given_test_rows_the_folds_go_forward_only_where_rows_were_cut_by_time():
+    from epochkit.core.brief import parse_brief
+    from epochkit.core.settings import load_settings
+    from epochkit.planning.plan import make_plan
+    from epochkit.sources.catalog import open_source
+    settings = load_settings(env={})
+    source = open_source("demo:diabetes", settings)
+    raw = source.head(400).assign(row_id=range(400))
+    plan = make_plan(parse_brief('[data]\nsource = "demo:diabetes"\ntarget = "progression"\ntime = "s1"\n[split]\n'
+                                 'strategy = "given"\ntest_rows_file = "rows.json"'), source, settings)
+    late = raw["s1"] > raw["s1"].quantile(0.8)
+    for test, forward in ((late, True), (raw["row_id"] % 5 == 0, False)):
+        rest = raw.loc[~test, ["row_id"]]
+        features = rest.assign(split=np.where(np.arange(len(rest)) % 4, "train", "validation"))
+        folds, fresh, _, ties = plan_folds(features, raw, plan)
+        assert (ties.order is not None) == forward == (not fresh)
 
 
 def test_a_fold_of_many_rows_is_answered_in_part_and_learned_from_whole():

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .fold_fits import answered_rows
 from ..metrics import RANKED, choose_threshold, draws_for, metrics_of, resampled_counts
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
@@ -102,8 +103,7 @@ def standings(judge: Judge, outputs: dict[str, np.ndarray]) -> list[Standing]:
     The best has the best score of those that answered the most rows; one that answered fewer takes its place when the
     whole interval says that it is better on them.
     """
-    answered = {name: judge.rows & np.isfinite(output).reshape(len(output), -1).all(axis=1)
-                for name, output in outputs.items()}
+    answered = {name: judge.rows & answered_rows(output) for name, output in outputs.items()}
     widest = max(answered.values(), key=np.sum)
     full = {name: outputs[name] for name, rows in answered.items() if (rows == widest).all()}
     known = judge._replace(rows=widest).scores_of(full)

@@ -17,7 +17,7 @@ from ...core.errors import PipelineError
 from .blend import (Blend, BlendGain, ProbabilityScale, blend_gain, blend_weights,
                                          probability_scale, weighted_mean)
 from .comparison import Judge
-from .fold_fits import FoldFit
+from .fold_fits import FoldFit, answered_rows
 
 # %% ../../../../nbs/models/folds/04_final.ipynb #final-04
 class Member(NamedTuple):
@@ -52,15 +52,11 @@ class Composition(NamedTuple):
         return found if found.ndim == 1 else self.scale.apply(found)
 
 # %% ../../../../nbs/models/folds/04_final.ipynb #final-06
-def _answered(answers: np.ndarray) -> np.ndarray:
-    return np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
-
-
 def compose(judge: Judge, members: dict[str, Member], single: str) -> Composition:
     "The composition that the out-of-fold answers speak for; single: name of the member that stands where none does"
-    rows = judge.rows & _answered(members[single].answers)
+    rows = judge.rows & answered_rows(members[single].answers)
     judge = judge._replace(rows=rows)
-    able = {name: member.answers for name, member in members.items() if (_answered(member.answers) >= rows).all()}
+    able = {name: member.answers for name, member in members.items() if (answered_rows(member.answers) >= rows).all()}
     if len(able) < 2:
         return alone(judge, members[single], "no other model answered the same rows")
     gain = blend_gain(judge, able, single)
@@ -78,7 +74,7 @@ def alone(judge: Judge, member: Member, reason: str) -> Composition:
 
 
 def _scale(judge: Judge, answers: np.ndarray) -> ProbabilityScale:
-    known = judge._replace(rows=judge.rows & _answered(answers))
+    known = judge._replace(rows=judge.rows & answered_rows(answers))
     return ProbabilityScale() if answers.ndim == 1 else probability_scale(known, answers)
 
 # %% ../../../../nbs/models/folds/04_final.ipynb #final-11

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Folds', 'Ties', 'TrainingData', 'random_folds', 'few_answers', 'plan_folds', 'training_data', 'rows_of', 'saved_rows',
-           'FoldTask', 'FoldFit', 'model_output', 'share_of', 'stopping_rows', 'fit_fold', 'out_of_fold', 'fold_codes',
-           'best_size']
+           'FoldTask', 'FoldFit', 'model_output', 'share_of', 'stopping_rows', 'fit_fold', 'answered_rows',
+           'out_of_fold', 'fold_codes', 'best_size']
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-02
 import pickle
@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from ...core.errors import PipelineError
 from ..frameworks.base import FrameworkModel
-from ...planning.splits import cross_folds, equal_rows, moments
+from ...planning.splits import as_cut, cross_folds, equal_rows, moments
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-04
 Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -99,6 +99,7 @@ def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Fo
 
     raw: `data.parquet`, with row_id, target, group and time.
     """
+    plan = as_cut(raw, ~raw["row_id"].isin(features["row_id"]), plan)
     ids = features.loc[features["split"] == "train", "row_id"]
     rows = raw.set_index("row_id").loc[ids].reset_index(drop=True)
 
@@ -280,6 +281,11 @@ def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> Fo
                    model if keep or task.fold < 0 else None, time.process_time() - cpu, tuple(model.notes))
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-21
+def answered_rows(answers: np.ndarray) -> np.ndarray:
+    "Whether each row has an answer, (rows,); answers: (rows,) or (rows, n_classes), NaN without one"
+    return np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+
+
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:
     "Mean answer per training row, (rows,) or (rows, n_classes), from the outputs of some folds; NaN without one"
     shape = np.shape(next(iter(outputs.values())))[1:]

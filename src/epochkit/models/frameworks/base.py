@@ -365,11 +365,45 @@ class _Answers(_Targets):
     def _predict(self, X: np.ndarray) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} does not define _predict(X)")
 
-# %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-13
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #frameworks-training
 TIME_IS_UP = "stopped when its share of the time was used ([budget] fit_seconds)"
 
 
-class FrameworkModel(_Answers):
+class _Training(_Answers):
+    "How a framework is trained: by the size that is asked for, until early stopping, or until its time is up"
+
+    def _size_asked(self, size: int | None) -> int | None:
+        "The size that training has to have, None where early stopping finds it"
+        if size is not None and (size != int(size) or size < 1):
+            raise BadInputError(f"{self.name}: size is {size}, expected a whole number of rounds from 1")
+        return int(size) if size is not None and self.grows else None
+
+    def _train_on(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> None:
+        "Trains the framework; where all targets are the same there is nothing to learn, and that is the answer"
+        if len(np.unique(y)) == 1 and not self.baseline:
+            self._alone, self.device = float(y[0]), "cpu"
+            self.notes.append("every training row has the same target, which is the answer for every row")
+            return
+        self.device = self._fit(X, y, validation)
+        if self.task == "regression" and self.target_.log and self.measure not in ("mae", "mape"):
+            self.target_.correct(self._found(X).reshape(-1), self.target_.back(y))
+
+    def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple[np.ndarray, np.ndarray] | None) -> str:
+        raise TypeError(f"{type(self).__name__} does not define _fit(X, y, validation) -> device")
+
+    def _time_is_up(self) -> bool:
+        "Whether the training has to end here, which is noted then; for frameworks that are `timed`"
+        if self._asked or time.process_time() < self._ends:
+            return False
+        self.notes.append(TIME_IS_UP)
+        return True
+
+    def _card(self) -> bool:
+        "True where training may ask for a CUDA device"
+        return cuda_devices() > 0
+
+# %% ../../../../nbs/models/frameworks/01_base.ipynb #50frameworks-13
+class FrameworkModel(_Training):
     """A scikit-learn style estimator around one framework: fit, predict, search space, pickle, and the device it used
 
     tasks: what it can do. optional: left out in silence where its package is absent. grows: its size (trees, epochs)
@@ -419,36 +453,6 @@ class FrameworkModel(_Answers):
         self._train_on(self._ready(X), y, validation and (self._ready(validation[0]), validation[1]))
         del self._ends  # a model that is saved does not hold the hour
         return self
-
-    def _size_asked(self, size: int | None) -> int | None:
-        "The size that training has to have, None where early stopping finds it"
-        if size is not None and (size != int(size) or size < 1):
-            raise BadInputError(f"{self.name}: size is {size}, expected a whole number of rounds from 1")
-        return int(size) if size is not None and self.grows else None
-
-    def _train_on(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> None:
-        "Trains the framework; where all targets are the same there is nothing to learn, and that is the answer"
-        if len(np.unique(y)) == 1 and not self.baseline:
-            self._alone, self.device = float(y[0]), "cpu"
-            self.notes.append("every training row has the same target, which is the answer for every row")
-            return
-        self.device = self._fit(X, y, validation)
-        if self.task == "regression" and self.target_.log and self.measure not in ("mae", "mape"):
-            self.target_.correct(self._found(X).reshape(-1), self.target_.back(y))
-
-    def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple[np.ndarray, np.ndarray] | None) -> str:
-        raise TypeError(f"{type(self).__name__} does not define _fit(X, y, validation) -> device")
-
-    def _time_is_up(self) -> bool:
-        "Whether the training has to end here, which is noted then; for frameworks that are `timed`"
-        if self._asked or time.process_time() < self._ends:
-            return False
-        self.notes.append(TIME_IS_UP)
-        return True
-
-    def _card(self) -> bool:
-        "True where training may ask for a CUDA device"
-        return cuda_devices() > 0
 
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #boosted
 LEAST_IMPROVEMENT, MANY_FEATURES = 1e-4, 100

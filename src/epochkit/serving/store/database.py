@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,64 @@ def _server_asked(connection: Any, sql: str, values: Any = None) -> list[dict[st
     found = connection.execute(sqlalchemy.text(sql), values or None)
     return [dict(row) for row in found.mappings()] if found.returns_rows else []
 
+# %% ../../../../nbs/serving/store/01_database.ipynb #storedb-layout
+def _lay_out(ask: SqlAsk, name: str, kind: str) -> None:
+    "Makes the tables where there are none; PredictionStoreError when they are those of another kit"
+    ask("create table if not exists store_layout (number integer not null)")
+    found = ask("select number from store_layout")
+    if not found:
+        for statement in _TABLES.format(seq=_SEQ[kind]).split(";"):
+            ask(statement)
+        ask("insert into store_layout (number) values (:number)", {"number": LAYOUT})
+    elif found[0]["number"] != LAYOUT:
+        raise PredictionStoreError(
+            f"the prediction store {name} has layout {found[0]['number']}, this kit reads and writes layout "
+            f"{LAYOUT}: move it away, or name another one in EPOCH_PREDICTION_STORE")
+
+
+def _trouble(name: str, said: str) -> PredictionStoreError:
+    "What an error of a driver means for the store of this name, and what to do"
+    what, do = sqlite_trouble(said) or (f"cannot be used ({without_password(said)})", "look after it")
+    return PredictionStoreError(f"the prediction store {name} {what}: {do}")
+
+# %% ../../../../nbs/serving/store/01_database.ipynb #storedb-file
+@contextmanager
+def _in_file(path: Path, wait_s: float, write: bool) -> Iterator[SqlAsk]:
+    "One transaction in a SQLite file, which is made where there is none"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with closing(sqlite3.connect(path, timeout=wait_s, isolation_level=None)) as connection:
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.execute("begin immediate" if write else "begin")
+            yield lambda sql, values=(): _sqlite_asked(connection, sql, values)
+            connection.execute("commit")
+    except sqlite3.Error as error:
+        raise _trouble(path.name, str(error)) from error
+    except OSError as error:
+        raise PredictionStoreError(f"the prediction store {path.name} cannot be written where it lies "
+                                   f"({error.strerror}): name another one in EPOCH_PREDICTION_STORE") from error
+
+# %% ../../../../nbs/serving/store/01_database.ipynb #storedb-server
+def _engine_of(address: str) -> Any:
+    "What connects to a server, lazily, a connection at a time"
+    require_package("psycopg", "a prediction store in PostgreSQL")
+    import sqlalchemy
+    url = re.sub(r"^postgres(ql)?(\+psycopg)?:", "postgresql+psycopg:", address)
+    return sqlalchemy.create_engine(url, pool_size=2, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+
+
+@contextmanager
+def _on_server(engine: Any, name: str) -> Iterator[SqlAsk]:
+    "One transaction on a server"
+    import sqlalchemy
+    try:
+        with engine.begin() as connection:
+            yield lambda sql, values=None: _server_asked(connection, sql, values)
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise _trouble(name, str(getattr(error, "orig", error)).strip().splitlines()[0]) from error
+
 # %% ../../../../nbs/serving/store/01_database.ipynb #storedb-11
 class Database:
     """A prediction store's database at `address`: a file, or `postgresql://user:password@host/name`
@@ -60,7 +118,7 @@ class Database:
     def __init__(self, address: Path | str, wait_s: float = 2.0, needs: Path | None = None):
         text = str(address)
         self.path = sqlite_file(text) or (None if "://" in text else Path(address))
-        self.wait_s, self.address, self._engine, self.needs = wait_s, text, None, needs
+        self.wait_s, self.address, self._engine, self._needs = wait_s, text, None, needs
         if self.path is None and not re.match(r"postgres(ql)?(\+psycopg)?://", text):
             raise BadInputError(f"{without_password(text)} is no prediction store: name a file, or "
                                 "postgresql://user:password@host/database")
@@ -76,62 +134,15 @@ class Database:
         if not write and self.path and not self.path.exists():
             yield lambda *_: []
             return
-        with self._sqlite(write) if self.path else self._server() as ask:
-            self._lay_out(ask)
+        with self._transaction(write) as ask:
+            _lay_out(ask, self.name, "sqlite" if self.path else "postgresql")
             yield ask
 
-    @contextmanager
-    def _sqlite(self, write: bool) -> Iterator[SqlAsk]:
-        try:
-            if self.needs and not self.needs.is_dir():
-                raise PredictionStoreError(f"the prediction store {self.name} is out of reach, because "
-                                           f"{self.needs.name} is not mounted: attach the dataset")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=self.wait_s, isolation_level=None)) as connection:
-                connection.execute("pragma journal_mode = wal")
-                connection.execute("pragma synchronous = normal")
-                connection.execute("begin immediate" if write else "begin")
-                yield lambda sql, values=(): _sqlite_asked(connection, sql, values)
-                connection.execute("commit")
-        except sqlite3.Error as error:
-            raise self._trouble(str(error)) from error
-        except OSError as error:
-            raise PredictionStoreError(f"the prediction store {self.name} cannot be written where it lies "
-                                       f"({error.strerror}): name another one in EPOCH_PREDICTION_STORE") from error
-
-    @contextmanager
-    def _server(self) -> Iterator[SqlAsk]:
-        import sqlalchemy
-        try:
-            with self._connected().begin() as connection:
-                yield lambda sql, values=None: _server_asked(connection, sql, values)
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise self._trouble(str(getattr(error, "orig", error)).strip().splitlines()[0]) from error
-
-    def _connected(self) -> Any:
-        "The engine of a server, made once"
-        require_package("psycopg", "a prediction store in PostgreSQL")
-        import sqlalchemy
-        if self._engine is None:
-            url = re.sub(r"^postgres(ql)?(\+psycopg)?:", "postgresql+psycopg:", self.address)
-            self._engine = sqlalchemy.create_engine(url, pool_size=2, pool_pre_ping=True,
-                                                    connect_args={"connect_timeout": 5})
-        return self._engine
-
-    def _trouble(self, said: str) -> PredictionStoreError:
-        what, do = sqlite_trouble(said) or (f"cannot be used ({without_password(said)})", "look after it")
-        return PredictionStoreError(f"the prediction store {self.name} {what}: {do}")
-
-    def _lay_out(self, ask: SqlAsk) -> None:
-        "Makes the tables where there are none; PredictionStoreError when they are those of another kit"
-        ask("create table if not exists store_layout (number integer not null)")
-        found = ask("select number from store_layout")
-        if not found:
-            for statement in _TABLES.format(seq=_SEQ["sqlite" if self.path else "postgresql"]).split(";"):
-                ask(statement)
-            ask("insert into store_layout (number) values (:number)", {"number": LAYOUT})
-        elif found[0]["number"] != LAYOUT:
-            raise PredictionStoreError(
-                f"the prediction store {self.name} has layout {found[0]['number']}, this kit reads and writes layout "
-                f"{LAYOUT}: move it away, or name another one in EPOCH_PREDICTION_STORE")
+    def _transaction(self, write: bool) -> AbstractContextManager[SqlAsk]:
+        if self._needs and not self._needs.is_dir():
+            raise PredictionStoreError(f"the prediction store {self.name} is out of reach, because {self._needs.name} is "
+                                       "not mounted: attach the dataset")
+        if self.path:
+            return _in_file(self.path, self.wait_s, write)
+        self._engine = self._engine or _engine_of(self.address)
+        return _on_server(self._engine, self.name)

@@ -158,15 +158,17 @@ def cut_off(database: Database, keep: Retention, now: datetime, most: int = 10_0
         if ends["high"] is None:
             return 0
         last = ends["high"] - keep.rows if keep.rows else -math.inf
-        if keep.days:
-            young = ask("select seq from predictions where time >= :oldest order by seq limit 1", {"oldest": oldest})
-            last = max(last, young[0]["seq"] - 1 if young else ends["high"])
-        values = {"last": min(last, ends["low"] + most - 1)}
+        first = ends["low"] + most - 1
+        if keep.days and last < first:
+            young = ask("select min(seq) as seq from predictions where seq <= :first and time >= :oldest",
+                        {"oldest": oldest, "first": first})[0]["seq"]
+            last = max(last, first if young is None else young - 1)
+        values = {"last": min(last, first, ends["high"])}
         if values["last"] < ends["low"]:
             return 0
         ask("delete from labels where id in (select id from predictions where seq <= :last)", values)
-        ask("delete from refusals where day < (select substr(min(time), 1, 10) from predictions where seq > :last)",
-            values)
+        ask("delete from refusals where day < (select substr(time, 1, 10) from predictions where seq > :last "
+            "order by seq limit 1)", values)
         gone = ask("select count(*) as n from predictions where seq <= :last", values)[0]["n"]
         ask("delete from predictions where seq <= :last", values)
     return gone

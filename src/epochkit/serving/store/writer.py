@@ -25,13 +25,8 @@ from .predictions import (TRIAL, Retention, Window, add_label, cut_off, predicti
 _logger = logging.getLogger(__name__)
 
 # %% ../../../../nbs/serving/store/03_writer.ipynb #storewrite-05
-class PredictionStore:
-    """Predictions at `address`, written by a thread of its own; at most `most` rows wait
-
-    trial: whatever comes in by this one is a trial, which belongs to no window but its own. `not_stored` counts the
-    rows that found no place, `trouble` says what is in the way now ('' when nothing is). needs: a folder that has to be
-    mounted before a file is made in it.
-    """
+class _Waiting:
+    "What waits to be stored, at most `most` rows, and the counts of what was refused"
 
     def __init__(self, address: Path | str, keep: Retention = Retention(), most: int = 50_000, retry_s: float = 1.0,
                  trial: bool = False, needs: Path | None = None):
@@ -65,6 +60,101 @@ class PredictionStore:
                               reason[:200] if known else "other"] += number
             self._wake()
 
+    def _lose(self, rows: int, why: str) -> None:
+        if not self.not_stored:  # the first time; how many they are is told by the counts
+            _logger.error("predictions are lost to the store: %s", why)
+        self.not_stored += rows
+
+    def _first(self, most: int = 5_000) -> list[tuple[int, Callable[[], list[dict[str, Any]]]]]:
+        "What waits longest: at most so many rows, or one that is larger"
+        found, rows = [], 0
+        for item in self._queue:
+            if found and rows + item[0] > most:
+                break
+            found.append(item)
+            rows += item[0]
+        return found
+
+    def _made(self, item: tuple[int, Callable[[], list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+        "The entries of one request; none, counted, where they cannot be made"
+        try:
+            return [entry | self._door for entry in item[1]()]
+        except Exception as error:
+            self._lose(item[0], f"{type(error).__name__} while they were written down")
+            return []
+
+    def _wake(self) -> None:
+        raise TypeError(f"{type(self).__name__} does not define _wake()")
+
+# %% ../../../../nbs/serving/store/03_writer.ipynb #storewrite-thread
+class _Written(_Waiting):
+    "A thread that stores what waits, tries again while it cannot, and cuts off what is old"
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._closing = False
+            self._thread = threading.Thread(target=self._work, name="prediction store", daemon=True)
+            self._thread.start()
+            atexit.register(self.close)
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._refused or self._closing)
+                self._changed.wait_for(lambda: self._hurried or self._closing or self.waiting >= 1_000, 0.1)
+                if self._closing:
+                    return
+                some, refused = self._first(), dict(self._refused)
+            self._store(some, refused)
+
+    def _store(self, some: list, refused: dict[tuple[str, str, str, str], int]) -> None:
+        "Writes the first rows of the queue, or leaves them where they are and waits"
+        try:
+            store_rows(self.database, [entry for item in some for entry in self._made(item)],
+                       [dict(zip(("day", "version", "door", "reason"), key), refused=n) for key, n in refused.items()])
+            self._cut_off(sum(rows for rows, _ in some))
+        except Exception as error:  # the thread must not end: it would take every later prediction with it
+            self._fail(error)
+            return
+        with self._changed:
+            if self.trouble:
+                _logger.info("predictions are stored again; %d were not", self.not_stored)
+            self.trouble = ""
+            for item in some:
+                if self._queue and self._queue[0] is item:  # `close` may have given it up meanwhile
+                    self._queue.popleft()
+                    self.waiting -= item[0]
+            self._refused -= Counter(refused)
+            self._changed.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        said = str(error) if isinstance(error, PredictionStoreError) else f"{type(error).__name__} in the store"
+        with self._changed:
+            if self.trouble != said:
+                _logger.error("predictions wait, the service goes on answering: %s", said)
+            self.trouble = said
+            self._changed.wait_for(lambda: self._closing, self._retry_s)
+
+    def _cut_off(self, rows: int) -> None:
+        "Now and then removes what is beyond the retention, by a clock that no jump moves"
+        self._cut -= rows
+        if self._cut < 0:
+            self._cut = 1_000
+            started, ticks = self._clock
+            gone = cut_off(self.database, self.keep,
+                           min(datetime.now(UTC), started + timedelta(seconds=time.monotonic() - ticks)))
+            self._cut = 0 if gone else self._cut
+
+# %% ../../../../nbs/serving/store/03_writer.ipynb #storewrite-store
+class PredictionStore(_Written):
+    """Predictions at `address`, written by a thread of its own; at most `most` rows wait
+
+    trial: whatever comes in by this one is a trial, which belongs to no window but its own. `not_stored` counts the
+    rows that found no place, `trouble` says what is in the way now ('' when nothing is). needs: a folder that has to be
+    mounted before a file is made in it.
+    """
+
     def flush(self, wait_s: float = 5.0) -> bool:
         "True when everything that waited is stored within `wait_s` seconds"
         with self._changed:
@@ -90,85 +180,6 @@ class PredictionStore:
                 self.waiting = 0
         if self.not_stored:
             _logger.error("%d predictions were not stored", self.not_stored)
-
-    def _lose(self, rows: int, why: str) -> None:
-        if not self.not_stored:  # the first time; how many they are is told by the counts
-            _logger.error("predictions are lost to the store: %s", why)
-        self.not_stored += rows
-
-    def _wake(self) -> None:
-        if self._thread is None:
-            self._closing = False
-            self._thread = threading.Thread(target=self._work, name="prediction store", daemon=True)
-            self._thread.start()
-            atexit.register(self.close)
-        self._changed.notify_all()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._refused or self._closing)
-                self._changed.wait_for(lambda: self._hurried or self._closing or self.waiting >= 1_000, 0.1)
-                if self._closing:
-                    return
-                some, refused = self._first(), dict(self._refused)
-            self._store(some, refused)
-
-    def _first(self, most: int = 5_000) -> list[tuple[int, Callable[[], list[dict[str, Any]]]]]:
-        "What waits longest: at most so many rows, or one that is larger"
-        found, rows = [], 0
-        for item in self._queue:
-            if found and rows + item[0] > most:
-                break
-            found.append(item)
-            rows += item[0]
-        return found
-
-    def _store(self, some: list, refused: dict[tuple[str, str, str, str], int]) -> None:
-        "Writes the first rows of the queue, or leaves them where they are and waits"
-        try:
-            store_rows(self.database, [entry for item in some for entry in self._made(item)],
-                       [dict(zip(("day", "version", "door", "reason"), key), refused=n) for key, n in refused.items()])
-            self._cut_off(sum(rows for rows, _ in some))
-        except Exception as error:  # the thread must not end: it would take every later prediction with it
-            self._fail(error)
-            return
-        with self._changed:
-            if self.trouble:
-                _logger.info("predictions are stored again; %d were not", self.not_stored)
-            self.trouble = ""
-            for item in some:
-                if self._queue and self._queue[0] is item:  # `close` may have given it up meanwhile
-                    self._queue.popleft()
-                    self.waiting -= item[0]
-            self._refused -= Counter(refused)
-            self._changed.notify_all()
-
-    def _made(self, item: tuple[int, Callable[[], list[dict[str, Any]]]]) -> list[dict[str, Any]]:
-        "The entries of one request; none, counted, where they cannot be made"
-        try:
-            return [entry | self._door for entry in item[1]()]
-        except Exception as error:
-            self._lose(item[0], f"{type(error).__name__} while they were written down")
-            return []
-
-    def _fail(self, error: Exception) -> None:
-        said = str(error) if isinstance(error, PredictionStoreError) else f"{type(error).__name__} in the store"
-        with self._changed:
-            if self.trouble != said:
-                _logger.error("predictions wait, the service goes on answering: %s", said)
-            self.trouble = said
-            self._changed.wait_for(lambda: self._closing, self._retry_s)
-
-    def _cut_off(self, rows: int) -> None:
-        "Now and then removes what is beyond the retention, by a clock that no jump moves"
-        self._cut -= rows
-        if self._cut < 0:
-            self._cut = 1_000
-            started, ticks = self._clock
-            gone = cut_off(self.database, self.keep,
-                           min(datetime.now(UTC), started + timedelta(seconds=time.monotonic() - ticks)))
-            self._cut = 0 if gone else self._cut
 
     def rows(self, window: Window = Window(), last: int = 5_000) -> list[dict[str, Any]]:
         "As `stored_predictions`, with what waited until now"
