@@ -287,7 +287,8 @@ def _new(settings: Settings | None, options: argparse.Namespace) -> int:
     say = lambda words: print(f"  {words}", file=sys.stderr)
     made = new_project(wishes, say, (lambda *read: ask_about(*read, ask)) if ask else None)
     print(f"{made} is ready. Next:\n  cd {shlex.quote(str(made))}\n  make env        # once, some minutes\n"
-          "  make lab        # the control room, or without JupyterLab: source .venv/bin/activate; epoch run next")
+          "  make lab        # the control room, or without JupyterLab: source .venv/bin/activate; epoch run next"
+          + "\nOn Domino: domino/README.md" * options.domino)
     return 0
 
 # %% ../../nbs/01_cli.ipynb #cli-upgrade

@@ -2,7 +2,6 @@
 import importlib.util
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from epochkit.tests.domino_platform import EPOCH, SOURCES, Platform, as_another_
 from epochkit.tests.test_dependencies import files, imports, packages
 
 pytestmark = pytest.mark.agents
-KIT, ROOT = Path(epochkit.__file__).parent, Path(epochkit.__file__).parents[2]
+ROOT = Path(epochkit.__file__).parents[2]
 PRICE = {"COST_PER_HOUR": "small-k8s=0.36, gpu-k8s=2.4"}
 
 
@@ -126,7 +125,7 @@ def test_variables_that_do_not_fit_are_one_clear_error(git_based, env, words):
 
 def typed_at_a_terminal(platform: Platform, answer: str, *command: str) -> tuple[int, str]:
     "Exit code and stderr of a command that a person at a terminal started, who gives this answer"
-    ours, theirs = pty.openpty()
+    ours, theirs = pytest.importorskip("pty").openpty()
     with subprocess.Popen([*as_another_user(), EPOCH, *command], cwd=platform.code, env=platform.env, stdin=theirs, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
         os.write(ours, answer.encode())
@@ -500,12 +499,25 @@ def test_a_dataset_that_was_there_and_is_away_is_never_replaced(finished):
         assert not finished.data.exists()
 
 
+@pytest.fixture
+def tracking(dfs):
+    "The platform's tracking server, which other projects use as well"
+    port, store = free_port(), dfs.root / "home" / "tracking.db"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{store}", "--host", "127.0.0.1", "--port", str(port),
+               "--workers", "1", "--artifacts-destination", str(dfs.root / "home" / "tracked")]
+    with start_server([*as_another_user(), *command], port, "/health", dfs.env, wait_s=120) as server:
+        yield server.url
+
+
 @pytest.mark.lifecycle
-def test_a_dfs_project_runs_to_002_with_its_artifacts_beside_the_code(dfs):
+def test_a_dfs_project_runs_to_002_on_the_platforms_tracking_server(dfs, tracking):
+    import httpx2
     if not dfs.data.exists():
         assert dfs.run("mkdir", "-p", str(dfs.data)).returncode == 0
-    done = dfs.run("epoch", "run", "1-2", "--unattended", "simulated Domino")
+    done = dfs.run("epoch", "run", "1-2", "--force", "--unattended", "simulated Domino", MLFLOW_TRACKING_URI=tracking)
     assert done.returncode == 0, done.stderr[-3000:]
+    found = httpx2.post(f"{tracking}/api/2.0/mlflow/experiments/search", json={"max_results": 9}, trust_env=False).json()
+    assert "visits_data" in {item["name"] for item in found["experiments"]}
     assert (dfs.data / EPOCHS[1].folder / "data.parquet").is_file() and (dfs.code / "artifacts" / EPOCHS[1].folder).is_dir()
     assert dfs.data == dfs.root / "domino" / "datasets" / "local" / "visits"
     assert "not measured" in row(dfs.run("epoch", "doctor", "--json"), "price")["seen"]

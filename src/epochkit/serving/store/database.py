@@ -140,8 +140,8 @@ class Database:
 
     def _transaction(self, write: bool) -> AbstractContextManager[SqlAsk]:
         if self._needs and not self._needs.is_dir():
-            raise PredictionStoreError(f"the prediction store {self.name} is out of reach, because {self._needs.name} is "
-                                       "not mounted: attach the dataset")
+            raise PredictionStoreError(f"the prediction store {self.name} is out of reach, because "
+                                       f"{self._needs.name} is not mounted: attach the dataset")
         if self.path:
             return _in_file(self.path, self.wait_s, write)
         self._engine = self._engine or _engine_of(self.address)

@@ -218,9 +218,9 @@ def prediction_store(settings: Settings, env: Mapping[str, str] = os.environ) ->
     With $EPOCH_TRIAL what comes in is a trial: epoch 007 sets it where it tries service and app.
     """
     place = settings.data(7) / "prediction_store" / "predictions.sqlite"
-    return PredictionStore(env.get(STORE_VARIABLE) or place,
-                           Retention(settings.keep_predictions, settings.keep_prediction_days),
-                           trial=bool(env.get(TRIAL_VARIABLE)), needs=None if env.get(STORE_VARIABLE) else settings.mounted)
+    named = env.get(STORE_VARIABLE)
+    return PredictionStore(named or place, Retention(settings.keep_predictions, settings.keep_prediction_days),
+                           trial=bool(env.get(TRIAL_VARIABLE)), needs=None if named else settings.mounted)
 
 
 def tell_of_old_log(settings: Settings) -> None:
