@@ -41,7 +41,7 @@ def asked(texts: Iterable[str], extras: Iterable[str] = ()) -> Iterator[Requirem
 
 
 def closure(roots: Iterable[Requirement], excluded: set[str]) -> set[str]:
-    "Normal names of all packages that `roots` need, by what the installed ones declare"
+    "Normal names of all packages that `roots` need, by what the installed ones declare; what only other machines have may be absent"
     found: dict[str, set[str]] = {}
     waiting = list(roots)
     while waiting:
@@ -52,8 +52,9 @@ def closure(roots: Iterable[Requirement], excluded: set[str]) -> set[str]:
         found[name] = found.get(name, set()) | requirement.extras
         try:
             waiting += asked(requires(name) or [], found[name])
-        except PackageNotFoundError:  # the one for the other machine, such as tensorflow beside tensorflow-cpu
-            continue
+        except PackageNotFoundError:
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                raise SystemExit(f"{name} is not installed, so nobody can tell what it needs: make env, then again") from None
     return set(found)
 
 

@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY=PASSIVE
 epoch "$@"
 code=$?
 if [ "$code" -eq 3 ]; then  # the platform would call the job failed
-    echo "A person decides next: open a workspace, and 'epoch lab' or 'epoch approve N' there." >&2
+    echo "A person decides next: open nbs/index.ipynb in a workspace, or type 'epoch approve N' in its terminal." >&2
     exit 0
 fi
 exit "$code"
