@@ -1142,7 +1142,8 @@ def _(p, said):
 def _(p, said):
     found = {"suspects": len(p.json("003", "leak_audit.json")["suspects"]),
              "repairs": sum(item["action"] != "nothing to do" for item in p.json("003", "eda_insights.json")["findings"])}
-    return found | RECOMPUTES["003 strongest_features (finding)"][0](p, said)
+    asked = said._replace(values={name: value for name, value in said.values.items() if name not in found})
+    return found | RECOMPUTES["003 strongest_features (finding)"][0](p, asked)
 
 
 @recomputes("004", "answer", first=0.01)
@@ -1182,7 +1183,7 @@ def _(p, said):
     away = lambda doors: max(abs(value(row, door) - value(row, "known")) for row in rows for door in doors if door in row)
     served, shifted = (p.json("007", f"drift_{name}.json") for name in ("served", "shifted"))
     over = lambda report: sum((row.get("psi") or 0) > (row.get("limit") or math.inf) for row in [*report["features"], *report["scores"]])
-    return {"allowed": 1e-6, "known": len(rows), "tried": sum("app" in row for row in rows), "two": away(("notebook", "api")),
+    return {"allowed": 1e-6, "known": len(p.json("006", "known_scores.json")), "tried": sum("app" in row for row in rows), "two": away(("notebook", "api")),
             "three": away(("notebook", "api", "app")), "watched": len(served["features"]) + len(served["scores"]), "quiet": over(served),
             "loud": over(shifted)}
 
