@@ -92,7 +92,7 @@ test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps
 test-cases: check  ## troubles that people met elsewhere, each from its file to its right value (../shared/cases)
 	$(BIN)/python -m pytest src -q -n 2 -m cases
 
-test-agents: check keys  ## what an agent may do, and what it is kept from: the whole walk, the attempts, the MCP server
+test-agents: check keys  ## what an agent may do, and what it is kept from: the whole walk, the attempts, the MCP server; a simulated Domino
 	$(BIN)/python -m pytest src -q -m agents
 
 PYTHONS ?= python3.12 python3.13
