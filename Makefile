@@ -92,7 +92,7 @@ test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps
 test-cases: check  ## troubles that people met elsewhere, each from its file to its right value (../shared/cases)
 	$(BIN)/python -m pytest src -q -n 2 -m cases
 
-test-agents: check keys  ## what an agent may do, and what it is kept from: the whole walk, the attempts, the guard, the MCP server; every name in every text
+test-agents: check keys  ## what an agent may do, and what it is kept from: the whole walk, the attempts, the guard, the MCP server, every name in every text; a simulated Domino
 	$(BIN)/python -m pytest src -q -m agents
 
 PYTHONS ?= python3.12 python3.13
@@ -132,11 +132,12 @@ COMPILE = env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile -q --un
   --generate-hashes --no-annotate --no-header --no-emit-package torch --excludes tools/lock/excluded.txt
 PROJECT_LOCK := src/epochkit/templates/project/requirements.lock
 
-lock: $(VENV)/.ready  ## pyproject.toml into the lock of this repository and the one of a new project; newer versions with ARGS=--upgrade
+lock: $(VENV)/.ready  ## pyproject.toml into the lock of this repository and those of a new project; newer versions with ARGS=--upgrade
 	$(COMPILE) $(ARGS) --extra dev pyproject.toml -o requirements.lock
 	@rm -f $(PROJECT_LOCK)
 	$(COMPILE) --constraint requirements.lock --extra all --extra project pyproject.toml -o $(PROJECT_LOCK)
 	@cat tools/lock/torch.txt | tee -a requirements.lock >> $(PROJECT_LOCK)
+	$(BIN)/python tools/lock/domino.py
 
 audit: $(VENV)/.ready  ## known vulnerabilities of everything that is locked; SKIPPED by name where the service cannot be reached
 	$(BIN)/python tools/audit.py

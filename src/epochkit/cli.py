@@ -120,6 +120,7 @@ def _plan(settings: Settings, options: argparse.Namespace) -> int:
     if options.dry_run:
         print(text)
         return 0
+    _check_mount(settings)
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "the brief of this sentence.toml")
         written.write_text(text, encoding="utf-8", newline="\n")
@@ -138,6 +139,18 @@ def _executed_notebooks(settings: Settings) -> dict[int, str]:
             for number, path in paths.items()}
 
 # %% ../../nbs/01_cli.ipynb #cli-check-brief
+def _ask_here(question: str) -> str:
+    "The answer of the person at this terminal; asked on stderr, because stdout may be read by a program"
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
+
+
+def _check_mount(settings: Settings) -> None:
+    "Before anything is written: what has to be mounted is there, or a person lets a folder take its place"
+    from epochkit.lifecycle.run import check_data_root
+    check_data_root(settings, _ask_here if sys.stdin.isatty() else None)
+
+
 def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> None:
     "BadInputError when epoch 001 is to run and nobody wrote a brief: nothing is started, nothing recorded"
     from epochkit.runner.epochs import check_parameters, which_epochs
@@ -170,6 +183,7 @@ def _prepared(settings: Settings, options: argparse.Namespace) -> dict[str, Any]
     "The parameters of a run whose wishes can be fulfilled: reason, brief and sentence are looked at before it starts"
     if options.unattended is not None and not options.unattended.strip():
         raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
+    _check_mount(settings)
     if options.brief:
         install_brief(settings, options.brief, force=options.force)
     if " " in options.which.strip():
@@ -364,7 +378,8 @@ def _new(settings: Settings | None, options: argparse.Namespace) -> int:
     say = lambda words: print(f"  {words}", file=sys.stderr)
     made = new_project(wishes, say, (lambda *read: ask_about(*read, ask)) if ask else None)
     print(f"{made} is ready. Next:\n  cd {shlex.quote(str(made))}\n  make env        # once, some minutes\n"
-          "  make lab        # the control room, or without JupyterLab: source .venv/bin/activate; epoch run next")
+          "  make lab        # the control room, or without JupyterLab: source .venv/bin/activate; epoch run next"
+          + "\nOn Domino: domino/README.md" * options.domino)
     return 0
 
 # %% ../../nbs/01_cli.ipynb #cli-upgrade
@@ -373,7 +388,8 @@ def _upgrade(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.project.upgrade import read_base, upgrade_project
     from epochkit.project.wheel import renew_wheel
     root = settings.code_root
-    given = project_files(facts_of(read_base(root).files))
+    facts = facts_of(read_base(root).files)
+    given = project_files(facts._replace(domino=facts.domino or options.domino))
     code = upgrade_project(root, given, options.dry_run)
     if code == 0 and not options.dry_run and (wheel := renew_wheel(root / "wheels")):
         print(f"the project carries {wheel.name}; 'make env' installs it")
@@ -381,6 +397,7 @@ def _upgrade(settings: Settings, options: argparse.Namespace) -> int:
 
 # %% ../../nbs/01_cli.ipynb #cli-doctor
 def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:
+    import epochkit.project.doctor_domino  # adds what it looks at
     from epochkit.project.doctor import run_doctor
     try:
         settings = load_settings()
@@ -463,14 +480,18 @@ def _add_new(commands: Commands) -> None:
     new.add_argument("--task", default="", choices=("binary", "multiclass", "regression"),
                      help="default: from the data")
     new.add_argument("--copy", action="store_true", help="copy the file into the project (data/raw/, not in git)")
+    new.add_argument("--domino", action="store_true",
+                     help="add what Domino needs: environment, jobs, policy, ignored files")
     new.add_argument("--yes", action="store_true",
                      help="ask nothing: what the data does not say stays open in the brief")
 
 # %% ../../nbs/01_cli.ipynb #cli-parser-upkeep
 def _add_upkeep(commands: Commands) -> None:
     upgrade = _command(commands, "upgrade", "what a newer kit changes in this project, and the merge",
-                       "upgrade --dry-run        after pip install -U epochkit", "upgrade", act=_upgrade)
+                       "upgrade --dry-run        after pip install -U epochkit", "upgrade",
+                       "upgrade --domino         for a project that moves there", act=_upgrade)
     upgrade.add_argument("--dry-run", action="store_true", help="say what would change and write nothing")
+    upgrade.add_argument("--domino", action="store_true", help="add what Domino needs, as 'epoch new --domino' does")
     _with_json(_command(commands, "doctor", "what this machine and project lack, and how to get it", "doctor",
                         "doctor --json", act=_doctor, needs_project=False))
 

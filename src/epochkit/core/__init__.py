@@ -14,4 +14,5 @@
 - `services`: What a run stands on is asked once, before any work, and what is wrong with it is one sentence with the way out.
 - `workers`: A few processes that make one call after the other; each call comes back with its time and memory, and none can take the session with it.
 - `outbox`: What cannot be sent now is kept on disk, in its order, and sent when the server answers again; nothing is sent twice.
+- `domino`: What the platform says of a run, read in one place; nothing that it reserves is ever set.
 """

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError as SchemaError
 
 from .. import __version__
+from .domino import find_domino
 from .errors import BadInputError, unknown_name
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-04
@@ -81,6 +82,7 @@ class Settings(BaseModel):
     home: Path
     data_root: Path
     artifacts_root: Path
+    dataset: Path | None = None
     chunk_rows: int = 10_000
     memory_gb: float = 12.0
     file_mb: float = 50.0
@@ -101,6 +103,12 @@ class Settings(BaseModel):
     @property
     def context_root(self) -> Path:
         return self.home / ".context"
+
+    @property
+    def mounted(self) -> Path | None:
+        "What has to be there before anything is written: the dataset on Domino, or a data root outside the home"
+        outside = None if self.data_root.is_relative_to(self.home) else self.data_root
+        return self.dataset or outside
 
     @property
     def package_folder(self) -> Path:
@@ -201,17 +209,13 @@ def _own_sections(path: Path) -> dict[str, object]:
     return values | {"project": facts["lib_name"], "lib_path": facts.get("lib_path", f"src/{facts['lib_name']}")}
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-10-b
-def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path]:
-    "Data and artifacts roots: the home by default, Domino's places when the platform announces itself"
-    domino = env.get("DOMINO_PROJECT_NAME")
-    if not domino or env.get("EPOCH_HOME"):
-        return {"data_root": home / "data" / project, "artifacts_root": home / "artifacts"}
-    git_based = env.get("DOMINO_WORKING_DIR", "") == "/mnt/code"
-    working = Path(env.get("DOMINO_WORKING_DIR", "/mnt"))
-    datasets = Path(env.get("DOMINO_DATASETS_DIR", "/mnt/data" if git_based else "/domino/datasets"))
-    datasets = datasets if git_based or datasets.name == "local" else datasets / "local"
-    artifacts = Path(env.get("DOMINO_ARTIFACTS_DIR", "/mnt/artifacts" if git_based else working / "artifacts"))
-    return {"data_root": datasets / domino, "artifacts_root": artifacts}
+def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path | None]:
+    "Data and artifacts roots: the home by default, Domino's places when the platform announces itself; and its dataset"
+    domino = find_domino(env)
+    if domino is None or env.get("EPOCH_HOME"):
+        dataset = domino.data if domino and home.is_relative_to(domino.data) else None
+        return {"data_root": home / "data" / project, "artifacts_root": home / "artifacts", "dataset": dataset}
+    return {"data_root": domino.data, "artifacts_root": domino.artifacts, "dataset": domino.data}
 
 # %% ../../../nbs/core/02_settings.ipynb #01config-10-c
 def load_settings(home: Path | str | None = None, env: Mapping[str, str] | None = None) -> Settings:

@@ -22,11 +22,12 @@ from ..record.checkpoints import progress_of
 from ..core.processes import signal_group, signal_process
 from ..core.settings import EPOCHS, Settings
 from ..report.theme import Html, bar
-from ..core.errors import PipelineError, explain
+from ..core.domino import data_folder_panel
+from ..core.errors import BadInputError, PipelineError, explain
 from ..record.ledger import Ledger
 from ..serving.server import server_environment
 from ..lifecycle.state import EpochState, project_state
-from ..lifecycle.run import RUNNER
+from ..lifecycle.run import RUNNER, check_data_root
 from ..runner.progress import RUNNER_HOME, read_progress
 
 # %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-04
@@ -156,10 +157,15 @@ class RoomActions(RoomView):
         self.follow()
 
     def start(self, which: str) -> None:
-        "Starts `epoch run WHICH`"
-        self.gate_area.children, self._asked_to_stop = (), 0.0
+        "Starts `epoch run WHICH`, once the data folder is there"
+        self.gate_area.children, self.question.children, self._asked_to_stop = (), (), 0.0
+        check_data_root(self.settings, self._ask_for_folder)
         self.run = StartedRun(self.settings, which)
         self.look()
+
+    def _ask_for_folder(self, _: str) -> str:
+        self.question.children = (data_folder_panel(self.settings.mounted),)
+        raise BadInputError("the data folder is not there: answer the question below, then run again")
 
     def ask_to_stop(self) -> None:
         "Interrupts the run; when it does not listen for ten seconds, the second press ends it"
@@ -213,10 +219,11 @@ class ControlRoom(RoomActions):
         self.gate = button("Open gate", "pencil", self.open_gate, tip="Show or close the approval panel below")
         self.again = button("Look again", "refresh", self.look, tip="Bring the board up to date").add_class("apart")
         self.doing, self.message, self.gate_area = widgets.HTML(), widgets.HTML(), widgets.VBox([]).add_class("gate")
+        self.question = widgets.VBox([])
         bar_of_buttons = widgets.HBox([self.run_next, self.choice, self.run_one, self.stop, self.gate,
                                        self.again]).add_class("room-buttons")
         self.view = widgets.VBox([self.board, self.doing, bar_of_buttons, self.message,
-                                  self.gate_area]).add_class("kit").add_class("room")
+                                  self.question, self.gate_area]).add_class("kit").add_class("room")
         self.look()
 
     def follow(self) -> None:

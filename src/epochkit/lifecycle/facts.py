@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import epochkit
+from ..core.domino import cost_per_hour, domino_user
 from ..core.errors import BadInputError, DependencyError
 from ..core.files import files_of, plain, read_notebook, sha256_of, size_of
 from ..core.project import rooms, stories
@@ -172,10 +173,9 @@ def peak_memory_mb() -> float:
 
 # %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-08-b
 def resources_used(seconds: float, peak_mb: float) -> dict[str, Any]:
-    "What ENABLE_COST_TRACKING records: time, CPU, memory and, with COST_PER_HOUR set, the cost"
-    used = os.times()
-    rate = os.environ.get("COST_PER_HOUR")
-    cost = round(float(rate) * seconds / 3600, 4) if rate else None
+    "What ENABLE_COST_TRACKING records: time, CPU, memory and, where COST_PER_HOUR has a price for here, the cost"
+    used, rate = os.times(), cost_per_hour()
+    cost = None if rate is None else round(rate * seconds / 3600, 4)
     return {
         "seconds": seconds, "cpu_seconds": round(used.user + used.system, 2), "peak_mb": peak_mb, "cost": cost
     }
@@ -183,8 +183,8 @@ def resources_used(seconds: float, peak_mb: float) -> dict[str, Any]:
 # %% ../../../nbs/lifecycle/01_facts.ipynb #08epochfacts-11
 def names_at_work(settings: Settings) -> list[str]:
     "The names under which the person at this machine is known, the most telling first"
-    if os.environ.get("DOMINO_STARTING_USERNAME") or os.environ.get("DOMINO_USER_NAME"):
-        return [current_user()]
+    if user := domino_user():
+        return [user]
     names = []
     for key in ("user.name", "user.email"):
         try:

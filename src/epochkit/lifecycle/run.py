@@ -13,12 +13,14 @@ import socket
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..core.domino import data_folder_panel, find_domino, make_data_folder
 from ..core.errors import BadInputError, DependencyError, PipelineError, RecordError
 from ..core.files import read_json, sha256_of
 from ..core.key_reads import CRITERIA, PLAN, forget_reads, key_hashes, reads
@@ -31,7 +33,7 @@ from .state import EpochState, require_done_before
 from ..record.anchors import anchor
 from ..record.checkpoints import progress_of
 from ..record.events import Event, latest
-from ..record.ledger import Ledger
+from ..record.ledger import Ledger, current_user
 from ..record.views import write_views
 
 _logger = logging.getLogger(__name__)
@@ -123,9 +125,10 @@ class EpochRun(RunFiles):
     def open(self) -> None:
         "Writes that this run began; from here on an earlier result of the epoch is replaced"
         if not self._opened:
-            self._opened = True
+            self._opened, here = True, find_domino()
             facts = {"run": self.id, "parameters": self.parameters, "pid": os.getpid(), "host": socket.gethostname(),
-                     **({"resumes": self.resumes} if self.resumes else {})}
+                     **({"resumes": self.resumes} if self.resumes else {}),
+                     **({"domino": here.facts()} if here else {})}
             self.ledger.append("epoch_started", facts, epoch=self.number)
             write_views(self.ledger)
 
@@ -178,13 +181,42 @@ def _take(run: EpochRun, wait_s: float) -> None:
             f"Kernel, Shut Down), and try again") from error
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05-c
-def check_data_root(settings: Settings) -> None:
-    "BadInputError when the data root is a place outside the home (a mounted dataset) that nobody has made yet"
-    root = settings.data_root
-    if not root.is_relative_to(settings.home) and not root.exists():
-        raise BadInputError(
-            f"the data root {root} does not exist: make sure it is the right place, then create it with "
-            f"'mkdir -p {root}'")
+def check_data_root(settings: Settings, ask: Callable[[str], str] | None = None) -> None:
+    """Passes when what has to be mounted is there and can be written, or a person lets a folder take its place
+
+    `ask` puts the question, as `input` does. BadInputError where it is read-only, where it holds files of this project
+    and is away, where the answer is no, or there is nobody to ask.
+    """
+    root = settings.mounted
+    if root is None:
+        return
+    if root.exists():
+        if not root.is_dir() or not os.access(root, os.W_OK | os.X_OK):
+            raise BadInputError(f"the data folder {root} cannot be written by {current_user()}: mount the dataset with "
+                                "the right to write, or name another home in EPOCH_HOME")
+        return
+    left = [event.epoch for event in Ledger(settings.context_root).events("epoch_finished")
+            if any(path.startswith("@data/") for path in event.data["outputs"])]
+    if left:
+        raise BadInputError(f"the data folder {root} is away, and epoch {left[-1]:03d} left files in it: bring the "
+                            "folder back, or attach its dataset to the project again")
+    make_data_folder(root, ask)
+
+# %% ../../../nbs/lifecycle/05_run.ipynb #run-ask-panel
+RUNNER = "EPOCH_RUNNER"  # set in the kernels that a runner starts
+
+
+def _ask_by_panel(root: Path | None) -> Callable[[str], str] | None:
+    "In a notebook that a person runs cell by cell: puts the question as a panel, to be answered before the next try"
+    if root is None or "ipykernel" not in sys.modules or os.environ.get(RUNNER):
+        return None
+
+    def ask(question: str) -> str:
+        from IPython.display import display
+        display(data_folder_panel(root))
+        raise BadInputError(f"the data folder {root} is not there: press 'Make the folder' above, or add the dataset "
+                            f"'{root.name}' to the project, then run this cell again")
+    return ask
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05-d
 def _limit_memory(settings: Settings) -> None:
@@ -207,9 +239,6 @@ def require_ready(settings: Settings, number: int) -> list[EpochState]:
         raise
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #state-begin-1
-RUNNER = "EPOCH_RUNNER"  # set in the kernels that a runner starts
-
-
 def _refuse_beside_a_runner(settings: Settings, number: int) -> None:
     "PipelineError when somebody's 'epoch run' is at work in this home and this process is none of its kernels"
     if os.environ.get(RUNNER) or not settings.context_root.is_dir():
@@ -236,8 +265,8 @@ def begin(number: int, settings: Settings | None = None, wait_s: float = 10, **p
     """Opens an epoch and holds it for this process;
     DependencyError or WaitingForReviewError when those before it are not done"""
     settings = settings or load_settings()
+    check_data_root(settings, _ask_by_panel(settings.mounted))
     check_writable(settings.context_root)
-    check_data_root(settings)
     _refuse_beside_a_runner(settings, number)
     before = require_ready(settings, number)[number - 1]
     load_checks(settings, number)  # now: a room that cannot be imported stops the epoch before it is opened

@@ -15,7 +15,7 @@ from ..core.files import sha256_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..planning.plan import criterion_for
 from ..lifecycle.tracking import tracking_client, tracking_outbox
-from .frameworks.base import FRAMEWORKS, may_be_absent
+from .frameworks.base import known_frameworks, may_be_absent
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-04
 TRAINING_FILES = ("all_models_metrics.json", "model_comparison_summary.csv", "all_models_comparison.png",
@@ -50,7 +50,7 @@ def every_framework_tried(context: GateContext) -> CheckResult:
     "Passes when no more frameworks are missing or skipped than the plan's criterion allows (0)"
     report = context.json("all_models_metrics.json")
     missing = _not_trained(report)
-    declared = may_be_absent(context.settings, {*_required(report), *FRAMEWORKS})
+    declared = may_be_absent(context.settings, {*_required(report), *known_frameworks()})
     excused = {name: why for name, why in declared.items() if name in missing and missing[name].absent}
     counted = [name for name in missing if name not in excused]
     limit = criterion_for(context.settings, 5, "frameworks_missing", 0)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from ..core import domino
 from ..core.files import read_json
 from ..core.settings import EPOCHS, Settings
 from ..core.errors import BadInputError
@@ -157,7 +158,7 @@ def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: 
         "seconds_high": seconds[2], "memory_mb": memory, "memory_high_mb": round(memory * 1.3),
         "kit_seconds": round(_kit_seconds(plan, number, size), 2), "kit_mb": round(kit_mb),
         "core_hours": round(seconds[1] * min(cores, 2) / 3600, 3), **{
-            key: round(rate * value / 3600, 4) if rate else None
+            key: None if rate is None else round(rate * value / 3600, 4)
             for key, value in zip(("cost_low", "cost", "cost_high"), seconds)
         }, "basis": f"{basis} at {size[0]:.2f} million cells in {size[1]} columns{sampled}"
     }
@@ -169,27 +170,19 @@ def make_estimates(plan: Plan, playbooks: list[dict[str, Any]] | None = None,
 
     cost_per_hour: of this machine, in any currency; None asks the variable COST_PER_HOUR.
     """
-    cores, rate = os.cpu_count() or 1, cost_per_hour if cost_per_hour is not None else _cost_per_hour()
+    cores, rate = os.cpu_count() or 1, domino.cost_per_hour() if cost_per_hour is None else cost_per_hour
     rows = [_epoch_row(plan, epoch.number, playbooks or [], cores, rate) for epoch in EPOCHS[1:]]
     sums = {key: sum(row[key] for row in rows) for key in ("seconds", "seconds_low", "seconds_high")}
     costs = {
-        key: round(sum(row[key] for row in rows), 4) if rate else None
+        key: None if rate is None else round(sum(row[key] for row in rows), 4)
         for key in ("cost", "cost_low", "cost_high")
     }
     total = sums | {key: max(row[key] for row in rows) for key in ("memory_mb", "memory_high_mb")} | costs
     total["core_hours"] = round(sum(row["core_hours"] for row in rows), 3)
-    machine = {"cores": cores, "memory_gb": round(psutil.virtual_memory().total / 2**30, 1), "cost_per_hour": rate}
+    here = domino.find_domino()
+    machine = {"cores": cores, "memory_gb": round(psutil.virtual_memory().total / 2**30, 1), "cost_per_hour": rate,
+               **({"tier": here.tier} if here and here.tier else {})}
     return {"machine": machine, "epochs": rows, "total": total, "limits": _against_limits(plan, total, machine)}
-
-# %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-d
-def _cost_per_hour() -> float | None:
-    "The price of an hour by the variable COST_PER_HOUR, None when it is not set; BadInputError when it is no number"
-    text = os.environ.get("COST_PER_HOUR")
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise BadInputError(
-            f"COST_PER_HOUR is {text!r}: write a number, the cost of one hour of this machine") from None
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-11-e
 def _against_limits(plan: Plan, total: dict[str, Any], machine: dict[str, Any]) -> list[dict[str, Any]]:

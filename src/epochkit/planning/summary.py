@@ -81,13 +81,18 @@ def _data(plan: Plan) -> str:
     return " ".join(sentences)
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-d
+def _tier(estimates: dict[str, Any]) -> str:
+    tier = estimates["machine"].get("tier")
+    return f" on hardware tier {tier}" if tier else ""
+
+
 def _effort(plan: Plan, estimates: dict[str, Any]) -> str:
     "Time, cost, limits and the number of decisions that are a person's"
     total = estimates["total"]
     words = {"within": "within", "at risk": "perhaps beyond", "beyond": "beyond", "unknown": "not comparable with"}
     gates = sum(bool(epoch["human_gate"]) for epoch in plan.epochs)
-    price = (f"It costs about {total['cost']:,.2f} ({total['cost_low']:,.2f} to {total['cost_high']:,.2f})."
-             if total["cost"] is not None else "No price per hour is known, so the cost is open.")
+    price = (f"It costs about {total['cost']:,.2f} ({total['cost_low']:,.2f} to {total['cost_high']:,.2f}){_tier(estimates)}."
+             if total["cost"] is not None else f"No price per hour is known{_tier(estimates)}, so the cost is open.")
     limits = [
         f"The {item['of']} is {words[item['outcome']]} the limit of "
         f"{readable(item['limit'])}{' ' * bool(item['unit'])}{item['unit']}."

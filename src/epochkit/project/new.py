@@ -45,6 +45,7 @@ class Wishes(NamedTuple):
     use_case: str = ""
     objective: str = ""
     copy: bool = False
+    domino: bool = False
 
 # %% ../../../nbs/project/11_new.ipynb #new-06
 def check_folder(folder: Path) -> Path:
@@ -162,7 +163,7 @@ def reading_settings(stage: Path, name: str) -> Settings:
 # %% ../../../nbs/project/11_new.ipynb #new-21
 def _write_project(stage: Path, wishes: Wishes, reading: DataReading, source: str) -> None:
     "All files of the project, its modules exported, into the empty folder `stage`"
-    facts = ProjectFacts(wishes.name, _summary(wishes, reading.plan))
+    facts = ProjectFacts(wishes.name, _summary(wishes, reading.plan), wishes.domino)
     given = project_files(facts)
     for place, content in given.items():
         write_bytes(stage / place, content)

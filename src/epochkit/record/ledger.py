@@ -23,6 +23,7 @@ from ..core.files import AS_IT_IS, plain, sync_folder, write_all
 from epochkit.record.events import (
     GENESIS, RESTORE, SAYS_SCHEMA, SCHEMA_VERSION, ChainLine, Event, canonical, check_line, check_link, schema_of, seal
 )
+from ..core.domino import domino_user
 from ..core.settings import check_locks
 from .actors import actor_kind
 from ..core.errors import BadInputError, RecordError
@@ -55,9 +56,8 @@ def _read_head(path: Path) -> Head | None:
 # %% ../../../nbs/record/02_ledger.ipynb #03ledger-12
 def current_user() -> str:
     "Who acts: Domino's user when the platform names one, else the login name"
-    named = os.environ.get("DOMINO_STARTING_USERNAME") or os.environ.get("DOMINO_USER_NAME")
     try:
-        return named or getuser()
+        return domino_user() or getuser()
     except (ImportError, KeyError, OSError):  # a container may run under a number that has no name
         return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown user"
 

@@ -59,7 +59,8 @@ def _decisions(own: list[Event]) -> dict[str, Any]:
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-1
 def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
     """One row per finished epoch: epoch, title, agent, started, finished, seconds, by_hand, peak_mb, runs, failures,
-    errors, resumes, warnings, ran_by and decided_by (kinds of actor), decision, waited_s, sent_back"""
+    errors, resumes, warnings, ran_by and decided_by (kinds of actor), decision, waited_s, sent_back; on
+    Domino the hardware tier"""
     events, rows = Ledger(settings.context_root).events(), []
     for epoch in EPOCHS[:up_to]:
         finished = latest(events, epoch.number, "epoch_finished")
@@ -70,7 +71,8 @@ def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
                         and event.data.get("run") == finished.data.get("run")), finished)
         rows.append({"epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "started": started.time,
                      "finished": finished.time, "ran_by": finished.actor_kind or "unmarked", **_work(own, finished),
-                     **_attempts(own), **_decisions(own)})
+                     **_attempts(own), **_decisions(own),
+                     **({"tier": tier} if (tier := started.data.get("domino", {}).get("tier")) else {})})
     return rows
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-a

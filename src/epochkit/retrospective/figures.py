@@ -225,12 +225,16 @@ def _criteria_claim(judged: list[dict[str, Any]]) -> Claim:
                  **{f"names_{name}": ", ".join(names) for name, (_, names) in parts.items()})
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-22
-def cost_by_epoch(happened: list[dict[str, Any]], recorded: dict[int, float], per_hour: float | None) -> dict[int,
-                                                                                                              float]:
-    "Epoch -> cost: as it was recorded, else by the price per hour of the plan; empty without either"
-    return {row["epoch"]: recorded.get(row["epoch"], per_hour * row["seconds"] / 3600 if per_hour else None)
-            for row in happened
-            if per_hour or row["epoch"] in recorded}
+def cost_by_epoch(happened: list[dict[str, Any]], recorded: dict[int, float], per_hour: float | None,
+                  tier: str = "") -> dict[int, float]:
+    """Epoch -> cost: as it was recorded, else by the price per hour of the plan; an epoch without either is left out
+
+    tier: the hardware tier that the plan's price is for; a run on another one has no price of the plan.
+    """
+    priced = {row["epoch"]: per_hour * row["seconds"] / 3600 for row in happened
+              if per_hour is not None and row.get("tier", tier) == tier}
+    known = priced | recorded
+    return {row["epoch"]: known[row["epoch"]] for row in happened if row["epoch"] in known}
 
 
 def epoch_cost_figure(happened: list[dict[str, Any]], costs: dict[int, float]) -> tuple[Any, Claim] | None:
@@ -243,6 +247,11 @@ def epoch_cost_figure(happened: list[dict[str, Any]], costs: dict[int, float]) -
               color=[COLOURS["orange" if row["epoch"] == most else "blue"] for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel("cost of the machine, in the currency of COST_PER_HOUR")
-    return figure, claim("The machine cost {total} in all, {share} of it in epoch {epoch}", epoch=f"{most:03d}",
-                         total=Measured(sum(costs.values()), "", "cost of the machine over all epochs"),
-                         share=Measured(costs[most] / sum(costs.values()), "share", f"cost of epoch {most:03d}"))
+    total, partly = sum(costs.values()), len(costs) < len(happened)
+    over = "epochs with a price" if partly else "all epochs"
+    places = {"total": Measured(total, "", f"cost of the machine over {over}")}
+    places |= {"priced": count_of(len(costs), "epochs with a price")} if partly else {}
+    places |= {"share": Measured(costs[most] / total, "share", f"cost of epoch {most:03d}"),
+               "epoch": f"{most:03d}"} if total else {}
+    return figure, claim("The machine cost {total} " + ("in {priced:epoch} with a price" if partly else "in all")
+                         + ", {share} of it in epoch {epoch}" * bool(total), **places)

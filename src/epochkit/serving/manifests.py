@@ -281,7 +281,7 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "host": f"{slug}.example.com", "python": f"{sys.version_info.major}.{sys.version_info.minor}", "user": USER,
         "port": choices.port, "key_variable": API_KEY_VARIABLE, "app": f"{epoch_of(7).folder}/app",
         "wheels": any((root / "wheels").glob("*.whl")), "app_command": command,
-        "app_line": shlex.join(command),
+        "app_line": shlex.join(command), "epoch": epoch_of(7).folder,
         "place": os.path.relpath(folder, root), "root": os.path.relpath(root, folder),
         "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_store"
     }
@@ -413,8 +413,9 @@ def _folder_problems(folder: Path, choices: DeploymentChoices) -> list[str]:
                 *_kubernetes_problems(kubernetes)]
     for name in ("domino/endpoint.py", "smoke_test.py"):
         compile(read(name), name, "exec")
-    if f"EPOCH_MODEL_SHA256={sha256_of(folder / 'model' / 'model.json')}" not in read("Dockerfile"):
-        problems.append("Dockerfile: the pinned hash is not that of model/model.json")
+    pinned = sha256_of(folder / "model" / "model.json")
+    problems += [f"{name}: the pinned hash is not that of model/model.json"
+                 for name in ("Dockerfile", "domino/app.sh", "domino/endpoint.py") if pinned not in read(name)]
     if read_json(folder / "model" / "model.json").get("bundle_sha256") != sha256_of(folder / "model" / "bundle.joblib"):
         problems.append("model/model.json: its bundle_sha256 is not that of model/bundle.joblib")
     problems += _app_problems(folder, choices.app_port)

@@ -1,6 +1,7 @@
 """Imports only point down the floors, importing is cheap, and heavy libraries stay inside the functions that need them."""
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import epochkit
+from epochkit.core.domino import is_reserved
 
 PACKAGE = Path(epochkit.__file__).parent
 
@@ -114,3 +116,39 @@ def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, epochkit, epochkit.cli; print(' '.join(sorted(m for m in sys.modules if '.' not in m)))"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ).stdout.split())
     assert not loaded & (HEAVY | LIGHT_FLOORS_ALSO_WITHOUT)
+
+
+# ---------------------------------------------------------------------------------------------------- the platform's variables
+PLATFORM = re.compile(r"\bDOMINO_[A-Z]|\b(RAY_HEAD|DASK_SCHEDULER|SPARK_MASTER)_SERVICE")
+
+
+def constants(path: Path) -> set[str]:
+    "The texts in the code of a module, without docstrings"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told}
+
+
+def is_set(tree: ast.Module) -> set[str]:
+    "Names that code gives a value under: keys of dicts, and what is written in square brackets on the left"
+    keys = [key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys]
+    keys += [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("putenv", "setdefault", "__setitem__")]
+    return {key.value for key in [*keys, *(call.args[0] for call in calls if call.args)] if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+
+
+def test_one_module_reads_what_the_platform_says():
+    speaking = {dotted(path) for path in modules() if any(map(PLATFORM.search, constants(path)))}
+    assert speaking == {"core.domino"}
+    given = [path for path in (PACKAGE / "templates").rglob("*") if path.suffix in (".ipynb", ".py", ".sh") or path.name.endswith((".py.j2", ".sh.j2"))]
+    assert len(given) > 10 and not [path.name for path in given if PLATFORM.search(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_nothing_sets_what_is_reserved_for_the_platform(path):
+    assert not [name for name in is_set(ast.parse(path.read_text(encoding="utf-8"))) if is_reserved(name)]
+
+
+def test_the_look_for_reserved_names_finds_them():
+    bad = ast.parse("import os\nos.environ['DOMINO_RUN_ID'] = '1'\nenv = {'MLFLOW_TRACKING_URI': 'x'}\nos.environ.setdefault('USER', 'a')\nos.environ['EPOCH_HOME'] = 'h'")
+    assert {name for name in is_set(bad) if is_reserved(name)} == {"DOMINO_RUN_ID", "MLFLOW_TRACKING_URI", "USER"}

@@ -37,6 +37,14 @@ def test_domino_moves_the_roots_and_epoch_home_wins():
     assert load_settings(env=git_based | {"EPOCH_HOME": "/tmp/h"}).artifacts_root.as_posix() == "/tmp/h/artifacts"
 
 
+def test_what_has_to_be_mounted_is_the_dataset_wherever_the_home_is():
+    git_based = {"DOMINO_PROJECT_NAME": "risk", "DOMINO_WORKING_DIR": "/mnt/code"}
+    homes = {"": "/mnt/data/risk", "/mnt/data/risk/home": "/mnt/data/risk", "/tmp/h": None}
+    assert {home: mounted and mounted.as_posix() for home in homes
+            for mounted in [load_settings(env=git_based | {"EPOCH_HOME": home}).mounted]} == homes
+    assert load_settings(env={}).mounted is None
+
+
 def test_an_unknown_setting_is_an_error(tmp_path):
     file = tmp_path / "settings.ini"
     file.write_text("[DEFAULT]\nlib_name = x\n[limits]\nmemry_gb = 3\n")

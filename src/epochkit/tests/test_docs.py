@@ -50,7 +50,6 @@ NOT_RUN = {
     "epoch app": "a server that stays: test_browser starts one",
     "git add": "writes into the index",
     "epoch score": "needs a table of customers: test_models_scoring and test_cli score one",
-    "epoch lab": "starts a server that stays: test_browser opens one",
     "epoch approve 1": "needs a person",
     "epoch change 4": "needs a person",
     "epoch reject 3": "needs a person",

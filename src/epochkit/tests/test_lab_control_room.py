@@ -89,6 +89,17 @@ def test_the_end_of_a_run_is_told_in_its_own_words(room, monkeypatch):
     ) is False and "the brief names no target" in room.message.value and "bar fail" in room.message.value
 
 
+def test_a_missing_data_folder_is_a_question_with_a_button(place, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("epochkit.lab.control_room.StartedRun", lambda settings, which: started.append(which))
+    room = ControlRoom(place.model_copy(update={"data_root": tmp_path.with_name(f"{tmp_path.name}-mounted") / "risk"}))
+    room.run_next.click()
+    assert not started and "answer the question below" in room.message.value
+    room.question.children[0].children[1].click()
+    room.run_next.click()
+    assert started == ["next"] and not room.question.children
+
+
 def test_an_error_in_a_button_is_shown(room, monkeypatch):
     monkeypatch.setattr(room, "start", lambda which: 1 / 0)
     room.run_next.click()

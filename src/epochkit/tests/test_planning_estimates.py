@@ -109,5 +109,17 @@ def test_limits_of_the_brief_are_compared(diabetes, monkeypatch):
         assert limits["cost"]["outcome"] == outcome and limits["memory"]["outcome"] == "within"
     assert make_estimates(sized(diabetes, 442, memory_gb=0.5))["limits"][0]["outcome"] == "beyond"
     monkeypatch.setenv("COST_PER_HOUR", "cheap")
-    with pytest.raises(BadInputError, match="COST_PER_HOUR is 'cheap'"):
+    with pytest.raises(BadInputError, match="COST_PER_HOUR has 'cheap'"):
         make_estimates(diabetes)
+
+
+def test_the_price_is_that_of_the_tier_and_the_plan_says_which(diabetes, monkeypatch):
+    for name, value in {"DOMINO_PROJECT_NAME": "risk", "DOMINO_WORKING_DIR": "/mnt/code", "DOMINO_HARDWARE_TIER_ID": "gpu",
+                        "COST_PER_HOUR": "small=0.5, gpu=2"}.items():
+        monkeypatch.setenv(name, value)
+    estimates = make_estimates(diabetes)
+    assert (estimates["machine"]["cost_per_hour"], estimates["machine"]["tier"]) == (2.0, "gpu")
+    monkeypatch.setenv("DOMINO_HARDWARE_TIER_ID", "large")
+    assert make_estimates(diabetes)["total"]["cost"] is None
+    monkeypatch.setenv("COST_PER_HOUR", "0")
+    assert make_estimates(diabetes)["total"]["cost"] == 0

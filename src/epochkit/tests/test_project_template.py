@@ -16,6 +16,14 @@ def test_a_project_gets_eight_stories_and_no_word_of_the_demo():
     assert not any(name.endswith(".j2") for name in files) and "{{ name }}" not in text
 
 
+def test_the_files_for_domino_come_when_they_are_asked_for_and_stay_known():
+    plain, more = (project_files(ProjectFacts("churn", "x", domino)) for domino in (False, True))
+    assert set(more) - set(plain) == {".dominoignore", "requirements-domino.txt", "domino/README.md", "domino/epoch.sh",
+                                      "domino/environment.Dockerfile", "domino/governance.yaml"}
+    assert not facts_of(plain).domino and facts_of(more).domino and all(more[name] == plain[name] for name in plain)
+    assert b"{{" not in b"".join(more[name] for name in set(more) - set(plain))
+
+
 def test_notebooks_of_the_template_hold_no_outputs_and_no_demo_cells():
     for name, content in project_files(ProjectFacts("churn", "x")).items():
         if name.endswith(".ipynb"):

@@ -68,3 +68,10 @@ def test_a_cost_is_recorded_or_priced_or_not_there():
     assert cost_by_epoch(happened, {}, None) == {} and epoch_cost_figure(happened, {}) is None
     assert cost_by_epoch(happened, {2: 9.0}, 4.0) == {2: 9.0, 3: 2.0} and cost_by_epoch(happened, {2: 9.0}, None) == {2: 9.0}
     assert epoch_cost_figure(happened, {2: 3.0, 3: 1.0})[1] == "The machine cost 4 in all, 75.0 % of it in epoch 002"
+    assert epoch_cost_figure(happened, {2: 0.0, 3: 0.0})[1] == "The machine cost 0 in all"
+
+
+def test_the_price_of_one_tier_is_none_of_another():
+    happened = [made_row(2, 3_600.0) | {"tier": "small"}, made_row(3, 1_800.0) | {"tier": "gpu"}]
+    assert cost_by_epoch(happened, {}, 4.0, "small") == {2: 4.0} and cost_by_epoch(happened, {3: 9.0}, 4.0, "small") == {2: 4.0, 3: 9.0}
+    assert epoch_cost_figure(happened, {2: 4.0})[1] == "The machine cost 4 in 1 epoch with a price, 100 % of it in epoch 002"

@@ -121,6 +121,13 @@ def test_each_rule_can_fail(written, file, old, new, problem):
     assert problem in "; ".join(lint_deployment(written))
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "domino/app.sh", "domino/endpoint.py"])
+def test_a_pin_of_another_model_is_named(written, name):
+    path = written / name
+    path.write_text(re.sub(r"[0-9a-f]{64}", "0" * 64, path.read_text()))
+    assert lint_deployment(written) == [f"{name}: the pinned hash is not that of model/model.json"]
+
+
 def test_a_missing_file_and_a_plain_app_sh_are_named(written):
     (written / "domino" / "app.sh").chmod(0o644)
     assert lint_deployment(written) == ["domino/app.sh is not executable"]

@@ -62,6 +62,16 @@ def test_a_locked_store_is_waited_for_and_then_told(tmp_path):
             assert ask(COUNT) == [{"n": 0}]
 
 
+def test_a_mount_that_is_away_is_not_replaced_by_a_folder(tmp_path):
+    database = Database(tmp_path / "risk" / "store" / "a.sqlite", needs=tmp_path / "risk")
+    with pytest.raises(PredictionStoreError, match="because risk is not mounted"), database.work():
+        pass
+    assert not (tmp_path / "risk").exists()
+    (tmp_path / "risk").mkdir()
+    with database.work() as ask:
+        assert ask(COUNT) == [{"n": 0}]
+
+
 def test_who_only_reads_leaves_no_trace(tmp_path):
     with Database(tmp_path / "new" / "a.sqlite").work(write=False) as ask:
         assert ask(COUNT) == [] and not (tmp_path / "new").exists()

@@ -112,13 +112,13 @@ def _on_server(engine: Any, name: str) -> Iterator[SqlAsk]:
 class Database:
     """A prediction store's database at `address`: a file, or `postgresql://user:password@host/name`
 
-    wait_s: seconds that a lock is waited for.
+    wait_s: seconds that a lock is waited for. needs: a mounted folder without which the file is not made.
     """
 
-    def __init__(self, address: Path | str, wait_s: float = 2.0):
+    def __init__(self, address: Path | str, wait_s: float = 2.0, needs: Path | None = None):
         text = str(address)
         self.path = sqlite_file(text) or (None if "://" in text else Path(address))
-        self.wait_s, self.address, self._engine = wait_s, text, None
+        self.wait_s, self.address, self._engine, self._needs = wait_s, text, None, needs
         if self.path is None and not re.match(r"postgres(ql)?(\+psycopg)?://", text):
             raise BadInputError(f"{without_password(text)} is no prediction store: name a file, or "
                                 "postgresql://user:password@host/database")
@@ -139,6 +139,9 @@ class Database:
             yield ask
 
     def _transaction(self, write: bool) -> AbstractContextManager[SqlAsk]:
+        if self._needs and not self._needs.is_dir():
+            raise PredictionStoreError(f"the prediction store {self.name} is out of reach, because "
+                                       f"{self._needs.name} is not mounted: attach the dataset")
         if self.path:
             return _in_file(self.path, self.wait_s, write)
         self._engine = self._engine or _engine_of(self.address)

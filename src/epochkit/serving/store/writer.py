@@ -29,8 +29,9 @@ class _Waiting:
     "What waits to be stored, at most `most` rows, and the counts of what was refused"
 
     def __init__(self, address: Path | str, keep: Retention = Retention(), most: int = 50_000, retry_s: float = 1.0,
-                 trial: bool = False):
-        self.database, self.keep, self.most, self._retry_s = Database(address), keep, most, retry_s
+                 trial: bool = False, needs: Path | None = None):
+        self.database, self.keep = Database(address, needs=needs), keep
+        self.most, self._retry_s = most, retry_s
         self._door = {"door": TRIAL} if trial else {}
         self.not_stored, self.waiting, self.trouble = 0, 0, ""
         self._queue: deque[tuple[int, Callable[[], list[dict[str, Any]]]]] = deque()
@@ -150,7 +151,8 @@ class PredictionStore(_Written):
     """Predictions at `address`, written by a thread of its own; at most `most` rows wait
 
     trial: whatever comes in by this one is a trial, which belongs to no window but its own. `not_stored` counts the
-    rows that found no place, `trouble` says what is in the way now ('' when nothing is).
+    rows that found no place, `trouble` says what is in the way now ('' when nothing is). needs: a folder that has to be
+    mounted before a file is made in it.
     """
 
     def flush(self, wait_s: float = 5.0) -> bool:
@@ -216,9 +218,9 @@ def prediction_store(settings: Settings, env: Mapping[str, str] = os.environ) ->
     With $EPOCH_TRIAL what comes in is a trial: epoch 007 sets it where it tries service and app.
     """
     place = settings.data(7) / "prediction_store" / "predictions.sqlite"
-    return PredictionStore(env.get(STORE_VARIABLE) or place,
-                           Retention(settings.keep_predictions, settings.keep_prediction_days),
-                           trial=bool(env.get(TRIAL_VARIABLE)))
+    named = env.get(STORE_VARIABLE)
+    return PredictionStore(named or place, Retention(settings.keep_predictions, settings.keep_prediction_days),
+                           trial=bool(env.get(TRIAL_VARIABLE)), needs=None if named else settings.mounted)
 
 
 def tell_of_old_log(settings: Settings) -> None:
