@@ -224,9 +224,10 @@ def gains_in_words(gains: Gains) -> str:
 def gains_claim(gains: Gains, of: str) -> Claim:
     "The same as a claim about `of`, with 68 % intervals"
     named = {kind.split()[-1]: kind for kind in gains}  # the places of the claim: trees, model
-    return claim(" and ".join(f"{{{place}}} for {kind}" for place, kind in named.items()), **{
-        place: Measured(float(mean), "score", f"gain of {of} for {kind}", low=float(low), high=float(high), level=LEVEL,
-                        rule="folds of training rows") for (place, kind), (mean, low, high) in zip(named.items(), gains.values())})
+    values = {place: Measured(float(gains[kind][0]), "score", f"gain of {of} for {kind}", level=LEVEL,
+                              low=float(gains[kind][1]), high=float(gains[kind][2]), rule="folds of training rows")
+              for place, kind in named.items()}
+    return claim(" and ".join(f"{{{place}}} for {kind}" for place, kind in named.items()), **values)
 
 
 def clear_gain(gains: Gains) -> tuple[bool, tuple[float, float, float]]:

@@ -39,7 +39,8 @@ problem production project projects quick quickly real requirement requirements 
 simple small so some strategy strategies table task that the them then there this thorough detection to tool under use
 user using very via want we well when where which will with within work would write you your across both between based
 approach reach achieve
-end-to-end pipeline quality-checked risk tuned trained winning registered customer customers column columns variable variables target feature
+end-to-end pipeline quality-checked tuned trained winning registered
+risk customer customers column columns variable variables target feature
 features row rows encoding scaling engineering test testing tests
 """.split())
 
@@ -439,8 +440,9 @@ def read_command(sentence: str, settings: Settings) -> Command:
     before = load_brief(settings) if said.epoch != 1 and brief_path(settings).exists() else None
     if before is None and said.epoch != 1:
         return Command(said.epoch, _explained(said, {}, {}, []),
-                       refusal="there is no brief yet: write one with epoch plan \"Plan … project …\"" if said.epoch else
-                       f"{_NO_STEP}: say for example \"Engineer features for churn prediction\", or type 'epoch run 4'")
+                       refusal="there is no brief yet: write one with epoch plan \"Plan … project …\"" if said.epoch
+                       else f"{_NO_STEP}: say for example \"Engineer features for churn prediction\", or type 'epoch "
+                            "run 4'")
     try:
         text, explanation = plan_from_sentence(sentence, settings, before)
     except BadInputError as error:

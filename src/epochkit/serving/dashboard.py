@@ -185,7 +185,7 @@ def _shown_look(found: dict[str, Any]) -> str:
     about = f"version {found['version']}, {found['outcomes']:,} with their outcome" + (
         f"; {others:,} of other versions left out" if others else "")
     cards = [card_html("Served rows", found["rows"], about, "table"),
-             card_html("Alarms", len(found["causes"]), "at most one false one a quarter", "view" if calm else "warning"),
+             card_html("Alarms", len(found["causes"]), "at most one false a quarter", "view" if calm else "warning"),
              card_html("Proposal", found["action"], found["why"], "materialized")]
     told = "".join(message_html(f"{cause['what']}: {cause['reason']}", "warning") for cause in found["causes"][:5])
     refused = [f"{reason} ({number:,} rows)" for reason, number in list(found["refused"].items())[:5]]

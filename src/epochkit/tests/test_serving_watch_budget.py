@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 from epochkit.core.errors import BadInputError
 from epochkit.serving.monitoring import Alarms, drift_report, reference_profile
-from epochkit.serving.watch.budget import KINDS, LOOKS_A_QUARTER, Budget, budgeted, share_found
+from epochkit.serving.watch.budget import WATCHED_KINDS, LOOKS_A_QUARTER, Budget, budgeted, share_found
 from epochkit.serving.watch.budget import *
 
 
 def test_the_budget_is_divided_by_looks_and_kinds_and_a_project_may_be_stricter():
-    assert Budget(every="day").kind * len(KINDS) * 91 == pytest.approx(1)
+    assert Budget(every="day").kind * len(WATCHED_KINDS) * 91 == pytest.approx(1)
     assert all(Budget(every=every).look * looks <= 1 for every, looks in LOOKS_A_QUARTER.items())
     assert Budget(every="month").look == 0.05 and Budget(2, "day").look == pytest.approx(2 / 91)
-    assert budgeted(Alarms(), Budget(every="day"), 20).false_alarm_level == pytest.approx(1 / 91 / len(KINDS))
+    assert budgeted(Alarms(), Budget(every="day"), 20).false_alarm_level == pytest.approx(1 / 91 / len(WATCHED_KINDS))
     strict = budgeted(Alarms(false_alarm_level=1e-5), Budget(), 20)
     assert strict.false_alarm_level == 1e-5 and strict.unseen_sd > 4 and strict.feature == 0.10
     for budget, problem in ((Budget(every="year"), "year"), (Budget(0), "above 0")):

@@ -68,7 +68,8 @@ def outcomes_in_words(rows: list[dict[str, Any]]) -> Claim:
     doubt = f", {len(unsure)} of them not certainly: {', '.join(unsure)}" if unsure else ""
     rest = f"; not met: {', '.join(left)}" if left else ""
     return claim("{met} of {demanded:criterion|criteria} are met{doubt}{rest}.", doubt=doubt, rest=rest,
-                 met=count_of(len(met), "criteria of 006 that are met"), demanded=count_of(len(rows), "criteria of 006"))
+                 met=count_of(len(met), "criteria of 006 that are met"),
+                 demanded=count_of(len(rows), "criteria of 006"))
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-12
 def metric_in_words(name: str, found: dict[str, float | None], baseline: float | None) -> str:

@@ -38,8 +38,9 @@ def message_of(project: str, look: dict[str, Any]) -> tuple[str, str]:
     "Subject and text for people"
     rang = [f"- {cause['what']} ({cause['kind']}): {cause['reason']}" for cause in look["causes"]]
     head = f"{project}: {look['action']}" if rang else f"{project}: calm again"
-    lines = [f"{look['why']}.", *(["", f"To do: {look['command']}"] if look["command"] else []), *(["", *rang] if rang else []),
-             "", f"{look['rows']:,} rows of version {look['version']}, {look['outcomes']:,} with their outcome, until {look['until'][:16]} UTC."]
+    told = f"{look['rows']:,} rows of version {look['version']}, {look['outcomes']:,} with their outcome"
+    lines = [f"{look['why']}.", *(["", f"To do: {look['command']}"] if look["command"] else []),
+             *(["", *rang] if rang else []), "", f"{told}, until {look['until'][:16]} UTC."]
     return head, "\n".join(lines)
 
 # %% ../../../../nbs/serving/watch/05_alerts.ipynb #8cfbdc21
@@ -80,14 +81,20 @@ def _channel_of(address: str) -> Callable[..., None]:
     "What sends to an address; BadInputError for one of no kind that is known"
     kinds = {"log": _to_log, "file": _to_file, "http": _to_web, "https": _to_web, "smtp": _to_mail, "smtps": _to_mail}
     kind = address.partition(":")[0]
-    if kind not in kinds or (kinds[kind] is _to_mail and not (urlsplit(address).hostname and parse_qs(urlsplit(address).query).get("to"))):
-        raise BadInputError(f"'{without_password(address)}' in {ALERTS_VARIABLE} is no place for alerts: write log, file:PATH, "
-                            "https://…, or smtp://user:password@host:587/?to=a@x.org&from=b@x.org, divided by blanks")
+    found = urlsplit(address)
+    whole = kinds.get(kind) is not _to_mail or (found.hostname and parse_qs(found.query).get("to"))
+    if kind not in kinds or not whole:
+        raise BadInputError(f"'{without_password(address)}' in {ALERTS_VARIABLE} is no place for alerts: write log, "
+                            "file:PATH, https://…, or smtp://user:password@host:587/?to=a@x.org&from=b@x.org, divided "
+                            "by blanks")
     return kinds[kind]
 
 
 def send_alert(project: str, look: dict[str, Any], addresses: str) -> dict[str, str]:
-    "Tells every address, divided by blanks; place (without a secret) -> '' or what went wrong. BadInputError before any is told"
+    """Tells every address, divided by blanks: place (without a secret) -> '' or what went wrong
+
+    BadInputError, before any is told, for an address of no known kind.
+    """
     channels = {address: _channel_of(address) for address in addresses.split()}
     subject, text = message_of(project, look)
     facts = {name: look[name] for name in ("time", "version", "action", "why", "command", "causes")}
@@ -100,6 +107,7 @@ def send_alert(project: str, look: dict[str, Any], addresses: str) -> dict[str, 
             send(address, subject, text, facts)
             told[place] = ""
         except Exception as error:  # one that fails keeps no other from being told
-            told[place] = f"{type(error).__name__}: {without_password(str(error)).splitlines()[0] if str(error) else 'no answer'}"
+            said = without_password(str(error)).splitlines() or ["no answer"]
+            told[place] = f"{type(error).__name__}: {said[0]}"
             _logger.error("no alert went to %s (%s)", place, told[place])
     return told

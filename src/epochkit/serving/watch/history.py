@@ -20,7 +20,7 @@ from ...core.settings import Settings, check_writable
 from ...report.claims import Claim, chosen_value, claim, count_of
 from ...report.figures import COLOURS, Figures, use_style, write_page
 from ..store.predictions import Window
-from .budget import KINDS
+from .budget import WATCHED_KINDS
 
 # %% ../../../../nbs/serving/watch/04_history.ipynb #bb3f185d
 def monitoring_folder(settings: Settings) -> Path:
@@ -37,8 +37,8 @@ def looks_of(settings: Settings) -> list[dict[str, Any]]:
         try:
             found.append(dict(json.loads(line)))
         except ValueError as error:
-            raise PipelineError(f"line {number} of {settings.relative(path)} is no look ({error}): take the line out of "
-                                "the file, or move the file away to begin a new history") from error
+            raise PipelineError(f"line {number} of {settings.relative(path)} is no look ({error}): take the line out, "
+                                "or move the file away to begin a new history") from error
     return found
 
 
@@ -50,14 +50,15 @@ def keep_look(settings: Settings, look: dict[str, Any]) -> None:
 
 
 def next_window(looks: list[dict[str, Any]], window: Window = Window()) -> Window:
-    "The window whose rows no measured look of the same version and door has seen, until now; as it is where it says since"
+    "The window whose rows no measured look of that version and door has seen, until now; its own `since` holds"
     until = window.until or datetime.now(UTC).isoformat(timespec="milliseconds")
     seen = [one["until"] for one in looks if one["measured"] and one["door"] == window.door
             and window.version in ("", one["version"])]
     return window._replace(since=window.since or max(seen, default=""), until=until)
 
 # %% ../../../../nbs/serving/watch/04_history.ipynb #4207c16c
-_MARKS = {"alarm": ("red", "s", "rang"), "ok": ("blue", "o", "measured, calm"), "not measured": ("grey", ".", "not measured")}
+_MARKS = {"alarm": ("red", "s", "rang"), "ok": ("blue", "o", "measured, calm"),
+          "not measured": ("grey", ".", "not measured")}
 
 
 def _when(looks: list[dict[str, Any]]) -> pd.Series:
@@ -81,17 +82,18 @@ def kinds_picture(looks: list[dict[str, Any]]) -> tuple[Any, Claim]:
     from matplotlib.figure import Figure
     figure = Figure(figsize=(9, 3.6))
     axis, when = figure.subplots(), _when(looks)
-    results = np.array([[_result_of(one, kind) for one in looks] for kind in KINDS])
+    results = np.array([[_result_of(one, kind) for one in looks] for kind in WATCHED_KINDS])
     for result, (colour, marker, label) in _MARKS.items():
         rows, columns = np.nonzero(results == result)
         axis.plot(when.iloc[columns], rows, marker, color=COLOURS[colour], label=label, linestyle="none")
-    axis.set(yticks=range(len(KINDS)), yticklabels=KINDS, xlabel="end of the window (UTC)", ylim=(len(KINDS) - 0.5, -0.5))
+    axis.set(yticks=range(len(WATCHED_KINDS)), yticklabels=WATCHED_KINDS, ylim=(len(WATCHED_KINDS) - 0.5, -0.5),
+             xlabel="end of the window (UTC)")
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     figure.autofmt_xdate(rotation=0, ha="center")
     rang = count_of(sum((results == "alarm").any(axis=0)), "looks at which something rang", len(looks))
     return figure, claim("At {rang} of {all:look} something rang", rang=rang, all=count_of(len(looks), "looks"))
 
-
+# %% ../../../../nbs/serving/watch/04_history.ipynb #history-answers
 def _values_of(looks: list[dict[str, Any]], kind: str, expected: bool = False) -> pd.DataFrame:
     "time, value and reference of the measured signals of a kind"
     rows = [(when, signal["value"], signal["reference"]) for one, when in zip(looks, _when(looks))
@@ -131,9 +133,10 @@ def answers_picture(looks: list[dict[str, Any]]) -> tuple[Any, Claim] | None:
 
 # %% ../../../../nbs/serving/watch/04_history.ipynb #39266dfa
 def _table(looks: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([{"until (UTC)": one["until"][:16].replace("T", " "), "version": one["version"], "door": one["door"] or "all",
-                          "rows": one["rows"], "outcomes": one["outcomes"], "alarms": len(one["causes"]),
-                          "proposal": one["action"], "why": one["why"]} for one in reversed(looks)])
+    return pd.DataFrame([{"until (UTC)": one["until"][:16].replace("T", " "), "version": one["version"],
+                          "door": one["door"] or "all", "rows": one["rows"], "outcomes": one["outcomes"],
+                          "alarms": len(one["causes"]), "proposal": one["action"], "why": one["why"]}
+                         for one in reversed(looks)])
 
 
 def write_history(settings: Settings, looks: list[dict[str, Any]]) -> Path:
@@ -147,10 +150,12 @@ def write_history(settings: Settings, looks: list[dict[str, Any]]) -> Path:
     signals = pd.DataFrame(last["signals"])[["kind", "what", "result", "value", "reference", "p_value", "reason"]]
     note = (f"A share of positives of {last['share_found']:.1%} and more would have been found nine times in ten."
             if last["share_found"] else "")
-    about = [f"{last['rows']:,} rows of version {last['version'] or 'none'}, {last['outcomes']:,} of them with their outcome; "
-             f"looked at every {last['every']}, with at most {last['budget']:g} false alarm"
+    about = [f"{last['rows']:,} rows of version {last['version'] or 'none'}, {last['outcomes']:,} of them with their "
+             f"outcome; looked at every {last['every']}, with at most {last['budget']:g} false alarm"
              f"{'s' * (last['budget'] != 1)} a quarter.", note]
     return write_page(folder / "report.html", f"Monitoring of {settings.project}", [
-        ("What to do", [f"{last['action'].capitalize()}: {last['why']}.", f"Command: {last['command']}" if last["command"] else ""]),
+        ("What to do", [f"{last['action'].capitalize()}: {last['why']}.",
+                        *([f"Command: {last['command']}"] if last["command"] else [])]),
         ("What rings, the heaviest first", causes), ("The last look", [one for one in about if one]),
-        ("Along the time", figures.gallery()), ("All looks", _table(looks)), ("Every signal of the last look", signals)])
+        ("Along the time", figures.gallery()), ("All looks", _table(looks)),
+        ("Every signal of the last look", signals)])

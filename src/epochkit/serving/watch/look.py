@@ -21,8 +21,8 @@ from ..app import importance_of
 from ..monitoring import Alarms, Served, drift_report, served_in
 from ..store.predictions import Window
 from .budget import Budget, budgeted, share_found
-from .signals import (Asked, WatchSignal, calibration_signal, expected_output, joint_signal, mean_signal,
-                                            performance_signal, refused_signal, share_signal)
+from .signals import (Asked, WatchSignal, calibration_signal, expected_output, joint_signal,
+                                            mean_signal, performance_signal, refused_signal, share_signal)
 
 # %% ../../../../nbs/serving/watch/03_look.ipynb #0594ebc0
 class Examined(NamedTuple):
@@ -48,8 +48,9 @@ def examined_model(settings: Settings) -> Examined:
     plan, report = load_plan(settings), read_json(settings.artifacts(6) / "test_report.json")
     path = settings.data(4) / "test_data.parquet"
     rows = pd.read_parquet(path) if path.is_file() else pd.DataFrame()
-    return Examined(str(report["model"]["version"]), _asked(report, plan), tuple(map(label_of, plan.data.classes)), rows,
-                  importance_of(report.get("explanation") or {}))
+    classes = tuple(map(label_of, plan.data.classes))
+    return Examined(str(report["model"]["version"]), _asked(report, plan), classes, rows,
+                    importance_of(report.get("explanation") or {}))
 
 # %% ../../../../nbs/serving/watch/03_look.ipynb #3c3ed8d3
 def _outcomes(served: Served, tested: Examined) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +77,8 @@ def _performance(served: Served, tested: Examined, alarms: Alarms, level: float)
         why = "the last test was of another version" if asked else "the last test has no number for it"
         return [WatchSignal("performance", asked.metric if asked else "metric", "not measured", reason=why)]
     if asked.task == "multiclass" and asked.metric != "accuracy":
-        return [WatchSignal("performance", asked.metric, "not measured", reason="the store keeps one probability per row")]
+        why = "the store keeps one probability per row"
+        return [WatchSignal("performance", asked.metric, "not measured", reason=why)]
     y, output = _outcomes(served, tested)
     if asked.task != "binary":
         return [performance_signal(asked, y, output, alarms, level)]
@@ -130,7 +132,8 @@ def causes_of(signals: list[WatchSignal], importance: dict[str, float]) -> list[
     def weight(signal: WatchSignal) -> float:
         if signal.kind in ("performance", "calibration"):
             return 1.0
-        parts = [value for name, value in importance.items() if name == signal.what or name.startswith(f"{signal.what}_")]
+        parts = [value for name, value in importance.items()
+                 if name == signal.what or name.startswith(f"{signal.what}_")]
         size = min(1.0, (signal.value or 0.0) / 0.5) if signal.kind == "values" else 1.0
         return 0.1 + 0.8 * size * (sum(parts) / lean if parts else 0.3)
     rang = [{"kind": one.kind, "what": one.what, "weight": round(weight(one), 3), "reason": one.reason}
@@ -149,7 +152,8 @@ def proposal_of(signals: list[WatchSignal], before: list[dict[str, Any]] = (), v
     "The proposal for these signals; before: earlier looks, the last one last"
     rang = [signal for signal in signals if signal.rings]
     kinds = {signal.kind for signal in rang}
-    failed = [signal for signal in rang if signal.kind in ("performance", "calibration") and "expected" not in signal.what]
+    failed = [signal for signal in rang
+              if signal.kind in ("performance", "calibration") and "expected" not in signal.what]
     if not rang:
         measured = sum(signal.result == "ok" for signal in signals)
         return Proposal("ignore", f"{measured} things were measured, and none of them rings" if measured else
@@ -168,8 +172,8 @@ def proposal_of(signals: list[WatchSignal], before: list[dict[str, Any]] = (), v
     if kinds & {"share", "performance"}:
         return Proposal("retrain", "inputs moved and the answers with them; outcomes would say how much worse they are",
                         "epoch run 2")
-    return Proposal("look", "inputs moved, the share of answers and what is expected of them did not: know why, and go on",
-                    "epoch trace ID")
+    why = "inputs moved, the share of answers and what is expected of them did not: know why, and go on"
+    return Proposal("look", why, "epoch trace ID")
 
 # %% ../../../../nbs/serving/watch/03_look.ipynb #b56e576f
 def look_at(served: Served, tested: Examined, alarms: Alarms = Alarms(), budget: Budget = Budget(),

@@ -117,7 +117,8 @@ def performance_signal(asked: Asked, y: np.ndarray, output: np.ndarray, alarms: 
     value = float(scored(np.ones((1, real)))[0])
     drawn = np.concatenate([scored(counts) for counts in resampled_counts(real, resamples, 0)])
     if not np.isfinite(value) or np.isfinite(drawn).sum() < 20:
-        return WatchSignal("performance", what, "not measured", reason=f"{asked.metric} is not defined for these outcomes")
+        why = f"{asked.metric} is not defined for these outcomes"
+        return WatchSignal("performance", what, "not measured", reason=why)
     side = 1 if asked.maximize else -1
     accepted = asked.value - side * alarms.performance * abs(asked.value)
     distance = side * (accepted - value) / max(float(np.hypot(np.nanstd(drawn), asked.error)), 1e-12)
@@ -133,8 +134,9 @@ def calibration_signal(y: np.ndarray, probabilities: np.ndarray, alarms: Alarms,
     came, promised = float(np.mean(y)), float(probabilities.mean())
     error = np.sqrt((probabilities * (1 - probabilities)).sum()) / len(y)
     p_value = float(2 * stats.norm.sf(abs(came - promised) / max(error, 1e-12)))
-    return WatchSignal("calibration", "positives that came", "alarm" if p_value < level and abs(came - promised) > alarms.share
-                  else "ok", came, promised, p_value, f"{came:.1%} were positive, {promised:.1%} were expected")
+    rings = p_value < level and abs(came - promised) > alarms.share
+    return WatchSignal("calibration", "positives that came", "alarm" if rings else "ok", came, promised, p_value,
+                       f"{came:.1%} were positive, {promised:.1%} were expected")
 
 # %% ../../../../nbs/serving/watch/02_signals.ipynb #bb14745c
 def _as_numbers(served: pd.DataFrame, tested: pd.DataFrame) -> np.ndarray:
@@ -147,7 +149,8 @@ def _as_numbers(served: pd.DataFrame, tested: pd.DataFrame) -> np.ndarray:
     return np.column_stack(columns).astype(float) if columns else np.empty((len(served) + len(tested), 0))
 
 
-def joint_signal(served: pd.DataFrame, tested: pd.DataFrame, alarms: Alarms, level: float, most: int = 2_000) -> WatchSignal:
+def joint_signal(served: pd.DataFrame, tested: pd.DataFrame, alarms: Alarms, level: float,
+                 most: int = 2_000) -> WatchSignal:
     "Whether served rows can be told from tested ones by their columns together"
     if min(len(served), len(tested)) < 2 * alarms.minimum_rows:
         return _too_few("joint", "rows as a whole", min(len(served), len(tested)) // 2, alarms)
@@ -166,8 +169,9 @@ def joint_signal(served: pd.DataFrame, tested: pd.DataFrame, alarms: Alarms, lev
     area, counts = float(np.mean(found)), [len(part) for part in parts]
     error = np.sqrt((sum(counts) + 1) / (12 * counts[0] * counts[1]))
     p_value = float(stats.norm.sf((area - 0.5) / error))
-    return WatchSignal("joint", "rows as a whole", "alarm" if p_value < level and area > alarms.joint else "ok", area, 0.5,
-                  p_value, f"served rows are told from tested ones with an area under the curve of {area:.2f}")
+    rings = p_value < level and area > alarms.joint
+    return WatchSignal("joint", "rows as a whole", "alarm" if rings else "ok", area, 0.5, p_value,
+                       f"served rows are told from tested ones with an area under the curve of {area:.2f}")
 
 # %% ../../../../nbs/serving/watch/02_signals.ipynb #ced0bf00
 def refused_signal(refused: int, answered: int, alarms: Alarms, level: float) -> WatchSignal:
@@ -177,4 +181,5 @@ def refused_signal(refused: int, answered: int, alarms: Alarms, level: float) ->
         return _too_few("refused rows", "rows that were refused", rows, alarms)
     p_value = float(stats.binom.sf(refused - 1, rows, alarms.refused))
     return WatchSignal("refused rows", "rows that were refused", "alarm" if p_value < level else "ok", refused / rows,
-                  alarms.refused, p_value, f"{refused:,} of {rows:,} rows were refused, {alarms.refused:.0%} are accepted")
+                       alarms.refused, p_value,
+                       f"{refused:,} of {rows:,} rows were refused, {alarms.refused:.0%} are accepted")

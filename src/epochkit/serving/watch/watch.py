@@ -40,7 +40,8 @@ def watch_once(settings: Settings, budget: Budget = Budget(), window: Window = W
         before = looks_of(settings)
         alarms = room_value(settings, "monitoring", "ALARMS", Alarms())
         window = next_window(before, window)
-        found = look_now(settings, alarms, budget, window, before, last) | {"since": window.since, "until": window.until}
+        found = look_now(settings, alarms, budget, window, before, last)
+        found |= {"since": window.since, "until": window.until}
         keep_look(settings, found)
         page = write_history(settings, [*before, found])
         told = send_alert(settings.project, found, env.get(ALERTS_VARIABLE, "")) if is_news(found, before) else {}
@@ -57,6 +58,7 @@ def watched_text(settings: Settings, seen: Watched) -> str:
              f"{found['outcomes']:,} with their outcome.", *(
                  f"  {cause['what']} ({cause['kind']}): {cause['reason']}" for cause in found["causes"][:most])]
     lines += [f"  and {len(found['causes']) - most} more"] if len(found["causes"]) > most else []
-    lines.append(f"{found['action'].capitalize()}: {found['why']}." + (f" Command: {found['command']}" if found["command"] else ""))
+    command = f" Command: {found['command']}" if found["command"] else ""
+    lines.append(f"{found['action'].capitalize()}: {found['why']}.{command}")
     lines += [f"Told {place}" + (f": {trouble}" if trouble else "") for place, trouble in seen.told.items()]
     return "\n".join([*lines, f"Page: {settings.relative(seen.page)}"])
