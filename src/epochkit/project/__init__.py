@@ -15,8 +15,8 @@
 - `doctor`: What is missing on this machine, and how to get it.
 - `documentation`: A stable code, what is looked at and what to do, for every gate check and every error of the kit.
 - `site`: Guides, check pages, the API and the stories, gathered into one folder from which a static site is built.
-- `doctor_domino`: What the platform says, in words, and what in this project would not last there.
 - `shell_text`: A command line as bash reads it: its simple commands, one after the other, with their words as far as they are known.
 - `protected`: What an agent may not write, read or decide, in one place; and whether a piece of Python does any of it.
 - `guard`: What an agent is about to do is held against what it may do, before it is done; a refusal is one line and exit code 2.
+- `doctor_domino`: What the platform says, in words, and what in this project would not last there.
 """
