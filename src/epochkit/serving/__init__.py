@@ -12,4 +12,5 @@
 - `gate`: The eight checks that a deployment has to pass, each computed from what was stored.
 - `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
 - `trace`: From a prediction back to its model, the decisions, the training data and the source file, and forward to what became of it.
+- `ml_bom`: What a model is made of, as a CycloneDX bill: the model with its card, the tables behind it with their hashes, every library with version and hashes.
 """
