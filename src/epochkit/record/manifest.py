@@ -96,13 +96,13 @@ def _check_file(folder: Path, name: str, sha256: str) -> None:
         raise RecordError(f"{name} was changed: its sha256 is {found[:12]}…, {MANIFEST} says {sha256[:12]}…")
 
 
-def _signer(folder: Path, content: bytes, made_at: str, allowed: Path) -> str:
+def _signer(folder: Path, content: bytes, at: str, allowed: Path) -> str:
     "Who of the allowed signers signed the manifest; RecordError when nobody did"
     path = folder / SIGNATURE
     if not path.is_file():
         raise RecordError(f"{MANIFEST} is not signed, and a signature by somebody in {allowed} is asked for")
     try:
-        return signer_of(content, path.read_text(encoding="utf-8", errors="replace"), allowed, made_at, PURPOSE)
+        return signer_of(content, path.read_text(encoding="utf-8", errors="replace"), allowed, at, PURPOSE)
     except RecordError as error:
         raise RecordError(f"the signature of {MANIFEST} does not count: {error}") from error
 
@@ -122,7 +122,7 @@ def open_manifest(folder: Path, sha256: str = "", allowed: Path | None = None, f
         raise RecordError(f"{MANIFEST} was changed: its sha256 is {found[:12]}…, expected is {sha256[:12]}…")
     opened = Manifest(_statement_in(content), (folder / SIGNATURE).is_file())
     if allowed is not None:
-        opened = opened._replace(signer=_signer(folder, content, opened.told.get("made_at", ""), Path(allowed)))
+        opened = opened._replace(signer=_signer(folder, content, (opened.told.get("record") or {}).get("time", ""), Path(allowed)))
     for name, digest in opened.files.items() if files else ():
         _check_file(folder, name, digest)
     return opened
@@ -142,7 +142,7 @@ def told_by(events: Iterable[Event], before: int) -> dict[str, Any]:
             evidence.append({"epoch": epoch, "name": path, "algorithm": "sha256",
                              "digest": finished.data["outputs"][path]["sha256"]})
     last = events[-1] if events else None
-    return {"record": {"event": last.seq, "hash": last.hash} if last else None, "decisions": decisions,
+    return {"record": {"event": last.seq, "hash": last.hash, "time": last.time} if last else None, "decisions": decisions,
             "evidence": evidence}
 
 # %% ../../../nbs/record/07_manifest.ipynb #f9709aa3
