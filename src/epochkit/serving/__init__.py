@@ -13,4 +13,5 @@
 - `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
 - `trace`: From a prediction back to its model, the decisions, the training data and the source file, and forward to what became of it.
 - `ml_bom`: What a model is made of, as a CycloneDX bill: the model with its card, the tables behind it with their hashes, every library with version and hashes.
+- `scored_rows`: What `epoch score` answered, kept like other served rows: found by id, watched by monitoring, traced to its source.
 """

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS_TYPE', 'SIGNERS_VARIABLE', 'ServiceMetrics', 'metrics_summary', 'UnscorableError', 'RowsRefusedError',
-           'refusal_reasons', 'RowForm', 'clean_columns', 'clean_records', 'PredictionService', 'served_bundle']
+           'refusal_reasons', 'RowForm', 'clean_columns', 'clean_records', 'stored_entries', 'PredictionService',
+           'served_bundle']
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-02
 import copy
@@ -330,18 +331,24 @@ def _all_scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
     return scores
 
 # %% ../../../nbs/serving/03_service.ipynb #log-answers
+def stored_entries(clean: Mapping[str, list[Any]], scores: list[tuple[str, Any, Any]], version: str, door: str, now: str
+                   ) -> list[dict[str, Any]]:
+    """Rows of the prediction store
+
+    clean: column -> values of the clean rows, without what is kept nowhere. scores: id, prediction and probability of
+    each row; one without an id is left out. now: ISO time.
+    """
+    return [{"id": name, "time": now, "version": version, "door": door, "inputs": _inputs_text(row),
+             "prediction": _json_of(prediction), "probability": probability}
+            for row, (name, prediction, probability) in zip(_as_rows(clean, len(scores)), scores) if name]
+
+
 def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answers: list[dict[str, Any]], door: str
                   ) -> None:
     "Hands the answers that have an id to the store, each beside its clean values"
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    scores = [(answer["prediction_id"], answer["model_version"], answer["prediction"], answer["probability"])
-              for answer in answers]
-
-    def entries() -> list[dict[str, Any]]:
-        return [{"id": name, "time": now, "version": version, "door": door, "inputs": _inputs_text(row),
-                 "prediction": _json_of(prediction), "probability": probability}
-                for row, (name, version, prediction, probability) in zip(_as_rows(clean, len(scores)), scores) if name]
-    store.put(sum(bool(score[0]) for score in scores), entries)
+    now, version = datetime.now(UTC).isoformat(timespec="milliseconds"), answers[0]["model_version"]
+    scores = [(answer["prediction_id"], answer["prediction"], answer["probability"]) for answer in answers]
+    store.put(sum(bool(score[0]) for score in scores), lambda: stored_entries(clean, scores, version, door, now))
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-33-a
 class _Counting:
