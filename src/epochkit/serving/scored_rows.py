@@ -41,7 +41,7 @@ def why_not_kept(settings: Settings, rows: int, stage: str, first_rows: bool, en
 class ScoredRows:
     """Keeps scored chunks in a store; see `models.scoring.with_scores`
 
-    kept: rows that are in the store now. not_stored: rows that could not be stored, and `trouble` says why.
+    kept: rows of this run that are in the store now. not_stored: rows that could not be stored, and `trouble` says why.
     """
 
     def __init__(self, store: PredictionStore, bundle: Any):
@@ -82,6 +82,6 @@ class ScoredRows:
                  "refused": rows} for reason, rows in reasons.items()]
 
     def __str__(self) -> str:
-        where = f"{self.kept:,} rows are kept in {self.store.database.name} by the door {self.door}"
+        where = f"{self.kept:,} rows of this run are kept in {self.store.database.name} by the door {self.door}"
         lost = f"; {self.not_stored:,} are not: {self.trouble}. The same command with --force adds them, and no row twice"
         return where + (lost if self.not_stored else "")

@@ -118,7 +118,7 @@ def test_scored_rows_are_kept_where_a_store_is_named_and_found_again(home, capsy
     for arguments in (["--no-keep"], ["--rows", "2"], []):
         assert main(["score", "in.csv", "out.csv", "--force", *arguments]) == 0
         said, kept = capsys.readouterr().err, not arguments
-        assert ("4 rows are kept in predictions.sqlite by the door score" in said) == kept == (home / "predictions.sqlite").exists()
+        assert ("4 rows of this run are kept in predictions.sqlite" in said) == kept == (home / "predictions.sqlite").exists()
         assert ("unless --keep says so: the first rows of a table" in said) == (arguments == ["--rows", "2"])
     name = pd.read_csv("out.csv")["prediction_id"][1]
     assert main(["trace", name]) == 0 and f"prediction {name}" in (said := capsys.readouterr().out) and "by score, version 7" in said

@@ -29,7 +29,7 @@ def test_rows_are_kept_like_served_ones_and_once(tmp_path):
     assert [row["inputs"]["income"] for row in rows] == clean["income"].tolist() == [2000.0, 4000.0, 5000.0]
     assert {(row["door"], row["version"]) for row in rows} == {("score", "7")} and kept.kept == 3
     assert sum(store.refused().values()) == 1 and "cannot be read" in next(iter(store.refused()))
-    assert str(kept) == "3 rows are kept in a.sqlite by the door score"
+    assert str(kept) == "3 rows of this run are kept in a.sqlite by the door score"
 
 
 def test_a_trial_stays_a_trial_and_belongs_to_no_window(tmp_path):
