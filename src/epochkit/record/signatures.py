@@ -63,7 +63,7 @@ def sign(payload: bytes, key: Path, purpose: str = _DECISION) -> str:
     if "passphrase" in errors:
         raise BadInputError(
             f"the signing key {key} has a passphrase, and nothing is asked for here: unlock it once with "
-            f"'ssh-add {key}' where the ssh-agent of this process runs, then decide again")
+            f"'ssh-add {key}' where the ssh-agent of this process runs, then try again")
     raise BadInputError(
         f"nothing was signed with {key}: {errors}: check it with ssh-keygen -l -f {key}; a public key needs "
         f"its private part in the ssh-agent (ssh-add -l)")

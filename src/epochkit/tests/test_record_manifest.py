@@ -107,6 +107,19 @@ def test_a_signed_decision_is_no_signed_manifest(model, tmp_path):
         open_manifest(model, allowed=allowed(tmp_path, ada=ada))
 
 
+def test_a_key_that_expired_since_counts_for_what_it_signed_in_its_time(model, tmp_path):
+    ada = key_of(tmp_path, "ada")
+    signers = tmp_path / "signers"
+    signers.write_text('ada valid-before="20260601" ' + ada.with_suffix(".pub").read_text())
+
+    def signed(time):
+        write_manifest(model, "credit", files_of(model), ada, record={"event": 1, "hash": "00", "time": time})
+        return open_manifest(model, allowed=signers).signer
+    assert signed("2026-05-31T23:59:59.123+00:00") == "ada"
+    with pytest.raises(RecordError, match="key has expired"):
+        signed("2026-06-01T00:00:01+00:00")
+
+
 def seen_by(ledger):
     outputs = {"@artifacts/plan.json": {"sha256": "aa" * 32}, "@artifacts/rest.json": {"sha256": "bb" * 32}}
     ledger.append("epoch_finished", {"outputs": outputs, "evidence": ["@artifacts/plan.json"]}, 1)
