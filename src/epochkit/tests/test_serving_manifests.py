@@ -11,7 +11,7 @@ import pytest
 import yaml
 from epochkit.core.errors import BadInputError, RecordError
 from epochkit.core.settings import load_settings
-from epochkit.serving.manifests import SERVING_PACKAGES
+from epochkit.serving.manifests import SERVING_PACKAGES, STORE_PACKAGES
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.manifests import *
 
@@ -46,20 +46,30 @@ def _closure(names):
     return found
 
 
-def test_the_image_has_every_package_that_the_service_imports():
+_ON_A_SERVER = """
+from epochkit.serving.store.database import Database, PredictionStoreError
+try:
+    Database("postgresql://kit@127.0.0.1:9/base").work().__enter__()
+except PredictionStoreError:
+    assert "psycopg" in sys.modules and "sqlalchemy" in sys.modules
+"""
+
+
+@pytest.mark.parametrize("server", [False, True])
+def test_the_image_has_every_package_that_the_service_imports(server):
     code = (
         "import sys; import epochkit.serving.api, epochkit.serving.app, epochkit.serving.monitoring, "
-        "epochkit.models.bundle, uvicorn, fastapi;"
+        f"epochkit.models.bundle, uvicorn, fastapi\n{_ON_A_SERVER if server else ''}\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))")
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     packages = importlib.metadata.packages_distributions()
-    image = _closure(SERVING_PACKAGES)
+    image = _closure({*SERVING_PACKAGES, *(STORE_PACKAGES if server else ())})
     absent = [
         name for name in loaded & set(packages) if not {item.lower().replace("_", "-")
                                                         for item in packages[name]} & image
     ]
-    assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools"}
+    assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools", "sniffio"}  # anyio takes the last where it is there
 
 
 def test_the_framework_decides_what_is_added():
