@@ -23,8 +23,8 @@ from ..core.settings import Settings
 from ..lifecycle.state import rolled_back
 from ..lifecycle.tracking import promote_waived, waivers
 from ..record.events import Event
-from ..record.manifest import MANIFEST, not_in_record, open_manifest
-from .manifests import BILL, DeploymentChoices, lint_deployment
+from ..record.manifest import MANIFEST, not_in_record
+from .manifests import BILL, DeploymentChoices, lint_deployment, shipped_manifest
 from .ml_bom import differing_parts, ml_bom, planned
 from .monitoring import drifting_columns, rows_needed
 from ..record.ledger import Ledger
@@ -107,7 +107,7 @@ def papers_agree_with_the_record(context: GateContext) -> CheckResult:
     "The record knows every hash of the manifest and gives the same model and tables for the bill of materials"
     folder, settings = context.path(MANIFEST).parent, context.settings
     try:
-        manifest = open_manifest(folder, files=False)
+        manifest = shipped_manifest(folder.parent, files=False)
     except RecordError as error:
         return verdict(False, "cannot be read", "as written", str(error))
     found = [f"{MANIFEST} names {claim}, which the record does not know"

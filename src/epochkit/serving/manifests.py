@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SERVING_PACKAGES', 'STORE_PACKAGES', 'USER', 'TEMPLATES', 'BILL', 'DeploymentChoices', 'pinned_versions',
            'image_requirements', 'compose_file', 'kubernetes_files', 'model_card', 'deployment_facts',
-           'write_deployment', 'lint_deployment']
+           'write_deployment', 'shipped_manifest', 'lint_deployment']
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-02
 import os
@@ -31,7 +31,7 @@ from .api import API_KEY_VARIABLE
 from .store.database import is_server
 from .store.writer import STORE_VARIABLE
 from ..record.ledger import Ledger
-from ..record.manifest import MANIFEST, open_manifest, told_by, write_manifest
+from ..record.manifest import MANIFEST, Manifest, open_manifest, told_by, write_manifest
 from ..record.signatures import key_that_signs
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-choices
@@ -445,11 +445,19 @@ def _app_problems(folder: Path, port: int) -> list[str]:
     return problems
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-lint-model
+def shipped_manifest(folder: Path, files: bool = True) -> Manifest:
+    """The manifest of the model in a deployment's `folder`; RecordError for the first thing that is not as it says
+
+    Where allowed signers go along, one of them must have signed it. files: whether each file is hashed and compared.
+    """
+    signers = folder / "allowed_signers"
+    return open_manifest(folder / "model", allowed=signers if signers.is_file() else None, files=files)
+
+
 def _model_problems(folder: Path, dockerfile: str) -> list[str]:
     "What is wrong with the files that a service loads, and with what the image pins"
-    signers = folder / "allowed_signers"
     try:
-        files = open_manifest(folder / "model", allowed=signers if signers.is_file() else None).files
+        files = shipped_manifest(folder).files
     except RecordError as error:
         return [f"model: {error}"]
     problems = []

@@ -16,10 +16,10 @@ from .. import __version__
 from ..core.services import without_password
 from ..core.settings import Settings
 from ..lifecycle.facts import kit_in_use
-from ..models.bundle import registered_versions, requirements_of
+from ..models.bundle import registered_versions
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
-from .manifests import SERVING_PACKAGES, pinned_versions
+from .manifests import image_requirements, pinned_versions
 
 # %% ../../../nbs/serving/13_ml_bom.ipynb #5053d9fb
 class Locked(NamedTuple):
@@ -53,10 +53,10 @@ def _needs(name: str, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[s
             yield canonicalize_name(need.name), frozenset(need.extras)
 
 
-def served_libraries(model: Any, lock: str) -> list[Locked]:
-    "Every package of the lock that serving `model` needs, directly or in turn, by name"
-    own = [re.split("==", line)[0] for line in requirements_of(model)]
-    waiting, seen = [(name, frozenset()) for name in {*SERVING_PACKAGES, *own}], set()
+def served_libraries(model: Any, lock: str, server_store: bool = False) -> list[Locked]:
+    "Every package of the lock that serving `model` needs, directly or in turn, by name; the store's too on a server"
+    own = [line.split("==")[0] for line in image_requirements(model, lock, server_store)]
+    waiting, seen = [(name, frozenset()) for name in own], set()
     while waiting:
         one = waiting.pop()
         if one not in seen:
@@ -102,6 +102,11 @@ def _data_component(ref: str, name: str, sha256: str, what: str, sensitive: list
             "data": [table], "properties": _properties(told)}
 
 
+def _source_name(source: str) -> str:
+    "A source as the plan names it, without a password and without folders of this machine"
+    return re.sub(r"^(file:|sql:sqlite:///)[^?]*/", r"\1", without_password(source))
+
+
 def _source(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     "The source of the plan; nothing when the plan does not know its fingerprint"
     profile = plan.get("profile") or {}
@@ -110,7 +115,7 @@ def _source(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     origin = profile.get("source") or {}
     told = [("rows", profile.get("rows")), ("where", without_password(str(origin.get("where", "")))),
             ("licence", origin.get("licence")), ("hash_of", "the table as it is read, not one file")]
-    return [_data_component("data:source", without_password(plan["data"]["source"]), profile["fingerprint"],
+    return [_data_component("data:source", _source_name(plan["data"]["source"]), profile["fingerprint"],
                             "the table that the project learns from", sorted(profile.get("personal_data") or {}), told)]
 
 

@@ -246,7 +246,7 @@ def test_a_signed_model_takes_its_signers_along_and_the_image_asks_for_them(tmp_
     assert {folder / "allowed_signers", folder / "model" / "manifest.json.sig"} <= {*write()}
     docker = (folder / "Dockerfile").read_text()
     assert "EPOCH_ALLOWED_SIGNERS=/app/allowed_signers" in docker and "openssh-client" in docker
-    assert lint_deployment(folder) == []
+    assert lint_deployment(folder) == [] and shipped_manifest(folder).signature == "signed by ada"
     (folder / "model" / "manifest.json.sig").unlink()
     assert "model: manifest.json is not signed" in lint_deployment(folder)[0]
     monkeypatch.setenv("EPOCH_SIGNING_KEY", str(bob))

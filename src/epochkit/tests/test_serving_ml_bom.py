@@ -122,5 +122,16 @@ def test_what_the_service_needs_in_turn_is_listed():
     lock = (load_settings().code_root / "requirements.lock").read_text(encoding="utf-8")
     plain, boosted = ({one.name for one in served_libraries(model, lock)}
                       for model in (None, type("Boosted", (), {"package": "lightgbm"})()))
+    assert {"psycopg", "psycopg-binary", "sqlalchemy"} <= {one.name for one in served_libraries(None, lock, True)} - plain
     assert {"fastapi", "starlette", "scikit-learn", "threadpoolctl", "streamlit", "altair"} <= plain
     assert boosted - plain == {"lightgbm"} and not {"pytest", "jupyterlab", "torch"} & plain
+
+
+@pytest.mark.parametrize("source, name", [
+    ("file:/home/ada/secret project/in.csv?decimal=comma", "file:in.csv?decimal=comma"), ("file:in.csv", "file:in.csv"),
+    ("sql:sqlite:////home/ada/shop.db?table=a/b", "sql:sqlite:///shop.db?table=a/b"), ("demo:credit", "demo:credit"),
+    ("https://host/data/in.csv", "https://host/data/in.csv")])
+def test_the_source_is_named_without_folders_of_this_machine(tmp_path, source, name):
+    plan = {"data": {"source": source}, "profile": {"fingerprint": "fe" * 32}}
+    bill = ml_bom(load_settings(tmp_path, env={}), {"version": "1", "bundle_sha256": "0a" * 32}, plan, {})
+    assert bill["components"][1]["name"] == name
