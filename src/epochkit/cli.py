@@ -324,7 +324,7 @@ def _kept_rows(settings: Settings, options: argparse.Namespace, bundle: Any, sou
         rows = min(options.rows or source.rows, source.rows)
         why = why_not_kept(settings, rows, options.stage, bool(options.rows))
         if why and os.environ.get(STORE_VARIABLE):
-            print(f"note: these rows are not kept in the prediction store, unless --keep says so: {why}", file=sys.stderr)
+            print(f"note: the rows are not kept in the prediction store, unless --keep says so: {why}", file=sys.stderr)
         options.keep = not why
     return ScoredRows(prediction_store(settings), bundle) if options.keep else None
 

@@ -50,7 +50,7 @@ def write_manifest(folder: Path, model: str, files: Iterable[Path], key: Path | 
 
 # %% ../../../nbs/record/07_manifest.ipynb #da321640
 class Manifest(NamedTuple):
-    "A manifest whose files are as it says; `signer`: who signed it, where that was checked; `signed`: whether anybody did"
+    "A manifest; `signed`: whether anybody signed it; `signer`: who did, where that was checked"
     statement: dict[str, Any]
     signed: bool = False
     signer: str = ""
@@ -84,7 +84,7 @@ def _statement_in(content: bytes) -> dict[str, Any]:
             return found
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         pass
-    raise RecordError(f"{MANIFEST} is not what epoch 007 writes: no statement that agrees with itself can be read in it")
+    raise RecordError(f"{MANIFEST} is not what epoch 007 writes: it holds no statement that agrees with itself")
 
 # %% ../../../nbs/record/07_manifest.ipynb #af9f4e78
 def _check_file(folder: Path, name: str, sha256: str) -> None:
@@ -122,7 +122,8 @@ def open_manifest(folder: Path, sha256: str = "", allowed: Path | None = None, f
         raise RecordError(f"{MANIFEST} was changed: its sha256 is {found[:12]}…, expected is {sha256[:12]}…")
     opened = Manifest(_statement_in(content), (folder / SIGNATURE).is_file())
     if allowed is not None:
-        opened = opened._replace(signer=_signer(folder, content, (opened.told.get("record") or {}).get("time", ""), Path(allowed)))
+        made_at = (opened.told.get("record") or {}).get("time", "")
+        opened = opened._replace(signer=_signer(folder, content, made_at, Path(allowed)))
     for name, digest in opened.files.items() if files else ():
         _check_file(folder, name, digest)
     return opened
@@ -141,9 +142,8 @@ def told_by(events: Iterable[Event], before: int) -> dict[str, Any]:
         for path in finished.data["evidence"] if finished else ():
             evidence.append({"epoch": epoch, "name": path, "algorithm": "sha256",
                              "digest": finished.data["outputs"][path]["sha256"]})
-    last = events[-1] if events else None
-    return {"record": {"event": last.seq, "hash": last.hash, "time": last.time} if last else None, "decisions": decisions,
-            "evidence": evidence}
+    record = {"event": events[-1].seq, "hash": events[-1].hash, "time": events[-1].time} if events else None
+    return {"record": record, "decisions": decisions, "evidence": evidence}
 
 # %% ../../../nbs/record/07_manifest.ipynb #f9709aa3
 def not_in_record(manifest: Manifest, events: Iterable[Event]) -> list[str]:

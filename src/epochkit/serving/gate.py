@@ -114,7 +114,8 @@ def papers_agree_with_the_record(context: GateContext) -> CheckResult:
              for claim in not_in_record(manifest, context.chain)]
     now = ml_bom(settings, read_json(folder / "model.json"), planned(load_plan(settings)),
                  context.json("test_report.json", epoch=6), context.json("risk_assessment.json", epoch=1)["risks"])
-    found += [f"{BILL} says of {name} what the record does not" for name in differing_parts(read_json(folder / BILL), now)]
+    found += [f"{BILL} says of {name} what the record does not"
+              for name in differing_parts(read_json(folder / BILL), now)]
     if settings.require_signatures and not manifest.signed:
         found.append(f"{MANIFEST} is not signed, and this project demands signatures")
     return verdict(not found, len(found), 0, "; ".join(found[:3]) or manifest.signature)

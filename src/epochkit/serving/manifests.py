@@ -120,8 +120,8 @@ def image_requirements(model: Any, lock: str, server_store: bool = False) -> lis
     "Package lines `name==version` for the service, `model` and the store, versions taken from the lock's text"
     pins = pinned_versions(lock)
     own = [line.split("==")[0] for line in requirements_of(model)]
-    return sorted(f"{name}=={pins[name]}" for name in {*SERVING_PACKAGES, *own, *(STORE_PACKAGES if server_store else ())}
-                  if name in pins)
+    named = {*SERVING_PACKAGES, *own, *(STORE_PACKAGES if server_store else ())}
+    return sorted(f"{name}=={pins[name]}" for name in named if name in pins)
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-09
 USER = 10001  # of the image, no one on the host
@@ -306,7 +306,8 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "unattended": bool(bundle.info.get("unattended")), "image": f"{slug}:{bundle.version}",
         "host": f"{slug}.example.com", "python": f"{sys.version_info.major}.{sys.version_info.minor}", "user": USER,
         "port": choices.port, "key_variable": API_KEY_VARIABLE, "app": f"{epoch_of(7).folder}/app",
-        "signed": (folder / "allowed_signers").is_file(), "wheels": any((root / "wheels").glob("*.whl")), "app_command": command,
+        "signed": (folder / "allowed_signers").is_file(), "wheels": any((root / "wheels").glob("*.whl")),
+        "app_command": command,
         "app_line": shlex.join(command),
         "place": os.path.relpath(folder, root), "root": os.path.relpath(root, folder),
         "log": f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}/prediction_store"

@@ -182,7 +182,7 @@ def _card(info: Mapping[str, Any], plan: Mapping[str, Any], report: Mapping[str,
           risks: Iterable[Mapping[str, Any]], data: list[dict[str, Any]]) -> dict[str, Any]:
     task = (plan.get("data") or {}).get("task", "")
     parameters = {"approach": {"type": "supervised"},
-                  "task": {"binary": "binary classification", "multiclass": "multiclass classification"}.get(task, task),
+                  "task": f"{task} classification" if task in ("binary", "multiclass") else task,
                   "architectureFamily": info.get("framework", ""), "modelArchitecture": info.get("model_type", ""),
                   "datasets": [{"ref": one["bom-ref"]} for one in data],
                   "outputs": [{"format": "number" if task == "regression" else "label and probability"}]}
@@ -207,15 +207,15 @@ def planned(plan: Any) -> dict[str, Any]:
     project, data, metric = plan.project, plan.data, plan.metric
     return {"project": {"use_case": project.use_case, "objective": project.objective}, "profile": plan.profile,
             "data": {"task": data.task, "source": data.source},
-            "metric": {"cost_false_positive": metric.cost_false_positive, "cost_false_negative": metric.cost_false_negative}}
+            "metric": {name: getattr(metric, name) for name in ("cost_false_positive", "cost_false_negative")}}
 
 # %% ../../../nbs/serving/13_ml_bom.ipynb #de345cb5
 def ml_bom(settings: Settings, info: Mapping[str, Any], plan: Mapping[str, Any], report: Mapping[str, Any],
            risks: Iterable[Mapping[str, Any]] = (), libraries: Iterable[Locked] = ()) -> dict[str, Any]:
     """The CycloneDX 1.6 bill of a model
 
-    info: what `Bundle.info` says. plan: as `planned` gives it. report: test_report.json. risks: of risk_assessment.json.
-    libraries: as `served_libraries` gives them.
+    info: what `Bundle.info` says. plan: as `planned` gives it. report: test_report.json. risks: of
+    risk_assessment.json. libraries: as `served_libraries` gives them.
     """
     events, version = Ledger(settings.context_root).events(), str(info["version"])
     born = registered_versions(settings).get(version)
@@ -235,7 +235,7 @@ def ml_bom(settings: Settings, info: Mapping[str, Any], plan: Mapping[str, Any],
 def _dependencies(data: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
     "The service needs the model and its libraries, the model was made from its tables, and those from the source"
     refs = [one["bom-ref"] for one in data]
-    tables = [{"ref": ref, "dependsOn": ["data:source"]} for ref in refs if ref != "data:source" and "data:source" in refs]
+    tables = [{"ref": ref, "dependsOn": ["data:source"]} for ref in refs[1:]] if "data:source" in refs[:1] else []
     return [{"ref": "service", "dependsOn": ["model", *(one["bom-ref"] for one in others)]},
             {"ref": "model", "dependsOn": refs}, *tables]
 

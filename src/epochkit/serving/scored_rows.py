@@ -25,7 +25,8 @@ from .store.writer import STORE_VARIABLE, PredictionStore
 _ONE_TABLE = 0.1  # of the rows that the store keeps
 
 
-def why_not_kept(settings: Settings, rows: int, stage: str, first_rows: bool, env: Mapping[str, str] = os.environ) -> str:
+def why_not_kept(settings: Settings, rows: int, stage: str, first_rows: bool, env: Mapping[str, str] = os.environ
+                 ) -> str:
     "Why the rows of a table are not kept when nobody says whether; '' when they are"
     if not env.get(STORE_VARIABLE):
         return f"no {STORE_VARIABLE} is set"
@@ -33,8 +34,8 @@ def why_not_kept(settings: Settings, rows: int, stage: str, first_rows: bool, en
         return "the first rows of a table, or another model than that in Production, are a try"
     most = int(_ONE_TABLE * settings.keep_predictions)
     if settings.keep_predictions and rows > most:
-        return (f"{rows:,} rows are more than a tenth of the {settings.keep_predictions:,} that are kept, and would push "
-                "out what was served")
+        return (f"{rows:,} rows are more than a tenth of the {settings.keep_predictions:,} that are kept, and would "
+                "push out what was served")
     return ""
 
 # %% ../../../nbs/serving/14_scored_rows.ipynb #62d96546
@@ -66,7 +67,8 @@ class ScoredRows:
         if first and predictions_of(self.store.database, [first]):
             return
         now = datetime.now(UTC)
-        told = [scores[name].tolist() if name in scores else [None] * len(ids) for name in ("prediction", "probability")]
+        nothing = [None] * len(ids)
+        told = [scores[name].tolist() if name in scores else nothing for name in ("prediction", "probability")]
         rows = [(name, plain(prediction), plain(probability)) for name, prediction, probability in zip(ids, *told)]
         shown = clean_columns(clean[[name for name in clean if name not in self._hidden]])
         entries = stored_entries(shown, rows, self.version, self.door, now.isoformat(timespec="milliseconds"))
@@ -83,5 +85,5 @@ class ScoredRows:
 
     def __str__(self) -> str:
         where = f"{self.kept:,} rows of this run are kept in {self.store.database.name} by the door {self.door}"
-        lost = f"; {self.not_stored:,} are not: {self.trouble}. The same command with --force adds them, and no row twice"
+        lost = f"; {self.not_stored:,} are not: {self.trouble}. The same command with --force adds them, no row twice"
         return where + (lost if self.not_stored else "")

@@ -46,7 +46,8 @@ def test_the_form_is_the_published_one(model):
     assert found["subject"] == [{"name": "credit", "digest": {"sha256": whole}}]
     assert found["predicateType"] == "https://model_signing/signature/v1.0"
     assert {*found["predicate"]} == {"serialization", "resources", "evidence"}
-    assert open_manifest(model, sha256_of(model / "manifest.json")).files["model.json"] == sha256_of(model / "model.json")
+    opened = open_manifest(model, sha256_of(model / "manifest.json"))
+    assert opened.files["model.json"] == sha256_of(model / "model.json")
 
 
 @pytest.mark.parametrize("harm, said", (
@@ -136,7 +137,8 @@ def manifest_over(events, bundle="cc" * 32, version="1", **changed):
 def test_a_manifest_takes_along_what_the_record_tells(tmp_path):
     events = seen_by(Ledger(tmp_path))
     told = told_by(events, before=7)
-    assert told["evidence"] == [{"epoch": 1, "name": "@artifacts/plan.json", "algorithm": "sha256", "digest": "aa" * 32}]
+    assert told["evidence"] == [
+        {"epoch": 1, "name": "@artifacts/plan.json", "algorithm": "sha256", "digest": "aa" * 32}]
     assert [one["reviewer"] for one in told["decisions"]] == ["ada"] and told["record"]["hash"] == events[-1].hash
     assert told_by(events, before=1) == {**told, "decisions": [], "evidence": []} and told_by([], 7)["record"] is None
 

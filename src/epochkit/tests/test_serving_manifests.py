@@ -17,8 +17,8 @@ from epochkit.serving.manifests import *
 
 
 @pytest.mark.parametrize("name, value", [
-    ("port", 0), ("app_port", 70_000), ("app_port", 8000), ("replicas", 0), ("requests_per_s", 0), ("cpu", "two"), ("cpu", "0"),
-    ("cpu", "0.5m"), ("store", "postgresql://host/base"), ("memory", "2GB"), ("memory", "0Mi")])
+    ("port", 0), ("app_port", 70_000), ("app_port", 8000), ("replicas", 0), ("requests_per_s", 0), ("cpu", "two"),
+    ("cpu", "0"), ("cpu", "0.5m"), ("store", "postgresql://host/base"), ("memory", "2GB"), ("memory", "0Mi")])
 def test_a_choice_that_no_cluster_takes_is_refused(name, value):
     with pytest.raises(BadInputError, match=name):
         DeploymentChoices(**{name: value})
@@ -69,7 +69,7 @@ def test_the_image_has_every_package_that_the_service_imports(server):
         name for name in loaded & set(packages) if not {item.lower().replace("_", "-")
                                                         for item in packages[name]} & image
     ]
-    assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools", "sniffio"}  # anyio takes the last where it is there
+    assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools", "sniffio"}  # anyio takes it where it is
 
 
 def test_the_framework_decides_what_is_added():
@@ -120,7 +120,7 @@ def test_the_files_are_sound_and_hold_the_model(written):
                           ("kubernetes/ingress.yaml", "name: example-loans\n", "name: other\n", "elsewhere"),
                           ("kubernetes/deployment.yaml", "kind:", "kind: [", "cannot be understood"),
                           ("model/bundle.joblib", "", "", "bundle.joblib was changed"),
-                          ("model/model.json", "\"unattended\": true", "\"unattended\": false", "model.json was changed"),
+                          ("model/model.json", "\"unattended\": true", "\"unattended\": false", "json was changed"),
                           ("model/ml_bom.cdx.json", "{}", "{ }", "ml_bom.cdx.json was changed"),
                           ("model/manifest.json", "\"version\": \"7\"", "\"version\": \"8\"", "pinned hash"),
                           ("smoke_test.py", "def main", "def (", "SyntaxError"),
@@ -210,7 +210,8 @@ def test_predictions_on_a_server_need_its_driver_and_an_address_that_is_a_secret
 
     def files(**choices):
         chosen = DeploymentChoices(**choices)
-        write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, {"inputs": example_row()}, choices=chosen)
+        write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, {"inputs": example_row()},
+                         choices=chosen)
         assert lint_deployment(folder, chosen) == []
         return ((folder / "requirements.txt").read_text(), (folder / "docker-compose.yml").read_text(),
                 (folder / "kubernetes" / "deployment.yaml").read_text())

@@ -62,7 +62,8 @@ def test_a_store_that_fails_stops_no_scoring_and_is_filled_up_later(tmp_path):
     kept = ScoredRows(PredictionStore(path), ExampleBundle())
     for numbers in ([1, 2], [3, -4]):
         kept(*chunk(numbers))
-    assert (kept.kept, kept.not_stored) == (0, 3) and "is no SQLite database" in str(kept) and "no row twice" in str(kept)
+    assert (kept.kept, kept.not_stored) == (0, 3)
+    assert "is no SQLite database" in str(kept) and "no row twice" in str(kept)
     path.unlink()
     kept = ScoredRows(PredictionStore(path), ExampleBundle())
     for numbers in ([1, 2], [3, -4]):
@@ -70,15 +71,18 @@ def test_a_store_that_fails_stops_no_scoring_and_is_filled_up_later(tmp_path):
     assert (kept.kept, kept.not_stored, kept.trouble) == (3, 0, "")
 
 
+NAMED = {"EPOCH_PREDICTION_STORE": "a"}
+
+
 @pytest.mark.parametrize("rows, stage, first, env, why", [
-    (100_000, "Production", False, {"EPOCH_PREDICTION_STORE": "a"}, ""), (10, "Production", False, {}, "no EPOCH_PRED"),
-    (10, "Production", True, {"EPOCH_PREDICTION_STORE": "a"}, "are a try"), (10, "2", False, {"EPOCH_PREDICTION_STORE": "a"}, "are a try"),
-    (100_001, "Production", False, {"EPOCH_PREDICTION_STORE": "a"}, "more than a tenth of the 1,000,000")])
+    (100_000, "Production", False, NAMED, ""), (10, "Production", False, {}, "no EPOCH_PRED"),
+    (10, "Production", True, NAMED, "are a try"), (10, "2", False, NAMED, "are a try"),
+    (100_001, "Production", False, NAMED, "more than a tenth of the 1,000,000")])
 def test_what_is_kept_when_nobody_says_whether(tmp_path, rows, stage, first, env, why):
     found = why_not_kept(load_settings(tmp_path, env={}), rows, stage, first, env)
     assert why in found and bool(why) == bool(found)
     endless = load_settings(tmp_path, env={}).model_copy(update={"keep_predictions": 0})
-    assert why_not_kept(endless, 10**9, "Production", False, {"EPOCH_PREDICTION_STORE": "a"}) == ""
+    assert why_not_kept(endless, 10**9, "Production", False, NAMED) == ""
 
 
 @pytest.mark.skipif(binaries() is None, reason=HINT)
