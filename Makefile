@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data test-cases test-pythons soak lab bench bench-serving docs lock audit check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-cases test-agents test-pythons soak lab bench bench-serving docs lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -91,6 +91,9 @@ test-data: check browser  ## epochs 001 to 004 on many real tables: roles, traps
 
 test-cases: check  ## troubles that people met elsewhere, each from its file to its right value (../shared/cases)
 	$(BIN)/python -m pytest src -q -n 2 -m cases
+
+test-agents: check keys  ## what an agent may do, and what it is kept from: the whole walk, the attempts, the MCP server
+	$(BIN)/python -m pytest src -q -m agents
 
 PYTHONS ?= python3.12 python3.13
 test-pythons:  ## the unit tests of the base areas on other Pythons: PYTHONS="/path/to/python3.12 ...", WITHOUT=torch where it has no wheel

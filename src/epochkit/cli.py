@@ -88,6 +88,7 @@ def _show_status(settings: Settings, options: argparse.Namespace) -> int:
         more = len(state.reasons) - 3
         for note in (*state.reasons[:3], *([f"… and {more} more"] if more > 0 else []),
                      *([state.progress] if state.progress else []),
+                     *(["run by an agent"] if state.actor_kind == "agent" else []),
                      *(f"waived by a person: {check}" for check in state.waived),
                      *(taken_back if state.epoch == 3 else [])):
             print(f"  {state.epoch:03d}: {note}")
@@ -147,15 +148,72 @@ def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> 
     if 1 in numbers and not brief_path(settings).exists():
         raise BadInputError(f"there is no brief yet ({settings.relative(brief_path(settings))}): write it, {_BRIEF}")
 
-# %% ../../nbs/01_cli.ipynb #89cli-09-e
-def _run(settings: Settings, options: argparse.Namespace) -> int:
-    from epochkit.runner.epochs import run_epochs
+# %% ../../nbs/01_cli.ipynb #cli-asked-for
+def _asked_for(settings: Settings, options: argparse.Namespace) -> int:
+    "The epoch that a sentence asks for, after what was understood was shown; of a plan, its brief is written"
+    import tempfile
+
+    from epochkit.planning.sentence import read_command
+    command = read_command(options.which, settings)
+    print(command.explanation, file=sys.stderr)
+    if command.refusal:
+        raise BadInputError(f"nothing was run: {command.refusal}")
+    if command.brief:
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder, "the brief of this sentence.toml")
+            written.write_text(command.brief, encoding="utf-8", newline="\n")
+            install_brief(settings, written, force=options.force)
+    return command.epoch
+
+# %% ../../nbs/01_cli.ipynb #cli-prepared
+def _prepared(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    "The parameters of a run whose wishes can be fulfilled: reason, brief and sentence are looked at before it starts"
     if options.unattended is not None and not options.unattended.strip():
         raise BadInputError("--unattended needs a reason: --unattended \"nightly run\"")
     if options.brief:
         install_brief(settings, options.brief, force=options.force)
+    if " " in options.which.strip():
+        options.which = str(_asked_for(settings, options))
     parameters = _parameters(options.parameter)
     _check_brief(settings, options.which, parameters)
+    return parameters
+
+# %% ../../nbs/01_cli.ipynb #cli-run-programs
+def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
+    "`epoch run --json`: every line on stderr is one JSON object, stdout is one document"
+    from contextlib import redirect_stderr
+
+    from epochkit.runner.epochs import run_epochs, which_epochs
+    from epochkit.runner.for_programs import JsonLines, run_document
+    lines, numbers, outcomes, error = JsonLines(sys.stderr), [], [], None
+
+    def ended(outcome: Any) -> None:
+        outcomes.append(outcome)
+        lines.tell_event("ended", **outcome._asdict(), state=project_state(settings)[outcome.epoch - 1].state)
+
+    with redirect_stderr(lines):
+        try:
+            parameters = _prepared(settings, options)
+            numbers = which_epochs(settings, options.which)
+            lines.tell_event("started", epochs=numbers)
+            run_epochs(settings, options.which, parameters, options.unattended or "",
+                       options.force and not options.brief, ended, lambda facts: lines.tell_event("progress", **facts))
+        except Exception as caught:
+            if options.debug:
+                raise
+            told = disk_trouble(caught) or PipelineError(explain(caught))
+            error = caught if isinstance(caught, PipelineError) else told
+            lines.tell_event("error", name=type(error).__name__, text=str(error), exit_code=error.exit_code)
+    document = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
+    print(json.dumps(document, indent=2))
+    return document["exit_code"]
+
+# %% ../../nbs/01_cli.ipynb #89cli-09-e
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.runner.epochs import run_epochs
+    if options.json:
+        return _run_for_programs(settings, options)
+    parameters = _prepared(settings, options)
 
     def say(outcome: Any) -> None:
         state = project_state(settings)[outcome.epoch - 1]
@@ -168,12 +226,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         run_epochs(settings, options.which, parameters, options.unattended or "",
                    options.force and not options.brief, say)
     finally:
-        if options.json:
-            print(json.dumps({"epochs": status_rows(settings)}, indent=2))
-        elif options.which == "all":
+        if options.which == "all":
             print(status_table(project_state(settings), _executed_notebooks(settings)))
     report = settings.artifacts(8) / "final_report.html"
-    if options.which == "all" and not options.json and report.exists():
+    if options.which == "all" and report.exists():
         print(f"\nFinal report: {report}")
     return 0
 
@@ -218,6 +274,23 @@ def _trace(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _monitor(settings: Settings, options: argparse.Namespace) -> int:
+    import time
+
+    from epochkit.serving.store.predictions import Window
+    from epochkit.serving.watch.budget import PAUSE_S, Budget
+    from epochkit.serving.watch.watch import watch_once, watched_text
+    budget = Budget(options.false_alarms, options.every)
+    window = Window(options.version, options.door, options.since, options.until)
+    while True:
+        seen = watch_once(settings, budget, window, options.last)
+        print(json.dumps(plain(seen.look | {"page": str(seen.page), "told": seen.told}), indent=2) if options.json
+              else watched_text(settings, seen), flush=True)
+        if not options.stay:
+            return int(options.fail and bool(seen.look["causes"]))
+        time.sleep(PAUSE_S[options.every])
+
+
 def _lab(settings: Settings, options: argparse.Namespace) -> int:
     import subprocess
 
@@ -244,6 +317,41 @@ def _verify(settings: Settings, options: argparse.Namespace) -> int:
             f"{report.gates} gates checked: "
             f"{len(report.problems) or 'no'} problem{'' if len(report.problems) == 1 else 's'}")
     return report.exit_code
+
+# %% ../../nbs/01_cli.ipynb #cli-agents
+def _context(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.agents.context import context_text, epoch_context
+    told, refused = epoch_context(settings, options.epoch)
+    print(json.dumps(told, indent=2) if options.json else context_text(told))
+    if refused:
+        raise refused
+    return 0
+
+
+def _explain(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.agents.explain import explain_code, explained_codes
+    if options.code:
+        told = explain_code(settings, options.code)
+        print(json.dumps(told, indent=2) if options.json else told["page"])
+    else:
+        codes = list(explained_codes(settings))
+        print(json.dumps({"codes": codes}, indent=2) if options.json else "\n".join(codes))
+    return 0
+
+
+def _draft(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.agents.drafting import draft_by_model
+    path, draft = draft_by_model(settings, options.epoch)
+    for sentence, why in draft.dropped:
+        print(f"dropped ({why}): {sentence}", file=sys.stderr)
+    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; drafted by a model, read it before you use it")
+    return 0
+
+
+def _mcp(settings: Settings, options: argparse.Namespace) -> int:
+    from epochkit.agents.mcp_server import serve
+    serve(settings)
+    return 0
 
 # %% ../../nbs/01_cli.ipynb #cli-new
 def _new(settings: Settings | None, options: argparse.Namespace) -> int:
@@ -396,8 +504,10 @@ def _add_plan(commands: Commands) -> None:
 # %% ../../nbs/01_cli.ipynb #cli-parser-run
 def _add_run(commands: Commands) -> None:
     run = _with_json(_command(commands, "run", "execute what is due", "run next", "run 5 -p tuning_trials=10",
-                              "run all --unattended \"nightly run\"", "run 1 --brief my_brief.toml", act=_run))
-    run.add_argument("which", nargs="?", default="next", help="1-8, a range such as 1-4, next (default) or all")
+                              "run all --unattended \"nightly run\"", "run 1 --brief my_brief.toml",
+                              "run \"Conduct comprehensive retrospective of entire ML lifecycle\"", act=_run))
+    run.add_argument("which", nargs="?", default="next",
+                     help="1-8, a range such as 1-4, next (default), all, or a sentence in quotes")
     run.add_argument("--unattended", metavar="REASON",
                      help="record 'unattended' (never 'approved') at human gates that pass")
     run.add_argument("--force", action="store_true",
@@ -405,6 +515,21 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("--brief", type=Path, metavar="FILE", help="put this brief into its place first")
     run.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE",
                      help="set a notebook parameter")
+
+# %% ../../nbs/01_cli.ipynb #cli-parser-agents
+def _add_agents(commands: Commands) -> None:
+    context = _with_json(_command(commands, "context", "what the epochs before N handed over, and what lacks",
+                                  "context 5", "context 5 --json", act=_context))
+    context.add_argument("epoch", type=int, metavar="N", help="the epoch that is to be taken up, 1-8")
+    explain = _with_json(_command(commands, "explain", "what a check or an error means and what to do, by its code",
+                                  "explain 005/winner-beats-the-baseline", "explain EPK003", "explain     (the codes)",
+                                  act=_explain))
+    explain.add_argument("code", nargs="?", default="", metavar="CODE", help="NNN/name of a check, EPKnnn, an error")
+    draft = _command(commands, "draft", "prose of 001 or 008 by a model from the record, marked (extra ai)", "draft 1",
+                     "draft 8", act=_draft)
+    draft.add_argument("epoch", type=int, metavar="N", help="1 or 8")
+    _command(commands, "mcp", "an MCP server on stdin and stdout: the record to read, and run; never approve", "mcp",
+             act=_mcp)
 
 # %% ../../nbs/01_cli.ipynb #cli-parser-decide
 def _add_decisions(commands: Commands) -> None:
@@ -434,6 +559,25 @@ def _add_decisions(commands: Commands) -> None:
     _with_json(trace)
     trace.add_argument("what", metavar="ID", help="the prediction_id of an answer, a feature, or a recorded file")
 
+# %% ../../nbs/01_cli.ipynb #cli-parser-monitor
+def _add_monitor(commands: Commands) -> None:
+    monitor = _with_json(_command(
+        commands, "monitor", "what came since the last look, against the test: alarms, causes, what to do", "monitor",
+        "monitor --every day --fail", "monitor --since 2026-11-01 --until 2026-12-01 --door api",
+        "monitor --every hour --stay", act=_monitor))
+    monitor.add_argument("--every", default="week", choices=("hour", "day", "week", "month"),
+                         help="how often somebody looks, which divides the budget of false alarms (default: week)")
+    monitor.add_argument("--false-alarms", type=float, default=1.0, metavar="N",
+                         help="at most so many a quarter (default: 1)")
+    monitor.add_argument("--stay", action="store_true", help="stay, and look every hour, day, week or month")
+    monitor.add_argument("--fail", action="store_true", help="exit code 1 when something rings")
+    monitor.add_argument("--version", default="", metavar="V",
+                         help="of this version (default: the one that answered last)")
+    monitor.add_argument("--door", default="", help="of this door: api, batch, flask or app (default: all)")
+    monitor.add_argument("--since", default="", metavar="TIME", help="from this moment (UTC; default: the last look)")
+    monitor.add_argument("--until", default="", metavar="TIME", help="to before this moment (default: now)")
+    monitor.add_argument("--last", type=int, default=5_000, metavar="N", help="at most the last N rows (default: 5000)")
+
 # %% ../../nbs/01_cli.ipynb #cli-parser-doors-a
 def _add_doors(commands: Commands) -> None:
     lab = _command(commands, "lab", "JupyterLab with the control room open", "lab", "lab -- --port 9999", act=_lab)
@@ -453,6 +597,7 @@ def _add_doors(commands: Commands) -> None:
     score.add_argument("--keep", action=argparse.BooleanOptionalAction, default=None,
                        help="keep the rows in the prediction store, each with an id (default: where "
                             "EPOCH_PREDICTION_STORE names one, unless it is a try or a very large table)")
+    _add_monitor(commands)
     serve = _command(commands, "serve", "the model as an API on this machine", "serve",
                      "serve --port 9000 --stage Staging", "serve --flask", act=_serve)
     serve.add_argument("--flask", action="store_true", help="carried by Flask, with the same answers")
@@ -474,7 +619,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="examples:\n" + "\n".join(f"  epoch {example}" for example in examples))
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    for add in (_add_new, _add_upkeep, _add_plan, _add_run, _add_decisions, _add_doors):
+    for add in (_add_new, _add_upkeep, _add_plan, _add_run, _add_agents, _add_decisions, _add_doors):
         add(commands)
     return parser
 

@@ -88,12 +88,14 @@ class Settings(BaseModel):
     keep_predictions: NonNegativeInt = 1_000_000
     keep_prediction_days: NonNegativeInt = 0
     unattended_production: bool = False
+    unattended_by_agents: bool = False
     require_signatures: bool = False
     allowed_signers: str = ".allowed_signers"
     independent_reviewer: bool = False
     kit_defaults: str = ""
     gate_modules: tuple[str, ...] = GATE_MODULES
     experiment_prefix: str = ""
+    draft_model: str = "claude-sonnet-4-5"
     cost_tracking: bool = False
 
     @property
@@ -151,8 +153,10 @@ def _check_release(pinned: str) -> None:
 # %% ../../../nbs/core/02_settings.ipynb #01config-10
 _SECTIONS = {
     "limits": ("chunk_rows", "memory_gb", "file_mb", "cell_timeout_s"),
-    "gates": ("unattended_production", "require_signatures", "allowed_signers", "independent_reviewer", "kit_defaults"),
+    "gates": ("unattended_production", "unattended_by_agents", "require_signatures", "allowed_signers",
+              "independent_reviewer", "kit_defaults"),
     "tracking": ("experiment_prefix",),
+    "ai": ("draft_model",),
     "serving": ("keep_predictions", "keep_prediction_days"),
     "kit": (),  # only in the kit's own repository: where its notebooks lie and what they are exported to
 }

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GAIN_ROWS', 'WIDE', 'SCORES', 'LEAST_GAIN', 'LEVEL', 'Gains', 'rows_to_measure', 'Fold', 'QuickFit', 'LinearFit',
-           'fold_features', 'interval', 'GroupGain', 'gains_in_words', 'clear_gain', 'GainStudy', 'importance_table',
-           'unneeded_features', 'study_groups']
+           'fold_features', 'interval', 'GroupGain', 'gains_in_words', 'gains_claim', 'clear_gain', 'GainStudy',
+           'importance_table', 'unneeded_features', 'study_groups']
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-02
 from collections.abc import Collection, Sequence
@@ -19,6 +19,7 @@ from .pipeline import GROUPS, FeaturePipeline
 from .selection import TreeSums, class_columns, class_probabilities, one_thread, quick_model
 from ..planning.plan import Plan
 from ..planning.splits import cross_folds
+from ..report.claims import Claim, Measured, claim
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-04
 GAIN_ROWS, WIDE = 8_000, 300
@@ -218,6 +219,15 @@ def gains_in_words(gains: Gains) -> str:
     "The gain for each kind of model, with its interval"
     return " and ".join(f"{mean:+.4f} ({low:+.4f} to {high:+.4f}) for {kind}"
                         for kind, (mean, low, high) in gains.items())
+
+
+def gains_claim(gains: Gains, of: str) -> Claim:
+    "The same as a claim about `of`, with 68 % intervals"
+    named = {kind.split()[-1]: kind for kind in gains}  # the places of the claim: trees, model
+    values = {place: Measured(float(gains[kind][0]), "score", f"gain of {of} for {kind}", level=LEVEL,
+                              low=float(gains[kind][1]), high=float(gains[kind][2]), rule="folds of training rows")
+              for place, kind in named.items()}
+    return claim(" and ".join(f"{{{place}}} for {kind}" for place, kind in named.items()), **values)
 
 
 def clear_gain(gains: Gains) -> tuple[bool, tuple[float, float, float]]:

@@ -41,6 +41,7 @@ class EpochState(NamedTuple):
     waived: tuple[str, ...] = ()
     progress: str = ""
     notices: tuple[str, ...] = ()
+    actor_kind: str = ""
 
 # %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-a
 class _Files:
@@ -120,15 +121,16 @@ def _own_state(settings: Settings, events: list[Event], number: int, files: _Fil
         return EpochState(number, title, "not started")
     if last.kind == "epoch_failed":
         return EpochState(number, title, "failed", started=last.time, reasons=(last.data["message"], ),
-                          progress=progress_of(settings, number))
+                          progress=progress_of(settings, number), actor_kind=last.actor_kind)
     if last.kind == "epoch_started":
         alive = _still_running(last)
         return EpochState(number, title, "running" if alive else "failed", started=last.time,
                           progress=progress_of(settings,
-                                               number), reasons=() if alive else ("interrupted before it finished", ))
+                                               number), reasons=() if alive else ("interrupted before it finished", ),
+                          actor_kind=last.actor_kind)
     common: dict[str, Any] = {
         "gate": "passed" if finished.data["gate"]["passed"] else "failed", "started": started.time if started else "",
-        "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"]
+        "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"], "actor_kind": finished.actor_kind
     }
     changes = changed_since(finished, files)
     text, stale = kit_change(settings, finished.data.get("kit"))

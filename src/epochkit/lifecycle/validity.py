@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESTORING_GATE', 'evidence_of', 'last_return', 'waived_checks', 'restored_by', 'signed_payload', 'signature_flaw',
-           'decision_flaw', 'decision_state']
+           'made_by_agent', 'decision_flaw', 'decision_state']
 
 # %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-02
 import json
@@ -103,6 +103,12 @@ def _replayed(events: list[Event], decision: Event) -> str:
               and signature and event.data.get("signature") == signature]
     return f"its signature was copied from event {before[0]}" if before else ""
 
+# %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-14-agent
+def made_by_agent(decision: Event) -> str:
+    "Why a decision does not count that an agent's process wrote; `unattended` is no decision, and may be one's"
+    by_agent = decision.actor_kind == "agent" and decision.data["decision"] != "unattended"
+    return "an agent wrote it, and only a person decides" if by_agent else ""
+
 # %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-14-c
 def decision_flaw(settings: Settings, finished: Event, decision: dict[str, Any]) -> str:
     "Why this project's rules do not accept a decision; an empty text when they do"
@@ -140,7 +146,7 @@ def decision_state(settings: Settings, events: list[Event],
                    if {"path": path, "sha256": sha256} not in decision.data["evidence"]]
         return "awaiting review", "", (
             f"the evidence changed since it was {given}: {', '.join(changed) or 'some of it is gone'}", ), ()
-    flaw = decision_flaw(settings, finished, decision.data) or _replayed(events, decision)
+    flaw = made_by_agent(decision) or decision_flaw(settings, finished, decision.data) or _replayed(events, decision)
     if flaw:
         return "awaiting review", "", (f"it was {given}, but that does not count: {flaw}",), ()
     return "done", given, (), waived

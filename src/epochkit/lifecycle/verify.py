@@ -19,15 +19,15 @@ from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.manifest import MANIFEST, SIGNATURE, open_manifest
 from ..record.views import differing_views, write_views
-from .validity import decision_flaw, signature_flaw
+from .validity import decision_flaw, made_by_agent, signature_flaw
 from ..core.services import sqlite_file
 from .tracking import (alias_holder, folder_sha256, logged_copy, stage_holder, tracking_client,
                                          tracking_uri, version_anchors)
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-04
 class Problem(NamedTuple):
-    """Something that is not what the record says: `kind` is chain, anchor, signature, view, checkpoint, output,
-    evidence, registry or gate"""
+    """Something that is not what the record says: `kind` is chain, anchor, signature, decision, view,
+    checkpoint, output, evidence, registry or gate"""
     kind: str
     what: str
 
@@ -125,6 +125,21 @@ def _kit_notices(settings: Settings, finished: list[Event]) -> list[str]:
     return [f"epoch {', '.join(f'{number:03d}' for number, said in texts.items() if said == text)}: {text}"
             for text in dict.fromkeys(texts.values()) if text]
 
+# %% ../../../nbs/lifecycle/08_verify.ipynb #verify-actors
+def _check_actors(events: list[Event]) -> tuple[list[Problem], list[str]]:
+    "Decisions that an agent's process wrote; notices of those that came from code, and of what agents ran"
+    decisions = [event for event in events if event.kind == "decision"]
+    problems = [Problem("decision", f"event {event.seq}, '{event.data['decision']}' at gate {event.epoch:03d}, does "
+                                    f"not count: {flaw}") for event in decisions if (flaw := made_by_agent(event))]
+    notices = [f"event {event.seq}, '{event.data['decision']}' at gate {event.epoch:03d}, came from Python code and "
+               f"from no panel or terminal: ask {event.data['reviewer']}"
+               for event in decisions if event.data.get("provenance") == "python"]
+    for kind, words in (("epoch_finished", "run by an agent"),
+                        ("decision_refused", "a decision of an agent was refused")):
+        epochs = sorted({event.epoch for event in events if event.kind == kind and event.actor_kind == "agent"})
+        notices += [f"epoch {', '.join(f'{number:03d}' for number in epochs)}: {words}"] if epochs else []
+    return problems, notices
+
 # %% ../../../nbs/lifecycle/08_verify.ipynb #verify-registry
 def _check_registry(settings: Settings, events: list[Event]) -> tuple[list[Problem], list[str]]:
     "What differs in MLflow from the record: copies of models, and stages; notices where MLflow cannot be asked"
@@ -198,6 +213,8 @@ def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) 
     anchors, problems = _check_anchors(settings, events)
     signatures, unsigned = _check_signatures(settings, events)
     problems += unsigned
+    forged, acted = _check_actors(events)
+    problems += forged
     problems += [Problem("view", f"{name} differs from the ledger: run 'epoch verify --rebuild'")
                  for name in differing_views(ledger, events)]
     problems += _check_checkpoints(settings)
@@ -207,6 +224,6 @@ def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) 
         problems += found or (_check_gate(settings, event) if gates else [])
     found, untold = _check_registry(settings, events)
     more, wrong, unsaid = _check_manifest(settings, finished)
-    problems, notices = problems + found + wrong, _kit_notices(settings, finished) + untold + unsaid
+    problems, notices = problems + found + wrong, acted + _kit_notices(settings, finished) + untold + unsaid
     return RecordReport(len(events), sum(len(event.data["outputs"]) for event in finished),
                         len(finished) if gates else 0, problems, anchors, signatures + more, notices)

@@ -46,7 +46,7 @@ def phrase(pattern: str, **parts: str) -> Callable[[Callable], Callable]:
     parts = {"NAME": NAME, "NUMBER": NUMBER, "LIST": LIST} | parts
     text = re.sub(r"\{([A-Z]+)\}", lambda found: parts[found[1]], pattern)
     def register(meaning: Callable[[re.Match], Meaning | None]) -> Callable:
-        PHRASES.append((re.compile(rf"(?<![\w.]){text}(?!\w)", re.IGNORECASE), meaning))
+        PHRASES.append((re.compile(rf"(?<![\w.])(?:{text})(?!\w)", re.IGNORECASE), meaning))
         return meaning
     return register
 

@@ -256,7 +256,7 @@ _ENCODING = (r"(?:target|one[- ]hot|ordinal|frequency|count|label|cross-fitted|m
              r"(?:,? (?:and |or )?(?:target|one[- ]hot|ordinal|frequency))*[- ]encod(?:ing|ers?|ed)")
 _SCALING = (r"(?:standard|robust|min-?max|quantile|power|max-?abs)[- ]?(?:i[sz](?:ation|ed)|scal(?:ing|ers?|ed))|"
             r"standardi[sz](?:ation|e|ing)|normali[sz](?:ation|e|ing)")
-_STRATEGIES = (rf"(?:{_ENCODING}|{_SCALING}|(?:feature )?(?:interactions?|aggregations?)|lags?|rolling windows?|"
+_STRATEGIES = (rf"(?:{_ENCODING}|one[- ]hot|{_SCALING}|(?:feature )?(?:interactions?|aggregations?)|lags?|rolling windows?|"
                r"tf-?idf|(?:encoding|scaling)(?:/| and | or )(?:encoding|scaling))")
 
 
@@ -290,6 +290,7 @@ _STEPS = (
         r"(?:create|build|make|derive)(?: new)? features)"),
     (3, r"(?:perform |do |run )?(?:comprehensive |full )?(?:eda|exploratory(?: data)? analysis|data exploration|"
         r"explor(?:e|ing))|analy[sz]e"),
+    (5, r"(?:jupyter (?:notebook|lab)|papermill) \S*model_training\.ipynb|python3? \S*tune_best_model\.py"),
     (5, r"(?:train(?:ing)?|develop(?:ing)?|tun(?:e|ing)|fit(?:ting)?|build(?:ing)?)(?: and tune)?"
         r"(?: all| the| every| a)*(?: best)? models?|model (?:development|training)|tune|train"),
     (2, r"(?:generat(?:e|ing)|simulat(?:e|ing)|load(?:ing)?|import(?:ing)?|clean(?:ing)?|wrangl(?:e|ing)|"

@@ -35,6 +35,7 @@ AREAS = {
     "retrospective": "008: plan and outcome, and the playbook",
     "runner": "executes the epochs",
     "lab": "the control room in JupyterLab",
+    "agents": "what an agent may read and run: context, explanations, the MCP server",
     "project": "tools for a project: export, tests, checks",
     "testing": "contracts that authors of plug-ins inherit",
 }

@@ -6,5 +6,6 @@
 - `anchors`: The hash of an event, noted in git, so that a record that was cut short or written anew no longer fits.
 - `signatures`: Who decided, or who made a release, proven by a key that only they have: OpenSSH signs, a file of allowed signers says whose key it is.
 - `checkpoints`: A long job saves how far it came and what comes next; after a crash it goes on from there.
+- `actors`: What kind of actor writes into the record: a person, an agent, a program, or one that nobody named.
 - `manifest`: Which files make a model, with the hash of each and of the evidence behind it, signed where there is a key.
 """

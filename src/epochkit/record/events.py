@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..core.errors import RecordError
 
 # %% ../../../nbs/record/01_events.ipynb #03ledger-04
-SCHEMA_VERSION = 2  # 2: ledger.head; 1: without it
+SCHEMA_VERSION = 3  # 3: actor_kind; 2: ledger.head; 1: without them
 GENESIS = "0" * 64
 
 
@@ -31,15 +31,18 @@ class Event(NamedTuple):
     data: dict[str, Any]
     prev: str
     hash: str
+    actor_kind: str = ""
 
 # %% ../../../nbs/record/01_events.ipynb #03ledger-04-a
 def canonical(fields: dict[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 # %% ../../../nbs/record/01_events.ipynb #03ledger-04-b
-def seal(seq: int, time: str, kind: str, epoch: int | None, actor: str, data: dict[str, Any], prev: str) -> Event:
+def seal(seq: int, time: str, kind: str, epoch: int | None, actor: str, data: dict[str, Any], prev: str,
+         actor_kind: str = "") -> Event:
     "The event with its hash: sha256 over the canonical JSON of all other fields"
-    fields = {"seq": seq, "time": time, "kind": kind, "epoch": epoch, "actor": actor, "data": data, "prev": prev}
+    fields = {"seq": seq, "time": time, "kind": kind, "epoch": epoch, "actor": actor, "data": data, "prev": prev,
+              **({"actor_kind": actor_kind} if actor_kind else {})}
     return Event(**fields, hash=hashlib.sha256(canonical(fields).encode()).hexdigest())
 
 # %% ../../../nbs/record/01_events.ipynb #03ledger-08

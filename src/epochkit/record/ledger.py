@@ -24,6 +24,7 @@ from epochkit.record.events import (
     GENESIS, RESTORE, SAYS_SCHEMA, SCHEMA_VERSION, ChainLine, Event, canonical, check_line, check_link, schema_of, seal
 )
 from ..core.settings import check_locks
+from .actors import actor_kind
 from ..core.errors import BadInputError, RecordError
 
 # %% ../../../nbs/record/02_ledger.ipynb #03ledger-10
@@ -116,7 +117,9 @@ class _Chain:
             raise RecordError(
                 f"{self.path.name} was written by a newer version of the kit (schema {schema}, this one knows "
                 f"{SCHEMA_VERSION}): use that version")
-        if head is None and len(lines) > 1 and lines[-1].kind != "ledger_upgraded" and schema > 1:
+        before = lines[:-1] if lines and lines[-1].kind == "ledger_upgraded" else lines
+        if head is None and len(lines) > 1 and schema_of(
+                line.event() for line in before if line.kind in SAYS_SCHEMA) > 1:
             raise RecordError(f"{self._head.name} is missing, so nobody can tell how long the record was: {RESTORE}")
         if head and head.seq > len(lines):
             raise RecordError(
@@ -189,10 +192,11 @@ class _Writer(_Tail):
 
     _clock: Callable[[], str]
     _actor: str
+    _actor_kind: str
 
     def _write(self, last: Event | None, kind: str, data: dict[str, Any], epoch: int | None) -> Event:
         event = seal(last.seq + 1 if last else 1, self._clock(), kind, epoch, self._actor, data,
-                     last.hash if last else GENESIS)
+                     last.hash if last else GENESIS, self._actor_kind)
         line = (canonical(event._asdict()) + "\n").encode()
         try:
             with _opened(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as handle:
@@ -232,11 +236,13 @@ class _Writer(_Tail):
 
 # %% ../../../nbs/record/02_ledger.ipynb #ledger-ledger-1
 class Ledger(_Writer):
-    "The append-only record in `folder`; `clock` and `actor` can be injected"
+    "The append-only record in `folder`; `clock`, `actor` and the kind of actor can be injected"
 
-    def __init__(self, folder: Path, clock: Callable[[], str] = _now, actor: str | None = None, wait_s: float = 30):
+    def __init__(self, folder: Path, clock: Callable[[], str] = _now, actor: str | None = None, wait_s: float = 30,
+                 kind: str | None = None):
         super().__init__(folder)
-        self._clock, self._actor, self._wait_s, self._holding = clock, actor or current_user(), wait_s, False
+        self._clock, self._actor, self._actor_kind = clock, actor or current_user(), kind or actor_kind()
+        self._wait_s, self._holding = wait_s, False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -265,7 +271,7 @@ class Ledger(_Writer):
             last, torn, old = self._tail()
             if last is None:
                 last = self._write(None, "ledger_created", {"schema": SCHEMA_VERSION}, None)
-            elif old:
+            elif old or not last.actor_kind:  # written by an older kit
                 last = self._write(last, "ledger_upgraded", {"schema": SCHEMA_VERSION}, None)
             if torn:
                 last = self._write(last, "ledger_repaired", {"torn_bytes": torn}, None)

@@ -32,7 +32,8 @@ def view(file_name: str) -> Callable:
 # %% ../../../nbs/record/03_views.ipynb #04views-04-a
 def _entries(events: list[Event], *kinds: str) -> list[dict[str, Any]]:
     return [{"seq": event.seq, "time": event.time, "kind": event.kind, "epoch": event.epoch, "actor": event.actor,
-             **event.data, "hash": event.hash} for event in events if event.kind in kinds]
+             **({"actor_kind": event.actor_kind} if event.actor_kind else {}), **event.data, "hash": event.hash}
+            for event in events if event.kind in kinds]
 
 # %% ../../../nbs/record/03_views.ipynb #04views-04-b
 @view("approval_log.json")

@@ -177,10 +177,12 @@ class Stated(NamedTuple):
 
 
 def stated_claims(artifacts: Path | str) -> Iterator[Stated]:
-    "The claims of all figures, findings and lessons in the folders of the epochs, in their order"
-    kept = ("figures.json", "*insights.json", "lessons.json")
+    "The claims of all figures, findings, lessons and answers in the folders of the epochs, in their order"
+    kept = ("figures.json", "*insights.json", "lessons.json", "answer.json")
     for path in sorted(path for name in kept for path in Path(artifacts).glob(f"*/{name}")):
         content = read_json(path)
+        if "answer" in content:
+            content = [{**content, "name": "answer", "claim": content["answer"]}]
         for item in content if isinstance(content, list) else content["findings"]:
             place = f"{path.parent.name[5:8]} {item.get('id', '')}{item.get('name', '')}"
             yield Stated(f"{place} (finding)" if "id" in item else place, item["claim"], item.get("values"),

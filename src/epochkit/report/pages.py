@@ -7,10 +7,12 @@ __all__ = ['offline_outputs', 'export_notebook']
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-02
 import base64
+import html
 import json
 import mimetypes
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from ..core.files import read_notebook, write_text
 from ..core.errors import BadInputError
 from .figures import PAGE_CSS
-from .templates import render, stylesheet
+from .templates import render, render_macro, stylesheet
 from .values import Html
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-04
@@ -82,8 +84,8 @@ def _named(heading: re.Match) -> str:
 
 def _markdown_page(text: str, picture: Callable[[str], str]) -> Html:
     "Markdown as HTML; `picture` says what stands in for the source of a picture"
-    html = re.sub(r"<h(?P<level>[1-6])>(?P<text>.*?)</h(?P=level)>", _named, _markdown()(text), flags=re.DOTALL)
-    return Html(re.sub(r'(<img\b[^>]*?\bsrc=")([^"]+)"', lambda found: f'{found[1]}{picture(found[2])}"', html))
+    page = re.sub(r"<h(?P<level>[1-6])>(?P<text>.*?)</h(?P=level)>", _named, _markdown()(text), flags=re.DOTALL)
+    return Html(re.sub(r'(<img\b[^>]*?\bsrc=")([^"]+)"', lambda found: f'{found[1]}{picture(found[2])}"', page))
 
 # %% ../../../nbs/report/06_pages.ipynb #pages-picture
 def _picture(source: str, folder: Path, attachments: Mapping[str, Mapping[str, Any]]) -> str:
@@ -153,9 +155,41 @@ def _cell(cell: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             "outputs": [_shown(output) for output in cell["outputs"]]}
 
 
+def _folded(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    "The cells, those of code that show nothing in one fold with the code behind them"
+    found: list[dict[str, Any]] = []
+    for cell in cells:
+        before = found[-1] if found else {}
+        if cell["kind"] == before.get("kind") == "code" and not before["outputs"]:
+            first = str(before["count"] or "").partition("–")[0]
+            numbers = f"{first}–{cell['count']}" if first and cell["count"] else before["count"] or cell["count"]
+            found[-1] = {**cell, "code": before["code"] + cell["code"], "count": numbers}
+        else:
+            found.append(cell)
+    return found
+
+
 def _body(notebook: Mapping[str, Any], folder: Path) -> str:
-    shown = [_cell(cell, folder) for cell in notebook["cells"] if cell["cell_type"] in ("markdown", "code")]
+    shown = _folded(_cell(cell, folder) for cell in notebook["cells"] if cell["cell_type"] in ("markdown", "code"))
     return _without_network(render("notebook_cells.html.j2", cells=shown))
+
+# %% ../../../nbs/report/06_pages.ipynb #pages-contents
+_SECTION = re.compile(r'<h2 id="(?P<id>[^"]*)">(?P<text>.*?)</h2>', re.DOTALL)
+
+
+def _with_contents(body: str) -> str:
+    "The body with a name of its own for each section, and a list of them before the first where they are many"
+    seen: Counter[str] = Counter()
+    sections: list[tuple[str, str]] = []
+
+    def named(found: re.Match) -> str:
+        seen[found["id"]] += 1
+        name = found["id"] + (f"-{seen[found['id']]}" if seen[found["id"]] > 1 else "")
+        sections.append((html.unescape(name), html.unescape(re.sub(r"<[^>]+>", "", found["text"]))))
+        return f'<h2 id="{name}">{found["text"]}</h2>'
+    body = _SECTION.sub(named, body)
+    contents = render_macro("parts.html.j2", "contents", sections=sections) if len(sections) > 4 else ""
+    return body.replace('<h2 id="', f'{contents}<h2 id="', 1)
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-09-a
 def _highlight_css() -> str:
@@ -196,7 +230,7 @@ def export_notebook(executed_ipynb: Path | str, html_path: Path | str, title: st
     executed_ipynb = Path(executed_ipynb)
     notebook = _read_executed(executed_ipynb)
     library = _plotly_library(offline_outputs(notebook))
-    body = _body(notebook, executed_ipynb.parent)
+    body = _with_contents(_body(notebook, executed_ipynb.parent))
     style = PAGE_CSS + stylesheet("notebook_page.css") + Html(_highlight_css())
     title = title or _title_of(notebook, executed_ipynb.stem)
     page = render("notebook.html.j2", title=title, style=style, plotly=library, body=Html(body))

@@ -45,18 +45,21 @@ def _seconds_between(first: Event, second: Event) -> float:
 
 
 def _decisions(own: list[Event]) -> dict[str, Any]:
-    "decision (the last), waited_s for persons (None where no person decided), and how often work was sent back"
+    """decision (the last), kind of who made it, waited_s for persons (None where no person decided), and how often
+    work was sent back"""
     told = [event for event in own if event.kind == "decision"]
     waited = [_seconds_between(max((end for end in own if end.kind == "epoch_finished" and end.seq < event.seq),
                                    key=lambda end: end.seq, default=event), event)
               for event in told if event.data["decision"] in _PERSONS]
-    return {"decision": told[-1].data["decision"] if told else None, "waited_s": sum(waited) if waited else None,
+    return {"decision": told[-1].data["decision"] if told else None,
+            "decided_by": (told[-1].actor_kind or "unmarked") if told else None,
+            "waited_s": sum(waited) if waited else None,
             "sent_back": sum(event.data["decision"] in ("rejected", "changes requested") for event in told)}
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-1
 def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
     """One row per finished epoch: epoch, title, agent, started, finished, seconds, by_hand, peak_mb, runs, failures,
-    errors, resumes, warnings, decision, waited_s, sent_back"""
+    errors, resumes, warnings, ran_by and decided_by (kinds of actor), decision, waited_s, sent_back"""
     events, rows = Ledger(settings.context_root).events(), []
     for epoch in EPOCHS[:up_to]:
         finished = latest(events, epoch.number, "epoch_finished")
@@ -66,7 +69,8 @@ def actuals(settings: Settings, up_to: int = 7) -> list[dict[str, Any]]:
         started = next((event for event in own if event.kind == "epoch_started"
                         and event.data.get("run") == finished.data.get("run")), finished)
         rows.append({"epoch": epoch.number, "title": epoch.title, "agent": epoch.agent, "started": started.time,
-                     "finished": finished.time, **_work(own, finished), **_attempts(own), **_decisions(own)})
+                     "finished": finished.time, "ran_by": finished.actor_kind or "unmarked", **_work(own, finished),
+                     **_attempts(own), **_decisions(own)})
     return rows
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04-a

@@ -515,7 +515,9 @@ def _facts_of(row: dict[str, Any]) -> str:
     told = (f"epoch {row['epoch']:03d}: {duration(row['seconds'])} · {row['peak_mb']:,.0f} MB · "
             f"{row['runs']} run{'s' * (row['runs'] != 1)}")
     waited = f" · waited {duration(row['waited_s'])} for a person" if row.get("waited_s") is not None else ""
-    return told + (f" · {row['decision']}" if row["decision"] else "") + waited
+    by = " by a person" if row.get("decided_by") == "person" else ""
+    agent = " · run by an agent" if row.get("ran_by") == "agent" else ""
+    return told + agent + (f" · {row['decision']}{by}" if row["decision"] else "") + waited
 
 
 def _criterion_line(item: dict[str, Any]) -> str:

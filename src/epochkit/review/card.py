@@ -57,6 +57,11 @@ class Gate(NamedTuple):
         ]
 
     @property
+    def by_agent(self) -> bool:
+        "Whether an agent ran the epoch"
+        return self.state.actor_kind == "agent"
+
+    @property
     def failing(self) -> list[dict[str, Any]]:
         return [check for check in self.finished.data["gate"]["checks"]
                 if check["result"] == "fail"] if self.finished else []
@@ -198,6 +203,7 @@ def _decided(decision: Event) -> tuple[str, str]:
     back, to = "", data.get("return_to")
     if to:
         back = f" Back to epoch {to:03d}: run 'epoch run {to}'."
+    head += ", an agent went on" if data["decision"] == "unattended" and decision.actor_kind == "agent" else ""
     return head, f"{decision.time[:16].replace('T', ' ')} UTC.{back}"
 
 # %% ../../../nbs/review/03_card.ipynb #card-after
@@ -263,7 +269,7 @@ def _void_decision(decision: Event | None) -> str:
 
 # %% ../../../nbs/review/03_card.ipynb #card-chips
 def _chips(gate: Gate) -> list[Html]:
-    marks = [("waived", gate.waivers), ("restored", gate.restored)]
+    marks = [("waived", gate.waivers), ("restored", gate.restored), ("run by an agent", gate.by_agent)]
     return [chip(gate.state.state), *(chip(word, "waived") for word, given in marks if given)]
 
 # %% ../../../nbs/review/03_card.ipynb #card-opens

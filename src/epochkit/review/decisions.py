@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REVIEW', 'DECISIONS', 'SHORTEST_REASON', 'default_reviewer', 'check_waivers', 'leak_suspects', 'dropped_suspects',
-           'restored_columns', 'record_decision', 'decide_unattended', 'refuse', 'decide_by_click']
+           'restored_columns', 'refuse', 'refuse_agents', 'record_decision', 'decide_unattended', 'decide_by_click']
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-02
 import logging
@@ -22,6 +22,7 @@ from epochkit.core.errors import (
 )
 from .click_origin import click_refusal
 from ..lifecycle.gates import CheckResult, GateReport, evaluate, follow_approval
+from ..record.actors import agent_mark
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
@@ -188,6 +189,31 @@ def _take_the_next_step(settings: Settings, finished: Event, decision: Event) ->
         write_views(ledger)
         _logger.warning("%s", text)
 
+# %% ../../../nbs/review/02_decisions.ipynb #81approvals-13
+def refuse(settings: Settings, epoch: int, decision: str, origin: str, instead: str) -> BadInputError:
+    "The error for a decision that no person made, after the attempt was recorded"
+    ledger = Ledger(settings.context_root)
+    ledger.append("decision_refused", {"origin": origin, "decision": decision}, epoch)
+    write_views(ledger)
+    return BadInputError(f"this decision came from {origin}, so it was refused and the attempt recorded: {instead}")
+
+# %% ../../../nbs/review/02_decisions.ipynb #decisions-refuse-agents
+_BY_HAND = ("widget", "terminal")  # where only a person gets to
+
+
+def refuse_agents(settings: Settings, epoch: int, decision: str) -> None:
+    """Raises where an agent is at work, after the attempt was recorded; `unattended` is no decision, and
+    WaitingForReviewError where the project lets no agent go on with it"""
+    mark = agent_mark()
+    if mark and decision == "unattended" and not settings.unattended_by_agents:
+        raise WaitingForReviewError(
+            f"gate {epoch:03d} waits for a person: an agent is at work ({mark} is set), and this project lets none go "
+            f"on unattended (unattended_by_agents in settings.ini): tell the person who gave you the task")
+    if mark and decision != "unattended":
+        raise refuse(settings, epoch, decision, f"an agent ({mark} is set) and not from a person",
+                     f"report what gate {epoch:03d} shows; a person decides, at a terminal or in a JupyterLab "
+                     f"that they opened themselves")
+
 # %% ../../../nbs/review/02_decisions.ipynb #decisions-recorded
 def _recorded_report(finished: Event) -> GateReport:
     "The gate as the run computed and recorded it"
@@ -206,8 +232,9 @@ def record_decision(settings: Settings, epoch: int, decision: str, reviewer: str
     gate_as_recorded: take the checks that the run recorded when it ended a moment ago, and compute none anew.
     """
     _check_request(epoch, decision, reviewer, comment, return_to)
+    refuse_agents(settings, epoch, decision)
     waivers, restored, criteria = dict(waivers or {}), dict(restored or {}), list(criteria)
-    ledger = Ledger(settings.context_root)
+    ledger = Ledger(settings.context_root, kind="person" if provenance in _BY_HAND else None)
     events = ledger.events()  # read once, and handed down
     finished = latest(events, epoch, "epoch_finished")
     if finished is None:
@@ -259,14 +286,6 @@ def decide_unattended(settings: Settings, epoch: int, reason: str, just_ran: boo
             f"open it: use the panel in its notebook, or 'epoch approve {epoch}'")
     return record_decision(settings, epoch, "unattended", "nobody", comment=reason, provenance="unattended",
                            gate_as_recorded=just_ran)
-
-# %% ../../../nbs/review/02_decisions.ipynb #81approvals-13
-def refuse(settings: Settings, epoch: int, decision: str, origin: str, instead: str) -> BadInputError:
-    "The error for a decision that no person made, after the attempt was recorded"
-    ledger = Ledger(settings.context_root)
-    ledger.append("decision_refused", {"origin": origin, "decision": decision}, epoch)
-    write_views(ledger)
-    return BadInputError(f"this decision came from {origin}, so it was refused and the attempt recorded: {instead}")
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-13-a
 def decide_by_click(settings: Settings, epoch: int, button: Any, **decision: Any) -> Event:

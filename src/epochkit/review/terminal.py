@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from epochkit.review.decisions import (
-    REVIEW, SHORTEST_REASON, check_waivers, default_reviewer, dropped_suspects, leak_suspects, record_decision, refuse
+    REVIEW, SHORTEST_REASON, check_waivers, default_reviewer, dropped_suspects, leak_suspects, record_decision, refuse,
+    refuse_agents
 )
 from ..core.files import size_of
 from ..core.settings import Settings, epoch_of
@@ -26,7 +27,8 @@ from ..lifecycle.validity import evidence_of
 
 # %% ../../../nbs/review/05_terminal.ipynb #85terminalre-04
 def check_terminal(settings: Settings, epoch: int, decision: str) -> None:
-    "Refuses, and records the attempt, where nobody can read the gate and answer"
+    "Refuses, and records the attempt, where no person can read the gate and answer"
+    refuse_agents(settings, epoch, decision)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise refuse(settings, epoch, decision, "a pipe or a program and not from a person at a terminal",
                      f"type the command at a terminal, or use the panel in the notebook of epoch {epoch:03d}")

@@ -33,7 +33,7 @@ from ..lifecycle.gates import follow_approval
 from ..lifecycle.run import require_ready
 from ..lifecycle.state import EpochState, project_state
 from ..lifecycle.tracking import check_tracking
-from .progress import Watch, end_processes, left_behind, read_progress
+from .progress import Hear, Watch, end_processes, left_behind, read_progress
 
 _logger = logging.getLogger(__name__)
 
@@ -123,13 +123,13 @@ def _refuse_a_broken_room(settings: Settings, number: int, events: list[Event], 
         raise
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-h
-def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]) -> None:
+def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], hear: Hear | None = None) -> None:
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
     require_ready(settings, number)
     events, started = Ledger(settings.context_root).events(), time.monotonic()
     executed = _executed_copy(settings, number)
     before = executed.read_bytes() if executed.exists() else b""
-    with Watch(settings, number, _last_times(events, number)) as watch:
+    with Watch(settings, number, _last_times(events, number), hear) as watch:
         try:
             execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch)
         except execution_errors() as error:
@@ -169,7 +169,7 @@ def _ways_on(number: int) -> str:
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-a
 def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], unattended: str = "",
-              force: bool = False) -> Outcome:
+              force: bool = False, hear: Hear | None = None) -> Outcome:
     "Brings one epoch to done: executes it when due, then asks for the decision it needs"
     if number > 1:
         follow_approval(settings, number - 1)  # what could not be done when the decision was made
@@ -178,7 +178,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
         check_tracking(settings)  # before hours of work, not after them
         project_package(settings)  # one that cannot be imported stops the run before a kernel is started
         _say_where_it_resumes(settings, number)
-        execute_epoch(settings, number, parameters)
+        execute_epoch(settings, number, parameters, hear)
     else:
         _make_up_for_the_copy(settings, number)
     state = project_state(settings)[number - 1]
@@ -222,15 +222,16 @@ def only_runner(settings: Settings) -> Iterator[None]:
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-10-a
 def run_epochs(settings: Settings, which: str, parameters: Mapping[str, Any] | None = None, unattended: str = "",
-               force: bool = False, tell: Callable[[Outcome], None] = lambda outcome: None) -> list[Outcome]:
-    "Runs epoch `which` (a number, `next` or `all`); `tell` hears of each epoch as it ends"
+               force: bool = False, tell: Callable[[Outcome], None] = lambda outcome: None,
+               hear: Hear | None = None) -> list[Outcome]:
+    "Runs epoch `which` (a number, `next` or `all`); `tell` hears of each epoch as it ends, `hear` of each cell"
     with only_runner(settings):
         numbers = which_epochs(settings, which)
         check_code(settings, numbers)
         wanted = check_parameters(settings, numbers, parameters or {})
         outcomes = []
         for number in numbers:
-            outcomes.append(run_epoch(settings, number, wanted[number], unattended, force))
+            outcomes.append(run_epoch(settings, number, wanted[number], unattended, force, hear))
             tell(outcomes[-1])
         return outcomes
 

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['SHIFTS', 'Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_noise_floor', 'column_drift', 'error_rate',
            'performance_drop', 'drift_report', 'drifting_columns', 'inject_shift', 'alarm_power', 'power_figure',
-           'drift_table', 'drift_figure', 'served_rows', 'monitor']
+           'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-02
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,9 @@ class Alarms:
     unseen: share of values, 0 to 1, in categories that the reference never had
     error_rate: share of failed requests, 0 to 1, that is still accepted
     performance: loss of the metric as a share of its test value that is still accepted
+    share: difference of the share of positives, 0 to 1, that matters; for numbers `mean`, in standard deviations
+    joint: area under the curve, 0.5 to 1, of a model that tells served rows from tested ones, that matters
+    refused: share of refused rows, 0 to 1, that is still accepted
     """
     false_alarm_level: float = 0.01
     unseen_sd: float = 3.0
@@ -53,6 +56,10 @@ class Alarms:
     unseen: float = 0.05
     error_rate: float = 0.01
     performance: float = 0.05
+    share: float = 0.05
+    mean: float = 0.2
+    joint: float = 0.6
+    refused: float = 0.05
 
     def __post_init__(self):
         for name in ("false_alarm_level", "error_confidence"):
@@ -80,7 +87,7 @@ def _number_profile(values: np.ndarray) -> dict[str, Any]:
     edges = _edges(values)
     counts = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
     return {"edges": edges, "counts": counts, "quantiles": np.quantile(values, np.linspace(0, 1, 201)),
-            "deviation": float(np.std(values))}
+            "mean": float(np.mean(values)), "deviation": float(np.std(values))}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-04-b
 def _column_profile(column: pd.Series, kind: str) -> dict[str, Any]:
@@ -194,21 +201,20 @@ def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, thresh
     row = {"column": name, "kind": column["kind"], "rows": len(served),
            "missing": float(served.isna().mean()) if len(served) else None, "missing_reference": column["missing"],
            "result": "not measured"}
-    values, needed, reasons = served.dropna(), alarms.minimum_rows, []
+    values, needed = served.dropna(), alarms.minimum_rows
     if len(served) < needed:
         return row | {"reason": f"{len(served)} rows, at least {needed} are needed"}
-    missing = _missing_alarm(column, row, columns, alarms)
+    rings = {"gaps": _missing_alarm(column, row, columns, alarms)}
     if len(column.get("counts", [])) and len(values) >= needed:
         row |= _shift(column, values, threshold, columns, alarms)
-        reasons += [f"PSI {row['psi']:.3f} is over {row['limit']:.3f}"] if row["psi"] > row["limit"] else []
-        reasons += missing + _unseen_alarm(column, row["unseen"], len(values), alarms)
-    elif missing:
-        reasons += missing
-    else:
+        moved = [f"PSI {row['psi']:.3f} is over {row['limit']:.3f}"] if row["psi"] > row["limit"] else []
+        rings = {"values": moved, **rings, "new labels": _unseen_alarm(column, row["unseen"], len(values), alarms)}
+    elif not rings["gaps"]:
         few = f"{len(values)} values are not missing, at least {needed} are needed"
         other = f"a {column['kind']} column is watched for missing values only"
         return row | {"reason": few if len(values) < needed else other}
-    return row | {"result": "drift" if reasons else "ok", "reason": "; ".join(reasons)}
+    rang = {kind: found[0] for kind, found in rings.items() if found}
+    return row | {"result": "drift" if rang else "ok", "reason": "; ".join(rang.values()), "rang": [*rang]}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-18-a
 def error_rate(metrics: Mapping[str, Any], alarms: Alarms = Alarms()) -> dict[str, Any]:
@@ -382,13 +388,20 @@ def served_rows(entries: list[dict[str, Any]], schema: list[dict[str, Any]]) -> 
                          columns=["prediction", "probability"]))
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-31-a
-def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms(), window: Window = Window()
-            ) -> dict[str, Any]:
-    """The drift report of the last `last` stored predictions of a window against the reference profile of epoch 006,
-    with the window, `other_versions` (version -> predictions that were left out) and `refused` (reason -> rows)
+class Served(NamedTuple):
+    """What a window holds: the window with its version, entries (stored predictions), rows (inputs) and scores as
+    frames, refused (reason -> rows), others (version -> predictions left out), and the reference of epoch 006"""
+    window: Window
+    entries: list[dict[str, Any]]
+    rows: pd.DataFrame
+    scores: pd.DataFrame
+    refused: dict[str, int]
+    others: dict[str, int]
+    reference: dict[str, Any]
 
-    window: its version '' takes the one that answered last.
-    """
+
+def served_in(settings: Settings, last: int = 5_000, window: Window = Window()) -> Served:
+    "The last `last` stored predictions of a window; its version '' takes the one that answered last"
     path = settings.artifacts(6) / "reference_profile.json"
     if not path.exists():
         raise BadInputError(f"{settings.relative(path)} does not exist: run 'epoch run 6' first")
@@ -398,5 +411,13 @@ def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms(), wi
     others.pop(window.version, None)
     schema = [{"name": name, "kind": column["kind"]} for name, column in reference["features"].items()]
     entries = store.rows(window, last) if window.version else []
-    report = drift_report(reference, *served_rows(entries, schema), alarms)
-    return report | window._asdict() | {"other_versions": others, "refused": store.refused(window)}
+    return Served(window, entries, *served_rows(entries, schema), store.refused(window), others, reference)
+
+
+def monitor(settings: Settings, last: int = 5_000, alarms: Alarms = Alarms(), window: Window = Window()
+            ) -> dict[str, Any]:
+    """The drift report of what a window holds, see `served_in`, with the window, `other_versions` (version ->
+    predictions that were left out) and `refused` (reason -> rows)"""
+    served = served_in(settings, last, window)
+    report = drift_report(served.reference, served.rows, served.scores, alarms)
+    return report | served.window._asdict() | {"other_versions": served.others, "refused": served.refused}

@@ -84,7 +84,8 @@ def _draw(real: pd.DataFrame, parts: list[np.ndarray], rows: int, random: np.ran
     drawn = []
     for number, places in enumerate(parts):
         some = real.iloc[places]
-        table = Copula(some, fit_rows=max(1_000, 5_000 // len(parts)), seed=seed).draw(random, int(np.ceil(rows * len(some) / max(1, len(real)))))
+        fitted = Copula(some, fit_rows=max(1_000, 5_000 // len(parts)), seed=seed)
+        table = fitted.draw(random, int(np.ceil(rows * len(some) / max(1, len(real)))))
         drawn.append(table.astype(real.dtypes.to_dict()).assign(**{_PART: number}))
     return pd.concat(drawn, ignore_index=True)
 
@@ -132,7 +133,8 @@ def _near_rows(bad: np.ndarray, size: np.ndarray, parts: np.ndarray, far: int, r
     return np.take_along_axis(some, near, axis=1)
 
 
-def _partners(bad: np.ndarray, size: np.ndarray, parts: np.ndarray, far: int, random: np.random.Generator) -> np.ndarray:
+def _partners(bad: np.ndarray, size: np.ndarray, parts: np.ndarray, far: int, random: np.random.Generator
+              ) -> np.ndarray:
     "Bad rows and a partner of their part for each, (2, n_pairs): near in value, no row twice"
     taken, partner = np.zeros(len(parts), bool), np.full(len(bad), -1)
     taken[bad] = True

@@ -10,6 +10,10 @@ import pytest
 from filelock import FileLock
 
 from epochkit.core.settings import load_settings
+from epochkit.record.actors import ACTOR_KIND, AGENT_VARIABLES
+
+for _name in (ACTOR_KIND, "AGENT", *AGENT_VARIABLES):  # the tests decide in the name of people, whoever runs them
+    os.environ.pop(_name, None)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup; what the tests start would inherit that and could not be stopped
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,6 +58,29 @@ def run_all(home: Path, brief: str) -> subprocess.CompletedProcess:
     home.mkdir(parents=True, exist_ok=True)
     (home / "brief.toml").write_text(brief, encoding="utf-8")
     return epoch(home, "run", "all", "--brief", str(home / "brief.toml"), "--unattended", "automated test")
+
+
+# what somebody could try in order to get past a gate, tested where it belongs: `make test-agents` runs these too
+ATTEMPTS_ELSEWHERE = (
+    "test_review_click_origin.py::test_what_a_cell_can_do_is_refused",
+    "test_review_click_origin.py::test_a_click_on_another_widget_is_no_click_on_this_one",
+    "test_review_click_origin.py::test_a_message_counts_once_and_must_be_a_click",
+    "test_review_decisions.py::test_an_agent_decides_nothing_and_its_attempt_stays",
+    "test_review_decisions.py::test_only_a_person_can_open_what_a_person_sent_back",
+    "test_review_panel.py::test_what_changed_since_the_card_was_drawn_is_not_decided_on",
+    "test_lifecycle_validity.py::test_a_signed_decision_counts_and_a_changed_or_foreign_one_does_not",
+    "test_lifecycle_verify.py::test_a_rewritten_record_does_not_fit_what_was_kept_outside",
+    "test_record_anchors.py::test_a_cut_and_a_rewritten_record_are_found_with_real_notes",
+    "test_agents_mcp_server.py::test_there_is_no_tool_that_decides",
+    "test_agents_mcp_server.py::test_a_word_does_not_become_an_option",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    "The tests named above carry the marker `agents`"
+    for item in items:
+        if f"{item.path.name}::{getattr(item, 'originalname', item.name)}" in ATTEMPTS_ELSEWHERE:
+            item.add_marker(pytest.mark.agents)
 
 
 def pytest_terminal_summary(terminalreporter, config) -> None:

@@ -25,6 +25,7 @@ FLOORS = [
     ["runner"],
     ["lab"],
     ["project", "testing"],
+    ["agents"],
     ["cli"],
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

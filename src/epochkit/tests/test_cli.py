@@ -137,6 +137,46 @@ def test_a_sentence_becomes_a_brief_and_replaces_none_by_accident(home, capsys):
     assert load_brief(load_settings()).data.source.startswith("synthetic:fraud")
 
 
+def test_a_sentence_runs_its_epoch_or_nothing(home, capsys, monkeypatch):
+    ran = []
+    monkeypatch.setattr("epochkit.runner.epochs.run_epochs", lambda settings, which, *rest: ran.append(which) or [])
+    assert main(["run", "Plan a churn project with 12 features and 5000 rows"]) == 0
+    assert "plan the use case 'churn'" in capsys.readouterr().err and (home / "epoch001-research-analysis-planning").is_dir()
+    assert main(["run", "Engineer features for churn prediction using target encoding"]) == 0
+    for sentence, message in (("Deploy [model] with monitoring", "blanks ([model])"),
+                              ("Deploy it with a teleporter", "nothing was run: not understood: teleporter"),
+                              ("Plan a fraud project", "--force")):
+        assert main(["run", sentence]) == 2 and message in capsys.readouterr().err
+    assert ran == ["1", "4"]
+
+
+def test_a_run_for_programs_tells_even_what_stopped_it_before_it_began_as_json(home, capsys):
+    for arguments, code, name in ((["run", "2"], 1, "DependencyError"), (["run", "nine"], 2, "BadInputError"),
+                                  (["run", "all", "--unattended", " "], 2, "BadInputError"),
+                                  (["run", "1", "--brief", "no.toml"], 2, "BadInputError"),
+                                  (["run", "do something odd"], 2, "BadInputError")):
+        assert main([*arguments, "--json"]) == code
+        shown = capsys.readouterr()
+        told, lines = json.loads(shown.out), [json.loads(line) for line in shown.err.splitlines()]
+        assert (told["exit_code"], told["error"]["name"]) == (code, name) and len(told["epochs"]) == 8 and told["next"]
+        assert lines[-1] == {"event": "error", "exit_code": code, **told["error"]}
+
+
+def test_context_tells_what_is_there_and_ends_with_the_error_of_a_run(home, capsys):
+    for arguments, code in ((["context", "1"], 2), (["context", "3"], 1), (["context", "9"], 2)):
+        assert main([*arguments, "--json"]) == code
+        shown = capsys.readouterr()
+        assert shown.err.startswith("epoch: ") and shown.err.count("\n") == 1
+        assert json.loads(shown.out or '{"ready": false}')["ready"] is False
+    assert main(["context", "2"]) == 1 and "Lacks: epoch 002 needs epoch 001 done" in capsys.readouterr().out
+
+
+def test_a_code_is_explained(home, capsys):
+    assert main(["explain", "006/latency"]) == 0 and "## What to do" in capsys.readouterr().out
+    assert main(["explain"]) == 0 and "EPK001" in capsys.readouterr().out.split()
+    assert main(["explain", "006/latncy"]) == 2 and "did you mean" in capsys.readouterr().err
+
+
 def test_verify_reports_damage_with_exit_code_4(home, capsys):
     ledger = Ledger(load_settings().context_root)
     ledger.append("warning", {"text": "a"}, epoch=1)

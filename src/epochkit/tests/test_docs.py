@@ -43,6 +43,8 @@ NOT_RUN = {
     ".venv/bin/epoch new": "makes a project with a wheel: the tests of project.new do",
     "epoch new": "makes a project with a wheel: the tests of project.new do",
     "epoch run next": "executes a notebook: test_runner_epochs does",
+    "epoch run \"": "asks for an epoch: test_planning_sentence reads the sentences, test_cli runs one",
+    "epoch context": "needs a project that is under way: test_agents walks one",
     "epoch run all": "executes all notebooks: test_lifecycle does",
     "epoch serve": "a server that stays: test_serving_api starts one",
     "epoch app": "a server that stays: test_browser starts one",
@@ -58,6 +60,8 @@ NOT_RUN = {
     "export DB_PASSWORD": "a value for the shell",
     "curl -s 127.0.0.1:8000": "asks that server",
     "git push": "needs a server",
+    "epoch monitor": "needs served rows",
+    "export EPOCH_ALERTS": "needs a mail server",
     "cp /mnt/artifacts": "a folder of the platform",
 }
 

@@ -19,3 +19,10 @@ def test_a_code_without_a_remedy_is_an_error_that_says_where_to_write_one():
 def test_every_failing_check_has_a_way_on_a_project_s_own_too():
     assert way_on(5, "winner beats the baseline") == remedy_of("005/winner-beats-the-baseline")["do"]
     assert way_on(6, "a check of this project") == "See what the check saw, mend it and run 'epoch run 6'."
+
+
+def test_a_check_is_told_with_its_code_and_page():
+    failing, own = checks_told(5, [{"name": "winner beats the baseline", "result": "fail"}, {"name": "luck", "result": "pass"}])
+    assert failing["code"] == "005/winner-beats-the-baseline" and failing["page"] == "checks/005/winner-beats-the-baseline.md"
+    assert failing["do"] == way_on(5, "winner beats the baseline") and own["page"] == "" and "do" not in own
+    assert page_of("error/BadInputError") == "errors/BadInputError.md" and page_of("overfitting/EPK001").endswith("EPK001.md")

@@ -12,6 +12,8 @@ from epochkit.record.ledger import Ledger
 from epochkit.record.manifest import write_manifest
 from epochkit.record.views import write_views
 from epochkit.lifecycle.run import begin
+from epochkit.lifecycle.state import project_state
+from epochkit.lifecycle.validity import evidence_of
 from epochkit.lifecycle.verify import *
 
 
@@ -75,6 +77,20 @@ def test_a_decision_against_the_projects_rules_is_found(run):
     assert kinds(run) == []
     strict = run.settings.model_copy(update={"independent_reviewer": True})
     assert [problem.kind for problem in check_record(strict).problems] == ["signature"]
+
+
+def test_a_decision_that_an_agent_wrote_past_the_library_is_found_and_opens_nothing(run):
+    evidence = [{"path": path, "sha256": sha256}
+                for path, sha256 in evidence_of(run.ledger.events()[-1]).items()]
+    data = {"decision": "approved", "reviewer": "ada", "comment": "", "evidence": evidence, "checks": [],
+            "provenance": "terminal"}
+    Ledger(run.settings.context_root, kind="agent").append("decision", data, epoch=1)
+    write_views(run.ledger)
+    assert kinds(run) == ["decision"] and check_record(run.settings).exit_code == 4
+    state = project_state(run.settings)[0]
+    assert state.state == "awaiting review" and "an agent wrote it" in state.reasons[0]
+    Ledger(run.settings.context_root, kind="unmarked").append("decision", data | {"provenance": "python"}, epoch=1)
+    assert "came from Python code" in check_record(run.settings).notices[0]
 
 
 def test_a_damaged_checkpoint_is_found(run):

@@ -305,3 +305,58 @@ def test_a_draft_leaves_open_what_is_not_said(settings):
     content, explanation, left = draft_from_sentence("Plan a weather project, a hailstorm costs 5 times more", settings, {})
     assert content == {"project": {"name": "weather", "use_case": "weather"}}
     assert left == ["hailstorm costs 5 times more"] and "Not understood:\n  hailstorm costs 5 times more" in explanation
+
+
+EIGHT = {
+    1: "Plan a churn project with comprehensive requirements analysis",
+    2: "Generate synthetic churn data with 12 features and 900 rows",
+    3: "Perform comprehensive EDA on churn data focusing on churned",
+    4: "Engineer features for churn prediction using one-hot/standardization strategy",
+    5: "jupyter notebook /mnt/code/epoch005-model-development/notebooks/model_training.ipynb",
+    6: "Run comprehensive testing on credit_risk including edge cases and robustness",
+    7: "Deploy the churn model with monitoring, API serving, and interactive dashboard",
+    8: "Conduct comprehensive retrospective of entire ML lifecycle"}
+
+
+@pytest.fixture
+def planned(settings):
+    "A home whose brief is that of the first two sentences"
+    brief_path(settings).parent.mkdir(parents=True, exist_ok=True)
+    for number in (1, 2):
+        brief_path(settings).write_text(plan_from_sentence(EIGHT[number], settings)[0])
+    return settings
+
+
+@pytest.mark.parametrize("number", EIGHT)
+def test_the_eight_sentences_run_their_epoch(planned, number):
+    command = read_command(EIGHT[number], planned)
+    assert (command.epoch, command.refusal) == (number, "") and "Understood:" in command.explanation
+    assert bool(command.brief) == (number == 1)
+
+
+@pytest.mark.parametrize("number, sentence", [
+    (1, "Plan [use case] project with comprehensive requirements analysis"),
+    (2, "Generate synthetic [domain] data with [X] features and [Y] rows"),
+    (3, "Perform comprehensive EDA on [dataset] focusing on [target variable]"),
+    (4, "Engineer features for [prediction task] using [encoding/scaling strategy]"),
+    (6, "Run comprehensive testing on [model] including edge cases and robustness"),
+    (7, "Deploy [model] with monitoring, API serving, and interactive dashboard")])
+def test_a_blank_that_nobody_filled_in_runs_nothing(planned, number, sentence):
+    assert "blanks ([" in read_command(sentence, planned).refusal
+    with pytest.raises(BadInputError, match=r"blanks \(\["):
+        plan_from_sentence(sentence, planned)
+
+
+@pytest.mark.parametrize("sentence, words", [
+    ("Deploy the churn model with monitoring and a teleporter", "not understood: teleporter"),
+    ("Perform comprehensive EDA on churn data focusing on tenure_weeks", "unknown column 'tenure_weeks'"),
+    ("Generate synthetic churn data with 40 features and 900 rows", "otherwise than the brief ([data] source)"),
+    ("Engineer features for house price prediction using target encoding", "of house_prices, the brief of churn"),
+    ("please do something with 7 dwarfs", "not understood"), ("Deploy it", "")])
+def test_what_is_not_understood_or_of_another_project_runs_nothing(planned, sentence, words):
+    assert words in (refusal := read_command(sentence, planned).refusal) and bool(refusal) == bool(words)
+
+
+def test_a_later_sentence_without_a_brief_says_how_to_get_one(settings):
+    assert "there is no brief yet" in read_command(EIGHT[4], settings).refusal
+    assert read_command(EIGHT[1], settings).brief

@@ -7,3 +7,4 @@ def test_any_changed_field_changes_the_hash():
     first = seal(1, "2026-01-01T00:00:00+00:00", "note", None, "ada", {"text": "a"}, GENESIS)
     assert first.hash != seal(1, "2026-01-01T00:00:00+00:00", "note", None, "ada", {"text": "b"}, GENESIS).hash
     assert first.hash != seal(1, "2026-01-01T00:00:00+00:00", "note", None, "bob", {"text": "a"}, GENESIS).hash
+    assert first.hash != seal(1, "2026-01-01T00:00:00+00:00", "note", None, "ada", {"text": "a"}, GENESIS, "agent").hash

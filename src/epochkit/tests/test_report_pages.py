@@ -34,6 +34,18 @@ def test_the_title_is_the_first_heading_and_code_folds(export):
     assert "<title>Risk &amp; return</title>" in page and '<details class="code"><summary>code [3]' in page and "42" in page
 
 
+def test_code_that_shows_nothing_folds_with_what_follows_and_sections_are_listed(export):
+    quiet = lambda number: v4.new_code_cell(f"quiet_{number} = 1", execution_count=number)
+    page = export(quiet(1), quiet(2), shown(text__plain="42"), v4.new_markdown_cell("text"), quiet(4))
+    folds = re.findall(r"<details class=\"code\"><summary>code \[(.*?)\]</summary>(.*?)</details>", page, re.DOTALL)
+    assert [count for count, _ in folds] == ["1–3", "4"] and all(f"quiet_{one}" in folds[0][1] for one in (1, 2))
+    assert 'class="contents"' not in page
+    page = export(v4.new_markdown_cell("# Story"), *(v4.new_markdown_cell(f"## {name}") for name in ("Data", "Finding", "A & B", "Finding", "Gate")))
+    links = re.findall(r'<li><a href="#(.*?)">(.*?)</a>', page)
+    assert [text for _, text in links] == ["Data", "Finding", "A &amp; B", "Finding", "Gate"] and len({name for name, _ in links}) == 5
+    assert all(f'<h2 id="{name}">' in page for name, _ in links) and page.index("Story</h1>") < page.index("Contents: 5 sections") < page.index("<h2")
+
+
 def test_a_widget_leaves_its_html_and_no_view(export):
     cell = shown(text__html="<b>awaiting review</b>", text__plain="VBox()")
     cell.outputs[0].data["application/vnd.jupyter.widget-view+json"] = {"model_id": "abc"}

@@ -92,6 +92,15 @@ def test_rejections_requests_and_unattended_runs_are_told_apart(run):
     assert "Back to epoch 001" in card(run) and 'class="bar fail"' in card(run)
 
 
+def test_the_card_says_that_an_agent_ran_the_epoch_and_went_on(run, monkeypatch):
+    assert "agent" not in card(run)
+    monkeypatch.setenv("CLAUDECODE", "1")
+    agents = finish(run.settings.model_copy(update={"unattended_by_agents": True}), "good")
+    assert ">run by an agent</span>" in card(agents)
+    approvals.decide_unattended(agents.settings, 1, "asked for by ada")
+    assert "Unattended: no person decided, an agent went on" in card(agents)
+
+
 def test_an_epoch_that_has_not_run_and_one_without_a_person_have_a_card(run):
     assert "Not started." in gate_html(run.settings, 3)
     assert "No person decides" not in gate_html(run.settings, 2) and "Passing opens epoch 003" in gate_html(

@@ -194,6 +194,33 @@ def test_what_the_brief_keeps_or_blocks_is_not_for_the_panel_to_restore(audited)
             record_decision(audited, 3, **ASK, restored=WHY)
 
 
+@pytest.mark.parametrize("decision", ["approved", "changes requested", "rejected"])
+def test_an_agent_decides_nothing_and_its_attempt_stays(run, monkeypatch, decision):
+    monkeypatch.setenv("CLAUDECODE", "1")
+    with pytest.raises(BadInputError, match=r"an agent \(CLAUDECODE is set\)"):
+        record_decision(run.settings, 1, decision, "ada", "fine", criteria=REVIEW[1], provenance="terminal")
+    last = Ledger(run.settings.context_root).events()[-1]
+    assert (last.kind, last.actor_kind, last.data["decision"]) == ("decision_refused", "agent", decision)
+    assert state(run) == "awaiting review"
+
+
+def test_an_agent_goes_on_unattended_only_where_the_project_says_so(run, monkeypatch):
+    monkeypatch.setenv("EPOCH_ACTOR_KIND", "agent")
+    strict, lenient = (run.settings.model_copy(update={"unattended_by_agents": lets}) for lets in (False, True))
+    for decide in (lambda: decide_unattended(strict, 1, "nightly"),
+                   lambda: record_decision(strict, 1, "unattended", "nobody", "nightly", provenance="unattended")):
+        with pytest.raises(WaitingForReviewError, match="unattended_by_agents"):
+            decide()
+    event = decide_unattended(lenient, 1, "nightly")
+    assert event.actor_kind == "agent" and project_state(lenient)[0].decision == "unattended"
+
+
+def test_a_panel_and_a_terminal_are_a_persons(run):
+    kinds = [record_decision(run.settings, 1, "approved", "ada", criteria=REVIEW[1], provenance=where).actor_kind
+             for where in ("widget", "terminal", "python")]
+    assert kinds[:2] == ["person", "person"] and kinds[2] != "person"
+
+
 def test_only_a_person_can_open_what_a_person_sent_back(run):
     record_decision(run.settings, 1, "changes requested", "ada", "the target is wrong")
     assert state(run) == "rejected"

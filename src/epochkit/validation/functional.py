@@ -18,6 +18,7 @@ from ..exploration.columns import wilson_interval
 from ..models.folds.coverage import Coverage
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
+from ..report.claims import Claim, claim, count_of
 from ..report.values import readable
 from .report import costs_of
 
@@ -58,7 +59,7 @@ def criteria_outcomes(criteria: list[dict[str, Any]], measured: dict[str, Any]) 
     return rows
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-08
-def outcomes_in_words(rows: list[dict[str, Any]]) -> str:
+def outcomes_in_words(rows: list[dict[str, Any]]) -> Claim:
     "How many criteria are met, not certainly met, missed and not measurable, as one sentence that names the open ones"
     met = [row for row in rows if row["outcome"] == "met"]
     unsure = [f"{row['measure']} (at the worse end {row['worse_end']:.3g}, demanded {row['operator']} {row['limit']:g})"
@@ -66,7 +67,9 @@ def outcomes_in_words(rows: list[dict[str, Any]]) -> str:
     left = [f"{row['measure']} ({row['judgement']})" for row in rows if row["outcome"] != "met"]
     doubt = f", {len(unsure)} of them not certainly: {', '.join(unsure)}" if unsure else ""
     rest = f"; not met: {', '.join(left)}" if left else ""
-    return f"{len(met)} of {len(rows)} criteria are met{doubt}{rest}."
+    return claim("{met} of {demanded:criterion|criteria} are met{doubt}{rest}.", doubt=doubt, rest=rest,
+                 met=count_of(len(met), "criteria of 006 that are met"),
+                 demanded=count_of(len(rows), "criteria of 006"))
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-12
 def metric_in_words(name: str, found: dict[str, float | None], baseline: float | None) -> str:
