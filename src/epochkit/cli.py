@@ -433,9 +433,25 @@ def _score(settings: Settings, options: argparse.Namespace) -> int:
     bundle = served_bundle(settings, options.stage)
     for note in (*source.warnings, *check_columns(bundle, source.columns)):
         print(f"note: {note}", file=sys.stderr)
-    report = score_source(bundle, source, options.out, options.rows, options.force, settings.chunk_rows)
+    kept = _kept_rows(settings, options, bundle, source)
+    report = score_source(bundle, source, options.out, options.rows, options.force, settings.chunk_rows, keep=kept)
     print(report)
+    if kept:
+        print(f"note: {kept}", file=sys.stderr)
     return 0 if report.errors < report.rows else 1
+
+
+def _kept_rows(settings: Settings, options: argparse.Namespace, bundle: Any, source: Any) -> Any:
+    "What keeps the scored rows in the prediction store, or None where they are not kept"
+    from epochkit.serving.scored_rows import ScoredRows, why_not_kept
+    from epochkit.serving.store.writer import STORE_VARIABLE, prediction_store
+    if options.keep is None:
+        rows = min(options.rows or source.rows, source.rows)
+        why = why_not_kept(settings, rows, options.stage, bool(options.rows))
+        if why and os.environ.get(STORE_VARIABLE):
+            print(f"note: the rows are not kept in the prediction store, unless --keep says so: {why}", file=sys.stderr)
+        options.keep = not why
+    return ScoredRows(prediction_store(settings), bundle) if options.keep else None
 
 # %% ../../nbs/01_cli.ipynb #cli-tune
 def _tune(settings: Settings, options: argparse.Namespace) -> int:
@@ -599,6 +615,9 @@ def _add_doors(commands: Commands) -> None:
                        help="a stage or a version (default: $EPOCH_STAGE, else Production)")
     score.add_argument("--rows", type=int, default=0, metavar="N", help="only the first N rows")
     score.add_argument("--force", action="store_true", help="replace OUT when it is there")
+    score.add_argument("--keep", action=argparse.BooleanOptionalAction, default=None,
+                       help="keep the rows in the prediction store, each with an id (default: where "
+                            "EPOCH_PREDICTION_STORE names one, unless it is a try or a very large table)")
     _add_monitor(commands)
     serve = _command(commands, "serve", "the model as an API on this machine", "serve",
                      "serve --port 9000 --stage Staging", "serve --flask", act=_serve)

@@ -17,6 +17,7 @@ from .facts import kit_change
 from .gates import evaluate
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
+from ..record.manifest import MANIFEST, SIGNATURE, open_manifest
 from ..record.views import differing_views, write_views
 from .validity import decision_flaw, made_by_agent, signature_flaw
 from ..core.services import sqlite_file
@@ -181,6 +182,24 @@ def _check_copy(client: Any, facts: Mapping[str, Any]) -> list[Problem]:
                         "from MLflow runs what is in it: run 'epoch run 5 --force'")]
     return []
 
+# %% ../../../nbs/lifecycle/08_verify.ipynb #verify-manifest
+def _check_manifest(settings: Settings, finished: list[Event]) -> tuple[int, list[Problem], list[str]]:
+    "Signatures that were checked on the manifest of the shipped model, what is wrong with them, and notices"
+    outputs = next((event.data["outputs"] for event in finished if event.epoch == 7), {})
+    recorded = next((name for name in outputs if name.endswith(f"/model/{MANIFEST}")), "")
+    path = settings.absolute(recorded) if recorded else None
+    if path is None or not path.is_file() or sha256_of(path) != outputs[recorded]["sha256"]:
+        return 0, [], []
+    signers = settings.code_root / settings.allowed_signers
+    asked = settings.require_signatures or signers.is_file() and (path.parent / SIGNATURE).is_file()
+    try:
+        opened = open_manifest(path.parent, allowed=signers if asked else None, files=False)
+    except RecordError as error:
+        return 0, [Problem("signature", f"{recorded}: {error}")], []
+    do = f"put who may sign into {signers.name}" if opened.signed else "EPOCH_SIGNING_KEY signs it when epoch 007 runs"
+    return int(bool(opened.signer)), [], [] if opened.signer else [
+        f"the manifest of the shipped model is {opened.signature}: {do}"]
+
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-e
 def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) -> RecordReport:
     "Recomputes everything that can be; `rebuild` draws the views anew first"
@@ -204,6 +223,7 @@ def check_record(settings: Settings, rebuild: bool = False, gates: bool = True) 
         found = _check_outputs(settings, event)
         problems += found or (_check_gate(settings, event) if gates else [])
     found, untold = _check_registry(settings, events)
-    problems, notices = problems + found, acted + _kit_notices(settings, finished) + untold
+    more, wrong, unsaid = _check_manifest(settings, finished)
+    problems, notices = problems + found + wrong, acted + _kit_notices(settings, finished) + untold + unsaid
     return RecordReport(len(events), sum(len(event.data["outputs"]) for event in finished),
-                        len(finished) if gates else 0, problems, anchors, signatures, notices)
+                        len(finished) if gates else 0, problems, anchors, signatures + more, notices)

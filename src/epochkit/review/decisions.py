@@ -8,7 +8,6 @@ __all__ = ['REVIEW', 'DECISIONS', 'SHORTEST_REASON', 'default_reviewer', 'check_
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-02
 import logging
-import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
 from ..lifecycle.state import project_state
-from ..record.signatures import sign, signer_of, signing_key
+from ..record.signatures import key_that_signs, sign, signer_of
 from ..lifecycle.validity import RESTORING_GATE, decision_flaw, evidence_of, restored_by, signed_payload
 
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-04
@@ -161,8 +160,7 @@ def _check_open(settings: Settings, events: list[Event], report: GateReport, wai
 # %% ../../../nbs/review/02_decisions.ipynb #81approvals-09-i
 def _signature(settings: Settings, data: dict[str, Any]) -> dict[str, str]:
     "Signature and signer of a decision where the project demands one, or EPOCH_SIGNING_KEY offers one"
-    key = signing_key(
-        os.environ, settings.code_root) if settings.require_signatures or os.environ.get("EPOCH_SIGNING_KEY") else None
+    key = key_that_signs(settings)
     if key is None:
         if settings.require_signatures:
             raise BadInputError(

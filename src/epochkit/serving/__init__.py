@@ -9,7 +9,9 @@
 - `app`: What the Streamlit app needs beside its looks: the model and its reports, an uploaded table, names for people, and a safe start.
 - `manifests`: Everything that takes a validated model out of the notebook: image, compose, Kubernetes, Domino, smoke test, way back, model card.
 - `deployment`: A model goes to Production when it has been seen to work: as a service, in the app, and under an alarm that rings.
-- `gate`: The eight checks that a deployment has to pass, each computed from what was stored.
+- `gate`: The nine checks that a deployment has to pass, each computed from what was stored.
 - `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
 - `trace`: From a prediction back to its model, the decisions, the training data and the source file, and forward to what became of it.
+- `ml_bom`: What a model is made of, as a CycloneDX bill: the model with its card, the tables behind it with their hashes, every library with version and hashes.
+- `scored_rows`: What `epoch score` answered, kept like other served rows: found by id, watched by monitoring, traced to its source.
 """

@@ -105,6 +105,27 @@ def test_a_table_is_scored_with_its_rows_beside_the_scores(home, capsys, monkeyp
     assert main(["score", "nowhere.csv", "o.csv"]) == 2 and main(["score", "in.csv", "o.txt"]) == 2
 
 
+def test_scored_rows_are_kept_where_a_store_is_named_and_found_again(home, capsys, monkeypatch):
+    import pandas as pd
+    from epochkit.testing.examples import example_row
+    monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
+    monkeypatch.setenv("EPOCH_PROJECT", str(load_settings(env={}).code_root))
+    monkeypatch.chdir(home)
+    pd.DataFrame([example_row(income="x" if i == 2 else i) for i in range(5)]).to_csv("in.csv", index=False)
+    assert main(["score", "in.csv", "without.csv"]) == 0 and "prediction_id" not in pd.read_csv("without.csv")
+    assert "kept" not in capsys.readouterr().err
+    monkeypatch.setenv("EPOCH_PREDICTION_STORE", str(home / "predictions.sqlite"))
+    for arguments in (["--no-keep"], ["--rows", "2"], []):
+        assert main(["score", "in.csv", "out.csv", "--force", *arguments]) == 0
+        said, kept = capsys.readouterr().err, not arguments
+        assert ("4 rows of this run are kept in predictions.sqlite" in said) == kept == (home / "predictions.sqlite").exists()
+        assert ("unless --keep says so: the first rows of a table" in said) == (arguments == ["--rows", "2"])
+    name = pd.read_csv("out.csv")["prediction_id"][1]
+    assert main(["trace", name]) == 0 and f"prediction {name}" in (said := capsys.readouterr().out) and "by score, version 7" in said
+    assert main(["score", "in.csv", "again.csv", "--keep", "--rows", "2"]) == 0
+    assert pd.read_csv("again.csv")["prediction_id"].tolist() == pd.read_csv("out.csv")["prediction_id"].tolist()[:2]
+
+
 def test_a_sentence_becomes_a_brief_and_replaces_none_by_accident(home, capsys):
     from epochkit.core.brief import load_brief
     assert main(["plan", "Plan a churn project with 12 features and 5000 rows"]) == 0

@@ -106,3 +106,35 @@ def test_text_in_one_chunk_and_numbers_in_another_are_one_column(tmp_path):
     pd.DataFrame({"x": ["a", "b"], "y": [1.5, 2.5]}).to_parquet(parts[1])
     scoring._joined_parquet(parts, tmp_path / "whole.parquet")
     assert pd.read_parquet(tmp_path / "whole.parquet")["x"].tolist() == ["1", "2", "a", "b"]
+
+
+def kept_by(tmp_path, out, **changes):
+    "What `keep` was given in one run: (id, income, prediction) of each row"
+    found = []
+
+    def keep(ids, clean, scores):
+        found.extend(zip(ids, clean["income"].tolist(), scores["prediction"].tolist(), strict=True))
+    scoring.score_source(ExampleBundle(), source_at(tmp_path), tmp_path / out, keep=keep, shown=False, **changes)
+    return found
+
+
+def test_rows_that_are_kept_have_ids_that_stay_the_same(tmp_path):
+    found = kept_by(tmp_path, "a.csv", chunk_rows=7)
+    ids = [name for name, *_ in found]
+    assert len({*ids}) == 95 and {len(name) for name in ids} == {32}
+    assert [name for name, *_ in kept_by(tmp_path, "b.parquet", chunk_rows=1_000)] == ids
+    assert [name for name, *_ in kept_by(tmp_path, "c.csv", rows=9)] == ids[:9]
+    written = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+    assert [*written][-2:] == ["error", "prediction_id"]
+    assert written["prediction_id"].tolist() == ["" if error else name for name, error in zip(ids, written["error"])]
+    other = ExampleBundle()
+    other.version = "8"
+    work = scoring.ScoreWork(other, source_at(tmp_path), tmp_path / "out.csv", 7, 0)
+    assert not {*work.ids(0, 7)} & {*ids}
+
+
+def test_parts_with_and_without_ids_do_not_mix(tmp_path):
+    work = scoring.ScoreWork(ExampleBundle(), source_at(tmp_path), tmp_path / "out.csv", 10, 0)
+    scoring._parts_kept(work)
+    scoring._write_part(work, 0, a_table(10))
+    assert scoring._parts_kept(work._replace(keep=lambda *_: None)) == []

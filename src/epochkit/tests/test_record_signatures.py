@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 import pytest
 from epochkit.core.errors import BadInputError, RecordError
+from epochkit.core.settings import load_settings
 from epochkit.record.signatures import *
 
 
@@ -214,3 +215,19 @@ def test_a_key_that_git_holds_itself_signs_through_the_agent(ada, agent, tmp_pat
         key = signing_key(git_says(gpg_format="ssh", user_signingkey=value), tmp_path)
         assert key.read_text() == f"{public}\n"
         assert signer_of(b"x", sign(b"x", key), allow(tmp_path / "allowed", ada=ada)) == "ada"
+
+
+def test_a_signature_counts_for_its_purpose_alone(ada, tmp_path):
+    allowed = allow(tmp_path / "allowed", ada=ada)
+    signature = sign(b"x", ada, "epoch-manifest")
+    assert signer_of(b"x", signature, allowed, purpose="epoch-manifest") == "ada"
+    with pytest.raises(RecordError, match="for another purpose than 'epoch-decision'"):
+        signer_of(b"x", signature, allowed)
+
+
+def test_gits_key_signs_only_where_the_project_demands_it(ada, tmp_path, git_says):
+    env = git_says(gpg_format="ssh", user_signingkey=ada)
+    asked = load_settings(tmp_path / "home")
+    assert key_that_signs(asked, env) is None
+    assert key_that_signs(asked, {"EPOCH_SIGNING_KEY": str(ada)}) == ada
+    assert key_that_signs(asked.model_copy(update={"require_signatures": True}), env) == ada

@@ -3,21 +3,22 @@
 import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
 import sys
 import joblib
 import pytest
 import yaml
-from epochkit.core.errors import BadInputError
+from epochkit.core.errors import BadInputError, RecordError
 from epochkit.core.settings import load_settings
-from epochkit.serving.manifests import SERVING_PACKAGES
+from epochkit.serving.manifests import SERVING_PACKAGES, STORE_PACKAGES
 from epochkit.testing.examples import ExampleBundle, example_row
 from epochkit.serving.manifests import *
 
 
 @pytest.mark.parametrize("name, value", [
-    ("port", 0), ("app_port", 70_000), ("app_port", 8000), ("replicas", 0), ("requests_per_s", 0), ("cpu", "two"), ("cpu", "0"),
-    ("cpu", "0.5m"), ("memory", "2GB"), ("memory", "0Mi")])
+    ("port", 0), ("app_port", 70_000), ("app_port", 8000), ("replicas", 0), ("requests_per_s", 0), ("cpu", "two"),
+    ("cpu", "0"), ("cpu", "0.5m"), ("store", "postgresql://host/base"), ("memory", "2GB"), ("memory", "0Mi")])
 def test_a_choice_that_no_cluster_takes_is_refused(name, value):
     with pytest.raises(BadInputError, match=name):
         DeploymentChoices(**{name: value})
@@ -45,20 +46,30 @@ def _closure(names):
     return found
 
 
-def test_the_image_has_every_package_that_the_service_imports():
+_ON_A_SERVER = """
+from epochkit.serving.store.database import Database, PredictionStoreError
+try:
+    Database("postgresql://kit@127.0.0.1:9/base").work().__enter__()
+except PredictionStoreError:
+    assert "psycopg" in sys.modules and "sqlalchemy" in sys.modules
+"""
+
+
+@pytest.mark.parametrize("server", [False, True])
+def test_the_image_has_every_package_that_the_service_imports(server):
     code = (
         "import sys; import epochkit.serving.api, epochkit.serving.app, epochkit.serving.monitoring, "
-        "epochkit.models.bundle, uvicorn, fastapi;"
+        f"epochkit.models.bundle, uvicorn, fastapi\n{_ON_A_SERVER if server else ''}\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))")
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     packages = importlib.metadata.packages_distributions()
-    image = _closure(SERVING_PACKAGES)
+    image = _closure({*SERVING_PACKAGES, *(STORE_PACKAGES if server else ())})
     absent = [
         name for name in loaded & set(packages) if not {item.lower().replace("_", "-")
                                                         for item in packages[name]} & image
     ]
-    assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools"}
+    assert set(absent) <= {"epochkit", "_distutils_hack", "setuptools", "sniffio"}  # anyio takes it where it is
 
 
 def test_the_framework_decides_what_is_added():
@@ -79,7 +90,7 @@ def written(tmp_path):
     report.parent.mkdir(parents=True)
     report.write_text("{}")
     write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", tmp_path / "deploy", known, reports=[report],
-                     before="3")
+                     before="3", bill={"bill": {}})
     return tmp_path / "deploy"
 
 
@@ -108,8 +119,10 @@ def test_the_files_are_sound_and_hold_the_model(written):
                           ("kubernetes/service.yaml", "targetPort: 8000", "targetPort: 80", "ports differ"),
                           ("kubernetes/ingress.yaml", "name: example-loans\n", "name: other\n", "elsewhere"),
                           ("kubernetes/deployment.yaml", "kind:", "kind: [", "cannot be understood"),
-                          ("model/bundle.joblib", "", "", "its bundle_sha256 is not"),
-                          ("model/model.json", "\"unattended\": true", "\"unattended\": false", "pinned hash"),
+                          ("model/bundle.joblib", "", "", "bundle.joblib was changed"),
+                          ("model/model.json", "\"unattended\": true", "\"unattended\": false", "json was changed"),
+                          ("model/ml_bom.cdx.json", "{}", "{ }", "ml_bom.cdx.json was changed"),
+                          ("model/manifest.json", "\"version\": \"7\"", "\"version\": \"8\"", "pinned hash"),
                           ("smoke_test.py", "def main", "def (", "SyntaxError"),
                           ("domino/app.sh", "0.0.0.0", "127.0.0.1", "0.0.0.0"), ("MODEL_CARD.md", None, "", "empty")])
 def test_each_rule_can_fail(written, file, old, new, problem):
@@ -125,7 +138,7 @@ def test_each_rule_can_fail(written, file, old, new, problem):
 def test_a_pin_of_another_model_is_named(written, name):
     path = written / name
     path.write_text(re.sub(r"[0-9a-f]{64}", "0" * 64, path.read_text()))
-    assert lint_deployment(written) == [f"{name}: the pinned hash is not that of model/model.json"]
+    assert lint_deployment(written) == [f"{name}: the pinned hash is not that of model/manifest.json"]
 
 
 def test_a_missing_file_and_a_plain_app_sh_are_named(written):
@@ -159,10 +172,12 @@ def test_the_card_carries_the_mark_and_the_intervals():
 
 def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, monkeypatch, tmp_path):
     from epochkit.testing.examples import ExampleBundle as Importable
-    from epochkit.core.files import sha256_of
-    joblib.dump(Importable(), written / "model" / "bundle.joblib")
-    source = re.sub(r"[0-9a-f]{64}", sha256_of(written / "model" / "model.json"),
-                    (written / "domino" / "endpoint.py").read_text())
+    from epochkit.core.files import read_json, sha256_of
+    settings = load_settings(home=tmp_path, env={})
+    joblib.dump(Importable(), tmp_path / "m.joblib")
+    write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", written, read_json(written / "known_row.json"))
+    source = (written / "domino" / "endpoint.py").read_text()
+    assert sha256_of(written / "model" / "manifest.json") in source
     space = {"__file__": str(written / "domino" / "endpoint.py")}
     exec(compile(source, "endpoint.py", "exec"), space)
     assert round(space["predict"](**example_row())["probability"], 4) == 0.33
@@ -194,3 +209,58 @@ def test_what_a_team_chooses_stands_in_every_file(tmp_path):
         "requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"cpu": "250m", "memory": "256Mi"}}
     assert 'limit-rps: \'7\'' in (folder / "kubernetes/ingress.yaml").read_text()
     assert "8000" not in "".join((folder / name).read_text() for name in ("Dockerfile", "smoke_test.py"))
+
+
+def test_predictions_on_a_server_need_its_driver_and_an_address_that_is_a_secret(tmp_path, monkeypatch):
+    settings, folder = load_settings(home=tmp_path, env={}), tmp_path / "deploy"
+    joblib.dump(ExampleBundle(), tmp_path / "m.joblib")
+
+    def files(**choices):
+        chosen = DeploymentChoices(**choices)
+        write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, {"inputs": example_row()},
+                         choices=chosen)
+        assert lint_deployment(folder, chosen) == []
+        return ((folder / "requirements.txt").read_text(), (folder / "docker-compose.yml").read_text(),
+                (folder / "kubernetes" / "deployment.yaml").read_text())
+    assert not any("psycopg" in text or "EPOCH_PREDICTION_STORE" in text for text in files())
+    packages, compose, kubernetes = files(store="server")
+    assert {"psycopg", "psycopg-binary", "sqlalchemy"} <= {line.split("==")[0] for line in packages.splitlines()}
+    assert compose.count("EPOCH_PREDICTION_STORE: ${EPOCH_PREDICTION_STORE:?") == 2
+    assert "-prediction-store\n" in kubernetes and "secretKeyRef" in kubernetes
+    monkeypatch.setenv("EPOCH_PREDICTION_STORE", "postgresql://ada:secret@host/base")
+    assert files() == (packages, compose, kubernetes) and "secret@" not in packages + compose + kubernetes
+    assert "psycopg" not in files(store="file")[0]
+    monkeypatch.setenv("EPOCH_PREDICTION_STORE", str(tmp_path / "predictions.sqlite"))
+    assert "psycopg" not in files()[0]
+
+
+def _key(folder, name):
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed (apt-get install openssh-client)")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    return folder / name
+
+
+def test_a_signed_model_takes_its_signers_along_and_the_image_asks_for_them(tmp_path, monkeypatch):
+    ada, bob = _key(tmp_path, "ada"), _key(tmp_path, "bob")
+    (tmp_path / "signers").write_text("ada " + ada.with_suffix(".pub").read_text())
+    settings, folder = load_settings(home=tmp_path, env={}), tmp_path / "deploy"
+    settings = settings.model_copy(update={"allowed_signers": str(tmp_path / "signers")})
+    joblib.dump(ExampleBundle(), tmp_path / "m.joblib")
+
+    def write():
+        return write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, {"inputs": example_row()})
+    monkeypatch.setenv("EPOCH_SIGNING_KEY", str(ada))
+    assert {folder / "allowed_signers", folder / "model" / "manifest.json.sig"} <= {*write()}
+    docker = (folder / "Dockerfile").read_text()
+    assert "EPOCH_ALLOWED_SIGNERS=/app/allowed_signers" in docker and "openssh-client" in docker
+    assert lint_deployment(folder) == [] and shipped_manifest(folder).signature == "signed by ada"
+    (folder / "model" / "manifest.json.sig").unlink()
+    assert "model: manifest.json is not signed" in lint_deployment(folder)[0]
+    monkeypatch.setenv("EPOCH_SIGNING_KEY", str(bob))
+    with pytest.raises(RecordError, match="the signature of manifest.json does not count: not signed by anyone in"):
+        write()
+    monkeypatch.delenv("EPOCH_SIGNING_KEY")
+    assert not {path.name for path in write()} & {"allowed_signers", "manifest.json.sig"}
+    docker = (folder / "Dockerfile").read_text()
+    assert "EPOCH_ALLOWED_SIGNERS" not in docker and "openssh" not in docker and lint_deployment(folder) == []

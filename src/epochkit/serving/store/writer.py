@@ -31,8 +31,7 @@ class _Waiting:
     def __init__(self, address: Path | str, keep: Retention = Retention(), most: int = 50_000, retry_s: float = 1.0,
                  trial: bool = False, needs: Path | None = None):
         self.database, self.keep = Database(address, needs=needs), keep
-        self.most, self._retry_s = most, retry_s
-        self._door = {"door": TRIAL} if trial else {}
+        self.most, self._retry_s, self._trial = most, retry_s, trial
         self.not_stored, self.waiting, self.trouble = 0, 0, ""
         self._queue: deque[tuple[int, Callable[[], list[dict[str, Any]]]]] = deque()
         self._refused: Counter[tuple[str, str, str, str]] = Counter()
@@ -50,9 +49,13 @@ class _Waiting:
             self.waiting += rows
             self._wake()
 
+    def door(self, named: str) -> str:
+        "The door that rows carry which come in by `named`: in a trial all of them are trials"
+        return TRIAL if self._trial else named
+
     def refuse(self, version: str, door: str, reasons: Mapping[str, int]) -> None:
         "Adds refused rows to the counts of today"
-        door = self._door.get("door", door)
+        door = self.door(door)
         with self._changed:
             for reason, number in reasons.items():
                 known = len(self._refused) < 1_000
@@ -78,7 +81,8 @@ class _Waiting:
     def _made(self, item: tuple[int, Callable[[], list[dict[str, Any]]]]) -> list[dict[str, Any]]:
         "The entries of one request; none, counted, where they cannot be made"
         try:
-            return [entry | self._door for entry in item[1]()]
+            entries = item[1]()
+            return [entry | {"door": TRIAL} for entry in entries] if self._trial else entries
         except Exception as error:
             self._lose(item[0], f"{type(error).__name__} while they were written down")
             return []
