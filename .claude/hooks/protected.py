@@ -35,7 +35,7 @@ _LINES = {
     "generated": "is generated: edit {notebook}, then run nbdev_export"}
 
 _KEYS = ("*.pem", "*.key", ".env", ".env.*", ".netrc", ".pgpass", "id_rsa*", "id_ecdsa*", "id_ed25519*")
-_RULES = (("settings.ini",), ("AGENTS.md",), ("CLAUDE.md",))
+_RULES = (("settings.ini",), ("AGENTS.md",), ("CLAUDE.md",), (".mcp.json",))
 
 
 def _kind(path: Path, root: Path) -> str:

@@ -40,7 +40,7 @@ _LINES = {
 
 # %% ../../../nbs/project/17_protected.ipynb #protected-05
 _KEYS = ("*.pem", "*.key", ".env", ".env.*", ".netrc", ".pgpass", "id_rsa*", "id_ecdsa*", "id_ed25519*")
-_RULES = (("settings.ini",), ("AGENTS.md",), ("CLAUDE.md",))
+_RULES = (("settings.ini",), ("AGENTS.md",), ("CLAUDE.md",), (".mcp.json",))
 
 
 def _kind(path: Path, root: Path) -> str:

@@ -521,7 +521,7 @@ def test_it_is_found_inside_of_anything(project, command, before, after):
     (".context/ledger.jsonl", "record"), (".context", "record"), (".CONTEXT/ledger.jsonl", "record"), ("link/x", "record"), ("ledger_link", "record"),
     ("docs/../.context/x", "record"), (".context/privacy.key", "key"), (".claude/agents/new.md", "fence"), (".claude/settings.local.json", "fence"),
     (".allowed_signers", "fence"), (".env", "key"), ("deploy/server.key", "key"), ("src/churn/config.py", "generated"), ("settings.ini", "rules"),
-    ("AGENTS.md", "rules"), (".git/config", "git"), (".claude/worktrees/a/.context/x", "record"), (".claude/worktrees/a/.claude/settings.json", "fence"),
+    ("AGENTS.md", "rules"), (".mcp.json", "rules"), (".git/config", "git"), (".claude/worktrees/a/.context/x", "record"), (".claude/worktrees/a/.claude/settings.json", "fence"),
     (".claude/worktrees/a/epoch002-data-wrangling/README.md", None), ("src/churn/tests/test_by_hand.py", None), ("src/churn/new.py", None),
     (".env.example", None), ("notes.txt", None), ("nbs/settings.ini", None), ("context/x", None), ("my.context/x", None)])
 def test_whose_a_file_is(project, path, kind):
@@ -669,6 +669,6 @@ def test_the_settings_fence_the_same_places_and_ask_the_guard_about_every_tool_t
     for path in (path.replace("/**", "/x").replace("*", "x") for path in paths if "/src/" not in path):
         place = protected_place(ROOT / path[1:], ROOT)
         assert place and place.kind in ("record", "fence", "key"), path
-    assert {rule for rule in ask if rule.startswith("Edit")} == {"Edit(/settings.ini)", "Edit(/AGENTS.md)", "Edit(/CLAUDE.md)"}
+    assert {rule for rule in ask if rule.startswith("Edit")} == {"Edit(/settings.ini)", "Edit(/AGENTS.md)", "Edit(/CLAUDE.md)", "Edit(/.mcp.json)"}
     for action in ("approve", "change", "reject"):
         assert {f"Bash(epoch {action} *)", f"Bash(.venv/bin/epoch {action} *)"} <= {*deny}

@@ -69,7 +69,7 @@ def commands_in(words: str) -> Iterator[list[str]]:
     for part in re.split(r" \| | && |; |  +# |  +\(|\t", words.replace("\\|", "|")):
         if found := COMMAND.match(part):
             with contextlib.suppress(ValueError):
-                yield [VALUES.get(word, word) for word in shlex.split(re.sub(r"[\[\]…]|2>&1.*|>.*", " ", found[1]), comments=True)]
+                yield [VALUES.get(word, word) for word in shlex.split(re.sub(r"[\[\]…]|\d?>.*", " ", found[1]), comments=True)]
 
 
 def subparsers() -> dict:
@@ -168,7 +168,7 @@ def test_every_module_is_there(text):
 ENDING = r"\.(?:ipynb|py|jsonl?|md|toml|csv|parquet|html|png|joblib|ini|lock|ya?ml|sh|txt|db|css|zip)"
 # files of a reader's own, as examples: each is named somewhere
 EXAMPLES = {"my_brief.toml", "loans.csv", "customers.csv", "scores.csv", "new_rows.csv", "in.csv", "out.csv", "test_naive_bayes.py", "brief.toml", "shop.db",
-            "project_brief.N.toml", ".mcp.json", "bundle-*.joblib", "NN_name.ipynb", "app.sh"}
+            "project_brief.N.toml", "bundle-*.joblib", "NN_name.ipynb", "app.sh"}
 
 
 @functools.cache
