@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import DependencyError, PipelineError
 from ..core.files import read_json
 from ..lifecycle.run import EpochRun
-from ..models.candidates import judge_of
+from ..models.candidates import evidence, judge_of
 from ..models.folds.comparison import Judge
 from ..models.registration import folded_data, phase_1_members
 from ..planning.plan import Plan
@@ -73,7 +73,10 @@ def handed_over(run: EpochRun) -> dict[str, Any]:
 
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-09
 def stored_answers(run: EpochRun, plan: Plan) -> tuple[Judge, dict[str, np.ndarray]] | str:
-    "What scores answers over the folds, and the untuned answers by framework; or why they are not at hand"
+    """What scores the answers that a choice rested on, and the untuned ones by framework; or why they are not at hand
+
+    By time the validation rows are among them, as they were in the choice.
+    """
     features, raw = (pd.read_parquet(run.input(*of)) for of in ((4, "engineered_features.parquet"),
                                                                 (2, "data.parquet")))
     data = folded_data(features, raw, plan)
@@ -83,7 +86,8 @@ def stored_answers(run: EpochRun, plan: Plan) -> tuple[Judge, dict[str, np.ndarr
         members = phase_1_members(run.settings.artifacts(5), data, plan)
     except PipelineError as error:
         return str(error)
-    return judge_of(data, plan), {name: member.answers for name, member in members.items()}
+    return judge_of(data, plan), {name: evidence(member.answers, member.output, data)
+                                  for name, member in members.items()}
 
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-groups
 def groups_of_rows(run: EpochRun, plan: Plan, rows: pd.DataFrame | None) -> np.ndarray | None:

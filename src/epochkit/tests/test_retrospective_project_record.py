@@ -28,3 +28,32 @@ def test_a_file_that_is_not_in_the_record_does_not_stop_the_others():
         seen = handed_over(SimpleNamespace(input=opened))
     assert seen["leak_audit.json"] == {"suspects": []} and list(seen["segments.csv"]["rows"]) == [3] and seen["explanations.json"] is None
     assert set(seen) == set(HANDED_OVER)
+
+
+def test_by_time_the_validation_rows_are_among_what_a_choice_rested_on(monkeypatch, tmp_path):
+    from types import SimpleNamespace
+    import numpy as np
+    import pandas as pd
+    from epochkit.core.brief import parse_brief
+    from epochkit.core.settings import load_settings
+    from epochkit.models.folds.final import Member
+    from epochkit.planning.plan import make_plan
+    from epochkit.retrospective import project_record, what_if
+    from epochkit.sources.catalog import open_source
+    settings = load_settings(home=tmp_path, env={})
+    source = open_source("demo:diabetes", settings)
+    raw = source.head(400).assign(row_id=range(400))
+    random, target = np.random.default_rng(0), raw["progression"].to_numpy(float)
+    parts = np.where(raw["s1"].rank(method="first") > 300, "validation", "train")
+    features = raw[["row_id", "s2"]].assign(split=parts, progression=target)
+    said = {name: target + random.normal(0, noise, 400) for name, noise in (("linear", 9.0), ("xgboost", 20.0))}
+    members = {name: Member(name, {}, answers[parts == "train"], answers[parts == "validation"]) for name, answers in said.items()}
+    monkeypatch.setattr(project_record, "phase_1_members", lambda *_: members)
+    (tmp_path / "features.parquet").write_bytes(features.to_parquet()), (tmp_path / "data.parquet").write_bytes(raw.to_parquet())
+    run = SimpleNamespace(input=lambda epoch, name: tmp_path / ("features.parquet" if epoch == 4 else "data.parquet"), settings=settings)
+    for time, rows in (('time = "s1"', 400), ("", 300)):
+        plan = make_plan(parse_brief(f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{time}'), source, settings)
+        judge, answers = project_record.stored_answers(run, plan)
+        assert len(judge.rows) == rows and {len(one) for one in answers.values()} == {rows}
+        models = [{"framework": name, "model": name} for name in answers]
+        assert what_if.rival_scenarios(judge, answers, models, "linear")[0].difference < 0

@@ -36,7 +36,7 @@ def test_groups_are_called_as_people_call_them():
     pd.Series([None] * 5, dtype=object), pd.Series([1e12 + place for place in range(50)]), pd.Series([5.0] * 5),
     pd.Series(pd.date_range("2024-01-01", periods=40)), pd.Series([pd.Timestamp("2024-01-01"), pd.NaT]),
     pd.Series(np.linspace(-1e-7, 1e-7, 50)), pd.Series(pd.array([1, None, *range(9)], dtype="Int64")),
-    pd.Series(["x", "y"], dtype="category"), pd.Series([], dtype=float)])
+    pd.Series(["x", "y"], dtype="category"), pd.Series([], dtype=float), pd.Series([999] * 96 + [*range(8)])])
 def test_odd_columns_have_groups_that_hold_every_row_once(column):
     groups = readable_groups(column)
     assert len(groups) == len(column) and groups.notna().all() and groups.cat.ordered

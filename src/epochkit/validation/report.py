@@ -245,7 +245,7 @@ def _round_cuts(values: np.ndarray, parts: int) -> np.ndarray:
     exact = np.array([cut for cut in exact if (values > cut).sum() >= len(values) / (4 * parts)])
     reach = np.ptp(values)
     for step in (times * 10.0 ** power for power in range(int(np.log10(reach)) + 1, -9, -1) for times in (5, 2, 1)):
-        cuts = np.unique(np.round(exact / step) * step) if len(exact) and step < reach else []
+        cuts = np.unique(np.round(exact / step) * step) if len(exact) and step < reach else exact[:0]
         sizes = np.bincount(np.searchsorted(cuts, values), minlength=len(exact) + 1)
         if len(cuts) == len(exact) and sizes.min() >= len(values) / (2 * parts):
             return cuts
