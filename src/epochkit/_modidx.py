@@ -4551,6 +4551,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'epochkit.project.export.read_ini': ( 'project/export.html#read_ini',
                                                                                'epochkit/project/export.py')},
             'epochkit.project.guard': { 'epochkit.project.guard._anchors': ('project/guard.html#_anchors', 'epochkit/project/guard.py'),
+                                        'epochkit.project.guard._cleans': ('project/guard.html#_cleans', 'epochkit/project/guard.py'),
                                         'epochkit.project.guard._configures': ( 'project/guard.html#_configures',
                                                                                 'epochkit/project/guard.py'),
                                         'epochkit.project.guard._copies': ('project/guard.html#_copies', 'epochkit/project/guard.py'),

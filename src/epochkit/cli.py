@@ -594,7 +594,7 @@ def _add_monitor(commands: Commands) -> None:
     monitor.add_argument("--fail", action="store_true", help="exit code 1 when something rings")
     monitor.add_argument("--version", default="", metavar="V",
                          help="of this version (default: the one that answered last)")
-    monitor.add_argument("--door", default="", help="of this door: api, batch, flask or app (default: all)")
+    monitor.add_argument("--door", default="", help="of this door: api, batch, flask, app or score (default: all)")
     monitor.add_argument("--since", default="", metavar="TIME", help="from this moment (UTC; default: the last look)")
     monitor.add_argument("--until", default="", metavar="TIME", help="to before this moment (default: now)")
     monitor.add_argument("--last", type=int, default=5_000, metavar="N", help="at most the last N rows (default: 5000)")

@@ -137,8 +137,10 @@ def unfair(plan: Plan) -> tuple | None:
         return None
     parts = [f"protected: {_names(plan.data.protected)}"] if plan.data.protected else []
     parts += [f"by name perhaps protected: {_names(suspected)}"] if suspected else []
+    named = "protected columns are no features; scores are compared between groups in epoch 006"
+    rest = "[data] protected of the brief names the columns that are to be no feature, and whose groups 006 compares"
     return ("unfair decisions", 4 if suspected and not plan.data.protected else 3, 5, "; ".join(parts),
-            "protected columns are no features; scores are compared between groups in epoch 006")
+            named if plan.data.protected else rest)
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-m
 @risk_rule

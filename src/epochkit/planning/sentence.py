@@ -394,7 +394,7 @@ def _explained(said: Understood, before: dict[str, Any], after: dict[str, Any], 
         f"{_shown(_in_words(value))}"
         for name, section in after.items() for key, value in section.items() if before.get(name, {}).get(key) != value
     ]
-    lines += ["Written to the brief:" if not before else "Changed in the brief:", *changes
+    lines += ["The brief says:" if not before else "Changed in the brief:", *changes
               ] if changes else ["The brief stays as it is."] if after else []
     lines += ["Not understood:", *(f"  {words}" for words in said.not_understood)] if said.not_understood else []
     if after:

@@ -124,9 +124,22 @@ def _packs(reader: ShellReader, given: list[str]) -> list[str]:
 
 
 def _formats(reader: ShellReader, given: list[str]) -> list[str]:
-    "ruff and black only read where they are told to check"
+    "A formatter writes every module of a folder; it only reads where it is told to check"
     fixes = [word for word in given if "fix" in word]
-    return [] if {"--check", "--diff"} & {*given} or given[:1] == ["check"] and not fixes else given
+    if {"--check", "--check-only", "--diff", "-d"} & {*given} or given[:1] == ["check"] and not fixes:
+        return []
+    targets = [word for word in _files(given) if word not in ("check", "format")]
+    named = [path for word in targets for path in paths_of(word, reader.folder) if path.is_dir()]
+    for folder, folders, files in itertools.chain.from_iterable(map(os.walk, named if targets else [reader.folder])):
+        folders[:] = [name for name in folders if name != ".venv"]
+        _may_write(reader, [quoted(os.path.join(folder, name)) for name in files if name.endswith(".py")])
+    return given
+
+
+def _cleans(reader: ShellReader, given: list[str]) -> list[str]:
+    "nbdev's own tools write every notebook, or notebooks from what was exported"
+    raise AgentRefused("nbdev_clean and nbdev_update change notebooks behind your back (tags and counts go, what was "
+                       "exported comes back): edit the notebook, then run nbdev_export")
 
 
 def _types(reader: ShellReader, given: list[str]) -> list[str]:
@@ -216,7 +229,8 @@ _WRITTEN: dict[str, Callable[[ShellReader, list[str]], list[str]]] = {
     **dict.fromkeys(("cp", "install", "rsync", "scp"), _copies), "find": _finds, "tar": _packs, "ssh-keygen": _signs,
     **dict.fromkeys(("sed", "awk", "gawk", "mawk", "perl", "ruby"), _edits), "sort": _sorts, "tree": _sorts,
     "tee": _writes_all,
-    **dict.fromkeys(("ruff", "black"), _formats),
+    **dict.fromkeys("ruff black isort autoflake autopep8 yapf pyupgrade docformatter".split(), _formats),
+    **dict.fromkeys(("nbdev_clean", "nbdev-clean", "nbdev_update", "nbdev-update"), _cleans),
     **dict.fromkeys("tmux screen expect socat node php lua unbuffer ssh docker podman at batch crontab".split(),
                     _types),
     **dict.fromkeys(("eval", "su", "script", "trap", "watch", "parallel", "alias"), _starts)}

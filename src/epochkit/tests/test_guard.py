@@ -244,6 +244,15 @@ cp x.py src/churn/config.py
 black src/churn/config.py
 ruff check --fix src/churn/config.py
 ruff format src/churn/config.py
+ruff format src
+ruff check --fix .
+black .
+isort src
+.venv/bin/autoflake -ri src/churn
+cd src && yapf -ir .
+nbdev-clean
+.venv/bin/nbdev_clean --fname nbs
+nbdev_update
 python -c "open('src/churn/config.py', 'w')"
 epoch approve 1
 epoch change 4
@@ -404,6 +413,9 @@ pytest -k "approve or reject"
 ruff check src
 ruff check --isolated --select E9 src/churn/config.py
 black --check src
+isort --check-only src
+ruff format --diff .
+black benchmarks
 jupytext --to py:percent epoch004-feature-engineering/notebooks/004_features.ipynb
 jupyter nbconvert --to notebook --execute --inplace nbs/a.ipynb
 git status
