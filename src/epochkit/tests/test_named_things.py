@@ -27,7 +27,7 @@ from epochkit.project.template import ProjectFacts, project_files
 
 pytestmark = pytest.mark.agents
 ROOT = load_settings(env={}).code_root
-NEW = project_files(ProjectFacts("churn", "Predicts Churn."))  # what epoch new gives
+NEW = project_files(ProjectFacts("churn", "Predicts Churn.", domino=True))  # what epoch new --domino gives
 
 
 class Text(NamedTuple):

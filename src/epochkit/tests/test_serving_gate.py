@@ -76,13 +76,14 @@ PAPERS = "manifest and bill agree with the record"
 
 def _again(folder, change=lambda told: None, bill=lambda text: text):
     "Papers that agree with each other and with the image, and not with the record"
-    place, docker = folder / "model", folder / "Dockerfile"
+    place, starters = folder / "model", [folder / name for name in ("Dockerfile", "domino/app.sh", "domino/endpoint.py")]
     before, told = sha256_of(place / "manifest.json"), read_json(place / "manifest.json")["predicate"]
     write_text(place / BILL, bill((place / BILL).read_text()))
     change(told)
     rest = {name: value for name, value in told.items() if name not in ("serialization", "resources")}
     write_manifest(place, "credit", [place / one["name"] for one in told["resources"]], **rest)
-    docker.write_text(docker.read_text().replace(before, sha256_of(place / "manifest.json")))
+    for path in starters:
+        path.write_text(path.read_text().replace(before, sha256_of(place / "manifest.json")))
 
 
 def measured(p95, free=2.0):
