@@ -264,7 +264,7 @@ def words_of_code() -> set[str]:
     paths = [*(ROOT / "src").rglob("*"), *ROOT.glob("epoch*-*/**/*"), *(ROOT / "benchmarks").glob("*"), ROOT / "Makefile", ROOT / "settings.ini",
              ROOT / "pyproject.toml", ROOT / ".claude/settings.json", ROOT / ".gitattributes", ROOT / "nbs/index.ipynb", *(ROOT / "nbs").rglob("*.ipynb")]
     texts = (path.read_text(encoding="utf-8", errors="replace") for path in paths
-             if path.is_file() and path.suffix not in (".parquet", ".lock", ".md", ".zip") and path != Path(__file__))
+             if path.is_file() and path.suffix not in (".parquet", ".lock", ".md", ".zip", ".pyc") and path != Path(__file__))
     return {word for text in texts for word in re.findall(r"\w+", text)}
 
 

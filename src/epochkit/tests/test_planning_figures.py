@@ -40,10 +40,11 @@ def test_the_gantt_shows_every_epoch_and_the_five_gates(plan):
     assert [time_unit(seconds)[1] for seconds in (20, 2_000, 20_000)] == ["seconds", "minutes", "hours"]
 
 
-def test_the_estimates_are_drawn_with_cost_only_where_it_is_known(plan):
+def test_the_estimates_are_drawn_with_cost_only_where_it_is_known(plan, monkeypatch):
+    monkeypatch.delenv("COST_PER_HOUR", raising=False)
     figure, claim = estimate_figure(make_estimates(plan, cost_per_hour=5))
     assert len(figure.axes) == 3 and "cost exceeds its limit of 0.05" in claim and "memory keeps within" in claim
-    unknown = estimate_figure(make_estimates(plan, cost_per_hour=0))
+    unknown = estimate_figure(make_estimates(plan))
     assert len(unknown[0].axes) == 2 and "no price per hour" in unknown[1]
 
 

@@ -67,7 +67,7 @@ def outcomes_in_words(rows: list[dict[str, Any]]) -> Claim:
     left = [f"{row['measure']} ({row['judgement']})" for row in rows if row["outcome"] != "met"]
     doubt = f", {len(unsure)} of them not certainly: {', '.join(unsure)}" if unsure else ""
     rest = f"; not met: {', '.join(left)}" if left else ""
-    return claim("{met} of {demanded:criterion|criteria} are met{doubt}{rest}.", doubt=doubt, rest=rest,
+    return claim("{met} of {demanded} criteria are met{doubt}{rest}.", doubt=doubt, rest=rest,
                  met=count_of(len(met), "criteria of 006 that are met"),
                  demanded=count_of(len(rows), "criteria of 006"))
 

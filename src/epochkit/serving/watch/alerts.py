@@ -51,7 +51,7 @@ def _to_log(address: str, subject: str, text: str, facts: dict[str, Any]) -> Non
 def _to_file(address: str, subject: str, text: str, facts: dict[str, Any]) -> None:
     path = Path(address.removeprefix("file:"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps({"subject": subject, "text": text, **facts}, ensure_ascii=False) + "\n")
 
 

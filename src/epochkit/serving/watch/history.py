@@ -45,7 +45,7 @@ def looks_of(settings: Settings) -> list[dict[str, Any]]:
 def keep_look(settings: Settings, look: dict[str, Any]) -> None:
     "Writes a look behind the others"
     folder = check_writable(monitoring_folder(settings))
-    with FileLock(folder / "looks.lock"), (folder / "looks.jsonl").open("a", encoding="utf-8") as file:
+    with FileLock(folder / "looks.lock"), (folder / "looks.jsonl").open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(look, ensure_ascii=False) + "\n")
 
 
