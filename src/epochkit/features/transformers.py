@@ -119,7 +119,7 @@ def _topic_model(texts: list[str], components: int, seed: int) -> tuple[Any, Any
 def _topic_origins(name: str, vectorizer: Any, svd: Any) -> list[Origin]:
     words, origins = vectorizer.get_feature_names_out(), []
     for number, weight in enumerate(svd.components_, 1):
-        strongest = ", ".join(words[at] for at in np.argsort(-np.abs(weight), kind="stable")[:4])
+        strongest = ", ".join(words[at] for at in np.argsort(-np.abs(weight).round(9), kind="stable")[:4])
         formula = f"topic {number} of the words of {name} (tf-idf and SVD; strongest: {strongest})"
         variance = round(float(svd.explained_variance_ratio_[number - 1]), 4)
         origins.append(Origin(f"{name}_topic_{number}", (name,), formula, {"terms": len(words), "variance": variance},

@@ -392,7 +392,7 @@ def test_the_policy_names_the_files_that_people_saw_at_the_gates(finished):
     seen = {f"{event['epoch']:03d}": {Path(path).name for path in event["data"]["evidence"]} for event in finished.events("epoch_finished")}
     for stage in yaml.safe_load((finished.code / "domino" / "governance.yaml").read_text())["stages"]:
         text = stage["evidenceSet"][0]["definition"][0]["details"]["text"]
-        named = set(re.findall(r"[\w]+\.(?:json|csv|md|parquet)", text))
+        named = set(re.findall(r"[\w.]+\.(?:json|csv|md|parquet)", text))
         number = stage["name"][5:8]
         assert named == {name for name in seen[number] if not name.endswith(".png") and name != "Dockerfile"}, number
         report = re.search(r"\((.+)\)", stage["evidenceSet"][0]["definition"][-1]["details"]["label"])[1]
