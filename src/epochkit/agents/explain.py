@@ -14,7 +14,8 @@ from ..core.errors import unknown_name
 from ..core.settings import Settings
 from ..lifecycle.gates import CHECKS, load_checks
 from ..lifecycle.remedies import code_of_check, page_of, remedies
-from ..project.documentation import check_page, error_page, overfit_pages, public_errors, registered_checks
+from ..project.documentation import (GENERATED, check_page, error_page, overfit_pages, public_errors,
+                                            registered_checks)
 
 # %% ../../../nbs/agents/02_explain.ipynb #c56eaaa9
 def _own_checks(settings: Settings) -> dict[str, str]:
@@ -45,5 +46,6 @@ def explain_code(settings: Settings, code: str) -> dict[str, Any]:
         raise unknown_name("code", code, sorted(known), "epoch explain")
     name = known[wanted]
     remedy = remedies().get(name) or remedies().get(f"overfitting/{name}") or {}
-    return {"code": name, "page": pages[name], "documentation": page_of(name) or page_of(f"overfitting/{name}"),
+    page = pages[name].removeprefix(GENERATED).lstrip()
+    return {"code": name, "page": page, "documentation": page_of(name) or page_of(f"overfitting/{name}"),
             "why": remedy.get("why", "").strip(), "do": remedy.get("do", "").strip()}
