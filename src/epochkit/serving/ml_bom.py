@@ -79,7 +79,7 @@ def _properties(values: Iterable[tuple[str, Any]]) -> list[dict[str, str]]:
 def _library(package: Locked) -> dict[str, Any]:
     where = f"pkg:pypi/{package.name}@{package.version}"
     found = {"type": "library", "bom-ref": where, "name": package.name, "version": package.version, "purl": where}
-    origin = {"type": "distribution", "url": f"https://pypi.org/project/{package.name}/{package.version}/"}
+    origin = {"type": "distribution", "url": where}
     return found | ({"externalReferences": [origin | {"hashes": _hashes(*package.sha256)}]} if package.sha256 else {})
 
 
