@@ -8,6 +8,7 @@ __all__ = ['Commands', 'status_rows', 'status_table', 'make_parser', 'main']
 # %% ../../nbs/01_cli.ipynb #89cli-02
 import argparse
 import json
+import logging
 import os
 import shlex
 import sys
@@ -218,6 +219,7 @@ def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
             told = disk_trouble(caught) or PipelineError(explain(caught))
             error = caught if isinstance(caught, PipelineError) else told
             lines.tell_event("error", name=type(error).__name__, text=str(error), exit_code=error.exit_code)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a task that ends with the process is no line for a program
     document = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
     print(json.dumps(document, indent=2))
     return document["exit_code"]
