@@ -206,6 +206,7 @@ def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
         outcomes.append(outcome)
         lines.tell_event("ended", **outcome._asdict(), state=project_state(settings)[outcome.epoch - 1].state)
 
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of a task that ends with its kernel, in words
     with redirect_stderr(lines):
         try:
             parameters = _prepared(settings, options)
@@ -219,7 +220,6 @@ def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
             told = disk_trouble(caught) or PipelineError(explain(caught))
             error = caught if isinstance(caught, PipelineError) else told
             lines.tell_event("error", name=type(error).__name__, text=str(error), exit_code=error.exit_code)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a task that ends with the process is no line for a program
     document = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
     print(json.dumps(document, indent=2))
     return document["exit_code"]
