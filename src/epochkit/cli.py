@@ -8,7 +8,6 @@ __all__ = ['Commands', 'status_rows', 'status_table', 'make_parser', 'main']
 # %% ../../nbs/01_cli.ipynb #89cli-02
 import argparse
 import json
-import logging
 import os
 import shlex
 import sys
@@ -196,18 +195,15 @@ def _prepared(settings: Settings, options: argparse.Namespace) -> dict[str, Any]
 # %% ../../nbs/01_cli.ipynb #cli-run-programs
 def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
     "`epoch run --json`: every line on stderr is one JSON object, stdout is one document"
-    from contextlib import redirect_stderr
-
     from epochkit.runner.epochs import run_epochs, which_epochs
-    from epochkit.runner.for_programs import JsonLines, run_document
-    lines, numbers, outcomes, error = JsonLines(sys.stderr), [], [], None
+    from epochkit.runner.for_programs import lines_for_programs, run_document
+    numbers, outcomes, error = [], [], None
 
     def ended(outcome: Any) -> None:
         outcomes.append(outcome)
         lines.tell_event("ended", **outcome._asdict(), state=project_state(settings)[outcome.epoch - 1].state)
 
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of a task that ends with its kernel, in words
-    with redirect_stderr(lines):
+    with lines_for_programs() as lines:
         try:
             parameters = _prepared(settings, options)
             numbers = which_epochs(settings, options.which)
@@ -360,7 +356,7 @@ def _draft(settings: Settings, options: argparse.Namespace) -> int:
     path, draft = draft_by_model(settings, options.epoch)
     for sentence, why in draft.dropped:
         print(f"dropped ({why}): {sentence}", file=sys.stderr)
-    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; drafted by a model, read it before you use it")
+    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; a model drafted it, read it before you use it")
     return 0
 
 

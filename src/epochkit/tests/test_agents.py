@@ -44,11 +44,10 @@ class Ran(NamedTuple):
 
 
 def by_agent(home: Path, *arguments: str) -> Ran:
-    "Runs `epoch … --json` as an agent does; a document that is no JSON fails here"
+    "Runs `epoch … --json` as an agent does; whatever is no JSON fails here"
     done = subprocess.run([*EPOCH, *arguments, "--json"], env={**os.environ, **AGENT, "EPOCH_HOME": str(home)},
                           capture_output=True, text=True, timeout=600, cwd=ROOT, stdin=subprocess.DEVNULL)
-    told = [line for line in done.stderr.splitlines() if line.startswith("{")]  # a kernel that ends may say a word of its own
-    events = [json.loads(line) for line in told] if arguments[0] == "run" else []
+    events = [json.loads(line) for line in done.stderr.splitlines()] if arguments[0] == "run" else []
     return Ran(done.returncode, json.loads(done.stdout), events)
 
 

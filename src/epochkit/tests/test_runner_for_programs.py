@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from epochkit.core.errors import ValidationError
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import gate_check, verdict
@@ -20,6 +22,18 @@ def test_every_line_is_json_also_what_a_library_writes_in_pieces():
     told = [json.loads(line) for line in out.getvalue().splitlines()]
     assert told == [{"event": "log", "text": "half a line"}, {"event": "log", "text": 'and "another"'},
                     {"event": "ended", "epoch": 3}]
+
+
+def test_what_a_child_writes_past_python_is_an_event_too_and_afterwards_all_is_as_before(capfd):
+    with lines_for_programs() as lines:
+        subprocess.run([sys.executable, "-c", "import os; os.write(2, b'words of a child\\nund \\xff')"], check=True)
+        print("words of this process", file=sys.stderr)
+        lines.tell_event("ended", epoch=3)
+    print("as before", file=sys.stderr)
+    *told, last = capfd.readouterr().err.splitlines()
+    told = [json.loads(line) for line in told]
+    assert {item.get("text", item["event"]) for item in told} == {"words of a child", "und \ufffd", "words of this process", "ended"}
+    assert last == "as before" and len(told) == 4
 
 
 def test_the_document_has_state_gate_checks_next_step_and_exit_code(tmp_path, monkeypatch):
