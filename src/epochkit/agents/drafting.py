@@ -27,7 +27,8 @@ _DIGITS = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:\s?%)?")
 _WORDS = {word: value for value, word in enumerate(
     "two three four five six seven eight nine ten eleven twelve".split(), 2)} | {
     "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "thousand": 1000, "million": 1_000_000}
-_VAGUE = re.compile(r"\b(?:half|halve[sd]?|third|quarter|fifth|tenth|double[sd]?|twice|triple[sd]?|dozen|tenfold)\b", re.IGNORECASE)
+_VAGUE = re.compile(r"\b(?:half|halve[sd]?|third|quarter|fifth|tenth|double[sd]?|twice|triple[sd]?|dozen|tenfold)\b",
+                    re.IGNORECASE)
 
 
 def numbers_in(text: str) -> Iterator[tuple[str, Decimal, int]]:

@@ -91,8 +91,10 @@ def _effort(plan: Plan, estimates: dict[str, Any]) -> str:
     total = estimates["total"]
     words = {"within": "within", "at risk": "perhaps beyond", "beyond": "beyond", "unknown": "not comparable with"}
     gates = sum(bool(epoch["human_gate"]) for epoch in plan.epochs)
-    price = (f"It costs about {total['cost']:,.2f} ({total['cost_low']:,.2f} to {total['cost_high']:,.2f}){_tier(estimates)}."
-             if total["cost"] is not None else f"No price per hour is known{_tier(estimates)}, so the cost is open.")
+    tier = _tier(estimates)
+    price = f"No price per hour is known{tier}, so the cost is open."
+    if total["cost"] is not None:
+        price = f"It costs about {total['cost']:,.2f} ({total['cost_low']:,.2f} to {total['cost_high']:,.2f}){tier}."
     limits = [
         f"The {item['of']} is {words[item['outcome']]} the limit of "
         f"{readable(item['limit'])}{' ' * bool(item['unit'])}{item['unit']}."

@@ -256,8 +256,8 @@ _ENCODING = (r"(?:target|one[- ]hot|ordinal|frequency|count|label|cross-fitted|m
              r"(?:,? (?:and |or )?(?:target|one[- ]hot|ordinal|frequency))*[- ]encod(?:ing|ers?|ed)")
 _SCALING = (r"(?:standard|robust|min-?max|quantile|power|max-?abs)[- ]?(?:i[sz](?:ation|ed)|scal(?:ing|ers?|ed))|"
             r"standardi[sz](?:ation|e|ing)|normali[sz](?:ation|e|ing)")
-_STRATEGIES = (rf"(?:{_ENCODING}|one[- ]hot|{_SCALING}|(?:feature )?(?:interactions?|aggregations?)|lags?|rolling windows?|"
-               r"tf-?idf|(?:encoding|scaling)(?:/| and | or )(?:encoding|scaling))")
+_STRATEGIES = (rf"(?:{_ENCODING}|one[- ]hot|{_SCALING}|(?:feature )?(?:interactions?|aggregations?)|lags?|"
+               r"rolling windows?|tf-?idf|(?:encoding|scaling)(?:/| and | or )(?:encoding|scaling))")
 
 
 @phrase(_STRATEGIES)

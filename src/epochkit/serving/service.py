@@ -475,7 +475,7 @@ SIGNERS_VARIABLE = "EPOCH_ALLOWED_SIGNERS"
 
 
 def _shipped_bundle(folder: Path, sha256: str, signers: str) -> Any:
-    "The bundle of a folder whose manifest has this hash, a signature by one of `signers` where they are named, and fits"
+    "The bundle of a folder whose manifest has this hash, fits, and is signed by one of `signers` where they are named"
     from epochkit.models.bundle import open_verified
     from epochkit.record.manifest import open_manifest
     if not sha256:
