@@ -7,7 +7,8 @@ __all__ = ['CHOICES', 'deployment_problems']
 
 # %% ../../epoch007-application-development/notebooks/deployment.ipynb #room-deployment-02
 from epochkit.core.settings import Settings, load_settings
-from epochkit.serving.manifests import DeploymentChoices, lint_deployment
+from epochkit.serving.containers import DeploymentChoices
+from epochkit.serving.manifests import lint_deployment
 
 # %% ../../epoch007-application-development/notebooks/deployment.ipynb #room-deployment-04
 CHOICES = DeploymentChoices(port=8000, replicas=2, memory="2Gi")

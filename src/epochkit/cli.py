@@ -696,3 +696,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"epoch: {explain(error)} (run again with 'epoch --debug {options.command}' to see where)",
               file=sys.stderr)
         return 1
+
+# %% ../../nbs/01_cli.ipynb #cli-module
+if __name__ == "__main__" and "ipykernel" not in sys.modules:
+    raise SystemExit(main())

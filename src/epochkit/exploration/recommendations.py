@@ -122,7 +122,7 @@ def _best_transform(values: pd.Series) -> tuple[str, float]:
         after["log"] = abs(stats.skew(np.log1p(values)))
     with np.errstate(all="ignore"):
         try:
-            after["yeo-johnson"] = abs(stats.skew(stats.yeojohnson(values / (values.std() or 1))[0]))
+            after["yeo-johnson"] = abs(stats.skew(stats.yeojohnson((values - values.mean()) / (values.std() or 1))[0]))
         except (ValueError, OverflowError):
             pass
     good = {name: left for name, left in after.items() if np.isfinite(left) and (left <= 1 or left <= before / 2)}

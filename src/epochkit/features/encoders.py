@@ -105,7 +105,9 @@ def _shaper(shape: str, rows: int, seed: int) -> Any:
     quantiles = {"n_quantiles": min(1000, rows), "output_distribution": "normal", "random_state": seed}
     shapers = {
         "log": lambda: FunctionTransformer(signed_log), "clip": Clip,
-        "yeo-johnson": lambda: PowerTransformer(standardize=False), "quantile": lambda: QuantileTransformer(**quantiles)
+        "yeo-johnson": lambda: Pipeline([("standard", StandardScaler()),
+                                         ("power", PowerTransformer(standardize=False))]),
+        "quantile": lambda: QuantileTransformer(**quantiles)
     }
     return shapers[shape]()
 
@@ -184,8 +186,11 @@ def _shaped_formula(step: Pipeline, at: int, name: str) -> tuple[str, dict[str, 
     "Formula and constants of column `at` after imputation and shape"
     shape, formula = step.named_steps.get("shape"), f"{name}, median where missing"
     constants: dict[str, Any] = {"median": float(step["impute"].statistics_[at])}
-    if isinstance(shape, PowerTransformer):
-        return f"Yeo-Johnson power of ({formula})", constants | {"lambda": float(shape.lambdas_[at])}
+    if isinstance(shape, Pipeline):
+        standard, power = shape["standard"], shape["power"]
+        constants |= {"mean": float(standard.mean_[at]), "deviation": float(standard.scale_[at])}
+        constants |= {"lambda": float(power.lambdas_[at])}
+        return f"Yeo-Johnson power of ({formula}, - mean) / deviation", constants
     if isinstance(shape, Clip):
         limits = {"low": float(shape.low_[at]), "high": float(shape.high_[at])}
         return f"({formula}) held between low and high", constants | limits

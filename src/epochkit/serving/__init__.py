@@ -7,11 +7,13 @@
 - `monitoring`: Has the world moved away from the data that the model was tested on? An answer that knows how much of it is chance.
 - `components`: The app's cards, statistics, messages and tables, in the kit's palette and in Semantic UI's class names.
 - `app`: What the Streamlit app needs beside its looks: the model and its reports, an uploaded table, names for people, and a safe start.
-- `manifests`: Everything that takes a validated model out of the notebook: image, compose, Kubernetes, Domino, smoke test, way back, model card.
+- `manifests`: Everything that takes a validated model out of the notebook: images, compose, Kubernetes, Domino, a workflow, smoke test, way back, model card.
 - `deployment`: A model goes to Production when it has been seen to work: as a service, in the app, and under an alarm that rings.
 - `gate`: The nine checks that a deployment has to pass, each computed from what was stored.
 - `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
 - `trace`: From a prediction back to its model, the decisions, the training data and the source file, and forward to what became of it.
 - `ml_bom`: What a model is made of, as a CycloneDX bill: the model with its card, the tables behind it with their hashes, every library with version and hashes.
 - `scored_rows`: What `epoch score` answered, kept like other served rows: found by id, watched by monitoring, traced to its source.
+- `containers`: What a team chooses, what an image needs, and the compose file: a proxy before the API and the app, a watch, a store, a tracking server.
+- `cluster`: The API, its copies and its door, the app, the watch as a job by the clock, and an overlay for each place: Kubernetes from the same facts.
 """

@@ -24,7 +24,8 @@ from ..lifecycle.state import rolled_back
 from ..lifecycle.tracking import promote_waived, waivers
 from ..record.events import Event
 from ..record.manifest import MANIFEST, not_in_record
-from .manifests import BILL, DeploymentChoices, lint_deployment, shipped_manifest
+from .containers import DeploymentChoices
+from .manifests import BILL, lint_deployment, shipped_manifest
 from .ml_bom import differing_parts, ml_bom, planned
 from .monitoring import drifting_columns, rows_needed
 from ..record.ledger import Ledger

@@ -19,7 +19,7 @@ from ..lifecycle.facts import kit_in_use
 from ..models.bundle import registered_versions
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
-from .manifests import image_requirements, pinned_versions
+from .containers import image_requirements, pinned_versions
 
 # %% ../../../nbs/serving/13_ml_bom.ipynb #5053d9fb
 class Locked(NamedTuple):
@@ -55,7 +55,7 @@ def _needs(name: str, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[s
 
 def served_libraries(model: Any, lock: str, server_store: bool = False) -> list[Locked]:
     "Every package of the lock that serving `model` needs, directly or in turn, by name; the store's too on a server"
-    own = [line.split("==")[0] for line in image_requirements(model, lock, server_store)]
+    own = [line.split("==")[0] for line in image_requirements(model, lock, server_store, app=True)]
     waiting, seen = [(name, frozenset()) for name in own], set()
     while waiting:
         one = waiting.pop()

@@ -54,6 +54,14 @@ def test_a_robust_scale_of_zero_is_not_used_and_unknown_advice_is_named():
         number_treatment(mostly, None, "robst")
 
 
+def test_a_power_of_a_column_far_from_zero_stays_a_number_beyond_training():
+    values = 5_230 - np.random.default_rng(7).exponential(60, (400, 1))
+    step = number_step("yeo-johnson", "standard", 400).fit(values)
+    made, beyond = step.transform(values).ravel(), step.transform(values[:1] * 1_000).item()
+    assert abs(pd.Series(made).skew()) < 0.5 < abs(pd.Series(values.ravel()).skew()) and abs(beyond) < 1e38
+
+
+
 @pytest.mark.parametrize("encoding", ["one-hot", "ordinal", "frequency", "target"])
 @pytest.mark.parametrize("y", [np.arange(60) % 2, np.arange(60) % 3, np.arange(60) / 7])
 def test_new_and_missing_labels_are_numbers_too(encoding, y):

@@ -7,7 +7,7 @@ import pytest
 from epochkit.core.files import sha256_of, write_json
 from epochkit.core.settings import load_settings
 from epochkit.record.ledger import Ledger
-from epochkit.serving.manifests import pinned_versions
+from epochkit.serving.containers import pinned_versions
 from epochkit.serving.ml_bom import *
 
 
