@@ -67,11 +67,11 @@ def epoch_of(number: int) -> Epoch:
         raise BadInputError(f"there is no epoch {number}: choose 1 to 8")
     return EPOCHS[number - 1]
 
-# %% ../../../nbs/core/02_settings.ipynb #01config-08
+# %% ../../../nbs/core/02_settings.ipynb #settings-gate-modules
 GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
                 "validation.gate_checks", "serving.gate", "retrospective.playbook")
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-08
 class Settings(BaseModel):
     "Every setting and root of one project; frozen"
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
@@ -107,8 +107,7 @@ class Settings(BaseModel):
     @property
     def mounted(self) -> Path | None:
         "What has to be there before anything is written: the dataset on Domino, or a data root outside the home"
-        outside = None if self.data_root.is_relative_to(self.home) else self.data_root
-        return self.dataset or outside
+        return self.dataset or (None if self.data_root.is_relative_to(self.home) else self.data_root)
 
     @property
     def package_folder(self) -> Path:
