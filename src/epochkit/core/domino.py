@@ -99,14 +99,13 @@ def _roots(env: Mapping[str, str], project: str, working: Path, git_based: bool)
 
 # %% ../../../nbs/core/15_domino.ipynb #domino-18
 _NEEDED = ("DOMINO_PROJECT_NAME", "DOMINO_WORKING_DIR")
-_ANNOUNCING = (*_NEEDED, "DOMINO_RUN_ID", "DOMINO_IS_GIT_BASED")
+_ANNOUNCING = (*_NEEDED, "DOMINO_RUN_ID", _FLAG)
 
 
 def _check_whole(env: Mapping[str, str]) -> None:
     "BadInputError when a part of what every run has is missing, or is no name and no absolute path"
-    here, missing = ([name for name in names if bool(env.get(name)) is there]
-                     for names, there in ((_ANNOUNCING, True), (_NEEDED, False)))
-    if missing:
+    if missing := [name for name in _NEEDED if not env.get(name)]:
+        here = [name for name in _ANNOUNCING if env.get(name)]
         raise BadInputError(
             f"only a part of Domino's variables is set: {', '.join(here)}, without {' and '.join(missing)}: the "
             "platform sets them all in a workspace, job or app, so unset what was set by hand")
