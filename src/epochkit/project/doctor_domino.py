@@ -7,13 +7,12 @@ __all__ = ['look_at_domino', 'look_at_data_folder', 'look_at_what_lasts', 'look_
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-02
 import os
-import subprocess
 from pathlib import Path
 
-from ..core.brief import brief_path, parse_brief
-from ..core.domino import Domino, cost_per_hour, domino_user, find_cluster, find_domino
-from ..core.errors import BadInputError, PipelineError
-from .doctor import DoctorRow, Surroundings, look
+from ..core.domino import Domino, cost_per_hour, find_cluster, find_domino
+from ..core.errors import BadInputError
+from .doctor import DoctorRow, Surroundings, look, memory_limit_gb
+from .repository import git
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-05
 def _here() -> Domino | None:
@@ -34,15 +33,11 @@ def look_at_domino(place: Surroundings) -> DoctorRow | None:
     if here is None:
         return None
     facts = here.facts()
-    seen = f"{here.kind} {facts['project']}, started by {domino_user() or 'nobody that is named'}"
+    seen = f"{here.kind} {facts['project']}, started by {here.user or 'nobody that is named'}"
     seen += f", run {here.number or here.run}" * bool(here.run) + f", tier {here.tier}" * bool(here.tier)
     return DoctorRow("Domino", "ok", seen)
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-07
-def _home_in_dataset(place: Surroundings, here: Domino) -> bool:
-    return place.settings.home.is_relative_to(here.data)
-
-
 @look
 def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
     "Whether the data root is a dataset that outlasts the run"
@@ -64,10 +59,9 @@ def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
 def _git_ignores(folder: Path, name: str) -> bool:
     "Whether git would leave `name` out; without git, True: nothing else carries it away"
     try:
-        done = subprocess.run(["git", "check-ignore", "-q", name], cwd=folder, capture_output=True)
+        return git(folder, "check-ignore", "-q", name).returncode != 1
     except OSError:
         return True
-    return done.returncode != 1
 
 
 def _sync_ignores(folder: Path, name: str) -> bool:
@@ -84,7 +78,7 @@ def look_at_what_lasts(place: Surroundings) -> DoctorRow | None:
     if here is None or place.settings is None:
         return None
     record, home = place.settings.context_root, place.settings.home
-    if _home_in_dataset(place, here):
+    if home.is_relative_to(here.data):
         return DoctorRow("record", "ok", f"{record} is in the dataset: workspaces, jobs and apps share it")
     if here.git_based and _git_ignores(home, ".context"):
         return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it",
@@ -107,15 +101,6 @@ def _memory_of_tier() -> float | None:
     return None
 
 
-def _limit_gb(place: Surroundings) -> float:
-    "The limit of the brief, else of settings.ini"
-    try:
-        brief = parse_brief(brief_path(place.settings).read_text(encoding="utf-8"))
-        return brief.budget.memory_gb or place.settings.memory_gb
-    except (OSError, PipelineError, UnicodeDecodeError):
-        return place.settings.memory_gb
-
-
 @look
 def look_at_tier(place: Surroundings) -> DoctorRow | None:
     "Whether the hardware tier gives the memory that the project may use"
@@ -123,7 +108,7 @@ def look_at_tier(place: Surroundings) -> DoctorRow | None:
     given = _memory_of_tier()
     if here is None or place.settings is None or given is None:
         return None
-    limit, tier = _limit_gb(place), here.tier or "without a name"
+    limit, tier = memory_limit_gb(place), here.tier or "without a name"
     seen = f"tier {tier} gives {given:.1f} GB, the project may use {limit:g} GB"
     return DoctorRow("hardware tier", "ok", seen) if given >= limit else DoctorRow(
         "hardware tier", "warn", seen, "choose a larger tier, or lower memory_gb in the brief")
