@@ -212,7 +212,8 @@ def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path |
     "Data and artifacts roots: the home by default, Domino's places when the platform announces itself; and its dataset"
     domino = find_domino(env)
     if domino is None or env.get("EPOCH_HOME"):
-        dataset = domino.data if domino and home.is_relative_to(domino.data) else None
+        on_dataset = domino and Path(os.path.realpath(home)).is_relative_to(os.path.realpath(domino.data))
+        dataset = domino.data if domino and on_dataset else None
         return {"data_root": home / "data" / project, "artifacts_root": home / "artifacts", "dataset": dataset}
     return {"data_root": domino.data, "artifacts_root": domino.artifacts, "dataset": domino.data}
 

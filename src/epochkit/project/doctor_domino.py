@@ -38,6 +38,18 @@ def look_at_domino(place: Surroundings) -> DoctorRow | None:
     return DoctorRow("Domino", "ok", seen)
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-07
+def _in(folder: Path, root: Path) -> bool:
+    "Whether a folder lies under `root`, by whatever link each is named"
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
+
+
+def _in_mount(folder: Path, here: Domino) -> bool:
+    "Whether a folder lies in something that is mounted where datasets are"
+    real = Path(os.path.realpath(folder))
+    return any(os.path.ismount(part) for part in (real, *real.parents)
+               if _in(part, here.data.parent) or _in(part, here.data))
+
+
 @look
 def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
     "Whether the data root is a dataset that outlasts the run"
@@ -51,7 +63,7 @@ def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
     if not os.access(root, os.W_OK | os.X_OK):
         return DoctorRow(name, "missing", f"{root} is mounted read-only", "ask its owner for the right to write, or "
                          "take another dataset: EPOCH_HOME=/path/to/dataset/home")
-    if not any(os.path.ismount(part) for part in (root, *root.parents) if part.is_relative_to(here.data.parent)):
+    if not _in_mount(root, here):
         return DoctorRow(name, "warn", f"{root} is a plain folder: it is gone with the run", remedy)
     return DoctorRow(name, "ok", f"{root} is a dataset")
 
@@ -78,11 +90,14 @@ def look_at_what_lasts(place: Surroundings) -> DoctorRow | None:
     if here is None or place.settings is None:
         return None
     record, home = place.settings.context_root, place.settings.home
-    if home.is_relative_to(here.data):
-        return DoctorRow("record", "ok", f"{record} is in the dataset: workspaces, jobs and apps share it")
+    remedy = f"EPOCH_HOME={here.data}/home among the project's environment variables"
+    if _in(home, here.data) or _in_mount(home, here):
+        return DoctorRow("record", "ok", f"{record} is in a dataset: workspaces, jobs and apps share it")
+    if not _in(home, here.working):
+        return DoctorRow("record", "warn", f"{record} is neither in a dataset nor among the project's files, so it may "
+                       "be gone with the run", remedy)
     if here.git_based and _git_ignores(home, ".context"):
-        return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it",
-                       f"EPOCH_HOME={here.data}/home among the project's environment variables")
+        return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it", remedy)
     if not here.git_based and _sync_ignores(here.working, ".context"):
         return DoctorRow("record", "warn", f"{record} is left out of every sync by .dominoignore",
                        "take the line .context out of .dominoignore")
