@@ -291,13 +291,20 @@ def _monitor(settings: Settings, options: argparse.Namespace) -> int:
 
     from epochkit.serving.store.predictions import Window
     from epochkit.serving.watch.budget import PAUSE_S, Budget
+    from epochkit.serving.watch.history import moment
     from epochkit.serving.watch.watch import watch_once, watched_text
     budget = Budget(options.false_alarms, options.every)
-    window = Window(options.version, options.door, options.since, options.until)
+    window = Window(options.version, options.door, moment(options.since), moment(options.until))
     while True:
-        seen = watch_once(settings, budget, window, options.last)
-        print(json.dumps(plain(seen.look | {"page": str(seen.page), "told": seen.told}), indent=2) if options.json
-              else watched_text(settings, seen), flush=True)
+        try:
+            seen = watch_once(settings, budget, window, options.last)
+        except PipelineError as error:
+            if not options.stay:
+                raise
+            print(f"epoch: {explain(error)}", file=sys.stderr, flush=True)
+        else:
+            told = plain(seen.look | {"page": str(seen.page or ""), "told": dict(seen.told)})
+            print(json.dumps(told, indent=2) if options.json else watched_text(settings, seen), flush=True)
         if not options.stay:
             return int(options.fail and bool(seen.look["causes"]))
         time.sleep(PAUSE_S[options.every])
@@ -356,7 +363,7 @@ def _draft(settings: Settings, options: argparse.Namespace) -> int:
     path, draft = draft_by_model(settings, options.epoch)
     for sentence, why in draft.dropped:
         print(f"dropped ({why}): {sentence}", file=sys.stderr)
-    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; a model drafted it, read it before you use it")
+    print(f"{path}: {draft.kept} sentences, {len(draft.dropped)} dropped; a model drafted it, read before you use it")
     return 0
 
 
@@ -592,7 +599,8 @@ def _add_monitor(commands: Commands) -> None:
     monitor.add_argument("--fail", action="store_true", help="exit code 1 when something rings")
     monitor.add_argument("--version", default="", metavar="V",
                          help="of this version (default: the one that answered last)")
-    monitor.add_argument("--door", default="", help="of this door: api, batch, flask, app or score (default: all)")
+    monitor.add_argument("--door", default="", choices=("api", "batch", "flask", "app", "score"),
+                         help="of this door (default: all)")
     monitor.add_argument("--since", default="", metavar="TIME", help="from this moment (UTC; default: the last look)")
     monitor.add_argument("--until", default="", metavar="TIME", help="to before this moment (default: now)")
     monitor.add_argument("--last", type=int, default=5_000, metavar="N", help="at most the last N rows (default: 5000)")

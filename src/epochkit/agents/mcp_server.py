@@ -62,7 +62,8 @@ async def _ask(settings: Settings, *arguments: str, hear: Any = None) -> dict[st
 # %% ../../../nbs/agents/03_mcp_server.ipynb #41de2ddc
 _RULES = """The record and the epochs of one machine learning project. Read with status, context, findings, verify,
 trace and explain; run executes an epoch and computes its gate. At the gates of 001, 003, 004, 006 and 007 a person
-decides: exit code 3 means stop and report what the gate shows. Nothing here decides, and you do not look for another way."""
+decides: exit code 3 means stop and report what the gate shows. Nothing here decides, and you do not look for another
+way."""
 
 
 def make_server(settings: Settings) -> Any:

@@ -58,7 +58,7 @@ def _past_python() -> TextIO:
 
 @contextmanager
 def lines_for_programs() -> Iterator[JsonLines]:
-    "Inside, stderr holds lines of JSON alone: what this process, or one that it starts, says in words is an event `log`"
+    "Inside, stderr holds lines of JSON alone: what this process, or one that it starts, says in words is a `log`"
     sys.stderr.flush()
     lines, before, (source, sink) = JsonLines(_past_python()), os.dup(2), os.pipe()
 

@@ -196,8 +196,11 @@ def _shift(column: Mapping[str, Any], values: pd.Series, threshold: float, colum
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-13-c
 def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, threshold: float, columns: int = 1,
                  alarms: Alarms = Alarms()) -> dict[str, Any]:
-    """One row of a drift report: psi, limit, noise floor, second opinion, missing and unseen shares, result and reason;
-    `threshold` is the PSI that matters, `columns` how many share the false-alarm level"""
+    """One row of a drift report: psi, limit, noise floor, second opinion, missing and unseen shares, result, reason
+    and `rang` (kind of alarm -> its reason)
+
+    threshold: the PSI that matters. columns: how many share the false-alarm level.
+    """
     row = {"column": name, "kind": column["kind"], "rows": len(served),
            "missing": float(served.isna().mean()) if len(served) else None, "missing_reference": column["missing"],
            "result": "not measured"}
@@ -214,7 +217,7 @@ def column_drift(name: str, column: Mapping[str, Any], served: pd.Series, thresh
         other = f"a {column['kind']} column is watched for missing values only"
         return row | {"reason": few if len(values) < needed else other}
     rang = {kind: found[0] for kind, found in rings.items() if found}
-    return row | {"result": "drift" if rang else "ok", "reason": "; ".join(rang.values()), "rang": [*rang]}
+    return row | {"result": "drift" if rang else "ok", "reason": "; ".join(rang.values()), "rang": rang}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-18-a
 def error_rate(metrics: Mapping[str, Any], alarms: Alarms = Alarms()) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from epochkit.core.errors import BadInputError
-from epochkit.serving.watch.alerts import is_news, message_of, send_alert
+from epochkit.serving.watch.alerts import alert_channels, is_news, message_of, send_alert
 from epochkit.serving.watch.alerts import *
 
 
@@ -65,7 +65,8 @@ def test_only_what_changed_is_news():
 def test_every_channel_is_told_and_one_that_fails_keeps_no_other_silent(tmp_path, web, mail, caplog):
     address, posted = web
     server, mails = mail
-    told = send_alert("credit", _look(), f"log {address}/bad?token=secret file:{tmp_path}/a/alerts.jsonl {address}/hook {server}")
+    told = send_alert("credit", _look(), alert_channels(
+        f"log {address}/bad?token=secret file:{tmp_path}/a/alerts.jsonl {address}/hook {server}"))
     assert "credit: look" in caplog.text and len(posted) == 2 and posted[1]["causes"][0]["what"] == "income"
     assert json.loads((tmp_path / "a" / "alerts.jsonl").read_text())["why"] == "inputs moved"
     assert "Subject: credit: look" in mails[0] and "income (values): why" in mails[0] and "a@x.org,b@x.org" in mails[0].replace(", ", ",")
@@ -74,12 +75,11 @@ def test_every_channel_is_told_and_one_that_fails_keeps_no_other_silent(tmp_path
 
 
 def test_a_server_that_is_away_is_told_without_its_password(caplog):
-    told = send_alert("credit", _look(), "smtp://kit:hunter2@127.0.0.1:9/?to=a@x.org")
+    told = send_alert("credit", _look(), alert_channels("smtp://kit:hunter2@127.0.0.1:9/?to=a@x.org"))
     assert told["smtp://127.0.0.1"].startswith("ConnectionRefusedError") and "hunter2" not in str(told) + caplog.text
 
 
 @pytest.mark.parametrize("address", ["pigeon:home", "smtp://host", "ftp://x"])
-def test_an_address_of_no_known_kind_is_refused_before_anybody_is_told(address, caplog):
+def test_an_address_of_no_known_kind_is_refused(address):
     with pytest.raises(BadInputError, match="is no place for alerts"):
-        send_alert("credit", _look(), f"log {address}")
-    assert "credit" not in caplog.text
+        alert_channels(f"log {address}")

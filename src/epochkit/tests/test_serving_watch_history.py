@@ -2,10 +2,10 @@
 
 import json
 import pytest
-from epochkit.core.errors import PipelineError
+from epochkit.core.errors import BadInputError, PipelineError
 from epochkit.core.settings import load_settings
 from epochkit.serving.store.predictions import Window
-from epochkit.serving.watch.history import keep_look, kinds_picture, answers_picture, looks_of, next_window, write_history
+from epochkit.serving.watch.history import keep_look, kinds_picture, answers_picture, looks_of, moment, next_window, write_history
 from epochkit.serving.watch.history import *
 
 
@@ -35,6 +35,13 @@ def test_the_next_look_begins_where_the_last_measured_one_ended():
     assert next_window(looks, Window(door="api")).since == "2026-11-09T08:00:00"
     assert next_window(looks, Window(version="3")).since == "" and next_window(looks, Window(since="2026-01-01")).since == "2026-01-01"
     assert next_window([], Window(until="2026-02-01")) == Window(until="2026-02-01") and next_window([]).until > "2026"
+
+
+def test_a_moment_is_read_with_its_offset_and_what_is_none_is_told():
+    assert moment("2026-11-29T08:00+01:00") == "2026-11-29T07:00:00.000+00:00" == moment("2026-11-29T07:00")
+    assert moment("2026-11-29") == "2026-11-29T00:00:00.000+00:00" and moment("") == ""
+    with pytest.raises(BadInputError, match="'yesterday' is no moment"):
+        moment("yesterday")
 
 
 def test_the_page_says_first_what_to_do_and_shows_the_course(tmp_path):

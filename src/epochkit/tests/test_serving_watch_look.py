@@ -28,7 +28,7 @@ def _tested(random, rows=900):
     frame, truth, said = _rows(random, rows)
     scores = pd.DataFrame({"prediction": np.where(said > 0.5, "bad", "good"), "probability": said})
     asked = Asked("binary", "roc_auc", True, 0.85, 0.82, 0.88, 0.5)
-    return Examined("3", asked, ("good", "bad"), frame, {"x": 0.8, "home_a": 0.2}), reference_profile(frame, scores, SCHEMA)
+    return Examined("3", asked, ("good", "bad"), frame, {"x": 0.8, "home": 0.2}), reference_profile(frame, scores, SCHEMA)
 
 
 def _served(reference, frame, truth, said, labels=0, refused=None, version="3"):
@@ -55,6 +55,8 @@ def test_each_trouble_has_its_cause_and_its_proposal():
     frame, truth, said = _rows(random, 1_000)
     gaps = look_at(_served(reference, frame.assign(z=frame["z"].where(random.random(1_000) < 0.5)), truth, said), tested)
     assert gaps["action"] == "look" and gaps["causes"][0]["kind"] == "gaps" and "z: missing in" in gaps["why"]
+    told = next(signal for signal in gaps["signals"] if signal["kind"] == "gaps")
+    assert told["value"] == pytest.approx(0.5, abs=0.05) and told["reference"] == 0
     refused = look_at(_served(reference, frame, truth, said, refused={"x: send a number": 200}), tested)
     assert refused["action"] == "look" and [cause["kind"] for cause in refused["causes"]] == ["refused rows"]
     moved = look_at(_served(reference, *_rows(random, 1_000, shift=1.0)), tested)

@@ -17,7 +17,6 @@ from ...core.settings import Settings
 from ...models.metrics import decide
 from ...planning.column_roles import label_of
 from ...planning.plan import Plan, load_plan
-from ..app import importance_of
 from ..monitoring import Alarms, Served, drift_report, served_in
 from ..store.predictions import Window
 from .budget import Budget, budgeted, share_found
@@ -49,8 +48,8 @@ def examined_model(settings: Settings) -> Examined:
     path = settings.data(4) / "test_data.parquet"
     rows = pd.read_parquet(path) if path.is_file() else pd.DataFrame()
     classes = tuple(map(label_of, plan.data.classes))
-    return Examined(str(report["model"]["version"]), _asked(report, plan), classes, rows,
-                    importance_of(report.get("explanation") or {}))
+    leans = {row["column"]: row["importance"] for row in (report.get("explanation") or {}).get("importance") or ()}
+    return Examined(str(report["model"]["version"]), _asked(report, plan), classes, rows, leans)
 
 # %% ../../../../nbs/serving/watch/03_look.ipynb #3c3ed8d3
 def _outcomes(served: Served, tested: Examined) -> tuple[np.ndarray, np.ndarray]:
@@ -96,10 +95,12 @@ def _column_signals(report: dict[str, Any]) -> list[WatchSignal]:
     found = []
     for row in [*report["features"], *report["scores"]]:
         calm = f"PSI is {row['psi']:.3f}, the limit {row['limit']:.3f}" if "psi" in row else ""
-        facts = (row.get("psi"), row.get("limit"), row.get("p_value"), row.get("reason") or calm)
-        found += [WatchSignal(kind, row["column"], "alarm", *facts) for kind in row.get("rang", ())]
-        if not row.get("rang"):
-            found.append(WatchSignal("values", row["column"], row["result"], *facts))
+        facts = {"values": (row.get("psi"), row.get("limit"), row.get("p_value")),
+                 "gaps": (row["missing"], row["missing_reference"], None), "new labels": (row.get("unseen"), 0.0, None)}
+        rang = row.get("rang") or {}
+        found += [WatchSignal(kind, row["column"], "alarm", *facts[kind], reason) for kind, reason in rang.items()]
+        if not rang:
+            found.append(WatchSignal("values", row["column"], row["result"], *facts["values"], row["reason"] or calm))
     return found
 
 
@@ -132,10 +133,8 @@ def causes_of(signals: list[WatchSignal], importance: dict[str, float]) -> list[
     def weight(signal: WatchSignal) -> float:
         if signal.kind in ("performance", "calibration"):
             return 1.0
-        parts = [value for name, value in importance.items()
-                 if name == signal.what or name.startswith(f"{signal.what}_")]
         size = min(1.0, (signal.value or 0.0) / 0.5) if signal.kind == "values" else 1.0
-        return 0.1 + 0.8 * size * (sum(parts) / lean if parts else 0.3)
+        return 0.1 + 0.8 * size * (importance[signal.what] / lean if signal.what in importance else 0.3)
     rang = [{"kind": one.kind, "what": one.what, "weight": round(weight(one), 3), "reason": one.reason}
             for one in signals if one.rings]
     return sorted(rang, key=lambda cause: -cause["weight"])

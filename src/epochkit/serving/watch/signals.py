@@ -64,7 +64,7 @@ def share_signal(probabilities: np.ndarray, column: Mapping[str, Any], alarms: A
     share = settled_share(probabilities, known)
     rings = p_value < level and abs(share - known) > alarms.share
     return WatchSignal("share", "share of positives", "alarm" if rings else "ok", share, known, p_value,
-                  f"{share:.1%} positives are expected, {known:.1%} were in the test")
+                       f"{share:.1%} positives are expected, {known:.1%} were so in the test")
 
 
 def mean_signal(predictions: np.ndarray, column: Mapping[str, Any], alarms: Alarms, level: float) -> WatchSignal:
@@ -74,7 +74,7 @@ def mean_signal(predictions: np.ndarray, column: Mapping[str, Any], alarms: Alar
     mean, deviation, p_value = _mean_test(predictions, column)
     moved = abs(predictions.mean() - mean) / max(deviation, 1e-12)
     return WatchSignal("share", "mean prediction", "alarm" if p_value < level and moved > alarms.mean else "ok",
-                  float(predictions.mean()), mean, p_value, f"the mean prediction moved by {moved:.2f} deviations")
+                       float(predictions.mean()), mean, p_value, f"the mean prediction moved by {moved:.2f} deviations")
 
 # %% ../../../../nbs/serving/watch/02_signals.ipynb #eac4ec3d
 class Asked(NamedTuple):
@@ -123,8 +123,9 @@ def performance_signal(asked: Asked, y: np.ndarray, output: np.ndarray, alarms: 
     accepted = asked.value - side * alarms.performance * abs(asked.value)
     distance = side * (accepted - value) / max(float(np.hypot(np.nanstd(drawn), asked.error)), 1e-12)
     p_value = float(stats.norm.sf(distance))
-    return WatchSignal("performance", what, "alarm" if p_value < level else "ok", value, asked.value, p_value,
-                  f"{asked.metric} is {value:.4g}, {asked.value:.4g} in the test, {accepted:.4g} is still accepted")
+    told = f"{asked.metric} is {value:.4g}, {asked.value:.4g} in the test, {accepted:.4g} is still accepted"
+    result = "alarm" if p_value < level else "ok"
+    return WatchSignal("performance", what, result, value, asked.value, p_value, told)
 
 
 def calibration_signal(y: np.ndarray, probabilities: np.ndarray, alarms: Alarms, level: float) -> WatchSignal:

@@ -9,6 +9,7 @@ __all__ = ['Watched', 'watch_once', 'watched_text']
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from filelock import FileLock
@@ -17,35 +18,37 @@ from ...core.project import room_value
 from ...core.settings import Settings, check_writable
 from ..monitoring import Alarms
 from ..store.predictions import Window
-from .alerts import ALERTS_VARIABLE, is_news, send_alert
+from .alerts import ALERTS_VARIABLE, alert_channels, is_news, send_alert
 from .budget import Budget
 from .history import keep_look, looks_of, monitoring_folder, next_window, write_history
 from .look import look_now
 
 # %% ../../../../nbs/serving/watch/06_watch.ipynb #b623510b
 class Watched(NamedTuple):
-    "A look, its page, and whom it was told (place -> '' or what went wrong)"
+    "A look, and where it was kept: the page, and whom it was told (place -> '' or what went wrong)"
     look: dict[str, Any]
-    page: Path
-    told: dict[str, str]
+    page: Path | None = None
+    told: Mapping[str, str] = MappingProxyType({})
 
 
 def watch_once(settings: Settings, budget: Budget = Budget(), window: Window = Window(), last: int = 5_000,
                env: Mapping[str, str] = os.environ) -> Watched:
-    """Looks at the rows that came since the last look, keeps it, draws the page and tells $EPOCH_ALERTS what is new
+    """Looks at the rows that came since the last look, tells $EPOCH_ALERTS what is new, keeps the look, draws the page
 
-    window: other rows than those. Two at a time wait for each other, so that no row is told twice.
+    window: with `since` it asks for other rows; such a look is none of the course, so it is neither kept nor told. Two
+    at a time wait for each other, so that no row is told twice.
     """
+    channels = alert_channels(env.get(ALERTS_VARIABLE, ""))
     with FileLock(check_writable(monitoring_folder(settings)) / "watch.lock"):
-        before = looks_of(settings)
-        alarms = room_value(settings, "monitoring", "ALARMS", Alarms())
-        window = next_window(before, window)
+        before, asked = looks_of(settings), bool(window.since)
+        alarms, window = room_value(settings, "monitoring", "ALARMS", Alarms()), next_window(before, window)
         found = look_now(settings, alarms, budget, window, before, last)
         found |= {"since": window.since, "until": window.until}
+        if asked:
+            return Watched(found)
+        told = send_alert(settings.project, found, channels) if is_news(found, before) else {}
         keep_look(settings, found)
-        page = write_history(settings, [*before, found])
-        told = send_alert(settings.project, found, env.get(ALERTS_VARIABLE, "")) if is_news(found, before) else {}
-    return Watched(found, page, told)
+        return Watched(found, write_history(settings, [*before, found]), told)
 
 
 def watched_text(settings: Settings, seen: Watched) -> str:
@@ -53,7 +56,7 @@ def watched_text(settings: Settings, seen: Watched) -> str:
     found, most = seen.look, 8
     if not found["measured"]:
         few = "; ".join(dict.fromkeys(signal["reason"] for signal in found["signals"] if signal["reason"]))[:160]
-        return f"Nothing could be measured: {few or 'no row came'}. The next look begins where this one did."
+        return f"Nothing could be measured: {few or 'no row came'}. The next look begins where the last one ended."
     lines = [f"{found['rows']:,} rows of version {found['version']} since {found['since'][:16] or 'the beginning'}, "
              f"{found['outcomes']:,} with their outcome.", *(
                  f"  {cause['what']} ({cause['kind']}): {cause['reason']}" for cause in found["causes"][:most])]
@@ -61,4 +64,5 @@ def watched_text(settings: Settings, seen: Watched) -> str:
     command = f" Command: {found['command']}" if found["command"] else ""
     lines.append(f"{found['action'].capitalize()}: {found['why']}.{command}")
     lines += [f"Told {place}" + (f": {trouble}" if trouble else "") for place, trouble in seen.told.items()]
-    return "\n".join([*lines, f"Page: {settings.relative(seen.page)}"])
+    lines += [f"Page: {settings.relative(seen.page)}"] if seen.page else []
+    return "\n".join(lines)
