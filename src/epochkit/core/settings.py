@@ -18,7 +18,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError as SchemaError
+from pydantic import (BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt,
+                      ValidationError as SchemaError)
 
 from .. import __version__
 from .domino import find_domino
@@ -83,10 +84,10 @@ class Settings(BaseModel):
     data_root: Path
     artifacts_root: Path
     dataset: Path | None = None
-    chunk_rows: int = 10_000
-    memory_gb: float = 12.0
-    file_mb: float = 50.0
-    cell_timeout_s: int = 1_800
+    chunk_rows: PositiveInt = 10_000
+    memory_gb: PositiveFloat = 12.0
+    file_mb: PositiveFloat = 50.0
+    cell_timeout_s: PositiveInt = 1_800
     keep_predictions: NonNegativeInt = 1_000_000
     keep_prediction_days: NonNegativeInt = 0
     unattended_production: bool = False
@@ -169,11 +170,19 @@ _SECTIONS = {
 }
 
 
+def _named_folder(name: str, text: Path | str) -> Path:
+    "The folder that a variable or an argument names; BadInputError for the home of a user who is not there"
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise BadInputError(f"{name} names {text}, and this machine knows no such home: write the whole path") from error
+
+
 def find_project(env: Mapping[str, str] | None = None) -> Path:
     "The project's folder: `EPOCH_PROJECT`, or the nearest one upward from the current folder with a settings.ini"
     named = (os.environ if env is None else env).get("EPOCH_PROJECT")
     if named:
-        folder = Path(named).expanduser().absolute()
+        folder = _named_folder("EPOCH_PROJECT", named)
         if (folder / "settings.ini").is_file():
             return folder
         raise BadInputError(f"EPOCH_PROJECT names {folder}, and there is no settings.ini: name the folder of a project")
@@ -223,7 +232,7 @@ def load_settings(home: Path | str | None = None, env: Mapping[str, str] | None 
     env = os.environ if env is None else env
     code_root = find_project(env)
     values = _own_sections(code_root / "settings.ini")
-    place = Path(home or env.get("EPOCH_HOME") or code_root).expanduser().absolute()
+    place = _named_folder("EPOCH_HOME", home or env.get("EPOCH_HOME") or code_root)
     _check_release(str(values.get("kit_defaults", "")))
     cost = env.get("ENABLE_COST_TRACKING", "false").lower() in ("1", "true", "yes")
     try:
