@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from epochkit.cleaning.cleaner import cleaning_rule
+from epochkit.cleaning import cleaner
 from epochkit.cli import make_parser
 from epochkit.core.settings import EPOCHS, load_settings
-from epochkit.features.derived import derived_feature, ratio
+from epochkit.features import derived
 from epochkit.lifecycle.remedies import code_of_check, remedies
 from epochkit.project.documentation import registered_checks
 from epochkit.project.template import ProjectFacts, project_files
@@ -61,7 +61,7 @@ every_text = pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.name)
 
 # ---- commands and options -------------------------------------------------------------------------------------------------
 COMMAND = re.compile(r"\s*(?:\w+=(?:\$\([^)]*\)|\S*) +)*(?:\.venv/bin/)?epoch +(\S.*)")
-VALUES = {"N": "1", "M": "1", "WHICH": "next", "VERSION": "1"}
+VALUES = {"N": "1", "M": "1", "WHICH": "next", "VERSION": "1", "D": "api"}
 
 
 def commands_in(words: str) -> Iterator[list[str]]:
@@ -378,10 +378,12 @@ def test_every_output_that_a_skill_names_is_there_after_a_run(finished_home, num
 
 @pytest.mark.parametrize("number, frame", [
     (2, pd.DataFrame({"monthly_charge": [-1.0, 2.0]})), (4, pd.DataFrame({"support_calls": [4.0, 1.0], "months_as_customer": [2.0, 0.0]}))])
-def test_the_example_of_a_skill_works(number, frame):
+def test_the_example_of_a_skill_works(number, frame, monkeypatch):
     "A rule, a feature; the check has a test of its own"
+    monkeypatch.setattr(cleaner, "CLEANING_RULES", {})
+    monkeypatch.setattr(derived, "DERIVED", {})
     code, = re.findall(r"^```python\n(.*?)^```", of_epoch(number)[1], re.M | re.S)
-    names = {"pd": pd, "cleaning_rule": cleaning_rule, "derived_feature": derived_feature, "ratio": ratio}
+    names = {"pd": pd, "cleaning_rule": cleaner.cleaning_rule, "derived_feature": derived.derived_feature, "ratio": derived.ratio}
     exec(code, names)
     made = names["charge_of_nobody" if number == 2 else "calls_per_month"](frame)
     assert (made["monthly_charge"] if number == 2 else made).isna().tolist() == ([True, False] if number == 2 else [False, True])
