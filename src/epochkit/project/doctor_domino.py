@@ -7,6 +7,8 @@ __all__ = ['look_at_domino', 'look_at_data_folder', 'look_at_what_lasts', 'look_
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-02
 import os
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..core.domino import Domino, cost_per_hour, find_cluster, find_domino
@@ -77,10 +79,10 @@ def _git_ignores(folder: Path, name: str) -> bool:
 
 
 def _sync_ignores(folder: Path, name: str) -> bool:
-    "Whether .dominoignore names it"
+    "Whether a line of .dominoignore, a name or a pattern, leaves it out"
     file = folder / ".dominoignore"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return any(line.strip().strip("/") == name for line in lines)
+    return any(fnmatchcase(name, re.sub(r"^/|/\**$", "", line.strip())) for line in lines)
 
 
 @look
@@ -100,7 +102,7 @@ def look_at_what_lasts(place: Surroundings) -> DoctorRow | None:
         return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it", remedy)
     if not here.git_based and _sync_ignores(here.working, ".context"):
         return DoctorRow("record", "warn", f"{record} is left out of every sync by .dominoignore",
-                       "take the line .context out of .dominoignore")
+                       "take the line that names .context out of .dominoignore")
     return DoctorRow("record", "ok", f"{record} goes along with the project's files")
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-11

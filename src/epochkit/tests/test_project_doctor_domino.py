@@ -70,8 +70,13 @@ def test_on_a_dfs_project_the_ignore_file_decides(place, monkeypatch):
     monkeypatch.setenv("DOMINO_IS_GIT_BASED", "false")
     monkeypatch.setenv("DOMINO_WORKING_DIR", str(place.folder.parent))
     assert doctor.look_at_what_lasts(place).state == "ok"
-    (place.folder.parent / ".dominoignore").write_text("# big\n.context/\n")
-    assert "take the line .context out" in doctor.look_at_what_lasts(place).remedy
+    ignored = place.folder.parent / ".dominoignore"
+    for line, state in ((".context/", "warn"), ("/.context/**", "warn"), (".con*", "warn"), ("*", "warn"), ("*.pyc", "ok"),
+                        ("# .context", "ok"), (".contexts", "ok"), ("sub/.context", "ok")):
+        ignored.write_text(f"# big\n\n{line}\n")
+        assert doctor.look_at_what_lasts(place).state == state, line
+    ignored.write_text(".context\n")
+    assert "take the line that names .context out" in doctor.look_at_what_lasts(place).remedy
 
 
 @pytest.mark.parametrize("git_based", [True, False])
