@@ -26,7 +26,7 @@ from ..core.domino import data_folder_panel
 from ..core.errors import BadInputError, PipelineError, explain
 from ..record.ledger import Ledger
 from ..serving.server import server_environment
-from ..lifecycle.state import EpochState, project_state
+from ..lifecycle.state import project_state
 from ..lifecycle.run import RUNNER, check_data_root
 from ..runner.progress import RUNNER_HOME, read_progress
 
