@@ -47,7 +47,7 @@ def closure(roots: Iterable[Requirement], excluded: set[str]) -> set[str]:
     while waiting:
         requirement = waiting.pop()
         name = normal(requirement.name)
-        if name in excluded or found.get(name, {None}) >= requirement.extras and name in found:
+        if name in excluded or (name in found and found[name] >= requirement.extras):
             continue
         found[name] = found.get(name, set()) | requirement.extras
         try:

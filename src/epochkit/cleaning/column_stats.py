@@ -227,8 +227,8 @@ def _label_counts(labels: Mapping[str, int], spans: tuple[NumberSpan, NumberSpan
 _WORD_MARKS = ("NA", "NAN", "NULL")
 
 
-class ColumnStats:
-    "What was counted of one column so far"
+class _CountedColumn:
+    "What a column holds, counted piece by piece"
 
     def __init__(self):
         self._cells, self._labels, self._spans = Counter(), LabelCounts(), (NumberSpan(), NumberSpan())
@@ -262,6 +262,10 @@ class ColumnStats:
         counts, odd = _label_counts(self._labels.take_new(), self._spans)
         self._cells.update(counts)
         self._unread = list(dict.fromkeys([*self._unread, *odd]))[:3]
+
+# %% ../../../nbs/cleaning/04_column_stats.ipynb #column-known
+class ColumnStats(_CountedColumn):
+    "What was counted of one column so far"
 
     @property
     def cells(self) -> Counter:

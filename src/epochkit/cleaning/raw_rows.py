@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -166,13 +166,9 @@ def _allowed_number(form: NumberForm) -> str:
     return f"{written}, bare or in {form.unit}" if form.unit else written
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-20
-_READING = ("column_kinds", "infinite")  # steps after which an empty cell means: it could not be read
-_FEW = 8  # rows up to which cells are looked up one by one
-
-
 @dataclass
-class RowCleaner:
-    """The cleaning of epoch 002 for rows that come later: kinds, spelling, the brief's wishes and the project's rules
+class _KnownCleaning:
+    """What epoch 002 decided about rows: kinds, spelling, the brief's wishes and the project's rules
 
     labels: the labels that training saw, by column; another spelling of one of them becomes it."""
     kinds: dict[str, str]
@@ -184,25 +180,13 @@ class RowCleaner:
     labels: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "RowCleaner":
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
         "The cleaner that a `cleaning_record` describes"
         rules = tuple(RuleReference(**{**rule, "columns": tuple(rule["columns"])}) for rule in record["rules"])
         return cls(**{**record, "rules": rules})
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def read(self, rows: pd.DataFrame | list[Mapping[str, Any]], wanted: Iterable[str]) -> CleanedRows:
-        "The clean cells of the columns `wanted` in raw rows; what cannot be read is a problem of its row"
-        return _read(self, rows, list(wanted))
-
-    def use_key(self, key: bytes) -> "RowCleaner":
-        "This cleaner with the key of its hashed columns; BadInputError when it is another than in training"
-        if self.key_digest and key_digest(key) != self.key_digest:
-            raise BadInputError("the privacy key is another one than in training, so hashed columns would not match: "
-                                "set EPOCH_PRIVACY_KEY (or put back privacy.key) as it was in epoch 002")
-        self._key = key
-        return self
 
     @cached_property
     def section(self) -> CleaningSection:
@@ -223,6 +207,26 @@ class RowCleaner:
     def resolved(self) -> list[CleaningRule]:
         "The project's rules that can do without the target"
         return [rule.resolve() for rule in self.rules if self.target not in rule.columns]
+
+# %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-20-later
+_READING = ("column_kinds", "infinite")  # steps after which an empty cell means: it could not be read
+_FEW = 8  # rows up to which cells are looked up one by one
+
+
+class RowCleaner(_KnownCleaning):
+    "The cleaning of epoch 002 for rows that come later"
+
+    def read(self, rows: pd.DataFrame | list[Mapping[str, Any]], wanted: Iterable[str]) -> CleanedRows:
+        "The clean cells of the columns `wanted` in raw rows; what cannot be read is a problem of its row"
+        return _read(self, rows, list(wanted))
+
+    def use_key(self, key: bytes) -> "RowCleaner":
+        "This cleaner with the key of its hashed columns; BadInputError when it is another than in training"
+        if self.key_digest and key_digest(key) != self.key_digest:
+            raise BadInputError("the privacy key is another one than in training, so hashed columns would not match: "
+                                "set EPOCH_PRIVACY_KEY (or put back privacy.key) as it was in epoch 002")
+        self._key = key
+        return self
 
     @cached_property
     def by_mark(self) -> dict[str, "RowCleaner"]:

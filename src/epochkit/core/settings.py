@@ -18,7 +18,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError as SchemaError
+from pydantic import (BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt,
+                      ValidationError as SchemaError)
 
 from .. import __version__
 from .domino import find_domino
@@ -67,11 +68,11 @@ def epoch_of(number: int) -> Epoch:
         raise BadInputError(f"there is no epoch {number}: choose 1 to 8")
     return EPOCHS[number - 1]
 
-# %% ../../../nbs/core/02_settings.ipynb #01config-08
+# %% ../../../nbs/core/02_settings.ipynb #settings-gate-modules
 GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
                 "validation.gate_checks", "serving.gate", "retrospective.playbook")
 
-
+# %% ../../../nbs/core/02_settings.ipynb #01config-08
 class Settings(BaseModel):
     "Every setting and root of one project; frozen"
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
@@ -83,10 +84,10 @@ class Settings(BaseModel):
     data_root: Path
     artifacts_root: Path
     dataset: Path | None = None
-    chunk_rows: int = 10_000
-    memory_gb: float = 12.0
-    file_mb: float = 50.0
-    cell_timeout_s: int = 1_800
+    chunk_rows: PositiveInt = 10_000
+    memory_gb: PositiveFloat = 12.0
+    file_mb: PositiveFloat = 50.0
+    cell_timeout_s: PositiveInt = 1_800
     keep_predictions: NonNegativeInt = 1_000_000
     keep_prediction_days: NonNegativeInt = 0
     unattended_production: bool = False
@@ -107,8 +108,7 @@ class Settings(BaseModel):
     @property
     def mounted(self) -> Path | None:
         "What has to be there before anything is written: the dataset on Domino, or a data root outside the home"
-        outside = None if self.data_root.is_relative_to(self.home) else self.data_root
-        return self.dataset or outside
+        return self.dataset or (None if self.data_root.is_relative_to(self.home) else self.data_root)
 
     @property
     def package_folder(self) -> Path:
@@ -170,11 +170,19 @@ _SECTIONS = {
 }
 
 
+def _named_folder(name: str, text: Path | str) -> Path:
+    "The folder that a variable or an argument names; BadInputError for the home of a user who is not there"
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise BadInputError(f"{name} names {text}, and this machine knows no such home: write the whole path") from error
+
+
 def find_project(env: Mapping[str, str] | None = None) -> Path:
     "The project's folder: `EPOCH_PROJECT`, or the nearest one upward from the current folder with a settings.ini"
     named = (os.environ if env is None else env).get("EPOCH_PROJECT")
     if named:
-        folder = Path(named).expanduser().absolute()
+        folder = _named_folder("EPOCH_PROJECT", named)
         if (folder / "settings.ini").is_file():
             return folder
         raise BadInputError(f"EPOCH_PROJECT names {folder}, and there is no settings.ini: name the folder of a project")
@@ -213,7 +221,8 @@ def _roots(project: str, home: Path, env: Mapping[str, str]) -> dict[str, Path |
     "Data and artifacts roots: the home by default, Domino's places when the platform announces itself; and its dataset"
     domino = find_domino(env)
     if domino is None or env.get("EPOCH_HOME"):
-        dataset = domino.data if domino and home.is_relative_to(domino.data) else None
+        on_dataset = domino and Path(os.path.realpath(home)).is_relative_to(os.path.realpath(domino.data))
+        dataset = domino.data if domino and on_dataset else None
         return {"data_root": home / "data" / project, "artifacts_root": home / "artifacts", "dataset": dataset}
     return {"data_root": domino.data, "artifacts_root": domino.artifacts, "dataset": domino.data}
 
@@ -223,7 +232,7 @@ def load_settings(home: Path | str | None = None, env: Mapping[str, str] | None 
     env = os.environ if env is None else env
     code_root = find_project(env)
     values = _own_sections(code_root / "settings.ini")
-    place = Path(home or env.get("EPOCH_HOME") or code_root).expanduser().absolute()
+    place = _named_folder("EPOCH_HOME", home or env.get("EPOCH_HOME") or code_root)
     _check_release(str(values.get("kit_defaults", "")))
     cost = env.get("ENABLE_COST_TRACKING", "false").lower() in ("1", "true", "yes")
     try:

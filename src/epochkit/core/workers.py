@@ -149,6 +149,19 @@ def end_kept_workers() -> None:
 
 atexit.register(end_kept_workers)
 
+# %% ../../../nbs/core/13_workers.ipynb #workers-outcome
+def _outcome_of(done: Future, key: Any, within_s: float | None) -> CallResult:
+    "The result of a call that is done, or why it has none"
+    from pebble import ProcessExpired
+    try:
+        return done.result()
+    except ProcessExpired as error:
+        return _died(key, error.exitcode)
+    except TookTooLong:
+        return CallResult(key, error=f"was ended after {within_s:.3g} s", seconds=within_s)
+    except Exception as error:  # an outcome that cannot be sent back
+        return CallResult(key, error=explain(error))
+
 # %% ../../../nbs/core/13_workers.ipynb #workers-14
 class _RenewedPool:
     "A pool of processes, and the calls that it has not answered; one that broke is replaced"
@@ -206,21 +219,10 @@ class _RenewedPool:
             done = wait(self._futures, timeout=1, return_when=FIRST_COMPLETED).done
             if done:
                 first = done.pop()
-                return self._outcome_of(first, *self._futures.pop(first)[:2])
+                return _outcome_of(first, *self._futures.pop(first)[:2])
             if not self._pool.active:
                 self._renew()
         return self._lost.popleft()
-
-    def _outcome_of(self, done: Future, key: Any, within_s: float | None) -> CallResult:
-        from pebble import ProcessExpired
-        try:
-            return done.result()
-        except ProcessExpired as error:
-            return _died(key, error.exitcode)
-        except TookTooLong:
-            return CallResult(key, error=f"was ended after {within_s:.3g} s", seconds=within_s)
-        except Exception as error:  # an outcome that cannot be sent back
-            return CallResult(key, error=explain(error))
 
 # %% ../../../nbs/core/13_workers.ipynb #workers-open
 @contextmanager

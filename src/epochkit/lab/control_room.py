@@ -26,7 +26,7 @@ from ..core.domino import data_folder_panel
 from ..core.errors import BadInputError, PipelineError, explain
 from ..record.ledger import Ledger
 from ..serving.server import server_environment
-from ..lifecycle.state import EpochState, project_state
+from ..lifecycle.state import project_state
 from ..lifecycle.run import RUNNER, check_data_root
 from ..runner.progress import RUNNER_HOME, read_progress
 
@@ -66,32 +66,8 @@ class StartedRun:
         return lines[-1].removeprefix("epoch: ") if lines else ""
 
 # %% ../../../nbs/lab/02_control_room.ipynb #93controlroo-08-a-base
-class RoomView:
-    "What the control room shows: the board, which buttons can be clicked, what a run said last"
-
-    def look(self) -> bool:
-        "Brings everything up to date; True while a run works"
-        progress = read_progress(self.settings)
-        busy = bool(progress) or (self.run is not None and self.run.code is None)
-        ended = self.run is not None and self.run.code is not None
-        stamp = self._ledger_stamp(), progress and progress.get("epoch")
-        if stamp != self._stamp or ended or time.monotonic(
-        ) - self._looked > self.LOOK_AGAIN_S or not busy and self.stop.disabled is False:
-            self._stamp, self._looked = stamp, time.monotonic()
-            self._draw()
-        if ended:
-            self._say_how_it_ended()
-        elif self._asked_to_stop and not busy:
-            self._asked_to_stop = 0.0
-            self._say("wait", "Stopped.", "Run it again to go on.")
-        self.doing.value = progress_html(progress, self._kept(progress)) if busy else ""
-        self._enable(busy)
-        return busy
-
-    def _ledger_stamp(self) -> tuple[int, int] | None:
-        with suppress(OSError):
-            found = (self.settings.context_root / "ledger.jsonl").stat()
-            return found.st_size, found.st_mtime_ns
+class _RoomParts:
+    "The parts of the control room, each as the record has it: board, buttons, message"
 
     def _kept(self, progress: dict[str, Any] | None) -> str:
         with suppress(PipelineError):
@@ -118,10 +94,10 @@ class RoomView:
     def _enable(self, busy: bool) -> None:
         pending = pending_gate(self.states)
         unfinished = any(state.state != "done" for state in self.states)
-        for widget, usable in ((self.run_next, not busy and not pending and unfinished), (self.run_one, not busy
-                                                                                          and bool(self.states)),
-                               (self.choice, not busy), (self.stop, busy),
-                               (self.gate, not busy and bool(pending or self.gate_area.children))):
+        for widget, usable in (
+                (self.run_next, not busy and not pending and unfinished), (self.run_one, not busy and bool(self.states)),
+                (self.choice, not busy), (self.stop, busy),
+                (self.gate, not busy and bool(pending or self.gate_area.children))):
             if widget.disabled is usable:
                 widget.disabled = not usable
         opened = bool(self.gate_area.children)
@@ -142,7 +118,33 @@ class RoomView:
         else:
             self._say("fail", "Stopped." if "stopped" in words else "The run ended.", words or f"exit code {code}")
 
-    # what the buttons do
+# %% ../../../nbs/lab/02_control_room.ipynb #room-look
+class RoomView(_RoomParts):
+    "What the control room shows: the board, which buttons can be clicked, what a run said last"
+
+    def look(self) -> bool:
+        "Brings everything up to date; True while a run works"
+        progress = read_progress(self.settings)
+        busy = bool(progress) or (self.run is not None and self.run.code is None)
+        ended = self.run is not None and self.run.code is not None
+        stamp = self._ledger_stamp(), progress and progress.get("epoch")
+        old = time.monotonic() - self._looked > self.LOOK_AGAIN_S
+        if stamp != self._stamp or ended or old or not busy and self.stop.disabled is False:
+            self._stamp, self._looked = stamp, time.monotonic()
+            self._draw()
+        if ended:
+            self._say_how_it_ended()
+        elif self._asked_to_stop and not busy:
+            self._asked_to_stop = 0.0
+            self._say("wait", "Stopped.", "Run it again to go on.")
+        self.doing.value = progress_html(progress, self._kept(progress)) if busy else ""
+        self._enable(busy)
+        return busy
+
+    def _ledger_stamp(self) -> tuple[int, int] | None:
+        with suppress(OSError):
+            found = (self.settings.context_root / "ledger.jsonl").stat()
+            return found.st_size, found.st_mtime_ns
 
 # %% ../../../nbs/lab/02_control_room.ipynb #control-room-actions
 class RoomActions(RoomView):

@@ -95,8 +95,8 @@ def _named_key(section: str, key: str, text: str) -> BriefKey:
     return section, next((name for name in keys if name in text), next(iter(keys)))
 
 # %% ../../../nbs/planning/16_form.ipynb #form-15
-class BriefDraft:
-    "The brief as far as it is typed: fields, roles set by hand in `content`, and the data that is looked at"
+class _TypedBrief:
+    "What is typed: fields, roles set by hand in `content`, and the data that is looked at"
 
     def __init__(self, settings: Settings, content: dict[str, Any]):
         self.settings, self.content, self.fields = settings, content, BriefFields(content)
@@ -113,6 +113,37 @@ class BriefDraft:
     def lacking(self) -> list[BriefKey]:
         "What must be said and is not"
         return [place for place in NEEDED if not self.fields[place].value.strip()]
+
+    def told_roles(self) -> dict[str, str]:
+        "Column -> role that is set by hand"
+        return self.content.get("data", {}).get("roles", {})
+
+    def tell_role(self, name: str, role: str) -> None:
+        "Sets a column's role by hand; an empty one is taken back"
+        roles = {column: kept for column, kept in self.told_roles().items() if column != name}
+        data = self.content.setdefault("data", {})
+        data.pop("roles", None)
+        if roles := roles | ({name: role} if role else {}):
+            data["roles"] = roles
+
+    def ticked(self) -> dict[str, set[str]]:
+        "Column -> the keys with a tick that name it"
+        names: dict[str, set[str]] = {}
+        for key in TICKS:
+            for name in self.fields["data", key].value:
+                names.setdefault(name, set()).add(key)
+        return names
+
+    def choices(self) -> dict[str, str]:
+        "The tasks that the target leaves open, each with what it would mean"
+        try:
+            return self.look.choices(self.brief()) if self.look else {}
+        except (BadInputError, KeyError):
+            return {}
+
+# %% ../../../nbs/planning/16_form.ipynb #form-wrong
+class BriefDraft(_TypedBrief):
+    "The brief as far as it is typed, and what is wrong with it"
 
     def problems(self) -> dict[BriefKey, str]:
         "What is wrong, by the field that it belongs to; errors of no field are under ('', '')"
@@ -143,33 +174,6 @@ class BriefDraft:
             known = ", ".join(METRICS[task])
             return {("metric", "primary"): f"'{brief.metric.primary}' does not measure {task}: choose one of {known}"}
         return {}
-
-    def told_roles(self) -> dict[str, str]:
-        "Column -> role that is set by hand"
-        return self.content.get("data", {}).get("roles", {})
-
-    def tell_role(self, name: str, role: str) -> None:
-        "Sets a column's role by hand; an empty one is taken back"
-        roles = {column: kept for column, kept in self.told_roles().items() if column != name}
-        data = self.content.setdefault("data", {})
-        data.pop("roles", None)
-        if roles := roles | ({name: role} if role else {}):
-            data["roles"] = roles
-
-    def ticked(self) -> dict[str, set[str]]:
-        "Column -> the keys with a tick that name it"
-        names: dict[str, set[str]] = {}
-        for key in TICKS:
-            for name in self.fields["data", key].value:
-                names.setdefault(name, set()).add(key)
-        return names
-
-    def choices(self) -> dict[str, str]:
-        "The tasks that the target leaves open, each with what it would mean"
-        try:
-            return self.look.choices(self.brief()) if self.look else {}
-        except (BadInputError, KeyError):
-            return {}
 
 # %% ../../../nbs/planning/16_form.ipynb #form-19
 def open_questions(lacking: list[BriefKey], asks_task: bool, wrong: Mapping[BriefKey, str]) -> list[str]:

@@ -90,8 +90,8 @@ LOOKED_AT = 20_000  # rows
 MOST_CLASSES_SHOWN = 30
 
 # %% ../../../nbs/planning/12_form_fields.ipynb #28cbrieffiel-09
-class DataLook:
-    "The first rows behind a source with roles, examples and the question that the target leaves open"
+class _FirstRows:
+    "The first rows behind a source: columns, target and examples, and which columns look personal"
 
     def __init__(self, source: str, settings: Settings):
         opened = open_source(source, settings)
@@ -100,31 +100,9 @@ class DataLook:
         self._personal: dict[str, str] | None = None
         self.missing = self.sample.isna().mean().to_dict()
 
-    def roles(self, brief: Brief) -> dict[str, Role]:
-        "Role per column as epoch 001 will see it; BadInputError for a name that is not there"
-        check_brief_columns(self.columns, brief)
-        key = brief.cleaning.model_dump_json()
-        if key != self._cleaned[0]:
-            self._cleaned = key, as_cleaned(self.sample, brief.cleaning), {}
-        _, cleaned, seen = self._cleaned
-        target = brief.data.target
-        if target in cleaned:
-            cleaned = cleaned.assign(**{target: self.target(brief)})
-        return column_roles(cleaned, brief.data, seen)
-
     def target(self, brief: Brief) -> "pd.Series":
         "The target as cleaning reads it"
         return read_target(self.sample[brief.data.target], brief.data.task, brief.cleaning).values
-
-    def first_roles(self) -> dict[str, Role]:
-        "Role per column from its cells alone, while the brief is not right yet"
-        if self._cleaned[1] is None:
-            self._cleaned = CleaningSection().model_dump_json(), as_cleaned(self.sample), {}
-        _, cleaned, seen = self._cleaned
-        for name in cleaned:
-            if name not in seen:
-                seen[name] = infer_role(cleaned[name])
-        return {name: seen[name] for name in cleaned}
 
     def personal(self) -> dict[str, str]:
         "Columns that look personal, each with what it may be; told once"
@@ -148,6 +126,32 @@ class DataLook:
             return []
         counts = read_target(self.sample[target], "binary").values.dropna().map(label_of).value_counts()
         return list(counts.index) if 2 <= len(counts) <= MOST_CLASSES_SHOWN else []
+
+# %% ../../../nbs/planning/12_form_fields.ipynb #fields-asked
+class DataLook(_FirstRows):
+    "The first rows behind a source with roles, examples and the question that the target leaves open"
+
+    def roles(self, brief: Brief) -> dict[str, Role]:
+        "Role per column as epoch 001 will see it; BadInputError for a name that is not there"
+        check_brief_columns(self.columns, brief)
+        key = brief.cleaning.model_dump_json()
+        if key != self._cleaned[0]:
+            self._cleaned = key, as_cleaned(self.sample, brief.cleaning), {}
+        _, cleaned, seen = self._cleaned
+        target = brief.data.target
+        if target in cleaned:
+            cleaned = cleaned.assign(**{target: self.target(brief)})
+        return column_roles(cleaned, brief.data, seen)
+
+    def first_roles(self) -> dict[str, Role]:
+        "Role per column from its cells alone, while the brief is not right yet"
+        if self._cleaned[1] is None:
+            self._cleaned = CleaningSection().model_dump_json(), as_cleaned(self.sample), {}
+        _, cleaned, seen = self._cleaned
+        for name in cleaned:
+            if name not in seen:
+                seen[name] = infer_role(cleaned[name])
+        return {name: seen[name] for name in cleaned}
 
     def task(self, brief: Brief) -> tuple[str, str]:
         "The task and why; BadInputError when the target cannot be learned"

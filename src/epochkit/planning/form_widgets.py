@@ -147,7 +147,7 @@ def _with_error(field: Any) -> widgets.VBox:
 _BY_TABLE = ("data", "roles")
 
 
-class BriefFields(Mapping):
+class _FieldMapping(Mapping):
     "(section, key) -> field, for every key of the schema; `boxes` hold each field with its error"
 
     def __init__(self, content: dict[str, Any]):
@@ -174,6 +174,10 @@ class BriefFields(Mapping):
         if isinstance(field, widgets.TagsInput):
             return list(field.value) or None
         return field_value(field_info(*place).annotation, field.value, field_words(*place).label)
+
+# %% ../../../nbs/planning/15_form_widgets.ipynb #formwidgets-read
+class BriefFields(_FieldMapping):
+    "The fields of the brief: a brief is shown in them and read from them, and what is wrong is said beside each"
 
     def read(self, content: dict[str, Any]) -> dict[str, Any]:
         "`content` with what the fields say; BadInputError for a field that cannot be read"

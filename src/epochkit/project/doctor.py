@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['LOOKS', 'DoctorRow', 'Surroundings', 'look', 'look_at_python', 'locked_versions', 'look_at_packages',
            'look_at_frameworks', 'look_at_kit', 'look_at_git', 'look_at_git_filter', 'look_at_write_permission',
-           'look_at_locks', 'look_at_memory', 'look_at_disk', 'look_at_browser', 'look_at_kernel', 'look_at_signatures',
-           'look_at_tracking', 'look_at_privacy_key', 'look_at_port', 'look_at_clock', 'examine', 'doctor_text',
-           'run_doctor']
+           'look_at_locks', 'memory_limit_gb', 'look_at_memory', 'look_at_disk', 'look_at_browser', 'look_at_kernel',
+           'look_at_signatures', 'look_at_tracking', 'look_at_privacy_key', 'look_at_port', 'look_at_clock', 'examine',
+           'doctor_text', 'run_doctor']
 
 # %% ../../../nbs/project/13_doctor.ipynb #doctor-02
 import importlib.metadata
@@ -224,6 +224,12 @@ def _brief(place: Surroundings) -> Any:
         return parse_brief(brief_path(place.settings).read_text(encoding="utf-8"))
 
 
+def memory_limit_gb(place: Surroundings) -> float:
+    "GB that the project may use: by the brief, else by settings.ini; 0 outside of a project"
+    brief = _brief(place)
+    return (brief and brief.budget.memory_gb) or (place.settings.memory_gb if place.settings else 0)
+
+
 def _needed_memory_gb(place: Surroundings) -> float:
     "What the plan estimates at most; before there is one, what imports and a small table take"
     if place.settings is not None:
@@ -237,8 +243,7 @@ def _needed_memory_gb(place: Surroundings) -> float:
 def look_at_memory(place: Surroundings) -> DoctorRow:
     "Whether free memory is enough for the plan, and the limit is not above what the machine has"
     import psutil
-    needed, now, brief = _needed_memory_gb(place), psutil.virtual_memory(), _brief(place)
-    limit = (brief and brief.budget.memory_gb) or (place.settings.memory_gb if place.settings else 0)
+    needed, now, limit = _needed_memory_gb(place), psutil.virtual_memory(), memory_limit_gb(place)
     seen = f"{now.available / 2**30:.1f} of {now.total / 2**30:.1f} GB free, the project needs about {needed:.1f} GB"
     if now.available / 2**30 < needed:
         return DoctorRow("memory", "warn", seen, "close other programs, or take fewer columns or rows in the brief")

@@ -7,13 +7,14 @@ __all__ = ['look_at_domino', 'look_at_data_folder', 'look_at_what_lasts', 'look_
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-02
 import os
-import subprocess
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..core.brief import brief_path, parse_brief
-from ..core.domino import Domino, cost_per_hour, domino_user, find_cluster, find_domino
-from ..core.errors import BadInputError, PipelineError
-from .doctor import DoctorRow, Surroundings, look
+from ..core.domino import Domino, cost_per_hour, find_cluster, find_domino
+from ..core.errors import BadInputError
+from .doctor import DoctorRow, Surroundings, look, memory_limit_gb
+from .repository import git
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-05
 def _here() -> Domino | None:
@@ -34,13 +35,21 @@ def look_at_domino(place: Surroundings) -> DoctorRow | None:
     if here is None:
         return None
     facts = here.facts()
-    seen = f"{here.kind} {facts['project']}, started by {domino_user() or 'nobody that is named'}"
+    seen = f"{here.kind} {facts['project']}, started by {here.user or 'nobody that is named'}"
     seen += f", run {here.number or here.run}" * bool(here.run) + f", tier {here.tier}" * bool(here.tier)
     return DoctorRow("Domino", "ok", seen)
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-07
-def _home_in_dataset(place: Surroundings, here: Domino) -> bool:
-    return place.settings.home.is_relative_to(here.data)
+def _in(folder: Path, root: Path) -> bool:
+    "Whether a folder lies under `root`, by whatever link each is named"
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
+
+
+def _in_mount(folder: Path, here: Domino) -> bool:
+    "Whether a folder lies in something that is mounted where datasets are"
+    real = Path(os.path.realpath(folder))
+    return any(os.path.ismount(part) for part in (real, *real.parents)
+               if _in(part, here.data.parent) or _in(part, here.data))
 
 
 @look
@@ -56,7 +65,7 @@ def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
     if not os.access(root, os.W_OK | os.X_OK):
         return DoctorRow(name, "missing", f"{root} is mounted read-only", "ask its owner for the right to write, or "
                          "take another dataset: EPOCH_HOME=/path/to/dataset/home")
-    if not any(os.path.ismount(part) for part in (root, *root.parents) if part.is_relative_to(here.data.parent)):
+    if not _in_mount(root, here):
         return DoctorRow(name, "warn", f"{root} is a plain folder: it is gone with the run", remedy)
     return DoctorRow(name, "ok", f"{root} is a dataset")
 
@@ -64,17 +73,16 @@ def look_at_data_folder(place: Surroundings) -> DoctorRow | None:
 def _git_ignores(folder: Path, name: str) -> bool:
     "Whether git would leave `name` out; without git, True: nothing else carries it away"
     try:
-        done = subprocess.run(["git", "check-ignore", "-q", name], cwd=folder, capture_output=True)
+        return git(folder, "check-ignore", "-q", name).returncode != 1
     except OSError:
         return True
-    return done.returncode != 1
 
 
 def _sync_ignores(folder: Path, name: str) -> bool:
-    "Whether .dominoignore names it"
+    "Whether a line of .dominoignore, a name or a pattern, leaves it out"
     file = folder / ".dominoignore"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return any(line.strip().strip("/") == name for line in lines)
+    return any(fnmatchcase(name, re.sub(r"^/|/\**$", "", line.strip())) for line in lines)
 
 
 @look
@@ -84,14 +92,17 @@ def look_at_what_lasts(place: Surroundings) -> DoctorRow | None:
     if here is None or place.settings is None:
         return None
     record, home = place.settings.context_root, place.settings.home
-    if _home_in_dataset(place, here):
-        return DoctorRow("record", "ok", f"{record} is in the dataset: workspaces, jobs and apps share it")
+    remedy = f"EPOCH_HOME={here.data}/home among the project's environment variables"
+    if _in(home, here.data) or _in_mount(home, here):
+        return DoctorRow("record", "ok", f"{record} is in a dataset: workspaces, jobs and apps share it")
+    if not _in(home, here.working):
+        return DoctorRow("record", "warn", f"{record} is neither in a dataset nor among the project's files, so it may "
+                       "be gone with the run", remedy)
     if here.git_based and _git_ignores(home, ".context"):
-        return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it",
-                       f"EPOCH_HOME={here.data}/home among the project's environment variables")
+        return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it", remedy)
     if not here.git_based and _sync_ignores(here.working, ".context"):
         return DoctorRow("record", "warn", f"{record} is left out of every sync by .dominoignore",
-                       "take the line .context out of .dominoignore")
+                       "take the line that names .context out of .dominoignore")
     return DoctorRow("record", "ok", f"{record} goes along with the project's files")
 
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-11
@@ -107,15 +118,6 @@ def _memory_of_tier() -> float | None:
     return None
 
 
-def _limit_gb(place: Surroundings) -> float:
-    "The limit of the brief, else of settings.ini"
-    try:
-        brief = parse_brief(brief_path(place.settings).read_text(encoding="utf-8"))
-        return brief.budget.memory_gb or place.settings.memory_gb
-    except (OSError, PipelineError, UnicodeDecodeError):
-        return place.settings.memory_gb
-
-
 @look
 def look_at_tier(place: Surroundings) -> DoctorRow | None:
     "Whether the hardware tier gives the memory that the project may use"
@@ -123,7 +125,7 @@ def look_at_tier(place: Surroundings) -> DoctorRow | None:
     given = _memory_of_tier()
     if here is None or place.settings is None or given is None:
         return None
-    limit, tier = _limit_gb(place), here.tier or "without a name"
+    limit, tier = memory_limit_gb(place), here.tier or "without a name"
     seen = f"tier {tier} gives {given:.1f} GB, the project may use {limit:g} GB"
     return DoctorRow("hardware tier", "ok", seen) if given >= limit else DoctorRow(
         "hardware tier", "warn", seen, "choose a larger tier, or lower memory_gb in the brief")

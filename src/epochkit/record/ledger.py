@@ -290,8 +290,7 @@ class Ledger(_Writer):
 
     def record_id(self) -> str:
         "What tells this record from any other: the hash of its first event, or an empty text"
-        lines = self._lines()
-        return lines[0].hash if lines else ""
+        return next((line.hash for line in self._lines()), "")
 
     def _lines(self) -> list[ChainLine]:
         try:

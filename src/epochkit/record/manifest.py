@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,11 @@ class Manifest(NamedTuple):
         return self.statement["predicate"]
 
     @property
+    def made_at(self) -> str:
+        "ISO time of the last event that stands behind it; empty where no record does"
+        return (self.told.get("record") or {}).get("time", "")
+
+    @property
     def signature(self) -> str:
         "The signature in words"
         if self.signer:
@@ -77,7 +83,9 @@ def _statement_in(content: bytes) -> dict[str, Any]:
     "The statement; RecordError when the text is no manifest of files"
     try:
         found = json.loads(content)
-        files = Manifest(found).files
+        files, made_at = Manifest(found).files, Manifest(found).made_at
+        if made_at:
+            datetime.fromisoformat(made_at)
         plain = all(re.fullmatch("[0-9a-f]{64}", sha256) and not {"..", ""} & {*name.split("/")}
                     for name, sha256 in files.items())
         if plain and found["predicateType"] == _PREDICATE and found["subject"][0]["digest"]["sha256"] == _whole(files):
@@ -122,8 +130,7 @@ def open_manifest(folder: Path, sha256: str = "", allowed: Path | None = None, f
         raise RecordError(f"{MANIFEST} was changed: its sha256 is {found[:12]}…, expected is {sha256[:12]}…")
     opened = Manifest(_statement_in(content), (folder / SIGNATURE).is_file())
     if allowed is not None:
-        made_at = (opened.told.get("record") or {}).get("time", "")
-        opened = opened._replace(signer=_signer(folder, content, made_at, Path(allowed)))
+        opened = opened._replace(signer=_signer(folder, content, opened.made_at, Path(allowed)))
     for name, digest in opened.files.items() if files else ():
         _check_file(folder, name, digest)
     return opened

@@ -96,8 +96,7 @@ _IMAGE = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix
 def pinned_versions(lock: str) -> dict[str, str]:
     "Name → version of every package that the lock's text holds for Linux and this Python; hashes are left aside"
     from packaging.markers import Marker
-    found = (match for match in _PIN.finditer(lock))
-    return {match["name"]: match["version"] for match in found
+    return {match["name"]: match["version"] for match in _PIN.finditer(lock)
             if not match["marker"] or Marker(match["marker"].strip()).evaluate(_IMAGE)}
 
 # %% ../../../nbs/serving/16_containers.ipynb #manifests-constraints

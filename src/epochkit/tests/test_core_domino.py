@@ -60,6 +60,7 @@ def test_half_of_the_variables_is_one_clear_error(env, words):
 def test_clusters_are_known_by_their_service():
     dask = {"DASK_SCHEDULER_SERVICE_HOST": "dask-0", "DASK_SCHEDULER_SERVICE_PORT": "8786"}
     assert find_cluster(dask) == ("dask", "tcp://dask-0:8786") and find_cluster({"KUBERNETES_SERVICE_HOST": "1.2.3.4"}) is None
+    assert find_cluster(dask | {"CONSUL_MASTER_SERVICE_HOST": "consul-0"}).kind == "dask"
     with pytest.raises(BadInputError, match="unknown kind 'flink': known are dask, ray and spark"):
         find_cluster({"FLINK_MASTER_SERVICE_HOST": "flink-0"})
     with pytest.raises(BadInputError, match="a ray cluster, and RAY_HEAD_SERVICE_PORT is ''"):

@@ -45,6 +45,19 @@ def test_what_has_to_be_mounted_is_the_dataset_wherever_the_home_is():
     assert load_settings(env={}).mounted is None
 
 
+@pytest.mark.parametrize("limit", ["chunk_rows = 0", "memory_gb = -1", "file_mb = nan", "cell_timeout_s = 0"])
+def test_a_limit_is_above_zero(tmp_path, limit):
+    (tmp_path / "settings.ini").write_text(f"[DEFAULT]\nlib_name = x\n[limits]\n{limit}\n")
+    with pytest.raises(BadInputError, match=f"settings.ini: {limit.split()[0]} = .*greater than 0"):
+        load_settings(env={"EPOCH_PROJECT": str(tmp_path)})
+
+
+@pytest.mark.parametrize("name", ["EPOCH_PROJECT", "EPOCH_HOME"])
+def test_the_home_of_nobody_is_bad_input(name):
+    with pytest.raises(BadInputError, match=f"{name} names ~nobody-of-this-name/x, .*write the whole path"):
+        load_settings(env={name: "~nobody-of-this-name/x"})
+
+
 def test_an_unknown_setting_is_an_error(tmp_path):
     file = tmp_path / "settings.ini"
     file.write_text("[DEFAULT]\nlib_name = x\n[limits]\nmemry_gb = 3\n")

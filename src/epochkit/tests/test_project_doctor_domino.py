@@ -70,8 +70,46 @@ def test_on_a_dfs_project_the_ignore_file_decides(place, monkeypatch):
     monkeypatch.setenv("DOMINO_IS_GIT_BASED", "false")
     monkeypatch.setenv("DOMINO_WORKING_DIR", str(place.folder.parent))
     assert doctor.look_at_what_lasts(place).state == "ok"
-    (place.folder.parent / ".dominoignore").write_text("# big\n.context/\n")
-    assert "take the line .context out" in doctor.look_at_what_lasts(place).remedy
+    ignored = place.folder.parent / ".dominoignore"
+    for line, state in ((".context/", "warn"), ("/.context/**", "warn"), (".con*", "warn"), ("*", "warn"), ("*.pyc", "ok"),
+                        ("# .context", "ok"), (".contexts", "ok"), ("sub/.context", "ok")):
+        ignored.write_text(f"# big\n\n{line}\n")
+        assert doctor.look_at_what_lasts(place).state == state, line
+    ignored.write_text(".context\n")
+    assert "take the line that names .context out" in doctor.look_at_what_lasts(place).remedy
+
+
+@pytest.mark.parametrize("git_based", [True, False])
+def test_a_record_beside_the_project_is_no_part_of_its_files(place, tmp_path, monkeypatch, git_based):
+    monkeypatch.setenv("DOMINO_IS_GIT_BASED", str(git_based))
+    monkeypatch.setenv("DOMINO_WORKING_DIR", str(place.folder if git_based else place.folder.parent))
+    monkeypatch.setenv("EPOCH_HOME", str(tmp_path / "elsewhere"))
+    row = doctor.look_at_what_lasts(Surroundings(place.folder, load_settings()))
+    assert row.state == "warn" and "neither in a dataset nor among the project's files" in row.seen
+
+
+def test_another_dataset_keeps_the_record_where_it_is_one(place, monkeypatch):
+    other = place.settings.data_root.with_name("other")
+    monkeypatch.setenv("EPOCH_HOME", str(other / "home"))
+    moved = Surroundings(place.folder, load_settings())
+    assert doctor.look_at_what_lasts(moved).state == "warn"
+    monkeypatch.setattr(doctor.os.path, "ismount", lambda path: path == other)
+    assert doctor.look_at_what_lasts(moved).state == "ok"
+
+
+def test_a_link_is_what_it_leads_to(place, tmp_path, monkeypatch):
+    data, disk, code, home = place.settings.data_root, tmp_path / "disk", tmp_path / "code", tmp_path / "home"
+    data.rmdir()
+    for link, target in ((data, disk), (code, place.folder), (home, data / "home")):
+        target.mkdir(exist_ok=True)
+        link.symlink_to(target)
+    monkeypatch.setattr(doctor.os.path, "ismount", lambda path: path == disk)
+    assert doctor.look_at_data_folder(place).state == "ok"
+    subprocess.run(["git", "init", "-q"], cwd=place.folder)
+    for linked, seen in ((code, "goes along"), (home, "is in a dataset")):
+        monkeypatch.setenv("EPOCH_HOME", str(linked))
+        assert seen in doctor.look_at_what_lasts(Surroundings(place.folder, load_settings())).seen
+    assert load_settings().dataset == data
 
 
 def test_the_memory_of_the_tier_is_that_of_the_container(place, tmp_path, monkeypatch):

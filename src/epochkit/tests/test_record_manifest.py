@@ -69,6 +69,13 @@ def test_what_is_wrong_is_told_in_one_line(model, harm, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("record", [{"time": "yesterday"}, {"time": 7}, ["2026-05-31"], "2026-05-31"])
+def test_a_time_that_is_none_is_no_manifest_of_the_kit(model, record):
+    write_manifest(model, "credit", files_of(model), record=record)
+    with pytest.raises(RecordError, match="^manifest.json is not what epoch 007 writes"):
+        open_manifest(model)
+
+
 def test_a_pinned_manifest_is_that_one(model):
     pinned = sha256_of(write_manifest(model, "credit", files_of(model))[0])
     write_manifest(model, "credit", files_of(model), version="2")
