@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "src" / "epochkit" / "templates" / "domino" / "requirements-domino.txt"
 HEAD = """# What this project needs at run time on a Linux machine, pinned as in requirements.lock (which holds the hashes, and what tests need).
-# Written by the kit. domino/environment.Dockerfile installs the same lines into the environment's image.
---extra-index-url https://download.pytorch.org/whl/cpu
+# Written by the kit. domino/environment.Dockerfile installs the same lines into the environment's image. By hand:
+#   UV_TORCH_BACKEND=cpu uv pip install --system --no-deps -r requirements-domino.txt
 """
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[.+\])?==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\\n]+))?", re.MULTILINE)
 MACHINES = [{"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": machine,

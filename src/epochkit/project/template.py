@@ -63,8 +63,8 @@ def _domino_words() -> dict[str, Any]:
     gates = [{"number": f"{epoch.number:03d}", "title": epoch.title, "question": epoch.question, "folder": epoch.folder,
               "report": _EVIDENCE[epoch.number][0], "files": _EVIDENCE[epoch.number][1]}
              for epoch in EPOCHS if epoch.human_gate]
-    return {"pins": [line for line in lines if "==" in line], "gates": gates, "approvers": "model-gov-org",
-            "options": " ".join(line for line in lines if line.startswith("--"))}
+    uv = re.search(r"^uv==(\S+)", template_text("project/requirements.lock"), re.MULTILINE)[1]
+    return {"pins": [line for line in lines if "==" in line], "gates": gates, "approvers": "model-gov-org", "uv": uv}
 
 # %% ../../../nbs/project/07_template.ipynb #template-hooks
 HOOKS = ("shell_text", "protected", "guard")
