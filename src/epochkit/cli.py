@@ -23,6 +23,7 @@ from .core.errors import BadInputError, PipelineError, explain
 from .core.services import disk_trouble
 from .lifecycle.facts import check_code
 from .lifecycle.state import EpochState, next_step, project_state
+from .record.actors import agent_mark
 
 # %% ../../nbs/01_cli.ipynb #89cli-04
 def status_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -69,7 +70,7 @@ def _next(settings: Settings, states: list[EpochState]) -> str:
             load_brief(settings)
         except BadInputError as error:
             return f"mend the brief ({brief_path(settings)}): {error}"
-    waiting = next((state.epoch for state in states if state.state == "awaiting review"), None)
+    waiting = next((state.epoch for state in states if state.state == "awaiting review" and not agent_mark()), None)
     where = f"; 'epoch lab' opens the control room, where 'Open gate {waiting:03d}' shows it too" if waiting else ""
     return next_step(states) + where
 
