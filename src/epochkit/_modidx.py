@@ -24,6 +24,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'epochkit.agents.context._model': ('agents/context.html#_model', 'epochkit/agents/context.py'),
                                          'epochkit.agents.context._planned': ('agents/context.html#_planned', 'epochkit/agents/context.py'),
                                          'epochkit.agents.context._quality': ('agents/context.html#_quality', 'epochkit/agents/context.py'),
+                                         'epochkit.agents.context._questions': ( 'agents/context.html#_questions',
+                                                                                 'epochkit/agents/context.py'),
                                          'epochkit.agents.context._state_of': ( 'agents/context.html#_state_of',
                                                                                 'epochkit/agents/context.py'),
                                          'epochkit.agents.context._still_asked': ( 'agents/context.html#_still_asked',
