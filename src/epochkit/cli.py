@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
             told = disk_trouble(caught) or PipelineError(explain(caught))
             error = caught if isinstance(caught, PipelineError) else told
             lines.tell_event("error", name=type(error).__name__, text=str(error), exit_code=error.exit_code)
-    document = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
+    document = run_document(settings, numbers, outcomes, error, partial(_next, settings))
     print(json.dumps(document, indent=2))
     return document["exit_code"]
 

@@ -167,7 +167,7 @@ def project_state(settings: Settings, full: bool = False, events: list[Event] | 
 def who_decides(number: int, notebook: str = "its notebook") -> str:
     "How a gate is decided, told to whoever is at work: a person says it in `notebook` or at a terminal, an agent stops"
     if agent_mark():
-        return f"a person decides, so stop and report what gate {number:03d} shows"
+        return f"stop and report what gate {number:03d} shows"
     return f"open {notebook} and use the panel in its last cell, or type 'epoch approve {number}'"
 
 

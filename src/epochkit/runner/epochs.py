@@ -181,8 +181,9 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
                               f"{past_a_shut_gate(number)}")
     if state.state == "awaiting review":
         if not unattended:
-            where = f"{epoch_notebook(settings, number)} in JupyterLab ('make lab'), run it"
-            raise WaitingForReviewError(f"epoch {number:03d} waits for a person's decision: {who_decides(number, where)}")
+            home = "" if settings.home == settings.code_root else f"EPOCH_HOME={settings.home} "
+            panel = who_decides(number, f"{epoch_notebook(settings, number)} in JupyterLab ('{home}make lab'), run it")
+            raise WaitingForReviewError(f"epoch {number:03d} waits for a person's decision: {panel}")
         decide_unattended(settings, number, unattended, just_ran=bool(due))
     elif state.state != "done":
         raise PipelineError(f"epoch {number:03d} is {state.state} after its run: {'; '.join(state.reasons)}")

@@ -26,4 +26,4 @@ def test_an_agent_is_told_to_stop_where_a_person_is_told_how_to_decide(state, mo
     of_an_agent = next_step([state])
     assert "approve" not in of_an_agent and ("approve" in of_a_person) == (state.epoch != 2)
     assert (of_an_agent == of_a_person) == (state.epoch == 2)
-    assert state.epoch != 1 or "a person decides, so stop and report" in of_an_agent
+    assert state.epoch != 1 or "a person's decision: stop and report" in of_an_agent
