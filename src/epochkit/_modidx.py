@@ -538,6 +538,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'epochkit.cli._draft': ('cli.html#_draft', 'epochkit/cli.py'),
                               'epochkit.cli._executed_notebooks': ('cli.html#_executed_notebooks', 'epochkit/cli.py'),
                               'epochkit.cli._explain': ('cli.html#_explain', 'epochkit/cli.py'),
+                              'epochkit.cli._install_text': ('cli.html#_install_text', 'epochkit/cli.py'),
                               'epochkit.cli._kept_rows': ('cli.html#_kept_rows', 'epochkit/cli.py'),
                               'epochkit.cli._lab': ('cli.html#_lab', 'epochkit/cli.py'),
                               'epochkit.cli._mcp': ('cli.html#_mcp', 'epochkit/cli.py'),

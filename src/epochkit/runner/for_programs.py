@@ -74,6 +74,7 @@ def lines_for_programs() -> Iterator[JsonLines]:
         with redirect_stderr(lines):
             yield lines
     finally:
+        lines.write("\n")  # a line that was begun and not ended
         os.dup2(before, 2)
         os.close(before)
         reader.join(1)  # processes that are kept for later hold their end of the pipe open

@@ -29,11 +29,12 @@ def test_what_a_child_writes_past_python_is_an_event_too_and_afterwards_all_is_a
         subprocess.run([sys.executable, "-c", "import os; os.write(2, b'words of a child\\nund \\xff')"], check=True)
         print("words of this process", file=sys.stderr)
         lines.tell_event("ended", epoch=3)
+        print("half a line", end="", file=sys.stderr)
     print("as before", file=sys.stderr)
     *told, last = capfd.readouterr().err.splitlines()
     told = [json.loads(line) for line in told]
-    assert {item.get("text", item["event"]) for item in told} == {"words of a child", "und \ufffd", "words of this process", "ended"}
-    assert last == "as before" and len(told) == 4
+    assert {item.get("text", item["event"]) for item in told} == {"words of a child", "und \ufffd", "words of this process", "ended", "half a line"}
+    assert last == "as before" and len(told) == 5
 
 
 def test_the_document_has_state_gate_checks_next_step_and_exit_code(tmp_path, monkeypatch):
