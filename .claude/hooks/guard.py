@@ -424,11 +424,14 @@ def _refused_file(given: Mapping[str, Any], root: Path, folder: Path) -> str:
     return DECIDES.format(f"{found[1]}()") if story else ""
 
 def main() -> int:
-    "Reads from stdin what a tool is about to do; 2 with one line on stderr where it may not, else 0"
-    asked = json.load(sys.stdin)
-    folder = Path(asked.get("cwd") or os.getcwd())
-    root = Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder)
-    told = tool_refusal(asked.get("tool_name", ""), asked.get("tool_input") or {}, root, folder)
+    "Reads from stdin what a tool is about to do; 2 with one line on stderr where it may not or cannot be read, else 0"
+    try:
+        asked = json.load(sys.stdin)
+        folder = Path(asked.get("cwd") or os.getcwd())
+        root = Path(os.environ.get("CLAUDE_PROJECT_DIR") or folder)
+        told = tool_refusal(asked.get("tool_name", ""), dict(asked.get("tool_input") or {}), root, folder)
+    except (AttributeError, TypeError, ValueError) as error:
+        told = f"the guard was not asked with a JSON object of tool_name, tool_input and cwd: {error}"
     print(told, file=sys.stderr, end="\n" if told else "")
     return 2 if told else 0
 

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .core.errors import BadInputError, PipelineError, explain
 from .core.services import disk_trouble
 from .lifecycle.facts import check_code
 from .lifecycle.state import EpochState, next_step, project_state
+from .record.actors import agent_mark
 
 # %% ../../nbs/01_cli.ipynb #89cli-04
 def status_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def _next(settings: Settings, states: list[EpochState]) -> str:
             load_brief(settings)
         except BadInputError as error:
             return f"mend the brief ({brief_path(settings)}): {error}"
-    waiting = next((state.epoch for state in states if state.state == "awaiting review"), None)
+    waiting = next((state.epoch for state in states if state.state == "awaiting review" and not agent_mark()), None)
     where = f"; 'epoch lab' opens the control room, where 'Open gate {waiting:03d}' shows it too" if waiting else ""
     return next_step(states) + where
 
@@ -111,9 +113,16 @@ def _parameters(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 # %% ../../nbs/01_cli.ipynb #89cli-09-c
-def _plan(settings: Settings, options: argparse.Namespace) -> int:
+def _install_text(settings: Settings, text: str, force: bool) -> Path:
+    "Installs the brief that a sentence gave, and returns where"
     import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "the brief of this sentence.toml")
+        written.write_text(text, encoding="utf-8", newline="\n")
+        return install_brief(settings, written, force=force)
 
+
+def _plan(settings: Settings, options: argparse.Namespace) -> int:
     from epochkit.planning.sentence import plan_from_sentence
     text, explanation = plan_from_sentence(options.sentence, settings)
     print(explanation, file=sys.stderr if options.dry_run else sys.stdout)
@@ -121,10 +130,7 @@ def _plan(settings: Settings, options: argparse.Namespace) -> int:
         print(text)
         return 0
     _check_mount(settings)
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder, "the brief of this sentence.toml")
-        written.write_text(text, encoding="utf-8", newline="\n")
-        path = install_brief(settings, written, force=options.force)
+    path = _install_text(settings, text, options.force)
     print(f"\nWritten to {path}. Read it, then: epoch run 1")
     return 0
 
@@ -164,18 +170,13 @@ def _check_brief(settings: Settings, which: str, parameters: dict[str, Any]) -> 
 # %% ../../nbs/01_cli.ipynb #cli-asked-for
 def _asked_for(settings: Settings, options: argparse.Namespace) -> int:
     "The epoch that a sentence asks for, after what was understood was shown; of a plan, its brief is written"
-    import tempfile
-
     from epochkit.planning.sentence import read_command
     command = read_command(options.which, settings)
     print(command.explanation, file=sys.stderr)
     if command.refusal:
         raise BadInputError(f"nothing was run: {command.refusal}")
     if command.brief:
-        with tempfile.TemporaryDirectory() as folder:
-            written = Path(folder, "the brief of this sentence.toml")
-            written.write_text(command.brief, encoding="utf-8", newline="\n")
-            install_brief(settings, written, force=options.force)
+        _install_text(settings, command.brief, options.force)
     return command.epoch
 
 # %% ../../nbs/01_cli.ipynb #cli-prepared
@@ -216,7 +217,7 @@ def _run_for_programs(settings: Settings, options: argparse.Namespace) -> int:
             told = disk_trouble(caught) or PipelineError(explain(caught))
             error = caught if isinstance(caught, PipelineError) else told
             lines.tell_event("error", name=type(error).__name__, text=str(error), exit_code=error.exit_code)
-    document = run_document(settings, numbers, outcomes, error, _next(settings, project_state(settings)))
+    document = run_document(settings, numbers, outcomes, error, partial(_next, settings))
     print(json.dumps(document, indent=2))
     return document["exit_code"]
 

@@ -158,21 +158,27 @@ def _epoch(settings: Settings, events: list[Event], state: EpochState, before: i
     return told | ({"model": _model(events)} if number == 5 else {})
 
 # %% ../../../nbs/agents/01_context.ipynb #7d0eb704
+def _questions(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    "What only a person can answer of the plan, who that is, and the keys of the brief that settle it"
+    from epochkit.planning.plan import Plan
+    from epochkit.planning.risks import questions_of
+    return [{"epoch": 1, **item._asdict()} for item in questions_of(Plan.read(plan))]
+
+
 def _planned(settings: Settings, events: list[Event], number: int) -> dict[str, Any]:
     "Of the plan: its files, what is predicted and judged by, this epoch's criteria, and what nobody has answered"
     finished = latest(events, 1, "epoch_finished")
     left = EpochFiles(settings, finished, number) if finished and number > 1 else None
-    plan, criteria, risks = ((left.json(name) or {}) if left else {} for name in (
-        "project_plan.json", "success_criteria.json", "risk_assessment.json"))
+    plan, criteria = ((left.json(name) or {}) if left else {} for name in (
+        "project_plan.json", "success_criteria.json"))
     return {"plan": {key: plan.get(key) for key in ("project", "data", "split", "metric", "budget")} if plan else None,
             "criteria": [item for item in criteria.get("criteria", []) if item["epoch"] == number],
-            "open_questions": [{"epoch": 1, "question": text, "owner": "named in requirements.md"}
-                               for text in risks.get("questions", [])]}
+            "open_questions": _questions(plan) if plan else []}
 
 
 def _still_asked(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"epoch": epoch["epoch"], "question": f"Is {item['id'].partition(':')[2]} known when the prediction is "
-             f"made? {item['claim']}", "owner": "whoever decides at gate 003"}
+             f"made? {item['claim']}", "owner": "whoever decides at gate 003", "key": ""}
             for epoch in told for item in epoch["findings"] if item["id"].startswith("suspect:")
             and item["action"] == "ask"]
 
@@ -232,6 +238,6 @@ def context_text(told: dict[str, Any]) -> str:
     lines += ["Criteria of this epoch", *(f"    {item['check']}: {item['measure']} {item['operator']} "
                                           f"{readable(item['limit'])}" for item in told["criteria"]), ""] \
         if told["criteria"] else []
-    lines += ["Open questions", *(f"    {item['question']}" for item in told["open_questions"]), ""] \
-        if told["open_questions"] else []
+    lines += ["Open questions", *(f"    {item['question']} ({'; '.join(filter(None, (item['owner'], item['key'])))})"
+                                 for item in told["open_questions"]), ""] if told["open_questions"] else []
     return "\n".join([*lines, f"Next: {told['next']}"])

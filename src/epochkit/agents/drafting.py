@@ -143,11 +143,11 @@ def draft_by_model(settings: Settings, number: int) -> tuple[Path, Draft]:
     facts, finished = draft_facts(settings, number)
     draft = checked_draft(ask_model(settings, number, facts), facts)
     if not draft.kept:
-        raise BadInputError(f"every sentence of the draft held a number that is not in the record "
+        raise BadInputError(f"no sentence of the draft could be kept "
                             f"({draft.dropped[0][1]}): nothing was written")
     mark = (f"> **Drafted by a model** ({settings.draft_model}) from what epoch {number:03d} recorded (event "
             f"{finished.seq}). Nobody has checked the words; {len(draft.dropped)} of "
-            f"{draft.kept + len(draft.dropped)} sentences were dropped, because they said what is not in the record.")
+            f"{draft.kept + len(draft.dropped)} sentences were dropped: a number that is not in the record, or a link.")
     path = write_text(settings.artifacts(number) / "draft_by_model.md", f"{mark}\n\n{draft.text}")
     ledger = Ledger(settings.context_root)
     ledger.append("drafted", {

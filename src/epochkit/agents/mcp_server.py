@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import epochkit
 from ..core.errors import require_package
@@ -32,13 +32,13 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 # %% ../../../nbs/agents/03_mcp_server.ipynb #0bd2af41
 async def _ask(settings: Settings, *arguments: str, hear: Any = None) -> dict[str, Any]:
-    """The JSON document of one `epoch` command, with its `exit_code`; ToolError where it says why in words alone
+    """The JSON document of one `epoch` command (`--json` is added), with its `exit_code`; ToolError where it says why in words alone
 
     hear: awaited with each event of `epoch run --json`.
     """
     from mcp.server.mcpserver.exceptions import ToolError
     process = await asyncio.create_subprocess_exec(
-        *_EPOCH, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        *_EPOCH, *arguments, "--json", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=_environment(settings), cwd=settings.code_root, limit=2**24)
     said: list[str] = []
 
@@ -62,8 +62,9 @@ async def _ask(settings: Settings, *arguments: str, hear: Any = None) -> dict[st
 # %% ../../../nbs/agents/03_mcp_server.ipynb #41de2ddc
 _RULES = """The record and the epochs of one machine learning project. Read with status, context, findings, verify,
 trace and explain; run executes an epoch and computes its gate. At the gates of 001, 003, 004, 006 and 007 a person
-decides: exit code 3 means stop and report what the gate shows. Nothing here decides, and you do not look for another
-way."""
+decides: exit code 3 means stop and report what the gate shows. Exit code 4 means that the record is damaged, or a file
+is no longer what the record says: stop and report what verify says. Nothing here decides, and you do not look for
+another way."""
 
 
 def make_server(settings: Settings) -> Any:
@@ -87,39 +88,40 @@ def _word(text: str) -> str:
 
 def _add_reading(server: Any, settings: Settings) -> None:
     from mcp.types import ToolAnnotations
+    from pydantic import Field
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
     @server.tool(annotations=reads)
     async def status() -> dict[str, Any]:
         "Where the eight epochs stand, and what to do next"
-        return await _ask(settings, "status", "--json")
+        return await _ask(settings, "status")
 
     @server.tool(annotations=reads)
-    async def context(epoch: int) -> dict[str, Any]:
+    async def context(epoch: Annotated[int, Field(ge=1, le=8)]) -> dict[str, Any]:
         "What the epochs before this one (1-8) handed over: files, schemas, metrics, findings, decisions, what lacks"
-        return await _ask(settings, "context", str(epoch), "--json")
+        return await _ask(settings, "context", str(epoch))
 
     @server.tool(annotations=reads)
-    async def findings(epoch: int) -> dict[str, Any]:
+    async def findings(epoch: Annotated[int, Field(ge=1, le=7)]) -> dict[str, Any]:
         "What one epoch (1-7) found, its metrics and its checks"
-        told = await _ask(settings, "context", str(epoch + 1), "--json")
+        told = await _ask(settings, "context", str(epoch + 1))
         found = next((item for item in told["epochs"] if item["epoch"] == epoch), {})
         return {key: found.get(key) for key in ("epoch", "state", "findings", "metrics", "checks", "warnings")}
 
     @server.tool(annotations=reads)
     async def verify() -> dict[str, Any]:
         "Chain, anchors, signatures, decisions, views, evidence and gates, recomputed and compared with the record"
-        return await _ask(settings, "verify", "--json")
+        return await _ask(settings, "verify")
 
     @server.tool(annotations=reads)
     async def trace(what: str) -> dict[str, Any]:
         "A prediction_id, a feature or a recorded file back to its source"
-        return await _ask(settings, "trace", _word(what), "--json")
+        return await _ask(settings, "trace", _word(what))
 
     @server.tool(annotations=reads)
     async def explain(code: str = "") -> dict[str, Any]:
         "The page of a check or an error by its code: what it means, why it fails, what to do; without one, the codes"
-        return await _ask(settings, "explain", *([_word(code)] if code else []), "--json")
+        return await _ask(settings, "explain", *([_word(code)] if code else []))
 
 # %% ../../../nbs/agents/03_mcp_server.ipynb #cc313c8d
 def _add_running(server: Any, settings: Settings) -> None:
@@ -133,7 +135,7 @@ def _add_running(server: Any, settings: Settings) -> None:
             if event["event"] == "progress":
                 await ctx.report_progress(event["percent"], 100, f"epoch {event['epoch']:03d}: {event['label']}")
         forced = ["--force"] if force else []
-        return await _ask(settings, "run", _word(which), "--json", *forced, hear=hear)
+        return await _ask(settings, "run", _word(which), *forced, hear=hear)
 
 # %% ../../../nbs/agents/03_mcp_server.ipynb #18b48b6a
 def serve(settings: Settings) -> None:

@@ -16,5 +16,5 @@
 - `file_picker`: A small list of folders and readable files in the notebook: one click opens a folder or takes a file.
 - `form_widgets`: One field per key of the brief, with its words, its hint and its error beside it, and the table of columns with roles and ticks.
 - `form`: The brief as a form in a notebook: what must be said first, the data with its inferred roles, and a file that is only written when it is right.
-- `requirements`: `requirements.md`: what was asked, in the brief's own words; what was assumed, with the key that settles it; what is open, with an owner.
+- `requirements`: `requirements.md`: what was asked, in the brief's own words; what was assumed, with the key that settles it; what is open, with an owner and, where there is one, the key that settles it.
 """

@@ -285,9 +285,10 @@ def make_assumptions(plan: Plan) -> list[str]:
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-columns
 class Question(NamedTuple):
-    "What only a person can answer, and who that is"
+    "What only a person can answer, who that is, and the keys of the brief that settle it, where the question has some"
     question: str
     owner: str
+    key: str = ""
 
 
 _DATA_OWNER, _LEGAL, _BUSINESS = "owner of the data", "legal counsel", "business owner"
@@ -295,17 +296,18 @@ _DATA_OWNER, _LEGAL, _BUSINESS = "owner of the data", "legal counsel", "business
 
 def _column_questions(plan: Plan) -> list[Question]:
     "What only a person knows about a column: protected, personal, one label or two, or known only later"
-    asked = [Question(f"Is '{name}' ({what}) a protected attribute? Then name it in protected.", _LEGAL)
+    asked = [Question(f"Is '{name}' ({what}) a protected attribute?", _LEGAL, "[data] protected")
              for name, what in plan.profile.get("suspected_protected", {}).items()]
     asked += [Question(f"'{name}' looks like personal data ({what}): drop it, hash it or mask it?",
-                       "data protection officer")
+                       "data protection officer", "[data] drop, [cleaning] hash, mask")
               for name, what in plan.profile.get("personal_data", {}).items()]
-    asked += [Question(text, _DATA_OWNER) for text in plan.profile.get("target_questions", [])]
-    asked += [Question(f"When is '{name}' known? {column['reason'][:1].upper()}{column['reason'][1:]}.", _DATA_OWNER)
+    asked += [Question(text, _DATA_OWNER) for text in plan.profile.get("target_questions", [])]  # they name their key
+    asked += [Question(f"When is '{name}' known? {column['reason'][:1].upper()}{column['reason'][1:]}.", _DATA_OWNER,
+                       "[data] known_after, known_before")
               for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
     doubt = plan.columns.get(plan.data.time, {}).get("reason", "").partition("; but ")[2]
     return asked + ([Question(f"Does '{plan.data.time}' order the rows honestly? {doubt[:1].upper()}{doubt[1:]}.",
-                              _DATA_OWNER)]
+                              _DATA_OWNER, "[data] time")]
                     if doubt else [])
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-13-a
@@ -315,17 +317,17 @@ def questions_of(plan: Plan) -> list[Question]:
     dates = [name for name, column in plan.columns.items() if column["role"] == "datetime"]
     if dates and not plan.data.time:
         asked.append(Question(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as "
-                              f"time, and "
-                              f"the newest rows test it.", _BUSINESS))
+                              f"time, and the newest rows test it.", _BUSINESS, "[data] time"))
     laws = {row["regulation"]: row for row in make_duties(plan)}.values()
-    asked += [Question(f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL)
+    asked += [Question(f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL,
+                       "[project] regulations")
               for row in laws if row["status"] != "applies"]
-    wanted = (("use case", plan.project.use_case), ("objective", plan.project.objective))
-    blank = [word for word, value in wanted if not value]
-    return asked + ([Question(f"What is the {' and the '.join(blank)}? The brief does not say.", _BUSINESS)] if blank
-                    else [])
+    blank = [key for key in ("use_case", "objective") if not getattr(plan.project, key)]
+    words = " and the ".join(blank).replace("_", " ")
+    return asked + ([Question(f"What is the {words}? The brief does not say.", _BUSINESS,
+                              f"[project] {', '.join(blank)}")] if blank else [])
 
 
 def make_questions(plan: Plan) -> list[str]:
-    "The questions alone"
-    return [item.question for item in questions_of(plan)]
+    "The questions as sentences, each with the keys that settle it"
+    return [f"{item.question} Answer it in {item.key}." if item.key else item.question for item in questions_of(plan)]

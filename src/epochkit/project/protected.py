@@ -112,7 +112,7 @@ def refuse_unattended(what: str, root: Path) -> None:
 
 
 MARKS = {*"""
-    EPOCH_ACTOR_KIND AI_AGENT CLAUDECODE CLAUDE_CODE CODEX_SANDBOX CODEX_CI CODEX_THREAD_ID CURSOR_AGENT
+    EPOCH_ACTOR_KIND AGENT AI_AGENT CLAUDECODE CLAUDE_CODE CODEX_SANDBOX CODEX_CI CODEX_THREAD_ID CURSOR_AGENT
     GEMINI_CLI COPILOT_CLI OPENCODE QWEN_CODE AUGMENT_AGENT ANTIGRAVITY_AGENT GOOSE_TERMINAL
 """.split()}
 
@@ -137,8 +137,9 @@ def refuse_decisions(program: str, given: Sequence[str], root: Path) -> None:
         raise AgentRefused(DECIDES.format(f"'epoch {given[0]}' under another name"))
     if program == "make" and "clean" in given:
         raise AgentRefused("'make clean' forgets the record: a person runs it")
-    if program == "make" and "demo" in given:
-        refuse_unattended("'make demo'", root)
+    for target in ("demo", "trial"):
+        if program == "make" and target in given:
+            refuse_unattended(f"'make {target}'", root)
 
 # %% ../../../nbs/project/17_protected.ipynb #protected-15
 _DECIDERS = {"record_decision", "decide_by_click", "decide_unattended"}

@@ -26,7 +26,7 @@ from ..record.actors import agent_mark
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
-from ..lifecycle.state import project_state
+from ..lifecycle.state import project_state, who_decides
 from ..record.signatures import key_that_signs, sign, signer_of
 from ..lifecycle.validity import RESTORING_GATE, decision_flaw, evidence_of, restored_by, signed_payload
 
@@ -278,12 +278,12 @@ def decide_unattended(settings: Settings, epoch: int, reason: str, just_ran: boo
     if settings.require_signatures:
         raise WaitingForReviewError(
             f"gate {epoch:03d} needs a signed decision (require_signatures in settings.ini), so nobody but a "
-            f"person can open it: use the panel in its notebook, or 'epoch approve {epoch}'")
+            f"person can open it: {who_decides(epoch)}")
     last = latest(Ledger(settings.context_root).events("decision"), epoch, "decision")
     if last and last.data["decision"] in ("rejected", "changes requested"):
         raise WaitingForReviewError(
             f"{last.data['reviewer']} returned gate {epoch:03d} ({last.data['comment']}), so only a person can "
-            f"open it: use the panel in its notebook, or 'epoch approve {epoch}'")
+            f"open it: {who_decides(epoch)}")
     return record_decision(settings, epoch, "unattended", "nobody", comment=reason, provenance="unattended",
                            gate_as_recorded=just_ran)
 

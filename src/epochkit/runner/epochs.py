@@ -31,7 +31,7 @@ from .notebook import execute_notebook, execution_errors, explained_failure, une
 from ..lifecycle.facts import check_code
 from ..lifecycle.gates import follow_approval
 from ..lifecycle.run import require_ready
-from ..lifecycle.state import EpochState, project_state
+from ..lifecycle.state import EpochState, past_a_shut_gate, project_state, who_decides
 from ..lifecycle.tracking import check_tracking
 from .progress import Hear, Watch, end_processes, left_behind, read_progress
 
@@ -161,12 +161,6 @@ def _due(settings: Settings, state: EpochState, parameters: Mapping[str, Any], f
     changed = [name for name, value in parameters.items() if finished.data["parameters"].get(name) != value]
     return f"parameter {changed[0]} changed" if changed else ""
 
-# %% ../../../nbs/runner/03_epochs.ipynb #runner-ways-on
-def _ways_on(number: int) -> str:
-    "What a person can do about a gate that does not pass"
-    waive = f", or let it pass with a written reason: 'epoch approve {number}' or the panel in its notebook"
-    return f"Mend it and run 'epoch run {number}'{waive if epoch_of(number).human_gate else ''}"
-
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-a
 def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], unattended: str = "",
               force: bool = False, hear: Hear | None = None) -> Outcome:
@@ -183,13 +177,13 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
         _make_up_for_the_copy(settings, number)
     state = project_state(settings)[number - 1]
     if state.state == "failed":
-        raise ValidationError(f"gate {number:03d} does not pass: {'; '.join(state.reasons)}. {_ways_on(number)}")
+        raise ValidationError(f"gate {number:03d} does not pass ({'; '.join(state.reasons)}): "
+                              f"{past_a_shut_gate(number)}")
     if state.state == "awaiting review":
         if not unattended:
-            raise WaitingForReviewError(
-                f"epoch {number:03d} waits for a person's decision: open {epoch_notebook(settings, number)} "
-                f"in JupyterLab ('make lab'), run it and use the panel in its last cell, or type "
-                f"'epoch approve {number}'")
+            home = "" if settings.home == settings.code_root else f"EPOCH_HOME={settings.home} "
+            panel = who_decides(number, f"{epoch_notebook(settings, number)} in JupyterLab ('{home}make lab'), run it")
+            raise WaitingForReviewError(f"epoch {number:03d} waits for a person's decision: {panel}")
         decide_unattended(settings, number, unattended, just_ran=bool(due))
     elif state.state != "done":
         raise PipelineError(f"epoch {number:03d} is {state.state} after its run: {'; '.join(state.reasons)}")

@@ -11,11 +11,11 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any, TextIO
 
-from ..core.errors import PipelineError
+from ..core.errors import PipelineError, RecordError
 from ..core.files import plain
 from ..core.settings import Settings
 from ..lifecycle.remedies import checks_told
@@ -74,6 +74,7 @@ def lines_for_programs() -> Iterator[JsonLines]:
         with redirect_stderr(lines):
             yield lines
     finally:
+        lines.write("\n")  # a line that was begun and not ended
         os.dup2(before, 2)
         os.close(before)
         reader.join(1)  # processes that are kept for later hold their end of the pipe open
@@ -95,16 +96,21 @@ def _came_to(state: EpochState, events: list[Event], outcome: Outcome | None) ->
 
 # %% ../../../nbs/runner/04_for_programs.ipynb #b0085d5b
 def run_document(settings: Settings, numbers: Sequence[int], outcomes: Iterable[Outcome],
-                 error: PipelineError | None = None, next_words: str = "") -> dict[str, Any]:
-    """What a run came to, as plain values
+                 error: PipelineError | None = None,
+                 say_next: Callable[[list[EpochState]], str] = next_step) -> dict[str, Any]:
+    """What a run came to, as plain values; of a damaged record nothing but that it is
 
-    numbers: the epochs that were asked for. error: what ended the run early. next_words: in place of `next_step`.
+    numbers: the epochs that were asked for. error: what ended the run early. say_next: the next step, from the states.
     """
-    states, done = project_state(settings), {outcome.epoch: outcome for outcome in outcomes}
+    done: dict[int, Outcome] = {outcome.epoch: outcome for outcome in outcomes}
     stopped = [number for number in numbers if number not in done][:1] if error else []
-    events = Ledger(settings.context_root).events("epoch_finished")
+    try:
+        states, events = project_state(settings), Ledger(settings.context_root).events("epoch_finished")
+        following = say_next(states)
+    except RecordError as damaged:
+        states, events, done, stopped, error, following = [], [], {}, [], damaged, f"{damaged}"
     came_to = [_came_to(states[number - 1], events, done.get(number)) for number in [*done, *stopped]]
     failed: Mapping[str, Any] | None = {"name": type(error).__name__, "text": str(error)} if error else None
     return plain({"schema_version": 1, "project": settings.project, "ran": came_to,
-                  "epochs": [state._asdict() for state in states], "next": next_words or next_step(states),
+                  "epochs": [state._asdict() for state in states], "next": following,
                   "exit_code": error.exit_code if error else 0, "error": failed})

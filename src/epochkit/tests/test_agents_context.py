@@ -5,6 +5,7 @@ import pytest
 from epochkit.agents.context import *
 from epochkit.core.errors import BadInputError, DependencyError, RecordError, WaitingForReviewError
 from epochkit.core.files import write_json
+from epochkit.core.brief import parse_brief
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.lifecycle.run import begin
@@ -12,8 +13,17 @@ from epochkit.review.decisions import REVIEW, record_decision
 from epochkit.agents.context import *
 
 
+@pytest.fixture(scope="module")
+def plan():
+    from epochkit.planning.plan import make_plan
+    from epochkit.sources.catalog import open_source
+    settings = load_settings(env={})
+    brief = parse_brief('[data]\nsource = "demo:credit"\ntarget = "Status"')
+    return make_plan(brief, open_source(brief.data.source, settings), settings).model_dump(mode="json")
+
+
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
+def settings(plan, tmp_path, monkeypatch):
     "Four epochs with files of their own; the sealed rows carry a number that stands nowhere else"
     import pandas as pd
     monkeypatch.setattr("epochkit.lifecycle.gates.CHECKS", {})
@@ -32,6 +42,8 @@ def settings(tmp_path, monkeypatch):
             run.data.mkdir(parents=True, exist_ok=True)
             pd.DataFrame({"secret_271828": [271828.0]}).to_parquet(run.data / "test_data.parquet")
             run.output(run.data / "test_data.parquet")
+        if number == 1:
+            run.output(write_json(run.folder / "project_plan.json", plan))
         run.warn(f"warning of {number}")
         run.finish()
         if number in REVIEW:
@@ -51,6 +63,13 @@ def test_what_the_epochs_before_left_is_told_and_nothing_of_later_ones(settings)
                                 "reason": "", "page": ""}]
     assert {file["state"] for file in first["files"]} == {"as recorded"}
     assert "answer of 3" not in json.dumps(told) and "approved by ada" in context_text(told)
+
+
+def test_an_open_question_is_told_with_its_owner_and_the_key_that_settles_it(settings):
+    told, _ = epoch_context(settings, 2)
+    assert {"epoch": 1, "question": "Is 'Age' (age) a protected attribute?", "owner": "legal counsel",
+            "key": "[data] protected"} in told["open_questions"]
+    assert "Is 'Age' (age) a protected attribute? (legal counsel; [data] protected)" in context_text(told)
 
 
 @pytest.mark.parametrize("number", [5, 6])

@@ -45,6 +45,11 @@ def test_a_word_does_not_become_an_option(settings):
     assert not Ledger(settings.context_root).events("decision")
 
 
+def test_an_epoch_that_there_is_not_is_refused_before_a_command_runs(settings):
+    _, answers = asked(settings, ("findings", {"epoch": 8}), ("findings", {"epoch": 0}), ("context", {"epoch": 9}))
+    assert all(answer.is_error for answer in answers) and "less than or equal to 7" in answers[0].content[0].text
+
+
 def test_answers_are_the_documents_of_the_command_line_and_errors_its_words(settings):
     _, (status, explained, wrong) = asked(settings, ("status", {}), ("explain", {"code": "EPK003"}),
                                           ("explain", {"code": "EPK0003"}))

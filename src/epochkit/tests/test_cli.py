@@ -184,7 +184,9 @@ def test_verify_reports_damage_with_exit_code_4(home, capsys):
     ledger.path.write_bytes(ledger.path.read_bytes().replace(b'"text":"a"', b'"text":"b"'))
     assert main(["verify", "--json"]) == 4
     assert json.loads(capsys.readouterr().out.split("no problems\n")[1])["problems"][0]["kind"] == "chain"
-    assert main(["status"]) == 4
+    assert main(["status"]) == 4 and not capsys.readouterr().out
+    assert main(["run", "next", "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"]["name"] == "RecordError"
 
 
 def test_output_to_a_full_device_is_one_line(home):

@@ -306,6 +306,7 @@ env -i PATH=$PATH epoch run 1
 env CLAUDECODE=0 epoch run 1
 python -c "import os; del os.environ['CLAUDECODE']; import epochkit"
 make demo
+make trial
 make clean
 make -C . clean
 epoch $(cat wish) 1
@@ -402,7 +403,6 @@ rm notes.txt
 rm -r epoch002-data-wrangling/notebooks/.ipynb_checkpoints
 make check
 make test
-make trial
 make env
 make help
 nbdev_export
@@ -565,7 +565,7 @@ def test_only_a_person_can_let_agents_go_on_unattended_by_settings_ini(project):
     try:
         for text, allowed in (("[gates]\nunattended_by_agents = false\n", False), ("[gates]\nunattended_by_agents = True\n", True), ("damaged", False)):
             settings.write_text(text, encoding="utf-8")
-            assert (told(project, command) == "") == allowed == (told(project, "make demo") == "")
+            assert {told(project, line) == "" for line in (command, "make demo", "make trial")} == {allowed}
             assert told(project, "epoch approve 1") and told(project, "make clean") and told(project, "sed -i s/false/true/ settings.ini")
     finally:
         settings.write_text("", encoding="utf-8")
@@ -573,7 +573,7 @@ def test_only_a_person_can_let_agents_go_on_unattended_by_settings_ini(project):
 
 def test_the_marks_of_agents_are_those_of_the_record():
     from epochkit.record.actors import ACTOR_KIND, AGENT_VARIABLES
-    assert MARKS == {ACTOR_KIND, *AGENT_VARIABLES}
+    assert MARKS == {ACTOR_KIND, "AGENT", *AGENT_VARIABLES}
 
 
 def test_a_trial_elsewhere_may_be_thrown_away_and_the_project_not(project, tmp_path, monkeypatch):
@@ -669,6 +669,12 @@ def test_the_hook_of_the_settings_answers_with_an_exit_code_and_one_line(project
                           env={**os.environ, "CLAUDE_PROJECT_DIR": str(project)})
     assert done.returncode == code and words in done.stderr and done.stdout == "", done.stderr
     assert done.stderr.count("\n") == (code == 2)
+
+
+@pytest.mark.parametrize("asked", ["", "[]", '{"tool_name": "Bash", "tool_input": [1]}', '{"tool_name": "Bash", "cwd": 5}'])
+def test_what_cannot_be_read_is_refused_in_one_line(asked):
+    done = subprocess.run([sys.executable, ROOT / ".claude/hooks/guard.py"], input=asked, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("the guard was not asked") and done.stderr.count("\n") == 1
 
 
 def test_the_settings_fence_the_same_places_and_ask_the_guard_about_every_tool_that_writes():

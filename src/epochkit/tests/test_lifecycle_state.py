@@ -15,3 +15,15 @@ def test_service_and_app_need_every_epoch_before_them(tmp_path):
 def test_what_changed_and_what_is_gone_is_named():
     assert _differences("input", {"a": "1", "b": "2", "c": "3"},
                         {"a": "1", "b": "9"}.get) == ["input b changed", "input c is gone"]
+
+
+@pytest.mark.parametrize("state", [EpochState(1, "x", "awaiting review", "passed"),
+                                   EpochState(6, "x", "failed", "failed", reasons=("latency",)),
+                                   EpochState(2, "x", "failed", "failed", reasons=("data quality",))])
+def test_an_agent_is_told_to_stop_where_a_person_is_told_how_to_decide(state, monkeypatch):
+    of_a_person = next_step([state])
+    monkeypatch.setenv("CLAUDECODE", "1")
+    of_an_agent = next_step([state])
+    assert "approve" not in of_an_agent and ("approve" in of_a_person) == (state.epoch != 2)
+    assert (of_an_agent == of_a_person) == (state.epoch == 2)
+    assert state.epoch != 1 or "a person's decision: stop and report" in of_an_agent

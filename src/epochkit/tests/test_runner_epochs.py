@@ -68,7 +68,7 @@ def write_notebook(settings, number, last):
 
 
 def test_the_way_of_two_epochs(project):
-    with pytest.raises(WaitingForReviewError):
+    with pytest.raises(WaitingForReviewError, match=f"EPOCH_HOME={project.home} make lab"):
         run_epochs(project, "1")
     with pytest.raises(WaitingForReviewError):
         run_epochs(project, "2")

@@ -4,7 +4,7 @@ import io
 import json
 import subprocess
 import sys
-from epochkit.core.errors import ValidationError
+from epochkit.core.errors import RecordError, ValidationError
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import gate_check, verdict
 from epochkit.lifecycle.run import begin
@@ -29,11 +29,12 @@ def test_what_a_child_writes_past_python_is_an_event_too_and_afterwards_all_is_a
         subprocess.run([sys.executable, "-c", "import os; os.write(2, b'words of a child\\nund \\xff')"], check=True)
         print("words of this process", file=sys.stderr)
         lines.tell_event("ended", epoch=3)
+        print("half a line", end="", file=sys.stderr)
     print("as before", file=sys.stderr)
     *told, last = capfd.readouterr().err.splitlines()
     told = [json.loads(line) for line in told]
-    assert {item.get("text", item["event"]) for item in told} == {"words of a child", "und \ufffd", "words of this process", "ended"}
-    assert last == "as before" and len(told) == 4
+    assert {item.get("text", item["event"]) for item in told} == {"words of a child", "und \ufffd", "words of this process", "ended", "half a line"}
+    assert last == "as before" and len(told) == 5
 
 
 def test_the_document_has_state_gate_checks_next_step_and_exit_code(tmp_path, monkeypatch):
@@ -52,3 +53,13 @@ def test_the_document_has_state_gate_checks_next_step_and_exit_code(tmp_path, mo
     assert check["page"] == "checks/001/criteria-can-be-measured.md" and check["do"] and "gate 001 is shut" in told["next"]
     done = run_document(settings, [1], [Outcome(1, "skipped", "unchanged")])
     assert done["exit_code"] == 0 and done["error"] is None and done["ran"][0]["action"] == "skipped"
+
+
+def test_of_a_damaged_record_the_document_says_that_it_is(tmp_path):
+    settings = load_settings(home=tmp_path, env={})
+    ledger = settings.context_root / "ledger.jsonl"
+    ledger.parent.mkdir()
+    ledger.write_text("no event\n")
+    told = run_document(settings, [1], [], RecordError("line 1"))
+    assert (told["exit_code"], told["ran"], told["epochs"]) == (4, [], [])
+    assert told["error"]["name"] == "RecordError" and "ledger.jsonl line 1" in told["error"]["text"] == told["next"]
