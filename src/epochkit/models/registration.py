@@ -6,7 +6,8 @@
 __all__ = ['MOST_DEATHS', 'target_column', 'phase_1_members', 'untuned_winner', 'training_store', 'worker_count',
            'compare_frameworks', 'save_phase_1', 'make_bundle', 'recorded_cleaner', 'promised_coverage', 'HandedOn',
            'handed_on_model', 'write_tuning_files', 'register_bundle', 'folded_data', 'tune_best_model',
-           'save_tuning_figures', 'save_handed_on_figures', 'hand_over', 'tune_within', 'run_tuning_script']
+           'save_tuning_figures', 'save_handed_on_figures', 'save_handed_on_answers', 'hand_over', 'tune_within',
+           'run_tuning_script']
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02
 import logging
@@ -466,6 +467,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
             "baseline_value": info["baseline_value"]
         }
         files = write_tuning_files(run.artifacts, tuning, handed, plan, shared, {**handed_on, **facts})
+        save_handed_on_answers(run.artifacts, handed, features_file, data, plan)
         save_tuning_figures(run.artifacts, tuning, plan)
         save_handed_on_figures(run.artifacts, handed, importance, data, plan)
         settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
@@ -509,13 +511,25 @@ def save_handed_on_figures(folder: Path, handed: HandedOn, importance: FoldImpor
     return figures
 
 
+def save_handed_on_answers(folder: Path, handed: HandedOn, features_file: Path, data: TrainingData, plan: Plan) -> Path:
+    """`handed_on_predictions.parquet`: what the recipe said about the validation rows
+
+    It was not yet fitted on them then, so 006 can hold it against the candidates on the same rows."""
+    rows = pd.read_parquet(features_file, columns=["row_id", "split"])
+    ids = rows.loc[rows["split"] == "validation", "row_id"].to_numpy()
+    table = prediction_table({"handed_on": handed.candidate.output}, ids, np.asarray(data.y_validation), plan)
+    path = folder / "handed_on_predictions.parquet"
+    write_parquet(table, path, plan.budget.file_mb, plan.budget.on_oversize)
+    return path
+
+
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-08-b
 def hand_over(run: EpochRun) -> list[Path]:
     "The files that epoch 005 leaves behind, each registered as an output of the run"
     tuned = read_json(run.artifacts / "tuned_model_info.json")
     files = [
         *(run.artifacts / name
-          for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet",
+          for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet", "handed_on_predictions.parquet",
                                    "out_of_fold_predictions.parquet", "permutation_importance.csv")),
         run.settings.absolute(tuned["bundle_path"]),
         *(run.data / name for name in ("train_data.parquet", "val_data.parquet")), *sorted(

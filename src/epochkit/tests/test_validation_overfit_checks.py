@@ -228,3 +228,22 @@ def test_a_metric_that_rewards_rare_classes_by_chance_is_no_sign_of_a_leak():
     assert alone < _by_knowing_nothing(y, flat, output, plan) < 0.3
     plan.metric = SimpleNamespace(primary="log_loss", maximize=False)
     assert _by_knowing_nothing(y, flat, output, plan) == measure("multiclass", y, flat, resamples=0)["log_loss"]["value"]
+
+
+@pytest.mark.parametrize("handed, found", [(0.05, ("pass", "pass")), (0.6, ("notice", "fail"))])
+def test_a_blend_is_judged_by_its_own_answers(plan, handed, found):
+    noise = {"dummy": 9.0, "linear": 0.3, "xgboost": 0.2, "hist_gradient_boosting": 0.1, HANDED_ON: handed}
+    evidence = compared(plan, noise=noise, linear=0.01, xgboost=0.04)
+    evidence = dataclasses.replace(evidence, tuned={"members": {"linear": 0.5, "xgboost": 0.5}, "threshold": 0.5},
+                                   comparison={**evidence.comparison, "models": evidence.comparison["models"][:-1]})
+    again, plain, slow = (result(evidence, code) for code in ("EPK003", "EPK007", "EPK006"))
+    assert (again.result, plain.result) == found and slow.observed == 5.0
+    assert all(finding.reason.count("the blend of 2") == 1 for finding in (again, plain, slow))
+
+
+def test_a_tuned_model_stands_in_the_place_of_its_untuned_self(plan):
+    evidence = compared(plan, noise={"linear": 0.3, "xgboost": 0.1, HANDED_ON: 0.11})
+    evidence = dataclasses.replace(evidence, tuned={"members": {"xgboost": 1.0}, "framework": "xgboost"},
+                                   comparison={**evidence.comparison, "models": evidence.comparison["models"][:-1]})
+    assert result(evidence, "EPK003").reason.startswith("xgboost is best in 100%")
+
