@@ -32,7 +32,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 # %% ../../../nbs/agents/03_mcp_server.ipynb #0bd2af41
 async def _ask(settings: Settings, *arguments: str, hear: Any = None) -> dict[str, Any]:
-    """The JSON document of one `epoch` command (`--json` is added), with its `exit_code`; ToolError where it says why in words alone
+    """The JSON document of one `epoch` command (`--json` is added), with its `exit_code`; ToolError where it has words
 
     hear: awaited with each event of `epoch run --json`.
     """

@@ -175,7 +175,8 @@ def _named_folder(name: str, text: Path | str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:
-        raise BadInputError(f"{name} names {text}, and this machine knows no such home: write the whole path") from error
+        raise BadInputError(f"{name} names {text}, and this machine knows no such home: write the whole path"
+                            ) from error
 
 
 def find_project(env: Mapping[str, str] | None = None) -> Path:

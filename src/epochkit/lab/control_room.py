@@ -95,7 +95,8 @@ class _RoomParts:
         pending = pending_gate(self.states)
         unfinished = any(state.state != "done" for state in self.states)
         for widget, usable in (
-                (self.run_next, not busy and not pending and unfinished), (self.run_one, not busy and bool(self.states)),
+                (self.run_next, not busy and not pending and unfinished),
+                (self.run_one, not busy and bool(self.states)),
                 (self.choice, not busy), (self.stop, busy),
                 (self.gate, not busy and bool(pending or self.gate_area.children))):
             if widget.disabled is usable:

@@ -529,8 +529,9 @@ def hand_over(run: EpochRun) -> list[Path]:
     tuned = read_json(run.artifacts / "tuned_model_info.json")
     files = [
         *(run.artifacts / name
-          for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet", "handed_on_predictions.parquet",
-                                   "out_of_fold_predictions.parquet", "permutation_importance.csv")),
+          for name in (*TRAINING_FILES, *TUNING_FILES, "figures.json", "validation_predictions.parquet",
+                       "handed_on_predictions.parquet", "out_of_fold_predictions.parquet",
+                       "permutation_importance.csv")),
         run.settings.absolute(tuned["bundle_path"]),
         *(run.data / name for name in ("train_data.parquet", "val_data.parquet")), *sorted(
             (run.artifacts / "candidates").glob("*.joblib"))

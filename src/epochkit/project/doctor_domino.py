@@ -99,7 +99,8 @@ def look_at_what_lasts(place: Surroundings) -> DoctorRow | None:
         return DoctorRow("record", "warn", f"{record} is neither in a dataset nor among the project's files, so it may "
                        "be gone with the run", remedy)
     if here.git_based and _git_ignores(home, ".context"):
-        return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it", remedy)
+        return DoctorRow("record", "warn", f"{record} stays in this workspace: a job or an app starts without it",
+                         remedy)
     if not here.git_based and _sync_ignores(here.working, ".context"):
         return DoctorRow("record", "warn", f"{record} is left out of every sync by .dominoignore",
                        "take the line that names .context out of .dominoignore")

@@ -76,7 +76,8 @@ def _check_choices(choices: DeploymentChoices) -> None:
         if getattr(choices, name) < 1:
             raise BadInputError(f"{name} is {getattr(choices, name)}: choose 1 or more")
     if choices.most_replicas < choices.replicas:
-        raise BadInputError(f"most_replicas is {choices.most_replicas}: choose {choices.replicas} or more, as replicas says")
+        raise BadInputError(f"most_replicas is {choices.most_replicas}: choose {choices.replicas} or more, as replicas "
+                            "says")
     if not re.fullmatch(r"[1-9]\d*m|\d+(\.\d+)?", choices.cpu) or not choices.millicores:
         raise BadInputError(f"cpu is '{choices.cpu}': write cores or thousandths, such as '2' or '500m'")
     if choices.store not in ("", "file", "server"):

@@ -39,10 +39,10 @@ class Evidence:
     """What the checks look at; empty where an artifact is absent
 
     test: metric -> value, low, high on the test rows. comparison, tuned: `all_models_metrics.json`,
-    `tuned_model_info.json`. predictions: of every candidate, and of what is handed on, on the validation rows. train, validation: the features of
-    005 with `target`, the name of their target column. raw_train, raw_validation: the rows before the features, with
-    their targets as codes or numbers in y_train, y_validation. pipeline: the features, to be fitted again. times:
-    newest training and oldest test moment.
+    `tuned_model_info.json`. predictions: of every candidate, and of what is handed on, on the validation rows.
+    train, validation: the features of 005 with `target`, the name of their target column. raw_train, raw_validation:
+    the rows before the features, with their targets as codes or numbers in y_train, y_validation. pipeline: the
+    features, to be fitted again. times: newest training and oldest test moment.
     """
     plan: Plan
     test: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
@@ -296,8 +296,8 @@ def stable_winner(evidence: Evidence) -> OverfitFinding:
                if name != winner}
     nearest = max(against, key=against.get)
     return _said("pass" if wins >= 0.5 else "notice", round(float(wins), 3), 0.5,
-                 f"{evidence.called} is best in {wins:.0%} of the resamples of the validation rows; {nearest} is better than it "
-                 f"in {against[nearest]:.0%}")
+                 f"{evidence.called} is best in {wins:.0%} of the resamples of the validation rows; {nearest} is "
+                 f"better than it in {against[nearest]:.0%}")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-29
 def edges_reached(parameters: Mapping[str, Any], space: Mapping[str, Any], margin: float = 0.02) -> dict[str, str]:
@@ -373,7 +373,8 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
 def worth_its_time(evidence: Evidence) -> OverfitFinding:
     "The winner against the linear model on the same validation rows, and the time of one row of each"
     winner, models, values = evidence.judged, evidence.models(), evidence.resampled
-    parts = [*(evidence.tuned.get("members") or {evidence.tuned.get("framework"): 1})] if winner == HANDED_ON else [winner]
+    members = evidence.tuned.get("members") or {evidence.tuned.get("framework"): 1}
+    parts = [*members] if winner == HANDED_ON else [winner]
     if parts == ["linear"]:
         return _said("pass", 1.0, 2.0, "the winner is the linear model")
     if winner not in values or "linear" not in values:
