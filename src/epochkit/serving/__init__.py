@@ -16,4 +16,5 @@
 - `scored_rows`: What `epoch score` answered, kept like other served rows: found by id, watched by monitoring, traced to its source.
 - `containers`: What a team chooses, what an image needs, and the compose file: a proxy before the API and the app, a watch, a store, a tracking server.
 - `cluster`: The API, its copies and its door, the app, the watch as a job by the clock, and an overlay for each place: Kubernetes from the same facts.
+- `shadow`: The new version beside the one whose place it would take: both answer the same raw rows before anything is promoted.
 """

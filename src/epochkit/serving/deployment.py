@@ -12,6 +12,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,7 @@ from ..report.figures import COLOURS, use_style
 from .api import API_KEY_VARIABLE
 from .monitoring import drifting_columns, rows_needed
 from .service import PredictionService, metrics_summary
+from .shadow import is_worse
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-04
 def validated_version(settings: Settings) -> str:
@@ -209,13 +211,17 @@ def doors_that_answered(app: Mapping[str, Any]) -> tuple[str, ...]:
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-16-a
 def promotion_blockers(report: Mapping[str, Any], parity: list[Mapping[str, Any]], shifted: Mapping[str, Any],
-                       problems: list[str], tolerance: float = 1e-6) -> list[str]:
-    "Why a version must not go to Production; empty when nothing stands against it"
+                       problems: list[str], tolerance: float = 1e-6, shadow: Mapping[str, Any] = MappingProxyType({})
+                       ) -> list[str]:
+    """Why a version must not go to Production; empty when nothing stands against it
+
+    shadow: what `beside_predecessor` found."""
     silent = shifted["rows"] >= rows_needed(shifted) and not drifting_columns(shifted)
     difference = score_difference(parity, doors_that_answered(report["app"]))
     reasons = {f"the service answered {report['health']['status']}": report["health"]["status"] != 200,
                f"scores differ by {difference:.2g}": not difference <= tolerance,
                "the app did not work": not app_worked(report["app"]),
                "the drift alarm did not ring": silent,
-               f"deployment files: {'; '.join(problems)}": bool(problems)}
+               f"deployment files: {'; '.join(problems)}": bool(problems),
+               f"it is worse than version {shadow.get('before')}": is_worse(shadow)}
     return [reason for reason, holds in reasons.items() if holds]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['service_is_healthy', 'score_parity', 'service_latency', 'monitoring_is_active', 'drift_alarm', 'app_works',
-           'deployment_files_are_sound', 'papers_agree_with_the_record', 'model_is_in_production',
-           'production_as_waived']
+           'deployment_files_are_sound', 'papers_agree_with_the_record', 'not_worse_than_what_it_replaces',
+           'model_is_in_production', 'production_as_waived']
 
 # %% ../../../nbs/serving/10_gate.ipynb #servinggate-w02
 import math
@@ -26,6 +26,7 @@ from ..record.events import Event
 from ..record.manifest import MANIFEST, not_in_record
 from .containers import DeploymentChoices
 from .manifests import BILL, lint_deployment, shipped_manifest
+from .shadow import is_worse, shadow_text
 from .ml_bom import differing_parts, ml_bom, planned
 from .monitoring import drifting_columns, rows_needed
 from ..record.ledger import Ledger
@@ -120,6 +121,16 @@ def papers_agree_with_the_record(context: GateContext) -> CheckResult:
     if settings.require_signatures and not manifest.signed:
         found.append(f"{MANIFEST} is not signed, and this project demands signatures")
     return verdict(not found, len(found), 0, "; ".join(found[:3]) or manifest.signature)
+
+# %% ../../../nbs/serving/10_gate.ipynb #servinggate-shadow
+@gate_check(7, "not worse than what it replaces", since="0.3")
+def not_worse_than_what_it_replaces(context: GateContext) -> CheckResult:
+    "The version beside the one that held Production before, on the same raw rows, by the whole interval"
+    shadow = context.json("shadow.json")
+    version = str(context.json("deployment_report.json")["version"])
+    if shadow.get("high") is None:
+        return skipped(shadow_text(shadow, version))
+    return verdict(not is_worse(shadow), shadow["gain"], 0, shadow_text(shadow, version))
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-g
 @gate_check(7, "model is in Production", follows=True)

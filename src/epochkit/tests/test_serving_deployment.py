@@ -118,7 +118,8 @@ def test_what_stands_against_a_promotion_is_said():
     parity = parity_rows([{"row_id": 4, **answer[0]}], notebook=answer, api=answer, app=answer)
     report = {"health": {"status": 200}, "app": {"health": 200, "exceptions": [], "asked": 1, "answered": 1}}
     shifted = {"rows": 200, "features": [{"column": "income", "psi": 2.0, "limit": 0.1}], "scores": []}
-    assert promotion_blockers(report, parity, shifted, []) == []
+    assert promotion_blockers(report, parity, shifted, [], shadow={"before": "3", "high": 0.1}) == []
+    assert promotion_blockers(report, parity, shifted, [], shadow={"before": "3", "high": -0.1}) == ["it is worse than version 3"]
     report["health"]["status"], report["app"]["health"] = 500, 500
     silent = {"rows": 200, "features": [], "scores": []}
     blocked = promotion_blockers(report, [], silent, ["no USER"])

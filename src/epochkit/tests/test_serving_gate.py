@@ -27,7 +27,9 @@ def deployed(tmp_path, monkeypatch):
             "version": "7", "health": {"status": 200, "model_version": "7"}, "latency_ms": [5.0, 9.0], "blockers": [],
             "app": {"health": 200, "exceptions": [], "asked": 1, "answered": 1}
         }, "known_answers.json": parity_rows(known, notebook=answer, api=answer, app=answer),
-        "drift_served.json": drift, "drift_shifted.json": drift
+        "drift_served.json": drift, "drift_shifted.json": drift,
+        "shadow.json": {"before": "6", "rows": 200, "unread": 0, "changed": 0.1, "moved": 0.02, "same_cut": True, "reason": "",
+                        "metric": "auc", "outcomes": 200, "ours": 0.8, "theirs": 0.79, "gain": 0.01, "low": -0.02, "high": 0.04}
     }
     write_json(settings.folder(1) / "success_criteria.json", {"criteria": []})
     joblib.dump(ExampleBundle(), tmp_path / "m.joblib")
@@ -132,6 +134,7 @@ def test_a_sound_deployment_passes(deployed):
     (PAPERS, lambda files, registry, folder: _again(folder, lambda told: told.update(version="8"))),
     (PAPERS, lambda files, registry, folder: _again(folder, bill=lambda text: text.replace('"0.8"', '"0.81"'))),
     (PAPERS, lambda files, registry, folder: _again(folder, bill=lambda text: text.replace("ab" * 32, "cd" * 32))),
+    ("not worse than what it replaces", lambda files, *_: files["shadow.json"].update(gain=-0.05, low=-0.08, high=-0.02)),
     ("model is in Production", lambda files, registry, folder: registry.update(holder="6")),
     ("model is in Production", lambda files, registry, folder: registry["tags"].pop("deployment_sha256"))
 ])
@@ -148,6 +151,13 @@ def test_few_rows_skip_the_drift_checks(deployed):
     assert failures() == set()
     files["drift_shifted.json"] = files["drift_served.json"] = {"rows": 20, "features": [], "scores": []}
     assert failures() == set()
+
+
+def test_without_a_predecessor_the_comparison_is_skipped_with_its_reason(deployed):
+    files, *_, failures = deployed
+    files["shadow.json"] = {"before": None, "rows": 0, "reason": "no other version has held Production"}
+    assert failures() == set()
+
 
 
 def test_a_project_that_demands_signatures_ships_no_unsigned_model(deployed, tmp_path):
