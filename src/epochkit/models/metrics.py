@@ -145,20 +145,23 @@ def resampled_counts(rows: int, resamples: int, seed: int, cells: int = 2_000_00
 def metrics_of(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
                costs: tuple[float, float] = (1.0, 1.0), weights: np.ndarray | None = None,
                parts: np.ndarray | None = None, ranked: Collection[str] = RANKED) -> dict[str, np.ndarray]:
-    """Metric -> (n_resamples,) values, those of the task; with `parts`, (n_rows,), the mean over the parts
+    """Metric -> (n_resamples,) values, those of the task; with `parts`, (n_rows,), ranks are of a part each
 
-    Answers of different folds come from different models, so they are ranked within their fold, never across.
+    Answers of different folds come from different models, so they are ranked within their fold, never across, and the
+    mean over the folds is taken. Everything else is of all rows together, as on the test rows: a fold may lack a rare
+    class, and errors of a fold are no larger for being few.
     """
-    def metrics(rows: np.ndarray | slice) -> dict[str, np.ndarray]:
-        some = None if weights is None else weights[:, rows]
-        return regression_metrics(y[rows], output[rows], some) if task == "regression" else \
-            classification_metrics(y[rows], output[rows], threshold, costs, some, ranked)
-    if parts is None:
-        return metrics(slice(None))
-    each = [metrics(np.flatnonzero(parts == part)) for part in np.unique(parts)]
+    if task == "regression":
+        return regression_metrics(y, output, weights)
+    whole = classification_metrics(y, output, threshold, costs, weights, ranked if parts is None else ())
+    if parts is None or not ranked:
+        return whole
+    places = [np.flatnonzero(parts == part) for part in np.unique(parts)]
+    each = [classification_metrics(y[rows], output[rows], threshold, costs,
+                                   None if weights is None else weights[:, rows], ranked) for rows in places]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a fold, or a resample of it, may lack a class
-        return {name: np.nanmean([part[name] for part in each if name in part], axis=0) for name in each[0]}
+        return whole | {name: np.nanmean([part[name] for part in each], axis=0) for name in ranked}
 
 
 def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
@@ -167,7 +170,7 @@ def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | Non
     """Metric -> value, low and high of its 95 % interval; None where it is not defined. BadInputError without rows
 
     output: predictions (n_rows,) for regression, else probabilities (n_rows, n_classes). resamples: 0: no intervals.
-    parts: fold of each row, (n_rows,), whose metrics are averaged.
+    parts: fold of each row, (n_rows,), within which rows are ranked.
     """
     if len(y) == 0:
         raise BadInputError("there are no rows to measure a model on: check the split in the plan")

@@ -61,17 +61,28 @@ def test_the_poisson_deviance_is_measured_on_counts_alone():
     assert "poisson_deviance" not in regression_metrics([0.5, 1.0], [5.0, 1.0])
 
 
-def test_intervals_hold_the_value_narrow_with_rows_and_are_seeded():
-    def interval(rows, seed=1):
-        random = np.random.default_rng(0)
-        y = random.normal(size=rows)
-        return measure("regression", y, y + random.normal(size=rows), seed=seed)["mae"]
-    few, many = interval(50), interval(5_000)
-    assert few["low"] < few["value"] < few["high"]
-    assert many["high"] - many["low"] < (few["high"] - few["low"]) / 5
-    assert interval(50) == few != interval(50, seed=2)
-    with pytest.raises(BadInputError, match="no rows"):
-        measure("binary", np.array([]), np.zeros((0, 2)))
+def interval(rows, seed=1):
+    random = np.random.default_rng(0)
+    y = random.normal(size=rows)
+    return measure("regression", y, y + random.normal(size=rows), seed=seed)["mae"]
+few, many = interval(50), interval(5_000)
+assert few["low"] < few["value"] < few["high"]
+assert many["high"] - many["low"] < (few["high"] - few["low"]) / 5
+assert interval(50) == few != interval(50, seed=2)
+with pytest.raises(BadInputError, match="no rows"):
+    measure("binary", np.array([]), np.zeros((0, 2)))
+
+
+def test_only_ranks_are_taken_within_the_parts():
+    rng = np.random.default_rng(3)
+    y, parts = np.r_[rng.integers(0, 2, 90), 2, 2], np.r_[np.arange(90) % 3, 0, 0]  # the rare class is in one part alone
+    output = rng.dirichlet([1, 1, 1], 92)
+    whole, cut = metrics_of("multiclass", y, output), metrics_of("multiclass", y, output, parts=parts)
+    assert {name for name in whole if whole[name] != cut[name]} == {*RANKED}
+    each = [metrics_of("multiclass", y[parts == part], output[parts == part])["roc_auc"] for part in range(3)]
+    assert cut["roc_auc"] == pytest.approx(np.mean(each))
+    assert metrics_of("regression", y, output[:, 0], parts=parts) == metrics_of("regression", y, output[:, 0])
+
 
 
 def test_resampling_in_blocks_stays_within_its_memory_bound():
