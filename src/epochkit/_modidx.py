@@ -5911,6 +5911,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'epochkit/serving/components.py')},
             'epochkit.serving.dashboard': { 'epochkit.serving.dashboard._chosen_page': ( 'serving/dashboard.html#_chosen_page',
                                                                                          'epochkit/serving/dashboard.py'),
+                                            'epochkit.serving.dashboard._counted': ( 'serving/dashboard.html#_counted',
+                                                                                     'epochkit/serving/dashboard.py'),
                                             'epochkit.serving.dashboard._last_look': ( 'serving/dashboard.html#_last_look',
                                                                                        'epochkit/serving/dashboard.py'),
                                             'epochkit.serving.dashboard._made_of': ( 'serving/dashboard.html#_made_of',

@@ -7,7 +7,7 @@ __all__ = ['APP_PAGES', 'head_html', 'model_cards', 'use_cards', 'show_overview'
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-02
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ..core.errors import PipelineError, explain
@@ -38,6 +38,16 @@ def head_html(visit: Visit) -> str:
     return masthead_html(title, "", labels) + marks_html(info)
 
 # %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-06
+@cache
+def _counted() -> Callable[..., tuple[int, int]]:
+    import streamlit as st
+
+    @st.cache_data(ttl=30, max_entries=4, show_spinner=False)
+    def counted(_store: Any, name: str, window: Window) -> tuple[int, int]:
+        return sum(_store.counts(window).values()), sum(_store.refused(window).values())
+    return counted
+
+# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-07
 def model_cards(visit: Visit) -> list[str]:
     "What the model predicts, from what, and what it is made of, as cards"
     info, bundle = visit.bundle.info, visit.bundle
@@ -67,12 +77,12 @@ def use_cards(visit: Visit) -> list[str]:
     if store is None:
         return [card_html("Answers kept", "not measured", "this app stores no predictions", "table"), _last_look(visit)]
     window = Window(str(visit.bundle.version))
-    kept, refused = sum(store.counts(window).values()), sum(store.refused(window).values())
+    kept, refused = _counted()(store, store.database.name, window)
     return [card_html("Answers kept", kept, "of this version, in the prediction store", "table"),
             card_html("Rows refused", refused, "could not be read or scored", "warning" if refused else "view"),
             _last_look(visit)]
 
-# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-07
+# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-08
 def show_overview(visit: Visit, pages: Mapping[str, Any]) -> None:
     "The first page: facts and the ways on"
     import streamlit as st
@@ -94,7 +104,7 @@ def show_overview(visit: Visit, pages: Mapping[str, Any]) -> None:
                 st.page_link(pages[name], label=f"**{ways[name][0]}**")
                 st.caption(ways[name][1])
 
-# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-09
+# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-10
 APP_PAGES: dict[str, tuple[str, Callable[[Visit], None]]] = {
     "predict": ("Predict", show_predict), "batch": ("Batch", show_batch), "explain": ("Explain", show_explain),
     "performance": ("Performance", show_performance), "monitoring": ("Monitoring", show_monitoring),
@@ -113,7 +123,7 @@ def _chosen_page(visit: Visit) -> Any:
         st.switch_page(pages[wanted])
     return chosen
 
-# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-10
+# %% ../../../nbs/serving/11_dashboard.ipynb #dashboard-11
 def show_dashboard(title: str = "Predictions") -> None:
     "Draws the whole app; `title` is that of the browser's tab. Settings and stage may stand in the session's state"
     import streamlit as st

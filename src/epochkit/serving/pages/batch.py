@@ -48,8 +48,9 @@ def _show_faults(visit: Visit, faults: pd.DataFrame) -> None:
     if not len(faults):
         return
     rows = faults["row"].nunique()
+    few = len(faults) < 10
     st.html(f"<h3>Faulty cells: {len(faults):,} in {rows:,} row{'s' * (rows > 1)}</h3>"
-            + semantic_table_html(faults_by_column(faults).head(50)))
+            + ("" if few else semantic_table_html(faults_by_column(faults).head(50))))
     most = "" if len(faults) <= 1_000 else ", the first 1,000"
     with st.expander(f"Every faulty cell{most}", expanded=len(faults) < 30):
         st.html(semantic_table_html(faults.head(1_000)))

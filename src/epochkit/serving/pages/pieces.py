@@ -26,7 +26,8 @@ def _signed(value: float, share: bool) -> str:
 
 def _walk(base: float, parts: Sequence[tuple[str, str, float]], most: int) -> list[tuple[str, str, float, float]]:
     "Name, value, start and end of each step"
-    shown, rest = parts[:most], parts[most:]
+    moved = [part for part in parts if part[2]]
+    shown, rest = moved[:most], [*moved[most:], *(part for part in parts if not part[2])]
     if rest:
         shown = [*shown, (f"{len(rest)} other column{'s' * (len(rest) > 1)}", "", sum(part[2] for part in rest))]
     ends = base + np.cumsum([part[2] for part in shown])
