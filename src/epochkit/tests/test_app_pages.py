@@ -1,5 +1,7 @@
-"""Every page of the app by Streamlit's own test frame, with good, dirty, empty and huge tables; and with the model of a finished project."""
+"""Every page of the app by Streamlit's own test frame, with good, dirty, empty and huge tables, each task, and the model of a finished project."""
+import importlib.util
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,9 @@ from epochkit.serving.app import app_path, example_upload
 from epochkit.serving.dashboard import APP_PAGES
 from epochkit.serving.service import PredictionService, served_bundle
 from epochkit.serving.store.writer import TRIAL_VARIABLE
+from epochkit.report.templates import template_text
 from epochkit.testing.examples import ExampleBundle
+from epochkit.tests.conftest import ROOT
 
 HEADER = "income,debt ratio,home,married,since\n"
 
@@ -140,6 +144,66 @@ def test_what_nobody_knows_by_this_name_is_told(app):
     app.open("lineage")
     app.test.text_input(key="traced").set_value("no such <id>")
     assert "Nothing is known by this name" in app.run() and "no such &lt;id&gt;" in app.html
+
+
+class House(ExampleBundle):
+    "A model that answers with a number and what it may be"
+    task, target, positive, classes, threshold = "regression", "price", None, [], None
+
+    def score(self, frame):
+        found = 200_000 + 1_000 * frame["income"].fillna(40) - 50_000 * frame["debt ratio"]
+        return pd.DataFrame({"prediction": found, "prediction_low": found - 9_000, "prediction_high": found + 9_000}, index=frame.index)
+
+
+class Grades(ExampleBundle):
+    "A model of three classes"
+    task, positive, classes, threshold = "multiclass", None, ["a", "b", "c"], None
+
+    @property
+    def model(self):
+        return self
+
+    def features(self, frame):
+        return frame
+
+    def predict_proba(self, frame):
+        high = (frame["income"].fillna(40).to_numpy(float) / 100).clip(0.05, 0.9)
+        return np.column_stack([high, (1 - high) * 0.6, (1 - high) * 0.4])
+
+    def score(self, frame):
+        sure = self.predict_proba(frame)
+        return pd.DataFrame({"prediction": np.array(self.classes)[sure.argmax(axis=1)], "probability": sure.max(axis=1)}, index=frame.index)
+
+
+@pytest.mark.parametrize("bundle, moved, told", [("House", "+20,000", "prediction_low"), ("Grades", "+20.0 points", "probability of")])
+def test_a_number_and_many_classes_have_their_pages_too(tmp_path, monkeypatch, bundle, moved, told):
+    monkeypatch.setenv("EPOCH_BUNDLE", f"epochkit.tests.test_app_pages:{bundle}")
+    app = App(load_settings(home=tmp_path, env={}))
+    app.open("predict")
+    app.test.number_input(key="input_0").set_value(60.0)
+    app.test.button(key="predict").click()
+    html = app.run()
+    assert "income = 60 (typical: 40) raises the" in html and ("between 236,000 and 254,000" in html or bundle == "Grades")
+    html = app.open("explain")
+    assert moved in html and "Not measured" in html.partition("The smallest change")[2]
+    app.open("batch")
+    app.upload("good.csv", GOOD.encode())
+    assert told in app.test.dataframe[0].value or told in html
+    for page in APP_PAGES:
+        app.open(page)
+
+
+def test_the_style_sheet_asks_no_other_server_and_covers_the_markup():
+    spec = importlib.util.spec_from_file_location("semantic_tool", ROOT / "tools" / "semantic.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    sheets = template_text("semantic.css"), template_text("app.css")
+    assert f"{tool.PACKAGE}," in sheets[0] and "The MIT License" in sheets[0] and not re.search(r"@import|url\(|@font-face", "".join(sheets))
+    styled = {*re.findall(r"\.([a-z][\w-]*)", "".join(sheets))}
+    assert tool.used_classes() - styled == {"shade-"}  # what follows it comes from Python
+    assert {f"shade-{colour}" for colour in ("view", "materialized", "warning")} <= styled
+    css = ".ui.card{a:b}.ui.red.card,.ui.card>.meta{c:d}@media (x){.ui.blue{e:f}.ui.card{g:h}}@font-face{i:j}.ui[class*=\"very odd\"].card{k:l}"
+    assert tool.kept(css, {"ui", "card", "meta"}) == [".ui.card { a:b }", ".ui.card>.meta { c:d }", "@media (x) {", ".ui.card { g:h }", "}"]
 
 
 @pytest.mark.lifecycle
