@@ -232,6 +232,7 @@ def test_the_pages_show_what_a_finished_project_measured(copied_home, monkeypatc
             break
     assert "not known yet" in app.html and "as recorded" in app.html and ">changed<" not in app.html
     app.test.button(key="outcome_sent").click()
-    assert "Recorded:" in app.run()
+    html = app.run()
+    assert "Recorded:" in html and "not known yet" not in html and "Outcome: " in html
     app.open("card")
     assert "Model card: credit_risk" in "".join(item.value for item in app.test.markdown)

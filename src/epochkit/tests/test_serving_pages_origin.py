@@ -32,7 +32,7 @@ def test_the_chain_goes_from_the_source_to_the_stage():
 def test_what_is_traced_becomes_links():
     answer = {"prediction": "no class", "probability": 0.5, "time": "2026-11-29T08:00:00.000", "door": "api", "version": "1", "inputs": {"income": 1200}}
     links = traced_links(visit_of(), {"prediction": answer, "labels": [{"label": "bad", "time": "t1"}, {"label": "good", "time": "t2"}], "model": None})
-    assert [link[0] for link in links[:2]] == ["Outcome: good", "Outcome: bad"] and links[1][2] == "corrected later" and "1,200" in links[-1][1]
+    assert [link[0] for link in links[:2]] == [f"Outcome: {visit_of().outcome(name)}" for name in ("good", "bad")] and links[1][2] == "corrected later" and "1,200" in links[-1][1]
     assert traced_links(visit_of(), {"prediction": answer, "labels": [], "model": None})[0][1] == "not known yet"
     feature = {"feature": "ratio", "formula": "a / b", "sources": ["a", "b"], "fitted_on": "9 rows"}
     assert "a / b; from a, b" in traced_links(visit_of(), {"feature": feature})[0][1]

@@ -76,8 +76,9 @@ def traced_links(visit: Visit, found: dict[str, Any]) -> list[tuple[str, str, st
         return [_file_link(file) for file in found["files"]]
     answer, labels = found["prediction"], found["labels"]
     probability = "" if answer["probability"] is None else f", probability {readable(answer['probability'])}"
-    links = [(f"Outcome: {readable(one['label'])}", one["time"], "" if one is labels[-1] else "corrected later")
-             for one in reversed(labels)] or [("Outcome", "not known yet", "")]
+    links = [(f"Outcome: {visit.outcome(readable(one['label']))}", one["time"],
+              "" if one is labels[-1] else "corrected later") for one in reversed(labels)]
+    links = links or [("Outcome", "not known yet", "")]
     inputs = "; ".join(f"{visit.label(name)}: {readable(value)}" for name, value in (answer["inputs"] or {}).items())
     return [*links, (f"Answer: {visit.said(answer['prediction'])}", f"{answer['time'][:19].replace('T', ' ')} UTC, by "
                      f"{answer['door']}, version {answer['version']}{probability}", ""), ("Inputs", inputs, "")]
@@ -94,9 +95,11 @@ def _take_outcome(visit: Visit, what: str) -> None:
         if right.form_submit_button("Record the outcome", key="outcome_sent"):
             try:
                 kept = keep_label(visit.service, {"prediction_id": what, "label": label})
-                st.html(message_html(f"Recorded: {visit.outcome(kept['label'])}.", "success"))
             except PipelineError as error:
                 st.html(message_html(str(error), "error", "Nothing was recorded"))
+                return
+            st.session_state["recorded"] = f"Recorded: {visit.outcome(readable(kept['label']))}."
+            st.rerun()  # so that the chain above has it
 
 
 def _show_trace(visit: Visit) -> None:
@@ -111,6 +114,8 @@ def _show_trace(visit: Visit) -> None:
     except PipelineError as error:
         st.html(message_html(str(error), "error", "Nothing is known by this name"))
         return
+    if recorded := st.session_state.pop("recorded", ""):
+        st.html(message_html(recorded, "success"))
     st.html(chain_html(traced_links(visit, found)))
     if "prediction" in found:
         _take_outcome(visit, what)
