@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data test-cases test-agents test-pythons soak lab bench bench-serving docs lock audit check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-cases test-agents test-pythons soak lab bench bench-serving docs semantic lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -127,6 +127,9 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 docs: $(VENV)/.ready  ## the documentation as a searchable site in site/ (open site/index.html)
 	@config=$$($(BIN)/python -m epochkit.project.site); NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build -q --strict --clean -f "$$config"
 	@echo "Built: site/index.html"
+
+semantic:  ## Semantic UI's rules for the app from its npm package (needs npm); the result is committed
+	python3 tools/semantic.py
 
 COMPILE = env -u UV_FIND_LINKS -u UV_TORCH_BACKEND $(BIN)/uv pip compile -q --universal --fork-strategy fewest --python-version 3.11 \
   --generate-hashes --no-annotate --no-header --no-emit-package torch --excludes tools/lock/excluded.txt

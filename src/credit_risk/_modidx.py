@@ -5,6 +5,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'credit_risk/app_utils.py'),
                                        'credit_risk.app_utils.column_label': ( 'epoch007-application-development/notebooks/app_utils.html#column_label',
                                                                                'credit_risk/app_utils.py'),
+                                       'credit_risk.app_utils.next_step': ( 'epoch007-application-development/notebooks/app_utils.html#next_step',
+                                                                            'credit_risk/app_utils.py'),
                                        'credit_risk.app_utils.outcome_label': ( 'epoch007-application-development/notebooks/app_utils.html#outcome_label',
                                                                                 'credit_risk/app_utils.py')},
             'credit_risk.config': { 'credit_risk.config.project_folder': ( 'epoch001-research-analysis-planning/notebooks/config.html#project_folder',

@@ -9,5 +9,5 @@ def test_labels_are_different_and_fall_back_to_the_name():
 
 
 def test_every_class_has_an_advice_and_an_outcome_and_a_number_stays_one():
-    assert set(ADVICE) == set(OUTCOMES) and answer_label("bad") != "bad" and outcome_label("bad") != "bad"
+    assert set(ADVICE) == set(OUTCOMES) == set(NEXT) and next_step(1.5) == "" and answer_label("bad") != "bad" and outcome_label("bad") != "bad"
     assert answer_label(3.5) == 3.5 and answer_label("setosa") == "setosa" and outcome_label(None) is None

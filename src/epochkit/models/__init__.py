@@ -13,4 +13,5 @@
 - `learning_curves`: Would more rows help, and did training stop where it should: the winner fitted again on parts of the rows, and with fewer and more rounds.
 - `fold_figures`: What the model that is handed on tells apart, which mistakes it makes at its threshold, and which features it leans on: all of it on rows that were not learned from.
 - `contributions`: What each column adds to an answer, told by the served bundle itself, for a report of many rows or for one row at the service.
+- `smallest_change`: The nearest value of one column with which the model says something else.
 """

@@ -5,12 +5,12 @@
 - `service`: What every door to the model shares: check a row, score it, log it, count it.
 - `api`: The model behind HTTP: strict about what comes in, silent about what it was sent, and never a 5xx for a bad request.
 - `monitoring`: Has the world moved away from the data that the model was tested on? An answer that knows how much of it is chance.
-- `components`: The app's cards, statistics, messages and tables, in the kit's palette and in Semantic UI's class names.
+- `components`: The app's cards, messages, tables and form, in the markup of Semantic UI and the kit's palette.
 - `app`: What the Streamlit app needs beside its looks: the model and its reports, an uploaded table, names for people, and a safe start.
 - `manifests`: Everything that takes a validated model out of the notebook: images, compose, Kubernetes, Domino, a workflow, smoke test, way back, model card.
 - `deployment`: A model goes to Production when it has been seen to work: as a service, in the app, and under an alarm that rings.
 - `gate`: The nine checks that a deployment has to pass, each computed from what was stored.
-- `dashboard`: The page of the app: one prediction, a table of them, what the model is worth, and whether the world has moved.
+- `dashboard`: The app: eight pages of one model, for those who use it, those who answer for it, and those who watch it.
 - `trace`: From a prediction back to its model, the decisions, the training data and the source file, and forward to what became of it.
 - `ml_bom`: What a model is made of, as a CycloneDX bill: the model with its card, the tables behind it with their hashes, every library with version and hashes.
 - `scored_rows`: What `epoch score` answered, kept like other served rows: found by id, watched by monitoring, traced to its source.

@@ -12,6 +12,8 @@ from epochkit.core.settings import EPOCHS, load_settings
 from epochkit.record.ledger import Ledger
 from epochkit.lifecycle.run import begin
 from epochkit.lifecycle.state import project_state
+from epochkit.serving.dashboard import APP_PAGES
+from epochkit.serving.service import served_bundle
 from epochkit.tests.conftest import DIABETES_BRIEF, ROOT
 from epochkit.tests.jupyterlab import CHROMIUM, SHOTS, chromium, jupyterlab
 
@@ -383,21 +385,81 @@ def test_the_panel_in_the_dark_theme(home, lab, open_notebook):
     assert colours == ["rgb(238, 242, 244)", "rgb(200, 205, 208)"]
 
 
-def test_the_app_scores_a_row_in_a_browser(browser, finished_home):
+def settled(page):
+    "The script has run, and what it drew is there"
+    page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
+    page.wait_for_selector(".ui.masthead", timeout=60_000)
+    page.wait_for_timeout(400)
+
+
+def shown(page, name):
+    "A page of the app as it fits its window: a picture, no exception, nothing wider than the window, the mark once"
+    settled(page)
+    width = page.viewport_size["width"]
+    page.screenshot(path=SHOTS / f"app_{name}_{width}.png", full_page=True)
+    assert page.locator("[data-testid=stException]").count() == 0, name
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert page.get_by_text("No person has approved this model", exact=True).count() == 1, name
+    assert page.get_by_text("Deploy", exact=True).count() == 0, name
+
+
+@pytest.fixture(scope="module")
+def web_app(finished_home):
     from epochkit.serving.app import start_app
-    settings = load_settings(home=finished_home, env={})
-    with start_app(settings, stage="Production") as server:
-        page = browser.new_page(viewport={"width": 1280, "height": 1300})
-        outside = []
-        page.on("request", lambda request: outside.append(request.url) if not request.url.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:")) else None)
-        page.goto(server.url)
-        page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
-        page.wait_for_selector("text=No person has approved this model", timeout=30_000)
-        page.screenshot(path=SHOTS / "app_start.png")
-        page.get_by_role("button", name="Predict").first.click()
-        page.wait_for_selector(".answer.card .value", timeout=30_000)
-        page.wait_for_selector("[data-test-script-state=notRunning]", timeout=60_000)
-        page.screenshot(path=SHOTS / "app_scored.png", full_page=True)
-        assert page.locator("[data-testid=stException]").count() == 0
-        assert outside == []
-        page.close()
+    with start_app(load_settings(home=finished_home, env={}), stage="Production") as server:
+        yield server
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_every_page_of_the_app_fits_its_window(browser, web_app, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    outside = []
+    inside = (web_app.url, web_app.url.replace("http", "ws"), "data:", "blob:")
+    page.on("request", lambda request: outside.append(request.url) if not request.url.startswith(inside) else None)
+    for name in ("", *APP_PAGES):
+        page.goto(f"{web_app.url}/{name}")
+        shown(page, name or "overview")
+        top = page.locator("h2, .stDownloadButton").first.bounding_box()
+        assert top["y"] < 420, name  # head and marks leave the first screen to the page
+    assert outside == []
+    page.close()
+
+
+def test_a_visitor_predicts_explains_and_goes_on(browser, web_app):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{web_app.url}/predict")
+    settled(page)
+    page.get_by_role("spinbutton", name="Income per month").fill("30")
+    page.get_by_role("spinbutton", name="Income per month").press("Tab")
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_selector(".answer.card .value", timeout=30_000)
+    shown(page, "answered")
+    assert page.locator(".answer.card").bounding_box()["y"] < 800
+    assert "Income per month = 30 (typical:" in page.locator(".stMainBlockContainer").inner_text()
+    page.get_by_role("button", name="Explain this answer").click()
+    page.wait_for_selector(".ui.waterfall", timeout=30_000)
+    shown(page, "explained")
+    page.get_by_role("link", name="Predict", exact=True).click()
+    page.wait_for_selector(".answer.card .value", timeout=30_000)
+    settled(page)
+    assert page.get_by_role("spinbutton", name="Income per month").input_value() == "30"
+    page.close()
+
+
+def test_a_visitor_has_a_dirty_table_answered(browser, web_app, finished_home):
+    rows = [column["example"] for column in served_bundle(load_settings(home=finished_home, env={})).input_schema]
+    names = [column["name"] for column in served_bundle(load_settings(home=finished_home, env={})).input_schema]
+    good = [*map(str, rows), "=1+1"]
+    bad = ["a lot" if name == "Income" else value for name, value in zip([*names, "id"], good)]
+    table = "\n".join(";".join(line) for line in ([*names, "id"], good, bad, good))
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{web_app.url}/batch")
+    settled(page)
+    page.locator("input[type=file]").set_input_files({"name": "dirty.csv", "mimeType": "text/csv", "buffer": table.encode()})
+    page.wait_for_selector("text=Faulty cells: 1 in 1 row", timeout=30_000)
+    shown(page, "dirty_table")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the answers").click()
+    answers = download.value.path().read_text()
+    assert answers.count("'=1+1") == 3 and answers.count("a lot") == 1 and len(answers.splitlines()) == 4
+    page.close()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 import pandas as pd
 import numpy as np
 import pytest
@@ -45,6 +46,11 @@ def test_metrics_keep_their_intervals_and_an_empty_report_gives_empty_tables():
 def test_labels_that_are_alike_or_empty_leave_the_columns_their_own_names():
     assert shown_names(["a", "b"], {"a": "Age", "b": "Home"}.get) == {"a": "Age", "b": "Home"}
     assert shown_names(["a", "b"], lambda name: "same") == shown_names(["a", "b"], lambda name: "") == {"a": "a", "b": "b"}
+    described = {"a": {"label": "Age", "unit": "years"}, "b": {"label": "b", "unit": ""}}
+    fields = field_caption(load_settings(env={}), described)
+    assert [fields(name) for name in "abc"] == ["Age (years)", "b", "c"]
+    assert field_caption(load_settings(env={}), {"a": {"label": "Months to repay", "unit": "months"}})("a") == "Months to repay"
+    assert column_caption(load_settings(env={}), described)("a") == "Age"
     assert [column["name"] for column in relabelled([{"name": "a", "kind": "number"}], {"a": "Age"})] == ["Age"]
 
 
@@ -71,6 +77,18 @@ def test_a_row_that_cannot_be_read_keeps_its_place():
     assert [text.split(":")[0] for text in scored["error"]] == ["debt ratio", "married", "income", ""]
     clean = service.predict([example_row(income=None, home="own", since="2024-01-01", **{"debt ratio": 0.1})])[0]
     assert scored["probability"].tolist()[3] == clean["probability"] and scored["prediction"].isna().tolist() == [True] * 3 + [False]
+
+
+def test_every_faulty_cell_is_listed_with_its_row_and_what_was_sent():
+    rows = b"debt ratio|income|home|married|since\n0.3|forty|rent|maybe|2024-01-01\n0.2|1|rent|true|\n|inf|own|false|soon; income: x\n"
+    service, done = PredictionService(ExampleBundle()), []
+    scored = score_upload(rows, service, told=done.append)
+    found = faulty_cells(scored, [column["name"] for column in ExampleBundle.input_schema])
+    assert sorted(map(tuple, found[["row", "column"]].values.tolist())) == [(1, "income"), (1, "married"), (3, "debt ratio"), (3, "income"), (3, "since")]
+    assert dict(zip(zip(found["row"], found["column"]), found["cell"]))[(1, "married")] == "maybe" and found["problem"].str.len().min() > 5
+    assert done == [3] and len(faulty_cells(scored[scored["error"] == ""], [])) == 0
+    whole = pd.DataFrame({"error": ["", "no finite score comes out"], "income": [1, 2]})
+    assert faulty_cells(whole, ["income"]).values.tolist() == [[2, "", "", "no finite score comes out"]]
 
 
 def test_an_upload_is_not_cut_at_the_limit_of_a_request():
@@ -109,7 +127,9 @@ def test_the_app_gives_the_score_of_the_service(tmp_path, monkeypatch):
     expected = [answer["probability"] for answer in PredictionService(ExampleBundle()).predict(rows)]
     assert tried["exceptions"] == [] and [answer["probability"] for answer in tried["answers"]] == expected
     assert tried["answers"][-1]["warnings"] == ["home: a category that training did not see"]
-    store = prediction_store(settings, {})
+    store, end = prediction_store(settings, {}), time.monotonic() + 20
+    while len(store.rows(Window(door="trial"))) < 4 and time.monotonic() < end:
+        time.sleep(0.05)  # the app's own thread writes
     assert store.rows() == [] and len(store.rows(Window(door="trial"))) == 4
 
 

@@ -16,7 +16,9 @@ def test_the_banner_is_there_exactly_when_the_model_is_unattended():
     assert "No person has approved" in marks_html({"unattended": True}) and marks_html({"unattended": False}) == ""
     waived = marks_html({"unattended": False, "waivers": ["gate 006: ada waived 'latency': <soon>"]})
     assert "A failing check was waived" in waived and "&lt;soon&gt;" in waived
-    assert 'role="alert"' in message_html("x", "error") and "&lt;b&gt;" in message_html("<b>")
+    two = marks_html({"waivers": ["a", "b"], "unattended": True, "reason": "gate 001: demo; gate 003: demo; gate 006: other"})
+    assert two.count('role="alert"') == 2 and "gates 001 and 003: demo; gate 006: other" in two
+    assert 'role="alert"' in message_html("x", "error") and "&lt;b&gt;" in message_html("<b>", points=["<b>"])
 
 
 def test_tables_mark_rows_and_escape_cells_and_bars_are_relative_to_the_longest():

@@ -50,6 +50,7 @@ def test_a_prediction_leads_back_to_the_source_file_and_forward_to_its_label(set
     found = trace(settings, "id1")
     assert [one["label"] for one in found["labels"]] == ["bad", "good"] and found["prediction"]["inputs"] == {"a": 1}
     model = found["model"]
+    assert model == model_origin(settings, "1") and model_origin(settings, "9") is None
     assert [file["path"].rpartition("/")[2] for file in model["data"]] == ["table.csv", "data.csv", "raw.csv"]
     assert {file["state"] for file in model["data"]} == {"as recorded"} and [file["epoch"] for file in model["data"]] == [4, 2, None]
     assert model["source"] == {"name": "file:raw.csv", "fingerprint": "f" * 64} and not model["in_production"]

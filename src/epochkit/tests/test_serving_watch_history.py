@@ -23,6 +23,7 @@ def test_looks_are_kept_in_order_and_a_broken_line_is_named(tmp_path):
     assert looks_of(settings) == []
     keep_look(settings, _look(1)), keep_look(settings, _look(8, ["share"]))
     assert [one["until"][8:10] for one in looks_of(settings)] == ["01", "08"]
+    assert [one["until"][8:10] for one in looks_of(settings, last=1)] == ["08"]
     with (settings.data(7) / "monitoring" / "looks.jsonl").open("a") as file:
         file.write('{"torn')
     with pytest.raises(PipelineError, match="line 3 of .*looks.jsonl is no look"):

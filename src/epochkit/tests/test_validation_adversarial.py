@@ -10,6 +10,7 @@ from epochkit.core.errors import PipelineError
 from epochkit.core.settings import load_settings
 from epochkit.features.pipeline import FeaturePipeline
 from epochkit.models.bundle import Bundle, input_schema
+from epochkit.models.smallest_change import column_spread
 from epochkit.planning.plan import make_plan
 from epochkit.sources.catalog import open_source
 from epochkit.validation.adversarial import *

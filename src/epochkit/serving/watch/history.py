@@ -8,6 +8,7 @@ __all__ = ['monitoring_folder', 'looks_of', 'keep_look', 'moment', 'next_window'
 
 # %% ../../../../nbs/serving/watch/04_history.ipynb #8ed922b4
 import json
+from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,17 @@ def monitoring_folder(settings: Settings) -> Path:
     return settings.data(7) / "monitoring"
 
 
-def looks_of(settings: Settings) -> list[dict[str, Any]]:
-    "Every look that was kept, the first one first; PipelineError names a line that cannot be read"
+def looks_of(settings: Settings, last: int | None = None) -> list[dict[str, Any]]:
+    """Every look that was kept, or the `last` ones, the first one first
+
+    PipelineError names a line that cannot be read.
+    """
     path, found = monitoring_folder(settings) / "looks.jsonl", []
     if not path.is_file():
         return []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    with path.open(encoding="utf-8") as file:
+        lines = deque(enumerate(file, start=1), maxlen=last)
+    for number, line in lines:
         try:
             found.append(dict(json.loads(line)))
         except ValueError as error:
