@@ -129,7 +129,7 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
     axis, clear = axes[0, 0], (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
     if table.empty:
         axis.text(0.5, 0.5, "no feature varies", ha="center")
-        return figure, "No feature varies enough to measure its association with the target"
+        return figure, claim("No feature varies enough to measure its association with the target")
     leak = table["column"].isin(found.forbidden)
     bars = axis.barh([named(found, name) for name in table["column"]], table["effect"], height=0.66,
                      color=np.where(leak, COLOURS["red"], np.where(clear, COLOURS["blue"], "#C8C8C8")))
@@ -144,8 +144,8 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
     axis.grid(axis="y", visible=False)
     honest = found.associations[~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
     if honest.empty:
-        return figure, (f"Only columns under suspicion of a leak have an association with {found.plan.data.target}: "
-                        f"{', '.join(found.forbidden)}")
+        return figure, claim("Only columns under suspicion of a leak have an association with {target}: {names}",
+                             target=found.plan.data.target, names=", ".join(found.forbidden))
     first = honest.iloc[0]
     return figure, claim("{clear} of {tested:feature} have a measurable association with {target}; the strongest is "
                          "{name} ({measure} {effect})",
@@ -229,7 +229,8 @@ def _label_claim(found: Exploration, name: str, tables: dict[str, pd.DataFrame])
     "The outcome of the highest and the lowest label of a column, or that none has enough rows"
     rates = tables[name][tables[name]["rows"] >= 10]
     if len(rates) < 2:
-        return f"No label of {name} has enough rows to tell its {found.outcome_words} from the average"
+        return claim("No label of {name} has enough rows to tell its {outcome} from the average", name=name,
+                     outcome=found.outcome_words)
     high, low = rates.iloc[-1], rates.iloc[0]
     return claim("The {outcome} is {high} for {name} = {most} and {low} for {name} = {least}",
                  outcome=found.outcome_words, name=name, most=high["label"], least=low["label"],
@@ -295,7 +296,7 @@ def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
     middles = numbers_of(found.rows[name]).groupby(labels).median().sort_values()
     middles = middles[labels.value_counts().reindex(middles.index) >= 10]
     if len(middles) < 2:
-        return f"{name} can't be compared between groups: too few rows in them"
+        return claim("{name} can't be compared between groups: too few rows in them", name=name)
     article = "" if found.plan.classification else "the "
     high, low = (column_value(found, middles.iloc[at], name, f"median of {name} for {middles.index[at]}",
                               int((labels == middles.index[at]).sum())) for at in (-1, 0))

@@ -22,21 +22,25 @@ from .explore import Exploration
 from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture,
                                                    interactive_picture, missing_pattern_picture, missing_picture,
                                                    odd_rows_picture, pair_picture)
-from .structure_findings import counted, effect_value, label_value, outcome_value, outcome_writer
+from .structure_findings import effect_value, label_value, outcome_value
 from .time import TimeBehaviour, date_parts, lags_of, outcome_by_order
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable
 from ..report.values import Sentence
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-why02
-def _trend_claim(found: Exploration, time: TimeBehaviour) -> str:
+def _trend_claim(found: Exploration, time: TimeBehaviour) -> Claim:
     "Which way the outcome goes over time, and where it is lowest and highest"
-    write, table = outcome_writer(found), time.periods
+    table = time.periods
     low, high = table.loc[table["mean"].idxmin()], table.loc[table["mean"].idxmax()]
     when = (lambda moment: str(moment)[:10]) if time.kind == "date" else (lambda moment: readable(float(moment)))
     way = "rises" if time.trend >= 0.1 else "falls" if time.trend <= -0.1 else "has no clear trend"
-    return (f"The {found.outcome_words} {way} over {time.column} (Spearman {time.trend:.2f}): lowest "
-            f"{write(low['mean'])} at {when(low['period'])}, highest {write(high['mean'])} at {when(high['period'])}")
+    ends = {name: outcome_value(found, row["mean"], f"{time.column} is in its {which} {time.period_name}")
+            for name, which, row in (("low", "lowest", low), ("high", "highest", high))}
+    return claim("The {outcome} {way} over {time} (Spearman {trend}): lowest {low} at {start}, highest {high} at {end}",
+                 outcome=found.outcome_words, way=way, time=time.column, start=when(low["period"]),
+                 end=when(high["period"]), **ends,
+                 trend=effect_value(time.trend, f"{found.outcome_words} over {time.column}", rule="Spearman"))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-05
 def time_picture(found: Exploration) -> ExplorationPicture | None:
@@ -61,19 +65,21 @@ def time_picture(found: Exploration) -> ExplorationPicture | None:
     return figure, _trend_claim(found, time)
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-why05
-def _season_claim(found: Exploration, time: TimeBehaviour, parts: pd.DataFrame) -> str:
+def _season_claim(found: Exploration, time: TimeBehaviour, parts: pd.DataFrame) -> Claim:
     "The part of the date that the outcome follows most, or that none was seen twice or is clear"
     seen_twice = parts[parts["enough"].astype(bool)]
     if seen_twice.empty:
-        return (f"No cycle was seen twice: {(time.moments.max() - time.moments.min()).days:,} days can't "
-                        f"tell a season from a trend")
+        return claim("No cycle was seen twice: {days:day} can't tell a season from a trend", days=count_of(
+            (time.moments.max() - time.moments.min()).days, f"days from the first to the last {time.column}"))
     first = seen_twice.iloc[0]
     clear = first["q_value"] < 0.05 and first["effect"] >= 0.1
-    return (
-        f"The {found.outcome_words} follows the {first['part']} most (effect {first['effect']:.2f} once the trend is "
-        f"removed)"
-        if clear else
-        f"No season: the strongest part of the date, the {first['part']}, has an effect of {first['effect']:.2f}")
+    effect = effect_value(first["effect"], f"association of the {first['part']} with the {found.outcome_words}",
+                          rule="once the trend is removed")
+    if not clear:
+        return claim("No season: the strongest part of the date, the {part}, has an effect of {effect}",
+                     part=first["part"], effect=effect)
+    return claim("The {outcome} follows the {part} most (effect {effect} once the trend is removed)",
+                 outcome=found.outcome_words, part=first["part"], effect=effect)
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-05-a
 _PART_NAMES = {"weekday": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
@@ -156,12 +162,13 @@ def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | No
                                              "quarter of time", len(found.rows)))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #figures-order-claim
-def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value: float) -> str:
+def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value: float) -> Claim:
     "Between which means the stretches of rows lie, and whether that is more than chance"
     if np.isnan(effect):
-        write = outcome_writer(found)
-        return (f"The {found.outcome_words} is {write(found.outcome.mean())} in {counted(len(found.rows), 'row')}: "
-                f"{'no stretches of thirty rows to compare' if len(table) < 2 else 'the same in every row'}")
+        return claim("The {outcome} is {mean} in {rows:row}: {why}", outcome=found.outcome_words,
+                     mean=outcome_value(found, found.outcome.mean(), rows=len(found.rows)),
+                     rows=count_of(len(found.rows), "rows that are analysed"),
+                     why="no stretches of thirty rows to compare" if len(table) < 2 else "the same in every row")
     more, n = "more than chance" if p_value < 0.05 else "no more than chance explains", len(found.rows)
     return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: {more} "
                  "(effect {effect}, p = {p})",

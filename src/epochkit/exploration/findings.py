@@ -17,7 +17,7 @@ from .recommendations import advice_of
 from .explore import Exploration
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from epochkit.exploration.structure_findings import (
-    Finding, counted, effect_value, finding, outcome_value, range_claim, some_of, structure_findings
+    Finding, counted, each_with, effect_value, finding, outcome_value, range_claim, some_of, structure_findings
 )
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-advice
@@ -101,9 +101,12 @@ def _rare_classes_finding(found: Exploration) -> Finding | None:
     rare = {label: count for label, count in counts.items() if count < _FEW_ROWS}
     return finding(
         "rare_classes",
-        f"{counted(len(rare), 'class', 'classes')} of {found.plan.data.target} with fewer than {_FEW_ROWS} rows: "
-        f"{some_of([f'{label} ({count})' for label, count in rare.items()])}", min(
-            rare.values()), "no score of such a class is reliable, and not every fold can hold one",
+        claim("{rare:class|classes} of {target} with fewer than {limit:row}: {each}", target=found.plan.data.target,
+              rare=count_of(len(rare), "classes with few rows", len(found.rows)),
+              limit=chosen_value(_FEW_ROWS, "count", "rows below which a class is called rare"),
+              each=each_with({str(label): count_of(count, f"rows of class {label}", len(found.rows))
+                              for label, count in rare.items()})), min(rare.values()),
+        "no score of such a class is reliable, and not every fold can hold one",
         "merge it with a neighbour, or report it apart from the others") if rare else None
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-alone
@@ -316,8 +319,8 @@ def skewness_values(found: Exploration, skewed: pd.DataFrame) -> dict[str, Measu
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why36
 def _skew_finding(found: Exploration) -> Finding | None:
     "Numbers with a skewness beyond 1; None without them"
-    table = found.profile[found.profile["column"].isin(found.features)]
-    if "skewness" not in table or not (table["skewness"].abs() > 1).any():
+    table = found.outliers
+    if table.empty or not (table["skewness"].abs() > 1).any():
         return None
     skewed = table[table["skewness"].abs() > 1].sort_values("skewness", key=abs, ascending=False)
     first = skewed.iloc[0]

@@ -297,7 +297,7 @@ def _pairs_claim(found: Exploration) -> str:
                 columns=count_of(all_columns, "columns that could be compared")) if all_columns > shown + 5 else ""
     clear, best, n = pairs[pairs["q_value"] < _CHANCE], pairs.iloc[0], len(found.rows)
     most = claim("{first} and {second} ({effect})", first=best["first"], second=best["second"], effect=effect_value(
-        best["effect"], f"{best['first']} and {best['second']}", int(best["rows"]), best["measure"]))
+        best["effect"], f"strength of {best['first']} and {best['second']}", int(best["rows"]), best["measure"]))
     pair_count = count_of(len(pairs), "pairs of columns", n)
     if clear.empty:
         return claim("Chance alone explains all {pairs:pair} of columns{cut}: the strongest is {most}",
@@ -352,7 +352,7 @@ def _corner_claim(found: Exploration, names: list[str]) -> str:
         cells[corner] = found.outcome[known & (high[0] == a) & (high[1] == b)]
     means = pd.Series({corner: values.mean() for corner, values in cells.items() if len(values) >= 10}).sort_values()
     if len(means) < 2:
-        return f"{names[0]} and {names[1]} rarely vary independently"
+        return claim("{first} and {second} rarely vary independently", first=names[0], second=names[1])
     ends = {"most": -1, "least": 0}
     sides = {f"{end}_{which}": means.index[at][place] for end, at in ends.items()
              for place, which in enumerate(("first", "second"))}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Finding', 'STRUCTURE_LOOKS', 'finding', 'percent', 'counted', 'some_of', 'outcome_writer', 'outcome_value',
-           'effect_value', 'label_value', 'range_claim', 'structure_findings']
+           'effect_value', 'label_value', 'each_with', 'range_claim', 'structure_findings']
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-02
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .explore import Exploration
-from ..report.claims import Claim, Measured, claim, column_unit, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import readable
 from .time import lags_of, outcome_by_order
 
@@ -22,12 +22,11 @@ from .time import lags_of, outcome_by_order
 Finding = dict[str, Any]
 
 
-def finding(name: str, claim: str, value: float, consequence: str, action: str) -> Finding:
+def finding(name: str, claim: Claim, value: float, consequence: str, action: str) -> Finding:
     "A finding: what was seen, its number, what follows and what to do, and the values in these sentences"
     stated = [part.stated for part in (claim, consequence, action) if isinstance(part, Claim)]
     kept = {key: {name: value for one in stated for name, value in one[key].items()} for key in ("values", "words")}
-    return {"id": name, "claim": claim, "value": value, "consequence": consequence, "action": action,
-            **(kept if stated else {})}
+    return {"id": name, "claim": claim, "value": value, "consequence": consequence, "action": action, **kept}
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-05-a
 def percent(share: float) -> str:
@@ -68,6 +67,17 @@ def label_value(found: Exploration, name: str, row: pd.Series) -> Measured:
     return outcome_value(found, row["mean"], f"{name} = {row['label']}", int(row["rows"]), float(row["low"]),
                          float(row["high"]))
 
+# %% ../../../nbs/exploration/08_structure_findings.ipynb #each-with
+def each_with(values: dict[str, Measured], most: int = 4) -> Claim:
+    "Names, each with its value in brackets, and how many more there are"
+    shown = list(values.items())[:most]
+    places: dict[str, Any] = {f"name_{at}": name for at, (name, _) in enumerate(shown)}
+    places |= {f"value_{at}": value for at, (_, value) in enumerate(shown)}
+    rest = len(values) - len(shown)
+    more = claim(" and {more} more", more=count_of(rest, "others of the kind")) if rest else ""
+    listed = ", ".join(f"{{name_{at}}} ({{value_{at}}})" for at in range(len(shown)))
+    return claim(listed + "{others}", others=more, **places)
+
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #range-claim
 def range_claim(found: Exploration, name: str, low: pd.Series, high: pd.Series) -> Claim:
     "From which outcome to which the labels of a column run"
@@ -85,7 +95,8 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
     together = f"; {some_of(found.twins[0])} are missing in the same rows" if found.twins else ""
     if explained.empty:
         return finding("gap_mechanism",
-                       f"no other column tells where the gaps of {some_of(list(table['column']))} are{together}", 0,
+                       claim("no other column tells where the gaps of {names} are{together}",
+                             names=some_of(list(table["column"])), together=together), 0,
                        "this fits gaps by chance; whether the missing value itself decides can't be seen in any table",
                        "impute from the column alone, and ask whoever fills it why it stays empty")
     first = explained.iloc[0]
@@ -228,21 +239,41 @@ def _memory_finding(found: Exploration) -> Finding | None:
     if time is None or not (lags := lags_of(time.memory)):
         return None
     values = time.memory.set_index("lag")["correlation"]
-    said = ", ".join(f"lag {lag} ({values[lag]:.2f})" for lag in lags)
-    of_group = " of its group" if found.plan.data.group else ""
+    steps = {f"lag {lag}": effect_value(values[lag], f"autocorrelation of the {found.outcome_words} at lag {lag}",
+                                         len(found.rows)) for lag in lags}
     return finding(
         "time_memory",
-        f"after the trend is removed the {found.outcome_words} still follows earlier steps{of_group}: {said}",
-        float(values[lags[0]]), "neighbouring rows are not independent: intervals from a random split are too narrow",
+        claim("after the trend is removed the {outcome} still follows earlier steps{group}: {steps}",
+              outcome=found.outcome_words, steps=each_with(steps, len(steps)),
+              group=" of its group" if found.plan.data.group else ""), float(values[lags[0]]),
+        "neighbouring rows are not independent: intervals from a random split are too narrow",
         "try lags and rolling means of the columns, from the past only")
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why33
-def _unseen_words(drift: pd.DataFrame) -> str:
+def _unseen_words(drift: pd.DataFrame) -> str | Claim:
     "The column with most late values that were never seen early, as the end of a sentence; empty without one"
     if drift.empty or not drift["unseen"].max():
         return ""
     first = drift.sort_values("unseen", ascending=False).iloc[0]
-    return f"; {first['column']} has {counted(int(first['unseen']), 'late row')} with values never seen early"
+    return claim("; {unseen_name} has {unseen:late row} with values never seen early", unseen_name=first["column"],
+                 unseen=count_of(first["unseen"], f"late rows whose {first['column']} was never seen early"))
+
+# %% ../../../nbs/exploration/08_structure_findings.ipynb #moved-claim
+def _moved_claim(found: Exploration, moved: pd.DataFrame, columns: Measured, late: str) -> Claim:
+    "How many columns move over time, and from where to where the first of them"
+    first, name = moved.iloc[0], moved.iloc[0]["column"]
+    if first["kind"] == "number":
+        ends = {end: Measured(float(first[end]), column_unit(found.plan.data.units.get(name, "")),
+                              f"middle of {name} in the {quarter} quarter of time")
+                for end, quarter in (("early", "first"), ("late", "last"))}
+        change = claim("from a middle of {early} to {late}", **ends)
+    else:
+        change = claim("mostly {early} early and {late} late", early=str(first["early"]), late=str(first["late"]))
+    return claim("{moved} of {columns:column} move with {time}, most {name} (effect {effect}): {change}{unseen_words}",
+                 moved=count_of(len(moved), "columns that move by 0.3 or more, q below 0.05", len(found.rows)),
+                 columns=columns, time=found.time.column, name=name, change=change, unseen_words=late,
+                 effect=effect_value(first["effect"], f"distance of {name} between first and last quarter of time",
+                                     len(found.rows)))
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why35
 def _drift_finding(found: Exploration) -> Finding | None:
@@ -251,18 +282,15 @@ def _drift_finding(found: Exploration) -> Finding | None:
     if time is None:
         return None
     moved = time.drift[(time.drift["q_value"] < 0.05) & (time.drift["effect"] >= 0.3)]
-    late, columns = _unseen_words(time.drift), counted(len(time.drift), "column")
+    late, columns = _unseen_words(time.drift), count_of(len(time.drift), "columns that are compared over time")
     if moved.empty:
-        return finding("time_drift", f"none of {columns} moves much between the first and the last quarter of "
-                       f"{time.column}{late}", 0,
+        return finding("time_drift",
+                       claim("none of {columns:column} moves much between the first and the last quarter of "
+                             "{time}{late}", columns=columns, time=time.column, late=late), 0,
                        "what was learned early still holds late, as far as single columns tell",
                        "watch the same columns after release")
     first = moved.iloc[0]
-    change = f"mostly {first['early']} early and {first['late']} late"
-    if first["kind"] == "number":
-        change = f"from a middle of {readable(first['early'])} to {readable(first['late'])}"
-    seen = (f"{len(moved)} of {columns} move with {time.column}, most {first['column']} "
-            f"(effect {first['effect']:.2f}): {change}{late}")
+    seen = _moved_claim(found, moved, columns, late)
     if time.by_group:
         return finding("time_drift", seen, float(first["effect"]),
                        "that is ageing within a group, not drift of the population: it is signal",
@@ -282,8 +310,10 @@ def _time_gaps_finding(found: Exploration) -> Finding | None:
         for moment in (first["after"], first["before"]))
     return finding(
         "time_holes",
-        f"{counted(len(table), 'stretch', 'stretches')} of {found.time.column} without any row, the longest "
-        f"{first['steps']:.0f} usual steps ({place})",
+        claim("{holes:stretch|stretches} of {time} without any row, the longest {steps:usual step} ({place})",
+              time=found.time.column, place=place,
+              holes=count_of(len(table), f"stretches of {found.time.column} without any row", len(found.rows)),
+              steps=count_of(round(first["steps"]), f"usual steps of the longest hole in {found.time.column}")),
         float(first["steps"]), "lags counted in rows would reach over the hole", "count lags in time, not in rows")
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #structure-order
@@ -294,10 +324,14 @@ def _order_finding(found: Exploration) -> Finding | None:
     table, effect, p_value = outcome_by_order(pd.Series(range(len(found.rows)), found.rows.index), found.outcome)
     if not (p_value < 0.05 and effect >= 0.1):
         return None
-    write = outcome_writer(found)
+    n = len(found.rows)
     return finding("row_order",
-                   f"the {found.outcome_words} changes along the rows: from {write(table['mean'].min())} to "
-                   f"{write(table['mean'].max())} in {len(table)} stretches (effect {effect:.2f})", effect,
+                   claim("the {outcome} changes along the rows: from {low} to {high} in {stretches:stretch|stretches} "
+                         "(effect {effect})", outcome=found.outcome_words,
+                         low=outcome_value(found, table["mean"].min(), "rows lie in the lowest stretch", n),
+                         high=outcome_value(found, table["mean"].max(), "rows lie in the highest stretch", n),
+                         stretches=count_of(len(table), "stretches of rows", n), effect=effect_value(
+                             effect, f"association of the stretch of rows with the {found.outcome_words}", n)), effect,
                    "rows that follow each other are alike: parts that are cut by position differ",
                    "ask how the table was put together, and name its time or group column if it has one")
 
@@ -309,13 +343,18 @@ def _group_finding(found: Exploration) -> Finding | None:
         return None
     size, alike = groups.sizes, not np.isnan(groups.icc) and groups.icc >= 0.05
     bound = groups.columns[groups.columns["one_value_per_group"].astype(bool)]["column"].tolist()
-    steady = counted(groups.constant_target, "group")
-    constant = f"; in {steady} the target never changes" if groups.constant_target else ""
-    icc = "cannot be measured" if np.isnan(groups.icc) else f"{groups.icc:.2f}"
+    n, column = len(found.rows), groups.column
+    constant = claim("; in {steady:group} the target never changes", steady=count_of(
+        groups.constant_target, f"groups of {column} whose target never changes", n)) if groups.constant_target else ""
+    icc = "cannot be measured" if np.isnan(groups.icc) else effect_value(
+        groups.icc, f"intraclass correlation of {column}", n)
     return finding(
         "groups",
-        f"{counted(len(size), 'group')} of {groups.column} with {readable(int(size.min()))} to "
-        f"{readable(int(size.max()))} rows (intraclass correlation of the target {icc}){constant}",
+        claim("{groups:group} of {column} with {least} to {most} rows (intraclass correlation of the target "
+              "{icc}){constant}", column=column, icc=icc, constant=constant,
+              groups=count_of(len(size), f"groups of {column}", n),
+              least=count_of(size.min(), f"rows of the smallest group of {column}"),
+              most=count_of(size.max(), f"rows of the largest group of {column}")),
         0.0 if np.isnan(groups.icc) else groups.icc,
         f"{len(found.rows):,} rows weigh like {groups.effective_rows:,.0f} independent ones"
         if alike else "rows of a group are hardly more alike in the target than others; their columns may still be",
@@ -327,14 +366,19 @@ def _date_finding(found: Exploration) -> Finding | None:
     if found.dates.empty:
         return None
     first = found.dates.sort_values("effect", ascending=False, na_position="last").iloc[0]
-    columns = counted(len(found.dates), "date column")
+    columns = count_of(len(found.dates), "date columns")
     if not (first["q_value"] < 0.05 and first["effect"] >= 0.1):
         return finding("dates",
-                       f"{columns}, none with a part (hour, weekday, month) that goes with the target by itself",
+                       claim("{columns:date column}, none with a part (hour, weekday, month) that goes with the "
+                             "target by itself", columns=columns),
                        0, "dates may still matter as an age or a distance",
                        "try the days between dates, let the measured gain decide")
-    return finding("dates", f"{columns}: {first['column']} reaches from {first['first'][:10]} to {first['last'][:10]}, "
-                   f"and its {first['part']} goes with the target (effect {first['effect']:.2f})",
+    return finding("dates",
+                   claim("{columns:date column}: {name} reaches from {start} to {end}, and its {part} goes with the "
+                         "target (effect {effect})", columns=columns, name=first["column"], start=first["first"][:10],
+                         end=first["last"][:10], part=first["part"], effect=effect_value(
+                             first["effect"],
+                             f"association of the {first['part']} of {first['column']} with the target")),
                    float(first["effect"]), "a date as one number hides its cycles",
                    f"give {some_of([part for part in first['parts'] if part != 'year'])} as cyclic features")
 
@@ -347,13 +391,18 @@ def _text_finding(found: Exploration) -> Finding | None:
     if not first["telling"]:
         return finding(
             "texts",
-            f"{counted(len(found.texts), 'text column')}: no single word of {first['column']} goes with the target", 0,
+            claim("{texts:text column}: no single word of {name} goes with the target", name=first["column"],
+                  texts=count_of(len(found.texts), "text columns")), 0,
             "the words may carry nothing, or only in combination",
             "try TF-IDF with few components, keep it only for a measured gain")
     return finding(
         "texts",
-        f"{first['telling']} words of {first['column']} go with the target after correction, most "
-        f"'{first['strongest'][0]}' (effect {first['strongest_effect']:.2f})",
+        claim("{telling:word} of {name} {go} with the target after correction, most '{word}' (effect {effect})",
+              telling=count_of(first["telling"], f"words of {first['column']} that go with the target",
+                               len(found.rows)),
+              go="goes" if first["telling"] == 1 else "go", name=first["column"], word=first["strongest"][0],
+              effect=effect_value(first["strongest_effect"],
+                                  f"effect of '{first['strongest'][0]}' in {first['column']}", len(found.rows))),
         float(first["strongest_effect"]), "the text says something that no other column has to know",
         "turn it into TF-IDF components; ask whether it was written before the outcome")
 

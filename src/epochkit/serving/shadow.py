@@ -77,7 +77,8 @@ def beside_predecessor(plan: Plan, bundle: Any, before: Any, rows: list[dict[str
     compared; `changed` is the share of rows with another decision, `moved` the median distance of scores.
     """
     if before is None:
-        return {"before": None, "rows": 0, "reason": "no other version has held Production, so there is none to compare with"}
+        return {"before": None, "rows": 0,
+                "reason": "no other version has held Production, so there is none to compare with"}
     told = {"before": str(before.version), "rows": 0}
     if (before.task, [*map(str, before.classes or ())]) != (bundle.task, [*map(str, bundle.classes or ())]):
         return told | {"reason": f"version {before.version} answers another question: {before.task}, "
@@ -123,5 +124,5 @@ def shadow_text(shadow: Mapping[str, Any], version: str) -> str:
     told = (f"{'; '.join(parts)}. Version {version} {said} on {shadow['outcomes']:,} outcomes: {shadow['metric']} "
             f"{shadow['ours']:.4g} against {shadow['theirs']:.4g} of version {shadow['before']} (better by "
             f"{shadow['gain']:.3g}, {shadow['low']:.3g} to {shadow['high']:.3g}).")
-    return told if shadow["same_cut"] else f"{told} Version {shadow['before']} was fitted on another cut of the data: it " \
-                                           "may know some of these rows."
+    return told if shadow["same_cut"] else \
+        f"{told} Version {shadow['before']} was fitted on another cut of the data: it may know some of these rows."

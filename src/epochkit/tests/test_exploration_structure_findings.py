@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
+from epochkit.report.claims import Claim
 from epochkit.exploration.explore import explore
 from epochkit.exploration.structure_findings import _interaction_finding, _odd_rows_finding
 from epochkit.exploration.structure_findings import *
@@ -37,7 +38,9 @@ def plan_for(**data):
 
 
 def said(rows, plan):
-    return {item["id"]: item for item in structure_findings(explore(rows, plan))}
+    found = {item["id"]: item for item in structure_findings(explore(rows, plan))}
+    assert [name for name, item in found.items() if not isinstance(item["claim"], Claim)] == []
+    return found
 
 
 def test_gaps_that_a_column_explains_are_said_with_its_name():
