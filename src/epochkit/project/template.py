@@ -53,7 +53,7 @@ _EVIDENCE = {
          "compliance.json", "failure_modes.json", "technical_documentation.md")),
     7: ("Deployment report (deployment_report.html)",
         ("deployment_report.json", "known_answers.json", "drift_served.json", "drift_shifted.json", "MODEL_CARD.md",
-         "manifest.json", "ml_bom.cdx.json")),
+         "manifest.json", "ml_bom.cdx.json", "shadow.json")),
 }
 
 

@@ -1177,14 +1177,14 @@ def _(p, said):
             "met": outcomes.count("met"), "demanded": len(outcomes), "open": len(looked)}
 
 
-@recomputes("007", "answer")
+@recomputes("007", "answer", two=1e-12, three=1e-12)
 def _(p, said):
     rows, value = p.json("007", "known_answers.json"), lambda row, door: row[door]["probability"]
-    away = lambda doors: max(abs(value(row, door) - value(row, "known")) for row in rows for door in doors if door in row)
+    away = lambda asked, doors: max(abs(value(row, door) - value(row, "known")) for row in asked for door in doors)
     served, shifted = (p.json("007", f"drift_{name}.json") for name in ("served", "shifted"))
     over = lambda report: sum((row.get("psi") or 0) > (row.get("limit") or math.inf) for row in [*report["features"], *report["scores"]])
-    return {"allowed": 1e-6, "known": len(p.json("006", "known_scores.json")), "tried": sum("app" in row for row in rows), "two": away(("notebook", "api")),
-            "three": away(("notebook", "api", "app")), "watched": len(served["features"]) + len(served["scores"]), "quiet": over(served),
+    return {"allowed": 1e-6, "known": len(p.json("006", "known_scores.json")), "tried": sum("app" in row for row in rows), "two": away(rows, ("notebook", "api")),
+            "three": away([row for row in rows if "app" in row], ("notebook", "api", "app")), "watched": len(served["features"]) + len(served["scores"]), "quiet": over(served),
             "loud": over(shifted)}
 
 
