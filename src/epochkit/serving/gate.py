@@ -53,8 +53,9 @@ def score_parity(context: GateContext) -> CheckResult:
     doors, asked = doors_that_answered(app), app["asked"]
     both = tuple(door for door in doors if door != "app")
     difference = max(score_difference(rows[:asked], doors), score_difference(rows[asked:], both) if rows[asked:] else 0)
-    told = f"{len(rows)} rows through {', '.join(both)}" + f", {min(asked, len(rows))} of them through app" * ("app" in doors)
-    return verdict(difference <= limit, difference if math.isfinite(difference) else "different", limit, told)
+    through_app = f", {min(asked, len(rows))} of them through app" if "app" in doors else ""
+    return verdict(difference <= limit, difference if math.isfinite(difference) else "different", limit,
+                   f"{len(rows)} rows through {', '.join(both)}{through_app}")
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-b
 @gate_check(7, "service latency")

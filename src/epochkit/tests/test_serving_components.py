@@ -17,6 +17,9 @@ def test_the_banner_is_there_exactly_when_the_model_is_unattended():
     waived = marks_html({"unattended": False, "waivers": ["gate 006: ada waived 'latency': <soon>"]})
     assert "A failing check was waived" in waived and "&lt;soon&gt;" in waived
     two = marks_html({"waivers": ["a", "b"], "unattended": True, "reason": "gate 001: demo; gate 003: demo; gate 006: other"})
+    said = marks_markdown({"waivers": ["a | b", "c"], "unattended": True})
+    assert said.startswith("> **2 failing checks were waived.** a ") and "\n\n> **No person has approved this model.** It passed" in said
+    assert marks_markdown({"unattended": False}) == ""
     assert two.count('role="alert"') == 2 and "gates 001 and 003: demo; gate 006: other" in two
     assert 'role="alert"' in message_html("x", "error") and "&lt;b&gt;" in message_html("<b>", points=["<b>"])
 
