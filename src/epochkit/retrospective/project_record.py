@@ -17,6 +17,7 @@ from ..core.files import read_json
 from ..lifecycle.run import EpochRun
 from ..models.candidates import evidence, judge_of
 from ..models.folds.comparison import Judge
+from ..models.folds.fold_fits import group_codes
 from ..models.registration import folded_data, phase_1_members
 from ..planning.plan import Plan
 
@@ -98,7 +99,4 @@ def groups_of_rows(run: EpochRun, plan: Plan, rows: pd.DataFrame | None) -> np.n
     if rows is None or not plan.data.group:
         return None
     names = pd.read_parquet(run.input(2, "data.parquet"), columns=["row_id", plan.data.group]).set_index("row_id")
-    codes = pd.factorize(names[plan.data.group].loc[rows["row_id"]])[0]
-    alone = codes < 0
-    codes[alone] = codes.max() + 1 + np.arange(alone.sum())
-    return codes
+    return group_codes(names[plan.data.group].loc[rows["row_id"]])

@@ -16,7 +16,9 @@ from ..core.errors import PipelineError
 from ..core.files import plain
 from ..models.bundle import read_rows, score_cleaned, value_column
 from ..core.settings import Settings
-from ..models.metrics import metrics_of, resampled_counts
+from ..models.folds.comparison import Judge
+from ..models.folds.fold_fits import group_codes
+from ..models.metrics import metrics_of
 from ..planning.plan import Plan
 from ..record.ledger import Ledger
 
@@ -51,30 +53,30 @@ def _as_codes(outcomes: pd.Series, bundle: Any) -> np.ndarray:
 
 # %% ../../../nbs/serving/18_shadow.ipynb #shadow-07
 def _gain(plan: Plan, ours: tuple[Any, np.ndarray], theirs: tuple[Any, np.ndarray], outcomes: pd.Series,
-          resamples: int = 500) -> dict[str, Any]:
+          groups: pd.Series | None) -> dict[str, Any]:
     "Primary metric of both on rows with an outcome, and how much better ours is, with its 95 % interval"
-    y, primary = _as_codes(outcomes, ours[0]), plan.metric.primary
+    y, metric = _as_codes(outcomes, ours[0]), plan.metric
     known = np.isfinite(y)
     if known.sum() < 30:
-        return {"metric": primary, "outcomes": int(known.sum())}
+        return {"metric": metric.primary, "outcomes": int(known.sum())}
     y = y[known].astype(int) if plan.classification else y[known]
-    counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
-    values = [metrics_of(plan.data.task, y, output[known], bundle.threshold, costs, counts)[primary]
-              for bundle, output in (ours, theirs)]
-    better = (values[0] - values[1]) * (1 if plan.metric.maximize else -1)
-    drawn = better[1:][np.isfinite(better[1:])]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (None, None)
-    return {"metric": primary, "outcomes": len(y), "ours": float(values[0][0]), "theirs": float(values[1][0]),
-            "gain": float(better[0]), "low": low, "high": high}
+    codes = None if groups is None else group_codes(groups[known])
+    judge = Judge(plan.data.task, metric, y, np.ones(len(y), bool), codes, plan.split.seed, resamples=500)
+    costs = (metric.cost_false_positive, metric.cost_false_negative)
+    scores = [np.concatenate([metrics_of(judge.task, y, output[known], bundle.threshold, costs, weights)[metric.primary]
+                              for weights in judge.weights()]) for bundle, output in (ours, theirs)]
+    gain, low, high = judge.gain(*scores)
+    return {"metric": metric.primary, "outcomes": len(y), "ours": float(scores[0][0]), "theirs": float(scores[1][0]),
+            "gain": gain, "low": low, "high": high}
 
 # %% ../../../nbs/serving/18_shadow.ipynb #shadow-08
-def beside_predecessor(plan: Plan, bundle: Any, before: Any, rows: list[dict[str, Any]], outcomes: pd.Series
-                       ) -> dict[str, Any]:
+def beside_predecessor(plan: Plan, bundle: Any, before: Any, rows: list[dict[str, Any]], outcomes: pd.Series,
+                       groups: pd.Series | None = None) -> dict[str, Any]:
     """The new version beside `before`, which holds Production; before: None where no version does
 
-    rows: raw rows. outcomes: their targets as the data holds them, (n_rows,). `reason` says why nothing could be
-    compared; `changed` is the share of rows with another decision, `moved` the median distance of scores.
+    rows: raw rows. outcomes: their targets as the data holds them, (n_rows,). groups: whose row each is, drawn
+    together; None where rows are independent. `reason` says why nothing could be compared; `changed` is the share of
+    rows with another decision, `moved` the median distance of scores.
     """
     if before is None:
         return {"before": None, "rows": 0,
@@ -97,7 +99,8 @@ def beside_predecessor(plan: Plan, bundle: Any, before: Any, rows: list[dict[str
         "changed": None if bundle.task == "regression" else changed,
         "moved": float(np.median(np.abs(values[0] - values[1]))),
         "same_cut": _cut_of(bundle) == _cut_of(before) != "",
-        **_gain(plan, (bundle, output[both]), (before, other[both]), outcomes[both])})
+        **_gain(plan, (bundle, output[both]), (before, other[both]), outcomes[both],
+                None if groups is None else groups[both])})
 
 
 def _cut_of(bundle: Any) -> str:

@@ -86,3 +86,15 @@ def test_rows_that_one_of_them_refuses_are_compared_in_neither(plan):
     rows[3]["debt ratio"] = None
     found = beside_predecessor(plan, ExampleBundle(), Before(), rows, outcomes)
     assert (found["rows"], found["unread"], found["gain"]) == (199, 1, 0)
+
+
+def test_rows_of_a_group_are_drawn_together(plan):
+    rows, outcomes = _rows()
+    noisy = type("N", (Before,), {"score": lambda self, frame: Before.score(self, frame).assign(
+        probability=lambda found: (found["probability"] + 0.2 * np.sin(50 * found["probability"])).clip(0, 1))})()
+    alone = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes)
+    four = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes, pd.Series(np.arange(200) // 50))
+    assert alone["gain"] == four["gain"] and (alone["low"], alone["high"]) != (four["low"], four["high"])
+    own = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes, pd.Series([None] * 200))
+    assert own == alone
+

@@ -19,7 +19,7 @@ class Judge(NamedTuple):
     """What scores an output: the answers (n_rows,), the plan's metric section and task, and the rows' groups
 
     rows: those that count, (n_rows,) bool. groups: code per row, or None where rows are independent. parts: fold per
-    row, whose scores are averaged; None for one score of all rows.
+    row, within which ranks are taken; None for ranks over all rows.
     """
     task: str
     metric: Any
@@ -37,7 +37,7 @@ class Judge(NamedTuple):
     def scores_of(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "The scores of several outputs by name; the resamples are drawn once for all of them"
         measured = {name: self._metric_of(output) for name, output in outputs.items()}
-        blocks = [{name: values(weights) for name, values in measured.items()} for weights in self._weights()]
+        blocks = [{name: values(weights) for name, values in measured.items()} for weights in self.weights()]
         return {name: np.concatenate([block[name] for block in blocks]) for name in outputs}
 
     def _metric_of(self, output: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -55,7 +55,7 @@ class Judge(NamedTuple):
             return found[self.metric.primary]
         return values
 
-    def _weights(self) -> Iterator[np.ndarray]:
+    def weights(self) -> Iterator[np.ndarray]:
         "Row counts: each row once, then those of the resamples, some at a time"
         rows = int(self.rows.sum())
         yield np.ones((1, rows))

@@ -6,7 +6,7 @@
 __all__ = ['STATES', 'waterfall_html', 'ranges_html', 'chain_html']
 
 # %% ../../../../nbs/serving/pages/01_pieces.ipynb #pagepieces-02
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np

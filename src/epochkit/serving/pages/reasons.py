@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ...models.bundle import read_rows, value_column
+from ...models.bundle import read_rows
 from ...models.contributions import bundle_answers, typical_row
 from ...models.smallest_change import nearest_flip, other_values, profiled_values
 from ...report.values import readable

@@ -14,7 +14,6 @@ import pandas as pd
 
 from ...core.files import plain, read_json
 from ...core.settings import Settings
-from ...models.metrics import decide
 from ...planning.column_roles import label_of
 from ...planning.plan import Plan, load_plan
 from ..monitoring import Alarms, Served, drift_report, served_in
