@@ -201,11 +201,6 @@ class _Fits:
     def _parallel(self) -> int:
         return max(1, self.at.pool_of(self.cls).count)
 
-    @property
-    def size(self) -> int | None:
-        "Rounds for a fit that nothing stops, as the folds found them"
-        return best_size([fit.size for fit in self.folds.values()])
-
     def expected_cpu(self, rows: int) -> float:
         "CPU seconds that a fit on a share of so many rows will take, as those before it took; 0 before the first"
         return max((fit.cpu_seconds / fit.rows for fit in self.folds.values()), default=0.0) * self.share * rows
@@ -266,11 +261,16 @@ def _ended(fits: _Fits, whole: bool, left: float | None, stop: Callable[[list[fl
     before = fits.cpu_seconds
     fits.make(fits.affordable_folds(total, left))
     if whole:
-        fits.make([-1], size=fits.size)
+        fits.make([-1], size=_size_of(fits))
         if fits.whole:
             left = None if left is None else left - (fits.cpu_seconds - before)
-            _grow(fits, fits.size, _evidence(fits), len(fits.folds), left)
+            _grow(fits, _size_of(fits), _evidence(fits), len(fits.folds), left)
     return ""
+
+
+def _size_of(fits: _Fits) -> int | None:
+    "Rounds for a fit that nothing stops, as the folds found them"
+    return best_size([fit.size for fit in fits.folds.values()])
 
 
 def _fold_values(fits: _Fits) -> list[float | None]:
@@ -366,7 +366,7 @@ def _candidate(made: _Made, resamples: int = 500) -> Candidate:
     return Candidate(**named, **found, model=whole and whole.model, output=whole and whole.output, out_of_fold=answers,
                      training_seconds=shown.seconds, inference_ms_per_row=shown.ms_per_row, device=shown.device,
                      size_mb=len(pickle.dumps(whole.model)) / 1e6 if whole else None, rows=rows,
-                     size=fits.size, warning=warning,
+                     size=_size_of(fits), warning=warning,
                      fold_values=tuple(_fold_values(fits)), skipped="")
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-warning
