@@ -11,7 +11,6 @@ __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'jud
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
 import logging
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
@@ -24,10 +23,11 @@ import pandas as pd
 
 from ..core.files import sha256_of, write_bytes, write_json, write_text
 from ..core.errors import PipelineError
-from ..core.workers import CallResult, Workers
+from ..core.cluster import open_workers
+from ..core.workers import CallResult, Shared, Workers
 from .folds.comparison import Judge, Standing, proposed, standings
 from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, answered_rows, best_size, fit_fold,
-                                             fold_codes, out_of_fold, saved_rows)
+                                             fold_codes, out_of_fold)
 from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import TIME_IS_UP, FrameworkModel, frameworks_for, known_frameworks
 from .metrics import choose_threshold, draws_for, measure
@@ -113,7 +113,7 @@ def judged(answers: np.ndarray, output: np.ndarray | None, data: TrainingData, p
 class Bench(NamedTuple):
     "Where fits are made: the workers, the rows as they find them, and the plan"
     workers: Workers
-    rows: str | TrainingData
+    rows: TrainingData | Shared
     data: TrainingData
     plan: Plan
     alone: Workers
@@ -141,9 +141,8 @@ class Bench(NamedTuple):
 def bench(data: TrainingData, plan: Plan, workers: int = 0, limit_mb: float = 0) -> Iterator[Bench]:
     "A bench with so many workers of one thread each; 0 fits in this process"
     one_thread = {"EPOCH_MODEL_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    with (tempfile.TemporaryDirectory() as folder, Workers(workers, limit_mb, one_thread) as pool,
-          Workers(min(1, workers), limit_mb, one_thread) as alone):
-        yield Bench(pool, saved_rows(data, Path(folder)) if workers else data, data, plan, alone)
+    with open_workers(workers, limit_mb, one_thread) as pool, pool.single() as alone:
+        yield Bench(pool, pool.share(data), data, plan, alone)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-e
 _PILOT_ROWS, _LEAST_FOLDS, _MANY = 2_000, 2, 4

@@ -309,6 +309,40 @@ def test_a_class_that_training_lacks_still_has_its_column():
     assert candidate.output.shape == (60, 3) and (candidate.output[:, 2] == 0).all() and not candidate.skipped
 
 
+class LosesItsMachine(QUICK["random_forest"]):
+    "Takes its process with it, the first time that it is fitted"
+    name = "loses_its_machine"
+
+    def _fit(self, X, y, validation):
+        import os
+        import signal
+        place = os.environ["EPOCH_TEST_PLACE"]
+        if not os.path.exists(place):
+            open(place, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._fit(X, y, validation)
+
+
+def test_on_a_cluster_the_fits_are_those_made_here_also_where_a_machine_is_lost(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    data, plan = small_data(), small_plan()
+    chosen = {**QUICK, "broken": Broken, "lightgbm": frameworks_for("binary")["lightgbm"],
+              "loses_its_machine": LosesItsMachine}
+    monkeypatch.setenv("EPOCH_TEST_PLACE", str(tmp_path / "was here"))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        asked = SimpleNamespace(engine="dask", package_folder=None)
+        with monkeypatch.context() as there:
+            there.setattr("epochkit.core.cluster.load_settings", lambda: asked)
+            far = train_candidates(data, plan, frameworks=chosen, workers=2)
+    assert (tmp_path / "was here").exists()
+    near = train_candidates(data, plan, frameworks=chosen, workers=2)
+    for one, other in zip(far, near, strict=True):
+        assert one.metrics == other.metrics and one.skipped == other.skipped and one.size == other.size
+        assert one.output is None and other.output is None or np.array_equal(one.output, other.output)
+
+
+
 class Rounds(FrameworkModel):
     "Answers ever better up to a number of rounds, and ever worse from there on; rows held back end it after ten"
     name, title, grows, defaults = "rounds", "Rounds", True, {"enough": 10}
