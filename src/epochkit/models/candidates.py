@@ -385,7 +385,7 @@ def _warning(fits: _Fits, no_memory: str, rows: int) -> str:
     "What a reader must know about how this candidate was fitted, or nothing"
     data, told = fits.at.data, []
     if no_memory:
-        told.append(f"trained on {rows:,} of {len(data.y):,} training rows, because memory ran out with all of them "
+        told.append(f"trained on {rows:,} of {len(data.y):,} training rows, because it failed with all of them "
                     f"({no_memory})")
     elif rows < len(data.y) and fits.whole:
         told.append(f"trained on {rows:,} of {len(data.y):,} training rows, which is what its share of the time allows "

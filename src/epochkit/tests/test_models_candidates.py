@@ -117,7 +117,7 @@ def test_one_that_runs_out_of_memory_is_tried_on_half_of_the_rows_and_says_so():
     again = alone(Hungry, data, plan, appetite=2)
     assert again.model is None and "Unable to allocate" in again.skipped and not again.warning and not again.absent
     table = comparison_table([candidate, again], plan)
-    assert table["status"].tolist() == ["trained", "skipped"] and "memory ran out" in table["reason"].iloc[0]
+    assert table["status"].tolist() == ["trained", "skipped"] and "failed with all of them (" in table["reason"].iloc[0]
 
 
 def test_what_a_model_has_to_tell_stands_in_its_row():
