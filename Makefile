@@ -115,7 +115,7 @@ lab: $(VENV)/.ready  ## JupyterLab with the control room open; ARGS="--port 9999
 bench-serving: $(VENV)/.ready  ## the service beside mlflow models serve and a bare FastAPI, on the model of this home
 	$(BIN)/python benchmarks/serving.py
 
-bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
+bench: $(VENV)/.ready  ## the benchmarks, as JSON, and benchmarks/README.md with what they should have been
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/guard.py
@@ -124,6 +124,7 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/cleaning.py --rows 500000
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
+	$(BIN)/python benchmarks/table.py
 
 docs: $(VENV)/.ready  ## the documentation as a searchable site in site/ (open site/index.html)
 	@config=$$($(BIN)/python -m epochkit.project.site); NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build -q --strict --clean -f "$$config"
