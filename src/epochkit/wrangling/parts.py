@@ -49,8 +49,9 @@ _EMPTY_PART = 20_000
 class GatheredRows:
     "Rows of part files, in order: which are kept, and the types of the columns; read group by group"
 
-    def __init__(self, files: list[Path], kept: np.ndarray, schema: pa.Schema):
+    def __init__(self, files: list[Path], kept: np.ndarray, schema: pa.Schema, edges: np.ndarray | None = None):
         self.files, self.kept, self.schema = files, kept, schema
+        self.edges = np.cumsum([0, *(pq.read_metadata(file).num_rows for file in files)]) if edges is None else edges
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self.kept))
@@ -63,13 +64,11 @@ class GatheredRows:
 
     def tables(self, names: list[str] | None = None) -> Iterator[pa.Table]:
         "The kept rows of each part, with the columns as they lie there"
-        first, names = 0, names if names is not None else self.schema.names
-        for file in self.files:
-            part = pq.ParquetFile(file)
-            kept = self.kept[first:first + part.metadata.num_rows]
-            first += len(kept)
+        names = names if names is not None else self.schema.names
+        for file, first, end in zip(self.files, self.edges, self.edges[1:]):
+            kept = self.kept[first:end]
             if kept.any():
-                table = part.read(names, use_threads=False)
+                table = pq.ParquetFile(file).read(names, use_threads=False)
                 yield table if kept.all() else table.filter(pa.array(kept))
 
     def groups(self) -> Iterator[pa.Table]:
@@ -98,7 +97,7 @@ class GatheredRows:
         "The kept rows at these places, in order"
         kept = np.zeros(len(self.kept), bool)
         kept[np.flatnonzero(self.kept)[places]] = True
-        return GatheredRows(self.files, kept, self.schema)
+        return GatheredRows(self.files, kept, self.schema, self.edges)
 
     def frame(self) -> pd.DataFrame:
         "All kept rows as one table in memory"
@@ -117,7 +116,7 @@ def _gathered(files: list[Path], kept: np.ndarray, target: str) -> GatheredRows:
     whole = whole if len(rows) else []
     empty = found.empty_table().to_pandas().drop(columns=list(_HASHES), errors="ignore")
     schema = pa.Schema.from_pandas(empty.astype(dict.fromkeys(whole, "int64")), preserve_index=False)
-    return GatheredRows(files, kept, schema)
+    return GatheredRows(files, kept, schema, rows.edges)
 
 # %% ../../../nbs/wrangling/05_parts.ipynb #parts-drops
 def drops_duplicates(plan: Plan) -> bool:
