@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from ..core.ahead import ahead
 from ..core.files import files_of, size_of, sync_folder
 from ..core.tables import write_manifest
 from ..core.errors import ResourceLimitError, explain, unknown_name
@@ -119,7 +120,7 @@ def _write_groups(rows: "RowGroups", path: Path, enough_mb: float) -> float:
     from pyarrow.parquet import ParquetWriter
     written = 0
     with ParquetWriter(path, rows.schema, compression="zstd") as file:
-        for group in rows.groups():
+        for group in ahead(rows.groups()):
             file.write_table(group, row_group_size=max(1, len(group)))
             written += len(group)
             if largest_file_mb(path) > enough_mb:
@@ -184,8 +185,8 @@ def _sampled(frame: "DataFrame | RowGroups", path: Path, limit_mb: float, size_m
 # %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-15-a
 def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 50.0, on_oversize: str = "partition",
                   seed: int = 42) -> WriteReport:
-    """Writes (n_rows, n_columns) as zstd Parquet with no file over `limit_mb`; `on_oversize` is partition
-    (a folder of parts, with a manifest beside it), sample or error. The rows may lie in memory or come group by group"""
+    """Writes (n_rows, n_columns) as zstd Parquet with no file over `limit_mb`; `on_oversize` is partition (a
+    folder of parts with a manifest beside it), sample or error. The rows may lie in memory or come group by group"""
     if on_oversize not in ON_OVERSIZE:
         raise unknown_name("on_oversize", on_oversize, ON_OVERSIZE)
     path = Path(path)

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
-from epochkit.core.errors import BadInputError, RecordError
+from epochkit.core.errors import RecordError
 from epochkit.core.files import read_json, sha256_of, write_json
-from epochkit.core.tables import batches_of, changes_since, manifest_file, read_manifest, rows_of, some_rows, write_manifest
+from epochkit.core.tables import changes_since, manifest_file, read_manifest, write_manifest
 from epochkit.core.tables import *
 
 
@@ -75,21 +74,3 @@ def test_a_table_in_one_file_has_no_manifest_and_an_older_one_goes(tmp_path):
     assert write_manifest(table) is None and not manifest_file(table).exists()
     assert changes_since(table, sha256_of(table)) == "" and changes_since(table, before) == "is changed"
     assert changes_since(tmp_path / "nothing.parquet", before) == "is gone"
-
-
-@pytest.mark.parametrize("rows", [1, 3, 4, 100])
-def test_batches_hold_every_row_once_and_in_order(tmp_path, rows):
-    table, _ = in_parts(tmp_path)
-    found = [batch.column("row_id").to_pylist() for batch in batches_of(table, ["row_id"], rows)]
-    assert sum(found, []) == list(range(10)) == list(range(rows_of(table))) and max(map(len, found)) <= rows
-
-
-def test_some_rows_are_those_of_the_whole_table_in_one_file_or_in_parts(tmp_path):
-    table, _ = in_parts(tmp_path)
-    whole = pd.read_parquet(table)
-    whole.to_parquet(tmp_path / "one.parquet", index=False)
-    for place in (table, tmp_path / "one.parquet"):
-        pd.testing.assert_frame_equal(some_rows(place, [9, 2, 2, 5]), whole.iloc[[2, 5, 9]].reset_index(drop=True))
-        assert some_rows(place, [], ["x"]).empty and list(some_rows(place, [], ["x"])) == ["x"]
-    with pytest.raises(BadInputError, match="data.parquet has no column 'age'"):
-        some_rows(table, [1], ["age"])
