@@ -3837,6 +3837,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'epochkit/planning/estimates.py'),
                                              'epochkit.planning.estimates._ratios': ( 'planning/estimates.html#_ratios',
                                                                                       'epochkit/planning/estimates.py'),
+                                             'epochkit.planning.estimates._size_for': ( 'planning/estimates.html#_size_for',
+                                                                                        'epochkit/planning/estimates.py'),
                                              'epochkit.planning.estimates._sizes': ( 'planning/estimates.html#_sizes',
                                                                                      'epochkit/planning/estimates.py'),
                                              'epochkit.planning.estimates._training_seconds': ( 'planning/estimates.html#_training_seconds',

@@ -279,11 +279,11 @@ def splits_do_not_overlap(context: GateContext) -> CheckResult:
     "Every row of the data is in exactly one part, and each part has rows"
     parts = context.frame("engineered_features.parquet", ["row_id", "split"])
     test = context.frame("test_data.parquet", ["row_id"])["row_id"]
-    train, validation = (set(parts.loc[parts["split"] == name, "row_id"]) for name in ("train", "validation"))
-    shared = len(train & validation) + len((train | validation) & set(test))
-    everything = set(context.frame("data.parquet", ["row_id"], epoch=2)["row_id"])
-    lost = len(everything - train - validation - set(test))
-    whole = not lost and train and validation and len(test)
+    train, validation = (parts.loc[parts["split"] == name, "row_id"].unique() for name in ("train", "validation"))
+    shared = len(np.intersect1d(train, validation)) + len(np.intersect1d(parts["row_id"], test))
+    everything = context.frame("data.parquet", ["row_id"], epoch=2)["row_id"]
+    lost = int((~everything.isin(np.concatenate([train, validation, test]))).sum())
+    whole = not lost and len(train) and len(validation) and len(test)
     return verdict(
         not shared and bool(whole), shared, 0,
         f"{len(train)} train, {len(validation)} validation, {len(test)} test rows" +
