@@ -9,11 +9,12 @@ __all__ = ['DERIVED', 'Derived', 'derived_feature', 'applicable_features', 'rati
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ..cleaning.small_tables import SmallCalls, SmallColumn, SmallTable
 from ..core.errors import PipelineError
 from ..core.project import load_rooms
 from ..core.settings import load_settings
@@ -100,7 +101,23 @@ class OwnFeatures(Maker):
         return self
 
     def make(self, rows: FeatureRows) -> list[np.ndarray]:
+        self._register_all()
+        return [_derived_values(name, rows.frame) for name in self.names]
+
+    def make_few(self, table: SmallTable, calls: SmallCalls, whole: Callable[[], FeatureRows]) -> list[np.ndarray]:
+        "As `make`, for a small table; `whole`: the same rows for the features that need pandas"
+        self._register_all()
+        found = [calls.ask(name, DERIVED[name].make, table, _is_small_number) if name in DERIVED else None
+                 for name in self.names]
+        return [_derived_values(name, whole().frame) if column is None else
+                np.where(np.isfinite(column.to_numpy()), column.to_numpy(), np.nan)
+                for name, column in zip(self.names, found)]
+
+    def _register_all(self) -> None:
         for name in self.names:
             if name not in DERIVED:
                 _register(name, getattr(self, "modules", {}).get(name, "__main__"))
-        return [_derived_values(name, rows.frame) for name in self.names]
+
+
+def _is_small_number(found: Any) -> bool:
+    return isinstance(found, SmallColumn) and found.kind in ("number", "truth")
