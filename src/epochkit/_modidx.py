@@ -479,6 +479,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'epochkit/cleaning/raw_rows.py'),
                                             'epochkit.cleaning.raw_rows.code_sha256': ( 'cleaning/raw_rows.html#code_sha256',
                                                                                         'epochkit/cleaning/raw_rows.py'),
+                                            'epochkit.cleaning.raw_rows.home_module': ( 'cleaning/raw_rows.html#home_module',
+                                                                                        'epochkit/cleaning/raw_rows.py'),
                                             'epochkit.cleaning.raw_rows.key_digest': ( 'cleaning/raw_rows.html#key_digest',
                                                                                        'epochkit/cleaning/raw_rows.py'),
                                             'epochkit.cleaning.raw_rows.plain_cleaner': ( 'cleaning/raw_rows.html#plain_cleaner',

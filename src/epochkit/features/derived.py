@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..cleaning.raw_rows import home_module
 from ..cleaning.small_tables import SmallCalls, SmallColumn, SmallTable
 from ..core.errors import PipelineError
 from ..core.project import load_rooms
@@ -94,7 +95,8 @@ class OwnFeatures(Maker):
     def fit(self, rows: FeatureRows, screen: Screen | None = None) -> "OwnFeatures":
         used, self.refused = applicable_features(list(rows.roles))
         self.names = [feature.name for feature in used]
-        self.modules = {feature.name: feature.make.__module__ for feature in used}
+        package = load_settings().package_folder.name
+        self.modules = {feature.name: home_module(feature.make, package) or "__main__" for feature in used}
         self.origins = [Origin(feature.name, feature.sources, feature.formula, {}, "derived") for feature in used]
         for name, values in zip(self.names, self.make(rows)):
             _check_row_by_row(name, values, rows.frame)
