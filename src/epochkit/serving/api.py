@@ -523,7 +523,9 @@ def served_watch(settings: Settings, stage: str) -> Callable[[Doors], StandingWa
 
 def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., Awaitable]:
     "What the server runs, with lines about its requests on stderr"
+    from threadpoolctl import threadpool_limits
     bundle, store, limits = served_bundle(settings, stage), prediction_store(settings), _limits()
+    threadpool_limits(1, user_api="blas")  # for products as small as these a second thread waits more than it works
     lines, watching = logging.StreamHandler(sys.stderr), served_watch(settings, stage)
     tell_of_old_log(settings)
     if not flask:

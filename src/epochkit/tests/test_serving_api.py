@@ -11,6 +11,7 @@ import sys
 import pytest
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError
+from epochkit.serving import api
 from epochkit.serving.server import free_port
 from epochkit.serving.schema import Limits
 from epochkit.serving.http.admission import AccessLog, Admission
@@ -420,6 +421,16 @@ def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
     assert prediction_store(settings).find([answer["prediction_id"]])[0]["door"] == "trial"
     assert prediction_store(settings).rows() == []
     assert busy.returncode == 2 and f"port {server.port}" in busy.stderr and "Traceback" not in busy.stderr
+
+
+def test_the_service_gives_each_product_of_matrices_one_thread(tmp_path, monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+    threads = lambda: {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
+    with threadpool_limits(2, user_api="blas"):
+        assert threads() == {2}
+        api._application(load_settings(home=tmp_path, env={}), "Production", flask=False)
+        assert threads() == {1}
 
 
 def test_a_table_is_answered_alike_and_refused_alike():
