@@ -5986,6 +5986,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'epochkit.serving.api._arguments': ('serving/api.html#_arguments', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api._as_asgi': ('serving/api.html#_as_asgi', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api._ask_wsgi': ('serving/api.html#_ask_wsgi', 'epochkit/serving/api.py'),
+                                      'epochkit.serving.api._feedback': ('serving/api.html#_feedback', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api._flask_routes': ('serving/api.html#_flask_routes', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api._lifespan': ('serving/api.html#_lifespan', 'epochkit/serving/api.py'),
                                       'epochkit.serving.api._limits': ('serving/api.html#_limits', 'epochkit/serving/api.py'),

@@ -61,7 +61,12 @@ def test_the_row_is_described_in_openapi(client):
     assert told["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Refused")
     assert "HTTPValidationError" not in document["components"]["schemas"]
     example = {name: row["properties"][name]["examples"][0] for name in row["required"]}
-    assert client.post("/predict", json=example).status_code == 200
+    answer = client.post("/predict", json=example)
+    assert answer.status_code == 200
+    outcome = document["components"]["schemas"]["Feedback"]
+    assert outcome["properties"]["label"]["enum"] == ExampleBundle.classes
+    sent = outcome["examples"][0] | {"prediction_id": answer.json()["prediction_id"]}
+    assert client.post("/feedback", json=sent).status_code == 200
 
 
 def test_a_raw_row_is_answered_like_the_clean_one_and_a_bad_cell_is_placed(client):
