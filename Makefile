@@ -74,7 +74,8 @@ check: $(VENV)/.ready  ## drift between settings, notebooks and exported modules
 	$(BIN)/python -m epochkit.project.checks notebooks
 	$(BIN)/python -m epochkit.project.checks export
 	$(BIN)/python -m compileall -q src
-	@if [ -x $(BIN)/ruff ]; then $(BIN)/ruff check -q --isolated --select E9,F63,F7,F82 src epoch0* nbs/index.ipynb; fi
+	@if [ -x $(BIN)/ruff ]; then $(BIN)/ruff check -q --isolated --select E9,F63,F7,F82 src epoch0* nbs/index.ipynb && \
+	  $(BIN)/ruff check -q --isolated --select F401 --exclude tests,templates src/epochkit; fi
 
 test-fast: check  ## what needs no browser and no whole lifecycle
 	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak and not datasets and not cases"

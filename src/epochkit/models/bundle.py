@@ -32,7 +32,6 @@ from ..core.settings import Settings
 from ..core.errors import BadInputError, DependencyError, RecordError
 from ..record.events import Event
 from ..record.ledger import Ledger
-from .folds.coverage import Coverage
 from .metrics import decide
 from ..lifecycle.tracking import stage_holder, store_errors, unattended_gates, waivers
 

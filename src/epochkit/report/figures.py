@@ -25,7 +25,7 @@ from typing import Any
 from ..core.files import read_json, write_bytes, write_json, write_text
 from .templates import render, render_macro, stylesheet
 from .tables import table_html
-from .theme import COLOURS, PALETTE, THEMES, variables
+from .theme import COLOURS, THEMES, variables
 from .values import Html, readable
 from ..core.errors import BadInputError
 

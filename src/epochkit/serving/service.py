@@ -31,7 +31,7 @@ from pydantic import ValidationError as SchemaError
 from ..cleaning.raw_rows import FEW, CleanedRows
 from ..cleaning.small_tables import SmallColumn, SmallTable
 from ..core.errors import BadInputError, RecordError
-from ..core.files import plain, read_json, sha256_of
+from ..core.files import plain, read_json
 from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
 from .schema import Limits, batch_model, problems_of, range_notes, row_model
 from .store.writer import PredictionStore

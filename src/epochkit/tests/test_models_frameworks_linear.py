@@ -24,6 +24,7 @@ def test_the_line_is_found_and_each_task_has_its_own_parameters():
     rows = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [1.0, 0, 0, 1, 1, 0]})
     assert np.allclose(LinearModel(task="regression").fit(rows, [3, 5, 7, 9, 11, 13]).predict(rows), [3, 5, 7, 9, 11, 13], atol=1e-3)
     assert "C" in LinearModel().parameter_grid() and "alpha" in LinearModel(task="regression").parameter_grid()
+    assert "class_weight" in LinearModel(task="multiclass").space and "class_weight" not in LinearModel(task="binary").space
 
 
 def test_a_gap_that_says_something_is_heard():

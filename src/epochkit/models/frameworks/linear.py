@@ -87,7 +87,8 @@ class LinearModel(FrameworkModel):
         kinds = {"l1_ratio": (0.0, 0.5, 1.0)}
         if self.task == "regression":
             return {"alpha": Range(1e-5, 1.0, log=True)} | kinds
-        return {"C": Range(1e-3, 1e2, log=True), "class_weight": (None, "balanced")} | kinds
+        weights = {"class_weight": (None, "balanced")} if self.task == "multiclass" else {}
+        return {"C": Range(1e-3, 1e2, log=True)} | weights | kinds
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         with warnings.catch_warnings(record=True) as told:
