@@ -65,8 +65,9 @@ postgres: $(VENV)/.ready
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; \
 	  else echo "No PostgreSQL server was found: its tests are skipped. Install it, for example: apt-get install postgresql"; fi; }
 
-demo: browser  ## all eight epochs on the bundled real demo data, unattended
+demo: browser  ## all eight epochs on the bundled real demo data, unattended; then service, app, monitor and the way back
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
+	@$(BIN)/python tools/tour.py
 
 check: $(VENV)/.ready  ## drift between settings, notebooks and exported modules; names that nothing defines
 	$(BIN)/python -m epochkit.project.checks settings

@@ -36,3 +36,12 @@ def test_a_gap_that_says_something_is_heard():
     assert abs(model.predict(rows) - rows["a"] - 5 * empty).mean() < 0.1
     rare = LinearModel(task="multiclass").fit(rows, [0] * 150 + [1] * 149 + [2])
     assert rare.estimator_.C == 1.0, "a class of one row leaves nothing to try"
+
+
+def test_probabilities_are_those_of_scikit_learn_to_the_bit():
+    random = np.random.default_rng(2)
+    rows = pd.DataFrame(random.normal(size=(300, 4)), columns=list("abcd"))
+    for params in ({}, {"l1_ratio": 0.5, "C": 0.1}, {"class_weight": "balanced"}):
+        model = LinearModel(**params).fit(rows, (rows["a"] + random.normal(size=300) > 0.5).astype(int))
+        for some in (rows, rows.iloc[:1], rows * 1e6):
+            assert np.array_equal(model.predict_proba(some), model.estimator_.predict_proba(model._ready(some.to_numpy())))

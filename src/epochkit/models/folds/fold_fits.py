@@ -178,7 +178,8 @@ def model_output(model: Any, X: pd.DataFrame, task: str, classes: int) -> np.nda
     if task == "regression":
         return model.predict(X)
     found = model.predict_proba(X)
-    return np.pad(found, ((0, 0), (0, max(0, classes - found.shape[1]))))
+    fewer = classes - found.shape[1]
+    return np.pad(found, ((0, 0), (0, fewer))) if fewer > 0 else found
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-17
 def share_of(rows: np.ndarray, y: np.ndarray, share: float, classification: bool, seed: int) -> np.ndarray:
