@@ -73,8 +73,8 @@ def _connected(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise DependencyError('[engine] engine is dask, which is not installed: pip install "epochkit[cluster]", or set '
-                              "engine = local") from error
+        raise DependencyError('[engine] engine is dask, which is not installed: pip install "epochkit[cluster]", or '
+                              "set engine = local") from error
     try:
         return Client(address, timeout=15, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -88,11 +88,11 @@ def _checked(client: Any, address: str) -> int:
         client.wait_for_workers(1, timeout=30)
         there = client.run(_about)
     except TimeoutError as error:
-        raise DependencyError(f"the Dask cluster at {address} has no workers: start some, or set [engine] engine = local"
-                              ) from error
+        raise DependencyError(f"the Dask cluster at {address} has no workers: start some, or set [engine] engine = "
+                              "local") from error
     except ImportError as error:
-        raise DependencyError(f"the workers of {address} cannot import the kit ({error}): install epochkit {__version__} "
-                              "there, as here") from error
+        raise DependencyError(f"the workers of {address} cannot import the kit ({error}): install epochkit "
+                              f"{__version__} there, as here") from error
     for worker, found in there.items():
         if found != _about():
             raise DependencyError("worker {} has epochkit {} on Python {}, and here it is {} on {}: give both the same"
@@ -112,8 +112,8 @@ _PATIENCE_S = 60.0
 
 
 def _gone(address: str) -> DependencyError:
-    return DependencyError(f"the Dask cluster at {address} is gone, or has had no worker for {_PATIENCE_S:.0f} s: what is "
-                           "done is kept, start the cluster and run this again")
+    return DependencyError(f"the Dask cluster at {address} is gone, or has had no worker for {_PATIENCE_S:.0f} s: what "
+                           "is done is kept, start the cluster and run this again")
 
 
 def _next_done(client: Any, futures: list[Any], address: str) -> Any:
@@ -194,7 +194,7 @@ class ClusterWorkers:
     def share(self, value: Any) -> Shared:
         "What stands for `value` among the arguments of calls; it goes to the cluster once, and again where it is lost"
         name = f"value {len(self._shared)}"
-        with warnings.catch_warnings(action="ignore"):  # of its size: data that is scattered would not outlive its worker
+        with warnings.catch_warnings(action="ignore"):  # of its size: what is scattered does not outlive its worker
             self._shared[name] = self._client.submit(pickle.loads, pickle.dumps(value), pure=False)
         return Shared(name)
 

@@ -58,9 +58,8 @@ def _check_outputs(settings: Settings, finished: Event) -> list[Problem]:
         path = settings.absolute(recorded)
         if told := changes_since(path, facts["sha256"]):
             kind = "evidence" if recorded in finished.data["evidence"] else "output"
-            problems.append(
-                Problem(
-                    kind, f"{recorded} {told} since epoch {finished.epoch:03d} recorded it: run 'epoch run {finished.epoch} --force'"))
+            again = f"run 'epoch run {finished.epoch} --force'"
+            problems.append(Problem(kind, f"{recorded} {told} since epoch {finished.epoch:03d} recorded it: {again}"))
     return problems
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-a

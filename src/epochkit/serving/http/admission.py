@@ -128,7 +128,7 @@ class _Bounded(QueueHandler):
 
 # %% ../../../../nbs/serving/http/02_admission.ipynb #admission-20
 class _Gathering(QueueListener):
-    "Writes what comes within a twentieth of a second together: a thread that wakes for each line takes time from the answers"
+    "Writes together what comes within a twentieth of a second: a thread that wakes for each line slows the answers"
 
     def dequeue(self, block: bool) -> logging.LogRecord:
         if self.queue.empty():
