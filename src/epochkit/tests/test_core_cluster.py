@@ -61,8 +61,8 @@ def test_the_projects_package_goes_along(cluster, tmp_path):
     (package / "__init__.py").write_text("def doubled(x):\n    return 2 * x\n")
 
     def from_there(x):
-        from own_rooms import doubled
-        return doubled(x)
+        from importlib import import_module
+        return import_module("own_rooms").doubled(x)
     with ClusterWorkers(cluster.scheduler_address, package=package) as workers:
         workers.submit("sent", from_there, 4)
         assert workers.outcome().value == 8

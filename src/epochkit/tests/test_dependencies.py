@@ -88,13 +88,14 @@ def local_packages() -> set[str]:
 def test_the_kit_imports_nothing_that_its_extras_do_not_declare(declared):
     paths = [path for path in files("src/epochkit/**/*.py") if "tests" not in path.parts]
     assert len(paths) > 100
-    assert undeclared(paths, declared["kit"] | declared["all"] | declared["ai"] | {"pytest"}, local_packages()) == {}
+    assert undeclared(paths, declared["kit"] | declared["all"] | declared["ai"] | declared["cluster"] | {"pytest"}, local_packages()) == {}
 
 
-def test_only_frameworks_and_two_modules_for_agents_need_an_extra_beyond_the_bare_kit(declared):
+def test_only_frameworks_agents_and_the_cluster_need_an_extra_beyond_the_bare_kit(declared):
     paths = [path for path in files("src/epochkit/**/*.py") if not {"tests", "frameworks"} & {*path.parts}]
     assert undeclared(paths, declared["kit"] | {"pytest"}, local_packages()) == {
-        "anthropic": ["src/epochkit/agents/drafting.py"], "mcp": ["src/epochkit/agents/mcp_server.py"]}
+        "anthropic": ["src/epochkit/agents/drafting.py"], "distributed": ["src/epochkit/core/cluster.py"],
+        "mcp": ["src/epochkit/agents/mcp_server.py"]}
 
 
 def test_stories_rooms_tests_and_benchmarks_import_nothing_that_is_not_declared(declared):
