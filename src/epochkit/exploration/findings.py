@@ -472,11 +472,11 @@ def insights_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why61
 def finding_text(said: list[Finding], *names: str) -> str:
-    "The named findings as Markdown: claim, consequence, action; a plain sentence when this data has none of them"
+    "The named findings as Markdown: claim, consequence, action; what was looked for when this data has none of them"
     chosen = [item for item in said if item["id"] in names]
     lines = [
         f"**{item['claim'][0].upper()}{item['claim'][1:]}.** "
         f"{item['consequence'][0].upper()}{item['consequence'][1:]}. *Next: {item['action']}.*"
         for item in chosen
     ]
-    return "\n\n".join(["### Finding", *(lines or ["Nothing stands out here in this data."])])
+    return "\n\n".join(["### Finding", *(lines or [f"Looked for and not found: {', '.join(names).replace('_', ' ')}."])])

@@ -36,7 +36,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-05-c
 def some_of(names: list[str], most: int = 4) -> str:
     "The first names, and how counted more there are"
-    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else claim("{names} and {more} more", names=shown, more=count_of(
+        len(names) - most, f"names left out after {shown}"))
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #outcome-value
 def outcome_value(found: Exploration, value: float, where: str = "", rows: int | None = None,

@@ -11,6 +11,14 @@ from epochkit.exploration.structure_findings import _interaction_finding, _odd_r
 from epochkit.exploration.structure_findings import *
 
 
+def test_names_that_are_left_out_are_counted_by_a_value():
+    from epochkit.exploration.structure_findings import some_of
+
+    assert some_of(["x1", "x2"]) == "x1, x2"
+    said = some_of(["x1", "x2", "x3"], 2)
+    assert said == "x1, x2 and 1 more" and said.values["more"].value == 1 and said.words["names"] == "x1, x2"
+
+
 def rides(n=800):
     rng, days = np.random.default_rng(7), pd.date_range("2022-01-01", periods=n)
     frame = pd.DataFrame({
