@@ -112,14 +112,14 @@ def _rare_classes_finding(found: Exploration) -> Finding | None:
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-alone
 def _alone_words(found: Exploration, row: pd.Series) -> str:
     "The audit's score of the column alone, as it stands in the ranking; nothing where it was not audited"
-    alone, measure = row.get("alone", float("nan")), "AUC" if found.plan.classification else "R2"
+    alone, measure = row.get("alone", float("nan")), "AUC" if found.plan.classification else "R2 of ranks"
     return "" if alone != alone else claim(", alone {measure} {alone} cross-validated", measure=measure,
                                            alone=alone_value(found, row["column"], alone))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #alone-value
 def alone_value(found: Exploration, name: str, score: float) -> Measured:
     "The audit's score of a column alone as a value"
-    measure = "AUC" if found.plan.classification else "R2"
+    measure = "AUC" if found.plan.classification else "R2 of ranks"
     return Measured(float(score), "score", f"{measure} of {name} alone", len(found.rows),
                     rule="five-fold cross-validated")
 

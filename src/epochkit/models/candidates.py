@@ -585,7 +585,8 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
     found = standings(judge_of(data, plan), seen)
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}
     name, reason = proposed(found, {name: place.get(name, len(place)) for name in able})
-    return Choice(able[name], reason + _LATEST * data.by_time, found)
+    told = claim("{why}{latest}", why=reason, latest=_LATEST * data.by_time)
+    return Choice(able[name], told.in_names({item.framework: item.title for item in able.values()}), found)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-19
 def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) -> str:
@@ -601,7 +602,7 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
     return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{why}; {rest}",
                  title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
                  value=fold_score(best, plan),
-                 why=f": {choice.reason}" if not leads or _LATEST in choice.reason else "",
+                 why=claim(": {reason}", reason=choice.reason) if not leads or _LATEST in choice.reason else "",
                  folds=count_of(len(best.fold_values), "folds of the training rows"))
 
 
