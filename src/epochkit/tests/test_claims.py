@@ -947,10 +947,13 @@ def _(p, said):
     return {"gates": len(decided), "waited": waited_for(p), "work": spent(p)["seconds"].sum()}
 
 
-@learns("estimates_held")
+@learns("estimates_held", furthest=0.01)
 def _(p, said):
     planned, took = pd.DataFrame(plan_file(p, "resource_estimates.json")["epochs"]).set_index("epoch").loc[2:7], spent(p).loc[2:7, "seconds"]
-    return {"planned": planned["seconds"].sum(), "actual": took.sum(), "times": took.sum() / planned["seconds"].sum(), "epochs": len(took),
+    ratios = took / planned["seconds"]
+    assert float(said.words["epoch"]) == np.log(ratios).abs().idxmax()
+    return {"furthest": ratios[int(said.words["epoch"])],
+            "planned": planned["seconds"].sum(), "actual": took.sum(), "times": took.sum() / planned["seconds"].sum(), "epochs": len(took),
             "held": ((planned["seconds_low"] <= took) & (took <= planned["seconds_high"])).sum()}
 
 
@@ -990,6 +993,11 @@ def _(p, said):
     gaps = p.table.drop(columns="row_id").isna().mean()
     assert gaps.idxmax() == said.words["name"]
     return {"share": gaps.max()}
+
+
+@learns("strongest_column", alone=0.008)
+def _(p, said):
+    return RECOMPUTES["003 strongest_features (finding)"][0](p, said)
 
 
 @learns("made_features")
@@ -1057,7 +1065,7 @@ def _(p, said):
     column, random = costs_by_row(p)[1][said.words["name"]], np.random.default_rng(1)
     groups = [called[inside(column, said.words[end]).to_numpy()] for end in ("lowest", "highest")]
     drawn = [random.binomial(len(group), group.mean(), 5_000) / len(group) for group in groups]
-    return {"ratio": (groups[0].mean() / groups[1].mean(), *np.quantile(drawn[0] / drawn[1], [0.025, 0.975]))}
+    return {"ratio": (groups[0].mean() / groups[1].mean(), *np.quantile(drawn[0] / drawn[1], [0.025, 0.975])), "own": p.plan["fairness"]["impact_ratio"], "usual": 0.8}
 
 
 @learns("what_it_is_worth", saved_ends=6)
@@ -1078,9 +1086,10 @@ def _(p, said):
     return {"before": before["value"], "after": ends[0], "expected": np.hypot(before["high"] - before["low"], ends[2] - ends[1]) / 2}
 
 
-@learns("service_speed", p95=0.01)
+@learns("service_speed", p95=0.01, faster=0.01)
 def _(p, said):
-    return {"share": 0.95, "p95": np.quantile(p.json("007", "deployment_report.json")["latency"]["latencies_ms"], 0.95),
+    p95 = np.quantile(p.json("007", "deployment_report.json")["latency"]["latencies_ms"], 0.95)
+    return {"share": 0.95, "faster": p.plan["serving"]["latency_p95_ms"] / p95, "p95": np.quantile(p.json("007", "deployment_report.json")["latency"]["latencies_ms"], 0.95),
             "limit": p.plan["serving"]["latency_p95_ms"]}
 
 
