@@ -288,7 +288,7 @@ def _candidate(made: _Made, resamples: int = 500) -> Candidate:
              "cpu_seconds": fits.cpu_seconds, "memory_mb": fits.memory_mb, "parameters": dict(fits.params)}
     failed = fits.failed.error if fits.failed else ""
     if not fits.folds or failed and fits.whole is None and not given_up:
-        _logger.warning("%s was skipped: %s", cls.name, failed)
+        _logger.info("%s was skipped: %s", cls.name, failed)
         return Candidate(**named, skipped=failed or "no fold was fitted", absent=not cls.is_installed())
     answers = out_of_fold({fold: fit.output for fold, fit in fits.folds.items()}, data.folds, len(data.y))
     found, whole = judged(answers, fits.whole and fits.whole.output, data, plan, resamples), fits.whole
@@ -299,7 +299,7 @@ def _candidate(made: _Made, resamples: int = 500) -> Candidate:
     rows = whole.rows if whole else int(np.ceil(fits.share * len(data.y)))
     warning = _warning(fits, no_memory, rows)
     if warning and not given_up:
-        _logger.warning("%s %s", cls.name, warning)
+        _logger.info("%s %s", cls.name, warning)
     return Candidate(**named, **found, model=whole and whole.model, output=whole and whole.output, out_of_fold=answers,
                      training_seconds=shown.seconds, inference_ms_per_row=shown.ms_per_row, device=shown.device,
                      size_mb=len(pickle.dumps(whole.model)) / 1e6 if whole else None, rows=rows,
