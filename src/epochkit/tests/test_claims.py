@@ -1219,7 +1219,7 @@ def _(p, said):
 
 @recomputes("005", "tuning (finding)")
 def _(p, said):
-    return RECOMPUTES["005 top_10_models"][0](p, said)
+    return RECOMPUTES["005 top_10_models"][0](p, said) | {"members": len(p.json("005", "tuned_model_info.json")["members"])}
 
 
 @recomputes("005", "handed_on (finding)", handed_ends=0.002, there_ends=0.004)
