@@ -174,8 +174,8 @@ def _weak_finding(found: Exploration) -> Finding | None:
     weak = table[(table["q_value"] > 0.05) & (table["effect"] < 0.1)]["column"].tolist()
     return finding(
         "weak_features",
-        claim("{weak} of {all:feature} without a measurable association with the target by themselves: {names}",
-              names=some_of(weak, 5),
+        claim("{weak} of {all:feature} {have} no measurable association with the target by themselves: {names}",
+              names=some_of(weak, 5), have="has" if len(weak) == 1 else "have",
               weak=count_of(len(weak), "features with an effect below 0.1 and q above 0.05", len(found.rows)),
               all=count_of(len(found.features) - len(found.forbidden), "features that are no leak")), len(weak),
               "they add noise to linear models, unless they matter in combination",
@@ -432,8 +432,8 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
         consequence = "too few to move a validation score"
     return finding(
         "repeated_rows",
-        claim("{equal:analysed row} equal to an earlier one; {repeated:validation row} with the "
-              "features of a training row",
+        claim("{equal:analysed row equals|analysed rows equal} an earlier one, and {repeated:validation row has|"
+              "validation rows have} the features of a training row",
               equal=count_of(found.duplicates, "rows equal to an earlier one", len(found.rows), "features and target"),
               repeated=count_of(repeated["rows"], "validation rows with the features of a training row")),
         found.duplicates, consequence,
