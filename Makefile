@@ -65,15 +65,17 @@ postgres: $(VENV)/.ready
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; \
 	  else echo "No PostgreSQL server was found: its tests are skipped. Install it, for example: apt-get install postgresql"; fi; }
 
-demo: browser  ## all eight epochs on the bundled real demo data, unattended
+demo: browser  ## all eight epochs on the bundled real demo data, unattended; then service, app, monitor and the way back
 	$(BIN)/epoch run all --unattended "make demo: nobody is asked" $(ARGS)
+	@$(BIN)/python tools/tour.py
 
 check: $(VENV)/.ready  ## drift between settings, notebooks and exported modules; names that nothing defines
 	$(BIN)/python -m epochkit.project.checks settings
 	$(BIN)/python -m epochkit.project.checks notebooks
 	$(BIN)/python -m epochkit.project.checks export
 	$(BIN)/python -m compileall -q src
-	@if [ -x $(BIN)/ruff ]; then $(BIN)/ruff check -q --isolated --select E9,F63,F7,F82 src epoch0* nbs/index.ipynb; fi
+	@if [ -x $(BIN)/ruff ]; then $(BIN)/ruff check -q --isolated --select E9,F63,F7,F82 src epoch0* nbs/index.ipynb && \
+	  $(BIN)/ruff check -q --isolated --select F401 --exclude tests,templates src/epochkit; fi
 
 test-fast: check  ## what needs no browser and no whole lifecycle
 	$(BIN)/python -m pytest src -q -n 2 --dist loadscope -m "not lifecycle and not browser and not soak and not datasets and not cases"
@@ -114,7 +116,7 @@ lab: $(VENV)/.ready  ## JupyterLab with the control room open; ARGS="--port 9999
 bench-serving: $(VENV)/.ready  ## the service beside mlflow models serve and a bare FastAPI, on the model of this home
 	$(BIN)/python benchmarks/serving.py
 
-bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
+bench: $(VENV)/.ready  ## the benchmarks, as JSON, and benchmarks/README.md with what they should have been
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/guard.py
@@ -123,6 +125,7 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON and a table
 	$(BIN)/python benchmarks/cleaning.py --rows 500000
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
+	$(BIN)/python benchmarks/table.py
 
 docs: $(VENV)/.ready  ## the documentation as a searchable site in site/ (open site/index.html)
 	@config=$$($(BIN)/python -m epochkit.project.site); NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build -q --strict --clean -f "$$config"

@@ -403,7 +403,7 @@ def _upgrade(settings: Settings, options: argparse.Namespace) -> int:
 
 # %% ../../nbs/01_cli.ipynb #cli-doctor
 def _doctor(settings: Settings | None, options: argparse.Namespace) -> int:
-    import epochkit.project.doctor_domino  # adds what it looks at
+    import epochkit.project.doctor_domino  # noqa: F401 (adds what it looks at)
     from epochkit.project.doctor import run_doctor
     try:
         settings = load_settings()

@@ -23,7 +23,7 @@ from .column_stats import (NUMBER_SHARE, ColumnStats, Habits, column_kind, date_
                                             unclear_letter)
 from ..core.errors import BadInputError, unknown_name
 from .personal_data import personal_name
-from .parsing import (DATE_FORMS, MAGNITUDE_LETTERS, TIME_FORMS, UNITS, NumberForm, convert,
+from .parsing import (MAGNITUDE_LETTERS, TIME_FORMS, UNITS, NumberForm, convert,
                                        known_unit, number_form, numbers, quantities)
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-05

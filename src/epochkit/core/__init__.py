@@ -15,4 +15,7 @@
 - `workers`: A few processes that make one call after the other; each call comes back with its time and memory, and none can take the session with it.
 - `outbox`: What cannot be sent now is kept on disk, in its order, and sent when the server answers again; nothing is sent twice.
 - `domino`: What the platform says of a run, read in one place; nothing that it reserves is ever set.
+- `cluster`: The same calls on the machines of a Dask cluster, which makes anew what is lost there.
+- `ahead`: The next piece is read while this one is worked on: the same pieces in the same order, and both cores at work.
+- `tables`: A table too large for one file is a folder of Parquet parts with a list of them; whoever reads one file reads the folder in the same way.
 """

@@ -230,7 +230,7 @@ class BudgetSection(_Section):
     fit_seconds: float = Field(60, gt=0)
     memory_gb: float | None = Field(None, gt=0)
     file_mb: float | None = Field(None, gt=0)
-    on_oversize: Literal["sample", "partition", "error"] = "sample"
+    on_oversize: Literal["partition", "sample", "error"] = "partition"
     cost_limit: float | None = Field(None, gt=0)
 
 # %% ../../../nbs/core/05_brief.ipynb #brief-behaviour

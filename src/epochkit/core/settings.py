@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import (BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt,
                       ValidationError as SchemaError)
@@ -72,22 +72,16 @@ def epoch_of(number: int) -> Epoch:
 GATE_MODULES = ("planning.plan", "wrangling.gate", "exploration.columns", "features.review", "models.gate",
                 "validation.gate_checks", "serving.gate", "retrospective.playbook")
 
-# %% ../../../nbs/core/02_settings.ipynb #01config-08
-class Settings(BaseModel):
-    "Every setting and root of one project; frozen"
+# %% ../../../nbs/core/02_settings.ipynb #settings-values
+class _Values(BaseModel):
+    "What `settings.ini` may set"
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
-    project: str
-    lib_path: str
-    code_root: Path
-    home: Path
-    data_root: Path
-    artifacts_root: Path
-    dataset: Path | None = None
     chunk_rows: PositiveInt = 10_000
     memory_gb: PositiveFloat = 12.0
     file_mb: PositiveFloat = 50.0
     cell_timeout_s: PositiveInt = 1_800
+    engine: Literal["local", "dask"] = "local"
     keep_predictions: NonNegativeInt = 1_000_000
     keep_prediction_days: NonNegativeInt = 0
     unattended_production: bool = False
@@ -99,6 +93,19 @@ class Settings(BaseModel):
     gate_modules: tuple[str, ...] = GATE_MODULES
     experiment_prefix: str = ""
     draft_model: str = "claude-sonnet-4-5"
+
+
+# %% ../../../nbs/core/02_settings.ipynb #01config-08
+class Settings(_Values):
+    "Every setting and root of one project; frozen"
+
+    project: str
+    lib_path: str
+    code_root: Path
+    home: Path
+    data_root: Path
+    artifacts_root: Path
+    dataset: Path | None = None
     cost_tracking: bool = False
 
     @property
@@ -161,6 +168,7 @@ def _check_release(pinned: str) -> None:
 # %% ../../../nbs/core/02_settings.ipynb #01config-10
 _SECTIONS = {
     "limits": ("chunk_rows", "memory_gb", "file_mb", "cell_timeout_s"),
+    "engine": ("engine",),
     "gates": ("unattended_production", "unattended_by_agents", "require_signatures", "allowed_signers",
               "independent_reviewer", "kit_defaults"),
     "tracking": ("experiment_prefix",),

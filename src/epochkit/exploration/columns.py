@@ -20,6 +20,7 @@ from .associations import numbers_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..planning.plan import Plan, criterion_for, load_plan
 from ..planning.splits import split_rows
+from ..planning.table_rows import open_rows, split_columns
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-05
 _KINDS = {
@@ -195,10 +196,10 @@ def no_open_critical_issue(context: GateContext) -> CheckResult:
 def held_out_rows_stay_out(context: GateContext) -> CheckResult:
     "No row of eda_dataset.parquet belongs to the test part of the split"
     plan, settings = load_plan(context.settings), context.settings
-    parts = split_rows(data := context.frame("data.parquet", epoch=2), plan, settings.folder(1))
-    held_out = set(data.loc[parts == "test", "row_id"])
-    seen = held_out & set(context.frame("eda_dataset.parquet", columns=["row_id"])["row_id"])
-    return verdict(not seen, len(seen), 0, f"test rows among those analysed; {len(held_out):,} are held back")
+    keys = split_columns(open_rows(context.path("data.parquet", epoch=2)), plan)
+    held_out = keys.loc[split_rows(keys, plan, settings.folder(1)) == "test", "row_id"]
+    seen = int(held_out.isin(context.frame("eda_dataset.parquet", columns=["row_id"])["row_id"]).sum())
+    return verdict(not seen, seen, 0, f"test rows among those analysed; {len(held_out):,} are held back")
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-21-e
 @gate_check(3, "findings lead to actions")

@@ -6,11 +6,12 @@
 __all__ = ['spreads', 'outcome_by_protected', 'Exploration', 'explore', 'summary_of']
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-02
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy import stats
 
 from .associations import adjusted, associations, bins_of, describe_texts, numbers_of
@@ -22,6 +23,7 @@ from epochkit.exploration.missing_and_outliers import (
 )
 from .groups import GroupStructure, group_structure
 from ..planning.plan import Plan
+from ..planning.table_rows import TableRows
 from .relations import interactions, pair_associations, redundant_pairs, sampled, variance_inflation
 from .time import TimeBehaviour, behaviour_over_time, describe_dates, moments_of
 
@@ -149,11 +151,33 @@ def _with_scores_alone(ranked: pd.DataFrame, leaks: Mapping[str, Any] | None) ->
     table.insert(5, "alone", table["column"].map(scores).astype(float))
     return table
 
+# %% ../../../nbs/exploration/07_explore.ipynb #09c0b397
+class _Whole:
+    "The columns of all rows, each read when it is asked for"
+
+    def __init__(self, rows: TableRows, plan: Plan):
+        self.rows, self.plan = rows, plan
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        return with_dates(self.rows[name].to_frame(), self.plan)[name]
+
+
+def _repeated(groups: Iterable[pd.DataFrame]) -> int:
+    "Rows that equal an earlier one"
+    def hashes(group: pd.DataFrame) -> pd.Series:
+        mixed = [name for name in group if group[name].dtype == object]
+        return pd.util.hash_pandas_object(group.astype(dict.fromkeys(mixed, "str")), index=False)
+    keys = [hashes(group) for group in groups]
+    return int(pd.concat(keys).duplicated().sum())
+
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-11-d
 def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
-            leaks: Mapping[str, Any] | None = None) -> Exploration:
+            leaks: Mapping[str, Any] | None = None, whole: TableRows | None = None) -> Exploration:
     """All statistics of the analysed rows (no test row among them); `parts` says which are training rows,
-    `leaks` is the audit"""
+    `leaks` is the audit; `whole`: all rows, where `rows` are a part of them"""
     rows = with_dates(rows[rows[plan.data.target].notna()], plan)
     kinds, features = column_kinds(rows, plan), feature_kinds(rows, plan)
     suspects = (leaks or {"suspects": []})["suspects"] if plan.data.on_leak != "keep" else []
@@ -164,15 +188,17 @@ def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
     ranked = _with_scores_alone(associations(rows, features, plan), leaks)
     order = {name: features[name] for name in ranked["column"] if name in trusted}
     training = rows if parts is None else rows[parts.reindex(rows.index) == "train"]
-    keys = pd.util.hash_pandas_object(rows[[*features, plan.data.target]].astype(str), index=False)
-    return Exploration(plan, rows, kinds, features, forbidden, profile(rows, kinds), ranked,
+    named = [*features, plan.data.target]
+    groups = (rows[named], ) if whole is None else map(pa.Table.to_pandas, whole.columns(named).groups(100_000))
+    return Exploration(plan, rows, kinds, features, forbidden,
+                       profile(rows if whole is None else _Whole(whole, plan), kinds), ranked,
                        pair_associations(rows, order), _interactions_of(training, trusted, ranked, plan),
                        missingness(rows, features, plan), gap_mechanisms(rows, trusted), gap_patterns(rows, features),
                        columns_missing_together(rows, features), outliers(rows, trusted), odd_rows(rows, order),
                        spreads(rows, order, plan), redundant_pairs(rows, trusted), variance_inflation(rows, trusted),
                        behaviour_over_time(rows, trusted, plan), group_structure(rows, trusted, plan),
                        describe_dates(rows, features, outcome), describe_texts(rows, features, outcome),
-                       outcome_by_protected(rows, plan, outcome), outcome, words, int(keys.duplicated().sum()))
+                       outcome_by_protected(rows, plan, outcome), outcome, words, _repeated(groups))
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-why06
 def _time_summary(time: TimeBehaviour | None) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ __all__ = ['Finding', 'STRUCTURE_LOOKS', 'finding', 'counted', 'some_of', 'outco
            'each_with', 'range_claim', 'structure_findings']
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-02
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np

@@ -11,4 +11,5 @@
 - `figures`: One function per picture: it draws, and it returns the one claim that the picture makes.
 - `own_features`: What each feature that a person wrote gains, by name and with its interval; what is left out is named, and a key of the brief keeps it.
 - `arrays`: The features of a fitted pipeline, computed with arrays: the same values, without what a table costs for a single row.
+- `by_part`: What 004 hands on for a table that is not in memory: fitted on a part of the training rows, made for all rows a group at a time.
 """

@@ -8,24 +8,36 @@ __all__ = ['ArrayFeatures']
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-02
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import yeojohnson
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 
+from ..cleaning.small_tables import SmallCalls, SmallColumn, SmallTable
 from .derived import OwnFeatures
-from .encoders import LABELS, NUMBERS, as_floats, as_labels, step_origins
+from .encoders import LABELS, NUMBERS, Clip, as_floats, as_labels, step_origins
 from .lags import History
 from .pipeline import FeaturePipeline
 from .selection import FeatureRows
 from .transformers import Dates, Texts
 
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-05
+_FINITE = (SimpleImputer, StandardScaler, RobustScaler, MinMaxScaler, PowerTransformer)
+
+
 def _applied(step: Any, values: np.ndarray) -> np.ndarray:
     "What one fitted step of a pipeline of numbers makes of (n_rows, n_columns), in the order of its own arithmetic"
+    if isinstance(step, Pipeline):
+        for _, one in step.steps:
+            values = _applied(one, values)
+        return values
+    if isinstance(step, _FINITE) and np.isinf(values).any():
+        raise ValueError("a number of these rows is infinite")
     if isinstance(step, SimpleImputer):
         return np.where(np.isnan(values), step.statistics_, values)
     if isinstance(step, StandardScaler):
@@ -36,6 +48,10 @@ def _applied(step: Any, values: np.ndarray) -> np.ndarray:
         return values * step.scale_ + step.min_
     if isinstance(step, FunctionTransformer):
         return step.func(values)
+    if isinstance(step, Clip):
+        return np.clip(values, step.low_, step.high_)
+    if isinstance(step, PowerTransformer) and step.method == "yeo-johnson" and not step.standardize:
+        return np.column_stack([yeojohnson(column, power) for column, power in zip(values.T, step.lambdas_)])
     return step.transform(values)
 
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-08
@@ -48,13 +64,13 @@ def _known_labels(encoder: Any, at: int) -> list[str]:
     return [label for label in found if isinstance(label, str)]
 
 
-def _label_tables(step: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
-    "Per column: label -> the numbers that stand for it; those of `_UNKNOWN` stand for any other"
+def _label_tables(step: Any, names: list[str]) -> list[dict[str | None, np.ndarray]]:
+    "Per column: label -> the numbers that stand for it; those of `_UNKNOWN` stand for any other, of None for a gap"
     encoder, found, first = step["encode"], [], 0
     base = [_known_labels(encoder, at)[0] for at in range(len(names))]
     outputs = [origin.sources[0] for origin in step_origins(step, names)]
     for at, name in enumerate(names):
-        labels, last = [*_known_labels(encoder, at), _UNKNOWN], first + outputs.count(name)
+        labels, last = [*_known_labels(encoder, at), _UNKNOWN, None], first + outputs.count(name)
         rows = np.array([[*base[:at], label, *base[at + 1:]] for label in labels], dtype=object)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Found unknown categories")
@@ -73,14 +89,27 @@ def _cell_labels(kind: Any) -> Callable[[Any], str | None]:
     return label
 
 
-def _labels(column: pd.Series, few: int = 16) -> np.ndarray:
+def _labels(column: pd.Series | SmallColumn, few: int = 16) -> np.ndarray:
     "As `as_labels`, and quicker for `few` cells"
+    if isinstance(column, SmallColumn):
+        if column.kind == "text":
+            return column.cells
+        column = pd.Series(column.to_pandas())
     if len(column) > few:
         return as_labels(column)
     try:
         return np.array([*map(_cell_labels(column.dtype), column.array)], dtype=object)
     except TypeError:  # a cell that cannot be remembered
         return as_labels(column)
+
+
+def _numbers(column: pd.Series | SmallColumn) -> np.ndarray:
+    "As `as_floats`"
+    if not isinstance(column, SmallColumn):
+        return as_floats(column)
+    if column.kind != "number":
+        return as_floats(pd.Series(column.to_pandas()))
+    return np.where(np.isfinite(column.cells), column.cells, np.nan)
 
 # %% ../../../nbs/features/11_arrays.ipynb #arrays-11
 class _Column(np.ndarray):
@@ -99,12 +128,11 @@ class ArrayFeatures:
         self._chosen = [order.index(name) for name in self.names]
         self._tables = [_label_tables(step, names) if "encode" in step.named_steps else None
                         for names, step in pipeline.steps_]
-        by_pandas = [maker for maker in pipeline.makers_ if isinstance(maker, (Dates, Texts, History, OwnFeatures))]
-        self._whole = any(maker.origins for maker in by_pandas) or bool(pipeline.recipe and pipeline.recipe.time)
+        self._timed, self.small_calls = bool(pipeline.recipe and pipeline.recipe.time), SmallCalls()
 
-    def transform(self, raw: pd.DataFrame) -> np.ndarray:
+    def transform(self, raw: pd.DataFrame | SmallTable) -> np.ndarray:
         "The features of rows as epoch 002 left them"
-        cells = {name: (as_floats if role in NUMBERS else _labels)(raw[name]).view(_Column)
+        cells = {name: (_numbers if role in NUMBERS else _labels)(raw[name]).view(_Column)
                  for name, role in self.columns.items() if role in NUMBERS or role in LABELS}
         numbers = {name: np.asarray(cells[name]) for name, role in self.columns.items() if role in NUMBERS}
         numbers |= dict(zip(self.pipeline.made_, self._made(raw, cells)))
@@ -113,27 +141,37 @@ class ArrayFeatures:
         parts += [np.isnan(numbers[name]).astype(float)[:, None] for name in self.pipeline.indicated_]
         return np.hstack(parts)[:, self._chosen] if parts else np.empty((len(raw), 0))
 
-    def _made(self, raw: pd.DataFrame, cells: dict[str, _Column]) -> list[np.ndarray]:
+    def _made(self, raw: pd.DataFrame | SmallTable, cells: dict[str, _Column]) -> list[np.ndarray]:
         "The numbers that the makers of the pipeline make"
-        if self._whole:
-            rows = self.pipeline.typed_rows(raw)
-        else:
-            rows = FeatureRows(cells, self.columns)
-        return [values for maker in self.pipeline.makers_ for values in maker.make(rows)]
+        @cache
+        def whole() -> FeatureRows:
+            return self.pipeline.typed_rows(raw.to_pandas() if isinstance(raw, SmallTable) else raw)
+        plain, made = FeatureRows(cells, self.columns), []
+        for maker in self.pipeline.makers_:
+            if isinstance(maker, OwnFeatures) and isinstance(raw, SmallTable):
+                made += maker.make_few(_small(cells, self.columns), self.small_calls, whole)
+            elif isinstance(maker, (Dates, Texts, History, OwnFeatures)) or self._timed:
+                made += maker.make(whole()) if maker.origins else []
+            else:
+                made += maker.make(plain)
+        return made
 
     def _part(self, names: list[str], step: Any, tables: list[dict] | None, numbers: dict[str, np.ndarray],
               cells: dict[str, _Column]) -> np.ndarray:
         "What one step of the pipeline makes of its columns"
         if tables is None:
-            values = np.column_stack([numbers[name] for name in names])
-            for _, one in step.steps:
-                values = _applied(one, values)
-            return values
-        filled = [step["fill"].func(np.asarray(cells[name])) for name in names]
-        return np.hstack([_looked_up(table, labels) for table, labels in zip(tables, filled)])
+            return _applied(step, np.column_stack([numbers[name] for name in names]))
+        return np.hstack([_looked_up(table, cells[name]) for table, name in zip(tables, names)])
 
-
-def _looked_up(table: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
+# %% ../../../nbs/features/11_arrays.ipynb #arrays-11-parts
+def _looked_up(table: dict[str | None, np.ndarray], labels: np.ndarray) -> np.ndarray:
     "The numbers that stand for labels, (n_rows, numbers of a label)"
     unknown = table[_UNKNOWN]
     return np.array([table.get(label, unknown) for label in labels]).reshape(len(labels), len(unknown))
+
+
+def _small(cells: dict[str, np.ndarray], roles: dict[str, str]) -> SmallTable:
+    "Typed numbers and labels as a small table"
+    rows = len(next(iter(cells.values()), ()))
+    return SmallTable({name: SmallColumn(np.asarray(values), "number" if roles[name] in NUMBERS else "text", object)
+                       for name, values in cells.items()}, rows)

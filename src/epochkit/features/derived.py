@@ -9,11 +9,13 @@ __all__ = ['DERIVED', 'Derived', 'derived_feature', 'applicable_features', 'rati
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ..cleaning.raw_rows import home_module
+from ..cleaning.small_tables import SmallCalls, SmallColumn, SmallTable
 from ..core.errors import PipelineError
 from ..core.project import load_rooms
 from ..core.settings import load_settings
@@ -93,14 +95,31 @@ class OwnFeatures(Maker):
     def fit(self, rows: FeatureRows, screen: Screen | None = None) -> "OwnFeatures":
         used, self.refused = applicable_features(list(rows.roles))
         self.names = [feature.name for feature in used]
-        self.modules = {feature.name: feature.make.__module__ for feature in used}
+        package = load_settings().package_folder.name
+        self.modules = {feature.name: home_module(feature.make, package) or "__main__" for feature in used}
         self.origins = [Origin(feature.name, feature.sources, feature.formula, {}, "derived") for feature in used]
         for name, values in zip(self.names, self.make(rows)):
             _check_row_by_row(name, values, rows.frame)
         return self
 
     def make(self, rows: FeatureRows) -> list[np.ndarray]:
+        self._register_all()
+        return [_derived_values(name, rows.frame) for name in self.names]
+
+    def make_few(self, table: SmallTable, calls: SmallCalls, whole: Callable[[], FeatureRows]) -> list[np.ndarray]:
+        "As `make`, for a small table; `whole`: the same rows for the features that need pandas"
+        self._register_all()
+        found = [calls.ask(name, DERIVED[name].make, table, _is_small_number) if name in DERIVED else None
+                 for name in self.names]
+        return [_derived_values(name, whole().frame) if column is None else
+                np.where(np.isfinite(column.to_numpy()), column.to_numpy(), np.nan)
+                for name, column in zip(self.names, found)]
+
+    def _register_all(self) -> None:
         for name in self.names:
             if name not in DERIVED:
                 _register(name, getattr(self, "modules", {}).get(name, "__main__"))
-        return [_derived_values(name, rows.frame) for name in self.names]
+
+
+def _is_small_number(found: Any) -> bool:
+    return isinstance(found, SmallColumn) and found.kind in ("number", "truth")

@@ -23,7 +23,10 @@ from .ablation import GroupGain
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..planning.plan import Plan
 from ..review.decisions import restored_columns
-from ..planning.splits import FEATURE_KEYS, equal_rows, moments, stored_target
+from ..planning.splits import EQUAL, FEATURE_KEYS, equal_rows, moments, stored_target
+from ..planning.table_rows import at_most, open_rows, split_columns
+
+_MOST_ROWS = 500_000  # enough to see whether one feature gives the answer away
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-04
 class TreatmentAdvice(NamedTuple):
@@ -276,11 +279,11 @@ def splits_do_not_overlap(context: GateContext) -> CheckResult:
     "Every row of the data is in exactly one part, and each part has rows"
     parts = context.frame("engineered_features.parquet", ["row_id", "split"])
     test = context.frame("test_data.parquet", ["row_id"])["row_id"]
-    train, validation = (set(parts.loc[parts["split"] == name, "row_id"]) for name in ("train", "validation"))
-    shared = len(train & validation) + len((train | validation) & set(test))
-    everything = set(context.frame("data.parquet", ["row_id"], epoch=2)["row_id"])
-    lost = len(everything - train - validation - set(test))
-    whole = not lost and train and validation and len(test)
+    train, validation = (parts.loc[parts["split"] == name, "row_id"].unique() for name in ("train", "validation"))
+    shared = len(np.intersect1d(train, validation)) + len(np.intersect1d(parts["row_id"], test))
+    everything = context.frame("data.parquet", ["row_id"], epoch=2)["row_id"]
+    lost = int((~everything.isin(np.concatenate([train, validation, test]))).sum())
+    whole = not lost and len(train) and len(validation) and len(test)
     return verdict(
         not shared and bool(whole), shared, 0,
         f"{len(train)} train, {len(validation)} validation, {len(test)} test rows" +
@@ -306,10 +309,10 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     strategy, group, time = plan.split.strategy, plan.data.group, plan.data.time
     if strategy == "given":
         return skipped("the test rows are given by the brief")
-    data = context.frame("data.parquet", epoch=2).set_index("row_id")
+    data = split_columns(open_rows(context.path("data.parquet", epoch=2)), plan).set_index("row_id")
     parts = _parts_of(data, context)
     if strategy == "random":
-        return _torn(parts, equal_rows(data, [name for name in plan.feature_columns if name in data]), "equal rows")
+        return _torn(parts, equal_rows(data, [EQUAL] if EQUAL in data else []), "equal rows")
     if strategy != "time":
         return _torn(parts, data[group], f"groups of {group}")
     when = moments(data[time])
@@ -358,7 +361,8 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     "No single stored feature tells the target (nearly) perfectly on training rows"
     plan = _plan_of(context)
     features = context.json("feature_list.json")["features"]
-    train = context.frame("engineered_features.parquet").query("split == 'train'")
+    stored = open_rows(context.path("engineered_features.parquet"))
+    train, _ = at_most(stored.take((stored["split"] == "train").to_numpy()), _MOST_ROWS, plan.split.seed)
     y = train[stored_target(plan.data.target)].to_numpy()
     name, score = _strongest(train[features], y, plan, context.json("feature_list.json").get("provenance", []))
     by_chance = plan.classification and _separates_by_chance(y, len(features))
@@ -388,12 +392,18 @@ def no_leak_suspect_is_used(context: GateContext) -> CheckResult:
 def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckResult:
     "The saved pipeline, fitted on as many rows as the training part has, gives the stored validation features again"
     pipeline = load_pickle(context.path("feature_pipeline.joblib"))
-    stored = context.frame("engineered_features.parquet").query("split == 'validation'").set_index("row_id")
-    raw = context.frame("data.parquet", epoch=2).set_index("row_id").loc[stored.index]
-    again = pipeline.transform(raw)
-    difference = float(np.abs(again.to_numpy() - stored[pipeline.feature_names_].to_numpy()).max())
-    trained = int((context.frame("engineered_features.parquet", ["split"])["split"] == "train").sum())
-    return verdict(difference <= 1e-9 and pipeline.rows_fitted_ == trained, difference, 1e-9,
+    stored, data = (open_rows(context.path(name, epoch)) for name, epoch in (("engineered_features.parquet", 4),
+                                                                            ("data.parquet", 2)))
+    parts = stored["split"]
+    trained, asked = int((parts == "train").sum()), stored.take((parts == "validation").to_numpy())
+    raw = data.take(data["row_id"].isin(asked["row_id"]).to_numpy())
+    size, difference = len(asked) if _plan_of(context).data.time else 100_000, 0.0
+    for first in range(0, len(asked), size):
+        end = min(first + size, len(asked))
+        given, again = asked.slice(first, end).frame(), pipeline.transform(raw.slice(first, end).frame())
+        difference = max(difference, float(np.abs(again.to_numpy() - given[pipeline.feature_names_].to_numpy()).max()))
+    fitted = min(trained, [{}, *context.events("epoch_started")][-1].get("parameters", {}).get("most_rows", trained))
+    return verdict(difference <= 1e-9 and pipeline.rows_fitted_ in (trained, fitted), difference, 1e-9,
                    f"fitted on {pipeline.rows_fitted_:,} rows, the training part has {trained:,}")
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-h

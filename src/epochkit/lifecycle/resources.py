@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from ..core.ahead import ahead
 from ..core.files import files_of, size_of, sync_folder
+from ..core.tables import write_manifest
 from ..core.errors import ResourceLimitError, explain, unknown_name
 from ..core.memory_guard import is_memory_error
 from ..report.progress_bars import ProgressBar
@@ -68,7 +70,7 @@ def progress(label: str, state: Callable[[], tuple[int, int] | None]) -> Iterato
             bar.close(broken=not done)
 
 # %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-12
-ON_OVERSIZE = ("sample", "partition", "error")
+ON_OVERSIZE = ("partition", "sample", "error")
 
 
 class RowGroups(Protocol):
@@ -118,7 +120,7 @@ def _write_groups(rows: "RowGroups", path: Path, enough_mb: float) -> float:
     from pyarrow.parquet import ParquetWriter
     written = 0
     with ParquetWriter(path, rows.schema, compression="zstd") as file:
-        for group in rows.groups():
+        for group in ahead(rows.groups()):
             file.write_table(group, row_group_size=max(1, len(group)))
             written += len(group)
             if largest_file_mb(path) > enough_mb:
@@ -181,10 +183,10 @@ def _sampled(frame: "DataFrame | RowGroups", path: Path, limit_mb: float, size_m
     return frame if size_mb <= limit_mb else None
 
 # %% ../../../nbs/lifecycle/06_resources.ipynb #14resources-15-a
-def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 50.0, on_oversize: str = "sample",
+def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 50.0, on_oversize: str = "partition",
                   seed: int = 42) -> WriteReport:
-    """Writes (n_rows, n_columns) as zstd Parquet with no file over `limit_mb`; `on_oversize` is sample,
-    partition or error. The rows may lie in memory or come group by group"""
+    """Writes (n_rows, n_columns) as zstd Parquet with no file over `limit_mb`; `on_oversize` is partition (a
+    folder of parts with a manifest beside it), sample or error. The rows may lie in memory or come group by group"""
     if on_oversize not in ON_OVERSIZE:
         raise unknown_name("on_oversize", on_oversize, ON_OVERSIZE)
     path = Path(path)
@@ -202,6 +204,7 @@ def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 
         if kept is None:
             raise _too_large(path, size_mb, limit_mb, on_oversize)
         _put_in_place(temporary, path)
+        write_manifest(path)
     finally:
         _remove(temporary)
     files = files_of(path)

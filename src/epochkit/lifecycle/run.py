@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 
 from ..core.domino import data_folder_panel, find_domino, make_data_folder
 from ..core.errors import BadInputError, DependencyError, PipelineError, RecordError
-from ..core.files import read_json, sha256_of
+from ..core.files import read_json
+from ..core.tables import changes_since
 from ..core.key_reads import CRITERIA, PLAN, forget_reads, key_hashes, reads
 from ..core.settings import Settings, check_writable, epoch_of, load_settings
 from epochkit.lifecycle.facts import (
@@ -92,9 +93,9 @@ class RunFiles:
         for recorded, facts in outputs.items():
             path = self.settings.absolute(recorded)
             if path.name == name:
-                if not path.exists() or sha256_of(path) != facts["sha256"]:
-                    raise RecordError(f"{recorded} is {'changed' if path.exists() else 'gone'} since epoch {epoch:03d} "
-                                      f"handed it over: put it back, or run 'epoch run {epoch} --force'")
+                if told := changes_since(path, facts["sha256"]):
+                    raise RecordError(f"{recorded} {told} since epoch {epoch:03d} handed it over: put it back, or run "
+                                      f"'epoch run {epoch} --force'")
                 if (epoch, name) not in KEYED:
                     self._inputs[recorded] = facts["sha256"]
                 return path

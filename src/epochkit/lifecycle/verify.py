@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..record.anchors import anchor_problems, anchored
 from ..core.files import read_sealed, sha256_of
+from ..core.tables import changes_since
 from ..core.settings import EPOCHS, Settings
 from ..core.errors import BadInputError, RecordError
 from .facts import kit_change
@@ -55,12 +56,11 @@ def _check_outputs(settings: Settings, finished: Event) -> list[Problem]:
     problems = []
     for recorded, facts in finished.data["outputs"].items():
         path = settings.absolute(recorded)
-        if not path.exists() or sha256_of(path) != facts["sha256"]:
+        if told := changes_since(path, facts["sha256"]):
             kind = "evidence" if recorded in finished.data["evidence"] else "output"
             problems.append(
                 Problem(
-                    kind, f"{recorded} {'changed' if path.exists() else 'is gone'} since epoch "
-                    f"{finished.epoch:03d} recorded it: run 'epoch run {finished.epoch} --force'"))
+                    kind, f"{recorded} {told} since epoch {finished.epoch:03d} recorded it: run 'epoch run {finished.epoch} --force'"))
     return problems
 
 # %% ../../../nbs/lifecycle/08_verify.ipynb #82recordchec-07-a

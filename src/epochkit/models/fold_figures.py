@@ -15,8 +15,7 @@ from scipy.stats import binomtest
 from .candidates import Bench, Candidate, bench
 from .folds.blend import Blend, ProbabilityScale
 from .folds.final import Composition, Member
-from .folds.fold_fits import (FoldTask, TrainingData, answered_rows, fit_fold, fold_codes, model_output,
-                                             rows_of)
+from .folds.fold_fits import (FoldTask, TrainingData, answered_rows, fit_fold, fold_codes, model_output)
 from .frameworks.base import known_frameworks
 from .metrics import RANKED, decide, metrics_of, resampled_counts
 from ..planning.plan import Plan
@@ -227,11 +226,11 @@ class _Shuffle(NamedTuple):
     resamples: int = 50
 
 
-def _shuffled_losses(rows: str | TrainingData, ask: _Shuffle) -> np.ndarray:
+def _shuffled_losses(data: TrainingData, ask: _Shuffle) -> np.ndarray:
     """What the metric loses per feature on one fold, (n_features, 1 + resamples), above 0 where the feature helps: on
     its rows, and on resamples of them"""
-    data, first = rows_of(rows), next(iter(ask.tasks.values()))
-    models = {name: fit_fold(rows, task, keep=True).model for name, task in ask.tasks.items()}
+    first = next(iter(ask.tasks.values()))
+    models = {name: fit_fold(data, task, keep=True).model for name, task in ask.tasks.items()}
     model = Blend(first.task, models, ask.weights, first.classes, ask.scale)
     random, answer = np.random.default_rng([first.seed, first.fold, 7]), data.folds[first.fold][1]
     if len(answer) > ask.most_rows:

@@ -248,7 +248,7 @@ def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: Trainin
              workers: int) -> tuple[tuple[float, float, float] | None, str, Candidate | None]:
     "The gain of the best trial, the folds it was measured on, and its candidate with a model where it is better"
     primary = plan.metric.primary
-    if best is None or not better(best.value(primary), untuned.value(primary), plan):
+    if best is None or not (data.by_time or better(best.value(primary), untuned.value(primary), plan)):
         return None, "", None
     if data.by_time:
         return _checked_later(best, untuned, data, plan, workers)
@@ -264,7 +264,7 @@ def _checked_later(best: Candidate, untuned: Candidate, data: TrainingData, plan
                    workers: int) -> tuple[tuple[float, float, float] | None, str, Candidate | None]:
     "The same by time: on the validation rows, which come after all that the search saw"
     with bench(data, plan, workers) as at:
-        tuned = completed(best, at)
+        tuned = completed(best, at, 60 * plan.budget.tuning_minutes * max(1, workers))
     if tuned.output is None or untuned.output is None:
         return None, "", None
     judge = judge_of(data, plan)

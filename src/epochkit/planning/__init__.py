@@ -17,4 +17,5 @@
 - `form_widgets`: One field per key of the brief, with its words, its hint and its error beside it, and the table of columns with roles and ticks.
 - `form`: The brief as a form in a notebook: what must be said first, the data with its inferred roles, and a file that is only written when it is right.
 - `requirements`: `requirements.md`: what was asked, in the brief's own words; what was assumed, with the key that settles it; what is open, with an owner and, where there is one, the key that settles it.
+- `table_rows`: Which rows of a table are meant, named and not read: they come a group at a time, in order, or as a sample that fits into memory.
 """

@@ -29,7 +29,7 @@ EPOCH_SECONDS = {
     8: (5.6, 6.0, 6.7, 5.9)
 }
 PEAK_MB = {
-    1: (388, 406, 394, 423, 439), 2: (455, 536, 490, 530, 1905), 3: (544, 634, 602, 655, 1521),
+    1: (388, 406, 394, 423, 439), 2: (455, 536, 490, 530, 1178), 3: (544, 634, 602, 655, 1521),
     4: (409, 550, 458, 634, 2194), 5: (1190, 1325, 1194, 1321), 6: (397, 521, 437, 480), 7: (439, 454, 476, 491),
     8: (412, 445, 410, 502)
 }
@@ -54,6 +54,9 @@ def _plane(points: tuple[float | None, ...], size: tuple[float, int]) -> float:
     return float(nnls(design / scale, values)[0] @ (np.array([1.0, size[0], min(size[1], WIDEST)]) / scale))
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05-a
+_HELD_ROWS_M = 1.0  # 003 and 004 hold a part by chance of a larger table, and the rest a column or a group at a time
+
+
 def _sizes(plan: Plan) -> tuple[tuple[float, int], tuple[float, int]]:
     "Million cells and columns of the source, and of the file that epochs 003 to 008 read"
     columns = plan.profile["columns"]
@@ -61,6 +64,12 @@ def _sizes(plan: Plan) -> tuple[tuple[float, int], tuple[float, int]]:
     limited = plan.budget.on_oversize == "sample" and plan.budget.file_mb is not None
     left_m = min(cells_m, plan.budget.file_mb * CELLS_PER_MB / 1e6) if limited else cells_m
     return (cells_m, columns), (left_m, columns)
+
+
+def _size_for(plan: Plan, number: int) -> tuple[float, int]:
+    "What one epoch works on: the source up to 002, a part of a large table in 003 and 004, then what 002 kept"
+    source, (left_m, columns) = _sizes(plan)
+    return source if number <= 2 else (min(left_m, _HELD_ROWS_M * columns) if number in (3, 4) else left_m, columns)
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-09
 def playbook_files(settings: Settings, project: str, folder: str | None = None) -> list[Path]:
@@ -145,11 +154,11 @@ def _epoch_row(plan: Plan, number: int, playbooks: list[dict[str, Any]], cores: 
                rate: float | None) -> dict[str, Any]:
     "The estimate of one epoch: seconds, MB, core hours and cost, each with its range, and what it stands on"
     source, limited = _sizes(plan)
-    size = source if number <= 2 else limited
+    size = _size_for(plan, number)
     ratios = _ratios(playbooks, number, plan)
     low, factor, high = _factors(ratios, 2 / min(cores, 2))
     seconds = [max(1, round(_kit_seconds(plan, number, size) * share)) for share in (low, factor, high)]
-    kit_mb = _plane(PEAK_MB[number], limited)  # 002 streams: it holds what it keeps
+    kit_mb = _plane(PEAK_MB[number], limited if number == 2 else size)  # 002 streams: it holds what it keeps
     memory = round(kit_mb * median(_memory_ratios(playbooks, number) or [1.0]))
     sampled = f", sampled to {plan.budget.file_mb:g} MB" if number > 2 and limited < source else ""
     basis = f"{len(ratios)} playbook{'s' * (len(ratios) > 1)} of earlier projects" if ratios else "timings of the kit"

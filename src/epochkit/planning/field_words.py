@@ -111,8 +111,8 @@ _BUDGET = {
                     "All frameworks share this time; one that is short of it learns from fewer folds or rows.", "120"),
     "memory_gb": ("Memory of the work (GB)", "Empty: the limit of settings.ini.", "8"),
     "file_mb": ("Size of a file (MB)", "Empty: the limit of settings.ini.", "50"),
-    "on_oversize": ("When a table is too large for a file", "It is sampled, written in parts, or refused.",
-                    "partition"),
+    "on_oversize": ("When a table is too large for a file", "It is written in parts, sampled, or refused.",
+                    "sample"),
     "cost_limit": ("Cost of computing, at most", "In the currency of settings.ini; empty: no limit.", "100"),
 }
 
@@ -147,7 +147,7 @@ _CHOICES = {
     "strategy": {"auto": "told from the columns", "random": "at random within the classes", "group": "by group",
                  "time": "the newest rows test",
                  "group_time": "by group and time", "given": "as a file says"},
-    "on_oversize": {"sample": "keep a sample", "partition": "write it in parts", "error": "refuse it"},
+    "on_oversize": {"partition": "write it in parts", "sample": "keep a sample", "error": "refuse it"},
 }
 
 

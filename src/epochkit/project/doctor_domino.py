@@ -152,13 +152,21 @@ def look_at_price(place: Surroundings) -> DoctorRow | None:
 # %% ../../../nbs/project/19_doctor_domino.ipynb #doctordomino-13
 @look
 def look_at_cluster(place: Surroundings) -> DoctorRow | None:
-    "Whether a cluster is attached, which no epoch uses"
+    "Whether a cluster is attached, and whether the fits of 005 go there"
     if _here() is None:
         return None
-    remedy = "start the run without a cluster: no epoch uses one"
+    remedy = "start the run without a cluster: no epoch needs one"
     try:
         cluster = find_cluster()
     except BadInputError as error:
         return DoctorRow("cluster", "warn", str(error), remedy)
-    return DoctorRow("cluster", "warn", f"a {cluster.kind} cluster at {cluster.address} is attached and is not used",
-                   remedy) if cluster else None
+    if cluster is None:
+        return None
+    seen = f"a {cluster.kind} cluster at {cluster.address} is attached"
+    if cluster.kind != "dask":
+        return DoctorRow("cluster", "warn", f"{seen} and is not used", remedy)
+    if place.settings and place.settings.engine == "dask":
+        return DoctorRow("cluster", "ok", f"{seen}, the fits of 005 are made there")
+    return DoctorRow("cluster", "warn", f"{seen} and is not used", "[engine] engine = dask in settings.ini uses it for "
+                     "the fits of 005; without that, start the run without a cluster")
+

@@ -25,7 +25,7 @@ from typing import Any
 from ..core.files import read_json, write_bytes, write_json, write_text
 from .templates import render, render_macro, stylesheet
 from .tables import table_html
-from .theme import COLOURS, PALETTE, THEMES, variables
+from .theme import COLOURS, THEMES, variables
 from .values import Html, readable
 from ..core.errors import BadInputError, unknown_name
 
@@ -403,10 +403,10 @@ class Figures:
     "The figures of one run: each saved as PNG and HTML, all listed in `figures.json`"
 
     def __init__(self, folder: Path | str, subfolder: str = "figures", keep: bool = False,
-                 labels: Mapping[str, str] | None = None):
+                 labels: Mapping[str, str] | None = None, note: str = ""):
         """`folder` holds figures.json, its `subfolder` the files; `keep` adds to a manifest that is already there;
-        `labels` is what people call a column, in titles"""
-        self.folder, self.subfolder, self.labels = Path(folder), subfolder, labels or {}
+        `labels` is what people call a column, in titles; `note` stands behind each claim"""
+        self.folder, self.subfolder, self.labels, self.note = Path(folder), subfolder, labels or {}, note
         self.manifest = self.folder / "figures.json"
         self.entries: list[dict] = read_json(self.manifest) if keep and self.manifest.is_file() else []
 
@@ -417,7 +417,7 @@ class Figures:
         if not claim.strip():
             raise BadInputError(f"figure '{name}' makes no claim: say in one sentence what it shows, with its number")
         stated, named = getattr(claim, "stated", {}), getattr(claim, "in_names", None)
-        claim = " ".join((named(self.labels) if named else claim).split())
+        claim = " ".join((named(self.labels) if named else claim).split()) + (f" ({self.note})" if self.note else "")
         if hasattr(figure, "to_plotly_json"):
             page, png, skipped = self._plotly(figure, name, claim)
         else:

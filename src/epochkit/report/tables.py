@@ -53,7 +53,7 @@ def _is_number(value: object) -> bool:
 # %% ../../../nbs/report/04_tables.ipynb #tables-17
 def _side(values: Iterable[Any]) -> str:
     "`number` for a column of numbers, which stands at the right; else `words`"
-    seen = [value for value in values if value is not None and value == value]
+    seen = [value for value in values if value is not None and type(value).__name__ != "NAType" and value == value]
     return "number" if seen and all(map(_is_number, seen)) else "words"
 
 # %% ../../../nbs/report/04_tables.ipynb #tables-15

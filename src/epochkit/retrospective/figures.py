@@ -13,7 +13,7 @@ import numpy as np
 
 from ..report.claims import Claim, Measured, claim, count_of
 from ..report.figures import COLOURS, use_style
-from ..report.values import duration, readable
+from ..report.values import readable
 from .project_record import ProjectRecord
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-03

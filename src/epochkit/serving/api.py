@@ -11,14 +11,12 @@ __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Predi
 import argparse
 import asyncio
 import atexit
-import json
 import logging
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -300,13 +298,24 @@ def _told(answer: Any = None, body: str = "") -> dict[str, Any]:
         errors[200] = {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "text"}
     if body:
         schema = {"$ref": f"#/components/schemas/{body}"}
-        binary = {"schema": {"type": "string", "format": "binary"}}
+        binary = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
         tables = dict.fromkeys(TABLE_KINDS, binary) if body == "Batch" else {}
         kinds = {"application/json": {"schema": schema}} | tables
         found["openapi_extra"] = {"requestBody": {"required": True, "content": kinds}}
     return found
 
 # %% ../../../nbs/serving/04_api.ipynb #serving-openapi-doc
+def _feedback(bundle: Any) -> dict[str, Any]:
+    "The schema of an outcome that the target of this model can have"
+    told, classes = Feedback.model_json_schema(), [*map(str, bundle.classes)]
+    label = {"type": "number", "examples": [0.5]} if bundle.task == "regression" else \
+        {"enum": classes, "examples": classes[:1]}
+    told["properties"]["label"] = {"title": "Label", **label}
+    told["properties"]["time"]["format"] = "date-time"
+    told["examples"][0]["label"] = label["examples"][0]
+    return told
+
+
 def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
     "The OpenAPI document of the model that answers now"
     from fastapi.openapi.utils import get_openapi
@@ -316,7 +325,7 @@ def _openapi(app: Any, doors: Doors, secured: bool) -> dict[str, Any]:
                            description=mark, routes=app.routes)
     told = doors.service.form.batch_type.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document["components"]["schemas"]
-    schemas |= told.pop("$defs") | {"Batch": told, "Feedback": Feedback.model_json_schema()}
+    schemas |= told.pop("$defs") | {"Batch": told, "Feedback": _feedback(bundle)}
     either = [{"$ref": f"#/components/schemas/{name}"} for name in ("Row", "Batch")]
     schemas["Explainable"] = {"anyOf": either, "description": "one row, or a few in a list"}
     if secured:
@@ -523,7 +532,9 @@ def served_watch(settings: Settings, stage: str) -> Callable[[Doors], StandingWa
 
 def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., Awaitable]:
     "What the server runs, with lines about its requests on stderr"
+    from threadpoolctl import threadpool_limits
     bundle, store, limits = served_bundle(settings, stage), prediction_store(settings), _limits()
+    threadpool_limits(1, user_api="blas")  # for products as small as these a second thread waits more than it works
     lines, watching = logging.StreamHandler(sys.stderr), served_watch(settings, stage)
     tell_of_old_log(settings)
     if not flask:

@@ -36,6 +36,8 @@ class DeploymentChoices:
     store: where predictions are kept: "file" in a volume, "server" for a PostgreSQL whose address is a secret of the
     place, "" for what $EPOCH_PREDICTION_STORE says where the files are written
     watch: how often `epoch monitor` looks at what was served: "hour", "day", "week" or "month"
+    base: the image of Python that all images begin with, with its digest ("python:3.11-slim-bookworm@sha256:..."); ""
+    for the tag of this Python, whose digest only a registry knows
     """
     port: int = 8000
     app_port: int = 8888
@@ -46,6 +48,7 @@ class DeploymentChoices:
     requests_per_s: int = 50
     store: str = ""
     watch: str = "day"
+    base: str = ""
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -85,6 +88,9 @@ def _check_choices(choices: DeploymentChoices) -> None:
                             f"{STORE_VARIABLE} of the place")
     if choices.watch not in PAUSE_S:
         raise BadInputError(f"watch is '{choices.watch}': choose {', '.join(PAUSE_S)}")
+    if choices.base and not re.fullmatch(r"[^\s@]+:[^\s:@]+@sha256:[0-9a-f]{64}", choices.base):
+        raise BadInputError(f"base is '{choices.base}': write name:tag@sha256:digest, as 'docker buildx imagetools "
+                            "inspect name:tag' tells the digest")
     if not re.fullmatch(r"[1-9]\d*(Mi|Gi)", choices.memory):
         raise BadInputError(f"memory is '{choices.memory}': write it like '512Mi' or '2Gi'")
 

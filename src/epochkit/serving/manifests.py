@@ -124,7 +124,8 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
         "unattended": bool(bundle.info.get("unattended")), "image": f"{slug}:{bundle.version}",
         "app_image": f"{slug}-app:{bundle.version}", "watched": choices.server_store,
         "watch_command": ["python", "-m", "epochkit.cli", "monitor", "--every", choices.watch],
-        "host": f"{slug}.example.com", "python": f"{sys.version_info.major}.{sys.version_info.minor}", "user": USER,
+        "host": f"{slug}.example.com", "user": USER,
+        "base": choices.base or f"python:{sys.version_info.major}.{sys.version_info.minor}-slim-bookworm",
         "port": choices.port, "key_variable": API_KEY_VARIABLE, "app": f"{epoch_of(7).folder}/app",
         "signed": (folder / "allowed_signers").is_file(), "wheels": any((root / "wheels").glob("*.whl")),
         "app_command": command, "app_line": shlex.join(command), "epoch": epoch_of(7).folder,
@@ -210,7 +211,8 @@ def _shipped_report(settings: Settings, report: Path, home: Path) -> Path:
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-20
 def _dockerfile_problems(text: str) -> list[str]:
     rules = {
-        "no base image with a fixed version": re.search(r"^ARG BASE=[^\s:]+:(?!latest)[^\s:]*\d[^\s:]*$", text, re.M),
+        "no base image with a fixed version": re.search(
+            r"^ARG BASE=[^\s@]+:(?!latest)[^\s:@]*\d[^\s:@]*(@sha256:[0-9a-f]{64})?$", text, re.M),
         "a stage begins elsewhere": all(name == "${BASE}" or f" AS {name}\n" in text
                                         for name in re.findall(r"^FROM (\S+)", text, re.M)),
         "runs as root": (users := re.findall(r"^USER (\S+)", text, re.M)) and not {"0", "root"} & {*users},

@@ -28,9 +28,10 @@ import prometheus_client as prometheus
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError as SchemaError
 
-from ..cleaning.raw_rows import CleanedRows
+from ..cleaning.raw_rows import FEW, CleanedRows
+from ..cleaning.small_tables import SmallColumn, SmallTable
 from ..core.errors import BadInputError, RecordError
-from ..core.files import plain, read_json, sha256_of
+from ..core.files import plain, read_json
 from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
 from .schema import Limits, batch_model, problems_of, range_notes, row_model
 from .store.writer import PredictionStore
@@ -136,16 +137,27 @@ class RowsRefusedError(BadInputError):
         self.problems, self.further = problems, further
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-w05
-def _scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
-    "Prediction, probability and error of each row as plain values; UnscorableError where the model fails on many rows"
+def _score_columns(bundle: Any, cleaned: CleanedRows) -> dict[str, list[Any]]:
+    "The columns of `score_cleaned`; UnscorableError where the model fails on many rows"
+    if isinstance(cleaned.frame, SmallTable):
+        from epochkit.serving.rows.fast_scores import few_scores
+        found = None if cleaned.problems else few_scores(bundle, cleaned.frame)
+        if found is not None:
+            return {**found, "error": [""] * len(cleaned.frame)}
+        cleaned = cleaned._replace(frame=cleaned.frame.to_pandas())
     try:
         scored = score_cleaned(bundle, cleaned)
     except BadInputError as error:
         _logger.warning("rows could not be scored: %s", error)
         _logger.debug("rows could not be scored", exc_info=True)
         raise UnscorableError(str(error)) from error
-    nothing = [None] * len(scored)
-    columns = {"prediction": nothing, "probability": nothing} | {name: scored[name].tolist() for name in scored}
+    return {name: scored[name].tolist() for name in scored}
+
+
+def _scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
+    "Prediction, probability and error of each row as plain values; UnscorableError where the model fails on many rows"
+    nothing = [None] * len(cleaned.frame)
+    columns = {"prediction": nothing, "probability": nothing} | _score_columns(bundle, cleaned)
     rows = (dict(zip(columns, values)) for values in zip(*columns.values()))
     return [{"prediction": plain(row["prediction"]), "probability": plain(row["probability"]), **_within(row),
              "error": row["error"]} for row in rows]
@@ -289,19 +301,21 @@ class RowForm:
         return [_shaped(self.row_type, self._asked, number, row) for number, row in enumerate(rows, 1)]
 
 # %% ../../../nbs/serving/03_service.ipynb #service-clean-records
-def clean_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+def clean_columns(frame: pd.DataFrame | SmallTable) -> dict[str, list[Any]]:
     "Column -> the plain values of clean rows, None where a cell is missing, times in ISO 8601"
-    columns = {}
-    for name in frame:
-        column = frame[name]
-        if column.dtype.kind == "M":
-            columns[name] = [value.isoformat() if value is not pd.NaT else None for value in column]
-        elif column.dtype.kind == "f":
-            columns[name] = [value if value == value else None for value in column.tolist()]
-        else:
-            columns[name] = [None if value is pd.NA or value is None or value != value else value
-                             for value in column.tolist()]
-    return columns
+    return {name: _plain_cells(frame[name]) for name in frame}
+
+
+def _plain_cells(column: pd.Series | SmallColumn) -> list[Any]:
+    if isinstance(column, SmallColumn):
+        if column.kind in ("text", "truth"):
+            return column.cells.tolist()
+        column = column.cells if column.kind == "number" else pd.Series(column.to_pandas())
+    if column.dtype.kind == "M":
+        return [value.isoformat() if value is not pd.NaT else None for value in column]
+    if column.dtype.kind == "f":
+        return [value if value == value else None for value in column.tolist()]
+    return [None if value is pd.NA or value is None or value != value else value for value in column.tolist()]
 
 
 def _as_rows(columns: Mapping[str, list[Any]], rows: int) -> list[dict[str, Any]]:
@@ -439,7 +453,8 @@ class PredictionService(_Counting):
     def predict(self, rows: list[dict[str, Any]], batch: bool = False) -> list[dict[str, Any]]:
         """One answer per raw row: prediction_id, prediction, probability, model_version, inference_ms,
         unattended, warnings; RowsRefusedError when one cannot be read"""
-        cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
+        few = len(rows) <= FEW and getattr(self.fast, "takes_few", False)
+        cleaned, started = read_rows(self.bundle, rows, few), time.perf_counter()
         with self._refusals(len(rows), batch):
             scores = _all_scores(self.fast, cleaned)
         answers = self._answer(cleaned, scores, started, batch)

@@ -12,8 +12,8 @@ from ..core.errors import BadInputError, unknown_name
 from .columns import (SignalRows, beta, days_before, flag, gamma, labels, lognormal, normal, number,
                                         poisson, text)
 from .layouts import Stream
-from .outcomes import Amount, Domain, YesNo, add_domain
-from .panels import DOMAINS
+from .outcomes import DOMAINS, Amount, Domain, YesNo, add_domain
+import epochkit.synthetic.panels  # noqa: F401 (adds the domain of time)
 
 # %% ../../../nbs/synthetic/06_domains.ipynb #22gsynthetic-05
 def _credit_signal(rows: SignalRows) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .columns import SignalRows, beta, flag, gamma, labels, lognormal, normal, number, poisson
 from .layouts import Fleet, Panel
-from .outcomes import DOMAINS, Count, DaysLeft, Domain, FailsWithin, add_domain
+from .outcomes import Count, DaysLeft, Domain, FailsWithin, add_domain
 
 # %% ../../../nbs/synthetic/05_panels.ipynb #22fsynthetic-04
 def _unit_signal(rows: SignalRows) -> np.ndarray:

@@ -93,6 +93,15 @@ def test_a_dirty_cell_means_the_same_alone_among_a_few_and_among_many(change, na
         cleaned = cleaner.read(rows, INPUTS)
         found = cleaned.frame[name].iloc[0]
         assert 0 not in cleaned.problems and (pd.isna(found) if expected is None else found == expected), (len(rows), found)
+    assert_few_are_read_alike(cleaner, [row, other])
+
+
+def assert_few_are_read_alike(cleaner, rows):
+    "Cells, problems and notes of a small table are those of a DataFrame"
+    for some in (rows, *([row] for row in rows)):
+        few, expected = cleaner.read_few(some, INPUTS), cleaner.read(some, INPUTS)
+        pd.testing.assert_frame_equal(few.frame.to_pandas(), expected.frame, check_exact=True)
+        assert (few.problems, few.notes) == (expected.problems, expected.notes)
 
 
 @pytest.mark.parametrize("change,reason", [({"income": "abc"}, "income: cannot be read as training read this column: send a number"),
@@ -127,6 +136,9 @@ def test_a_rule_that_leaves_rows_out_leaves_no_question_unanswered():
     cleaned = cleaner.read([{"home": "own", "income": 900, "weight": None}], ["income", "weight"])
     assert cleaned.frame["income"].isna().all() and len(cleaned.frame) == 1
     assert cleaned.notes[0] == ["the cleaning rule 'no_weight_leaves' leaves such rows out of training"]
+    rows = [dict.fromkeys(INPUTS) | {"home": "own", "income": 900, "weight": weight} for weight in (None, "2 kg")]
+    assert_few_are_read_alike(cleaner, rows)
+    assert cleaner.small_calls.need_pandas == {"no_weight_leaves"}
 
 
 def test_a_rule_without_its_column_is_said_and_one_that_needs_the_target_is_left_out():

@@ -60,6 +60,19 @@ def test_without_a_process_the_calls_are_made_here_in_their_order_with_the_same_
             workers.outcome()
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_is_shared_stands_for_itself_in_every_call_and_is_gone_with_the_workers(count):
+    with Workers(count) as workers, workers.single() as alone:
+        first, second = workers.share([1, 2]), workers.share([3])
+        for pool in (workers, alone):
+            pool.submit("sum", lambda a, b, c: (sum(a) + sum(b) + c, os.getpid()), first, second, 4)
+        found = [pool.outcome() for pool in (workers, alone)]
+    assert [outcome.value[0] for outcome in found] == [10, 10] and alone.count == count
+    assert (found[0].value[1] == os.getpid()) == (not count)
+    assert count == 0 or not os.path.exists(first.name)
+
+
+
 def test_processes_are_kept_for_the_next_calls_until_code_or_variables_change(monkeypatch, tmp_path):
     def pid_of(**more):
         with Workers(1, **more) as workers:

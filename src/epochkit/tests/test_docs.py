@@ -33,7 +33,7 @@ PAGES += [*GUIDES, *sorted(ROOT.glob("epoch*-*/README.md")), *sorted(ROOT.glob("
 
 # Commands that are not run here: how they begin, and why
 NOT_RUN = {
-    "make demo": "the whole demo: test_lifecycle runs it",
+    "make demo": "the whole demo: test_lifecycle runs it, test_way_back the tour behind it",
     "make test": "would run this test",
     "make lab": "starts a server that stays: test_browser opens one",
     "make env": "builds an environment, some minutes",

@@ -7,7 +7,21 @@ import pytest
 from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
 from epochkit.core.files import plain
+from epochkit.lifecycle.resources import write_parquet
+from epochkit.planning.table_rows import open_rows
 from epochkit.exploration.explore import *
+
+
+def test_what_is_counted_of_all_rows_is_what_a_table_in_memory_gives(tmp_path):
+    rows = example_rows(3_000).assign(day=pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(3_000) % 90, "D"))
+    rows = pd.concat([rows, rows.head(40)], ignore_index=True).assign(row_id=range(3_040))
+    on_disk = open_rows(write_parquet(rows, tmp_path / "a.parquet", limit_mb=0.05).path)
+    assert len(on_disk.files) > 1
+    whole, part = explore(rows, example_plan()), explore(rows.sample(500, random_state=1), example_plan(), whole=on_disk)
+    pd.testing.assert_frame_equal(part.profile, whole.profile)
+    assert part.duplicates == whole.duplicates == 40 and len(part.rows) == 500
+    strongest = [found.associations["column"].iloc[0] for found in (whole, part)]
+    assert strongest[0] in ("income", "same") and strongest[1] in ("income", "same")
 
 
 def example_plan(task="binary", **data):

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from epochkit.cleaning.small_tables import SmallTable
 from epochkit.features.arrays import _labels
+from epochkit.features.derived import DERIVED, Derived, ratio
 from epochkit.features.encoders import SCALERS, SHAPES
 from epochkit.features.pipeline import GROUPS, FeaturePipeline, Recipe
 from epochkit.features.arrays import *
@@ -50,7 +52,8 @@ def same(pipeline, rows):
     assert found.names == list(expected) and np.array_equal(found.transform(rows), expected.to_numpy())
     for at in range(len(rows)):
         one = rows.iloc[[at]]
-        assert np.array_equal(found.transform(one), pipeline.transform(one).to_numpy()), at
+        for form in (one, SmallTable.of(one)):
+            assert np.array_equal(found.transform(form), pipeline.transform(one).to_numpy()), at
 
 
 @pytest.mark.parametrize("encoding", ["one-hot", "ordinal", "frequency", "target"])
@@ -79,3 +82,29 @@ def test_many_rows_and_none(rich):
     pipeline = FeaturePipeline(ROLES).fit(rich, (rich["debt"] > 7).to_numpy())
     same(pipeline, pd.concat([dirty(rich)] * 20, ignore_index=True).iloc[:70])
     assert ArrayFeatures(pipeline).transform(rich.iloc[:0]).shape == (0, len(pipeline.feature_names_))
+
+
+def test_own_features_are_the_same_functions_with_a_small_table(rich, monkeypatch):
+    def owner_debt(t):
+        return (t["debt"].where(t["home"] == "own", 0.0) / t["age"].where(t["age"] > 0)).clip(upper=1.5)
+    own = {"debt_share": lambda t: ratio(t["debt"], t["income"]), "owner_debt": owner_debt, "old": lambda t: t["age"] > 60,
+           "far": lambda t: t["debt"] * 1e300 * 1e300, "length": lambda t: t["city"].astype("str").str.len()}
+    monkeypatch.setattr("epochkit.features.derived.load_rooms", lambda *_: None)
+    monkeypatch.setattr("epochkit.features.derived.DERIVED",
+                        {name: Derived(name, ("debt", "city"), name, make) for name, make in own.items()})
+    pipeline = FeaturePipeline(ROLES).fit(rich, (rich["debt"] > 7).to_numpy())
+    same(pipeline, dirty(rich))
+    found = ArrayFeatures(pipeline)
+    found.transform(SmallTable.of(rich.iloc[:1]))
+    assert set(own) - {"far"} <= {name.removeprefix("missing_") for name in found.names}
+    assert found.small_calls.need_pandas == {"length"}
+
+
+def test_what_scikit_learn_refuses_is_refused(rich):
+    pipeline = FeaturePipeline(ROLES, groups=GROUPS, recipe=Recipe(pairs=(("debt", "income"),)))
+    pipeline.fit(rich, (rich["debt"] * rich["income"] > 700).to_numpy())
+    assert any("times" in name for name in pipeline.made_)
+    row = rich.iloc[[1]].assign(debt=1e200, income=1e200, age=1e200)
+    for transform in (pipeline.transform, ArrayFeatures(pipeline).transform):
+        with pytest.raises(ValueError), np.errstate(over="ignore"):
+            transform(row)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from epochkit.lifecycle import resources
 from epochkit.core.files import sha256_of
+from epochkit.core.tables import read_manifest
 from epochkit.core.errors import BadInputError, ResourceLimitError
 from epochkit.lifecycle.resources import *
 
@@ -57,9 +58,9 @@ def test_an_oversize_file_is_sampled_partitioned_or_refused(tmp_path):
     path = tmp_path / "a.parquet"
     whole = write_parquet(NOISE, path, limit_mb=50)
     assert (whole.rows_out, whole.degraded, whole.files) == (400_000, False, 1)
-    small = write_parquet(NOISE, path, limit_mb=1)
+    small = write_parquet(NOISE, path, limit_mb=1, on_oversize="sample")
     assert small.degraded and path.stat().st_size <= 2**20 and len(pd.read_parquet(path)) == small.rows_out
-    parted = write_parquet(NOISE, path, limit_mb=1, on_oversize="partition")
+    parted = write_parquet(NOISE, path, limit_mb=1)
     assert (parted.rows_out, parted.degraded, parted.path) == (400_000, False, path) and path.is_dir()
     sizes = [part.stat().st_size for part in sorted(path.iterdir())]
     assert parted.files == len(sizes) > 3 and max(sizes) <= 2**20 and parted.size_mb == pytest.approx(
@@ -67,6 +68,7 @@ def test_an_oversize_file_is_sampled_partitioned_or_refused(tmp_path):
     assert largest_file_mb(path) == max(sizes) / 2**20
     pd.testing.assert_frame_equal(pd.read_parquet(path), NOISE)
     before = sha256_of(path)
+    assert read_manifest(path).sha256 == before and read_manifest(path).rows == 400_000
     with pytest.raises(ResourceLimitError, match='limit is 1 MB: set on_oversize = "partition" or "sample"'):
         write_parquet(NOISE, path, limit_mb=1, on_oversize="error")
     assert sha256_of(path) == before, "an error leaves what was there"
@@ -99,7 +101,7 @@ def test_many_parts_are_read_in_order(tmp_path):
 
 def test_the_same_frame_gives_the_same_bytes(tmp_path):
     frame = pd.DataFrame({"x": np.arange(20_000), "y": ["a", "b"] * 10_000})
-    for options in ({}, {"limit_mb": 0.02, "on_oversize": "partition"}, {"limit_mb": 0.02}):
+    for options in ({}, {"limit_mb": 0.02, "on_oversize": "sample"}, {"limit_mb": 0.02}):
         for name in ("a.parquet", "b.parquet"):
             write_parquet(frame, tmp_path / name, **options)
         assert sha256_of(tmp_path / "a.parquet") == sha256_of(tmp_path / "b.parquet")
@@ -127,4 +129,5 @@ def test_a_stop_in_the_middle_leaves_one_whole_table_or_a_clean_slate(tmp_path, 
             except OSError:
                 assert not path.exists() or sha256_of(path) == before or len(pd.read_parquet(path)) == 20_000
     assert write_parquet(NOISE[:20_000], path, limit_mb=0.1, on_oversize="partition").rows_out == 20_000
-    assert [left.name for left in tmp_path.iterdir()] == ["a.parquet"]
+    assert sorted(left.name for left in tmp_path.iterdir()) == ["a.parquet", "a.parquet.json"]
+    assert read_manifest(path).rows == 20_000 and read_manifest(path).sha256 == sha256_of(path)

@@ -70,17 +70,19 @@ def test_a_raw_row_is_cleaned_and_a_bad_one_keeps_its_place():
 
 class Fragile(Straight):
     "Fails on a block with a large chance, gives no number for a negative one"
-    calls = 0
+    calls, error = 0, ValueError
 
     def predict_proba(self, features):
         self.calls += 1
         if (features["chance"] > 1).any():
-            raise ValueError("secret 1e300 is too large for dtype('float32')")
+            raise self.error("secret 1e300 is too large for dtype('float32')")
         return super().predict_proba(features.where(features["chance"] >= 0))
 
 
-def test_rows_that_the_model_cannot_take_are_found_and_the_others_keep_their_scores():
+@pytest.mark.parametrize("error", [ValueError, BadInputError])
+def test_rows_that_the_model_cannot_take_are_found_and_the_others_keep_their_scores(error):
     model = Fragile()
+    model.error = error
     bundle = Bundle("binary", "y", Same(), model, CHANCE, ["no", "yes"], "yes", 0.3)
     rows = pd.DataFrame({"chance": [0.2] * 300}, index=[7] * 300)
     rows.iloc[[40, 41, 299], 0] = [1e300, -1.0, 1e300]
@@ -90,7 +92,7 @@ def test_rows_that_the_model_cannot_take_are_found_and_the_others_keep_their_sco
     assert set(scored["error"][bad]) == {"no finite score comes out of these values: check for numbers far outside the usual range"}
     assert (scored["probability"][~bad] == 0.2).all() and model.calls < 60
     assert bundle.score_raw(rows.iloc[[40, 299]])["prediction"].isna().all()
-    with pytest.raises(BadInputError, match="cannot score many of these rows .ValueError") as told:
+    with pytest.raises(BadInputError, match=f"cannot score many of these rows .{error.__name__}") as told:
         bundle.score_raw(rows.assign(chance=1e300))
     assert "secret" not in str(told.value)
 

@@ -12,8 +12,8 @@ from epochkit.core.files import read_json
 from epochkit.models.bundle import open_verified
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import PipelineError
-from epochkit.models.folds.fold_fits import random_folds, training_data
-from epochkit.models.frameworks.base import FrameworkModel, frameworks_for
+from epochkit.models.folds.fold_fits import Ties, random_folds, training_data
+from epochkit.models.frameworks.base import FRAMEWORKS, FrameworkModel, frameworks_for
 from epochkit.models.resume import WorkStore
 from epochkit.lifecycle.run import EpochRun
 from epochkit.models.candidates import *
@@ -117,7 +117,7 @@ def test_one_that_runs_out_of_memory_is_tried_on_half_of_the_rows_and_says_so():
     again = alone(Hungry, data, plan, appetite=2)
     assert again.model is None and "Unable to allocate" in again.skipped and not again.warning and not again.absent
     table = comparison_table([candidate, again], plan)
-    assert table["status"].tolist() == ["trained", "skipped"] and "memory ran out" in table["reason"].iloc[0]
+    assert table["status"].tolist() == ["trained", "skipped"] and "failed with all of them (" in table["reason"].iloc[0]
 
 
 def test_what_a_model_has_to_tell_stands_in_its_row():
@@ -309,6 +309,80 @@ def test_a_class_that_training_lacks_still_has_its_column():
     assert candidate.output.shape == (60, 3) and (candidate.output[:, 2] == 0).all() and not candidate.skipped
 
 
+class LosesItsMachine(QUICK["random_forest"]):
+    "Takes its process with it, the first time that it is fitted"
+    name = "loses_its_machine"
+
+    def _fit(self, X, y, validation):
+        import os
+        import signal
+        place = os.environ["EPOCH_TEST_PLACE"]
+        if not os.path.exists(place):
+            open(place, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._fit(X, y, validation)
+
+
+def test_on_a_cluster_the_fits_are_those_made_here_also_where_a_machine_is_lost(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    data, plan = small_data(), small_plan()
+    chosen = {**QUICK, "broken": Broken, "lightgbm": frameworks_for("binary")["lightgbm"],
+              "loses_its_machine": LosesItsMachine}
+    monkeypatch.setenv("EPOCH_TEST_PLACE", str(tmp_path / "was here"))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        asked = SimpleNamespace(engine="dask", package_folder=None)
+        with monkeypatch.context() as there:
+            there.setattr("epochkit.core.cluster.load_settings", lambda: asked)
+            far = train_candidates(data, plan, frameworks=chosen, workers=2)
+    assert (tmp_path / "was here").exists()
+    near = train_candidates(data, plan, frameworks=chosen, workers=2)
+    for one, other in zip(far, near, strict=True):
+        assert one.metrics == other.metrics and one.skipped == other.skipped and one.size == other.size
+        assert one.output is None and other.output is None or np.array_equal(one.output, other.output)
+
+
+
+class Rounds(FrameworkModel):
+    "Answers ever better up to a number of rounds, and ever worse from there on; rows held back end it after ten"
+    name, title, grows, defaults = "rounds", "Rounds", True, {"enough": 10}
+
+    def _fit(self, X, y, validation):
+        busy(0.002)
+        self.size_ = self._asked or 10
+        return "cpu"
+
+    def _predict(self, X):
+        return 50 * X[:, 0] * (1 - abs(np.log2(self.size_ / self.settings["enough"])) / 10)
+
+
+def by_time(data):
+    edges = np.linspace(0, len(data.y), 5).astype(int)
+    forward = tuple((np.arange(start), np.arange(start, end)) for start, end in zip(edges[1:], edges[2:]))
+    return data._replace(folds=forward, fresh_folds=(), ties=Ties(order=np.arange(len(data.y))))
+
+
+@pytest.mark.parametrize("enough, size", [(5, 10), (10, 10), (20, 20), (40, 40), (1_000, 80)])
+def test_by_time_rounds_are_doubled_as_long_as_later_rows_are_answered_better(enough, size):
+    data, plan = small_data("regression"), small_plan("regression", "rmse", False)
+    found = alone(Rounds, by_time(data), plan, enough=enough)
+    assert found.size == size and found.model.size_ == size and not found.warning
+    assert alone(Rounds, data, plan, enough=enough).size == 10
+    assert alone(Rounds, by_time(data), plan, seconds=1e-3, enough=enough).size == 10
+
+
+def test_what_is_completed_by_time_is_the_model_that_its_scores_are_of(monkeypatch):
+    data, plan = by_time(small_data("regression")), small_plan("regression", "rmse", False)
+    monkeypatch.setitem(FRAMEWORKS, "rounds", Rounds)
+    with bench(data, plan) as at:
+        asked = train_candidate(Rounds, at, whole=False, enough=40)
+        found = completed(asked, at)
+    assert asked.size == 10 and found.size == 40 == found.model.size_
+    assert found.value("rmse") < asked.value("rmse") and found.parameters == asked.parameters
+    assert np.allclose(found.out_of_fold[data.folds[0][1]], found.model.predict(data.X)[data.folds[0][1]])
+
+
+
 class NoNumbers(FrameworkModel):
     "Answers some rows with NaN, or with an infinite number"
     name, title, package, defaults = "no_numbers", "No numbers", "sklearn", {"every": 1}
@@ -408,7 +482,6 @@ def test_the_best_is_first_in_the_table_and_never_the_dummy():
 
 
 def test_by_time_the_later_rows_take_part_in_the_choice_as_one_more_fold():
-    from epochkit.models.folds.fold_fits import Ties
     data, plan = small_data("regression"), small_plan("regression", "rmse", maximize=False)
     random = np.random.default_rng(8)
 

@@ -7,7 +7,7 @@ import pytest
 from epochkit.core.errors import PipelineError
 from epochkit.models.frameworks.base import FrameworkModel, known_frameworks
 from epochkit.models.folds.fold_fits import (FoldTask, Ties, answered_rows, best_size, fit_fold, fold_codes, out_of_fold, plan_folds,
-                                             random_folds, saved_rows, share_of, stopping_rows, training_data)
+                                             random_folds, share_of, stopping_rows, training_data)
 from epochkit.models.folds.fold_fits import *
 
 
@@ -48,15 +48,14 @@ class Rounds(FrameworkModel):
         return np.tile([1 - self.share, self.share], (len(X), 1))
 
 
-def test_folds_stop_a_model_and_the_whole_fit_takes_the_median_size(tmp_path):
+def test_folds_stop_a_model_and_the_whole_fit_takes_the_median_size():
     data = small_rows()
     task = FoldTask(Rounds, "binary", 1, "roc_auc", {}, 0, 2)
-    file = saved_rows(data, tmp_path)
-    fits = [fit_fold(file, task._replace(fold=fold)) for fold in range(5)]
+    fits = [fit_fold(data, task._replace(fold=fold)) for fold in range(5)]
     assert [fit.size for fit in fits] == [24] * 5 and fits[0].model is None and fits[0].rows == 120
-    whole = fit_fold(file, task._replace(fold=-1, size=best_size([fit.size for fit in fits])))
+    whole = fit_fold(data, task._replace(fold=-1, size=best_size([fit.size for fit in fits])))
     assert (whole.size, whole.rows, whole.output.shape) == (24, 150, (50, 2)) and whole.model.share == data.y.mean()
-    final = fit_fold(file, task._replace(fold=-2, size=7))
+    final = fit_fold(data, task._replace(fold=-2, size=7))
     assert final.rows == 200 and final.size == 7
     assert fit_fold(data, task._replace(fold=-2, size=7, share=0.5)).rows in (100, 101)
     assert fit_fold(data, task._replace(fold=0, share=0.5)).rows in (60, 61)

@@ -24,6 +24,7 @@ def test_the_line_is_found_and_each_task_has_its_own_parameters():
     rows = pd.DataFrame({"a": [1.0, 2, 3, 4, 5, 6], "b": [1.0, 0, 0, 1, 1, 0]})
     assert np.allclose(LinearModel(task="regression").fit(rows, [3, 5, 7, 9, 11, 13]).predict(rows), [3, 5, 7, 9, 11, 13], atol=1e-3)
     assert "C" in LinearModel().parameter_grid() and "alpha" in LinearModel(task="regression").parameter_grid()
+    assert "class_weight" in LinearModel(task="multiclass").space and "class_weight" not in LinearModel(task="binary").space
 
 
 def test_a_gap_that_says_something_is_heard():
@@ -35,3 +36,12 @@ def test_a_gap_that_says_something_is_heard():
     assert abs(model.predict(rows) - rows["a"] - 5 * empty).mean() < 0.1
     rare = LinearModel(task="multiclass").fit(rows, [0] * 150 + [1] * 149 + [2])
     assert rare.estimator_.C == 1.0, "a class of one row leaves nothing to try"
+
+
+def test_probabilities_are_those_of_scikit_learn_to_the_bit():
+    random = np.random.default_rng(2)
+    rows = pd.DataFrame(random.normal(size=(300, 4)), columns=list("abcd"))
+    for params in ({}, {"l1_ratio": 0.5, "C": 0.1}, {"class_weight": "balanced"}):
+        model = LinearModel(**params).fit(rows, (rows["a"] + random.normal(size=300) > 0.5).astype(int))
+        for some in (rows, rows.iloc[:1], rows * 1e6):
+            assert np.array_equal(model.predict_proba(some), model.estimator_.predict_proba(model._ready(some.to_numpy())))

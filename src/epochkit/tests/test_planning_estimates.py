@@ -56,12 +56,16 @@ def test_every_epoch_has_a_number_inside_its_range_and_a_basis(diabetes):
     assert make_estimates(diabetes)["total"]["cost"] is None or "COST_PER_HOUR" in __import__("os").environ
 
 
-def test_more_rows_take_longer_until_the_file_limit_samples_them(diabetes):
-    small, large, huge = (make_estimates(sized(diabetes, rows)) for rows in (442, 10 ** 6, 10 ** 8))
+def test_more_rows_take_longer_unless_the_brief_asks_for_a_sample(diabetes):
+    small, large, whole = (make_estimates(sized(diabetes, rows)) for rows in (442, 10 ** 6, 10 ** 8))
+    huge, twice = (make_estimates(sized(diabetes, rows, on_oversize="sample")) for rows in (10 ** 8, 2 * 10 ** 8))
     assert [a["seconds"] < b["seconds"] for a, b in zip(small["epochs"], large["epochs"])][:5] == [True] * 5
     assert huge["epochs"][0]["seconds"] > 10 * large["epochs"][0]["seconds"] and "sampled to 50 MB" in huge["epochs"][
         1]["basis"]
-    assert huge["epochs"][1]["seconds"] == make_estimates(sized(diabetes, 2 * 10 ** 8))["epochs"][1]["seconds"]
+    assert huge["epochs"][1]["seconds"] == twice["epochs"][1]["seconds"] and huge["epochs"][3]["seconds"] < whole["epochs"][3]["seconds"]
+    held, more = (make_estimates(sized(diabetes, rows))["epochs"][2] for rows in (10 ** 6, 5 * 10 ** 6))
+    assert held["memory_mb"] == more["memory_mb"], "004 holds a part of what has more rows"
+    assert whole["limits"][0]["outcome"] == "beyond", "001 says beforehand that every row is more than the memory holds"
     assert make_estimates(sized(diabetes, 442, tuning_trials=1))["epochs"][3]["seconds"] < small["epochs"][3]["seconds"]
 
 

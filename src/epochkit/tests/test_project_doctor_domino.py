@@ -135,4 +135,11 @@ def test_price_and_cluster(place, monkeypatch):
     monkeypatch.delenv("FLINK_MASTER_SERVICE_HOST")
     monkeypatch.setenv("RAY_HEAD_SERVICE_HOST", "ray-0")
     monkeypatch.setenv("RAY_HEAD_SERVICE_PORT", "10001")
-    assert "ray://ray-0:10001 is attached" in doctor.look_at_cluster(place).seen
+    assert "ray://ray-0:10001 is attached and is not used" in doctor.look_at_cluster(place).seen
+    monkeypatch.delenv("RAY_HEAD_SERVICE_HOST")
+    monkeypatch.setenv("DASK_SCHEDULER_SERVICE_HOST", "dask-0")
+    monkeypatch.setenv("DASK_SCHEDULER_SERVICE_PORT", "8786")
+    assert "engine = dask" in doctor.look_at_cluster(place).remedy
+    settings = place.settings.model_copy(update={"engine": "dask"})
+    assert doctor.look_at_cluster(place._replace(settings=settings)).state == "ok"
+

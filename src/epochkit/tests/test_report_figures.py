@@ -101,6 +101,13 @@ def test_a_figure_in_a_notebook_says_its_claim_to_who_does_not_see_it(tmp_path, 
         stored_picture(tmp_path, "balanse")
 
 
+def test_what_a_figure_was_drawn_from_stands_behind_each_claim(tmp_path, bars):
+    Figures(tmp_path, note="500 of 4,000 rows by chance").save(bars, "balance", "28 of 100  are bad")
+    (entry, ) = json.loads((tmp_path / "figures.json").read_text())
+    assert entry["claim"] == "28 of 100 are bad (500 of 4,000 rows by chance)"
+    assert "(500 of 4,000 rows by chance)</h1>" in (tmp_path / "figures/balance.html").read_text()
+
+
 def test_saving_again_replaces_and_a_new_run_starts_a_new_list(tmp_path, bars):
     figures = Figures(tmp_path, subfolder="")
     figures.save(bars, "a", "first")

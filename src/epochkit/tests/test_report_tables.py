@@ -66,6 +66,13 @@ def test_a_notebook_gets_html_with_style_and_a_terminal_text():
     assert "<style>" not in Html("").join([shown]) and len(TABLE_STYLE) < 4000
 
 
+def test_a_gap_among_truths_or_numbers_is_a_gap():
+    table = pd.DataFrame({"active": pd.array([True, None, False], "boolean"), "n": pd.array([1, None, 3], "Int64")})
+    shown = as_table(table, raw=True)
+    assert [line.split() for line in repr(shown).splitlines()[1:]] == [["yes", "1"], ["–", "–"], ["no", "3"]]
+    assert '<td class="number">1</td>' in shown.__html__()
+
+
 def test_the_style_of_a_table_names_every_colour_it_uses():
     used = set(re.findall(r"var\(--k-([a-z-]+)", TABLE_STYLE))
     assert used and all(f"--k-{name}:" in TABLE_STYLE for name in used)

@@ -11,6 +11,7 @@ import sys
 import pytest
 from epochkit.core.settings import load_settings
 from epochkit.core.errors import BadInputError
+from epochkit.serving import api
 from epochkit.serving.server import free_port
 from epochkit.serving.schema import Limits
 from epochkit.serving.http.admission import AccessLog, Admission
@@ -60,7 +61,12 @@ def test_the_row_is_described_in_openapi(client):
     assert told["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Refused")
     assert "HTTPValidationError" not in document["components"]["schemas"]
     example = {name: row["properties"][name]["examples"][0] for name in row["required"]}
-    assert client.post("/predict", json=example).status_code == 200
+    answer = client.post("/predict", json=example)
+    assert answer.status_code == 200
+    outcome = document["components"]["schemas"]["Feedback"]
+    assert outcome["properties"]["label"]["enum"] == ExampleBundle.classes
+    sent = outcome["examples"][0] | {"prediction_id": answer.json()["prediction_id"]}
+    assert client.post("/feedback", json=sent).status_code == 200
 
 
 def test_a_raw_row_is_answered_like_the_clean_one_and_a_bad_cell_is_placed(client):
@@ -420,6 +426,16 @@ def test_a_real_service_answers_and_is_gone_afterwards(tmp_path, monkeypatch):
     assert prediction_store(settings).find([answer["prediction_id"]])[0]["door"] == "trial"
     assert prediction_store(settings).rows() == []
     assert busy.returncode == 2 and f"port {server.port}" in busy.stderr and "Traceback" not in busy.stderr
+
+
+def test_the_service_gives_each_product_of_matrices_one_thread(tmp_path, monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+    threads = lambda: {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    monkeypatch.setenv("EPOCH_BUNDLE", "epochkit.testing.examples:ExampleBundle")
+    with threadpool_limits(2, user_api="blas"):
+        assert threads() == {2}
+        api._application(load_settings(home=tmp_path, env={}), "Production", flask=False)
+        assert threads() == {1}
 
 
 def test_a_table_is_answered_alike_and_refused_alike():

@@ -13,7 +13,7 @@ from epochkit.serving.containers import *
 
 @pytest.mark.parametrize("name, value", [
     ("port", 0), ("app_port", 70_000), ("app_port", 8000), ("replicas", 0), ("most_replicas", 1), ("watch", "minute"), ("requests_per_s", 0), ("cpu", "two"),
-    ("cpu", "0"), ("cpu", "0.5m"), ("store", "postgresql://host/base"), ("memory", "2GB"), ("memory", "0Mi")])
+    ("cpu", "0"), ("cpu", "0.5m"), ("base", "python:3.11-slim"), ("base", "python@sha256:" + "0" * 64), ("base", "python:3@sha256:12"), ("store", "postgresql://host/base"), ("memory", "2GB"), ("memory", "0Mi")])
 def test_a_choice_that_no_cluster_takes_is_refused(name, value):
     with pytest.raises(BadInputError, match=name):
         DeploymentChoices(**{name: value})

@@ -3,11 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from epochkit.cleaning.raw_rows import plain_cleaner
-from epochkit.features.pipeline import FeaturePipeline
+from epochkit.cleaning.cleaner import CleaningRule
+from epochkit.cleaning.raw_rows import FEW, plain_cleaner, rule_reference
+from epochkit.features.derived import Derived, ratio
+from epochkit.features.pipeline import FeaturePipeline, Recipe
+from epochkit.models.folds.blend import Blend, ProbabilityScale
 from epochkit.models.bundle import Bundle, input_schema, read_rows, score_cleaned
 from epochkit.models.frameworks.base import known_frameworks
+from epochkit.serving.service import PredictionService, RowsRefusedError, UnscorableError
 from epochkit.testing.examples import ExampleBundle
 from epochkit.serving.rows.fast_scores import *
 
@@ -46,7 +52,7 @@ def test_dirty_rows_get_the_same_scores(name, task):
                                   {"income": "many", "debt": 1, "home": "own", "city": "c3"}]
     for rows in (dirty, *([row] for row in dirty)):
         cleaned = read_rows(bundle, rows)
-        pd.testing.assert_frame_equal(score_cleaned(fast, cleaned), score_cleaned(bundle, cleaned), rtol=1e-12, atol=1e-12)
+        pd.testing.assert_frame_equal(score_cleaned(fast, cleaned), score_cleaned(bundle, cleaned), check_exact=True)
 
 
 def test_what_gives_other_values_is_served_as_before(monkeypatch):
@@ -56,3 +62,88 @@ def test_what_gives_other_values_is_served_as_before(monkeypatch):
     assert fast_bundle(bundle) is bundle
     example = ExampleBundle()
     assert fast_bundle(example) is example
+
+
+def owner_without_income(table):
+    "An owner without an income did not state it"
+    return table.assign(income=table["income"].mask((table["home"] == "own") & (table["income"] <= 0)))
+
+
+def long_city(table):
+    "No city has so long a name"
+    return table.assign(city=table["city"].mask(table["city"].str.len() > 12))
+
+
+RULES = [CleaningRule("owner_without_income", ("home", "income"), owner_without_income, ""),
+         CleaningRule("long_city", ("city",), long_city, "")]
+OWN = {"debt_share": lambda t: ratio(t["debt"], t["income"]).clip(upper=5).where(t["income"].isna() | (t["income"] > 0), 5.0),
+       "renter_debt": lambda t: np.log1p(t["debt"].abs()).where(t["home"] == "rent", 0.0),
+       "capital": lambda t: t["city"].isin(["c1", "c2"]) & t["debt"].between(1, 20),
+       "city_length": lambda t: t["city"].astype("str").str.len()}
+KINDS = ["linear", "hist_gradient_boosting", "xgboost", "lightgbm", "blend", "number"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def whole(request):
+    "A bundle with rules, own features and every kind of treatment, and the service of it"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("epochkit.features.derived.load_rooms", lambda *_: None)
+        patch.setattr("epochkit.features.derived.DERIVED",
+                      {name: Derived(name, ("debt", "city"), name, make) for name, make in OWN.items()})
+        table, y = rows_of()
+        task, y = ("regression", table["debt"].to_numpy()) if request.param == "number" else ("binary", y)
+        recipe = Recipe(shapes={"income": "yeo-johnson", "debt": "log"}, pairs=(("debt", "income"), ("home", "debt")))
+        pipeline = FeaturePipeline(ROLES, {"home": "one-hot", "city": "target"}, {"income": "robust"},
+                                   classification=task == "binary", recipe=recipe)
+        features = pipeline.fit_transform(table, y)
+        fit = lambda name: known_frameworks()[name](task, **({"n_estimators": 30} if name in KINDS[2:4] else {})).fit(features, y)
+        if request.param == "blend":
+            members = {name: fit(name) for name in ("linear", "lightgbm", "random_forest")}
+            model = Blend(task, members, dict(zip(members, (0.5, 0.3, 0.2))), 2, ProbabilityScale(1.1, -0.2))
+        else:
+            model = fit("linear" if request.param == "number" else request.param)
+        schema = input_schema(table, {name: {"role": role} for name, role in ROLES.items()})
+        schema = [column | {"nullable": True} for column in schema]
+        classes = ["good", "bad"] if task == "binary" else []
+        cleaner = plain_cleaner(schema)
+        cleaner.rules = tuple(map(rule_reference, RULES))
+        bundle = Bundle(task, "y", pipeline, model, schema, classes, "bad" if classes else None, 0.3 if classes else None,
+                        cleaner=cleaner)
+        yield bundle, PredictionService(bundle)
+
+
+NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=False), st.integers(-10**6, 10**6), st.floats(-500, 500),
+                    st.sampled_from(["1,200", " 7 ", "n/a", "", "-999", "0", "many", "1e3", -0.0, 1e300, 5e-324, True]))
+WORDS = st.one_of(st.none(), st.sampled_from(["own", "rent", " rent", "OWN", "?", "n/a", "boat", "c1", "c2", "c19", 7, 7.0, "", "ü" * 20]),
+                  st.text(max_size=15))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(income=NUMBERS, debt=NUMBERS, home=WORDS, city=WORDS)
+def test_what_the_service_answers_is_what_pandas_gives(whole, income, debt, home, city):
+    bundle, service = whole
+    row = {"income": income, "debt": debt, "home": home, "city": city}
+    many = read_rows(bundle, [row] * (FEW + 1))
+    scored = score_cleaned(bundle, many._replace(frame=many.frame.iloc[[0]]))
+    assert service.fast.takes_few and read_rows(bundle, [row], few=True).problems.get(0) == many.problems.get(0)
+    try:
+        answer, = service.predict([row])
+    except (RowsRefusedError, UnscorableError):
+        assert scored["error"].iloc[0]
+        return
+    assert not scored["error"].iloc[0] and answer["prediction"] == scored["prediction"].iloc[0]
+    assert answer["probability"] == (scored["probability"].iloc[0] if bundle.task == "binary" else None)
+
+
+def test_what_needs_pandas_is_called_with_pandas_and_nothing_else(whole):
+    bundle, service = whole
+    service.predict([{"income": 40.0, "debt": 3.0, "home": "own", "city": "c1"}])
+    assert bundle.cleaner.small_calls.need_pandas == {"long_city"}
+    assert service.fast.pipeline.small_calls.need_pandas == {"city_length"}
+
+
+def test_a_rule_that_does_another_thing_with_a_small_table_is_found(whole, monkeypatch):
+    bundle, _ = whole
+    monkeypatch.setitem(bundle.cleaner.__dict__, "resolved", [RULES[0]._replace(
+        apply=lambda t: t if isinstance(t, pd.DataFrame) else t.assign(income=t["income"] + 1))])
+    assert not fast_bundle(bundle).takes_few

@@ -46,6 +46,13 @@ def test_no_real_row_returns_even_where_there_are_few_values():
     assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty and len(twin) < 40
 
 
+def test_a_twin_that_learned_from_some_rows_is_held_against_all(monkeypatch):
+    real = pd.DataFrame({"row_id": range(2_000), "a": np.arange(2_000) % 7, "b": np.arange(2_000) % 11})
+    monkeypatch.setattr("epochkit.synthetic.twin._ENOUGH", 60)
+    twin = synthetic_twin(real.iloc[:-70], 40)  # 77 pairs in all, each there many times
+    assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty
+
+
 def loans(rows=3_000):
     random = np.random.default_rng(4)
     price = (np.exp(random.normal(7, 0.4, rows)) / 10).round() * 10

@@ -86,7 +86,7 @@ def test_only_whole_and_complete_columns_become_integers(tmp_path):
 
 
 def test_rows_are_read_in_groups_that_do_not_depend_on_the_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("epochkit.wrangling.parts._GROUP_CELLS", 40)
+    monkeypatch.setattr("epochkit.planning.table_rows._GROUP_CELLS", 40)
     words, gaps = np.array(["u", None, "v", "w"] * 10, dtype=object), np.array([1.5, None] * 20, dtype=float)
     seen = []
     for rows_each in (3, 7, 40):

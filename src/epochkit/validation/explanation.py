@@ -16,7 +16,7 @@ from scipy import stats
 from ..report.claims import Measured, claim
 from ..models.bundle import Bundle
 from ..models.contributions import bundle_answers, explain_row, row_contributions
-from ..models.metrics import decide, measure
+from ..models.metrics import measure
 from ..planning.plan import Plan
 from .report import bundle_output, codes_of, costs_of
 from .segments import closed_columns

@@ -10,7 +10,7 @@ __all__ = ['BEHAVIOUR', 'OVERFIT', 'DUTIES_SHOWN', 'behaviour_verdict', 'the_mod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import epochkit.validation.gate  # registers its checks and the step after an approval
+import epochkit.validation.gate  # noqa: F401 (registers its checks and the step after an approval)
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..models.folds.coverage import Coverage
 from ..planning.plan import COVERED, Plan

@@ -27,6 +27,7 @@ from ..cleaning.cleaner import CLEANING_RULES
 from ..cleaning.order_rules import order_rules
 from ..cleaning.personal_data import identity_columns, private_columns
 from ..planning.plan import Plan, criterion_for, load_plan
+from ..planning.table_rows import open_rows
 from ..lifecycle.resources import largest_file_mb
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05
@@ -145,7 +146,7 @@ def data_file_within_limit(context: GateContext) -> CheckResult:
 def schema_holds(context: GateContext) -> CheckResult:
     "Violations of schema.json in data.parquet, counted now"
     protected = load_plan(context.settings).data.protected
-    found = schema_violations(context.frame("data.parquet"), context.json("schema.json"), protected)
+    found = schema_violations(open_rows(context.path("data.parquet")), context.json("schema.json"), protected)
     rows = sum(violation["count"] for violation in found)
     limit = criterion_for(context.settings, 2, "schema_violations", 0)
     reasons = [f"{item['column']}: {item['check']} ({item['count']})" for item in found[:3]]
@@ -184,7 +185,7 @@ def contract_holds(context: GateContext) -> CheckResult:
     if not path.is_file():
         return verdict(False, None, 0, f"{path.name} is gone: run 'epoch run 2 --force' to have it written anew")
     plan = load_plan(context.settings)
-    broken = contract_violations(context.frame("data.parquet"), read_contract(path), private_columns(plan))
+    broken = contract_violations(open_rows(context.path("data.parquet")), read_contract(path), private_columns(plan))
     cells = sum(item["count"] for item in broken)
     reasons = "; ".join(f"{item['column']}: {item['check']} ({item['count']:,})" for item in broken[:3])
     advice = f": correct the data, or the contract in {context.settings.relative(path)}" if broken else ""

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..core.ahead import ahead
 from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..record.checkpoints import Checkpoint
 from ..cleaning.steps import Decided, unit_in, with_unit
@@ -60,6 +61,11 @@ class Work(NamedTuple):
         if self.chunk_rows < self.settings.chunk_rows:
             return 1
         return max(1, min(_MOST_CHUNKS, _MOST_CELLS // (self.chunk_rows * len(self.source.columns))))
+
+    @property
+    def ahead(self) -> int:
+        "How much is read, and cleaned, while what was cleaned is written: one batch, none where memory was short"
+        return int(self.chunk_rows >= self.settings.chunk_rows)
 
     @property
     def name(self) -> str:
@@ -174,7 +180,7 @@ def _profile(work: Work) -> Profile:
     path, data = work.place / "profile.json", work.plan.data
     if not path.is_file():
         quiet = private_columns(work.plan) | left_out(work.plan)
-        tables = map(_joined, _batches(work.source.chunks(work.chunk_rows), work.batch))
+        tables = ahead(map(_joined, _batches(work.source.chunks(work.chunk_rows), work.batch)), work.ahead)
         found = profile_table(tables, data.target, data.task, work.plan.cleaning, identity_columns(work.plan), quiet,
                               data.classes)
         write_json(path, found._asdict())
@@ -209,7 +215,7 @@ def _as_parts(tables: list[pd.DataFrame], cleaner: Cleaner, work: Work) -> Itera
 def _finished_parts(work: Work, cleaner: Cleaner, start: int) -> Iterator[tuple[int, pa.Table, dict[str, Any]]]:
     "From chunk `start` on: its number, its rows as they are written, and what was counted of it"
     number, size = start, work.chunk_rows
-    for chunks in _batches(work.source.chunks(size, start=start), work.batch):
+    for chunks in ahead(_batches(work.source.chunks(size, start=start), work.batch), work.ahead):
         raw = _joined(chunks)
         raw = raw.set_axis(range(number * size, number * size + len(raw)))
         tables, counts = zip(*cleaner.clean_chunks(raw, size))
@@ -226,7 +232,8 @@ def _clean_parts(work: Work, profile: Profile) -> int:
     hidden = private_columns(work.plan) | {item["column"] for item in profile.advice if item["about"] == "personal"}
     cleaner = Cleaner(profile.kinds, data.target, tuple(data.classes), work.rules, work.plan.cleaning, profile.spelling,
                       frozenset(hidden))
-    for number, table, record in _finished_parts(work, cleaner, kept) if kept < total else ():
+    finished = _finished_parts(work, cleaner, kept) if kept < total else ()
+    for number, table, record in ahead(finished, work.ahead * work.batch):
         _write_part(work.place, number, table, record)
         done = (number + 1) / total
         if checkpoint.due(done):

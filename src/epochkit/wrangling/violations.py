@@ -68,7 +68,8 @@ def _cell_violation(frame: pd.DataFrame, name: str, check: str, cells: np.ndarra
 # %% ../../../nbs/wrangling/02_violations.ipynb #violations-14
 def contract_violations(frame: pd.DataFrame, contract: DataContract,
                         private: Iterable[str] = ()) -> list[dict[str, Any]]:
-    "One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless private, up to 5 values"
+    """One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless private, up to 5 values;
+    `frame` may be rows on disk, whose columns are read one by one"""
     rows, hidden, ours = len(frame), set(private), {"row_id", *contract.columns}
     found = [_violation(name, "new column", rows) for name in frame if name not in ours]
     for name, rule in contract.columns.items():

@@ -4,16 +4,13 @@
 
 # %% auto #0
 __all__ = ['Folds', 'Ties', 'TrainingData', 'random_folds', 'group_codes', 'few_answers', 'plan_folds', 'training_data',
-           'rows_of', 'saved_rows', 'FoldTask', 'FoldFit', 'model_output', 'share_of', 'stopping_rows', 'fit_fold',
-           'answered_rows', 'out_of_fold', 'fold_codes', 'best_size']
+           'FoldTask', 'FoldFit', 'model_output', 'share_of', 'stopping_rows', 'fit_fold', 'answered_rows',
+           'out_of_fold', 'fold_codes', 'best_size']
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-02
-import pickle
 import time
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,23 +134,6 @@ def training_data(features: pd.DataFrame, target: str, folds: Folds = (), fresh_
     return TrainingData(train[columns].reset_index(drop=True), y, validation[columns].reset_index(drop=True),
                         validation[target].to_numpy(), folds, fresh_folds, groups, ties)
 
-# %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-14
-@lru_cache(maxsize=2)
-def _rows_in(file: str) -> TrainingData:
-    return pickle.loads(Path(file).read_bytes())
-
-
-def rows_of(rows: str | TrainingData) -> TrainingData:
-    "The rows, or those in the file of that name"
-    return _rows_in(rows) if isinstance(rows, str) else rows
-
-
-def saved_rows(data: TrainingData, folder: Path) -> str:
-    "The file under `folder` that holds the rows for `fit_fold`"
-    path = Path(folder) / "training_rows.pickle"
-    path.write_bytes(pickle.dumps(data))
-    return str(path)
-
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-15
 class FoldTask(NamedTuple):
     """What to fit: the framework with its parameters, and on which rows
@@ -198,7 +178,8 @@ def model_output(model: Any, X: pd.DataFrame, task: str, classes: int) -> np.nda
     if task == "regression":
         return model.predict(X)
     found = model.predict_proba(X)
-    return np.pad(found, ((0, 0), (0, max(0, classes - found.shape[1]))))
+    fewer = classes - found.shape[1]
+    return np.pad(found, ((0, 0), (0, fewer))) if fewer > 0 else found
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-17
 def share_of(rows: np.ndarray, y: np.ndarray, share: float, classification: bool, seed: int) -> np.ndarray:
@@ -262,10 +243,9 @@ def _finite(output: np.ndarray) -> np.ndarray:
     return output
 
 
-def fit_fold(rows: str | TrainingData, task: FoldTask, keep: bool = False) -> FoldFit:
-    "The fit of one task on the rows, or on those in the file of that name; keep: with the model of a fold too"
+def fit_fold(data: TrainingData, task: FoldTask, keep: bool = False) -> FoldFit:
+    "The fit of one task on the rows; keep: with the model of a fold too"
     model = task.cls(task=task.task, seed=task.seed, measure=task.measure, **task.params)
-    data = rows_of(rows)
     X, y, stop, X_answer = _parts(data, task, stopped=model.grows and not task.size)
     model.load()
     began, cpu = time.perf_counter(), time.process_time()

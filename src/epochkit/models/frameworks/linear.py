@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
@@ -86,7 +87,8 @@ class LinearModel(FrameworkModel):
         kinds = {"l1_ratio": (0.0, 0.5, 1.0)}
         if self.task == "regression":
             return {"alpha": Range(1e-5, 1.0, log=True)} | kinds
-        return {"C": Range(1e-3, 1e2, log=True), "class_weight": (None, "balanced")} | kinds
+        weights = {"class_weight": (None, "balanced")} if self.task == "multiclass" else {}
+        return {"C": Range(1e-3, 1e2, log=True)} | weights | kinds
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         with warnings.catch_warnings(record=True) as told:
@@ -110,4 +112,9 @@ class LinearModel(FrameworkModel):
         return solver.set_params(C=found)
 
     def _predict(self, X: np.ndarray) -> np.ndarray:
-        return self.estimator_.predict(X) if self.task == "regression" else self.estimator_.predict_proba(X)
+        if self.task == "regression":
+            return self.estimator_.predict(X)
+        if len(self.estimator_.classes_) > 2:
+            return self.estimator_.predict_proba(X)
+        share = expit((X @ self.estimator_.coef_.T + self.estimator_.intercept_).ravel())  # without checks of one row
+        return np.column_stack([1 - share, share])

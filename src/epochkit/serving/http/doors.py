@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.errors import BadInputError
-from .bodies import BodyRefusedError, json_of
+from .bodies import json_of
 from ..rows.explanations import explain_answers
 from ..rows.labels import keep_label
 from ..service import METRICS_TYPE, PredictionService, RowsRefusedError

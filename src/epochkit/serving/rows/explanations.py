@@ -11,7 +11,6 @@ from typing import Any
 
 from ...core.errors import BadInputError
 from ...core.files import plain
-from ...models.bundle import read_rows
 from ...models.contributions import explain_row, typical_row
 from ...report.values import readable
 from ..service import PredictionService, clean_records

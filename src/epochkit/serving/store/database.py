@@ -9,7 +9,7 @@ __all__ = ['LAYOUT', 'SqlAsk', 'PredictionStoreError', 'is_server', 'Database']
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any

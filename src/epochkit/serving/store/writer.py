@@ -36,7 +36,7 @@ class _Waiting:
         self._queue: deque[tuple[int, Callable[[], list[dict[str, Any]]]]] = deque()
         self._refused: Counter[tuple[str, str, str, str]] = Counter()
         self._changed, self._thread, self._closing, self._cut = threading.Condition(), None, False, 0
-        self._hurried = 0
+        self._hurried, self._gathers = 0, False
         self._clock = (datetime.now(UTC), time.monotonic())
 
     def put(self, rows: int, entries: Callable[[], list[dict[str, Any]]]) -> None:
@@ -91,6 +91,9 @@ class _Waiting:
         raise TypeError(f"{type(self).__name__} does not define _wake()")
 
 # %% ../../../../nbs/serving/store/03_writer.ipynb #storewrite-thread
+_GATHERED = 1_000  # rows that are stored at once without waiting for more
+
+
 class _Written(_Waiting):
     "A thread that stores what waits, tries again while it cannot, and cuts off what is old"
 
@@ -100,13 +103,16 @@ class _Written(_Waiting):
             self._thread = threading.Thread(target=self._work, name="prediction store", daemon=True)
             self._thread.start()
             atexit.register(self.close)
-        self._changed.notify_all()
+        if not self._gathers or self.waiting >= _GATHERED:
+            self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._refused or self._closing)
-                self._changed.wait_for(lambda: self._hurried or self._closing or self.waiting >= 1_000, 0.1)
+                self._gathers = True  # so that no request wakes this thread, which would take time from its answer
+                self._changed.wait_for(lambda: self._hurried or self._closing or self.waiting >= _GATHERED, 0.1)
+                self._gathers = False
                 if self._closing:
                     return
                 some, refused = self._first(), dict(self._refused)

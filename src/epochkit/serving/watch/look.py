@@ -45,7 +45,7 @@ def examined_model(settings: Settings) -> Examined:
     "What is on record of the last test; BadInputError or DependencyError where there is no plan or no test"
     plan, report = load_plan(settings), read_json(settings.artifacts(6) / "test_report.json")
     path = settings.data(4) / "test_data.parquet"
-    rows = pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+    rows = pd.read_parquet(path) if path.exists() else pd.DataFrame()
     classes = tuple(map(label_of, plan.data.classes))
     leans = {row["column"]: row["importance"] for row in (report.get("explanation") or {}).get("importance") or ()}
     return Examined(str(report["model"]["version"]), _asked(report, plan), classes, rows, leans)
