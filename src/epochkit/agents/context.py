@@ -110,7 +110,7 @@ def findings_of(settings: Settings, left: EpochFiles) -> list[dict[str, Any]]:
     "What an epoch found: id, claim and, where there are some, values, consequence and action"
     answer = left.json("answer.json") or {}
     found = [{"id": "answer", "claim": answer["answer"], "values": answer.get("values")}] if answer else []
-    found += (left.json("eda_insights.json") or {}).get("findings", [])
+    found += (left.json("eda_insights.json") or {}).get("findings", []) + (left.json("findings.json") or [])
     found += [{"id": f"figure:{item['name']}", "claim": item["claim"], "values": item.get("values")}
               for item in left.json("figures.json") or []]
     found += [{"id": f"suspect:{item['column']}", "claim": item["reason"], "action": item["treatment"]}

@@ -112,14 +112,14 @@ def _rare_classes_finding(found: Exploration) -> Finding | None:
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-alone
 def _alone_words(found: Exploration, row: pd.Series) -> str:
     "The audit's score of the column alone, as it stands in the ranking; nothing where it was not audited"
-    alone, measure = row.get("alone", float("nan")), "AUC" if found.plan.classification else "R2"
+    alone, measure = row.get("alone", float("nan")), "AUC" if found.plan.classification else "R2 of ranks"
     return "" if alone != alone else claim(", alone {measure} {alone} cross-validated", measure=measure,
                                            alone=alone_value(found, row["column"], alone))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #alone-value
 def alone_value(found: Exploration, name: str, score: float) -> Measured:
     "The audit's score of a column alone as a value"
-    measure = "AUC" if found.plan.classification else "R2"
+    measure = "AUC" if found.plan.classification else "R2 of ranks"
     return Measured(float(score), "score", f"{measure} of {name} alone", len(found.rows),
                     rule="five-fold cross-validated")
 
@@ -174,8 +174,8 @@ def _weak_finding(found: Exploration) -> Finding | None:
     weak = table[(table["q_value"] > 0.05) & (table["effect"] < 0.1)]["column"].tolist()
     return finding(
         "weak_features",
-        claim("{weak} of {all:feature} without a measurable association with the target by themselves: {names}",
-              names=some_of(weak, 5),
+        claim("{weak} of {all:feature} {have} no measurable association with the target by themselves: {names}",
+              names=some_of(weak, 5), have="has" if len(weak) == 1 else "have",
               weak=count_of(len(weak), "features with an effect below 0.1 and q above 0.05", len(found.rows)),
               all=count_of(len(found.features) - len(found.forbidden), "features that are no leak")), len(weak),
               "they add noise to linear models, unless they matter in combination",
@@ -432,8 +432,8 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
         consequence = "too few to move a validation score"
     return finding(
         "repeated_rows",
-        claim("{equal:analysed row} equal to an earlier one; {repeated:validation row} with the "
-              "features of a training row",
+        claim("{equal:analysed row equals|analysed rows equal} an earlier one, and {repeated:validation row has|"
+              "validation rows have} the features of a training row",
               equal=count_of(found.duplicates, "rows equal to an earlier one", len(found.rows), "features and target"),
               repeated=count_of(repeated["rows"], "validation rows with the features of a training row")),
         found.duplicates, consequence,
@@ -472,11 +472,11 @@ def insights_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why61
 def finding_text(said: list[Finding], *names: str) -> str:
-    "The named findings as Markdown: claim, consequence, action; a plain sentence when this data has none of them"
+    "The named findings as Markdown: claim, consequence, action; what was looked for when this data has none of them"
     chosen = [item for item in said if item["id"] in names]
     lines = [
         f"**{item['claim'][0].upper()}{item['claim'][1:]}.** "
         f"{item['consequence'][0].upper()}{item['consequence'][1:]}. *Next: {item['action']}.*"
         for item in chosen
     ]
-    return "\n\n".join(["### Finding", *(lines or ["Nothing stands out here in this data."])])
+    return "\n\n".join(["### Finding", *(lines or [f"Looked for and not found: {', '.join(names).replace('_', ' ')}."])])

@@ -33,9 +33,11 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-05-c
-def some_of(names: list[str], most: int = 4) -> str:
-    "The first names, and how counted more there are"
-    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+def some_of(names: list[str], most: int = 4, place: str = "more") -> str:
+    "The first names, and how many more there are: a value under the name `place` in a claim that has other such lists"
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else claim(f"{{{place}_than}} and {{{place}}} more", **{
+        f"{place}_than": shown, place: count_of(len(names) - most, f"names left out after {shown}")})
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #outcome-value
 def outcome_value(found: Exploration, value: float, where: str = "", rows: int | None = None,
@@ -81,7 +83,8 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
     if table.empty:
         return None
     explained = table[table["mechanism"] == "MAR"].sort_values("effect", ascending=False)
-    together = f"; {some_of(found.twins[0])} are missing in the same rows" if found.twins else ""
+    together = claim("; {twins} are missing in the same rows", twins=some_of(found.twins[0], place="others")) \
+        if found.twins else ""
     if explained.empty:
         return finding("gap_mechanism",
                        claim("no other column tells where the gaps of {names} are{together}",

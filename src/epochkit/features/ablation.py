@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GAIN_ROWS', 'WIDE', 'SCORES', 'LEAST_GAIN', 'LEVEL', 'Gains', 'rows_to_measure', 'Fold', 'QuickFit', 'LinearFit',
-           'fold_features', 'interval', 'GroupGain', 'gains_in_words', 'gains_claim', 'clear_gain', 'GainStudy',
-           'importance_table', 'unneeded_features', 'study_groups']
+           'fold_features', 'interval', 'GroupGain', 'gains_in_words', 'gains_claim', 'delivered_claim', 'clear_gain',
+           'GainStudy', 'importance_table', 'unneeded_features', 'study_groups']
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-02
 from collections.abc import Collection, Sequence
@@ -228,6 +228,14 @@ def gains_claim(gains: Gains, of: str) -> Claim:
                               low=float(gains[kind][1]), high=float(gains[kind][2]), rule="folds of training rows")
               for place, kind in named.items()}
     return claim(" and ".join(f"{{{place}}} for {kind}" for place, kind in named.items()), **values)
+
+
+def delivered_claim(gains: Gains) -> Claim:
+    "What all that is handed on gains over the plain columns, or that it is just these"
+    if not any(end for gain in gains.values() for end in gain):
+        return claim("The plain columns alone are handed on: no optional group of features is")
+    return claim("Over the plain columns, all that is handed on gains {gains}",
+                 gains=gains_claim(gains, "all that is handed on"))
 
 
 def clear_gain(gains: Gains) -> tuple[bool, tuple[float, float, float]]:

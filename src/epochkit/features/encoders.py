@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (FunctionTransformer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, PowerTransformer,
                                    QuantileTransformer, RobustScaler, StandardScaler, TargetEncoder)
@@ -151,12 +152,13 @@ def default_encoding(role: str) -> str:
 def _encoders(rare: int, rows: int, classification: bool, seed: int) -> dict[str, Callable[[], Any]]:
     "Encoding -> a function that makes its unfitted scikit-learn encoder"
     one_hot = {"handle_unknown": "infrequent_if_exist", "min_frequency": rare, "drop": "if_binary"}
-    folds, target_type = max(2, min(5, rows // 4)), "auto" if classification else "continuous"
+    folds = (StratifiedKFold if classification else KFold)(max(2, min(5, rows // 4)), shuffle=True, random_state=seed)
+    target_type = "auto" if classification else "continuous"
     return {
         "one-hot": lambda: OneHotEncoder(sparse_output=False, **one_hot),
         "ordinal": lambda: OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
         "frequency": Frequency,
-        "target": lambda: TargetEncoder(target_type=target_type, cv=folds, random_state=seed)
+        "target": lambda: TargetEncoder(target_type=target_type, cv=folds)
     }
 
 # %% ../../../nbs/features/01_encoders.ipynb #45afeatureen-13-c-1

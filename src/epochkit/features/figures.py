@@ -42,10 +42,17 @@ def _canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-b
+_NOT_DRAWN = {"before_after": "No number among the features has more than two values, so none is shown before and after.",
+              "scaled_features": "No feature has more than two values, so there is no scale to look at.",
+              "made_correlation": "No feature was made of others beside plain ones, so there are none to compare.",
+              "made_effect": "No feature that was made has more than four values, so no effect is drawn along its tenths.",
+              "parts_alike": "There are fewer than two features, so the parts are not placed on two axes."}
+
+
 def show_picture(figures: Figures, name: str, picture: FeaturePicture | None) -> Any:
-    "The picture, saved with its claim and ready for display; a sentence when this data has nothing of its kind"
+    "The picture, saved with its claim and ready for display; a sentence that says why there is none"
     if picture is None:
-        return Sentence(f"{name.replace('_', ' ')}: nothing of this kind in this data.")
+        return Sentence(_NOT_DRAWN[name])
     return figures.save(picture[0], name, claim=picture[1])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-c

@@ -200,7 +200,7 @@ def _report(rows: _Rows, suspects: list[dict[str, Any]], scores: Mapping[str, fl
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     return {
         "suspects": suspects, "single_column_scores": {name: round(score, 4) for name, score in ranked},
-        "measure": "AUC" if rows.classification else "R2", "rows_looked_at": len(rows.sample), "note": note,
+        "measure": "AUC" if rows.classification else "R2 of ranks", "rows_looked_at": len(rows.sample), "note": note,
         "thresholds": LEAK_THRESHOLDS
     }
 

@@ -100,11 +100,11 @@ def auc(score: np.ndarray, positive: np.ndarray) -> float:
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06
 class TargetOutcome:
     """The target as checks need it: `shares` (n_rows, n_classes or 1), `values` (numbers), `fold` of every row,
-    `measure` (AUC or R2)"""
+    `measure` (AUC or R2 of ranks)"""
 
     def __init__(self, target: pd.Series, classification: bool, seed: int = 42, blocks: pd.Series | None = None,
                  folds: int = 5):
-        self.classification, self.measure = classification, "AUC" if classification else "R2"
+        self.classification, self.measure = classification, "AUC" if classification else "R2 of ranks"
         if classification:
             codes, self.classes = pd.factorize(_few_classes(target.astype(str)), sort=True)
             self.shares, self.values = np.eye(len(self.classes))[codes], codes.astype(float)

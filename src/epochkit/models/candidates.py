@@ -350,7 +350,7 @@ def _candidate(made: _Made, resamples: int = 500) -> Candidate:
              "cpu_seconds": fits.cpu_seconds, "memory_mb": fits.memory_mb, "parameters": dict(fits.params)}
     failed = fits.failed.error if fits.failed else ""
     if not fits.folds or failed and fits.whole is None and not given_up:
-        _logger.warning("%s was skipped: %s", cls.name, failed)
+        _logger.info("%s was skipped: %s", cls.name, failed)
         return Candidate(**named, skipped=failed or "no fold was fitted", absent=not cls.is_installed())
     answers = out_of_fold({fold: fit.output for fold, fit in fits.folds.items()}, data.folds, len(data.y))
     found, whole = judged(answers, fits.whole and fits.whole.output, data, plan, resamples), fits.whole
@@ -361,7 +361,7 @@ def _candidate(made: _Made, resamples: int = 500) -> Candidate:
     rows = whole.rows if whole else int(np.ceil(fits.share * len(data.y)))
     warning = _warning(fits, no_memory, rows)
     if warning and not given_up:
-        _logger.warning("%s %s", cls.name, warning)
+        _logger.info("%s %s", cls.name, warning)
     return Candidate(**named, **found, model=whole and whole.model, output=whole and whole.output, out_of_fold=answers,
                      training_seconds=shown.seconds, inference_ms_per_row=shown.ms_per_row, device=shown.device,
                      size_mb=len(pickle.dumps(whole.model)) / 1e6 if whole else None, rows=rows,
@@ -637,7 +637,8 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
     found = standings(judge_of(data, plan), seen)
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}
     name, reason = proposed(found, {name: place.get(name, len(place)) for name in able})
-    return Choice(able[name], reason + _LATEST * data.by_time, found)
+    told = claim("{why}{latest}", why=reason, latest=_LATEST * data.by_time)
+    return Choice(able[name], told.in_names({item.framework: item.title for item in able.values()}), found)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-19
 def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) -> str:
@@ -653,7 +654,7 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
     return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{why}; {rest}",
                  title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
                  value=fold_score(best, plan),
-                 why=f": {choice.reason}" if not leads or _LATEST in choice.reason else "",
+                 why=claim(": {reason}", reason=choice.reason) if not leads or _LATEST in choice.reason else "",
                  folds=count_of(len(best.fold_values), "folds of the training rows"))
 
 

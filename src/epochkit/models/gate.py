@@ -168,8 +168,9 @@ def model_is_registered_as_saved(context: GateContext) -> CheckResult:
     found = sha256_of(context.settings.absolute(tuned["bundle_path"]))
     tags = tracking_client(context.settings).get_model_version(context.settings.project, tuned["version"]).tags
     ok = found == tuned["bundle_sha256"] == tags.get("bundle_sha256")
+    stage = tags.get("stage", "None")
     return verdict(ok, found[:12], tuned["bundle_sha256"][:12],
-                   f"version {tuned['version']}, stage {tags.get('stage')}")
+                   f"version {tuned['version']}, {'no stage yet' if stage == 'None' else f'stage {stage}'}")
 
 # %% ../../../nbs/models/04_gate.ipynb #64modelgate-12-a
 @gate_check(5, "training and validation rows are apart")

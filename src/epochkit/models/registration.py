@@ -313,6 +313,7 @@ def _summary(tuning: Tuning, handed: HandedOn, plan: Plan) -> dict[str, Any]:
     primary = plan.metric.primary
     value, before = handed.candidate.value(primary), tuning.untuned.value(primary)
     gain = (value - before) * (1 if plan.metric.maximize else -1)
+    said = tuning_claim(tuning, plan)
     return {
         "value": value, "untuned_value": before, "improved": tuning.improved, "improvement": gain,
         "improvement_percent": 100 * gain / abs(before) if before else None, "trials": len(tuning.trials),
@@ -321,7 +322,8 @@ def _summary(tuning: Tuning, handed: HandedOn, plan: Plan) -> dict[str, Any]:
         "gain": tuning.gain and dict(zip(("gain", "low", "high"), tuning.gain)), "checked_on": tuning.checked_on,
         "seconds": tuning.seconds, "stopped": tuning.stopped,
         "best_trials": [trial.number for trial in best_trials(tuning.trials, plan)],
-        "parameter_impact": parameter_impact(tuning.trials).to_dict("records"), "finding": tuning_claim(tuning, plan)
+        "parameter_impact": parameter_impact(tuning.trials).to_dict("records"), "finding": said,
+        "stated": said.stated
     }
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-b

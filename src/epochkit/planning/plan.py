@@ -31,6 +31,7 @@ from ..cleaning.cleaner import as_cleaned, read_target
 from .data_profile import comparable_rows, profile_source, target_facts
 from ..core.errors import BadInputError, DependencyError, PipelineError, unknown_name
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
+from ..report.claims import claim, count_of
 from ..sources.base import Source
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-04
@@ -240,10 +241,13 @@ def duplicates_in_words(plan: Plan) -> str:
     if not count:
         return "No row repeats an earlier one."
     kept = plan.cleaning.duplicates == "keep"
-    what = "They stay, and equal rows stand on one side of the split" if kept else "Epoch 002 removes them"
-    other = "drop" if kept else "keep"
-    return (f"{count:,} of {plan.profile['rows_profiled']:,} rows repeat an earlier one. {what}: {reason} "
-            f"([cleaning] duplicates = \"{other}\" does otherwise).")
+    stay, go = ("it stays, and equal rows stand on one side of the split", "epoch 002 removes it") if count == 1 else \
+        ("they stay, and equal rows stand on one side of the split", "epoch 002 removes them")
+    return claim("{equal} of {profiled:row} {repeat} an earlier one; {what}: {why} ([cleaning] duplicates = "
+                 "\"{other}\" does otherwise).", equal=count_of(count, "rows of the source that repeat an earlier one"),
+                 profiled=count_of(plan.profile["rows_profiled"], "rows of the source that were profiled"),
+                 repeat="repeats" if count == 1 else "repeat", what=stay if kept else go, why=reason,
+                 other="drop" if kept else "keep")
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11-a
 def _column_entry(role: Role, column: pd.Series) -> dict[str, str]:

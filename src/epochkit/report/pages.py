@@ -113,8 +113,8 @@ def _text_output(text: str | list[str], kind: str) -> dict[str, Any]:
 def _picture_output(output: Mapping[str, Any], form: str) -> dict[str, Any]:
     size = {**output.get("metadata", {}), **output.get("metadata", {}).get(form, {})}
     return {"kind": _PICTURES[form], "image": f"data:{form};base64,{_joined(output['data'][form]).strip()}",
-            "alt": _joined(output["data"].get("text/plain", "")), "width": size.get("width"),
-            "height": size.get("height")}
+            "alt": size.get("alt") or _joined(output["data"].get("text/plain", "")),
+            **{side: str(size.get(side) or "") for side in ("width", "height")}}
 
 
 def _shown(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _highlight_css() -> str:
     from pygments.formatters import HtmlFormatter
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("friendly", "nord"))
     ground = ".highlight, .highlight pre { background: var(--materialized); }\n.highlight .err { border: none; }"
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{ground}"
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{ground}"
 
 # %% ../../../nbs/report/06_pages.ipynb #18notebookht-09-b
 def _title_of(notebook: Mapping[str, Any], default: str) -> str:

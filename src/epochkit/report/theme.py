@@ -92,7 +92,7 @@ def fragment_colours(names: Iterable[str] | None = None) -> Html:
     light, dark = (variables(theme, "k-", names) for theme in ("light", "dark"))
     return Html(
         f".kit{{{light}}}\n"
-        f"@media (prefers-color-scheme:dark){{body:not([data-jp-theme-light]):not(.vscode-light) .kit{{{dark}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{body:not([data-jp-theme-light]):not(.vscode-light) .kit{{{dark}}}}}\n"
         f'[data-jp-theme-light="false"] .kit,.vscode-dark .kit'
         f"{{{dark}--k-paper:var(--jp-layout-color1,#1D2327);color-scheme:dark;}}\n")
 

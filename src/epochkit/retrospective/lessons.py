@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim
 from ..report.values import as_markdown, duration, readable
 from .playbook import LESSONS, NOTHING_TO_CHANGE
 from .project_record import ProjectRecord
@@ -33,9 +33,10 @@ class Lesson(NamedTuple):
 
     @property
     def row(self) -> dict[str, Any]:
-        "The lesson for a file: its sentence with the values that it was made from, what follows, and what to change"
-        return {"id": self.id, "role": self.role, "claim": str(self.said), **self.said.stated,
-                "consequence": self.consequence, "change": self.change, "urgency": self.urgency}
+        "The lesson for a file: its sentences with the values that they were made from"
+        return {"id": self.id, "role": self.role, "claim": str(self.said), "consequence": str(self.consequence),
+                "change": str(self.change), **stated_of(self.said, self.consequence, self.change),
+                "urgency": self.urgency}
 
 
 _RULES: list[tuple[str, Callable]] = []
@@ -108,7 +109,9 @@ def _estimates_held(record: ProjectRecord) -> Lesson | None:
                  times=Measured(actual / planned, "times", "actual over estimated time"),
                  held=count_of(held, "epochs whose time lay in its range"),
                  epochs=count_of(len(rows), "epochs compared"))
-    consequence = f"furthest off was epoch {worst['epoch']:03d} with {worst['ratio']:g} times its estimate"
+    consequence = claim("furthest off was epoch {epoch} with {furthest} times its estimate",
+                        epoch=f"{worst['epoch']:03d}", furthest=Measured(
+                            float(worst["ratio"]), "", f"actual over estimated time of epoch {worst['epoch']:03d}"))
     return Lesson(said, consequence, "put project_playbook.json into the folder that EPOCH_PLAYBOOKS names: the next "
                   "plan is corrected by these times", "copying a file")
 
@@ -201,6 +204,19 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
     return Lesson(said, "for those rows the model has to answer without it", f"find out why '{name}' is not filled in",
                   "a question to the owner of the data", 2)
 
+# %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-delivered
+@lesson_rule("data_wrangling")
+def _read_as_delivered(record: ProjectRecord) -> Lesson | None:
+    report = record.files.get("data_quality_report.json") or {}
+    quality = record.found("data_quality_report.json", "scores", "cleaned", "overall")
+    if quality is None or report["rows_in"] != report["rows_out"] or any(step.get("cells") for step in report["steps"]):
+        return None
+    said = claim("All {rows:row} stayed and no cell was changed; the quality is {quality}",
+                 rows=count_of(report["rows_in"], "rows read by 002"),
+                 quality=Measured(float(quality), "score", "overall quality after cleaning"))
+    return Lesson(said, "the source can be read as it is delivered", "hand schema.toml of epoch 002 to the owner of the "
+                  "source: it says what has to stay so", "a question to the owner of the data")
+
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-14
 @lesson_rule("eda_feature_engineering")
 def _leaks_found(record: ProjectRecord) -> Lesson | None:
@@ -213,6 +229,17 @@ def _leaks_found(record: ProjectRecord) -> Lesson | None:
                  count=count_of(len(suspects), "leak suspects of 003"), names=names)
     return Lesson(said, "a score with such a column would not hold on new rows", "settle when each of them is known: "
                   "known_before or known_after in [data] of the brief", again=3, urgency=2)
+
+# %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-strongest
+@lesson_rule("eda_feature_engineering")
+def _strongest_column(record: ProjectRecord) -> Lesson | None:
+    found = next((item for item in record.found("eda_insights.json", "findings") or []
+                  if item["id"] == "strongest_features"), None)
+    if not found:
+        return None
+    return Lesson(stored_claim(found["claim"], found), found["consequence"],
+                  f"make sure that {found['words']['name']} is known when an answer is asked for, and means the same then",
+                  "a question to the owner of the data")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-14-1
 @lesson_rule("eda_feature_engineering")
@@ -287,7 +314,8 @@ def _blend_price(record: ProjectRecord) -> Lesson | None:
                  members=count_of(len(members), "members of what is handed on"), metric=found.measure,
                  gain=Measured(-found.difference, "score", "what the blend gains over one model", found.rows,
                                -found.high, -found.low))
-    return Lesson(said, f"{len(members)} models have to be served, explained and watched for it",
+    return Lesson(said, claim("{members:model} have to be served, explained and watched for it",
+                              members=said.values["members"]),
                   "ask whether the gain of the blend is worth its upkeep", "a decision", 5)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16-3
@@ -374,8 +402,11 @@ def _for_whom(record: ProjectRecord) -> Iterator[Lesson]:
                                     ratio["low"], ratio["high"]))
         own, common = limits.get("impact_ratio", usual["impact_ratio"]), usual["impact_ratio"]
         missed, unusual = ratio["value"] < own, ratio["value"] < common
-        yield Lesson(said, f"below the plan's limit of {own:g}" if missed else f"within the plan's limit of {own:g}, "
-                     f"below the usual {common:g}" if unusual else f"above the usual limit of {common:g}",
+        own_limit, usual_limit = (chosen_value(limit, "", f"{whose} limit of the impact ratio")
+                                  for limit, whose in ((own, "plan's"), (common, "usual")))
+        yield Lesson(said, claim("below the plan's limit of {own}", own=own_limit) if missed else claim(
+            "within the plan's limit of {own}, below the usual {usual}", own=own_limit, usual=usual_limit)
+            if unusual else claim("above the usual limit of {usual}", usual=usual_limit),
                      f"decide whether these differences between groups of {item['attribute']} may stay, with the "
                      f"reason in [fairness]" if unusual
                      else f"compare the groups of {item['attribute']} again with each new model",
@@ -444,7 +475,8 @@ def _service_speed(record: ProjectRecord) -> Lesson | None:
                  limit=chosen_value(limit, "ms", "allowed time for one row"))
     tight = p95 > limit / 2
     return Lesson(said, "more than half of the allowance is used" if tight
-                  else f"{limit / p95:.1f} times faster than it has to be",
+                  else claim("{faster} faster than it has to be",
+                             faster=Measured(limit / p95, "times", "allowed time over the time for one row")),
                   "try one model instead of a blend before adding machines" if tight
                   else "the smallest machine will do",
                   "work on the service", 7, 2 if tight else 1)
@@ -544,7 +576,8 @@ def lesson_page(role: str, lessons: Iterable[Lesson], record: ProjectRecord) -> 
     for lesson in (lesson for lesson in lessons if lesson.role == role):
         parts += [f"## {as_markdown(lesson.said)}",
                   f"**What follows:** {as_markdown(lesson.consequence.rstrip(' .'))}.  \n"
-                  f"**To change:** {as_markdown(lesson.change)} ({effort_of(lesson, record)})."]
+                  f"**To change:** {as_markdown(lesson.change)}" + (
+                      "." if lesson.change == NOTHING_TO_CHANGE else f" ({effort_of(lesson, record)}).")]
     criteria = [_criterion_line(item) for item in record.judged if item["epoch"] in LESSONS[role]]
     return "\n\n".join([*parts, "## Criteria", "\n".join(criteria) or "The plan has none here."]) + "\n"
 

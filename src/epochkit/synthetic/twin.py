@@ -289,7 +289,8 @@ def twin_claim(check: TwinCheck, rows: int) -> Claim:
                  "differs by {gap} at most{which}", rules=count_of(len(check.rules), "rules that the real rows keep"),
                  broken=count_of(broken, "rules that the twin breaks", rows),
                  gap=Measured(gap, "effect", "largest distance of a rank correlation in the twin", rows,
-                              rule="Spearman"), which=f" ({first} and {second})" if first else "")
+                              rule="Spearman"), which=claim(" ({first} and {second})", first=first,
+                                                            second=second) if first else "")
     if not check.links:
         return said
     name, pair = max(check.links.items(), key=lambda item: abs(item[1][0] - item[1][1]))

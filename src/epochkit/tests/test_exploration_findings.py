@@ -191,4 +191,4 @@ def test_the_insights_hold_findings_and_advice():
 def test_a_finding_is_shown_with_consequence_and_next_step():
     said = [{"id": "gap", "claim": "a gap", "value": 1, "consequence": "b", "action": "c"}]
     assert finding_text(said, "gap") == "### Finding\n\n**A gap.** B. *Next: c.*"
-    assert "Nothing stands out" in finding_text(said, "other")
+    assert finding_text(said, "rare_labels", "texts").endswith("Looked for and not found: rare labels, texts.")

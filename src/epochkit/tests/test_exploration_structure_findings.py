@@ -11,6 +11,17 @@ from epochkit.exploration.structure_findings import _interaction_finding, _odd_r
 from epochkit.exploration.structure_findings import *
 
 
+def test_names_that_are_left_out_are_counted_by_a_value():
+    from epochkit.exploration.structure_findings import some_of
+    from epochkit.report.claims import claim
+
+    assert some_of(["x1", "x2"]) == "x1, x2"
+    said = some_of(["x1", "x2", "x3"], 2)
+    assert said == "x1, x2 and 1 more" and said.values["more"].value == 1 and said.words["more_than"] == "x1, x2"
+    two = claim("{a}; {b}", a=said, b=some_of(["y1", "y2", "y3", "y4"], 1, "others"))
+    assert two == "x1, x2 and 1 more; y1 and 3 more" and two.values["others"].value == 3
+
+
 def rides(n=800):
     rng, days = np.random.default_rng(7), pd.date_range("2022-01-01", periods=n)
     frame = pd.DataFrame({

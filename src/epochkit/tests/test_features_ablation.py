@@ -21,6 +21,16 @@ def test_measured_rows_are_whole_groups_or_the_latest():
     assert len(rows_to_measure(data, plan_of(), 500)) == 500 and len(rows_to_measure(data, plan_of())) == 2000
 
 
+def test_what_is_made_is_told_as_a_gain_and_plain_columns_alone_as_such():
+    from epochkit.features.ablation import delivered_claim
+
+    made = {"trees": (0.01, 0.002, 0.018), "a linear model": (0.0, -0.001, 0.001)}
+    said = delivered_claim(made)
+    assert said.startswith("Over the plain columns, all that is handed on gains 0.010 (68 % interval 0.002 to 0.018) for trees and ")
+    assert set(said.values) == {"trees", "model"}
+    assert delivered_claim({kind: (0.0, 0.0, 0.0) for kind in made}) == "The plain columns alone are handed on: no optional group of features is"
+
+
 @pytest.fixture(scope="module")
 def crossed():
     "Features of five folds: a true ratio, and nothing else to find"

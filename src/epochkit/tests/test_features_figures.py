@@ -24,7 +24,7 @@ def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
 
 def test_a_picture_is_saved_with_its_claim_or_said_to_be_missing(tmp_path):
     figures = Figures(tmp_path)
-    assert "nothing of this kind" in show_picture(figures, "made_effect", None) and figures.entries == []
+    assert "no effect is drawn" in show_picture(figures, "made_effect", None) and figures.entries == []
     picture = gain_picture(gains_of(("numbers", 0.3, True)), "binary")
     assert show_picture(figures, "feature_gain", picture) is picture[0]
     assert figures.entries[0]["claim"] == picture[1] and (tmp_path / "figures" / "feature_gain.png").exists()

@@ -76,6 +76,12 @@ def test_one_that_answered_fewer_rows_leads_when_it_is_better_on_them():
     assert found["linear"].behind > 0.5 and not found["linear"].as_good
 
 
+def test_how_far_behind_a_simpler_one_is_stays_a_value():
+    found = [Standing("boosted", 0.0, 0.0, 0.0, True, True), Standing("linear", 0.0421, -0.1, 0.2, True, True)]
+    name, reason = proposed(found, {"boosted": 1, "linear": 0})
+    assert name == "linear" and reason.startswith("it is 0.042 behind boosted, ") and reason.values["behind"].value == 0.0421
+
+
 def test_a_simpler_model_that_makes_a_tenth_more_errors_is_not_proposed_however_wide_the_interval():
     judge, y = judge_of_numbers()
     noise = np.random.default_rng(5).normal(size=300)

@@ -74,7 +74,8 @@ def test_equal_rows_stay_unless_a_column_tells_rows_apart(tmp_path, ids, said, k
     plan = make_plan(brief, open_source("file:t.csv", settings), settings)
     assert plan.cleaning.duplicates == kept
     told = duplicates_in_words(plan)
-    assert told.startswith("3 of 43 rows repeat an earlier one") and ("They stay" in told) == (kept == "keep")
+    assert told.startswith("3 of 43 rows repeat an earlier one") and ("they stay" in told) == (kept == "keep")
+    assert {name: value.value for name, value in told.values.items()} == {"equal": 3, "profiled": 43}
 
 
 def test_the_plan_reads_the_target_as_002_will(tmp_path):

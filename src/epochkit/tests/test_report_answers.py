@@ -39,3 +39,23 @@ def test_a_finding_is_claim_consequence_and_step():
 def test_a_finding_without_a_claim_is_refused():
     with pytest.raises(BadInputError, match="says nothing"):
         told_findings((" ", "a consequence", "a step"))
+
+
+from epochkit.report.answers import StoryFindings
+from epochkit.report.claims import claim, count_of
+
+
+def test_findings_are_kept_by_name_with_the_values_of_all_their_sentences(tmp_path):
+    findings = StoryFindings(tmp_path)
+    shown = findings.tell(a=(claim("{n:row}", n=count_of(1, "rows")), claim("of {m}", m=count_of(2, "tables")), ""))
+    findings.tell(b=("all is _said_", "", "go on"))
+    kept = json.loads(findings.path.read_text())
+    assert shown.data == "**1 row.** Of 2." and [item["id"] for item in kept] == ["a", "b"]
+    assert {name: value["value"] for name, value in kept[0]["values"].items()} == {"n": 1, "m": 2} and kept[1]["values"] == {}
+    assert (kept[1]["claim"], kept[1]["consequence"], kept[1]["action"]) == ("all is _said_", "", "go on")
+
+
+def test_a_finding_that_says_nothing_is_neither_told_nor_kept(tmp_path):
+    with pytest.raises(BadInputError, match="says nothing"):
+        StoryFindings(tmp_path).tell(a=("", "so what", ""))
+    assert not (tmp_path / "findings.json").exists()

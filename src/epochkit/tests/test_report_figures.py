@@ -90,6 +90,17 @@ def test_a_figure_is_saved_twice_and_listed_with_its_claim(tmp_path, bars):
     assert 'alt="28 of 100 &lt; 72"' in page and "<h1>28 of 100 &lt; 72</h1>" in page and "http" not in page
 
 
+def test_a_figure_in_a_notebook_says_its_claim_to_who_does_not_see_it(tmp_path, bars, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data["text/plain"]))
+    Figures(tmp_path).save(bars, "balance", "28 of 100")._ipython_display_()
+    assert shown == ["28 of 100"]
+    again = stored_picture(tmp_path, "balance")
+    assert again.data == (tmp_path / "figures/balance.png").read_bytes() and (again.alt, again.width) == ("28 of 100", 800)
+    with pytest.raises(BadInputError, match="balance"):
+        stored_picture(tmp_path, "balanse")
+
+
 def test_what_a_figure_was_drawn_from_stands_behind_each_claim(tmp_path, bars):
     Figures(tmp_path, note="500 of 4,000 rows by chance").save(bars, "balance", "28 of 100  are bad")
     (entry, ) = json.loads((tmp_path / "figures.json").read_text())

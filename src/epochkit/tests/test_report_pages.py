@@ -114,10 +114,10 @@ def test_pictures_of_the_folder_and_of_the_cell_go_into_the_page(export, tmp_pat
 def test_a_chart_cannot_end_its_script_and_a_picture_has_its_size(export):
     chart = {"data": [{"type": "bar", "x": ["</script><b>x</b>"], "y": [1]}], "layout": {"height": 430}}
     cell = shown(image__png="iVBORw0KGgo=", text__plain="<Figure>")
-    cell.outputs[0].metadata["image/png"] = {"width": 900, "height": 460}
+    cell.outputs[0].metadata["image/png"] = {"width": 1082, "height": 460}
     page = export(cell, v4.new_code_cell("f", outputs=[v4.new_output("display_data", {"application/vnd.plotly.v1+json": chart})]))
     assert "</script><b>x" not in page and "height: 430px" in page
-    assert 'alt="&lt;Figure&gt;" width="900" height="460">' in page
+    assert 'alt="&lt;Figure&gt;" width="1082" height="460">' in page and "@media (prefers-color-scheme" not in page
 
 
 def test_what_a_cell_prints_is_text_without_colour_codes(export):

@@ -31,7 +31,8 @@ def test_the_sentence_names_what_is_open():
     rows = criteria_outcomes([criterion(">=", 0.75), criterion("<=", 0.1, "gap"), criterion("<=", 9, "ms")],
                              {"score": {"value": 0.8, "low": 0.7, "high": 0.9}, "gap": 0.3})
     told = outcomes_in_words(rows)
-    assert told.startswith("1 of 3 criteria are met, 1 of them not certainly: score (at the worse end 0.7, demanded >= 0.75)")
+    assert told.startswith("1 of 3 criteria are met, 1 of them not certainly: score (at the worse end 0.700, demanded >= 0.75)")
+    assert {name: value.value for name, value in told.values.items()} == {"met": 1, "demanded": 3, "unsure": 1, "end0": 0.7, "limit0": 0.75}
     assert told.endswith("not met: gap (missed), ms (not measurable).")
     assert outcomes_in_words(rows[:1] * 2).count("not met") == 0
 
@@ -61,8 +62,10 @@ def test_a_decision_is_worth_what_it_saves_against_the_best_rule():
     assert worth["policy"] == "flag everybody" and worth["model"]["value"] == 0
     assert worth["saved"]["value"] == worth["without_model"]["value"] == pytest.approx(800)
     assert worth["saved"]["low"] > 0 and "more than chance" in decision_in_words(worth)
+    assert {name: value.value for name, value in decision_in_words(worth).values.items()} == pytest.approx(
+        {"per": 1_000, "cost": 0, "without": 800, "saved": 800})
     blind = decision_value(y, np.tile([0.9, 0.1], (100, 1)), 0.5, costly(5, 1))
-    assert blind["policy"] == "flag nobody" and blind["saved"]["value"] == 0 and "a loss" in decision_in_words(blind)
+    assert blind["policy"] == "flag nobody" and blind["saved"]["value"] == 0 and "no more than that rule" in decision_in_words(blind)
     assert decision_value(y, np.zeros((100, 3)), None, costly(task="multiclass")) == {}
     again = decision_value(y, np.column_stack([1 - sure, sure]), 0.5, costly())
     assert again == worth, "the same rows give the same interval"
@@ -92,6 +95,7 @@ def test_a_gap_within_chance_and_one_beyond_it():
     near, far = {"value": 0.85, "low": 0.82, "high": 0.88}, {"value": 0.70, "low": 0.66, "high": 0.74}
     same = validation_gap(near, {"value": 0.84, "low": 0.8, "high": 0.88}, True)
     assert same["inside"] and same["low"] < 0 < same["high"] and "lies within that" in gap_in_words(same, "roc_auc")
+    assert set(gap_in_words(same, "roc_auc").values) == {"before", "after", "expected", "apart"}
     fall = validation_gap(near, far, True)
     assert not fall["inside"] and fall["gap"] == pytest.approx(-0.15) and fall["high"] < 0
     assert "the test is worse" in gap_in_words(fall, "roc_auc") and "the test is better" in gap_in_words(validation_gap(far, near, True), "f1")
@@ -105,6 +109,7 @@ def test_a_promise_that_is_kept_and_one_that_is_broken():
     truth = guess + random.normal(size=1_000)
     kept, broken = (coverage_measured(Coverage(0.9, (reach,), 500), truth, guess) for reach in (1.64, 1.0))
     assert kept["low"] < 0.9 < kept["high"] and kept["size"] == pytest.approx(3.28) and "as promised" in coverage_in_words(kept, False)
+    assert set(coverage_in_words(kept, False).values) == {"promised", "held", "rows", "size"}
     assert broken["high"] < 0.9 and broken["value"] == np.mean(np.abs(truth - guess) <= 1.0)
     assert "fewer than promised" in coverage_in_words(broken, False)
     assert coverage_measured(None, truth, guess) == {} and coverage_in_words({}, False) == ""

@@ -15,10 +15,12 @@ def test_what_became_of_repeated_rows_is_said():
 
     def said(**count):
         return repetitions_in_words(SimpleNamespace(count=lambda step: StepCount(step, **count)))
+    assert said(rows=2, removed=2).values["equal"].value == 2
     assert said() == "No row repeats an earlier one."
     assert said(rows=3, removed=3) == "3 of the removed rows equalled an earlier one in everything."
     assert said(rows=3, skipped="the brief says so: 3 repeated rows are kept") == (
         "3 rows equal an earlier one and stay: the brief says so.")
+    assert said(rows=1, skipped="so: 1 row").startswith("1 row equals an earlier one and stays: so")
 
 
 def plan_for(task, positive="", features=("x",)):
@@ -74,7 +76,7 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
     x = np.arange(100.0)
     frame = pd.DataFrame(
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
-    assert missing_map(frame)[1] == ("Gaps of 1 of 1 columns depend on the place in the file (q below 0.05), most in c: "
+    assert missing_map(frame)[1] == ("Gaps of 1 of 1 column depend on the place in the file (q below 0.05), most in c: "
                                      "0 % to 100 % of the cells of a part")
     assert missing_map(frame[["a"]]) is None and "as chance would put them" in missing_map(
         frame.assign(c=np.where(x % 2, np.nan, 1)))[1]

@@ -201,7 +201,8 @@ def fairness_in_words(analysis: dict[str, Any]) -> list[str]:
     if not analysis["limits"] or not lines:
         return lines
     missed, usual = (_misses(analysis, analysis[key]) for key in ("limits", "usual_limits"))
-    lines.append(f"Beyond the plan's limits {'lie' if len(missed) > 1 else 'lies'} {', '.join(missed) or 'nothing'}.")
+    lines.append(f"Beyond the plan's limits {'lie' if len(missed) > 1 else 'lies'} {', '.join(missed)}." if missed else
+                 "No measure lies beyond the plan's limits.")
     if analysis["reason"] and usual:
         lines.append(f"The plan's limits are not the usual ones (0.1, 0.1, 0.8); beyond those lie {', '.join(usual)}. "
                      f"The reason in the brief: {analysis['reason']}")

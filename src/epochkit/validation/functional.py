@@ -18,8 +18,7 @@ from ..exploration.columns import wilson_interval
 from ..models.folds.coverage import Coverage
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
-from ..report.claims import Claim, claim, count_of
-from ..report.values import readable
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from .report import costs_of
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-04
@@ -62,24 +61,37 @@ def criteria_outcomes(criteria: list[dict[str, Any]], measured: dict[str, Any]) 
 def outcomes_in_words(rows: list[dict[str, Any]]) -> Claim:
     "How many criteria are met, not certainly met, missed and not measurable, as one sentence that names the open ones"
     met = [row for row in rows if row["outcome"] == "met"]
-    unsure = [f"{row['measure']} (at the worse end {row['worse_end']:.3g}, demanded {row['operator']} {row['limit']:g})"
-              for row in met if row["certain"] is False]
+    unsure = [row for row in met if row["certain"] is False]
     left = [f"{row['measure']} ({row['judgement']})" for row in rows if row["outcome"] != "met"]
-    doubt = f", {len(unsure)} of them not certainly: {', '.join(unsure)}" if unsure else ""
+    doubt = _doubt(unsure) if unsure else ""
     rest = f"; not met: {', '.join(left)}" if left else ""
     return claim("{met} of {demanded} criteria are met{doubt}{rest}.", doubt=doubt, rest=rest,
                  met=count_of(len(met), "criteria of 006 that are met"),
                  demanded=count_of(len(rows), "criteria of 006"))
 
+
+def _doubt(rows: list[dict[str, Any]]) -> Claim:
+    "How many criteria are met without certainty, and each with its worse end and its limit"
+    each, places = [], {}
+    for at, row in enumerate(rows):
+        each.append(f"{{measure{at}}} (at the worse end {{end{at}}}, demanded {{operator{at}}} {{limit{at}}})")
+        places |= {f"measure{at}": row["measure"], f"operator{at}": row["operator"],
+                   f"end{at}": Measured(row["worse_end"], "score", f"worse end of {row['measure']}", rule="criterion"),
+                   f"limit{at}": chosen_value(row["limit"], "", f"limit of {row['measure']}")}
+    return claim(f", {{unsure}} of them not certainly: {', '.join(each)}",
+                 unsure=count_of(len(rows), "criteria of 006 that are met without certainty"), **places)
+
 # %% ../../../nbs/validation/03_functional.ipynb #functional-12
-def metric_in_words(name: str, found: dict[str, float | None], baseline: float | None) -> str:
+def metric_in_words(name: str, found: dict[str, float | None], baseline: float | None) -> Claim:
     "A metric on unseen rows with its interval beside the baseline, as one sentence"
     value, low, high = _with_ends(found)
     if value is None:
-        return f"{name} is no number on these unseen rows, as where they hold one class only: it meets no criterion."
-    interval = "" if low is None or high is None else f", 95 % interval {low:.3f} to {high:.3f}"
-    other = "is no number there" if baseline is None else f"reaches {baseline:.3f}"
-    return f"{name} on unseen rows: {value:.3f}{interval}; the baseline {other}."
+        return claim("{name} is no number on these unseen rows, as where they hold one class only: it meets no "
+                     "criterion.", name=name)
+    blind = "is no number there" if baseline is None else claim("reaches {blind}", blind=Measured(
+        float(baseline), "score", f"{name} on the test rows", rule="baseline"))
+    return claim("{name} on unseen rows is {value}; the baseline {other}.", name=name, other=blind, value=Measured(
+        value, "score", f"{name} on the test rows", None, low, high, rule="served model"))
 
 
 def cost_curve(y: np.ndarray, scores: np.ndarray, costs: tuple[float, float], points: int = 200) -> pd.DataFrame:
@@ -124,13 +136,18 @@ def _first_with_interval(values: np.ndarray) -> dict[str, float]:
     return {"value": float(values[0]), "low": float(low), "high": float(high)}
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-18
-def decision_in_words(worth: dict[str, Any]) -> str:
+def decision_in_words(worth: dict[str, Any]) -> Claim:
     "The worth of the decision as one sentence"
-    saved, per = worth["saved"], f"{worth['per_rows']:,} rows"
-    sure = "more than chance" if saved["low"] > 0 else "chance may explain it" if saved["high"] > 0 else "a loss"
-    return (f"Per {per} the decisions cost {worth['model']['value']:,.0f} in the brief's units, the best rule without "
-            f"a model ('{worth['policy']}') {worth['without_model']['value']:,.0f}: {saved['value']:,.0f} are saved "
-            f"({saved['low']:,.0f} to {saved['high']:,.0f}; {sure}).")
+    saved, per = worth["saved"], worth["per_rows"]
+    sure = "more than chance" if saved["low"] > 0 else \
+        "chance may explain it" if saved["high"] > 0 else "no more than that rule"
+    cost, without = (Measured(float(worth[key]["value"]), "count", f"cost of {what} per {per:,} rows", rule="test rows")
+                     for key, what in (("model", "the decisions"), ("without_model", "the best rule without a model")))
+    return claim("Per {per:row} the decisions cost {cost} in the brief's units, the best rule without a model "
+                 "('{policy}') {without}: {saved} are saved, {sure}.", per=chosen_value(per, "count", "rows"),
+                 cost=cost, without=without, policy=worth["policy"], sure=sure,
+                 saved=Measured(float(saved["value"]), "count", f"saved per {per:,} rows", None, float(saved["low"]),
+                                float(saved["high"]), rule="test rows"))
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-21
 def lift_table(y: np.ndarray, scores: np.ndarray, parts: int = 10) -> pd.DataFrame:
@@ -198,16 +215,21 @@ def validation_gap(before: dict[str, Any], after: dict[str, Any], maximize: bool
             "expected": 1.96 * error, "inside": bool(abs(gap) <= 1.96 * error)}
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-30
-def gap_in_words(gap: dict[str, Any], metric: str) -> str:
+def gap_in_words(gap: dict[str, Any], metric: str) -> Claim:
     "The gap as one sentence"
     if not gap:
-        return f"How far {metric} on validation and test rows may differ by chance is not known: one has no interval."
-    said = (f"{metric} was {gap['validation']:.3f} on validation and is {gap['test']:.3f} on test rows. Two samples of "
-            f"this size differ by up to {gap['expected']:.3f} by chance")
+        return claim("How far {metric} on validation and test rows may differ by chance is not known: one has no "
+                     "interval.", metric=metric)
+    before, after = (Measured(float(gap[part]), "score", f"{metric} on the {part} rows", rule="served model")
+                     for part in ("validation", "test"))
+    said = claim("{metric} was {before} on validation and is {after} on test rows. Two samples of this size differ by "
+                 "up to {expected} by chance", metric=metric, before=before, after=after, expected=Measured(
+                     float(gap["expected"]), "score", f"difference of two samples in {metric} by chance"))
+    apart = Measured(abs(float(gap["gap"])), "score", f"difference of validation and test rows in {metric}")
     if gap["inside"]:
-        return f"{said}: the seen difference of {abs(gap['gap']):.3f} lies within that."
-    way = "worse" if gap["gap"] < 0 else "better"
-    return f"{said}; here it is {abs(gap['gap']):.3f}, and the test is {way}."
+        return claim("{said}: the seen difference of {apart} lies within that.", said=said, apart=apart)
+    return claim("{said}; here it is {apart}, and the test is {way}.", said=said, apart=apart,
+                 way="worse" if gap["gap"] < 0 else "better")
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-34
 def covered_rows(coverage: Coverage, y: np.ndarray, output: np.ndarray) -> np.ndarray:
@@ -238,10 +260,14 @@ def coverage_in_words(found: dict[str, Any], classes: bool) -> str:
     "The promise and what came of it as one sentence; nothing without a promise"
     if not found:
         return ""
-    broken = found["high"] < found["promised"]
-    kind = "Sets of labels" if classes else "Intervals"
-    size = f"a set holds {found['size']:.2f} labels on average" if classes else \
-        f"half of them are at most {readable(found['size'])} wide"
-    return (f"{kind} that promise {found['promised']:.0%} hold the truth in {100 * found['value']:.1f} % of "
-            f"{found['rows']:,} rows ({100 * found['low']:.1f} to {100 * found['high']:.1f} %): "
-            f"{'fewer than promised' if broken else 'as promised, as far as so many rows can tell'}; {size}.")
+    broken, rows = found["high"] < found["promised"], int(found["rows"])
+    size = claim("a set holds {size} labels on average", size=Measured(
+        float(found["size"]), "effect", "labels in a set", rows)) if classes else \
+        claim("half of them are at most {size} wide", size=Measured(float(found["size"]), "", "width of half of the "
+                                                                    "intervals at most", rows))
+    return claim("{kind} that promise {promised} hold the truth in {held} of {rows:row}, {how}; {size}.",
+                 kind="Sets of labels" if classes else "Intervals", size=size, rows=count_of(rows, "test rows"),
+                 promised=chosen_value(found["promised"], "share", "share of rows that is promised to be covered"),
+                 held=Measured(float(found["value"]), "share", "share of rows whose truth is covered", rows,
+                               float(found["low"]), float(found["high"]), rule="test rows"),
+                 how="fewer than promised" if broken else "as promised, as far as so many rows can tell")

@@ -86,7 +86,7 @@ def _spread_claim(gaps: pd.DataFrame) -> str:
                      tested=count_of(len(found), "columns with gaps", len(gaps)),
                      rows=count_of(len(gaps), "rows of the clean table"))
     worst = uneven["range"].idxmax()
-    return claim("Gaps of {uneven} of {tested} columns depend on the place in the file (q below {limit}), most in "
+    return claim("Gaps of {uneven} of {tested:column} depend on the place in the file (q below {limit}), most in "
                  "{worst}: {least} to {most} of the cells of a part",
                  worst=str(worst), limit=chosen_value(0.05, "p", "largest q of a dependence"),
                  uneven=count_of(len(uneven), "columns whose gaps depend on the place", len(gaps)),
@@ -311,8 +311,11 @@ def repetitions_in_words(result: Any) -> str:
     if not count.rows:
         return "No row repeats an earlier one."
     if count.removed:
-        return f"{count.removed:,} of the removed rows equalled an earlier one in everything."
-    return f"{count.rows:,} rows equal an earlier one and stay: {count.skipped.partition(':')[0]}."
+        return claim("{equal} of the removed rows equalled an earlier one in everything.",
+                     equal=count_of(count.removed, "removed rows that equal an earlier one"))
+    return claim("{equal:row equals an earlier one and stays|rows equal an earlier one and stay}: {why}.",
+                 equal=count_of(count.rows, "rows that equal an earlier one and stay"),
+                 why=count.skipped.partition(":")[0])
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-17-a
 def _cell_text(cell: object) -> str:

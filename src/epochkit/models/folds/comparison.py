@@ -13,6 +13,7 @@ import numpy as np
 
 from .fold_fits import answered_rows
 from ..metrics import RANKED, choose_threshold, draws_for, metrics_of, resampled_counts
+from ...report.claims import Measured, claim
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
 class Judge(NamedTuple):
@@ -138,5 +139,7 @@ def proposed(found: list[Standing], complexity: dict[str, Any]) -> tuple[str, st
     chosen = min(near, key=lambda item: complexity[item.name])
     if chosen.name == best.name:
         return best.name, "it has the best score" + (", and none as good is simpler" if len(near) > 1 else "")
-    return chosen.name, (f"it is {chosen.behind:.4g} behind {best.name}, which is less than one standard error of "
-                         "their difference and a hundredth of what it gets wrong, and simpler")
+    return chosen.name, claim(
+        "it is {behind} behind {leader}, which is less than one standard error of their difference and a hundredth of "
+        "what it gets wrong, and simpler", leader=best.name,
+        behind=Measured(float(chosen.behind), "score", f"distance of {chosen.name} from {best.name}"))
