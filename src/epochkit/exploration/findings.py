@@ -479,4 +479,5 @@ def finding_text(said: list[Finding], *names: str) -> str:
         f"{item['consequence'][0].upper()}{item['consequence'][1:]}. *Next: {item['action']}.*"
         for item in chosen
     ]
-    return "\n\n".join(["### Finding", *(lines or [f"Looked for and not found: {', '.join(names).replace('_', ' ')}."])])
+    sought = ", ".join(names).replace("_", " ")
+    return "\n\n".join(["### Finding", *(lines or [f"Looked for and not found: {sought}."])])

@@ -42,10 +42,10 @@ def _canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-04-b
-_NOT_DRAWN = {"before_after": "No number among the features has more than two values, so none is shown before and after.",
+_NOT_DRAWN = {"before_after": "No number among the features has more than two values: none is shown before and after.",
               "scaled_features": "No feature has more than two values, so there is no scale to look at.",
               "made_correlation": "No feature was made of others beside plain ones, so there are none to compare.",
-              "made_effect": "No feature that was made has more than four values, so no effect is drawn along its tenths.",
+              "made_effect": "No feature that was made has more than four values: no effect is drawn along tenths.",
               "parts_alike": "There are fewer than two features, so the parts are not placed on two axes."}
 
 

@@ -24,7 +24,7 @@ from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, ver
 from ..planning.plan import Plan
 from ..review.decisions import restored_columns
 from ..planning.splits import EQUAL, FEATURE_KEYS, equal_rows, moments, stored_target
-from ..planning.table_rows import at_most, open_rows, split_columns
+from ..planning.table_rows import drawn_rows, open_rows, split_columns
 
 _MOST_ROWS = 500_000  # enough to see whether one feature gives the answer away
 
@@ -362,7 +362,7 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     plan = _plan_of(context)
     features = context.json("feature_list.json")["features"]
     stored = open_rows(context.path("engineered_features.parquet"))
-    train, _ = at_most(stored.take((stored["split"] == "train").to_numpy()), _MOST_ROWS, plan.split.seed)
+    train, _ = drawn_rows(stored.take((stored["split"] == "train").to_numpy()), _MOST_ROWS, plan.split.seed)
     y = train[stored_target(plan.data.target)].to_numpy()
     name, score = _strongest(train[features], y, plan, context.json("feature_list.json").get("provenance", []))
     by_chance = plan.classification and _separates_by_chance(y, len(features))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..core.ahead import ahead
 from ..core.files import files_of, size_of, sync_folder
-from ..core.tables import write_manifest
+from ..core.tables import write_parts_manifest
 from ..core.errors import ResourceLimitError, explain, unknown_name
 from ..core.memory_guard import is_memory_error
 from ..report.progress_bars import ProgressBar
@@ -204,7 +204,7 @@ def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 
         if kept is None:
             raise _too_large(path, size_mb, limit_mb, on_oversize)
         _put_in_place(temporary, path)
-        write_manifest(path)
+        write_parts_manifest(path)
     finally:
         _remove(temporary)
     files = files_of(path)

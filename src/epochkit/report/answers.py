@@ -63,7 +63,9 @@ class StoryFindings:
         self.path, self._kept = Path(artifacts) / "findings.json", {}
 
     def tell(self, **findings: tuple[str, str, str]) -> Any:
-        "The findings as Markdown, by name: claim, consequence and next step each; BadInputError for one without a claim"
+        """The findings as Markdown, by name: claim, consequence and next step each
+
+        BadInputError for one without a claim."""
         shown = _placed(told_findings(*findings.values()))
         self._kept |= findings
         write_json(self.path, [{"id": name, "claim": str(said), "consequence": str(consequence), "action": str(step),

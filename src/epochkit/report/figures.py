@@ -379,8 +379,9 @@ def _show_interactive_and_picture(figure: object, claim: str, png: bytes | None)
 
 # %% ../../../nbs/report/05_figures.ipynb #figures-in-notebooks
 def _show_saved_picture(figure: object, png: bytes, inches: tuple[float, float], claim: str) -> None:
-    """In a notebook a figure shows the picture that was saved, so wide and high: it is not drawn again. The claim stands
-    for it where pictures are not seen"""
+    """In a notebook a figure shows the picture that was saved, so wide and high: it is not drawn again
+
+    claim: stands for it where pictures are not seen."""
     def display_saved() -> None:
         from IPython.display import display
         size = dict(zip(("width", "height"), (round(length * figure.dpi) for length in inches)))

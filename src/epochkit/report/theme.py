@@ -90,9 +90,10 @@ def fragment_colours(names: Iterable[str] | None = None) -> Html:
     names: only these colours, for a fragment that needs few.
     """
     light, dark = (variables(theme, "k-", names) for theme in ("light", "dark"))
+    own_theme = "body:not([data-jp-theme-light]):not(.vscode-light)"
     return Html(
         f".kit{{{light}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{body:not([data-jp-theme-light]):not(.vscode-light) .kit{{{dark}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{{own_theme} .kit{{{dark}}}}}\n"
         f'[data-jp-theme-light="false"] .kit,.vscode-dark .kit'
         f"{{{dark}--k-paper:var(--jp-layout-color1,#1D2327);color-scheme:dark;}}\n")
 

@@ -209,13 +209,15 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
 def _read_as_delivered(record: ProjectRecord) -> Lesson | None:
     report = record.files.get("data_quality_report.json") or {}
     quality = record.found("data_quality_report.json", "scores", "cleaned", "overall")
-    if quality is None or report["rows_in"] != report["rows_out"] or any(step.get("cells") for step in report["steps"]):
+    if quality is None or report["rows_in"] != report["rows_out"]:
+        return None
+    if any(step.get("cells") for step in report["steps"]):
         return None
     said = claim("All {rows:row} stayed and no cell was changed; the quality is {quality}",
                  rows=count_of(report["rows_in"], "rows read by 002"),
                  quality=Measured(float(quality), "score", "overall quality after cleaning"))
-    return Lesson(said, "the source can be read as it is delivered", "hand schema.toml of epoch 002 to the owner of the "
-                  "source: it says what has to stay so", "a question to the owner of the data")
+    return Lesson(said, "the source can be read as it is delivered", "hand schema.toml of epoch 002 to the owner of "
+                  "the source: it says what has to stay so", "a question to the owner of the data")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-14
 @lesson_rule("eda_feature_engineering")
@@ -237,8 +239,9 @@ def _strongest_column(record: ProjectRecord) -> Lesson | None:
                   if item["id"] == "strongest_features"), None)
     if not found:
         return None
+    name = found["words"]["name"]
     return Lesson(stored_claim(found["claim"], found), found["consequence"],
-                  f"make sure that {found['words']['name']} is known when an answer is asked for, and means the same then",
+                  f"make sure that {name} is known when an answer is asked for, and means the same then",
                   "a question to the owner of the data")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-14-1

@@ -6,7 +6,7 @@ import pytest
 
 from epochkit.core.errors import RecordError
 from epochkit.core.files import read_json, sha256_of, write_json
-from epochkit.core.tables import changes_since, manifest_file, read_manifest, write_manifest
+from epochkit.core.tables import changes_since, manifest_file, read_parts_manifest, write_parts_manifest
 from epochkit.core.tables import *
 
 
@@ -18,14 +18,14 @@ def in_parts(folder, sizes=(4, 4, 2)):
         frame = pd.DataFrame({"row_id": np.arange(first, first + rows), "x": np.arange(first, first + rows) * 0.5})
         frame.to_parquet(table / f"part-{number:05d}.parquet", index=False)
         first += rows
-    write_manifest(table)
+    write_parts_manifest(table)
     return table, sha256_of(table)
 
 
 def test_the_hash_of_the_record_covers_the_manifest(tmp_path):
     table, before = in_parts(tmp_path)
     told = read_json(manifest_file(table))
-    assert read_manifest(table).sha256 == before == told["sha256"] and told["rows"] == 10
+    assert read_parts_manifest(table).sha256 == before == told["sha256"] and told["rows"] == 10
     assert [(part["name"], part["rows"]) for part in told["parts"]] == [
         ("part-00000.parquet", 4), ("part-00001.parquet", 4), ("part-00002.parquet", 2)]
     assert changes_since(table, before) == "" and len(pd.read_parquet(table)) == 10, "a reader needs no manifest"
@@ -63,7 +63,7 @@ def test_a_manifest_that_is_not_of_this_table_accuses_no_part(tmp_path):
     assert changes_since(table, before) == "is changed"
     manifest_file(table).write_text('{"rows": 3}')
     with pytest.raises(RecordError, match="no list of parts"):
-        read_manifest(table)
+        read_parts_manifest(table)
 
 
 def test_a_table_in_one_file_has_no_manifest_and_an_older_one_goes(tmp_path):
@@ -71,6 +71,6 @@ def test_a_table_in_one_file_has_no_manifest_and_an_older_one_goes(tmp_path):
     (tmp_path / "aside").mkdir()
     table.rename(tmp_path / "aside" / "old")
     pd.DataFrame({"row_id": [1, 2]}).to_parquet(table)
-    assert write_manifest(table) is None and not manifest_file(table).exists()
+    assert write_parts_manifest(table) is None and not manifest_file(table).exists()
     assert changes_since(table, sha256_of(table)) == "" and changes_since(table, before) == "is changed"
     assert changes_since(tmp_path / "nothing.parquet", before) == "is gone"

@@ -6,7 +6,7 @@ import pandas as pd
 from epochkit.features.by_part import FeaturesByPart, handed_on
 from epochkit.features.pipeline import FeaturePipeline
 from epochkit.lifecycle.resources import write_parquet
-from epochkit.planning.table_rows import at_most, open_rows
+from epochkit.planning.table_rows import drawn_rows, open_rows
 from epochkit.features.by_part import *
 
 
@@ -28,7 +28,7 @@ def test_features_by_part_are_those_of_the_table_in_memory(tmp_path, monkeypatch
     monkeypatch.setattr("epochkit.features.by_part._GROUP_ROWS", 700)
     data, target, parts, pipeline = example(tmp_path)
     allowed, training = (data.take(mask.to_numpy()) for mask in (parts != "test", parts == "train"))
-    learned, note = at_most(training, 900, 1)
+    learned, note = drawn_rows(training, 900, 1)
     train = pipeline.fit_transform(learned, target[learned.index].to_numpy())
     rest = allowed.frame().set_index(allowed.places).drop(learned.index)
     memory = handed_on(allowed, pipeline, pd.concat([train, pipeline.transform(rest)]), parts, target)
@@ -44,7 +44,7 @@ def test_features_by_part_are_those_of_the_table_in_memory(tmp_path, monkeypatch
 
 def test_a_row_that_was_learned_from_keeps_its_features_from_folds_without_it(tmp_path):
     data, target, parts, pipeline = example(tmp_path)
-    learned, _ = at_most(data.take((parts == "train").to_numpy()), 900, 1)
+    learned, _ = drawn_rows(data.take((parts == "train").to_numpy()), 900, 1)
     train = pipeline.fit_transform(learned, target[learned.index].to_numpy())
     made = handed_on(data.take((parts != "test").to_numpy()), pipeline, train, parts, target)
     found = pd.concat([group.to_pandas() for group in made.groups()]).set_index("row_id").loc[learned["row_id"]]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from epochkit.lifecycle import resources
 from epochkit.core.files import sha256_of
-from epochkit.core.tables import read_manifest
+from epochkit.core.tables import read_parts_manifest
 from epochkit.core.errors import BadInputError, ResourceLimitError
 from epochkit.lifecycle.resources import *
 
@@ -68,7 +68,7 @@ def test_an_oversize_file_is_sampled_partitioned_or_refused(tmp_path):
     assert largest_file_mb(path) == max(sizes) / 2**20
     pd.testing.assert_frame_equal(pd.read_parquet(path), NOISE)
     before = sha256_of(path)
-    assert read_manifest(path).sha256 == before and read_manifest(path).rows == 400_000
+    assert read_parts_manifest(path).sha256 == before and read_parts_manifest(path).rows == 400_000
     with pytest.raises(ResourceLimitError, match='limit is 1 MB: set on_oversize = "partition" or "sample"'):
         write_parquet(NOISE, path, limit_mb=1, on_oversize="error")
     assert sha256_of(path) == before, "an error leaves what was there"
@@ -130,4 +130,4 @@ def test_a_stop_in_the_middle_leaves_one_whole_table_or_a_clean_slate(tmp_path, 
                 assert not path.exists() or sha256_of(path) == before or len(pd.read_parquet(path)) == 20_000
     assert write_parquet(NOISE[:20_000], path, limit_mb=0.1, on_oversize="partition").rows_out == 20_000
     assert sorted(left.name for left in tmp_path.iterdir()) == ["a.parquet", "a.parquet.json"]
-    assert read_manifest(path).rows == 20_000 and read_manifest(path).sha256 == sha256_of(path)
+    assert read_parts_manifest(path).rows == 20_000 and read_parts_manifest(path).sha256 == sha256_of(path)

@@ -7,7 +7,7 @@ import pytest
 
 from epochkit.lifecycle.resources import write_parquet
 from epochkit.planning.splits import EQUAL, split_facts, split_rows
-from epochkit.planning.table_rows import at_most, open_rows, split_columns
+from epochkit.planning.table_rows import drawn_rows, open_rows, split_columns
 from epochkit.tests.test_planning_splits import diabetes_with
 from epochkit.planning.table_rows import *
 
@@ -47,13 +47,13 @@ def test_groups_have_their_size_whatever_the_files_are(table, size):
 
 def test_few_rows_are_all_taken_and_of_many_a_part_by_chance_with_its_error(table):
     frame, rows = table
-    found, note = at_most(rows.take(frame["n"].to_numpy() > 3), 6_000, 1)
+    found, note = drawn_rows(rows.take(frame["n"].to_numpy() > 3), 6_000, 1)
     pd.testing.assert_frame_equal(found, frame[frame["n"] > 3].astype(found.dtypes), check_index_type=False)
     assert note == "" and list(rows) == list(frame) and "n" in rows and rows["w"].equals(frame["w"].astype(rows["w"].dtype))
-    some, note = at_most(rows, 400, 1)
-    assert len(some) == 400 and some.index.tolist() == some["row_id"].tolist() and some.equals(at_most(rows, 400, 1)[0])
+    some, note = drawn_rows(rows, 400, 1)
+    assert len(some) == 400 and some.index.tolist() == some["row_id"].tolist() and some.equals(drawn_rows(rows, 400, 1)[0])
     assert note == "400 of 6,000 rows by chance; the standard error of a share is at most 2.50%"
-    shares = [(at_most(rows, 400, seed)[0]["n"] > 3).mean() - (frame["n"] > 3).mean() for seed in range(40)]
+    shares = [(drawn_rows(rows, 400, seed)[0]["n"] > 3).mean() - (frame["n"] > 3).mean() for seed in range(40)]
     assert 0.01 < np.std(shares) < 0.03 and abs(np.mean(shares)) < 0.01, "chance, and nothing worse"
 
 
