@@ -65,7 +65,7 @@ def check_folder(folder: Path) -> Path:
 _ABSENT = "there is no data file {path}: check the path, it counts from the current folder ({here})"
 
 
-def data_spec(data: str, known: Sequence[str] = ("file", "sql", "http", "https", "synthetic", "demo")) -> str:
+def data_spec(data: str, known: Sequence[str] = ("file", "sql", "http", "https", "s3", "synthetic", "demo")) -> str:
     """A data source as the brief writes it: a bare path becomes `file:` with the absolute path
 
     BadInputError for a file that is not there, or a password in plain text.

@@ -22,7 +22,7 @@ from .base import SOURCES, Source, data_source
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-05
 _BUILT_IN = {
     "file": "sources.files.source", "sql": "sources.database", "http": "sources.web.source",
-    "https": "sources.web.source", "synthetic": "synthetic.source"
+    "https": "sources.web.source", "s3": "sources.object_store", "synthetic": "synthetic.source"
 }
 
 

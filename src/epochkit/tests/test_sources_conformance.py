@@ -14,6 +14,7 @@ import pytest
 from epochkit.synthetic.copula import Copula
 from epochkit.testing.source_contract import SourceContract
 from epochkit.synthetic.source import SyntheticSource
+from epochkit.tests.object_store import object_store
 from epochkit.tests.postgres import HINT, binaries, postgres
 from epochkit.tests.webserver import Page, serving
 
@@ -314,6 +315,36 @@ class TestWebCsv(TestWebPages):
 
     def broken(self, tmp_path, settings):
         return {f"{self.server.url}/items#token=KIT_WEB_TOKEN": "403"}
+
+
+# --------------------------------------------------------------------------------------------------------------- objects
+class TestObjectStore(SourceContract):
+    "The objects of two years under a place"
+    secrets = ("hush",)
+
+    @pytest.fixture(autouse=True)
+    def store(self, monkeypatch):
+        with object_store() as (found, variables):
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            self.objects = found.objects
+            yield
+
+    def fill(self, place, table):
+        for year, rows in {2023: table.head(2), 2024: table.tail(len(table) - 2)}.items():
+            self.objects[f"lake/{place}/year={year}/rows.csv"] = rows.drop(columns="year").to_csv(index=False).encode()
+
+    def make(self, tmp_path, settings):
+        table = pd.DataFrame({"n": [1, 2, 3, 4, 5], "w": ["a", "b,c", "d", "ü", "e"], "year": [2023, 2023, 2024, 2024, 2024]})
+        self.fill("loans", table)
+        return "s3://lake/loans", table
+
+    def changed(self, tmp_path, settings):
+        self.fill("changed", self.make(tmp_path, settings)[1].assign(n=[1, 2, 9, 4, 5]))
+        return "s3://lake/changed"
+
+    def broken(self, tmp_path, settings):
+        return {"s3://lake/none": "nothing is there", "s3://lake/loans?refesh=1d": "did you mean 'refresh'", "s3:lake": "write s3://BUCKET/KEY"}
 
 
 # ------------------------------------------------------------------------------------------------------------ synthetic
