@@ -76,12 +76,12 @@ def changes_since(table: Path, sha256: str) -> str:
     except RecordError:
         known = None
     if known is None or known.sha256 != sha256:
-        return "is changed"
+        return "changed"
     found = {file.relative_to(table).as_posix(): file for file in files_of(table)}
     extra = sorted({*found} - {part.name for part in known.parts})
     told = [*_trouble(known, found), *(f"{name} is no part of it" for name in extra)]
     more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-    return f"is changed ({len(known.parts)} parts: {', '.join(told[:3])}{more})"
+    return f"changed ({len(known.parts)} parts: {', '.join(told[:3])}{more})"
 
 
 def _trouble(known: PartsManifest, found: dict[str, Path]) -> Iterator[str]:

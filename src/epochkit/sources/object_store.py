@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,7 +29,7 @@ from .files.bytes import FILE_OPTIONS
 from .files.source import FileSource, load_formats
 
 # %% ../../../nbs/sources/07_object_store.ipynb #objectstore-04
-_ADVICE = {"NETWORK_CONNECTION": "it cannot be reached: check the network, and AWS_ENDPOINT_URL for a store of your own",
+_ADVICE = {"NETWORK_CONNECTION": "it cannot be reached: check the network, and AWS_ENDPOINT_URL for your own store",
            "ACCESS_DENIED": "it refuses these keys: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE",
            "INVALID_ACCESS_KEY_ID": "it does not know the key: check AWS_ACCESS_KEY_ID",
            "SIGNATURE_DOES_NOT_MATCH": "the secret is not that of the key: check AWS_SECRET_ACCESS_KEY",
@@ -52,10 +52,40 @@ def _refused(where: str, error: OSError) -> BadInputError:
     advice = _ADVICE.get(said[1] if said else "", f"the store answered: {str(error).splitlines()[0][:300]}")
     return BadInputError(f"{where}: {advice}")
 
-# %% ../../../nbs/sources/07_object_store.ipynb #objectstore-06
+# %% ../../../nbs/sources/07_object_store.ipynb #objectstore-listed
 _BLOCK = 8 * 2**20
 
 
+def _listed(store: Any, place: str) -> dict[str, Any]:
+    "Key below the place -> what the store says of the object"
+    from pyarrow.fs import FileSelector, FileType
+
+    found = store.get_file_info(place)
+    if found.type == FileType.File:
+        return {PurePosixPath(found.path).name: found}
+    if found.type == FileType.NotFound:
+        raise BadInputError(f"s3://{place}: nothing is there: check bucket and key")
+    listed = {info.path[len(place) + 1:]: info for info in store.get_file_info(FileSelector(place, recursive=True))
+              if info.type == FileType.File and info.size}
+    tables = {key: info for key, info in sorted(listed.items())
+              if not any(name.startswith((".", "_")) for name in key.split("/"))}
+    if not tables:
+        raise BadInputError(f"s3://{place}: no object that could be a table is there: check the place")
+    return tables
+
+
+def _check_room(folder: Path, where: str, size: int, limit_mb: float) -> None:
+    "BadInputError for more than `limit_mb`, ResourceLimitError for more than the disk has left"
+    free = shutil.disk_usage(folder).free
+    if size > limit_mb * 2**20:
+        raise BadInputError(f"{where} holds {size / 2**20:,.0f} MB, {limit_mb:,.0f} MB are allowed: name a narrower "
+                            "place, or allow more with ?max_mb=")
+    if size > free:
+        raise ResourceLimitError(f"{where} holds {size / 2**20:,.0f} MB, and the disk has {free / 2**20:,.0f} MB left: "
+                                 "make room, or name a narrower place")
+
+
+# %% ../../../nbs/sources/07_object_store.ipynb #objectstore-06
 class ObjectCopy:
     "The kept copy of the objects at a place, fetched where it is missing"
 
@@ -78,8 +108,8 @@ class ObjectCopy:
             for key, fact in known["objects"].items():
                 path = self.objects / key
                 if not path.is_file() or sha256_of(path) != fact["sha256"]:
-                    raise BadInputError(f"{self.where}: the kept copy of {key} is no longer what was fetched: delete the "
-                                        f"folder {self.folder} to fetch it again")
+                    raise BadInputError(f"{self.where}: the kept copy of {key} is no longer what was fetched: delete "
+                                        f"the folder {self.folder} to fetch it again")
             return known
 
     def _is_old(self) -> bool:
@@ -87,28 +117,11 @@ class ObjectCopy:
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(read_json(self.manifest)["fetched"])
         return found is not None and age.total_seconds() > int(found[1]) * {"h": 3_600, "d": 86_400}[found[2]]
 
-    def _listed(self, store: Any) -> dict[str, Any]:
-        "Key below the place -> what the store says of the object"
-        from pyarrow.fs import FileSelector, FileType
-
-        found = store.get_file_info(self.place)
-        if found.type == FileType.File:
-            return {PurePosixPath(found.path).name: found}
-        if found.type == FileType.NotFound:
-            raise BadInputError(f"{self.where}: nothing is there: check bucket and key")
-        listed = {info.path[len(self.place) + 1:]: info for info in store.get_file_info(FileSelector(self.place, recursive=True))
-                  if info.type == FileType.File and info.size}
-        tables = {key: info for key, info in sorted(listed.items())
-                  if not any(name.startswith((".", "_")) for name in key.split("/"))}
-        if not tables:
-            raise BadInputError(f"{self.where}: no object that could be a table is there: check the place")
-        return tables
-
     def _fetch(self) -> None:
         store = _store()
         try:
-            listed = self._listed(store)
-            self._check_room(sum(info.size for info in listed.values()))
+            listed = _listed(store, self.place)
+            _check_room(self.folder, self.where, sum(info.size for info in listed.values()), self._limit_mb)
             with ProgressBar("objects copied", len(listed), shown=len(listed) > 1) as bar:
                 for key, info in listed.items():
                     self._fetch_one(store, key, info)
@@ -119,17 +132,8 @@ class ObjectCopy:
             if path.relative_to(self.objects).as_posix() not in listed:
                 path.unlink()
         facts = {key: {"bytes": info.size, "sha256": sha256_of(self.objects / key)} for key, info in listed.items()}
-        write_json(self.manifest, {"where": self.where, "fetched": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-                                   "objects": facts})
-
-    def _check_room(self, size: int) -> None:
-        free = shutil.disk_usage(self.folder).free
-        if size > self._limit_mb * 2**20:
-            raise BadInputError(f"{self.where} holds {size / 2**20:,.0f} MB, {self._limit_mb:,.0f} MB are allowed: name a "
-                                "narrower place, or allow more with ?max_mb=")
-        if size > free:
-            raise ResourceLimitError(f"{self.where} holds {size / 2**20:,.0f} MB, and the disk has {free / 2**20:,.0f} MB "
-                                     "left: make room, or name a narrower place")
+        moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        write_json(self.manifest, {"where": self.where, "fetched": moment, "objects": facts})
 
     def _fetch_one(self, store: Any, key: str, info: Any) -> None:
         path = self.objects / key
@@ -197,6 +201,5 @@ class ObjectStoreSource(Source):
 
     def describe(self) -> dict[str, str]:
         moment, count = self._known["fetched"], len(self._known["objects"])
-        return self._table.describe() | {
-            "where": f"s3://{self.place}, {count:,} object{'s' * (count != 1)} copied {moment[:10]} {moment[11:16]} UTC",
-            "licence": "not stated"}
+        copied = f"{count:,} object{'s' * (count != 1)} copied {moment[:10]} {moment[11:16]} UTC"
+        return self._table.describe() | {"where": f"s3://{self.place}, {copied}", "licence": "not stated"}

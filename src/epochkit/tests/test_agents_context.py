@@ -104,7 +104,7 @@ def test_a_file_that_is_another_one_now_is_not_read(settings):
     path = settings.artifacts(2) / "answer.json"
     path.write_text(path.read_text().replace("answer of 2", "a forged answer"))
     told, refused = epoch_context(settings, 3)
-    assert isinstance(refused, RecordError) and any("answer.json is changed" in text for text in told["lacks"])
+    assert isinstance(refused, RecordError) and any("answer.json changed" in text for text in told["lacks"])
     assert "a forged answer" not in json.dumps(told)
 
 

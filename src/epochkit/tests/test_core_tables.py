@@ -32,13 +32,13 @@ def test_the_hash_of_the_record_covers_the_manifest(tmp_path):
 
 
 @pytest.mark.parametrize("harm, told", [
-    (lambda table: (table / "part-00001.parquet").unlink(), "is changed (3 parts: part-00001.parquet is missing)"),
-    (lambda table: (table / "part-00002.parquet").write_bytes(b"x"), "is changed (3 parts: part-00002.parquet is damaged)"),
+    (lambda table: (table / "part-00001.parquet").unlink(), "changed (3 parts: part-00001.parquet is missing)"),
+    (lambda table: (table / "part-00002.parquet").write_bytes(b"x"), "changed (3 parts: part-00002.parquet is damaged)"),
     (lambda table: (table / "part-00000.parquet").rename(table / "part-00009.parquet"),
-     "is changed (3 parts: part-00000.parquet is missing, part-00009.parquet is no part of it)"),
+     "changed (3 parts: part-00000.parquet is missing, part-00009.parquet is no part of it)"),
     (lambda table: manifest_file(table).unlink(), ""),
     (lambda table: pd.DataFrame({"row_id": [1]}).to_parquet(table / "part-00003.parquet"),
-     "is changed (3 parts: part-00003.parquet is no part of it)")])
+     "changed (3 parts: part-00003.parquet is no part of it)")])
 def test_what_became_of_a_part_is_told_by_its_name(tmp_path, harm, told):
     table, before = in_parts(tmp_path)
     harm(table)
@@ -60,7 +60,7 @@ def test_a_manifest_that_is_not_of_this_table_accuses_no_part(tmp_path):
     told["parts"][0]["sha256"] = "0" * 64
     write_json(manifest_file(table), told)
     (table / "part-00001.parquet").unlink()
-    assert changes_since(table, before) == "is changed"
+    assert changes_since(table, before) == "changed"
     manifest_file(table).write_text('{"rows": 3}')
     with pytest.raises(RecordError, match="no list of parts"):
         read_parts_manifest(table)
@@ -72,5 +72,5 @@ def test_a_table_in_one_file_has_no_manifest_and_an_older_one_goes(tmp_path):
     table.rename(tmp_path / "aside" / "old")
     pd.DataFrame({"row_id": [1, 2]}).to_parquet(table)
     assert write_parts_manifest(table) is None and not manifest_file(table).exists()
-    assert changes_since(table, sha256_of(table)) == "" and changes_since(table, before) == "is changed"
+    assert changes_since(table, sha256_of(table)) == "" and changes_since(table, before) == "changed"
     assert changes_since(tmp_path / "nothing.parquet", before) == "is gone"

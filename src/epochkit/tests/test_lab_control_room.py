@@ -81,12 +81,15 @@ def test_a_run_of_somebody_else_is_followed_and_can_be_stopped(room, place):
 
 def test_the_end_of_a_run_is_told_in_its_own_words(room, monkeypatch):
     say = "import sys; print('epoch: the brief names no target', file=sys.stderr); sys.exit(2)"
-    monkeypatch.setattr("epochkit.lab.control_room.StartedRun",
-                        lambda settings, which: StartedRun(settings, which, (sys.executable, "-c", say)))
+    started = []
+
+    def start(settings, which):
+        started.append(StartedRun(settings, which, (sys.executable, "-c", say)))
+        return started[0]
+    monkeypatch.setattr("epochkit.lab.control_room.StartedRun", start)
     room.run_next.click()
-    room.run._process.wait(10)
-    assert room.look(
-    ) is False and "the brief names no target" in room.message.value and "bar fail" in room.message.value
+    started[0]._process.wait(60)
+    assert room.look() is False and "the brief names no target" in room.message.value and "bar fail" in room.message.value
 
 
 def test_a_missing_data_folder_is_a_question_with_a_button(place, tmp_path, monkeypatch):

@@ -73,7 +73,7 @@ def test_a_touched_file_makes_its_epoch_and_all_after_it_stale(settings):
     assert [state.state for state in project_state(settings)[:3]] == ["stale", "stale", "not started"]
     with pytest.raises(RecordError, match="plan.json changed"):
         begin(2, settings)
-    with pytest.raises(RecordError, match="is changed since epoch 001"):
+    with pytest.raises(RecordError, match="changed since epoch 001"):
         EpochRun(2, settings, {}).input(1, "plan.json")
 
 

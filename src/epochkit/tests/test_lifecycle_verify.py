@@ -189,7 +189,7 @@ def test_a_changed_and_a_missing_file_of_the_shipped_model_are_told_once(shipped
     folder, ship, said = shipped
     ship()
     (folder / name).write_bytes(b"another")
-    assert [text.split(" since")[0].rpartition("/")[2] for text in said()[0]] == [f"{name} is changed"]
+    assert [text.split(" since")[0].rpartition("/")[2] for text in said()[0]] == [f"{name} changed"]
     (folder / name).unlink()
     assert [text.split(" since")[0].rpartition("/")[2] for text in said()[0]] == [f"{name} is gone"]
 

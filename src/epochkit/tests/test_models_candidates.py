@@ -16,6 +16,7 @@ from epochkit.models.folds.fold_fits import Ties, random_folds, training_data
 from epochkit.models.frameworks.base import FRAMEWORKS, FrameworkModel, frameworks_for
 from epochkit.models.resume import WorkStore
 from epochkit.lifecycle.run import EpochRun
+from epochkit.tests.dask_cluster import dask_cluster
 from epochkit.models.candidates import *
 
 
@@ -324,13 +325,13 @@ class LosesItsMachine(QUICK["random_forest"]):
 
 
 def test_on_a_cluster_the_fits_are_those_made_here_also_where_a_machine_is_lost(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("distributed")
     data, plan = small_data(), small_plan()
     chosen = {**QUICK, "broken": Broken, "lightgbm": frameworks_for("binary")["lightgbm"],
               "loses_its_machine": LosesItsMachine}
     monkeypatch.setenv("EPOCH_TEST_PLACE", str(tmp_path / "was here"))
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+    with dask_cluster(tmp_path) as (address, _):
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
         asked = SimpleNamespace(engine="dask", package_folder=None)
         with monkeypatch.context() as there:
             there.setattr("epochkit.core.cluster.load_settings", lambda: asked)

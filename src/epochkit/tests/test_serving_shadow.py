@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.core.errors import BadInputError
+from epochkit.core.errors import DependencyError
 from epochkit.core.settings import load_settings
 from epochkit.record.ledger import Ledger
 from epochkit.testing.examples import ExampleBundle, example_row
@@ -72,8 +72,8 @@ def test_what_cannot_be_compared_says_why(plan):
 
     class Needs(Before):
         def score(self, frame):
-            raise BadInputError("rows to score lack 'rate'")
-    assert "version 6 cannot be asked: rows to score lack 'rate'" in beside_predecessor(
+            raise DependencyError("catboost is not installed")
+    assert "version 6 cannot be asked: catboost is not installed" in beside_predecessor(
         plan, ExampleBundle(), Needs(), rows, outcomes)["reason"]
     refused = [row | {"debt ratio": None} for row in rows]
     assert "no row is read by both" in beside_predecessor(plan, ExampleBundle(), Before(), refused, outcomes)["reason"]
