@@ -2726,6 +2726,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'epochkit/lifecycle/tracking.py'),
                                              'epochkit.lifecycle.tracking._experiment_id': ( 'lifecycle/tracking.html#_experiment_id',
                                                                                              'epochkit/lifecycle/tracking.py'),
+                                             'epochkit.lifecycle.tracking._folder_at': ( 'lifecycle/tracking.html#_folder_at',
+                                                                                         'epochkit/lifecycle/tracking.py'),
                                              'epochkit.lifecycle.tracking._give_stage': ( 'lifecycle/tracking.html#_give_stage',
                                                                                           'epochkit/lifecycle/tracking.py'),
                                              'epochkit.lifecycle.tracking._last_decisions': ( 'lifecycle/tracking.html#_last_decisions',

@@ -218,7 +218,7 @@ class ClusterWorkers:
 def open_workers(count: int, limit_mb: float = 0, environment: dict[str, str] | None = None,
                  settings: Settings | None = None) -> Workers | ClusterWorkers:
     "`count` processes of this machine, or those of the cluster that the settings ask for; 0: this process"
-    settings = settings or load_settings()
-    if count and settings.engine == "dask":
+    settings = (settings or load_settings()) if count else None
+    if settings and settings.engine == "dask":
         return ClusterWorkers(scheduler_address(), environment, settings.package_folder)
     return Workers(count, limit_mb, environment)

@@ -449,7 +449,11 @@ STAGES = ("None", "Staging", "Production", "Archived")
 
 def logged_copy(client: "MlflowClient", name: str, version: str) -> Path | None:
     "The folder with MLflow's copy of a version; None where it lies on a server"
-    source = client.get_model_version_download_uri(name, version)
+    return _folder_at(client, client.get_model_version_download_uri(name, version))
+
+
+def _folder_at(client: "MlflowClient", source: str) -> Path | None:
+    "The folder behind the address of a logged model; None where it lies on a server"
     if found := re.fullmatch(r"models:/(m-\w+)", source):
         source = client.get_logged_model(found[1]).artifact_location
     elif found := re.fullmatch(r"runs:/(\w+)/(.+)", source):
@@ -475,13 +479,13 @@ def register_version(run: EpochRun, model_uri: str, run_id: str, tags: Mapping[s
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    logged = re.fullmatch(r"models:/(m-\w+)", model_uri)
+    logged, copy = re.fullmatch(r"models:/(m-\w+)", model_uri), _folder_at(client, model_uri)
+    copied = {"logged_sha256": folder_sha256(copy)} if copy else {}  # before: what is registered is recorded at once
     version = client.create_model_version(name, model_uri, run_id=run_id, model_id=logged and logged[1],
                                           tags={key: str(value)
                                                 for key, value in {**tags, "stage": "None"}.items()}).version
-    copy = logged_copy(client, name, str(version))
     event = run.record("model_registered", {"model": name, "version": str(version), "run_id": run_id, **tags,
-                                            **({"logged_sha256": folder_sha256(copy)} if copy else {})})
+                                            **copied})
     _anchor(client, run.settings, str(version), event)
     return str(version)
 
