@@ -3021,6 +3021,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'epochkit/models/candidates.py'),
                                             'epochkit.models.candidates.prediction_table': ( 'models/candidates.html#prediction_table',
                                                                                              'epochkit/models/candidates.py'),
+                                            'epochkit.models.candidates.rounds_by_later_rows': ( 'models/candidates.html#rounds_by_later_rows',
+                                                                                                 'epochkit/models/candidates.py'),
                                             'epochkit.models.candidates.save_candidates': ( 'models/candidates.html#save_candidates',
                                                                                             'epochkit/models/candidates.py'),
                                             'epochkit.models.candidates.steady_threshold': ( 'models/candidates.html#steady_threshold',

@@ -297,9 +297,9 @@ class Workers(_RenewedPool):
         if not self.count:
             return value
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="epoch-shared-")
-        path = Path(self._folder.name) / f"{len(list(Path(self._folder.name).iterdir()))}.pickle"
-        path.write_bytes(pickle.dumps(value))
-        return Shared(str(path))
+        with tempfile.NamedTemporaryFile(dir=self._folder.name, delete=False) as file:
+            pickle.dump(value, file)
+        return Shared(file.name)
 
     def submit(self, key: Any, function: Callable, *args: Any, within_s: float | None = None) -> None:
         "Asks for `function(*args)`, to be ended after `within_s` seconds; its outcome will carry `key`"

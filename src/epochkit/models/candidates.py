@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BEST_FIRST', 'SIMPLEST_FIRST', 'Candidate', 'steady_threshold', 'judged', 'Bench', 'bench', 'judge_of', 'evidence',
-           'train_candidate', 'completed', 'train_candidates', 'todays_rule', 'comparison_table', 'better', 'Choice',
-           'choose_best', 'comparison_claim', 'fold_score', 'prediction_table', 'stored_outputs', 'save_candidates',
-           'write_training_files']
+           'rounds_by_later_rows', 'train_candidate', 'completed', 'train_candidates', 'todays_rule',
+           'comparison_table', 'better', 'Choice', 'choose_best', 'comparison_claim', 'fold_score', 'prediction_table',
+           'stored_outputs', 'save_candidates', 'write_training_files']
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-02
 import logging
@@ -280,6 +280,11 @@ def _fold_values(fits: _Fits) -> list[float | None]:
 _DOUBLINGS = 3
 
 
+def rounds_by_later_rows(cls: type[FrameworkModel], data: TrainingData) -> bool:
+    "Whether the validation rows, which come last, have a say in how many rounds such a model gets"
+    return data.by_time and cls.grows and not cls.timed
+
+
 def _evidence(fits: _Fits) -> np.ndarray:
     "What speaks for these fits; see `evidence`"
     data, outputs = fits.at.data, {fold: fit.output for fold, fit in fits.folds.items()}
@@ -292,7 +297,7 @@ def _grow(fits: _Fits, size: int | None, said: np.ndarray, folds: int, left: flo
     size: rounds so far, and `said` what came of them over the first `folds` folds. left: CPU seconds.
     """
     at, cls = fits.at, fits.cls
-    if not (size and at.data.by_time and cls.grows and not cls.timed):
+    if not (size and rounds_by_later_rows(cls, at.data)):
         return
     judge, lap = judge_of(at.data, at.plan)._replace(rows=answered_rows(said)), (folds + 1) * fits.whole.cpu_seconds
     for times in 2 ** np.arange(1, 1 + _DOUBLINGS):
@@ -304,10 +309,11 @@ def _grow(fits: _Fits, size: int | None, said: np.ndarray, folds: int, left: flo
         left = None if left is None else left - more.cpu_seconds
         if more.failed:
             break
-        scores = judge.scores_of({"more": _evidence(more), "before": said})
-        if judge.is_noise(scores["more"], scores["before"]):
+        now = _evidence(more)
+        scores = judge.scores_of({"now": now, "before": said})
+        if judge.is_noise(scores["now"], scores["before"]):
             break
-        fits.folds, fits.whole, said = more.folds, more.whole, _evidence(more)
+        fits.folds, fits.whole, said = more.folds, more.whole, now
 
 
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-train

@@ -20,7 +20,7 @@ from ..core.errors import ResourceLimitError
 from .frameworks.base import Range, frameworks_for, known_frameworks
 from .resume import WorkStore, made_once
 from .candidates import (Bench, Candidate, bench, better, completed, evidence, fold_score, judge_of,
-                                        train_candidate)
+                                        rounds_by_later_rows, train_candidate)
 from .folds.fold_fits import TrainingData, answered_rows
 from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
@@ -248,10 +248,12 @@ def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: Trainin
              workers: int) -> tuple[tuple[float, float, float] | None, str, Candidate | None]:
     "The gain of the best trial, the folds it was measured on, and its candidate with a model where it is better"
     primary = plan.metric.primary
-    if best is None or not (data.by_time or better(best.value(primary), untuned.value(primary), plan)):
+    if best is None:
         return None, "", None
     if data.by_time:
-        return _checked_later(best, untuned, data, plan, workers)
+        return _checked_later(cls, best, untuned, data, plan, workers)
+    if not better(best.value(primary), untuned.value(primary), plan):
+        return None, "", None
     gain, checked_on = _checked_gain(cls, best, untuned, data, plan, workers)
     if gain is None or not gain[0] > 0:
         return gain, checked_on, None
@@ -260,7 +262,7 @@ def _checked(cls: Any, best: Candidate | None, untuned: Candidate, data: Trainin
     return gain, checked_on, None if tuned.model is None else tuned
 
 
-def _checked_later(best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,
+def _checked_later(cls: Any, best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,
                    workers: int) -> tuple[tuple[float, float, float] | None, str, Candidate | None]:
     "The same by time: on the validation rows, which come after all that the search saw"
     with bench(data, plan, workers) as at:
@@ -270,7 +272,9 @@ def _checked_later(best: Candidate, untuned: Candidate, data: TrainingData, plan
     judge = judge_of(data, plan)
     judge = judge._replace(rows=np.arange(len(judge.y)) >= len(data.y))
     gain = judge.gain(*(judge.scores(evidence(item.out_of_fold, item.output, data)) for item in (tuned, untuned)))
-    return gain, "later rows, which the search never saw", tuned if gain[0] > 0 else None
+    checked_on = "later rows, which chose the rounds of both and nothing else" if rounds_by_later_rows(cls, data) else \
+        "later rows, which the search never saw"
+    return gain, checked_on, tuned if gain[0] > 0 else None
 
 
 def _checked_gain(cls: Any, best: Candidate, untuned: Candidate, data: TrainingData, plan: Plan,

@@ -217,10 +217,12 @@ def test_by_time_the_gain_is_measured_on_the_later_rows_that_the_search_never_sa
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(FRAMEWORKS, "moody", Moody)
         gain, checked_on, tuned = _checked(Moody, strong, weak, data, plan, 0)
+        growing = _checked(type("Growing", (Moody,), {"grows": True}), strong, weak, data, plan, 0)
         later = data._replace(y_validation=1 - data.y_validation)
         turned = _checked(Moody, strong, weak, later, plan, 0)
     assert gain[0] > 0.5 and checked_on == "later rows, which the search never saw" and tuned.model is not None
     assert turned[0][0] < 0 and turned[2] is None
+    assert growing[0] == gain and growing[1] == "later rows, which chose the rounds of both and nothing else"
 
 
 def test_a_trial_that_is_worse_than_most_after_two_folds_is_given_up():
