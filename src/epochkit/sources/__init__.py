@@ -7,4 +7,5 @@
 - `catalog`: One line of the brief, such as `file:loans.csv`, becomes a table that is read in pieces, always the same way.
 - `no_records`: A header again, a line of units, a total, a note below the table: told from a record by what the table itself says.
 - `object_store`: `s3://bucket/place`: an object, or all objects under a place, of an S3-compatible store; copied once and read like files.
+- `kept`: What comes from elsewhere is fetched once, sealed, and read like a file; how old the copy may be stands in the address.
 """

@@ -11,13 +11,10 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlencode
 
-import pandas as pd
 from filelock import FileLock
 
 from ..core.errors import BadInputError, ResourceLimitError
@@ -26,7 +23,8 @@ from ..core.settings import Settings
 from ..report.progress_bars import ProgressBar
 from .base import Source, data_source, options_of
 from .files.bytes import FILE_OPTIONS
-from .files.source import FileSource, load_formats
+from .files.source import load_formats
+from .kept import KeptSource, is_older, refresh_seconds
 
 # %% ../../../nbs/sources/07_object_store.ipynb #objectstore-04
 _ADVICE = {"NETWORK_CONNECTION": "it cannot be reached: check the network, and AWS_ENDPOINT_URL for your own store",
@@ -46,8 +44,10 @@ def _store() -> Any:
     return S3FileSystem(connect_timeout=10, request_timeout=60, **{key: value for key, value in known.items() if value})
 
 
-def _refused(where: str, error: OSError) -> BadInputError:
-    "What the store said as an error of the source"
+def _refused(where: str, error: OSError) -> Exception:
+    "What the store said as an error of the source; an error of this machine's disk stays what it is"
+    if error.errno is not None and not isinstance(error, FileNotFoundError):
+        return error
     said = re.search(r"AWS Error (\w+)", str(error))
     advice = _ADVICE.get(said[1] if said else "", f"the store answered: {str(error).splitlines()[0][:300]}")
     return BadInputError(f"{where}: {advice}")
@@ -74,15 +74,15 @@ def _listed(store: Any, place: str) -> dict[str, Any]:
     return tables
 
 
-def _check_room(folder: Path, where: str, size: int, limit_mb: float) -> None:
-    "BadInputError for more than `limit_mb`, ResourceLimitError for more than the disk has left"
+def _check_room(folder: Path, where: str, whole: int, missing: int, limit_mb: float) -> None:
+    "BadInputError for more than `limit_mb`, ResourceLimitError where the disk has no room for the missing bytes"
     free = shutil.disk_usage(folder).free
-    if size > limit_mb * 2**20:
-        raise BadInputError(f"{where} holds {size / 2**20:,.0f} MB, {limit_mb:,.0f} MB are allowed: name a narrower "
+    if whole > limit_mb * 2**20:
+        raise BadInputError(f"{where} holds {whole / 2**20:,.0f} MB, {limit_mb:,.0f} MB are allowed: name a narrower "
                             "place, or allow more with ?max_mb=")
-    if size > free:
-        raise ResourceLimitError(f"{where} holds {size / 2**20:,.0f} MB, and the disk has {free / 2**20:,.0f} MB left: "
-                                 "make room, or name a narrower place")
+    if missing > free:
+        raise ResourceLimitError(f"{missing / 2**20:,.0f} MB of {where} are not here yet, and the disk has "
+                                 f"{free / 2**20:,.0f} MB left: make room, or name a narrower place")
 
 
 # %% ../../../nbs/sources/07_object_store.ipynb #objectstore-06
@@ -94,15 +94,15 @@ class ObjectCopy:
         name = hashlib.sha256(place.encode()).hexdigest()[:16]
         self.folder = settings.data(2) / "download" / name
         self.objects, self.manifest = self.folder / "objects", self.folder / "manifest.json"
-        self._refresh, self._limit_mb = options.get("refresh", ""), float(options.get("max_mb", 10_000))
+        self._refresh_s = refresh_seconds(options.get("refresh", ""))
+        self._limit_mb = float(options.get("max_mb", 10_000))
 
     def ready(self, pinned: bool = False) -> dict[str, Any]:
         "The manifest of the finished copy, whose bytes were compared with it; `pinned` ignores `refresh=`"
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"):
-            if self.manifest.is_file() and not pinned and self._is_old():
-                self.manifest.unlink()
-            if not self.manifest.is_file():
+            there = self.manifest.is_file()
+            if not there or not pinned and is_older(read_json(self.manifest)["fetched"], self._refresh_s):
                 self._fetch()
             known = read_json(self.manifest)
             for key, fact in known["objects"].items():
@@ -112,18 +112,15 @@ class ObjectCopy:
                                         f"the folder {self.folder} to fetch it again")
             return known
 
-    def _is_old(self) -> bool:
-        found = re.fullmatch(r"(\d+)([hd])", self._refresh)
-        age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(read_json(self.manifest)["fetched"])
-        return found is not None and age.total_seconds() > int(found[1]) * {"h": 3_600, "d": 86_400}[found[2]]
-
     def _fetch(self) -> None:
         store = _store()
         try:
             listed = _listed(store, self.place)
-            _check_room(self.folder, self.where, sum(info.size for info in listed.values()), self._limit_mb)
-            with ProgressBar("objects copied", len(listed), shown=len(listed) > 1) as bar:
-                for key, info in listed.items():
+            missing = {key: info for key, info in listed.items() if not self._is_here(key, info)}
+            whole, more = (sum(info.size for info in infos.values()) for infos in (listed, missing))
+            _check_room(self.folder, self.where, whole, more, self._limit_mb)
+            with ProgressBar("objects copied", len(listed), len(listed) - len(missing), shown=len(listed) > 1) as bar:
+                for key, info in missing.items():
                     self._fetch_one(store, key, info)
                     bar.update()
         except OSError as error:
@@ -135,17 +132,20 @@ class ObjectCopy:
         moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         write_json(self.manifest, {"where": self.where, "fetched": moment, "objects": facts})
 
-    def _fetch_one(self, store: Any, key: str, info: Any) -> None:
+    def _is_here(self, key: str, info: Any) -> bool:
+        "Whether the copy has this object in this state: a copied file has the object's size and moment"
         path = self.objects / key
         if not path.resolve().is_relative_to(self.objects.resolve()):
             raise BadInputError(f"{self.where}: the key '{key}' leads out of its folder")
-        if path.is_file() and path.stat().st_size == info.size and path.stat().st_mtime > info.mtime.timestamp():
-            return
+        return path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns) == (info.size, info.mtime_ns)
+
+    def _fetch_one(self, store: Any, key: str, info: Any) -> None:
+        path = self.objects / key
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         with store.open_input_stream(info.path) as source, part.open("wb") as target:
-            while block := source.read(_BLOCK):
-                target.write(block)
+            shutil.copyfileobj(source, target, _BLOCK)
+        os.utime(part, ns=(info.mtime_ns, info.mtime_ns))
         os.replace(part, path)
 
 # %% ../../../nbs/sources/07_object_store.ipynb #objectstore-08
@@ -153,53 +153,31 @@ _OWN_OPTIONS = ("refresh", "max_mb")
 
 
 @data_source("s3")
-class ObjectStoreSource(Source):
+class ObjectStoreSource(KeptSource):
     "A table in an object, or in the objects under a place, of an S3-compatible store"
-    _pinned = False
 
     def __init__(self, rest: str, settings: Settings):
         super().__init__(rest, settings)
         load_formats()
         place, options = options_of(rest, (*FILE_OPTIONS, "format", *_OWN_OPTIONS), "s3")
         self.place = place.strip("/")
+        self.where = f"s3://{self.place}"
         if not place.startswith("//") or not self.place:
             raise BadInputError(f"s3:{rest} names no bucket: write s3://BUCKET/KEY")
-        fits = {"refresh= is a number of hours or days, for example refresh=24h or refresh=7d": r"(\d+[hd])?",
-                "max_mb= is a number of megabytes": r"\d*"}
-        for (said, form), name in zip(fits.items(), _OWN_OPTIONS):
-            if not re.fullmatch(form, options.get(name, "")) or options.get(name) == "":
-                raise BadInputError(f"s3://{self.place}: {said}")
+        if "refresh" in options and refresh_seconds(options["refresh"]) is None:
+            raise BadInputError(f"{self.where}: refresh= is a number of hours or days, for example refresh=24h or "
+                                "refresh=7d")
+        if not options.get("max_mb", "1").isdigit():
+            raise BadInputError(f"{self.where}: max_mb= is a number of megabytes")
         self._copy = ObjectCopy(self.place, options, settings)
-        self._words = {key: value for key, value in options.items() if key not in _OWN_OPTIONS}
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.rest, self.settings), {"_pinned": True}
+        self._options = {key: value for key, value in options.items() if key not in _OWN_OPTIONS}
 
     @cached_property
-    def _known(self) -> dict[str, Any]:
-        return self._copy.ready(self._pinned)
-
-    @cached_property
-    def _table(self) -> FileSource:
-        keys = list(self._known["objects"])
-        place = self._copy.objects / keys[0] if keys == [PurePosixPath(self.place).name] else self._copy.objects
-        try:
-            return FileSource(f"{place}{'?' * bool(self._words)}{urlencode(self._words)}", self.settings)
-        except BadInputError as error:
-            raise BadInputError(f"s3://{self.place}: {error}") from None
-
-    columns = property(lambda self: self._table.columns)
-    rows = property(lambda self: self._table.rows)
-    files = property(lambda self: [self._copy.manifest] if self._known else [])
-    warnings = property(lambda self: self._table.warnings)
-
-    def chunks(self, rows: int, start: int = 0) -> Iterator[pd.DataFrame]:
-        return self._table.chunks(rows, start)
-
-    def fingerprint(self) -> str:
-        return self._table.fingerprint()
+    def _table(self) -> Source:
+        keys, objects = list(self._known["objects"]), self._copy.objects
+        return self._read(objects / keys[0] if keys == [PurePosixPath(self.place).name] else objects, self._options)
 
     def describe(self) -> dict[str, str]:
-        moment, count = self._known["fetched"], len(self._known["objects"])
-        copied = f"{count:,} object{'s' * (count != 1)} copied {moment[:10]} {moment[11:16]} UTC"
-        return self._table.describe() | {"where": f"s3://{self.place}, {copied}", "licence": "not stated"}
+        count = len(self._known["objects"])
+        copied = f"{count:,} object{'s' * (count != 1)} copied {self._moment()}"
+        return self._table.describe() | {"where": f"{self.where}, {copied}", "licence": "not stated"}

@@ -11,14 +11,14 @@ class Store(BaseHTTPRequestHandler):
     "What Arrow asks of a store: objects by bucket/key are listed and read; `asked` for, and refused beyond `left` of them"
     objects: dict[str, bytes] = {}
     asked: list[str] = []
-    left = None
+    left, moment = None, "Mon, 01 Jan 2024 00:00:00 GMT"
 
     def log_message(self, *_):
         pass
 
     def answer(self, status, body=b"", **headers):
         self.send_response(status)
-        for name, value in {"Content-Length": len(body), "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", **headers}.items():
+        for name, value in {"Content-Length": len(body), "Last-Modified": self.moment, **headers}.items():
             self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
         if self.command == "GET":
@@ -36,7 +36,7 @@ class Store(BaseHTTPRequestHandler):
 
     def headed(self, found):
         self.send_header("Content-Length", str(len(found)))
-        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.send_header("Last-Modified", self.moment)
         self.end_headers()
 
     def do_GET(self):

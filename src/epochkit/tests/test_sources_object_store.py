@@ -88,8 +88,35 @@ def test_a_store_that_is_away_and_a_disk_that_is_full_are_named(store, tmp_path,
     settings = load_settings(home=tmp_path, env={})
     with monkeypatch.context() as full:
         full.setattr("epochkit.sources.object_store.shutil.disk_usage", lambda folder: type("", (), {"free": 3}))
-        with pytest.raises(ResourceLimitError, match="the disk has 0 MB left"):
+        with pytest.raises(ResourceLimitError, match="the disk has 0 MB left: make room"):
             open_source("s3://lake/loans.csv", settings)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(BadInputError, match="cannot be reached"):
         open_source("s3://lake/loans.csv", settings)
+
+
+def test_a_failure_of_this_machine_is_not_the_stores_and_what_was_kept_outlives_a_refresh_that_fails(store, tmp_path, monkeypatch):
+    store.objects["lake/loans.csv"] = b"amount,kind\n1,a\n"
+    settings = load_settings(home=tmp_path, env={})
+    kept = open_source("s3://lake/loans.csv?refresh=1h", settings)
+    kept.files[0].write_text(kept.files[0].read_text().replace(kept._known["fetched"][:10], "2024-01-01"))
+    store.objects["lake/loans.csv"] = b"amount,kind\n1,a\n2,b\n"
+    with monkeypatch.context() as full:
+        full.setattr("epochkit.sources.object_store.shutil.copyfileobj", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            open_source("s3://lake/loans.csv?refresh=1h", settings)
+    assert pickle.loads(pickle.dumps(kept)).rows == 1
+    assert open_source("s3://lake/loans.csv?refresh=1h", settings).rows == 2
+
+
+def test_an_object_of_the_same_size_that_is_newer_is_copied_again(store, tmp_path):
+    store.objects["lake/loans.csv"] = b"amount,kind\n1,a\n"
+    settings = load_settings(home=tmp_path, env={})
+    kept = open_source("s3://lake/loans.csv", settings)
+    kept.files[0].unlink()
+    asked = len(store.asked)
+    assert open_source("s3://lake/loans.csv", settings).rows == 1 and len(store.asked) == asked
+    store.objects["lake/loans.csv"], store.moment = b"amount,kind\n7,z\n", "Tue, 02 Jan 2024 00:00:00 GMT"
+    kept.files[0].unlink()
+    assert open_source("s3://lake/loans.csv", settings).head()["kind"].tolist() == ["z"]
+

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote_plus, urljoin, urlsplit
 
 from ...core.errors import BadInputError, unknown_name
+from ..kept import refresh_seconds
 from ..secrets import refuse_plain_secrets
 
 # %% ../../../../nbs/sources/web/01_address.ipynb #21lwebaddres-05
@@ -42,8 +43,7 @@ class WebAddress(NamedTuple):
     @property
     def refresh_s(self) -> float | None:
         "Seconds after which the kept copy is too old; None when it is kept for good"
-        found = re.fullmatch(r"(\d+)([hd])", self.options.get("refresh", ""))
-        return int(found[1]) * {"h": 3600, "d": 86400}[found[2]] if found else None
+        return refresh_seconds(self.options.get("refresh", ""))
 
     def pair(self, option: str, otherwise: str = "") -> tuple[str, str]:
         "The two halves of an option `a:b`"

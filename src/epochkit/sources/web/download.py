@@ -20,6 +20,7 @@ from ...core.files import read_json, sha256_of, write_json
 from ...core.settings import Settings
 from ...core.errors import BadInputError
 from ...report.progress_bars import ProgressBar
+from ..kept import is_older
 from ..secrets import Secrets
 from .address import WebAddress, first_page, next_page
 from .answers import Page, answer_format, read_page, unpack
@@ -112,8 +113,7 @@ class _DownloadFolder:
         self._limit_mb = float(options.get("max_mb", 1_000))
 
     def _is_old(self) -> bool:
-        age = _now() - dt.datetime.fromisoformat(read_json(self.manifest)["fetched"])
-        return self.address.refresh_s is not None and age.total_seconds() > self.address.refresh_s
+        return is_older(read_json(self.manifest)["fetched"], self.address.refresh_s, _now())
 
     def _seal(self) -> None:
         lines, path = self._pages.lines, self._pages.path

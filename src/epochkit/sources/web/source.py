@@ -6,72 +6,38 @@
 __all__ = ['WebSource', 'HttpSource']
 
 # %% ../../../../nbs/sources/web/05_source.ipynb #22bwebsource-02
-from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode, urlsplit
-
-import pandas as pd
+from urllib.parse import urlsplit
 
 from ...core.settings import Settings
-from ...core.errors import BadInputError
-from ..files.source import FileSource
 from ..base import Source, data_source
-from .address import WebAddress, web_address
+from ..kept import KeptSource
+from .address import web_address
 from .download import Download
-
-# %% ../../../../nbs/sources/web/05_source.ipynb #web-source-kept
-def _kept_table(path: Path, known: dict[str, Any], address: WebAddress, settings: Settings) -> FileSource:
-    "The kept file as a source; its errors name the address and not the file"
-    options = {}
-    if path.suffix in (".csv", ".tsv"):
-        options = {"encoding": known["encoding"], "delimiter": address.options.get("delimiter", "")}
-    words = urlencode({key: value for key, value in options.items() if value})
-    try:
-        return FileSource(f"{path}{'?' if words else ''}{words}", settings)
-    except BadInputError as error:
-        raise BadInputError(f"{address.url}: {error}") from None
 
 # %% ../../../../nbs/sources/web/05_source.ipynb #22bwebsource-05
 @data_source("https")
-class WebSource(Source):
+class WebSource(KeptSource):
     "A table behind an address that begins with https"
     scheme = "https"
-    _pinned = False
 
     def __init__(self, rest: str, settings: Settings):
         super().__init__(rest, settings)
         self.address = web_address(f"{self.scheme}:{rest}")
-        self._download = Download(self.address, settings)
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.rest, self.settings), {"_pinned": True}
-
-    @cached_property
-    def _known(self) -> dict[str, Any]:
-        return self._download.ready(self._pinned)
+        self.where, self._copy = self.address.url, Download(self.address, settings)
 
     @cached_property
     def _table(self) -> Source:
-        return _kept_table(self._download.folder / self._known["file"], self._known, self.address, self.settings)
-
-    columns = property(lambda self: self._table.columns)
-    rows = property(lambda self: self._table.rows)
-    files = property(lambda self: [self._download.manifest] if self._known else [])
-    warnings = property(lambda self: [*self._known["warnings"], *self._table.warnings])
-
-    def chunks(self, rows: int, start: int = 0) -> Iterator[pd.DataFrame]:
-        return self._table.chunks(rows, start)
-
-    def fingerprint(self) -> str:
-        return self._table.fingerprint()
+        place = self._copy.folder / self._known["file"]
+        options = {"encoding": self._known["encoding"], "delimiter": self.address.options.get("delimiter", "")}
+        known = options if place.suffix in (".csv", ".tsv") else {}
+        return self._read(place, {key: value for key, value in known.items() if value})
 
     def describe(self) -> dict[str, str]:
-        url, moment, pages = self.address.url, self._known["fetched"], self._known["pages"]
+        pages = self._known["pages"]
         count = f"{pages:,} {'page' if pages == 1 else 'pages'}"
-        return {"where": f"{url}, {count} fetched {moment[:10]} {moment[11:16]} UTC",
-                "licence": f"not stated (see the terms of {urlsplit(url).hostname})"}
+        return {"where": f"{self.where}, {count} fetched {self._moment()}",
+                "licence": f"not stated (see the terms of {urlsplit(self.where).hostname})"}
 
 # %% ../../../../nbs/sources/web/05_source.ipynb #22bwebsource-05-a
 @data_source("http")
