@@ -1146,7 +1146,7 @@ def _(p, said):
 
 @recomputes("002", "contract (finding)")
 def _(p, said):
-    return {"broken": broken_rules(p)}
+    return {"broken": broken_rules(p), "columns": p.table.shape[1] - 1}
 
 
 @recomputes("002", "quality (finding)", overall=1e-6, score=1e-6)
