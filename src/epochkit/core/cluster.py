@@ -21,6 +21,7 @@ from typing import Any, Self
 from .. import __version__
 from .domino import find_cluster
 from .errors import BadInputError, DependencyError, explain
+from .files import sha256_of
 from .settings import Settings, load_settings
 from .workers import CallResult, Shared, Workers, as_in_a_worker, call_made
 
@@ -100,12 +101,19 @@ def _checked(client: Any, address: str) -> int:
     return len(there)
 
 
+_SENT: set[tuple[str, str]] = set()
+
+
 def _send(client: Any, package: Path | None) -> None:
-    "Gives the cluster the project's own package"
+    "Gives the cluster the project's own package, once in each state"
     if package is None or not (package / "__init__.py").is_file():
+        return
+    sent = client.scheduler_info(n_workers=0)["id"], sha256_of(package)
+    if sent in _SENT:
         return
     with tempfile.TemporaryDirectory() as folder:
         client.upload_file(shutil.make_archive(f"{folder}/{package.name}", "zip", package.parent, package.name))
+    _SENT.add(sent)
 
 # %% ../../../nbs/core/16_cluster.ipynb #cluster-11
 _PATIENCE_S = 60.0

@@ -54,7 +54,8 @@ def test_outcomes_are_those_of_workers_here_and_what_a_lost_process_left_is_made
     assert "ended, each time" in crashed.error and crashed.memory and found["work"].peak_mb > 10
 
 
-def test_the_projects_package_goes_along(cluster, tmp_path):
+def test_the_projects_package_goes_along_and_goes_again_when_it_changed(cluster, tmp_path, monkeypatch):
+    import distributed
     package = tmp_path / "own_rooms"
     package.mkdir()
     (package / "__init__.py").write_text("def doubled(x):\n    return 2 * x\n")
@@ -65,6 +66,13 @@ def test_the_projects_package_goes_along(cluster, tmp_path):
     with ClusterWorkers(cluster, package=package) as workers:
         workers.submit("sent", from_there, 4)
         assert workers.outcome().value == 8
+    with monkeypatch.context() as watched:
+        watched.setattr(distributed.Client, "upload_file", lambda *_: pytest.fail("it was sent before"))
+        ClusterWorkers(cluster, package=package).__enter__().__exit__()
+    (package / "__init__.py").write_text("def doubled(x):\n    return 3 * x\n")
+    with ClusterWorkers(cluster, package=package) as workers:
+        workers.submit("sent anew", from_there, 4)
+        assert workers.outcome().value == 12
 
 
 def test_a_cluster_that_is_away_of_another_version_or_empty_is_one_error(cluster, monkeypatch):
