@@ -103,6 +103,14 @@ def finished_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def browser():
+    "A Chromium for the tests of one file"
+    from epochkit.tests.jupyterlab import chromium
+    with chromium() as found:
+        yield found
+
+
 @pytest.fixture
 def copied_home(finished_home: Path, tmp_path: Path) -> Path:
     "A copy of the finished project that a test may break; the tracking store is left behind"

@@ -6,18 +6,12 @@ import pytest
 
 from epochkit.core.brief import brief_path, load_brief
 from epochkit.core.settings import load_settings
-from epochkit.tests.jupyterlab import CHROMIUM, chromium, jupyterlab
+from epochkit.tests.jupyterlab import CHROMIUM, jupyterlab
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
 FORM = ".kit.form.brief"
 NOTEBOOK = "from epochkit.planning.form import brief_form\nfrom epochkit.core.settings import load_settings\nbrief_form(load_settings())"
 ROWS = "score;colour;Größe in cm;mail\n" + "\n".join(f"{3 + i % 4};{('red', 'blue')[i % 2] if i > 1 else ''};{150 + i / 3:.1f};a{i}@b.org" for i in range(60))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

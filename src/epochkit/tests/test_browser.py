@@ -15,7 +15,7 @@ from epochkit.lifecycle.state import project_state
 from epochkit.serving.dashboard import APP_PAGES
 from epochkit.serving.service import served_bundle
 from epochkit.tests.conftest import DIABETES_BRIEF, ROOT
-from epochkit.tests.jupyterlab import CHROMIUM, SHOTS, chromium, jupyterlab
+from epochkit.tests.jupyterlab import CHROMIUM, SHOTS, jupyterlab
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
 FORM, CARD = ".kit.form:not(.brief)", ".kit.gate"
@@ -51,12 +51,6 @@ run.output(run.artifacts / "leak_audit.json", evidence=True).write_text(json.dum
 run.finish()''')
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 LOOK = SMALL_EPOCH.split("# %%")[0] + "# %%\ngate_panel(settings, number)"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,10 @@ from epochkit.record.ledger import Ledger
 from epochkit.lifecycle.state import project_state
 from epochkit.runner.progress import left_behind, read_progress
 from epochkit.tests.conftest import DIABETES_BRIEF, EPOCH, ROOT
-from epochkit.tests.jupyterlab import CHROMIUM, chromium, jupyterlab
+from epochkit.tests.jupyterlab import CHROMIUM, jupyterlab
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
 LIVE = ".room-live .room.card"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

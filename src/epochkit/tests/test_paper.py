@@ -10,19 +10,13 @@ import pytest
 from epochkit.report.figures import write_page
 from epochkit.report.pages import export_notebook
 from epochkit.report.tables import as_table
-from epochkit.tests.jupyterlab import CHROMIUM, chromium
+from epochkit.tests.jupyterlab import CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
 PAPER = {"width": 688, "height": 1_000}  # A4 without its margins
 TABLE = pd.DataFrame({f"a long head {number}": [1234.5, 0.25] for number in range(15)} | {"reason": ["several words that may wrap anywhere", "no"]})
 TOO_WIDE = """() => [...document.querySelectorAll('table, img, pre, p')].filter(part => part.getBoundingClientRect().right > innerWidth + 1)
     .map(part => part.tagName + ' ' + part.innerText.slice(0, 60))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
