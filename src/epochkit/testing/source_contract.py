@@ -87,12 +87,12 @@ class _LastingContract(_ReadingContract):
     "The fingerprint follows the data, the source travels, and says where it comes from"
 
     def test_the_fingerprint_is_stable_and_follows_a_changed_cell(self, tmp_path):
-        source, _ = self._made(tmp_path)
+        settings = load_settings(home=tmp_path, env={})
+        spec, _ = self.make(tmp_path, settings)
+        source, again = open_source(spec, settings), open_source(spec, settings)
         first = source.fingerprint()
         assert len(first) == 64 and set(first) <= set("0123456789abcdef"), f"'{first}' is no sha256"
-        assert first == source.fingerprint() == self._made(
-            tmp_path)[0].fingerprint(), "the fingerprint changed by itself"
-        settings = load_settings(home=tmp_path, env={})
+        assert first == source.fingerprint() == again.fingerprint(), "the fingerprint changed by itself"
         other = open_source(self.changed(tmp_path, settings), settings)
         assert other.fingerprint() != first, "a changed cell did not change the fingerprint"
 
