@@ -18,6 +18,7 @@ from .column_figures import column_value
 from .columns import wilson_interval
 from .explore import Exploration
 from .recommendations import recommendation_table
+from .findings import alone_value
 from .structure_findings import effect_value, outcome_value
 from ..report.claims import Claim, Measured, claim, count_of
 from ..report.templates import render
@@ -31,6 +32,7 @@ class CardTables(NamedTuple):
     advice: pd.DataFrame
     suspects: dict[str, list[dict[str, Any]]]
     scores: Mapping[str, float]
+    ends: Mapping[str, list[float]]
     measure: str
     known: dict[str, dict[str, Any]]
 
@@ -53,7 +55,8 @@ def card_tables(found: Exploration, insights: Mapping[str, Any], leaks: Mapping[
     for item in leaks["suspects"]:
         suspects.setdefault(item["column"], []).append(item)
     return CardTables(found, tables, recommendation_table(insights, found.features), suspects,
-                      leaks.get("single_column_scores", {}), leaks.get("measure", "score"),
+                      leaks.get("single_column_scores", {}), leaks.get("single_column_intervals", {}),
+                      leaks.get("measure", "score"),
                       {entry["column"]: dict(entry) for entry in dictionary})
 
 # %% ../../../nbs/exploration/14_cards.ipynb #columncards-07
@@ -161,8 +164,7 @@ def _leak_line(tables: CardTables, name: str) -> list[tuple[str, str]]:
         return [("Leak", f"{item['severity']}: {item['reason']}") for item in tables.suspects[name]]
     if name not in tables.scores:
         return []
-    score = Measured(float(tables.scores[name]), "score", f"{tables.measure} of {name} alone", len(tables.found.rows),
-                     rule="cross-validated")
+    score = alone_value(tables.found, name, tables.scores[name], tables.ends.get(name))
     return [("Leak", claim("no suspicion: {measure} {alone} alone, cross-validated", measure=tables.measure,
                            alone=score))]
 

@@ -16,8 +16,8 @@ import pandas as pd
 from .associations import auc_of, numbers_of
 from .columns import rates_by_label
 from .explore import Exploration
-from .findings import (alone_value, association_values, middle_half_claim, outlier_values,
-                                           skewness_values)
+from .findings import (alone_value, association_values, ends_alone, middle_half_claim,
+                                           outlier_values, skewness_values)
 from .structure_findings import effect_value, label_value, outcome_value
 from ..report.claims import Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, readable, use_style
@@ -162,7 +162,7 @@ def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.
         return claim("{name} separates the classes of {target} best of all numbers ({measure} {effect})", name=name,
                      target=found.plan.data.target, measure=row["measure"], effect=effect)
     auc, alone = auc_of(values[known], labels[known] == positive), row.get("alone", float("nan"))
-    score = alone_value(found, name, alone) if alone == alone else Measured(
+    score = alone_value(found, name, alone, ends_alone(row)) if alone == alone else Measured(
         max(auc, 1 - auc), "score", f"AUC of {name} alone", int(known.sum()), rule="its values as they are")
     way = "alone, cross-validated" if alone == alone else "alone, its values as they are"
     other = next(label for label in labels.unique() if label != positive)

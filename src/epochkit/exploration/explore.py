@@ -147,8 +147,12 @@ def _with_scores_alone(ranked: pd.DataFrame, leaks: Mapping[str, Any] | None) ->
     scores = (leaks or {}).get("single_column_scores")
     if not scores:
         return ranked
+    ends = leaks.get("single_column_intervals") or {}
     table = ranked.drop(columns="auc", errors="ignore")
     table.insert(5, "alone", table["column"].map(scores).astype(float))
+    for place, name in enumerate(("alone_low", "alone_high")):
+        table.insert(6 + place, name,
+                     table["column"].map({key: pair[place] for key, pair in ends.items()}).astype(float))
     return table
 
 # %% ../../../nbs/exploration/07_explore.ipynb #09c0b397

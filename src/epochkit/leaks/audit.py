@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from ..report.values import evidence_text
 from .single_column import (FEWEST_ROWS, LEAK_THRESHOLDS, Leak, TargetOutcome, as_codes, judge_probe,
-                                          numeric_values, probe, speaks_of_an_outcome, tells_one_class)
+                                          numeric_values, probe, score_interval, speaks_of_an_outcome, tells_one_class)
 from .copies import copy_by_a_word, copy_of_target, filled_for_one_class
 from epochkit.leaks.relations import (
     date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
@@ -200,6 +200,8 @@ def _report(rows: _Rows, suspects: list[dict[str, Any]], scores: Mapping[str, fl
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     return {
         "suspects": suspects, "single_column_scores": {name: round(score, 4) for name, score in ranked},
+        "single_column_intervals": {name: [round(end, 4) for end in score_interval(rows.outcome, score)]
+                                    for name, score in ranked},
         "measure": "AUC" if rows.classification else "R2 of ranks", "rows_looked_at": len(rows.sample), "note": note,
         "thresholds": LEAK_THRESHOLDS
     }

@@ -169,6 +169,7 @@ def test_the_plan_says_what_is_looked_at(loans):
     loans["fee"] = 1.5 * loans["debts"]
     report = audit_plan(loans, planned(known_after=["fee"]), kinds, parts)
     assert set(report["single_column_scores"]) == {"income", "home", "row_id", "fee"} and report["on_leak"] == "drop"
+    assert all(low < report["single_column_scores"][name] <= high for name, (low, high) in report["single_column_intervals"].items())
     assert [(item["column"], item["check"]) for item in report["suspects"]] == [("fee", "known after")]
     assert report["repeated_in_validation"] == {
         "rows": 1, "share": 0.005, "nearly": report["repeated_in_validation"]["nearly"], "same_outcome": 1.0

@@ -122,8 +122,8 @@ def noise_costs_little(context: GateContext) -> CheckResult:
     row = next((row for row in noise if row["noise"] == 0.05 and "low" in row), None)
     if row is None or found.observed is None:
         return found
-    return found._replace(reason=f"{row['relative_loss']:z.1%} ({row['low']:z.1%} to {row['high']:z.1%}) of the gain over "
-                                 "the baseline is lost; the low end counts")
+    lost, low, high = (f"{row[name]:z.1%}" for name in ("relative_loss", "low", "high"))
+    return found._replace(reason=f"{lost} ({low} to {high}) of the gain over the baseline is lost; the low end counts")
 
 # %% ../../../nbs/validation/02_gate.ipynb #gate-decision
 DECISION = "the decision beats a constant one"
