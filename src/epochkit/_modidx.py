@@ -1453,6 +1453,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                      'epochkit/exploration/recommendations.py'),
                                                       'epochkit.exploration.recommendations.scaling_advice': ( 'exploration/recommendations.html#scaling_advice',
                                                                                                                'epochkit/exploration/recommendations.py'),
+                                                      'epochkit.exploration.recommendations.skewness_of': ( 'exploration/recommendations.html#skewness_of',
+                                                                                                            'epochkit/exploration/recommendations.py'),
                                                       'epochkit.exploration.recommendations.text_advice': ( 'exploration/recommendations.html#text_advice',
                                                                                                             'epochkit/exploration/recommendations.py'),
                                                       'epochkit.exploration.recommendations.transform_advice': ( 'exploration/recommendations.html#transform_advice',

@@ -1467,6 +1467,22 @@ def test_every_lesson_names_a_number_what_follows_and_a_change(project):
     assert all(lesson["values"] and lesson["consequence"] and lesson["change"] for lesson in lessons)
 
 
+def reasons(project, name, bad, shares):
+    "The numbers in the reasons of the advice on a column"
+    column, gone = project.seen[name], project.seen[name].isna()
+    found = {"missing": gone.mean(), "gone": bad[gone].mean(), "there": bad[~gone].mean()}
+    if name in project.labels:
+        counts = column.astype(object).where(~gone, "(missing)").value_counts()
+        rare = counts[counts < max(10, round(0.001 * len(column)))]
+        return found | {"labels": len(counts), "rare": len(rare), "together": rare.sum(), "least": max(10, round(0.001 * len(column))),
+                        "few": 5, "alone": counts[counts < 5].sum() / len(column)}
+    values = column.dropna().astype(float)
+    transform = project.json("003", "eda_insights.json")["transform"].get(name)
+    shaped = np.log1p(values) if transform == "log" else stats.yeojohnson((values - values.mean()) / values.std())[0]
+    return found | {"skew": values.skew(), "left": abs(stats.skew(shaped)), "share": shares[name],
+                    "away": (values - values.median()).abs().max() / values.std()}
+
+
 def test_every_number_on_a_card_of_a_column_is_recomputed(project):
     seen, bad, checked = project.seen, project.bad, 0
     counts, shares = outlier_shares(project)
@@ -1487,6 +1503,9 @@ def test_every_number_on_a_card_of_a_column_is_recomputed(project):
             if line["heading"] == "With the target":
                 effects, q = clear_features(project)
                 mine = {"effect": effects[project.features.index(name)], "q_value": q[project.features.index(name)]}
+            elif line["heading"] == "Why":
+                mine = reasons(project, name, bad, shares)
+                assert {*line.get("values", {})} <= {*mine}, (name, line)
             for place in {*line.get("values", {})} & {*mine}:
                 if place not in ("effect", "q_value") or line["heading"] == "With the target":
                     assert math.isclose(float(mine[place]), line["values"][place]["value"], rel_tol=1e-6, abs_tol=1e-9), (name, line["heading"], place)
