@@ -314,7 +314,7 @@ _WITH_PATH = re.compile(r"(file:|sql:sqlite:///|synthetic:like\?(?:[^&]*&)*?file
 def same_from_anywhere(path: str, home: Path, typed_in: Iterable[Path]) -> str:
     """A relative `path` so that it names from anywhere the file that is meant: under `home`, or in one of the folders
     `typed_in`; as it is when no file is there, BadInputError when several are"""
-    given = Path(path).expanduser()
+    given = Path(os.path.expanduser(path))
     found = {}
     for folder in ([] if Path(path).is_absolute() else [home, *typed_in]):
         place = Path(os.path.abspath(folder / given))

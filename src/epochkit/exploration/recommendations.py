@@ -91,7 +91,8 @@ def encoding_advice(found: Exploration) -> Recommendations:
         if len(counts) <= 2:
             advice[name] = ("ordinal", claim("{labels:label}: one column of zeros and ones says it all", labels=labels))
         elif len(counts) <= _ONE_HOT_LABELS:
-            advice[name] = ("one-hot", claim("{labels:label}{gap}: a column each stays readable", labels=labels, gap=gap))
+            advice[name] = ("one-hot", claim("{labels:label}{gap}: a column each stays readable", labels=labels,
+                                             gap=gap))
         elif alone > 0.5:
             advice[name] = ("frequency", claim(
                 "{alone} of rows sit in labels of fewer than {few} rows: a mean per label would remember single rows",

@@ -24,6 +24,7 @@ from ..core.errors import BadInputError
 from ..core.files import read_json, sha256_of, write_json
 from ..core.services import disk_trouble
 from .bundle import further_columns, read_rows, score_cleaned
+from ..report.claims import count_of
 from ..report.progress_bars import ProgressBar
 from ..report.values import without_formulas
 from ..sources.base import Source
@@ -56,8 +57,8 @@ def check_columns(bundle: Any, columns: Iterable[str]) -> list[str]:
                             f"{', '.join(missing[:10])} (it has: {', '.join(map(str, columns[:10]))})")
     unknown = sorted({*columns} - {*asked, *further_columns(bundle)} - {*SCORE_COLUMNS})
     hidden = [name for name in SCORE_COLUMNS if name in columns]
-    return ([f"{len(unknown)} columns that neither the model nor its source knows are kept and not used: "
-             f"{', '.join(unknown[:5])}"] if unknown else []) + [
+    return ([f"kept and not used, as neither the model nor its source knows {'it' if len(unknown) == 1 else 'them'}: "
+             f"{count_of(len(unknown), 'unknown columns'):column} ({', '.join(unknown[:5])})"] if unknown else []) + [
         f"the column '{name}' of the table gives way to the {name} of the model" for name in hidden]
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-10

@@ -432,7 +432,7 @@ def tool_refusal(tool: str, given: Mapping[str, Any], root: Path, folder: Path) 
 
 def _refused_file(given: Mapping[str, Any], root: Path, folder: Path) -> str:
     "Why a file may not be written like this; the files of rules are left to the person, who is asked"
-    path = folder / Path(given.get("file_path") or given.get("notebook_path") or "").expanduser()
+    path = folder / os.path.expanduser(given.get("file_path") or given.get("notebook_path") or "")
     place = protected_place(path, root)
     if place and place.kind != "rules":
         return place.line

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..core.brief import Brief, DataSection, parse_brief
 from ..core.errors import BadInputError
 from ..core.files import write_bytes
-from ..core.settings import EPOCHS, Settings, load_settings
+from ..core.settings import EPOCHS, Settings, load_settings, named_folder
 from ..planning.column_roles import UnclearTaskError
 from ..planning.plan import Plan, make_plan
 from ..planning.risks import make_questions
@@ -50,7 +50,7 @@ class Wishes(NamedTuple):
 # %% ../../../nbs/project/11_new.ipynb #new-06
 def check_folder(folder: Path) -> Path:
     "The absolute path of a folder that can become a project; BadInputError when it is taken or cannot be written"
-    folder = Path(os.path.normpath(folder.expanduser().absolute()))
+    folder = Path(os.path.normpath(named_folder("DIR", folder)))
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise BadInputError(f"{folder} is there and no folder: name a folder that does not exist yet")
     if folder.is_dir() and any(folder.iterdir()):
@@ -78,7 +78,7 @@ def data_spec(data: str, known: Sequence[str] = ("file", "sql", "http", "https",
         raise BadInputError(f"'{without_password(data)}' is no kind of data source: for a database write sql: in front "
                             "of it")
     place, question, options = (rest if colon and kind == "file" else data).partition("?")
-    path = Path(place).expanduser().absolute()
+    path = named_folder("--data", place)
     if not place.strip() or not path.exists():
         raise BadInputError(_ABSENT.format(path=place.strip() or "(no name)", here=Path.cwd()))
     return f"file:{path}{question}{options}"

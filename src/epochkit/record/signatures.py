@@ -49,7 +49,7 @@ def _ssh_keygen(*arguments: str, feed: bytes = b"") -> tuple[int, str, str]:
 def sign(payload: bytes, key: Path, purpose: str = _DECISION) -> str:
     """The armored signature of `payload` by `key`, a private key file,
     or a public one whose private part is in the ssh-agent"""
-    key = Path(key).expanduser()
+    key = Path(os.path.expanduser(key))
     if not key.is_file():
         raise BadInputError(
             f"the signing key {key} is not there: set EPOCH_SIGNING_KEY to a key file, or make one with "
@@ -132,7 +132,7 @@ def _git_value(env: Mapping[str, str], folder: Path, *arguments: str) -> str:
 def signing_key(env: Mapping[str, str], code_root: Path) -> Path | None:
     "The key file that signs decisions, or None: EPOCH_SIGNING_KEY, else git's user.signingkey where gpg.format is ssh"
     if named := env.get("EPOCH_SIGNING_KEY", "").strip():
-        path = code_root / Path(named).expanduser()
+        path = code_root / os.path.expanduser(named)
         if not path.is_file():
             raise BadInputError(
                 f"EPOCH_SIGNING_KEY names {path}, which is not a file: name a private key, or a public one "

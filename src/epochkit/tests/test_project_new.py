@@ -72,6 +72,12 @@ def test_the_brief_is_filled_and_what_is_open_is_asked(made, table):
     assert open_source(brief.data.source, elsewhere).rows == 569
 
 
+@pytest.mark.parametrize("refused", [lambda: check_folder(Path("~nobody-of-this-name/x")), lambda: data_spec("~nobody-of-this-name/x.csv")])
+def test_the_home_of_nobody_is_refused(refused):
+    with pytest.raises(BadInputError, match="~nobody-of-this-name/x.*write the whole path"):
+        refused()
+
+
 def test_the_wheel_and_the_base_of_upgrades_are_carried(made):
     assert [path.name.split("-")[0] for path in (made / "wheels").iterdir()] == ["epochkit"]
     base = zipfile.ZipFile(made / ".epochkit" / "template.zip")

@@ -11,6 +11,7 @@ import copyreg
 import difflib
 import hashlib
 import importlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from ..base import Source, data_source, options_of
 # %% ../../../../nbs/sources/files/08_source.ipynb #22filesource-05
 def find_place(place: str, settings: Settings) -> Path:
     "The file or folder at `place` under home, project or current folder; BadInputError with the nearest name"
-    tried = [root / Path(place).expanduser() for root in (settings.home, settings.code_root, Path.cwd())]
+    tried = [root / os.path.expanduser(place) for root in (settings.home, settings.code_root, Path.cwd())]
     for path in tried:
         if path.exists():
             return path
