@@ -770,7 +770,7 @@ def _(p, said):
 def _(p, said):
     report = p.json("007", f"{said.place[4:]}.json")
     table = pd.DataFrame([*report["features"], *report["scores"]])
-    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": len(table), "served": report["rows"],
+    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": table["psi"].notna().sum(), "served": report["rows"],
              "others": report["reference_rows"]}
     return {name: found[name] for name in said.values}
 
@@ -1278,7 +1278,7 @@ def _(p, said):
     report = p.json("007", "deployment_report.json")
     speed, known = report["latency"], len(p.json("007", "known_answers.json"))
     return {"answered": report["rows_served"] + known, "errors": report["metrics"]["client_errors"] + report["metrics"]["server_errors"],
-            "half": np.quantile(speed["latencies_ms"], 0.5), "free": speed["load"]["free"], "cores": speed["load"]["cores"]}
+            "timed": len(speed["latencies_ms"]), "half": np.quantile(speed["latencies_ms"], 0.5), "free": speed["load"]["free"], "cores": speed["load"]["cores"]}
 
 
 @recomputes("007", "alarm (finding)")
