@@ -164,7 +164,8 @@ def _(p, said):
     effects, q = clear_features(p)
     best = p.features[int(effects.argmax())]
     found = {"clear": ((effects >= 0.1) & (q < 0.05)).sum(), "weak": ((effects < 0.1) & (q > 0.05)).sum(),
-             "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best)}
+             "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best),
+             "next_effect": np.sort(effects)[-2]}
     assert said.words.get("name", best) == best
     return {name: found[name] for name in said.values}
 
@@ -243,7 +244,7 @@ def _(p, said):
 
 @recomputes("003", "distributions", "skewed_numbers (finding)")
 def _(p, said):
-    found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1,
+    found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1, "rows": len(p.seen),
              "skewness": p.seen[said.words["name"]].skew()}
     return {name: found[name] for name in said.values}
 
@@ -305,8 +306,9 @@ def _(p, said):
 @recomputes("003", "pair_plot", rho=0.0005)
 def _(p, said):
     names = said.values["rho"]["of"].removeprefix("largest correlation among ").split(", ")
-    rho = p.seen[names].corr("spearman").abs().to_numpy()
-    return {"shown": len(names), "rho": rho[np.triu_indices(len(names), 1)].max()}
+    rho = p.seen[names].corr("spearman").abs()
+    assert rho.at[said.words["first"], said.words["second"]] == rho.where(np.triu(np.ones(rho.shape, bool), 1)).max(axis=None)
+    return {"shown": len(names), "rho": rho.at[said.words["first"], said.words["second"]]}
 
 
 @recomputes("003", "interactive_pair")
@@ -429,7 +431,7 @@ def _(p, said):
 @recomputes("002", "numeric_distributions")
 def _(p, said):
     skewed = p.table[p.numbers].skew()
-    return {"strong": (skewed.abs() > 1).sum(), "all": len(skewed), "limit": 1, "skewness": skewed[skewed.abs().idxmax()]}
+    return {"strong": (skewed.abs() > 1).sum(), "all": len(skewed), "limit": 1, "rows": len(p.table), "skewness": skewed[skewed.abs().idxmax()]}
 
 
 @recomputes("002", "correlation_preview")
@@ -1298,7 +1300,7 @@ def _(p, said):
 def _(p, said):
     planned = pd.DataFrame(plan_file(p, "resource_estimates.json")["epochs"])
     return {"rows": len(p.table), "criteria": len(plan_file(p, "success_criteria.json")["criteria"]), "limit": p.plan["metric"]["minimum"],
-            "seconds": planned["seconds"].sum(), "questions": len(plan_file(p, "risk_assessment.json")["questions"])}
+            "seconds": tuple(planned[name].sum() for name in ("seconds", "seconds_low", "seconds_high")), "questions": len(plan_file(p, "risk_assessment.json")["questions"])}
 
 
 def broken_rules(p):
