@@ -7,8 +7,11 @@ __all__ = ['TABLE_KINDS', 'LINES_KIND', 'table_kind', 'table_lines']
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-02
 import json
+import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import pandas as pd
 
 from ...core.errors import BadInputError
 from ...core.settings import load_settings
+from ..rows.columns import json_rows
 from ..service import PredictionService
 from ...sources.catalog import open_source
 
@@ -39,21 +43,30 @@ def _parts(body: bytes, kind: str, rows: int) -> Iterator[pd.DataFrame]:
         yield from open_source(f"file:{path}", load_settings(home=folder)).chunks(rows)
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-09
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # answers are plain values
+_CORES = os.cpu_count() or 1
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    "The threads in which tables are scored"
+    return ThreadPoolExecutor(_CORES, thread_name_prefix="tables")
 
 
 def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 10_000) -> Iterator[bytes]:
     "JSON lines, an answer for each row in its order; BadInputError when the first rows show that it is no table"
-    parts = (_lines(service, part) for part in _parts(body, kind, rows) if len(part))
-    first = next(parts, None)
+    found = (lines for part in _parts(body, kind, rows * _CORES) for lines in _lines(service, part, rows))
+    first = next(found, None)
     if first is None:
         raise BadInputError("the table has no rows: send at least one")
-    return chain([first], _told(parts))
+    return chain([first], _told(found))
 
 
-def _lines(service: PredictionService, part: pd.DataFrame) -> bytes:
-    answers = service.answer(part.reset_index(drop=True))
-    return "".join(_ENCODE(answer) + "\n" for answer in answers).encode("utf-8")
+def _lines(service: PredictionService, part: pd.DataFrame, rows: int) -> Iterator[bytes]:
+    "The lines of a part, `rows` at a time"
+    def scored(piece: pd.DataFrame) -> bytes:
+        return "\n".join([*json_rows(service.answered(piece), len(piece)), ""]).encode("utf-8")
+    pieces = [part.iloc[at:at + rows].reset_index(drop=True) for at in range(0, len(part), rows)]
+    return _threads().map(scored, pieces) if len(pieces) > 1 else map(scored, pieces)
 
 
 def _told(parts: Iterator[bytes]) -> Iterator[bytes]:
