@@ -110,6 +110,8 @@ def _native(value: Any) -> str:
         return "whole" if abs(int(value)) <= 2**53 else "text"  # larger ones would lose digits as floats
     if isinstance(value, (float, np.floating)):
         return "number"
+    if isinstance(value, pd.Timestamp) and not 1 <= value.year <= 9_999:  # no other clock knows such a year
+        return "text"
     return "moment" if isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "isoformat") else "text"
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-13

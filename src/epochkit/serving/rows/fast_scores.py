@@ -77,7 +77,7 @@ def fast_bundle(bundle: Any) -> Any:
         return bundle
     try:
         raw, rows = _readable(bundle)
-        alone = [rows.iloc[[at]] for at in np.unique(np.linspace(0, len(rows) - 1, 12).astype(int))]
+        alone = [rows.iloc[[at]] for at in np.unique(np.linspace(0, len(rows) - 1, 6).astype(int))]
         expected = [(part, bundle.score(part)) for part in (rows, *alone)]
         pipeline = ArrayFeatures(bundle.pipeline)
         for kind in (_ArrayBundle, _NamedBundle):
