@@ -92,6 +92,7 @@ def serving(found: dict) -> Iterator[Figure]:
     yield at_most(f"start of the service by the clock (load {min(found['load']):g} to {max(found['load']):g})", kit["start_s"], 3, " s")
     yield at_most("CPU of the start", kit["start_cpu_s"], 3, " s")
     yield at_most("memory of the service", kit["memory_mb"], 250, " MB")
+    yield at_most("the same after such tables", table["memory_mb"], 250, " MB")
 
 
 @reads("monitoring")
