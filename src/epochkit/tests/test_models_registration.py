@@ -19,6 +19,8 @@ from epochkit.record.ledger import Ledger
 from epochkit.models.gate import TRAINING_FILES, TUNING_FILES
 from epochkit.models.resume import WorkStore, resumed_run
 from epochkit.models.figures import comparison_figure
+from epochkit.models.model_rows import keep_rows, split_keys
+from epochkit.planning.table_rows import open_rows
 from epochkit.models.registration import _forget_unrecorded_version
 from epochkit.models.candidates import choose_best, comparison_claim
 from epochkit.lifecycle.run import EpochRun
@@ -40,8 +42,9 @@ class SmallPlan(SimpleNamespace):
 
 
 def phase_1(run, plan, features):
-    raw = pd.read_parquet(run.input(2, "data.parquet"))
-    data = folded_data(features, raw, plan)
+    raw = open_rows(run.input(2, "data.parquet"))
+    data = folded_data(features, split_keys(raw, features, plan), plan)
+    keep_rows(run, features, "", plan)
     few = {name: frameworks_for(plan.data.task)[name] for name in ("dummy", "linear")}
     features_file = run.input(4, "engineered_features.parquet")
     with (training_store(run, "frameworks", plan, features_file) as store,
