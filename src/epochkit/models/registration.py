@@ -463,7 +463,8 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
             "baseline_value": info["baseline_value"]
         }
         files = write_tuning_files(run.artifacts, tuning, handed, plan, shared, {**handed_on, **facts})
-        save_handed_on_answers(run.artifacts, handed, features_file, data, plan)
+        kept = kept_rows(run, ["row_id", "split"])
+        save_handed_on_answers(run.artifacts, handed, kept.loc[kept["split"] == "validation", "row_id"], data, plan)
         save_tuning_figures(run.artifacts, tuning, plan)
         save_handed_on_figures(run.artifacts, handed, importance, data, plan)
         settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
@@ -507,13 +508,11 @@ def save_handed_on_figures(folder: Path, handed: HandedOn, importance: FoldImpor
     return figures
 
 
-def save_handed_on_answers(folder: Path, handed: HandedOn, features_file: Path, data: TrainingData, plan: Plan) -> Path:
-    """`handed_on_predictions.parquet`: what the recipe said about the validation rows
+def save_handed_on_answers(folder: Path, handed: HandedOn, ids: pd.Series, data: TrainingData, plan: Plan) -> Path:
+    """`handed_on_predictions.parquet`: what the recipe said about the validation rows; ids: their row_id
 
     It was not yet fitted on them then, so 006 can hold it against the candidates on the same rows."""
-    rows = pd.read_parquet(features_file, columns=["row_id", "split"])
-    ids = rows.loc[rows["split"] == "validation", "row_id"].to_numpy()
-    table = prediction_table({"handed_on": handed.candidate.output}, ids, np.asarray(data.y_validation), plan)
+    table = prediction_table({"handed_on": handed.candidate.output}, ids.to_numpy(), np.asarray(data.y_validation), plan)
     path = folder / "handed_on_predictions.parquet"
     write_parquet(table, path, plan.budget.file_mb, plan.budget.on_oversize)
     return path
