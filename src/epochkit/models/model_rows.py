@@ -16,7 +16,7 @@ from ..planning.splits import stored_target
 from ..planning.table_rows import TableRows, split_columns
 
 # %% ../../../nbs/models/15_model_rows.ipynb #19ac9a1c
-_BYTES_PER_CELL, _BASE_GB = 100, 1.2
+_BYTES_PER_CELL, _BASE_GB = 60, 1.2
 PARTS_OF_ROWS = {"train": "train_data.parquet", "validation": "val_data.parquet"}
 ROWS_STEP = "rows to work on"
 
