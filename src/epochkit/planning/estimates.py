@@ -57,7 +57,7 @@ def _plane(points: tuple[float | None, ...], size: tuple[float, int]) -> float:
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05-a
 _HELD_ROWS_M = 1.0
-_MORE_ROWS = {2: (65, 14.7), 3: (182, 5.1), 4: (197, 13.1), 5: (40, 1.0)}  # MB, and seconds of 20 columns, for each million rows more
+_MORE_ROWS = {2: (65, 14.7), 3: (182, 5.1), 4: (197, 13.1), 5: (0, 0.0)}  # MB, and seconds of 20 columns, for each million rows more
 
 
 def _sizes(plan: Plan) -> tuple[tuple[float, int], tuple[float, int]]:
