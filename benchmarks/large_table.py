@@ -1,10 +1,10 @@
-"""Runs epochs 001 to 004 on a table of N rows x 20 (the one of cleaning.py): CPU s, s and MB of each epoch; writes large_table.json.
+"""Runs epochs 001 to 005 on a table of N rows x 20 (the one of cleaning.py): CPU s, s and MB of each epoch; writes large_table.json.
 
     .venv/bin/python benchmarks/large_table.py --rows 5000000 --name after
 
 CPU s and MB are of `epoch run` with everything it starts, memory added up four times a second, so that shared pages count more than once;
 `recorded_mb` is what the record says of the epoch's own kernel. Every row is kept (`on_oversize` at its default). No person decides: the home is
-a folder of its own.
+a folder of its own. The target of this table is noise, so the gate of 005 does not pass, as it should not; what the epoch takes is measured all the same.
 """
 import argparse
 import json
@@ -32,7 +32,7 @@ def measured(command: list[str], environment: dict[str, str]) -> dict[str, float
     watch.start()
     said = process.communicate()[0]
     watch.join()
-    if process.returncode:
+    if process.returncode and "gate 005 does not pass" not in said:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {said[-800:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -47,7 +47,7 @@ def recorded_mb(home: Path) -> dict[int, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Take a large table through epochs 001 to 004.")
+    parser = argparse.ArgumentParser(description="Take a large table through epochs 001 to 005.")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--name", default="after", help="under which the figures are kept")
     options = parser.parse_args()
@@ -59,7 +59,7 @@ def main() -> int:
         brief.write_text(BRIEF.format(csv=csv), encoding="utf-8")
         environment = {**os.environ, "EPOCH_HOME": str(home), "TQDM_DISABLE": "1"}
         runs = {}
-        for number in (1, 2, 3, 4):
+        for number in (1, 2, 3, 4, 5):
             command = ["epoch", "run", str(number), "--unattended", "measured", *(["--brief", str(brief)] if number == 1 else [])]
             runs[str(number)] = measured(command, environment)
             runs[str(number)]["recorded_mb"] = recorded_mb(home)[number]

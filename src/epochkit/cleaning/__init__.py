@@ -9,4 +9,5 @@
 - `raw_rows`: The cleaning of epoch 002 for the rows that come later: the same steps, one row or a million, and an error where a cell cannot be read.
 - `order_rules`: Which number never exceeds which other one, and which end never lies before which start: found in the rows, and counted where it fails.
 - `small_tables`: A few rows as plain arrays, with the operations of pandas that rules and features of a project are written in: the same values, a fiftieth of the time.
+- `distinct`: How many values a column has, which labels, and how many rows repeat an earlier one, of a table that need not be in memory.
 """

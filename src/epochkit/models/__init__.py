@@ -14,4 +14,5 @@
 - `fold_figures`: What the model that is handed on tells apart, which mistakes it makes at its threshold, and which features it leans on: all of it on rows that were not learned from.
 - `contributions`: What each column adds to an answer, told by the served bundle itself, for a report of many rows or for one row at the service.
 - `smallest_change`: The nearest value of one column with which the model says something else.
+- `model_rows`: All rows with features where they fit, else a part by chance that keeps the shares of the classes and whole groups; kept as two files, so that every later number is of the same rows.
 """

@@ -20,7 +20,7 @@ from .plan import Plan
 from .splits import EQUAL
 
 # %% ../../../nbs/planning/18_table_rows.ipynb #1867522a
-_GROUP_CELLS, _GROUP_ROWS, _EMPTY_PART = 10_000_000, 2**20, 20_000
+_GROUP_CELLS, _GROUP_ROWS, _EMPTY_PART, _HELD_CELLS = 10_000_000, 2**20, 20_000, 4_000_000
 
 
 class _RowsInOrder:
@@ -75,6 +75,7 @@ class _RowsInOrder:
 # %% ../../../nbs/planning/18_table_rows.ipynb #f6e0b686
 class TableRows(_RowsInOrder):
     "Rows of a table on disk, and others of them: these columns, this part, that many by chance"
+    _held = pd.DataFrame()
 
     def columns(self, names: list[str]) -> Self:
         "The same rows with these columns only"
@@ -102,9 +103,17 @@ class TableRows(_RowsInOrder):
     def __iter__(self) -> Iterator[str]:
         return iter(self.schema.names)
 
+    @property
+    def dtypes(self) -> pd.Series:
+        "Column -> its type in pandas"
+        return self.schema.empty_table().to_pandas().dtypes
+
     def __getitem__(self, name: str) -> pd.Series:
-        "One column of the kept rows, read now"
-        return self.columns([name]).frame()[name]
+        "One column of the kept rows; those beside it are read along while they are few cells, and the last ones kept"
+        if name not in self._held:
+            at, size = self.schema.get_field_index(name), max(1, _HELD_CELLS // max(1, len(self)))
+            self._held = self.columns(self.schema.names[at - at % size:][:size]).frame()
+        return self._held[name]
 
 # %% ../../../nbs/planning/18_table_rows.ipynb #e96fa073
 def _edges(files: list[Path]) -> np.ndarray:

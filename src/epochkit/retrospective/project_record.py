@@ -18,7 +18,9 @@ from ..lifecycle.run import EpochRun
 from ..models.candidates import evidence, judge_of
 from ..models.folds.comparison import Judge
 from ..models.folds.fold_fits import group_codes
+from ..models.model_rows import kept_rows, split_keys
 from ..models.registration import folded_data, phase_1_members
+from ..planning.table_rows import open_rows
 from ..planning.plan import Plan
 
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-04
@@ -78,10 +80,9 @@ def stored_answers(run: EpochRun, plan: Plan) -> tuple[Judge, dict[str, np.ndarr
 
     By time the validation rows are among them, as they were in the choice.
     """
-    features, raw = (pd.read_parquet(run.input(*of)) for of in ((4, "engineered_features.parquet"),
-                                                                (2, "data.parquet")))
-    data = folded_data(features, raw, plan)
     try:
+        features = kept_rows(run)
+        data = folded_data(features, split_keys(open_rows(run.input(2, "data.parquet")), features, plan), plan)
         for name in ("out_of_fold_predictions.parquet", "validation_predictions.parquet"):
             run.input(5, name)
         members = phase_1_members(run.settings.artifacts(5), data, plan)

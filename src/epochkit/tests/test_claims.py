@@ -374,6 +374,15 @@ def _(p, said):
     return {name: found[name] for name in said.values}
 
 
+@recomputes("001", "rung (finding)")
+def _(p, said):
+    estimates = json.loads(next(p.home.glob("epoch001*/resource_estimates.json")).read_text())
+    large = pd.DataFrame(estimates["epochs"]).set_index("epoch").loc[2:5]
+    found = {"whole": max(large["memory_mb"].max(), 713 + 75.3 * p.table.size / 1e6), "parts": large["memory_mb"].max(),
+             "limit": 1024 * p.plan["budget"]["memory_gb"], "seconds": large["seconds"].sum()}
+    return {name: found[name] for name in said.values}
+
+
 @recomputes("001", "risk_matrix")
 def _(p, said):
     risks = pd.DataFrame(json.loads(next(p.home.glob("epoch001*/risk_assessment.json")).read_text())["risks"])

@@ -16,6 +16,7 @@ from epochkit.core.files import read_json
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import CHECKS, GateContext
 from epochkit.lifecycle.run import EpochRun
+from epochkit.models.model_rows import keep_rows
 from epochkit.lifecycle.tracking import _answers, StoreAwayError, experiment_name, run_client, tracked, tracking_client, tracking_outbox
 from epochkit.models import registration
 from epochkit.models.candidates import choose_best, comparison_claim
@@ -73,6 +74,7 @@ def phase_1(run: EpochRun, after_first=lambda: None):
     "Phase 1 as the notebook does it; after_first: called when the first candidate is done"
     features_file = run.input(4, "engineered_features.parquet")
     features = pd.read_parquet(features_file)
+    keep_rows(run, features, "", PLAN)
     data = registration.folded_data(features, pd.read_parquet(run.input(2, "data.parquet")), PLAN)
     with registration.training_store(run, "frameworks", PLAN, features_file) as store, resumed_run(run, "model_training", store) as track:
         real = store.save

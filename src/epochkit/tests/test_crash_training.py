@@ -29,6 +29,7 @@ from epochkit.core.brief import SplitSection
 from epochkit.models.candidates import Candidate, choose_best, train_candidates
 from epochkit.models.folds.fold_fits import training_data
 from epochkit.lifecycle.run import EpochRun
+from epochkit.models.model_rows import keep_rows
 from epochkit.lifecycle.facts import file_facts
 from epochkit.lifecycle.tracking import experiment_name, tracking_client
 from epochkit.models.tuning import Tuning, tune
@@ -110,6 +111,7 @@ def whole(home: Path) -> None:
     run.ledger.append("epoch_started", {"run": run.id}, epoch=5)
     features_file = run.input(4, "engineered_features.parquet")
     features = pd.read_parquet(features_file)
+    keep_rows(run, features, "", PLAN)
     data = model_handover.folded_data(features, pd.read_parquet(run.input(2, "data.parquet")), PLAN)
     with model_handover.training_store(run, "frameworks", PLAN, features_file) as store, resumed_run(run, "model_training", store) as track:
         found = model_handover.compare_frameworks(run, data, PLAN, track.run_id, store, few(), workers=0)

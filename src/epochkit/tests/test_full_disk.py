@@ -11,6 +11,7 @@ from epochkit.core.files import read_json
 from epochkit.core.services import disk_trouble
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.run import EpochRun
+from epochkit.models.model_rows import keep_rows
 from epochkit.models import registration
 from epochkit.models.candidates import choose_best, comparison_claim
 from epochkit.models.figures import comparison_figure
@@ -29,6 +30,7 @@ def both_phases(run: EpochRun) -> None:
     run.ledger.append("epoch_started", {"run": run.id}, epoch=5)
     features_file = run.input(4, "engineered_features.parquet")
     features = pd.read_parquet(features_file)
+    keep_rows(run, features, "", PLAN)
     data = registration.folded_data(features, pd.read_parquet(run.input(2, "data.parquet")), PLAN)
     with registration.training_store(run, "frameworks", PLAN, features_file) as store, resumed_run(run, "model_training", store) as track:
         found = registration.compare_frameworks(run, data, PLAN, track.run_id, store, {name: few()[name] for name in ("dummy", "linear")}, workers=0)

@@ -2,12 +2,14 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from epochkit.core.files import sha256_of
 from epochkit.core.settings import load_settings
 from epochkit.lifecycle.gates import CHECKS, GateContext
+from epochkit.models.model_rows import ROWS_STEP
 from epochkit.models.gate import *
 
 
@@ -27,7 +29,7 @@ def consistent():
             "tuning_summary_report.json": {**SHARED, "trials": 2}}
 
 
-def gate(tmp_path, name, change=lambda files: None, rows=((0, 1), (2, 3))):
+def gate(tmp_path, name, change=lambda files: None, rows=((0, 1), (2, 3)), drawn=()):
     files = copy.deepcopy(consistent())
     change(files)
     settings = load_settings(home=tmp_path, env={})
@@ -47,6 +49,7 @@ def gate(tmp_path, name, change=lambda files: None, rows=((0, 1), (2, 3))):
     pd.DataFrame({"row_id": range(4)}).to_parquet(features)
     context = GateContext(settings, 5, {settings.relative(path): {} for path in folder.iterdir()})
     context._outputs[4] = {settings.relative(features): {}}
+    context.chain = [SimpleNamespace(kind="transformation", epoch=5, data={"step": ROWS_STEP, "rows": count}) for count in drawn]
     (tmp_path / "epoch001-research-analysis-planning").mkdir(exist_ok=True)
     (tmp_path / "epoch001-research-analysis-planning/success_criteria.json").write_text('{"criteria": []}')
     return CHECKS[5][name](context)
@@ -100,6 +103,14 @@ def test_shared_or_lost_rows_fail(tmp_path, rows):
     name = "training and validation rows are apart"
     assert gate(tmp_path, name).result == "pass"
     assert gate(tmp_path, name, rows=rows).result == "fail"
+
+
+@pytest.mark.parametrize("rows, drawn, result", [(((0, 1), (3,)), [3], "pass"), (((0, 1), (3,)), [3, 4], "fail"), (((0, 1), (1,)), [2], "fail"),
+                                                 (((0, 1), (9,)), [3], "fail"), (((0, 1), (2, 3)), [3, 4], "pass")])
+def test_a_part_by_chance_is_as_large_as_the_record_says_and_of_the_rows_of_004(tmp_path, rows, drawn, result):
+    found = gate(tmp_path, "training and validation rows are apart", rows=rows, drawn=drawn)
+    assert found.result == result
+    assert result == "fail" or (", by chance of 4 in all" in found.reason) == (drawn == [3])
 
 
 def test_the_tuned_winner_must_be_the_winner_of_phase_1(tmp_path):

@@ -45,6 +45,23 @@ def test_groups_have_their_size_whatever_the_files_are(table, size):
     assert rows.slice(10, 20).frame()["row_id"].tolist() == list(range(10, 20))
 
 
+def test_a_column_is_read_with_those_beside_it_while_they_are_few_cells(table, monkeypatch):
+    frame, rows = table
+    monkeypatch.setattr("epochkit.planning.table_rows._HELD_CELLS", 13_000)
+    assert [*rows.dtypes.items()] == [*rows.frame().dtypes.items()]
+    for name in (*rows, *reversed([*rows])):
+        pd.testing.assert_series_equal(rows[name], rows.frame()[name])
+        assert name in rows._held and rows._held.shape == (6_000, 2)
+    column = rows["x"]
+    column.iloc[0] = 1e9
+    assert rows["x"].iloc[0] == frame["x"].iloc[0], "what is held is nobody's to change"
+    monkeypatch.setattr("epochkit.planning.table_rows._HELD_CELLS", 10)
+    some = rows.take(np.arange(5))
+    assert some["n"].tolist() == frame["n"].tolist()[:5] and list(some._held) == ["n", "w"]
+    with pytest.raises(KeyError, match="nothing"):
+        rows["nothing"]
+
+
 def test_few_rows_are_all_taken_and_of_many_a_part_by_chance_with_its_error(table):
     frame, rows = table
     found, note = drawn_rows(rows.take(frame["n"].to_numpy() > 3), 6_000, 1)

@@ -49,8 +49,9 @@ def test_by_time_the_validation_rows_are_among_what_a_choice_rested_on(monkeypat
     said = {name: target + random.normal(0, noise, 400) for name, noise in (("linear", 9.0), ("xgboost", 20.0))}
     members = {name: Member(name, {}, answers[parts == "train"], answers[parts == "validation"]) for name, answers in said.items()}
     monkeypatch.setattr(project_record, "phase_1_members", lambda *_: members)
-    (tmp_path / "features.parquet").write_bytes(features.to_parquet()), (tmp_path / "data.parquet").write_bytes(raw.to_parquet())
-    run = SimpleNamespace(input=lambda epoch, name: tmp_path / ("features.parquet" if epoch == 4 else "data.parquet"), settings=settings)
+    for name, rows in (("data", raw), ("train_data", features[parts == "train"]), ("val_data", features[parts == "validation"])):
+        rows.to_parquet(tmp_path / f"{name}.parquet", index=False)
+    run = SimpleNamespace(number=8, input=lambda epoch, name: tmp_path / name, settings=settings)
     for time, rows in (('time = "s1"', 400), ("", 300)):
         plan = make_plan(parse_brief(f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{time}'), source, settings)
         judge, answers = project_record.stored_answers(run, plan)

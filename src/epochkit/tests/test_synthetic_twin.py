@@ -48,9 +48,9 @@ def test_no_real_row_returns_even_where_there_are_few_values():
 
 def test_a_twin_that_learned_from_some_rows_is_held_against_all(monkeypatch):
     real = pd.DataFrame({"row_id": range(2_000), "a": np.arange(2_000) % 7, "b": np.arange(2_000) % 11})
-    monkeypatch.setattr("epochkit.synthetic.twin._ENOUGH", 60)
-    twin = synthetic_twin(real.iloc[:-70], 40)  # 77 pairs in all, each there many times
-    assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty
+    monkeypatch.setattr("epochkit.synthetic.twin.LEARNED_ROWS", 60)
+    for twin in (synthetic_twin(real.iloc[:-70], 40), synthetic_twin(real.iloc[:60], 40, whole=real)):
+        assert real.drop(columns="row_id").merge(twin.drop(columns="row_id")).empty  # 77 pairs in all, each there many times
 
 
 def loans(rows=3_000):

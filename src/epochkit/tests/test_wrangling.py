@@ -1,10 +1,12 @@
 """Tables nobody was warned of go through the cleaning of epoch 002: handled, or refused in one clear line."""
 import json
 import time
+from datetime import datetime, timezone
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.pyplot import close
 
 from epochkit.wrangling import loading
 from epochkit.cleaning import cleaner
@@ -21,7 +23,13 @@ from epochkit.core.errors import DataQualityError
 from epochkit.cleaning.personal_data import private_columns
 from epochkit.planning.plan import make_plan
 from epochkit.wrangling.gate import quality_report
-from epochkit.wrangling.report import cleaning_advice, changes_table, correlation_figure, missing_map, numbers_figure
+from epochkit.lifecycle.resources import write_parquet
+from epochkit.planning.table_rows import drawn_rows, open_rows
+from epochkit.wrangling.openlineage import WrangledRun, lineage_events
+from epochkit.wrangling.profile_page import profile_tables, target_change
+from epochkit.wrangling.quality import empty_cells, quality_scores
+from epochkit.wrangling.report import (cleaning_advice, changes_table, correlation_figure, missing_map, numbers_figure,
+                                       target_figure)
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +77,45 @@ def test_a_column_of_any_kind_goes_through_in_any_chunking(tmp_path, name):
     assert report["violations"] == [] and contract_violations(frame, contract) == [] and name in frame
     json.dumps([report, data_dictionary(frame, plan.columns, (), result.kinds)], allow_nan=False)
     assert settle_contract(tmp_path / "schema.toml", contract)[1] == "written from an earlier batch"
+
+
+def everything_told(frame, result, plan):
+    "Every value and claim of epoch 002 about a clean table, in memory or on disk"
+    now = datetime(2024, 6, 1, tzinfo=timezone.utc)
+    private = private_columns(plan) | {*result.personal}
+    dictionary, schema = data_dictionary(frame, plan.columns, private, result.kinds, plan.data), infer_schema(frame, "y", plan.data.classes, result.kinds)
+    contract = infer_contract(frame, plan, result.kinds, private)
+    contract.columns["x"].maximum, contract.columns["w"].labels = 0.5, ["own"]
+    report = quality_report(result, frame, schema, plan, contract_violations(frame, contract, private), now)
+    run = WrangledRun("r1", now, now, "p", "data.parquet", report)
+    some = frame if isinstance(frame, pd.DataFrame) else drawn_rows(frame, len(frame), 1)[0]
+    close("all")
+    drawn = [missing_map(frame), target_figure(frame, plan), numbers_figure(frame, plan), correlation_figure(some, plan)]
+    return {"dictionary": dictionary, "schema": schema, "contract": contract.rules(), "report": report, "empty": empty_cells(frame).to_dict(),
+            "target": target_change(frame, plan), "lineage": lineage_events(result, plan, frame, run), "claims": [said for _, said in filter(None, drawn)],
+            "profile": {kind: table.to_json() for kind, table in profile_tables(frame, dictionary).items()}, "scores": quality_scores(frame, [])}
+
+
+@pytest.mark.parametrize("held", [1, 2_600])
+@pytest.mark.parametrize("without, key", [((), ["index"]), (("index", "10,000 labels"), None)])
+def test_a_table_on_disk_is_told_as_one_in_memory(tmp_path, monkeypatch, held, without, key):
+    rng = np.random.default_rng(3)
+    table = a_table(1_200).assign(**{name: list(make(None, 1_200)) for name, make in COLUMNS.items()})
+    start = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90, 1_200), "D")
+    table = table.assign(start=start.astype(str), end=(start + pd.to_timedelta(rng.integers(0, 30, 1_200), "D")).astype(str), part=table["n"] * rng.random(1_200))
+    table.loc[:2, "part"], table.loc[9:40, "x"], table.loc[50:55, "w"] = 99.0, None, "OWN"
+    frame, result, plan, _ = wrangle(tmp_path, pd.concat([table, table.head(9)]).drop(columns=[*without]), '[cleaning]\nduplicates = "drop"',
+                                     'time = "start"', chunk=200)
+    monkeypatch.setattr("epochkit.planning.table_rows._HELD_CELLS", held)
+    rows = open_rows(write_parquet(frame, tmp_path / "parts.parquet", limit_mb=0.03).path)
+    assert len(rows.files) > 1
+    memory, disk = everything_told(frame, result, plan), everything_told(rows, result, plan)
+    report = memory["report"]
+    assert report["key"] == (key or [name for name in frame if name != "row_id"]) and report["scores"]["cleaned"]["consistency"] < 1
+    assert {rule["rule"] for rule in report["rules"]} >= {"part ≤ n", "start ≤ end"} and report["contract"]
+    assert memory["empty"]["x"] >= 32 and "depend on the place" in memory["claims"][0]
+    for what in memory:
+        assert disk[what] == memory[what], what
 
 
 def test_what_was_read_is_what_was_meant(tmp_path):

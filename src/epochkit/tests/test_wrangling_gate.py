@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.wrangling import gate as wrangling_gate
+from epochkit.cleaning.order_rules import order_rules
 from epochkit.core.files import read_json, write_json
 from epochkit.core.brief import QualitySection
 from epochkit.wrangling.contract import contract_toml, infer_contract
@@ -51,7 +52,7 @@ def test_a_key_that_repeats_and_an_order_that_fails_lower_the_scores(tmp_path):
     plan.cleaning = plan.cleaning.model_copy(update={"hash": ["key"]})
     frame = table.rename_axis("row_id").reset_index()
     assert unique_key(frame, plan) == ["key"]
-    scores = wrangling_gate._scores(frame, plan, [], [], None)
+    scores = wrangling_gate._scores(frame, plan, [], [], None, order_rules(frame))
     assert (scores["uniqueness"], scores["consistency"]) == (round(1 - 1 / 300, 6), round(1 - 1 / 300, 6))
     assert unique_key(frame.drop(columns="key"), plan) == []
     assert "key would tell rows apart" in wrangling_gate._not_measured(frame.drop(columns="key"), plan, {"score": 1.0})["uniqueness"]

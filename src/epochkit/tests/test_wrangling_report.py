@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.cbook import boxplot_stats
+
+from epochkit.wrangling import report as wrangling_report
 from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
 from epochkit.wrangling.report import *
@@ -83,6 +86,7 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
     plan = plan_for("binary", features=["a", "b", "c"])
     assert correlation_figure(frame,
                               plan)[1].startswith("a and b are correlated most (rank correlation -1.00); 1 of 3 pairs")
+    assert correlation_figure(frame, plan, note="a part")[1].endswith("beyond 0.8 (a part)")
     assert correlation_figure(frame, plan_for("binary", features=["a"])) is None
     assert numbers_figure(frame, plan, hidden=["a", "b", "c"]) is None
 
@@ -106,3 +110,13 @@ def test_gaps_by_chance_are_called_uneven_in_one_of_twenty_tables_and_gaps_of_on
     early = np.where(random.random(600) < np.where(np.arange(600) < 200, 0.2, 0.02), np.nan, 1.0)
     assert missing_map(pd.DataFrame({"early": early, "even": np.where(random.random(600) < 0.1, np.nan, 1.0)}))[1].startswith(
         "Gaps of 1 of 2 columns depend on the place in the file (q below 0.05), most in early")
+
+
+def test_outliers_that_lie_on_one_another_are_drawn_once():
+    known = np.append(np.random.default_rng(1).normal(size=50_000), np.random.default_rng(2).exponential(9.0, 20_000))
+    box, (whole, ) = wrangling_report._box(known), boxplot_stats(known)
+    assert len(whole["fliers"]) > 10_000 and len(box["fliers"]) <= 2_001 and box["whishi"] == whole["whishi"] and box["med"] == np.median(known)
+    assert np.diff(np.sort(box["fliers"])).min() > 0 and np.ptp(box["fliers"]) > 0.999 * np.ptp(whole["fliers"])
+    gap = np.abs(np.sort(box["fliers"])[:, None] - whole["fliers"][None, ::50]).min(axis=0)
+    assert gap.max() <= np.ptp(known) / 2_000, "each outlier has one beside it that is drawn"
+    assert len(wrangling_report._box(known[:5_000])["fliers"]) == len(boxplot_stats(known[:5_000])[0]["fliers"])

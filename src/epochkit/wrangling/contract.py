@@ -23,6 +23,7 @@ from pydantic import (BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt,
 from ..core.errors import BadInputError, unknown_name
 from ..core.files import write_text
 from ..core.toml_text import toml_text
+from ..cleaning.distinct import Columns, few_labels
 from ..cleaning.steps import is_number, unit_in
 from ..planning.plan import Plan
 
@@ -137,11 +138,11 @@ def _column_rule(column: pd.Series, private: bool) -> dict[str, Any]:
         return rule | _limits(column)
     if kind == "datetime":
         return rule | {"minimum": column.min().isoformat()}
-    labels = sorted(column.dropna().unique()) if kind == "text" else []
-    return rule | ({"labels": labels} if 0 < len(labels) <= MAX_CATEGORIES else {})
+    labels = few_labels(column, MAX_CATEGORIES) if kind == "text" else None
+    return rule | ({"labels": labels} if labels else {})
 
 # %% ../../../nbs/wrangling/01_contract.ipynb #datacontract-21
-def infer_contract(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str],
+def infer_contract(frame: Columns, plan: Plan, kinds: Mapping[str, str],
                    private: Iterable[str] = ()) -> DataContract:
     "What the next batch has to look like, from this one and from what the brief says about ranges and classes"
     hidden = set(private)

@@ -13,18 +13,17 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-import pandas as pd
-
 from .contract import read_contract
 from ..planning.column_roles import left_out
 from .loading import LoadResult
 from .parts import drops_duplicates
-from .quality import quality_scores, rounded_score, timeliness
+from .quality import empty_cells, quality_scores, rounded_score, timeliness
 from .schema import schema_violations
 from .violations import contract_violations
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..cleaning.cleaner import CLEANING_RULES
-from ..cleaning.order_rules import order_rules
+from ..cleaning.distinct import Columns, distinct_values, repeated_rows
+from ..cleaning.order_rules import OrderRule, order_rules
 from ..cleaning.personal_data import identity_columns, private_columns
 from ..planning.plan import Plan, criterion_for, load_plan
 from ..planning.table_rows import open_rows
@@ -63,23 +62,23 @@ def delivered_scores(result: LoadResult) -> dict[str, float]:
     return {name: rounded_score(score) for name, score in scores.items()}
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05-a
-def unique_key(frame: pd.DataFrame, plan: Plan) -> list[str]:
+def unique_key(frame: Columns, plan: Plan) -> list[str]:
     "The columns that no two rows may share: identifiers, or all of them where repeated rows are removed; else none"
     ids = [name for name in frame if name in identity_columns(plan) and name not in plan.cleaning.mask]
     whole = not plan.data.ids and not plan.data.drop and drops_duplicates(plan)
     return ids or ([name for name in frame if name != "row_id"] if whole else [])
 
 
-def _scores(frame: pd.DataFrame, plan: Plan, violations: list[dict[str, Any]], steps: Iterable[Mapping[str, Any]],
-            timely: float | None) -> dict[str, float | None]:
+def _scores(frame: Columns, plan: Plan, violations: list[dict[str, Any]], steps: Iterable[Mapping[str, Any]],
+            timely: float | None, rules: Iterable[OrderRule]) -> dict[str, float | None]:
     "The scores of the clean table, with what the steps emptied, its key and the orders between its columns"
     key = unique_key(frame, plan)
-    repeated = int(frame[key].dropna(how="all").duplicated().sum()) if key else 0
-    return quality_scores(frame, violations, repeated, timely, emptied_unusable(steps), order_rules(frame),
+    repeated = repeated_rows(frame, key) if key else 0
+    return quality_scores(frame, violations, repeated, timely, emptied_unusable(steps), rules,
                           [] if key else ["uniqueness"])
 
 
-def _not_measured(frame: pd.DataFrame, plan: Plan, age: Mapping[str, Any]) -> dict[str, str]:
+def _not_measured(frame: Columns, plan: Plan, age: Mapping[str, Any]) -> dict[str, str]:
     "Dimension -> why it has no score"
     left = [name for name in identity_columns(plan) if name not in frame]
     why = (f"{', '.join(sorted(left)[:3])} would tell rows apart and is left out of the table" if left
@@ -88,11 +87,11 @@ def _not_measured(frame: pd.DataFrame, plan: Plan, age: Mapping[str, Any]) -> di
     return found | ({"timeliness": age["reason"]} if age["score"] is None else {})
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-05-b
-def _found_rules(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _found_rules(rules: Iterable[OrderRule]) -> list[dict[str, Any]]:
     "The orders between columns that the rows keep, and how many rows of the clean table break each"
     return [{"rule": str(rule), "columns": [rule.lower, rule.upper], "why": "nearly all rows keep it, and chance would "
              "not", "from": "found in the rows", "rows": rule.rows, "broken": rule.broken}
-            for rule in order_rules(frame)]
+            for rule in rules]
 
 
 def validity_by_column(result: LoadResult, plan: Plan) -> list[dict[str, Any]]:
@@ -111,22 +110,24 @@ def validity_by_column(result: LoadResult, plan: Plan) -> list[dict[str, Any]]:
             for name, cells in sorted(count.emptied_columns.items(), key=lambda item: -item[1])]
 
 
-def quality_report(result: LoadResult, frame: pd.DataFrame, schema: dict[str, Any], plan: Plan,
+def quality_report(result: LoadResult, frame: Columns, schema: dict[str, Any], plan: Plan,
                    broken: list[dict[str, Any]] | None = None, now: datetime | None = None) -> dict[str, Any]:
     """What `data_quality_report.json` holds: scores before and after, each step's counts, missing cells,
     violations, advice; `broken` is what breaks the contract"""
     violations = schema_violations(frame, schema, private_columns(plan) | {*result.personal})
     age = timeliness(frame, plan.data.time, plan.quality.max_age_days, now or datetime.now(timezone.utc))
-    cleaned = _scores(frame, plan, violations, map(asdict, result.steps), age["score"])
+    orders = order_rules(frame)
+    cleaned = _scores(frame, plan, violations, map(asdict, result.steps), age["score"], orders)
     delivered = {name: score for name, score in delivered_scores(result).items() if cleaned[name] is not None}
     missing = {name: {"before": round(result.blank.get(name, 0) / max(result.rows_in, 1), 6),
-                      "after": round(float(frame[name].isna().mean()), 6)} for name in frame if name != "row_id"}
+                      "after": round(count / max(len(frame), 1), 6)}
+               for name, count in empty_cells(frame).items() if name != "row_id"}
     return {
         "schema_version": 1, "rows_in": result.rows_in, "rows_out": result.rows_out, "columns_in": len(result.kinds),
-        "columns_out": len(frame.columns), "size_mb": result.size_mb,
+        "columns_out": len([*frame]), "size_mb": result.size_mb,
         "scores": {"delivered": delivered, "cleaned": cleaned}, "minimum": plan.quality.minimum,
         "timeliness": age, "not_measured": _not_measured(frame, plan, age), "key": unique_key(frame, plan),
-        "rules": [*given_rules(result), *_found_rules(frame)], "validity": validity_by_column(result, plan),
+        "rules": [*given_rules(result), *_found_rules(orders)], "validity": validity_by_column(result, plan),
         "steps": [asdict(count) for count in result.steps], "missing": missing,
         "violations": violations, "contract": broken or [], "advice": result.advice[:200],
         "advice_in_all": len(result.advice), "personal": result.personal, "hashed": sorted(plan.cleaning.hash),
@@ -156,13 +157,13 @@ def schema_holds(context: GateContext) -> CheckResult:
 @gate_check(2, "data quality")
 def data_quality(context: GateContext) -> CheckResult:
     "The overall quality score of data.parquet, computed now"
-    frame, plan = context.frame("data.parquet"), load_plan(context.settings)
+    frame, plan = open_rows(context.path("data.parquet")), load_plan(context.settings)
     report = context.json("data_quality_report.json")
     as_of = report.get("timeliness", {}).get("as_of")
     age = timeliness(frame, plan.data.time, plan.quality.max_age_days,
                      datetime.fromisoformat(as_of) if as_of else datetime.now(timezone.utc))
     scores = _scores(frame, plan, schema_violations(frame, context.json("schema.json")), report.get("steps", []),
-                     age["score"])
+                     age["score"], order_rules(frame))
     limit = criterion_for(context.settings, 2, "quality_score", plan.quality.minimum)
     lowest = min((name for name in scores if name != "overall" and scores[name] is not None), key=scores.get)
     good = scores["overall"] >= limit
@@ -196,7 +197,8 @@ def contract_holds(context: GateContext) -> CheckResult:
 @gate_check(2, "row ids are unique")
 def row_ids_are_unique(context: GateContext) -> CheckResult:
     "Repeated row_id in data.parquet"
-    repeated = int(context.frame("data.parquet", columns=["row_id"])["row_id"].duplicated().sum())
+    row_ids = open_rows(context.path("data.parquet"))["row_id"]
+    repeated = len(row_ids) - distinct_values(row_ids)
     return verdict(repeated == 0, repeated, 0)
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-09-g
@@ -204,8 +206,8 @@ def row_ids_are_unique(context: GateContext) -> CheckResult:
 def target_is_complete(context: GateContext) -> CheckResult:
     "No missing target, and for classes at least two of them"
     plan = load_plan(context.settings)
-    target = context.frame("data.parquet", columns=[plan.data.target])[plan.data.target]
-    missing, values = int(target.isna().sum()), target.nunique()
+    target = open_rows(context.path("data.parquet"))[plan.data.target]
+    missing, values = int(target.isna().sum()), distinct_values(target)
     return verdict(missing == 0 and values >= 2, missing, 0, f"{values:,} different values, at least 2 are needed")
 
 # %% ../../../nbs/wrangling/08_gate.ipynb #35wranglingg-09-h

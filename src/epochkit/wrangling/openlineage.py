@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
-
+from ..cleaning.distinct import Columns, distinct_values
 from .loading import LoadResult
 from ..planning.plan import Plan
 from ..core.services import without_password
@@ -53,7 +52,7 @@ def _schema(kinds: Mapping[str, str]) -> Any:
         fields=[schema_dataset.SchemaDatasetFacetFields(name=name, type=kind) for name, kind in kinds.items()])
 
 # %% ../../../nbs/wrangling/09_openlineage.ipynb #36lineageeve-05-d
-def _lineage(result: LoadResult, plan: Plan, frame: pd.DataFrame, source: "InputDataset") -> Any:
+def _lineage(result: LoadResult, plan: Plan, frame: Columns, source: "InputDataset") -> Any:
     from openlineage.client.facet_v2 import column_lineage_dataset as lineage
     def origin(column: str, transformation: Any) -> Any:
         return lineage.InputField(namespace=source.namespace, name=source.name, field=column,
@@ -76,17 +75,17 @@ def _source(result: LoadResult, plan: Plan) -> "InputDataset":
     return InputDataset(namespace=kind, name=rest or kind, facets={"schema": _schema(result.kinds)})
 
 # %% ../../../nbs/wrangling/09_openlineage.ipynb #36lineageeve-07-a
-def _metrics(frame: pd.DataFrame, run: WrangledRun, personal: set[str]) -> Any:
+def _metrics(frame: Columns, run: WrangledRun, personal: set[str]) -> Any:
     from openlineage.client.facet_v2 import data_quality_metrics_dataset as metrics
     def of(name: str) -> Any:
         column, numeric = frame[name], frame[name].dtype.kind in "iuf" and name not in personal
-        return metrics.ColumnMetrics(nullCount=int(column.isna().sum()), distinctCount=int(column.nunique()),
+        return metrics.ColumnMetrics(nullCount=int(column.isna().sum()), distinctCount=distinct_values(column),
                                      count=float(column.notna().sum()), min=float(column.min()) if numeric else None,
                                      max=float(column.max()) if numeric else None)
     return metrics.DataQualityMetricsDatasetFacet(rowCount=len(frame), columnMetrics={name: of(name) for name in frame})
 
 # %% ../../../nbs/wrangling/09_openlineage.ipynb #36lineageeve-07-b
-def _target(result: LoadResult, plan: Plan, frame: pd.DataFrame, run: WrangledRun,
+def _target(result: LoadResult, plan: Plan, frame: Columns, run: WrangledRun,
             source: "InputDataset") -> "OutputDataset":
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import (
@@ -107,7 +106,7 @@ def _target(result: LoadResult, plan: Plan, frame: pd.DataFrame, run: WrangledRu
     return OutputDataset(namespace="file", name=run.output, facets=facets, outputFacets={"outputStatistics": size})
 
 # %% ../../../nbs/wrangling/09_openlineage.ipynb #36lineageeve-07-c
-def lineage_events(result: LoadResult, plan: Plan, frame: pd.DataFrame, run: WrangledRun) -> list[dict[str, Any]]:
+def lineage_events(result: LoadResult, plan: Plan, frame: Columns, run: WrangledRun) -> list[dict[str, Any]]:
     "START and COMPLETE of the run as OpenLineage run events, ready for JSON"
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
     from openlineage.client.facet_v2 import documentation_job

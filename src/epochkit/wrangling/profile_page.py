@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..cleaning.distinct import Columns
 from ..cleaning.personal_data import hide, identity_columns, personal_name
 from ..cleaning.steps import is_number
 from ..planning.plan import Plan
@@ -61,7 +62,7 @@ def privacy_table(plan: Plan, personal: Iterable[str] = ()) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["column", "looks like", "done", "decided by"])
 
 # %% ../../../nbs/wrangling/10_profile_page.ipynb #profilepage-07
-def target_change(frame: pd.DataFrame, plan: Plan) -> dict[str, Any]:
+def target_change(frame: Columns, plan: Plan) -> dict[str, Any]:
     """The target before cleaning, on the rows that 001 profiled, and after: rows and, per class, how many, or the mean
     of a quantity (None where 001 did not keep it)"""
     target, profile = frame[plan.data.target], plan.profile
@@ -116,7 +117,7 @@ def target_change_claim(change: Mapping[str, Any], unit: str = "") -> str:
                  left=count_of(change["rows_after"], "rows of the clean table"))
 
 # %% ../../../nbs/wrangling/10_profile_page.ipynb #profilepage-10
-def profile_tables(frame: pd.DataFrame, dictionary: Iterable[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
+def profile_tables(frame: Columns, dictionary: Iterable[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
     "One line per column: numbers with their quartiles, and all others with their commonest labels or their span"
     rows: dict[str, list[dict[str, Any]]] = {"Numbers": [], "Labels, dates and texts": []}
     for entry in dictionary:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.distinct import Columns, has_more_values
 from ..core.brief import DataSection
 from ..planning.plan import Plan
 from ..report.claims import Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, use_style
+from .quality import empty_cells
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +61,7 @@ def missing_figure(report: dict[str, Any], most: int = 20, labels: Mapping[str, 
     return figure, said
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-07
-def _uneven(gaps: pd.Series, most: int = 20) -> tuple[float, float, float]:
+def _uneven(gaps: np.ndarray, most: int = 20) -> tuple[float, float, float]:
     """p-value of the chi-squared test that gaps do not depend on the place in the file, and the lowest and the
     highest share of a part
 
@@ -68,48 +70,60 @@ def _uneven(gaps: pd.Series, most: int = 20) -> tuple[float, float, float]:
     if count < 2:
         return 1.0, float(gaps.mean()), float(gaps.mean())
     from scipy.stats import chi2_contingency
-    table = pd.crosstab(np.arange(len(gaps)) * count // len(gaps), gaps.to_numpy()).to_numpy()
-    shares = table[:, 1] / table.sum(axis=1)
+    missing, rows = _by_place(gaps, count)
+    shares = missing / rows
+    table = np.stack([rows - missing, missing], axis=1)
     return float(chi2_contingency(table).pvalue), float(shares.min()), float(shares.max())
 
 
-def _spread_claim(gaps: pd.DataFrame) -> str:
-    "Whether any column's gaps depend on the place in the file, by q-values over all of the columns"
+def _by_place(gaps: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    "Missing cells and rows of each of so many parts of the file, of one length, (n_parts,)"
+    edges = -(-np.arange(parts + 1) * len(gaps) // parts)
+    return np.array([np.count_nonzero(gaps[first:end]) for first, end in zip(edges, edges[1:])]), np.diff(edges)
+
+
+def _spread_claim(found: pd.DataFrame, rows: int) -> str:
+    """Whether any column's gaps depend on the place in the file, by q-values over all of the columns; found: p-value,
+    least and most of each"""
     from scipy.stats import false_discovery_control
-    found = pd.DataFrame([_uneven(gaps[name]) for name in gaps], index=gaps.columns, columns=["p", "least", "most"])
+    found = found.copy()
     found["q"] = false_discovery_control(found["p"])
     found["range"] = found["most"] - found["least"]
     uneven = found[found["q"] < 0.05]
     if uneven.empty:
         return claim("Gaps of {tested:column} lie along the file as chance would put them, as far "
                      "as {rows:row} can tell",
-                     tested=count_of(len(found), "columns with gaps", len(gaps)),
-                     rows=count_of(len(gaps), "rows of the clean table"))
+                     tested=count_of(len(found), "columns with gaps", rows),
+                     rows=count_of(rows, "rows of the clean table"))
     worst = uneven["range"].idxmax()
     return claim("Gaps of {uneven} of {tested:column} depend on the place in the file (q below {limit}), most in "
                  "{worst}: {least} to {most} of the cells of a part",
                  worst=str(worst), limit=chosen_value(0.05, "p", "largest q of a dependence"),
-                 uneven=count_of(len(uneven), "columns whose gaps depend on the place", len(gaps)),
-                 tested=count_of(len(found), "columns with gaps", len(gaps)),
+                 uneven=count_of(len(uneven), "columns whose gaps depend on the place", rows),
+                 tested=count_of(len(found), "columns with gaps", rows),
                  **{end: Measured(float(uneven.loc[worst, end]), "share",
                                   f"{end} missing cells of {worst} in a part of the file",
-                                  len(gaps)) for end in ("least", "most")})
+                                  rows) for end in ("least", "most")})
 
 
-def missing_map(frame: pd.DataFrame, most: int = 25, blocks: int = 40,
+def missing_map(frame: Columns, most: int = 25, blocks: int = 40,
                 labels: Mapping[str, str] = {}) -> tuple["Figure", str] | None:
     "A heatmap of missing shares, columns by position in the file, and the claim; None when nothing is missing"
-    shares = frame.drop(columns="row_id", errors="ignore").isna()
-    shown = shares.mean().sort_values(ascending=False)
-    shown = list(shown[shown > 0].index[:most])
+    empty = empty_cells(frame).drop("row_id", errors="ignore").sort_values(ascending=False)
+    shown = list(empty[empty > 0].index[:most])
     if not shown:
         return None
-    block = np.arange(len(frame)) * min(blocks, len(frame)) // len(frame)
-    table = shares[shown].groupby(block).mean().T
-    said = _spread_claim(shares[shown])
+    table, uneven = [], []
+    for name in shown:
+        gaps = frame[name].isna().to_numpy(bool)
+        missing, rows = _by_place(gaps, min(blocks, len(gaps)))
+        table.append(missing / rows)
+        uneven.append(_uneven(gaps))
+    table = np.array(table)
+    said = _spread_claim(pd.DataFrame(uneven, index=shown, columns=["p", "least", "most"]), len(frame))
     figure, axes = _figure(height=1.8 + 0.3 * len(shown))
     axis = axes[0, 0]
-    image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.to_numpy().max()),
+    image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.max()),
                         interpolation="nearest", extent=(0, len(frame), len(shown) - 0.5, -0.5))
     axis.set(yticks=range(len(shown)), xlabel="row of the clean table", ylabel="column")
     axis.set_yticklabels([_short(labels.get(name, name)) for name in shown], parse_math=False)
@@ -143,14 +157,20 @@ def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
     return figure, said
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-11
-def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
+def _histogram(axis: Any, known: np.ndarray, bins: int) -> None:
+    "Bars of how many values lie in each of so many spans of one width; counted first, so that no copy is drawn"
+    counts, edges = np.histogram(known, bins)
+    axis.hist(edges[:-1], edges, weights=counts, color=COLOURS["blue"])
+
+
+def target_figure(frame: Columns, plan: Plan) -> tuple["Figure", str]:
     "The target's classes or distribution, and the claim"
     name, target = plan.data.target, frame[plan.data.target]
     figure, axes = _figure(height=3.6)
     axis = axes[0, 0]
     if plan.data.task == "regression":
         low, middle, high = target.quantile([0.25, 0.5, 0.75])
-        axis.hist(target, bins=40, color=COLOURS["blue"])
+        _histogram(axis, target.dropna().to_numpy(float), 40)
         axis.axvline(middle, color=COLOURS["orange"], linewidth=2)
         axis.set(xlabel=plan.data.title_of(name), ylabel="rows")
         unit = column_unit(plan.data.units.get(name, ""))
@@ -177,19 +197,32 @@ def target_figure(frame: pd.DataFrame, plan: Plan) -> tuple["Figure", str]:
                          most=count_of(counts[common], f"rows with {name} = {common}", len(target)))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13
-def _numeric(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str] = ()) -> list[str]:
-    left = set(hidden)
-    return [name for name in plan.feature_columns
-            if name in frame and name not in left and frame[name].dtype.kind in "iuf" and frame[name].nunique() > 1]
+def _numbers(frame: Columns, plan: Plan, hidden: Iterable[str] = ()) -> list[str]:
+    "Names of the features that are numbers and may be shown"
+    left, types = set(hidden), frame.dtypes
+    return [name for name in plan.feature_columns if name in types and name not in left and types[name].kind in "iuf"]
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-a
+_APART = 2_000  # places along an axis that is 9 inches at most
+
+
+def _box(known: np.ndarray) -> dict[str, Any]:
+    "What a box plot of the values shows; outliers that would lie on one another once"
+    from matplotlib.cbook import boxplot_stats
+    box = boxplot_stats(known)[0]
+    if len(box["fliers"]) > _APART:
+        places = np.round((box["fliers"] - known.min()) / np.ptp(known) * _APART)
+        box["fliers"] = box["fliers"][np.unique(places, return_index=True)[1]]
+    return box
+
+
 def _spread(axis: Any, below: Any, column: pd.Series, title: str) -> None:
     "A histogram, and under it the box of the same column on the same scale"
-    known = column.dropna()
-    axis.hist(known, bins=30, color=COLOURS["blue"])
-    below.boxplot(known, orientation="horizontal", widths=0.6, patch_artist=True,
-                  boxprops={"facecolor": COLOURS["sky"], "edgecolor": COLOURS["grey"]},
-                  medianprops={"color": COLOURS["orange"], "linewidth": 2}, flierprops={"markersize": 2, "alpha": 0.4})
+    known = column.dropna().to_numpy(float)
+    _histogram(axis, known, 30)
+    below.bxp([_box(known)], orientation="horizontal", widths=0.6, patch_artist=True,
+              boxprops={"facecolor": COLOURS["sky"], "edgecolor": COLOURS["grey"]},
+              medianprops={"color": COLOURS["orange"], "linewidth": 2}, flierprops={"markersize": 2, "alpha": 0.4})
     below.set_xlim(axis.get_xlim())
     below.set_yticks([])
     below.set_xlabel(_short(title, 28), fontsize=9, parse_math=False)
@@ -200,16 +233,16 @@ def _spread(axis: Any, below: Any, column: pd.Series, title: str) -> None:
 _NUMBER = {"role": "numeric"}  # a column that a step of the user added
 
 
-def _skewness(frame: pd.DataFrame, plan: Plan, hidden: Iterable[str]) -> pd.Series:
+def _skewness(frame: Columns, plan: Plan, hidden: Iterable[str]) -> pd.Series:
     "Skewness of the numeric columns, codes and flags excepted, the strongest first"
-    names = [
-        name for name in _numeric(frame, plan, hidden)
-        if frame[name].nunique() > 2 and plan.columns.get(name, _NUMBER)["role"] == "numeric"
-    ]
-    return frame[names].skew().fillna(0).sort_values(key=abs, ascending=False)
+    found = {}
+    for name in _numbers(frame, plan, hidden):
+        if plan.columns.get(name, _NUMBER)["role"] == "numeric" and has_more_values(column := frame[name], 2):
+            found[name] = column.skew()
+    return pd.Series(found, dtype=float).fillna(0).sort_values(key=abs, ascending=False)
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-d
-def _spread_panels(frame: pd.DataFrame, names: list[str], data: DataSection) -> "Figure":
+def _spread_panels(frame: Columns, names: list[str], data: DataSection) -> "Figure":
     "A panel per column, up to four in a row"
     across = min(4, len(names))
     rows = -(-len(names) // across)
@@ -228,7 +261,7 @@ def _spread_panels(frame: pd.DataFrame, names: list[str], data: DataSection) -> 
     return figure
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-b
-def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
+def numbers_figure(frame: Columns, plan: Plan, most: int = 12,
                    hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
     """Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim;
     None without numeric columns"""
@@ -247,10 +280,9 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
                          skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-a
-def _rank_correlations(frame: pd.DataFrame, names: list[str], seed: int) -> np.ndarray:
+def _rank_correlations(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
     "Spearman's correlations of the columns, 0 where there is none, (n_names, n_names)"
-    rows = frame[names].sample(min(len(frame), 20_000), random_state=seed)
-    return rows.corr("spearman").fillna(0).to_numpy(copy=True)
+    return frame[names].corr("spearman").fillna(0).to_numpy(copy=True)
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15-c
 def _strongest_pairs(table: np.ndarray) -> np.ndarray:
@@ -276,14 +308,16 @@ def _correlation_map(table: np.ndarray, labels: list[str]) -> "Figure":
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-15
 def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
-                       hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
+                       hidden: Iterable[str] = (), note: str = "") -> tuple["Figure", str] | None:
     """A heatmap of rank correlations of the numeric columns that take part in the strongest ones, and the claim;
-    None with fewer than two"""
-    names, target = _numeric(frame, plan, hidden)[:200], plan.data.target
+    None with fewer than two. `note` says of a part of a table that it is one; of 20,000 rows the standard error is
+    0.007"""
+    names = [name for name in _numbers(frame, plan, hidden) if frame[name].nunique() > 1][:200]
+    target = plan.data.target
     names += [target] if plan.data.task == "regression" and target not in names else []
     if len(names) < 2 or len(frame) < 3:
         return None
-    table = _rank_correlations(frame, names, plan.split.seed)
+    table = _rank_correlations(frame, names)
     pairs = _strongest_pairs(table)
     chosen = sorted(list(dict.fromkeys(pairs[:len(names) * most].ravel().tolist()))[:most])
     labels = [_short(plan.data.label_of(names[at]), 20) for at in chosen]
@@ -291,7 +325,7 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
     limit = chosen_value(0.8, "effect", "rank correlation that is called close")
     return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of "
-                         "{pairs:pair} {are} beyond {limit}",
+                         "{pairs:pair} {are} beyond {limit}{note}", note=f" ({note})" if note else "",
                          first=str(names[first]), second=str(names[second]), limit=limit,
                          are="is" if close == 1 else "are",
                          close=count_of(close, "pairs of numeric columns with a rank correlation beyond 0.8",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..cleaning.distinct import Columns, few_labels
 from ..cleaning.steps import is_number, unit_in
 from .contract import MAX_CATEGORIES, ColumnRule, DataContract, kind_of
 from .violations import contract_violations
@@ -31,12 +32,11 @@ def _exact_rule(column: pd.Series, classes: Iterable[str], private: bool) -> Col
     if private:
         return rule
     low, high = column_limits(column)
-    labels = sorted(classes) or (sorted(column.dropna().unique()) if column.dtype == "str" else [])
-    listed = labels if classes or 0 < len(labels) <= MAX_CATEGORIES else None
-    return rule.model_copy(update={"minimum": low, "maximum": high, "labels": listed})
+    labels = sorted(classes) or (few_labels(column, MAX_CATEGORIES) if column.dtype == "str" else None)
+    return rule.model_copy(update={"minimum": low, "maximum": high, "labels": labels or None})
 
 # %% ../../../nbs/wrangling/03_schema.ipynb #schema-08
-def exact_contract(frame: pd.DataFrame, target: str | None = None, classes: Iterable[str] = (),
+def exact_contract(frame: Columns, target: str | None = None, classes: Iterable[str] = (),
                    kinds: Mapping[str, str] | None = None, private: Iterable[str] = ()) -> DataContract:
     "The tightest contract that clean data keeps; `classes` are those of the target, `kinds` know the units"
     hidden, classes = set(private), list(classes)
@@ -55,7 +55,7 @@ def _as_json(rule: ColumnRule) -> dict[str, Any]:
     return content | ({"unit": rule.unit} if rule.unit else {})
 
 # %% ../../../nbs/wrangling/03_schema.ipynb #schema-11
-def infer_schema(frame: pd.DataFrame, target: str | None = None, classes: Iterable[str] = (),
+def infer_schema(frame: Columns, target: str | None = None, classes: Iterable[str] = (),
                  kinds: Mapping[str, str] | None = None, private: Iterable[str] = ()) -> dict[str, Any]:
     """The schema of clean data: per column dtype, nullable, categories (`classes` for the target),
     minimum and maximum, unit where known"""
@@ -74,7 +74,7 @@ def read_schema(schema: Mapping[str, Any]) -> DataContract:
     })
 
 # %% ../../../nbs/wrangling/03_schema.ipynb #schema-15
-def schema_violations(frame: pd.DataFrame, schema: Mapping[str, Any],
+def schema_violations(frame: Columns, schema: Mapping[str, Any],
                       protected: Iterable[str] = ()) -> list[dict[str, Any]]:
     "One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless protected, up to 5 values"
     return contract_violations(frame, read_schema(schema), protected)

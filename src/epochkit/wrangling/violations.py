@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.distinct import Columns, is_repeated
 from .contract import ColumnRule, DataContract, kind_of
 
 # %% ../../../nbs/wrangling/02_violations.ipynb #violations-05
@@ -48,7 +49,7 @@ def broken_cells(column: pd.Series, rule: ColumnRule) -> dict[str, np.ndarray]:
         if rule.labels is not None:
             found[f"one of {len(rule.labels)} labels"] = known & ~column.isin(rule.labels)
     if rule.unique:
-        found["no value twice"] = known & column.duplicated(keep=False)
+        found["no value twice"] = known & is_repeated(column)
     return {check: cells.to_numpy(bool) for check, cells in found.items() if cells.any()}
 
 # %% ../../../nbs/wrangling/02_violations.ipynb #violations-12
@@ -58,15 +59,15 @@ def _violation(column: str, check: str, count: int, row_ids: Iterable[int] = (),
             "values": [str(value)[:80] for value in values]}
 
 # %% ../../../nbs/wrangling/02_violations.ipynb #violations-13
-def _cell_violation(frame: pd.DataFrame, name: str, check: str, cells: np.ndarray, hidden: bool) -> dict[str, Any]:
+def _cell_violation(frame: Columns, column: pd.Series, check: str, cells: np.ndarray, hidden: bool) -> dict[str, Any]:
     "The entry of one rule that some cells of a column break"
     rows = np.flatnonzero(cells)
     row_ids = frame["row_id"].iloc[rows[:20]] if "row_id" in frame else rows[:20]
-    values = set() if hidden else {str(value) for value in frame[name].iloc[rows[:1000]].dropna()}
-    return _violation(name, check, len(rows), row_ids, sorted(values)[:5])
+    values = set() if hidden else {str(value) for value in column.iloc[rows[:1000]].dropna()}
+    return _violation(column.name, check, len(rows), row_ids, sorted(values)[:5])
 
 # %% ../../../nbs/wrangling/02_violations.ipynb #violations-14
-def contract_violations(frame: pd.DataFrame, contract: DataContract,
+def contract_violations(frame: Columns, contract: DataContract,
                         private: Iterable[str] = ()) -> list[dict[str, Any]]:
     """One entry per broken rule: column, check, how many rows, up to 20 row ids and, unless private, up to 5 values;
     `frame` may be rows on disk, whose columns are read one by one"""
@@ -76,10 +77,11 @@ def contract_violations(frame: pd.DataFrame, contract: DataContract,
         if name not in frame:
             found.append(_violation(name, "lost column", rows))
             continue
-        if wrong := _wrong_type(frame[name], rule):
-            found.append(_violation(name, wrong, rows, values=[frame[name].dtype] if rule.dtype else ()))
-        found += [_cell_violation(frame, name, check, cells, name in hidden)
-                  for check, cells in broken_cells(frame[name], rule).items()]
+        column = frame[name]
+        if wrong := _wrong_type(column, rule):
+            found.append(_violation(name, wrong, rows, values=[column.dtype] if rule.dtype else ()))
+        found += [_cell_violation(frame, column, check, cells, name in hidden)
+                  for check, cells in broken_cells(column, rule).items()]
     return found
 
 # %% ../../../nbs/wrangling/02_violations.ipynb #violations-17

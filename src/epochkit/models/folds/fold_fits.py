@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from ...core.errors import PipelineError
 from ..frameworks.base import FrameworkModel
-from ...planning.splits import as_cut, cross_folds, equal_rows, moments
+from ...planning.splits import EQUAL, as_cut, cross_folds, equal_rows, moments
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-04
 Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
@@ -86,7 +86,8 @@ def _ties_of(rows: pd.DataFrame, plan: Any, forward: bool, groups: np.ndarray | 
         return Ties(order=moments(rows[plan.data.time]).rank(method="dense").to_numpy())
     if groups is not None and plan.split.strategy != "random":
         return Ties(kin=groups)
-    return Ties(kin=equal_rows(rows, [name for name in plan.feature_columns if name in rows]).to_numpy())
+    same = [EQUAL] if EQUAL in rows else [name for name in plan.feature_columns if name in rows]
+    return Ties(kin=equal_rows(rows, same).to_numpy())
 
 
 def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Folds, Folds, np.ndarray | None, Ties]:
@@ -94,7 +95,7 @@ def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Fo
     the group of each row, as a code, where the plan names one; and what holds rows together. By time the latest fold
     is the first
 
-    raw: `data.parquet`, with row_id, target, group and time.
+    raw: `data.parquet`, or of these rows what a split looks at (`split_keys`).
     """
     plan = as_cut(raw, ~raw["row_id"].isin(features["row_id"]), plan)
     ids = features.loc[features["split"] == "train", "row_id"]
