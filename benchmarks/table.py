@@ -84,8 +84,15 @@ def serving(found: dict) -> Iterator[Figure]:
                  kit["one_p99_ms"] <= 0.5 * mlflow["one_p99_ms"])
     yield Figure("CPU of 1,000 rows to the same", f"{mlflow['many_cpu_ms'] / kit['many_cpu_ms']:.2f} times less", "1.5 times",
                  mlflow["many_cpu_ms"] >= 1.5 * kit["many_cpu_ms"])
-    yield at_most("start of the service", kit["start_s"], 3, " s")
+    table = found["bulk"]
+    for name, rows_per_s in (("by the clock", table["by_the_clock_per_s"]), ("that two free cores have the time for", table["two_cores_per_s"])):
+        yield Figure(f"{table['rows']:,} rows as Parquet, stored: rows/s {name} (load {table['load']:g})", f"{rows_per_s:,}", "50,000", rows_per_s >= 50_000)
+    yield Figure("CPU of such a row; of the model alone; of all else", f"{table['served_us']:g} / {table['model_us']:g} / {table['overhead_us']:g} µs")
+    yield Figure("the same for two free cores, with one booster as the model", f"{table['two_cores_one_booster_per_s']:,} rows/s")
+    yield at_most(f"start of the service by the clock (load {min(found['load']):g} to {max(found['load']):g})", kit["start_s"], 3, " s")
+    yield at_most("CPU of the start", kit["start_cpu_s"], 3, " s")
     yield at_most("memory of the service", kit["memory_mb"], 250, " MB")
+    yield at_most("the same after such tables", table["memory_mb"], 250, " MB")
 
 
 @reads("monitoring")

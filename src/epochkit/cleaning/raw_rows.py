@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple, Self
@@ -110,6 +110,8 @@ def _native(value: Any) -> str:
         return "whole" if abs(int(value)) <= 2**53 else "text"  # larger ones would lose digits as floats
     if isinstance(value, (float, np.floating)):
         return "number"
+    if isinstance(value, pd.Timestamp) and not 1 <= value.year <= 9_999:  # no other clock knows such a year
+        return "text"
     return "moment" if isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "isoformat") else "text"
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-13
@@ -218,7 +220,7 @@ class _KnownCleaning:
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-20-later
 _READING = ("column_kinds", "infinite")  # steps after which an empty cell means: it could not be read
-FEW = 8  # rows up to which cells are looked up one by one
+FEW = 8  # rows up to which cells are read one by one
 
 
 class RowCleaner(_KnownCleaning):
@@ -229,7 +231,7 @@ class RowCleaner(_KnownCleaning):
         return _read(self, rows, list(wanted))
 
     def read_few(self, rows: list[Mapping[str, Any]], wanted: Iterable[str]) -> CleanedRows:
-        "As `read`, into a small table: the same cells for at most `FEW` rows, sooner"
+        "As `read`, into a small table: the same cells, sooner"
         return _read_few(self, rows, list(wanted))
 
     def use_key(self, key: bytes) -> "RowCleaner":
@@ -325,12 +327,16 @@ def _clean_columns(cleaner: RowCleaner, frame: pd.DataFrame) -> tuple[pd.DataFra
     return pd.DataFrame({name: columns[name] for name in frame}, index=frame.index), unread, outside
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-25
+_REMEMBERED, _LONGEST = 20_000, 200  # cells, and characters of one
+_Read = tuple[Any, str, str]  # the clean value of a cell (None: missing), why it cannot be read, what was done about it
+
+
 class _Cells:
-    "Single cells, each read by the same steps as a block, and remembered"
+    "Single cells, read by the same steps as a block, and remembered"
 
     def __init__(self, cleaner: RowCleaner):
         self.cleaner, self.types, self.direct = cleaner, {}, set()
-        self.read = lru_cache(maxsize=20_000)(self._read)
+        self._known: dict[tuple[str, str, Any], _Read] = {}
         probe = [1.5, 2.0, -3.25, 1e6 + 0.5, 0.0, 12345678.0]
         plain = cleaner.section
         special = {*plain.missing, *plain.ranges, *plain.units}
@@ -340,20 +346,33 @@ class _Cells:
             if name not in special and block[name].dtype == "float64" and block[name].tolist() == probe:
                 self.direct.add(name)
 
-    def _read(self, name: str, form: str, value: Any) -> tuple[Any, str, str]:
-        table, unread, outside = _clean_columns(self.cleaner, pd.DataFrame({name: pd.Series([value], dtype=object)}))
-        found = table[name].iloc[0]
-        return None if pd.isna(found) else found, _reason(self.cleaner, name) * bool(unread), \
-            _range_note(name) * bool(outside)
-
-    def __call__(self, name: str, value: Any) -> tuple[Any, str, str]:
-        "The clean value of a cell (None: missing), why it cannot be read, and what was done about it"
+    def __call__(self, name: str, value: Any) -> _Read:
+        "One cell"
         form = _native(value)
         if form == "missing":
             return None, "", ""
         if form in ("whole", "number") and name in self.direct and math.isfinite(value):
             return float(value), "", ""
-        return self.read(name, form, value if form != "text" or isinstance(value, str) else str(value))
+        value = value if form != "text" or isinstance(value, str) else str(value)
+        return self._known.get((name, form, value)) or self._learnt(name, form, [value])[value]
+
+    def texts(self, name: str, values: set[str]) -> dict[str, _Read]:
+        "What each of these texts is in a column"
+        told = {value: self._known.get((name, "text", value)) for value in values}
+        new = [value for value, found in told.items() if found is None]
+        return told | self._learnt(name, "text", new) if new else told
+
+    def _learnt(self, name: str, form: str, values: list[Any]) -> dict[Any, _Read]:
+        "Reads values that came in one form, and remembers those that are short"
+        cleaned = _clean_many(self.cleaner, pd.DataFrame({name: pd.Series(values, dtype=object)}))
+        found = {value: (None if pd.isna(clean) else clean, cleaned.problems.get(at, {}).get(name, ""),
+                         "".join(cleaned.notes.get(at, ())[:1]))
+                 for at, (value, clean) in enumerate(zip(values, cleaned.frame[name].tolist()))}
+        if len(self._known) + len(found) > _REMEMBERED:
+            self._known.clear()
+        self._known |= {(name, form, value): read for value, read in found.items()
+                        if form != "text" or len(value) <= _LONGEST}
+        return found
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-26
 def _reason(cleaner: RowCleaner, name: str) -> str:
@@ -376,23 +395,52 @@ def _small_column(cells: list[Any], dtype: Any) -> SmallColumn:
     return SmallColumn(pd.array(cells, dtype=dtype), "other", dtype)
 
 
+def _plain_numbers(cells: list[Any], kinds: set[type]) -> np.ndarray | None:
+    "Cells that are numbers or missing as floats; None where one is something else, infinite, or has too many digits"
+    if not kinds <= {float, int, type(None)}:
+        return None
+    try:
+        numbers = np.array(cells, dtype=float)
+    except OverflowError:
+        return None
+    known = numbers[~np.isnan(numbers)]
+    fits = np.isfinite(known).all() and (int not in kinds or np.abs(known).max(initial=0) < 2**53)
+    return numbers if fits else None
+
+
+def _clean_column(cleaner: RowCleaner, name: str, cells: list[Any]) -> tuple[SmallColumn, list[str], list[str]]:
+    "A column, and for each of its cells why it cannot be read and what was done about it; none where that is all ''"
+    read, kinds = cleaner.cells, set(map(type, cells))
+    if len(cells) > FEW:
+        numbers = _plain_numbers(cells, kinds) if name in read.direct else None
+        if numbers is not None:
+            return SmallColumn(numbers, "number"), [], []
+        if not kinds <= {str, type(None)}:
+            many = _clean_many(cleaner, pd.DataFrame({name: pd.Series(cells, dtype=object)}))
+            return (SmallTable.of(many.frame)[name], [many.problems.get(at, {}).get(name, "") for at in range(len(cells))],
+                    ["".join(many.notes.get(at, ())[:1]) for at in range(len(cells))])
+        told = read.texts(name, set(cells) - {None}) | {None: (None, "", "")}
+        found = [told[cell] for cell in cells]
+    else:
+        found = [read(name, cell) for cell in cells]
+    values, reasons, notes = zip(*found)
+    return _small_column(list(values), read.types[name]), list(reasons), list(notes)
+
+
 def _clean_few(cleaner: RowCleaner, rows: list[Mapping[str, Any]], columns: list[str]) -> CleanedRows:
-    "As `_clean_many`, cell by cell, into a small table"
-    found: dict[str, list[Any]] = {}
+    "As `_clean_many`, into a small table"
+    found: dict[str, SmallColumn] = {}
     problems: dict[int, dict[str, str]] = {}
     notes: dict[int, list[str]] = {}
     for name in columns:
-        found[name] = []
-        for position, row in enumerate(rows):
-            value, reason, note = cleaner.cells(name, row.get(name))
-            found[name].append(value)
+        found[name], reasons, remarks = _clean_column(cleaner, name, [row.get(name) for row in rows])
+        for position, reason in enumerate(reasons if any(reasons) else ()):
             if reason:
                 problems.setdefault(position, {})[name] = reason
+        for position, note in enumerate(remarks if any(remarks) else ()):
             if note:
                 notes.setdefault(position, []).append(note)
-    types = cleaner.cells.types
-    small = SmallTable({name: _small_column(found[name], types[name]) for name in columns}, len(rows))
-    return CleanedRows(small, problems, notes)
+    return CleanedRows(SmallTable(found, len(rows)), problems, notes)
 
 # %% ../../../nbs/cleaning/07_raw_rows.ipynb #rawrows-28
 def _clean_many(cleaner: RowCleaner, frame: pd.DataFrame) -> CleanedRows:

@@ -85,7 +85,10 @@ def _to_number(column: pd.Series, kind: str) -> pd.Series:
 def _to_moment(column: pd.Series, kind: str) -> pd.Series:
     form, _, last = kind.removeprefix("datetime ").partition(" until ")
     if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
+        moments = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+        if moments.dt.unit in ("s", "ms"):  # which reach beyond what microseconds can say
+            moments = moments.where(moments.between(pd.Timestamp("0001-01-01"), pd.Timestamp("9999-12-31")))
+        return moments.astype("datetime64[us]")
     if form.startswith("said "):
         return said_dates(column, form.removeprefix("said "))
     def read(text: pd.Series) -> pd.Series:

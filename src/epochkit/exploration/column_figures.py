@@ -285,8 +285,11 @@ def distributions_picture(found: Exploration, most: int = 12) -> ExplorationPict
     for axis in list(axes.flat)[len(table):]:
         axis.set_visible(False)
     by_skewness = found.outliers.sort_values("skewness", key=abs, ascending=False)
-    return figure, claim("{skewed} of {all:number} are strongly skewed (orange, skewness beyond {limit}), most {name} "
-                         "({skewness})", name=by_skewness.iloc[0]["column"], **skewness_values(found, by_skewness),
+    return figure, claim("{skewed} of {all:number} are strongly skewed in {rows:analysed row} (orange, skewness "
+                         "beyond {limit}), most {name} ({skewness})",
+                         name=by_skewness.iloc[0]["column"],
+                         rows=count_of(len(found.rows), "rows that are analysed"),
+                         **skewness_values(found, by_skewness),
                          all=count_of(len(found.outliers), "numbers with three values or more", len(found.rows)),
                          limit=chosen_value(1, "", "skewness that is called strong"))
 

@@ -149,6 +149,16 @@ def _gap_words(found: Exploration, row: pd.Series) -> str:
                  elsewhere=outcome_value(found, found.outcome[~gone].mean(), f"{name} is there", int((~gone).sum())))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why18
+def _second_words(found: Exploration, table: pd.DataFrame) -> str:
+    "The second feature of the table, where it tells hardly less than the first"
+    if len(table) < 2 or table.iloc[1]["effect"] < 0.9 * table.iloc[0]["effect"]:
+        return ""
+    row = table.iloc[1]
+    of = f"association of {row['column']} with {found.plan.data.target}"
+    return claim(", {runner_up} hardly less ({next_effect})", runner_up=row["column"],
+                 next_effect=effect_value(row["effect"], of, len(found.rows), row["measure"]))
+
+
 def _strongest_finding(found: Exploration) -> Finding | None:
     "The feature that tells most about the target, and how many have a measurable effect; None without any"
     table = found.associations[~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
@@ -157,10 +167,11 @@ def _strongest_finding(found: Exploration) -> Finding | None:
     first, clear = table.iloc[0], table[(table["q_value"] < 0.05) & (table["effect"] >= 0.1)]
     return finding(
         "strongest_features",
-        claim("{name} tells most about {target} ({measure} {effect}{alone}){gaps}; {clear} of {tested:feature} have a "
-              "measurable effect, corrected for so many tests",
+        claim("{name} tells most about {target} ({measure} {effect}{alone}){gaps}{second}; {clear} of {tested:feature} "
+              "have a measurable effect, corrected for so many tests",
               name=first["column"], target=found.plan.data.target, measure=first["measure"],
-              alone=_alone_words(found, first), gaps=_gap_words(found, first), **association_values(found, table)),
+              alone=_alone_words(found, first), gaps=_gap_words(found, first), second=_second_words(found, table),
+              **association_values(found, table)),
         float(first["effect"]), f"there is signal to learn from: {', '.join(clear['column'].head(4))}"
         if len(clear) else "no single feature explains the target: only combinations could",
         "build features on the strongest columns first")
@@ -181,11 +192,12 @@ def _weak_finding(found: Exploration) -> Finding | None:
     weak = table[(table["q_value"] > 0.05) & (table["effect"] < 0.1)]["column"].tolist()
     return finding(
         "weak_features",
-        claim("{weak} of {all:feature} {have} no measurable association with the target by themselves: {names}",
+        claim("{weak} of {all:feature} {have} no measurable association with the target by {itself}: {names}",
               names=some_of(weak, 5), have="has" if len(weak) == 1 else "have",
+              itself="itself" if len(weak) == 1 else "themselves",
               weak=count_of(len(weak), "features with an effect below 0.1 and q above 0.05", len(found.rows)),
               all=count_of(len(found.features) - len(found.forbidden), "features that are no leak")), len(weak),
-              "they add noise to linear models, unless they matter in combination",
+              "alone no help; together with others they may still matter",
         "keep them for tree models and let importance in epoch 004 decide") if weak else None
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why22

@@ -126,7 +126,8 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
             hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) +
             " %{x:,}<extra></extra>")
     if not odd.any():
-        return figure, claim("No row of {all} is odd as a whole", all=count_of(len(table), "rows that are analysed"))
+        return figure, claim("No row of {all} is odd as a whole: an isolation forest ranks none beyond chance",
+                             all=count_of(len(table), "rows that are analysed"))
     alone, name = int((table[odd]["stands_out"].value_counts()).iloc[0]), table[odd]["stands_out"].mode().iloc[0]
     return figure, claim("{odd} of {all:row} {are} odd as a whole; {name} stands out most often ({alone} of them)",
                          name=name, are="is" if odd.sum() == 1 else "are",
@@ -267,12 +268,14 @@ def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None
     some = found.rows[names].assign(group=labels).dropna().sample(frac=1, random_state=0).head(1200)
     for name in names:  # a far outlier would squeeze all other points into a corner
         some[name] = numbers_of(some[name]).clip(*numbers_of(found.rows[name]).quantile([0.005, 0.995]))
-    ranks = spearman_matrix(found.rows, names).abs().to_numpy()[np.triu_indices(len(names), 1)]
+    ranks, (above, beside) = spearman_matrix(found.rows, names).abs().to_numpy(), np.triu_indices(len(names), 1)
+    ranks, most_at = ranks[above, beside], int(np.argmax(ranks[above, beside]))
     words = ("The {shown} strongest numbers say different things: their rank correlations with one another stay at or "
-             "below {rho}" if ranks.max() < 0.5 else
-             "The {shown} strongest numbers overlap: two of them have a rank correlation of {rho}")
+             "below {rho} ({first} and {second})" if ranks.max() < 0.5 else
+             "Of the {shown} strongest numbers {first} and {second} repeat each other most: rank correlation {rho}")
     return _pair_grid(found, some[some["group"].isin(colours)], names, colours), claim(
         words, shown=count_of(len(names), "strongest numbers that are drawn"),
+        first=names[above[most_at]], second=names[beside[most_at]],
         rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(found.rows), "Spearman"))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why12

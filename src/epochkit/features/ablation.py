@@ -233,7 +233,7 @@ def gains_claim(gains: Gains, of: str) -> Claim:
 def delivered_claim(gains: Gains) -> Claim:
     "What all that is handed on gains over the plain columns, or that it is just these"
     if not any(end for gain in gains.values() for end in gain):
-        return claim("The plain columns alone are handed on: no optional group of features is")
+        return claim("The plain columns alone are handed on: no optional group of features earned a place")
     return claim("Over the plain columns, all that is handed on gains {gains}",
                  gains=gains_claim(gains, "all that is handed on"))
 

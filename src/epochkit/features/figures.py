@@ -67,7 +67,8 @@ def _no_gains(axis: Any, plain: GroupGain, task: str) -> str:
     "Says in the picture that there is no optional group; the claim for it"
     axis.text(0.5, 0.5, "no optional group applies to these columns", ha="center", transform=axis.transAxes)
     axis.set(xticks=[], yticks=[])
-    return claim("The plain columns gain {gain} of {score} over always giving the same answer; no other group applies",
+    return claim("The plain columns gain {gain} of {score} over always giving the same answer; no group of made "
+                 "features applies",
                  gain=_gain_value(plain), score=SCORES[task])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-1
@@ -193,6 +194,11 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
     def value(number: float, what: str) -> Measured:
         return Measured(float(number), "effect" if what == "skewness" else "", f"{what} of {raw.name}", len(before),
                         rule="training rows")
+    if abs(after.skew() - before.skew()) < 1e-6:
+        return figure, claim("{name} keeps its shape as a feature (skewness {before}): it is scaled, from a mean of "
+                             "{mean} and a standard deviation of {spread}", name=raw.name,
+                             before=value(before.skew(), "skewness"), mean=value(before.mean(), "mean"),
+                             spread=value(before.std(), "standard deviation"))
     return figure, claim("As a feature, {name} has skewness {after} instead of {before}; its standard deviation was "
                          "{spread}, its mean {mean}",
                          name=raw.name, before=value(before.skew(), "skewness"),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEAK_THRESHOLDS', 'FEWEST_ROWS', 'Leak', 'speaks_of_an_outcome', 'auc', 'TargetOutcome', 'score_error',
            'score_lower_bound', 'score_interval', 'mark_severity', 'numeric_values', 'as_codes', 'probe_codes',
-           'column_words', 'probe', 'judge_probe', 'tells_one_class']
+           'column_words', 'predicted_alone', 'probe', 'judge_probe', 'tells_one_class']
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-02
 import re
@@ -152,10 +152,16 @@ def score_lower_bound(outcome: TargetOutcome, score: float, cases: float | None 
     return score - 1.645 * score_error(outcome, score, cases)
 
 
-def score_interval(outcome: TargetOutcome, score: float) -> tuple[float, float]:
-    "The 95 % interval of a score of all rows, AUC or R2 on ranks"
-    reach = 1.96 * score_error(outcome, score)
-    return score - reach, min(1.0, score + reach)
+def score_interval(outcome: TargetOutcome, predicted: np.ndarray) -> tuple[float, float]:
+    "The 95 % interval of the score of a prediction (n_rows, n_classes or 1), AUC or R2 on ranks"
+    score = outcome.score(predicted)
+    if outcome.classification:
+        reach = 1.96 * score_error(outcome, score)
+    else:  # a ratio of two means: its error by the delta method holds below 0 as well
+        truth = outcome.shares[:, 0]
+        rest, all_of_it = (truth - predicted[:, 0]) ** 2, (truth - truth.mean()) ** 2
+        reach = 1.96 * np.std(rest - (1 - score) * all_of_it) / (np.sqrt(len(truth)) * max(1e-12, all_of_it.mean()))
+    return float(score - reach), float(min(1.0, score + reach))
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-why18
 def mark_severity(outcome: TargetOutcome, name: object) -> str:
@@ -231,32 +237,40 @@ def column_words(column: pd.Series) -> tuple[Any, list[str]]:
     return found, counter.get_feature_names_out().tolist()
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-c
-def _probe_text(column: pd.Series, outcome: TargetOutcome) -> float:
-    "Cross-validated AUC or R2 on ranks of naive Bayes or ridge on the 300 most frequent words"
+def _predicted_by_text(column: pd.Series, outcome: TargetOutcome) -> np.ndarray:
+    "What naive Bayes or ridge on the 300 most frequent words of the other folds predicts, (n_rows, n_classes or 1)"
     from sklearn.linear_model import Ridge
     from sklearn.naive_bayes import BernoulliNB
     words, names = column_words(column)
+    predicted = np.zeros_like(outcome.shares) + outcome.shares.mean(axis=0)
     if not names:
-        return 0.5 if outcome.classification else 0.0
-    predicted = np.zeros_like(outcome.shares)
+        return predicted
     for fold in range(outcome.fold.max() + 1):
         test = outcome.fold == fold
         if outcome.classification:
             model = BernoulliNB().fit(words[~test], outcome.values[~test])
+            predicted[test] = 0.0
             predicted[np.ix_(test, model.classes_.astype(int))] = model.predict_proba(words[test])
         else:
             predicted[test, 0] = Ridge().fit(words[~test], outcome.shares[~test, 0]).predict(words[test])
-    return outcome.score(predicted)
+    return predicted
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-d
-def probe(column: pd.Series, kind: str, outcome: TargetOutcome) -> float:
-    """How well this column alone predicts: AUC (mean over classes) or R2 on ranks, cross-validated
+def predicted_alone(column: pd.Series, kind: str, outcome: TargetOutcome) -> np.ndarray:
+    """What this column alone predicts for each row from the other folds, (n_rows, n_classes or 1)
 
     kind: number, category, date, text or id.
     """
     if kind == "text":
-        return _probe_text(column, outcome)
-    return probe_codes(as_codes(column, kind), outcome, _prior_rows(kind))
+        return _predicted_by_text(column, outcome)
+    widths = (64, min(16, max(4, len(column) // 40))) if kind in ("number", "date") else (64,)
+    ways = [_mean_per_code(as_codes(column, kind, most), outcome, _prior_rows(kind)) for most in widths]
+    return max(ways, key=outcome.score)
+
+
+def probe(column: pd.Series, kind: str, outcome: TargetOutcome) -> float:
+    "How well this column alone predicts: AUC (mean over classes) or R2 on ranks, cross-validated"
+    return outcome.score(predicted_alone(column, kind, outcome))
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-e
 def _judge_key(score: float, measure: str) -> Leak | None:

@@ -144,8 +144,9 @@ def score_cleaned(bundle: Any, cleaned: CleanedRows) -> pd.DataFrame:
     """The scores of clean rows with `error`, '' for rows without a problem; a row with one has no prediction
 
     BadInputError when the model fails on so many rows that they are not looked for one by one."""
-    good = np.array([position not in cleaned.problems for position in range(len(cleaned.frame))], dtype=bool)
-    errors = [cleaned.error(position) for position in range(len(good))]
+    good, errors = np.ones(len(cleaned.frame), dtype=bool), [""] * len(cleaned.frame)
+    for position in cleaned.problems:
+        good[position], errors[position] = False, cleaned.error(position)
     scores = None
     if good.any():
         scores, finite = _finite_scores(bundle, cleaned.frame[good] if not good.all() else cleaned.frame, [])

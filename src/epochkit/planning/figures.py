@@ -64,9 +64,8 @@ def gantt_figure(plan: Plan, estimates: dict[str, Any]) -> tuple[Any, str]:
     bounds = {name: Measured(float(total[name]), "s", f"{end} end of the estimated time of all epochs")
               for name, end in (("seconds_low", "lower"), ("seconds_high", "upper"))}
     return figure, claim("Epoch {epoch} takes {share} of {seconds} of computing ({seconds_low} to {seconds_high}); "
-                         "{gates:decision} {are} a person's",
-                         epoch=name, share=share, are="is" if len(gates) == 1 else "are",
-                         gates=count_of(len(gates), "decisions of a person"), **bounds,
+                         "{gates:gate waits|gates wait} for a person",
+                         epoch=name, share=share, gates=count_of(len(gates), "gates that a person decides"), **bounds,
                          seconds=Measured(float(total["seconds"]), "s", "estimated time of all epochs",
                                           kind="estimate"))
 

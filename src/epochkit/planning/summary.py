@@ -101,7 +101,7 @@ def _effort(plan: Plan, estimates: dict[str, Any]) -> str:
         for item in estimates["limits"]
     ]
     return (f"{duration_range(total['seconds_low'], total['seconds_high']).capitalize()} of computing on "
-            f"{estimates['machine']['cores']} cores. {price} {' '.join(limits)} {gates} decisions are a person's.")
+            f"{estimates['machine']['cores']} cores. {price} {' '.join(limits)} {gates} gates wait for a person.")
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-e
 def _listed(items: list[str], empty: str) -> str:

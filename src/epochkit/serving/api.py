@@ -11,12 +11,13 @@ __all__ = ['API_KEY_VARIABLE', 'ROUTES', 'RATE_VARIABLE', 'RequestGuard', 'Predi
 import argparse
 import asyncio
 import atexit
+import gc
 import logging
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -544,13 +545,25 @@ def _application(settings: Settings, stage: str, flask: bool) -> Callable[..., A
     return RequestGuard(_as_asgi(_flask_routes(doors), doors, log, watching), doors, admission, log)
 
 
+@contextmanager
+def _loading() -> Iterator[None]:
+    "Inside, what is made is taken to stay, and Python's collector rests"
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def main(arguments: list[str] | None = None) -> int:
     "Serves until stopped; the exit code"
     given = _arguments(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        port, settings = free_port(given.port, given.host), load_settings()
-        app = _application(settings, given.stage, given.flask)
+        with _loading():
+            port, settings = free_port(given.port, given.host), load_settings()
+            app = _application(settings, given.stage, given.flask)
     except PipelineError as error:
         print(explain(error), file=sys.stderr)
         return error.exit_code

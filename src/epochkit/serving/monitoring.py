@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHIFTS', 'Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_noise_floor', 'column_drift', 'error_rate',
-           'performance_drop', 'drift_report', 'drifting_columns', 'inject_shift', 'alarm_power', 'power_figure',
-           'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
+           'performance_drop', 'drift_report', 'measured_columns', 'drifting_columns', 'inject_shift', 'alarm_power',
+           'power_figure', 'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-02
 import math
@@ -269,6 +269,11 @@ def _not_stored(name: str, column: Mapping[str, Any], rows: int) -> dict[str, An
             "reason": "its values are not stored: it tells one person from another"}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #77deployment-16
+def measured_columns(report: Mapping[str, Any]) -> list[str]:
+    "The columns of a drift report that were measured"
+    return [row["column"] for row in [*report["features"], *report["scores"]] if row["result"] != "not measured"]
+
+
 def drifting_columns(report: Mapping[str, Any]) -> list[str]:
     "The columns of a drift report whose PSI is over its limit"
     return [
@@ -299,19 +304,21 @@ SHIFTS = ((0.1, 0.05), (0.25, 0.1), (0.5, 0.25), (1.0, 0.5), (2.0, 1.0))  # stan
 
 
 def alarm_power(reference: Mapping[str, Any], frame: pd.DataFrame, alarms: Alarms = Alarms()) -> pd.DataFrame:
-    """Per watched number or category: column, kind, unmoved (whether it rings as it is), and smallest: the place in
-    `SHIFTS` of the first shift that rings, NaN where none does"""
+    """Per number or category that can be measured: column, kind, unmoved (whether it rings as it is), and smallest: the
+    place in `SHIFTS` of the first shift that rings, NaN where none does"""
     watched, rows = {name: column for name, column in reference["features"].items() if column.get("counts")
                      and column["kind"] in ("number", "category")}, []
     share_level = len(reference["features"]) + len(reference["scores"])
 
-    def rings(name: str, served: pd.DataFrame) -> bool:
-        found = column_drift(name, watched[name], served[name], alarms.feature, share_level, alarms)
-        return found["result"] == "drift"
+    def result(name: str, served: pd.DataFrame) -> str:
+        return column_drift(name, watched[name], served[name], alarms.feature, share_level, alarms)["result"]
     for name, column in watched.items():
+        unmoved = result(name, frame)
+        if unmoved == "not measured":
+            continue
         found = [place for place, (deviations, share) in enumerate(SHIFTS)
-                 if rings(name, inject_shift(frame, reference, [name], deviations, share))]
-        rows.append({"column": name, "kind": column["kind"], "unmoved": rings(name, frame),
+                 if result(name, inject_shift(frame, reference, [name], deviations, share)) == "drift"]
+        rows.append({"column": name, "kind": column["kind"], "unmoved": unmoved == "drift",
                      "smallest": float(found[0]) if found else np.nan})
     return pd.DataFrame(rows, columns=["column", "kind", "unmoved", "smallest"])
 

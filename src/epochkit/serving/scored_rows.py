@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..core.files import plain
 from ..core.settings import Settings
+from .rows.columns import plain_column
 from .service import clean_columns, stored_entries
 from .store.database import PredictionStoreError
 from .store.predictions import cut_off, predictions_of, store_rows
@@ -68,10 +68,10 @@ class ScoredRows:
             return
         now = datetime.now(UTC)
         nothing = [None] * len(ids)
-        told = [scores[name].tolist() if name in scores else nothing for name in ("prediction", "probability")]
-        rows = [(name, plain(prediction), plain(probability)) for name, prediction, probability in zip(ids, *told)]
+        answers = {"prediction_id": ids} | {name: plain_column(scores[name].tolist()) if name in scores else nothing
+                                            for name in ("prediction", "probability")}
         shown = clean_columns(clean[[name for name in clean if name not in self._hidden]])
-        entries = stored_entries(shown, rows, self.version, self.door, now.isoformat(timespec="milliseconds"))
+        entries = stored_entries(shown, answers, self.version, self.door, now.isoformat(timespec="milliseconds"))
         store_rows(self.store.database, entries, self._refusals(scores["error"], now))
         cut_off(self.store.database, self.store.keep, now, max(len(ids), 1))
 

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,12 @@ import prometheus_client as prometheus
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError as SchemaError
 
-from ..cleaning.raw_rows import FEW, CleanedRows
+from ..cleaning.raw_rows import CleanedRows
 from ..cleaning.small_tables import SmallColumn, SmallTable
 from ..core.errors import BadInputError, RecordError
 from ..core.files import plain, read_json
 from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
+from .rows.columns import as_rows, json_rows, json_texts, plain_column
 from .schema import Limits, batch_model, problems_of, range_notes, row_model
 from .store.writer import PredictionStore
 
@@ -137,7 +137,7 @@ class RowsRefusedError(BadInputError):
         self.problems, self.further = problems, further
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-w05
-def _score_columns(bundle: Any, cleaned: CleanedRows) -> dict[str, list[Any]]:
+def _scored(bundle: Any, cleaned: CleanedRows) -> dict[str, list[Any]]:
     "The columns of `score_cleaned`; UnscorableError where the model fails on many rows"
     if isinstance(cleaned.frame, SmallTable):
         from epochkit.serving.rows.fast_scores import few_scores
@@ -154,46 +154,24 @@ def _score_columns(bundle: Any, cleaned: CleanedRows) -> dict[str, list[Any]]:
     return {name: scored[name].tolist() for name in scored}
 
 
-def _scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
-    "Prediction, probability and error of each row as plain values; UnscorableError where the model fails on many rows"
+def _scores(bundle: Any, cleaned: CleanedRows) -> dict[str, list[Any]]:
+    """Columns of plain values: prediction, probability, ends of the interval or the possible labels as a list where the
+    model answers with them, error; UnscorableError where the model fails on many rows"""
     nothing = [None] * len(cleaned.frame)
-    columns = {"prediction": nothing, "probability": nothing} | _score_columns(bundle, cleaned)
-    rows = (dict(zip(columns, values)) for values in zip(*columns.values()))
-    return [{"prediction": plain(row["prediction"]), "probability": plain(row["probability"]), **_within(row),
-             "error": row["error"]} for row in rows]
+    found = {"prediction": nothing, "probability": nothing} | _scored(bundle, cleaned)
+    if "possible_labels" in found:
+        told = {text: json.loads(text) if isinstance(text, str) else None for text in set(found["possible_labels"])}
+        found["possible_labels"] = [told[text] for text in found["possible_labels"]]
+    return {name: values if name in ("possible_labels", "error") else plain_column(values)
+            for name, values in found.items()}
 
 
-def _within(row: Mapping[str, Any]) -> dict[str, Any]:
-    "Ends of the interval, or the possible labels as a list, where the model answers with them"
-    ends = {name: plain(row[name]) for name in ("prediction_low", "prediction_high") if name in row}
-    labels = row.get("possible_labels")
-    return ends | ({"possible_labels": json.loads(labels) if isinstance(labels, str) else None}
-                   if "possible_labels" in row else {})
-
-
-def _refuse_unscored(scores: list[dict[str, Any]]) -> None:
+def _refuse_unscored(errors: list[str]) -> None:
     "UnscorableError names the first row without a score"
-    bad = [number for number, score in enumerate(scores, 1) if score["error"]]
+    bad = [number for number, error in enumerate(errors, 1) if error]
     if bad:
         others = f" (and {len(bad) - 1} more rows)" * (len(bad) > 1)
-        raise UnscorableError(f"row {bad[0]}: {scores[bad[0] - 1]['error']}{others}")
-
-# %% ../../../nbs/serving/03_service.ipynb #71prediction-33-b
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-
-
-def _inputs_text(row: Mapping[str, Any]) -> str:
-    "A row's values as JSON"
-    try:
-        return _ENCODER.encode(row)
-    except (TypeError, ValueError):  # what JSON cannot hold as it is: numpy, dates, infinity
-        return _ENCODER.encode(plain(row))
-
-
-@lru_cache(maxsize=1_000, typed=True)
-def _json_of(value: Any) -> str:
-    "A plain value as JSON"
-    return _ENCODER.encode(value)
+        raise UnscorableError(f"row {bad[0]}: {errors[bad[0] - 1]}{others}")
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-w11
 def _model_facts(bundle: Any, limits: Limits) -> dict[str, Any]:
@@ -318,51 +296,58 @@ def _plain_cells(column: pd.Series | SmallColumn) -> list[Any]:
     return [None if value is pd.NA or value is None or value != value else value for value in column.tolist()]
 
 
-def _as_rows(columns: Mapping[str, list[Any]], rows: int) -> list[dict[str, Any]]:
-    return [dict(zip(columns, row)) for row in zip(*columns.values())] if columns else [{} for _ in range(rows)]
-
-
 def clean_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     "Clean rows as plain values, None where a cell is missing, times in ISO 8601"
-    return _as_rows(clean_columns(frame), len(frame))
+    return as_rows(clean_columns(frame), len(frame))
 
 # %% ../../../nbs/serving/03_service.ipynb #answers
-def _answers(bundle: Any, cleaned: CleanedRows, clean: Mapping[str, list[Any]], scores: list[dict[str, Any]],
-             took_s: float) -> list[dict[str, Any]]:
-    "The scores as answers; one with an error has no id"
-    shared = {"model_version": str(bundle.version), "inference_ms": round(took_s * 1_000 / max(1, len(scores)), 3),
+def _new_ids(rows: int) -> list[str]:
+    "Ids that nobody can guess, 32 hex digits each: the millisecond, then 80 random bits"
+    now, drawn = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10 * rows).hex()
+    return [now + drawn[20 * at:20 * at + 20] for at in range(rows)]
+
+
+def _answers(bundle: Any, cleaned: CleanedRows, clean: Mapping[str, list[Any]], scores: Mapping[str, list[Any]],
+             took_s: float) -> dict[str, list[Any]]:
+    "The scores with what else an answer says, in columns; a row with an error has no id"
+    rows = len(scores["error"])
+    warnings: list[list[str]] = [[] for _ in range(rows)]
+    for told in (cleaned.notes, range_notes(clean, bundle.input_schema)):
+        for position, notes in told.items():
+            warnings[position] += notes
+    shared = {"model_version": str(bundle.version), "inference_ms": round(took_s * 1_000 / max(1, rows), 3),
               "unattended": bool(bundle.info.get("unattended"))}
-    ids, unusual = os.urandom(16 * len(scores)).hex(), range_notes(clean, bundle.input_schema)
-    return [{"prediction_id": "" if score["error"] else ids[32 * i:32 * i + 32], **score, **shared,
-             "warnings": cleaned.notes.get(i, []) + unusual.get(i, [])} for i, score in enumerate(scores)]
+    ids = ["" if error else name for name, error in zip(_new_ids(rows), scores["error"])]
+    return {"prediction_id": ids, **scores, **{name: [value] * rows for name, value in shared.items()},
+            "warnings": warnings}
 
 
-def _all_scores(bundle: Any, cleaned: CleanedRows) -> list[dict[str, Any]]:
+def _all_scores(bundle: Any, cleaned: CleanedRows) -> dict[str, list[Any]]:
     "The scores of rows of which each has to have one: RowsRefusedError or UnscorableError otherwise"
     _refuse(cleaned)
     scores = _scores(bundle, cleaned)
-    _refuse_unscored(scores)
+    _refuse_unscored(scores["error"])
     return scores
 
 # %% ../../../nbs/serving/03_service.ipynb #log-answers
-def stored_entries(clean: Mapping[str, list[Any]], scores: list[tuple[str, Any, Any]], version: str, door: str, now: str
+def stored_entries(clean: Mapping[str, list[Any]], answers: Mapping[str, list[Any]], version: str, door: str, now: str
                    ) -> list[dict[str, Any]]:
     """Rows of the prediction store
 
-    clean: column -> values of the clean rows, without what is kept nowhere. scores: id, prediction and probability of
-    each row; one without an id is left out. now: ISO time.
+    clean: column -> values of the clean rows, without what is kept nowhere. answers: columns prediction_id, prediction
+    and probability; a row without an id is left out. now: ISO time.
     """
-    return [{"id": name, "time": now, "version": version, "door": door, "inputs": _inputs_text(row),
-             "prediction": _json_of(prediction), "probability": probability}
-            for row, (name, prediction, probability) in zip(_as_rows(clean, len(scores)), scores) if name]
+    ids, rows = answers["prediction_id"], len(answers["prediction_id"])
+    told = zip(ids, json_rows(clean, rows), json_texts(answers["prediction"]), answers["probability"])
+    return [{"id": name, "time": now, "version": version, "door": door, "inputs": inputs, "prediction": prediction,
+             "probability": probability} for name, inputs, prediction, probability in told if name]
 
 
-def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answers: list[dict[str, Any]], door: str
-                  ) -> None:
+def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answers: Mapping[str, list[Any]], version: str,
+                  door: str) -> None:
     "Hands the answers that have an id to the store, each beside its clean values"
-    now, version = datetime.now(UTC).isoformat(timespec="milliseconds"), answers[0]["model_version"]
-    scores = [(answer["prediction_id"], answer["prediction"], answer["probability"]) for answer in answers]
-    store.put(sum(bool(score[0]) for score in scores), lambda: stored_entries(clean, scores, version, door, now))
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    store.put(sum(map(bool, answers["prediction_id"])), lambda: stored_entries(clean, answers, version, door, now))
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-33-a
 class _Counting:
@@ -401,14 +386,14 @@ class _Counting:
     def _door(self, batch: bool) -> str:
         return "batch" if batch and self.door == "api" else self.door
 
-    def _answer(self, cleaned: CleanedRows, scores: list[dict[str, Any]], started: float, batch: bool
-                ) -> list[dict[str, Any]]:
+    def _answer(self, cleaned: CleanedRows, scores: dict[str, list[Any]], started: float, batch: bool
+                ) -> dict[str, list[Any]]:
         took_s, clean = time.perf_counter() - started, clean_columns(cleaned.frame)
         answers = _answers(self.bundle, cleaned, clean, scores, took_s)
-        given = sum(not answer["error"] for answer in answers)
+        given = answers["error"].count("")
         if self.store and given:
             shown = {name: values for name, values in clean.items() if name not in self._hidden}
-            _keep_answers(self.store, shown, answers, self._door(batch))
+            _keep_answers(self.store, shown, answers, str(self.bundle.version), self._door(batch))
         self.metrics.count_predictions(given)
         return answers
 
@@ -453,20 +438,25 @@ class PredictionService(_Counting):
     def predict(self, rows: list[dict[str, Any]], batch: bool = False) -> list[dict[str, Any]]:
         """One answer per raw row: prediction_id, prediction, probability, model_version, inference_ms,
         unattended, warnings; RowsRefusedError when one cannot be read"""
-        few = len(rows) <= FEW and getattr(self.fast, "takes_few", False)
-        cleaned, started = read_rows(self.bundle, rows, few), time.perf_counter()
+        return as_rows(self.predicted(rows, batch), len(rows))
+
+    def predicted(self, rows: list[dict[str, Any]], batch: bool = True) -> dict[str, list[Any]]:
+        "As `predict`, in columns"
+        cleaned, started = read_rows(self.bundle, rows, getattr(self.fast, "takes_few", False)), time.perf_counter()
         with self._refusals(len(rows), batch):
             scores = _all_scores(self.fast, cleaned)
         answers = self._answer(cleaned, scores, started, batch)
-        for answer in answers:
-            del answer["error"]
-        return answers
+        return {name: values for name, values in answers.items() if name != "error"}
 
     def answer(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         "As `predict`, with `error` beside each row, '' where it has a score; a row without one is not stored"
+        return as_rows(self.answered(rows), len(rows))
+
+    def answered(self, rows: pd.DataFrame) -> dict[str, list[Any]]:
+        "As `answer`, in columns"
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
         answers = self._answer(cleaned, _scores(self.fast, cleaned), started, batch=True)
-        self._count_refused(Counter(answer["error"] for answer in answers if answer["error"]), batch=True)
+        self._count_refused(Counter(filter(None, answers["error"])), batch=True)
         return answers
 
     def model_info(self) -> dict[str, Any]:

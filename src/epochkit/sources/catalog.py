@@ -7,6 +7,7 @@ __all__ = ['DEMOS', 'source_class', 'open_source', 'demo_data', 'DemoSource']
 
 # %% ../../../nbs/sources/05_catalog.ipynb #23datasource-02
 import importlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -53,9 +54,10 @@ def open_source(spec: str, settings: Settings, target: str | None = None) -> Sou
         if not name:
             raise BadInputError(f"{without_password(spec)}: column {number} of {len(columns)} has no name: give every "
                                 "column a name (a table saved with its row numbers: save it without them)")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    counts = Counter(columns)
+    twice = sorted(name for name in counts if counts[name] > 1)
     if twice:
-        raise BadInputError(f"{without_password(spec)}: column '{twice[0]}' appears {columns.count(twice[0])} times: "
+        raise BadInputError(f"{without_password(spec)}: column '{twice[0]}' appears {counts[twice[0]]} times: "
                             "every column needs its own name (one form of a letter, one blank more or less make none)")
     target = target and column_name(target)
     if target is not None and target not in columns:

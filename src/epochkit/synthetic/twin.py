@@ -285,9 +285,10 @@ def twin_claim(check: TwinCheck, rows: int) -> Claim:
     "How many rules the twin breaks, and the largest distance of a link with the target and of a rank correlation"
     gap, first, second = check.correlation
     broken = sum(rule["broken"] > 0 for rule in check.rules)
-    said = claim("Of {rules:rule} between columns the twin breaks {broken}; the rank correlation of two numbers "
-                 "differs by {gap} at most{which}", rules=count_of(len(check.rules), "rules that the real rows keep"),
-                 broken=count_of(broken, "rules that the twin breaks", rows),
+    kept = claim("Of {rules:rule} between columns the twin breaks {broken}", rules=count_of(
+        len(check.rules), "rules that the real rows keep"), broken=count_of(broken, "rules that the twin breaks", rows)
+    ) if check.rules else "No rule between columns was found that the twin could break"
+    said = claim("{kept}; the rank correlation of two numbers differs by {gap} at most{which}", kept=kept,
                  gap=Measured(gap, "effect", "largest distance of a rank correlation in the twin", rows,
                               rule="Spearman"), which=claim(" ({first} and {second})", first=first,
                                                             second=second) if first else "")

@@ -90,15 +90,17 @@ def clear_features(p):
 
 
 def alone(p, name):
-    """Cross-validated AUC of one column: the share of the positive class in its twentieths or labels, on unseen folds;
-    and the ends of its interval (Hanley and McNeil)"""
-    column = p.seen[name]
-    cells = column.astype(object).fillna("(missing)") if name in p.labels else pd.qcut(column, 20, duplicates="drop").cat.codes
-    score = np.empty(len(column))
-    for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(cells, p.bad):
-        rates = p.bad.iloc[train].groupby(cells.iloc[train].to_numpy()).mean()
-        score[test] = cells.iloc[test].map(rates).fillna(p.bad.mean())
-    area, good = roc_auc_score(p.bad, score), (p.bad == 0).sum()
+    """Cross-validated AUC of one column: the share of the positive class in its labels, or in its 16 or 50 parts of equal
+    size, on unseen folds; and the ends of its interval (Hanley and McNeil)"""
+    column, areas = p.seen[name], []
+    for parts in (16, 50):
+        cells = column.astype(object).fillna("(missing)") if name in p.labels else pd.qcut(column, parts, duplicates="drop").cat.codes
+        score = np.empty(len(column))
+        for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(cells, p.bad):
+            rates = p.bad.iloc[train].groupby(cells.iloc[train].to_numpy()).mean()
+            score[test] = cells.iloc[test].map(rates).fillna(p.bad.mean())
+        areas.append(roc_auc_score(p.bad, score))
+    area, good = max(areas), (p.bad == 0).sum()
     both = area * (1 - area) + (good - 1) * (area / (2 - area) - area**2) + (len(p.bad) - good - 1) * (2 * area**2 / (1 + area) - area**2)
     reach = 1.96 * np.sqrt(both / good / (len(p.bad) - good))
     return area, area - reach, area + reach
@@ -164,7 +166,8 @@ def _(p, said):
     effects, q = clear_features(p)
     best = p.features[int(effects.argmax())]
     found = {"clear": ((effects >= 0.1) & (q < 0.05)).sum(), "weak": ((effects < 0.1) & (q > 0.05)).sum(),
-             "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best)}
+             "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best),
+             "next_effect": np.sort(effects)[-2]}
     assert said.words.get("name", best) == best
     return {name: found[name] for name in said.values}
 
@@ -243,7 +246,7 @@ def _(p, said):
 
 @recomputes("003", "distributions", "skewed_numbers (finding)")
 def _(p, said):
-    found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1,
+    found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1, "rows": len(p.seen),
              "skewness": p.seen[said.words["name"]].skew()}
     return {name: found[name] for name in said.values}
 
@@ -305,8 +308,9 @@ def _(p, said):
 @recomputes("003", "pair_plot", rho=0.0005)
 def _(p, said):
     names = said.values["rho"]["of"].removeprefix("largest correlation among ").split(", ")
-    rho = p.seen[names].corr("spearman").abs().to_numpy()
-    return {"shown": len(names), "rho": rho[np.triu_indices(len(names), 1)].max()}
+    rho = p.seen[names].corr("spearman").abs()
+    assert rho.at[said.words["first"], said.words["second"]] == rho.where(np.triu(np.ones(rho.shape, bool), 1)).max(axis=None)
+    return {"shown": len(names), "rho": rho.at[said.words["first"], said.words["second"]]}
 
 
 @recomputes("003", "interactive_pair")
@@ -429,7 +433,7 @@ def _(p, said):
 @recomputes("002", "numeric_distributions")
 def _(p, said):
     skewed = p.table[p.numbers].skew()
-    return {"strong": (skewed.abs() > 1).sum(), "all": len(skewed), "limit": 1, "skewness": skewed[skewed.abs().idxmax()]}
+    return {"strong": (skewed.abs() > 1).sum(), "all": len(skewed), "limit": 1, "rows": len(p.table), "skewness": skewed[skewed.abs().idxmax()]}
 
 
 @recomputes("002", "correlation_preview")
@@ -780,7 +784,7 @@ def _(p, said):
 def _(p, said):
     report = p.json("007", f"{said.place[4:]}.json")
     table = pd.DataFrame([*report["features"], *report["scores"]])
-    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": len(table), "served": report["rows"],
+    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": table["psi"].notna().sum(), "served": report["rows"],
              "others": report["reference_rows"]}
     return {name: found[name] for name in said.values}
 
@@ -1304,7 +1308,7 @@ def _(p, said):
     report = p.json("007", "deployment_report.json")
     speed, known = report["latency"], len(p.json("007", "known_answers.json"))
     return {"answered": report["rows_served"] + known, "errors": report["metrics"]["client_errors"] + report["metrics"]["server_errors"],
-            "half": np.quantile(speed["latencies_ms"], 0.5), "free": speed["load"]["free"], "cores": speed["load"]["cores"]}
+            "timed": len(speed["latencies_ms"]), "half": np.quantile(speed["latencies_ms"], 0.5), "free": speed["load"]["free"], "cores": speed["load"]["cores"]}
 
 
 @recomputes("007", "alarm (finding)")
@@ -1324,7 +1328,7 @@ def _(p, said):
 def _(p, said):
     planned = pd.DataFrame(plan_file(p, "resource_estimates.json")["epochs"])
     return {"rows": len(p.table), "criteria": len(plan_file(p, "success_criteria.json")["criteria"]), "limit": p.plan["metric"]["minimum"],
-            "seconds": planned["seconds"].sum(), "questions": len(plan_file(p, "risk_assessment.json")["questions"])}
+            "seconds": tuple(planned[name].sum() for name in ("seconds", "seconds_low", "seconds_high")), "questions": len(plan_file(p, "risk_assessment.json")["questions"])}
 
 
 def broken_rules(p):

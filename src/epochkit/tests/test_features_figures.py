@@ -19,7 +19,7 @@ def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
     assert claim.startswith("Dates features gain most, 0.050") and "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
     assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)),
                         "regression")[1].startswith("None of 1 optional group gains")
-    assert "no other group" in gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")[1]
+    assert "no group of made features" in gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")[1]
 
 
 def test_a_picture_is_saved_with_its_claim_or_said_to_be_missing(tmp_path):

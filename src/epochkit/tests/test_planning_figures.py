@@ -34,7 +34,7 @@ def test_the_gantt_shows_every_epoch_and_the_five_gates(plan):
     figure, claim = gantt_figure(plan, make_estimates(plan))
     axes = figure.axes[0]
     assert [label.get_text()[:3] for label in axes.get_yticklabels()] == [f"{number:03d}" for number in range(1, 9)
-                                                                          ] and "5 decisions" in claim
+                                                                          ] and "5 gates" in claim
     starts = [bar.get_x() for bar in axes.patches]
     assert len(axes.patches) == 7 and starts == sorted(starts)
     assert [time_unit(seconds)[1] for seconds in (20, 2_000, 20_000)] == ["seconds", "minutes", "hours"]

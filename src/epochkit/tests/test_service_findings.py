@@ -84,7 +84,7 @@ class _Kept:
 def test_a_batch_waits_for_no_log_and_plain_rows_for_no_second_check(monkeypatch):
     store = _Kept()
     service = PredictionService(ExampleBundle(), store)
-    monkeypatch.setattr(service_module, "_inputs_text", lambda row: pytest.fail("an entry was made while the caller waited"))
+    monkeypatch.setattr(service_module, "json_rows", lambda *_: pytest.fail("an entry was made while the caller waited"))
     monkeypatch.setattr(service.form, "checked", lambda *_: pytest.fail("plain rows were checked cell by cell once more"))
     rows = service.shaped({"rows": [example_row() for _ in range(1_000)]}, batch=True)
     assert len(service.predict(rows, batch=True)) == 1_000 and [rows for rows, _ in store.handed] == [1_000]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from epochkit.core.errors import BadInputError
+from epochkit.serving.http import tables
 from epochkit.serving.service import PredictionService
 from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
@@ -52,13 +53,14 @@ def test_what_is_no_table_is_refused_in_one_sentence(kind, body):
 @pytest.mark.parametrize("kind", TABLE_KINDS)
 @pytest.mark.parametrize("error, told", [(OSError(28, "No space left"), "the service cannot use its disk now"),
                                          (BadInputError("row 3 is torn"), "row 3 is torn")])
-def test_what_goes_wrong_later_is_the_last_line(kind, error, told):
+def test_what_goes_wrong_later_is_the_last_line(monkeypatch, kind, error, told):
     service = PredictionService(ExampleBundle())
+    monkeypatch.setattr(tables, "_CORES", 1)
     parts = table_lines(service, as_sent(pd.DataFrame([example_row()] * 6), kind), kind, rows=2)
 
     def broken(_):
         raise error
-    service.answer = broken
+    service.answered = broken
     lines = b"".join(parts).splitlines()
     assert [json.loads(line)["error"] for line in lines[:-1]] == ["", ""]
     assert json.loads(lines[-1])["detail"] == f"the answer ends here: {told}"

@@ -124,8 +124,9 @@ def quality_figure(report: dict[str, Any]) -> tuple["Figure", str]:
     delivered, minimum = report["scores"]["delivered"], report["minimum"]
     lowest = min((name for name in cleaned if name != "overall"), key=cleaned.get)
     side = "at or above" if cleaned["overall"] >= minimum else "BELOW"
-    said = claim("Overall quality is {overall}, {side} the {minimum} that is asked for; the lowest "
-                 "dimension is {name} ({lowest})",
+    words = "the lowest dimension is {name} ({lowest})" if cleaned[lowest] < 1 else \
+        "no dimension that was measured is below {lowest}, as {name}"
+    said = claim(f"Overall quality is {{overall}}, {{side}} the {{minimum}} that is asked for; {words}",
                  side=side, name=lowest,
                  overall=Measured(cleaned["overall"], "score", "overall quality after cleaning"),
                  minimum=chosen_value(minimum, "score", "quality that is asked for"),
@@ -237,9 +238,10 @@ def numbers_figure(frame: pd.DataFrame, plan: Plan, most: int = 12,
     figure, strong = _spread_panels(frame, [*skew.index[:most]], plan.data), int((skew.abs() > 1).sum())
     left = claim("; {left} more are not drawn",
                  left=count_of(len(skew) - most, "numeric columns that are not drawn")) if len(skew) > most else ""
-    return figure, claim("{strong} of {all} numeric columns are strongly skewed (skewness beyond {limit}), most "
-                         "{name} ({skewness}){left}",
-                         left=left, strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
+    return figure, claim("{strong} of {all} numeric columns are strongly skewed in {rows:row} (skewness beyond "
+                         "{limit}), most {name} ({skewness}){left}",
+                         left=left, rows=count_of(len(frame), "rows of the clean table"),
+                         strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
                          name=str(skew.index[0]), all=count_of(len(skew), "numeric columns that vary", len(frame)),
                          limit=chosen_value(1, "", "skewness that is called strong"),
                          skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))

@@ -7,8 +7,12 @@ __all__ = ['TABLE_KINDS', 'LINES_KIND', 'table_kind', 'table_lines']
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-02
 import json
+import os
+import re
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +20,7 @@ import pandas as pd
 
 from ...core.errors import BadInputError
 from ...core.settings import load_settings
+from ..rows.columns import json_rows
 from ..service import PredictionService
 from ...sources.catalog import open_source
 
@@ -31,6 +36,40 @@ def table_kind(content_type: str) -> str:
     return kind if kind in TABLE_KINDS else ""
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-07
+_MOST_COLUMNS, _MOST_MB = 5_000, 400
+
+
+def _check_size(body: bytes, kind: str, most_rows: int) -> None:
+    "BadInputError for a body that shows at a glance that it holds too much: columns, rows, or packed bytes"
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+    columns, rows, unpacked_mb = 0, 0, 0.0
+    try:
+        if TABLE_KINDS[kind] == ".csv":
+            head = re.split(rb"[\r\n]", body, maxsplit=1)[0]
+            columns, rows = 1 + max(map(head.count, (b",", b";", b"\t", b"|"))), body.count(b"\n") - 1
+        elif TABLE_KINDS[kind] == ".parquet":
+            told = parquet.read_metadata(pa.BufferReader(body))
+            columns, rows = told.num_columns, told.num_rows
+            unpacked_mb = sum(told.row_group(at).total_byte_size for at in range(told.num_row_groups)) / 1e6
+        else:
+            columns = len(pa.ipc.open_stream(body).schema)
+    except (pa.ArrowException, OSError):  # its reader has the words for what is wrong
+        return
+    if columns > _MOST_COLUMNS:
+        raise BadInputError(f"the table has {columns:,} columns, {_MOST_COLUMNS:,} are read: send those of GET /model/info")
+    if rows > most_rows:
+        raise _too_many(most_rows)
+    if unpacked_mb > _MOST_MB:
+        raise BadInputError(f"the table holds {unpacked_mb:,.0f} MB when it is unpacked, {_MOST_MB} MB are read: send fewer "
+                            "rows at a time")
+
+
+def _too_many(rows: int) -> BadInputError:
+    return BadInputError(f"the table has more than {rows:,} rows: send fewer at a time ('epoch score' takes files of any "
+                         "size)")
+
+
 def _parts(body: bytes, kind: str, rows: int) -> Iterator[pd.DataFrame]:
     "The rows of a table in parts; BadInputError when the body is none"
     with tempfile.TemporaryDirectory() as folder:
@@ -39,21 +78,42 @@ def _parts(body: bytes, kind: str, rows: int) -> Iterator[pd.DataFrame]:
         yield from open_source(f"file:{path}", load_settings(home=folder)).chunks(rows)
 
 # %% ../../../../nbs/serving/http/06_tables.ipynb #tables-09
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # answers are plain values
+_CORES = os.cpu_count() or 1
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    "The threads in which tables are scored"
+    return ThreadPoolExecutor(_CORES, thread_name_prefix="tables")
 
 
 def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 10_000) -> Iterator[bytes]:
     "JSON lines, an answer for each row in its order; BadInputError when the first rows show that it is no table"
-    parts = (_lines(service, part) for part in _parts(body, kind, rows) if len(part))
-    first = next(parts, None)
+    _check_size(body, kind, service.limits.table_rows)
+    parts = _counted(_parts(body, kind, rows * _CORES), service.limits.table_rows)
+    found = (lines for part in parts for lines in _lines(service, part, rows))
+    first = next(found, None)
     if first is None:
         raise BadInputError("the table has no rows: send at least one")
-    return chain([first], _told(parts))
+    return chain([first], _told(found))
 
 
-def _lines(service: PredictionService, part: pd.DataFrame) -> bytes:
-    answers = service.answer(part.reset_index(drop=True))
-    return "".join(_ENCODE(answer) + "\n" for answer in answers).encode("utf-8")
+def _counted(parts: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]:
+    "The parts; BadInputError where they hold more than `most` rows, which a few bytes can stand for"
+    rows = 0
+    for part in parts:
+        rows += len(part)
+        if rows > most:
+            raise _too_many(most)
+        yield part
+
+
+def _lines(service: PredictionService, part: pd.DataFrame, rows: int) -> Iterator[bytes]:
+    "The lines of a part, `rows` at a time"
+    def scored(piece: pd.DataFrame) -> bytes:
+        return "\n".join([*json_rows(service.answered(piece), len(piece)), ""]).encode("utf-8")
+    pieces = [part.iloc[at:at + rows].reset_index(drop=True) for at in range(0, len(part), rows)]
+    return _threads().map(scored, pieces) if len(pieces) > 1 else map(scored, pieces)
 
 
 def _told(parts: Iterator[bytes]) -> Iterator[bytes]:

@@ -107,6 +107,14 @@ def _is_large(column: pa.Array) -> bool:
     return any(end is not None and abs(end) > _EXACT for end in (ends["min"].as_py(), ends["max"].as_py()))
 
 # %% ../../../../nbs/sources/files/07_arrow.ipynb #arrow-schema
+def _whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, when all of it lies where it says; ArrowInvalid otherwise
+
+    Arrow takes a file's word for where a text begins and ends, and who follows a wrong one reads beyond the file."""
+    batch.validate(full=True)
+    return batch
+
+
 class _ArrowSchema(TableFile):
     "The columns of a file that knows its schema; a format says `schema` and `batches`"
 
@@ -136,7 +144,8 @@ class _ArrowSchema(TableFile):
 
     @property
     def columns(self) -> list[str]:
-        return [column_name(self.schema.names[place]) for place in self._places]
+        names = self.schema.names
+        return [column_name(names[place]) for place in self._places]
 
     def unreadable(self, error: Exception) -> BadInputError:
         "The error for a file that Arrow cannot read"
@@ -220,7 +229,7 @@ class ParquetFile(ArrowTable):
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._open().iter_batches(batch_size=min(rows, 50_000))
+            yield from map(_whole, self._open().iter_batches(batch_size=min(rows, 50_000)))
         except (pa.ArrowException, OSError) as error:
             raise self.unreadable(error) from error
 
@@ -236,9 +245,11 @@ class ArrowFile(ArrowTable):
             with pa.memory_map(str(whole)) if whole == self.path else whole as file:
                 if first_bytes(self.path, self.member, 6) == b"ARROW1":
                     reader = pa.ipc.open_file(file)
-                    yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+                    found = (reader.get_batch(number) for number in range(reader.num_record_batches))
                 else:
-                    yield from pa.ipc.open_stream(file)
+                    found = pa.ipc.open_stream(file)
+                for batch in map(_whole, found):
+                    yield from (batch.slice(at, rows) for at in range(0, batch.num_rows, rows))
         except (pa.ArrowException, OSError) as error:
             raise self.unreadable(error) from error
 
