@@ -15,7 +15,7 @@ import pandas as pd
 from .columns import class_balance, rates_by_label
 from .recommendations import advice_of
 from .explore import Exploration
-from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
+from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of
 from epochkit.exploration.structure_findings import (
     Finding, counted, each_with, effect_value, finding, outcome_value, range_claim, some_of, structure_findings
 )
@@ -495,8 +495,7 @@ def finding_text(said: list[Finding], *names: str) -> str:
     "The named findings as Markdown: claim, consequence, action; what was looked for when this data has none of them"
     chosen = [item for item in said if item["id"] in names]
     lines = [
-        f"**{item['claim'][0].upper()}{item['claim'][1:]}.** "
-        f"{item['consequence'][0].upper()}{item['consequence'][1:]}. *Next: {item['action']}.*"
+        f"**{begun(item['claim'])}.** {begun(item['consequence'])}. *Next: {item['action']}.*"
         for item in chosen
     ]
     sought = ", ".join(names).replace("_", " ")

@@ -47,7 +47,8 @@ class Candidate(NamedTuple):
 
     metrics: name -> value, low, high, from the answers that folds of the training rows gave. validation: the same of
     the model fitted on all training rows, on the validation rows. output: its answers there. out_of_fold: answers
-    for the training rows, NaN where no fold gave one. fold_values: the primary metric of each fold. rows: trained on.
+    for the training rows, one deal of the folds behind the other, NaN where no fold gave one. fold_values: the primary
+    metric of each fold. rows: trained on.
     size: rounds, where the framework grows by rounds. skipped, warning: a reason, or nothing. absent: skipped because
     its package is not installed.
     """
@@ -98,15 +99,16 @@ def judged(answers: np.ndarray, output: np.ndarray | None, data: TrainingData, p
     one), each with intervals
 
     resamples: of the bootstrap; 0 leaves the intervals out, which a trial does not need."""
-    known = answered_rows(answers)
-    y, answers, task, parts = data.y[known], answers[known], plan.data.task, fold_codes(data.folds, len(known))[known]
+    known, task = answered_rows(answers), plan.data.task
+    y, answers, parts = np.tile(data.y, data.deals)[known], answers[known], fold_codes(data.folds, len(data.y))[known]
+    of_row = np.tile(np.arange(len(data.y)), data.deals)[known] if data.deals > 1 else None
     threshold = None if task == "regression" else steady_threshold(y, answers, plan.metric, plan.split.seed,
                                                                    25 if resamples else 0)
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
 
-    def measured(truth: np.ndarray, said: np.ndarray, parts: np.ndarray | None = None) -> dict[str, Any]:
-        return measure(task, truth, said, threshold, costs, resamples, plan.split.seed, parts)
-    return {"threshold": threshold, "metrics": measured(y, answers, parts),
+    def measured(truth: np.ndarray, said: np.ndarray, *of: np.ndarray | None) -> dict[str, Any]:
+        return measure(task, truth, said, threshold, costs, resamples, plan.split.seed, *of)
+    return {"threshold": threshold, "metrics": measured(y, answers, parts, of_row),
             "validation": {} if output is None else measured(data.y_validation, output)}
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-09-d
@@ -215,12 +217,15 @@ class _Fits:
 # %% ../../../nbs/models/05_candidates.ipynb #candidates-evidence
 def judge_of(data: TrainingData, plan: Plan) -> Judge:
     "What compares `evidence`: on the training rows and, by time, on the validation rows as one more fold"
-    y, parts, groups = np.asarray(data.y), fold_codes(data.folds, len(data.y)), data.groups
+    y, parts, groups = np.tile(data.y, data.deals), fold_codes(data.folds, len(data.y)), data.groups
+    if data.deals > 1:
+        groups = np.tile(np.arange(len(data.y)) if groups is None else groups, data.deals)
     if data.by_time:
         late = len(data.y_validation)
         y, parts = np.concatenate([y, data.y_validation]), np.append(parts, np.full(late, len(data.folds)))
         groups = None if groups is None else np.append(groups, groups.max() + 1 + np.arange(late))
-    return Judge(plan.data.task, plan.metric, y, np.ones(len(y), bool), groups, plan.split.seed, parts=parts)
+    return Judge(plan.data.task, plan.metric, y, np.ones(len(y), bool), groups, plan.split.seed, parts=parts,
+                 deals=data.deals)
 
 
 def evidence(answers: np.ndarray, output: np.ndarray | None, data: TrainingData) -> np.ndarray:
@@ -684,9 +689,12 @@ def prediction_table(outputs: dict[str, np.ndarray], row_id: np.ndarray, y: np.n
     return pd.DataFrame(columns)
 
 
+_NO_ANSWERS = ["row_id", "deal", "target"]
+
+
 def stored_outputs(table: pd.DataFrame, plan: Plan) -> dict[str, np.ndarray]:
     "The outputs that `prediction_table` wrote, by framework"
-    names = dict.fromkeys(str(name).partition(": ")[0] for name in table.columns[2:])
+    names = dict.fromkeys(str(name).partition(": ")[0] for name in table.columns.difference(_NO_ANSWERS, sort=False))
     if plan.data.task == "regression":
         return {name: table[name].to_numpy() for name in names}
     if plan.data.task == "binary":

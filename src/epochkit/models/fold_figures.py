@@ -24,15 +24,17 @@ from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-05
 class _Answered(NamedTuple):
-    "Truth, out-of-fold output and fold of the rows that have an answer"
+    "Truth, out-of-fold output and fold of the rows that have an answer, of the first deal: each row once, by one model"
     y: np.ndarray
     output: np.ndarray
     fold: np.ndarray
 
 
 def _answered_rows(best: Candidate, data: TrainingData) -> _Answered:
-    known = answered_rows(best.out_of_fold)
-    return _Answered(np.asarray(data.y)[known], best.out_of_fold[known], fold_codes(data.folds, len(known))[known])
+    rows = len(data.y)
+    output, fold = best.out_of_fold[:rows], fold_codes(data.folds, rows)[:rows]
+    known = answered_rows(output)
+    return _Answered(np.asarray(data.y)[known], output[known], fold[known])
 
 
 _RULE = "model that is handed on, unseen folds"
@@ -199,15 +201,16 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
 def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame) -> Claim:
     def value(number: float, what: str, *ends: float) -> Measured:
         return Measured(float(number), "", what, len(error), *map(float, ends), rule=_RULE)
-    bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
+    bias, way = abs(error.mean()), "high" if error.mean() > 0 else "low"
+    bar = 1.96 * error.std(ddof=1) / np.sqrt(len(error))
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
     beyond = (np.abs(table["error"]) > 1.96 * table["sem"]).sum()
-    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; on average they are off by "
-                 "{bias}, and beyond chance in {beyond} of {parts:part} by size",
+    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; on average they are too "
+                 "{way} by {bias}, and off beyond chance in {beyond} of {parts:part} by size",
                  model=_name(best), rows=count_of(len(error), "rows that are answered over the folds"),
                  half=value(half, "median error"), most=value(most, "95 % quantile of the error"),
                  share=chosen_value(0.95, "share", "share of the errors"),
-                 bias=value(bias, "mean error", bias - bar, bias + bar),
+                 bias=value(bias, f"mean error (too {way})", bias - bar, bias + bar), way=way,
                  beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error), _RULE),
                  parts=count_of(len(table), "parts by predicted size", len(error), _RULE))
 
@@ -223,7 +226,7 @@ class _Shuffle(NamedTuple):
     costs: tuple[float, float]
     draws: int
     most_rows: int = 2_000
-    resamples: int = 50
+    resamples: int = 400
 
 
 def _shuffled_losses(data: TrainingData, ask: _Shuffle) -> np.ndarray:
@@ -236,12 +239,13 @@ def _shuffled_losses(data: TrainingData, ask: _Shuffle) -> np.ndarray:
     if len(answer) > ask.most_rows:
         answer = np.sort(random.choice(answer, ask.most_rows, replace=False))
     X, y, sign = data.X.iloc[answer].reset_index(drop=True), data.y[answer], 1 if ask.maximize else -1
-    drawn = next(resampled_counts(len(y), ask.resamples, first.seed))
-    weights, ranked = np.vstack([np.ones(len(y)), drawn]), tuple({ask.primary} & set(RANKED))
+    drawn, ranked = [*resampled_counts(len(y), ask.resamples, first.seed)], tuple({ask.primary} & set(RANKED))
 
     def value(table: pd.DataFrame) -> np.ndarray:
         output = model_output(model, table, first.task, first.classes)
-        return sign * metrics_of(first.task, y, output, ask.threshold, ask.costs, weights, None, ranked)[ask.primary]
+        return sign * np.concatenate([
+            metrics_of(first.task, y, output, ask.threshold, ask.costs, weights, None, ranked)[ask.primary]
+            for weights in (np.ones((1, len(y))), *drawn)])
     whole = value(X)
     return np.array([np.mean([whole - value(X.assign(**{name: random.permutation(X[name].to_numpy())}))
                               for _ in range(ask.draws)], axis=0) for name in X.columns])

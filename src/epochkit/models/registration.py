@@ -63,22 +63,26 @@ from .tuning import NothingSmaller, Trial, Tuning, best_trials, parameter_impact
 _logger = logging.getLogger(__name__)
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-04-a
-def _answers(folder: Path, name: str, rows: int, plan: Plan) -> dict[str, np.ndarray]:
-    "The stored outputs for all of the rows; PipelineError when the file holds fewer, because it was too large"
+def _answers(folder: Path, name: str, rows: int, plan: Plan, deals: int = 1) -> dict[str, np.ndarray]:
+    """The stored outputs for all of the rows, one deal behind the other; PipelineError when the file holds fewer,
+    because it was too large or an older kit wrote it"""
     table = pd.read_parquet(folder / name)
-    if len(table) != rows:
-        raise PipelineError(f"{name} holds the answers for {len(table):,} of {rows:,} rows, because all of them are "
-                            "more than a file may hold: raise [budget] file_mb in the brief, or try fewer frameworks")
+    if deals > 1 and "deal" not in table:
+        raise PipelineError(f"{name} is of an older kit, which kept the mean of what {deals} models answered for a "
+                            "row: run 'epoch run 5 --force'")
+    if len(table) != rows * deals:
+        raise PipelineError(f"{name} holds {len(table):,} of {rows * deals:,} answers, because all of them are more "
+                            "than a file may hold: raise [budget] file_mb in the brief, or try fewer frameworks")
     return stored_outputs(table, plan)
 
 
 def phase_1_members(folder: Path, data: TrainingData, plan: Plan) -> dict[str, Member]:
     "What every framework answered in phase 1, the dummy left out, by framework"
-    answers = _answers(folder, "out_of_fold_predictions.parquet", len(data.y), plan)
+    answers = _answers(folder, "out_of_fold_predictions.parquet", len(data.y), plan, data.deals)
     outputs = _answers(folder, "validation_predictions.parquet", len(data.y_validation), plan)
     rows = {item["framework"]: item for item in read_json(folder / "all_models_metrics.json")["models"]}
     return {name: Member(name, item["parameters"], answers[name], outputs[name], item["rounds"],
-                         min(1.0, item["training_rows"] / len(answers[name])), item["training_seconds"])
+                         min(1.0, item["training_rows"] / len(data.y)), item["training_seconds"])
             for name, item in rows.items() if not item["baseline"] and name in answers and name in outputs}
 
 
@@ -139,13 +143,16 @@ def save_phase_1(run: EpochRun, candidates: list[Candidate], choice: Choice, fea
     models = save_candidates(run.artifacts / "candidates", candidates)
     files = write_training_files(run.artifacts, candidates, choice, plan, run_id, models)
     settle_names(tracking_outbox(run.settings), list(files.values()))
-    for name, part, y, outputs in (
-            ("out_of_fold_predictions", "train", data.y, {item.framework: item.out_of_fold for item in candidates}),
-            ("validation_predictions", "validation", data.y_validation,
+    for name, part, y, deals, outputs in (
+            ("out_of_fold_predictions", "train", data.y, data.deals,
+             {item.framework: item.out_of_fold for item in candidates}),
+            ("validation_predictions", "validation", data.y_validation, 1,
              {item.framework: item.output for item in candidates})):
         ids = features.loc[features["split"] == part, "row_id"].to_numpy()
         known = {framework: output for framework, output in outputs.items() if output is not None}
-        table = prediction_table(known, ids, np.asarray(y), plan)
+        table = prediction_table(known, np.tile(ids, deals), np.tile(y, deals), plan)
+        if deals > 1:
+            table.insert(1, "deal", np.repeat(np.arange(deals), len(ids)))
         write_parquet(table, run.artifacts / f"{name}.parquet", plan.budget.file_mb, plan.budget.on_oversize)
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06
@@ -188,7 +195,7 @@ def promised_coverage(run: EpochRun, winner: Candidate, data: TrainingData, plan
     if not plan.serving.coverage or winner.out_of_fold is None:
         return None
     try:
-        return coverage_of(data.y, winner.out_of_fold, plan.serving.coverage)
+        return coverage_of(data.y, winner.out_of_fold[:len(data.y)], plan.serving.coverage)  # of one deal: a row once
     except BadInputError as error:
         run.warn(str(error))
         return None
@@ -205,9 +212,12 @@ def _inputs(plan: Plan, pipeline: Any, raw: pd.DataFrame) -> list[dict[str, Any]
 
 # %% ../../../nbs/models/08_registration.ipynb #registration-handed
 class HandedOn(NamedTuple):
-    "What is handed on: the candidate around the final model, with the scores of its recipe, and the composition"
+    """What is handed on: the candidate around the final model, with the scores of its recipe, and the composition
+
+    learned: training rows that the recipe was fitted on when it had these scores, the fewest of its members."""
     candidate: Candidate
     composition: Composition
+    learned: int = 0
 
 
 def _recipe(composition: Composition, members: dict[str, Member], data: TrainingData, plan: Plan) -> dict[str, Any]:
@@ -253,8 +263,9 @@ def _made_final(folder: Path, tuning: Tuning, data: TrainingData, plan: Plan) ->
             composition, alone(judge, seen[single], ""), members,
             lambda member: _fit_again(at, member, _refit_seconds(plan.budget.fit_seconds)),
             data.X_validation, plan.data.task, len(plan.data.classes), plan.serving.latency_p95_ms / 2)
+    learned = round(min(members[name].share for name in composition.weights) * len(data.y))
     return HandedOn(winner._replace(title=model.title, model=model, device=model.device, rows=rows,
-                                    **_recipe(composition, members, data, plan)), composition)
+                                    **_recipe(composition, members, data, plan)), composition, learned)
 
 
 def _refit_seconds(budget: float | None) -> float:
@@ -295,7 +306,7 @@ def _handed_on_entry(tuning: Tuning, handed: HandedOn, plan: Plan) -> dict[str, 
         "device": model.device, "parameters": model.model.settings, "metrics": model.metrics,
         "warning": model.warning, "members": handed.composition.weights, "composed_because": handed.composition.reason,
         "blend_gain": gain and gain._asdict(), "probability_scale": handed.composition.scale._asdict(),
-        "fitted_rows": model.rows
+        "fitted_rows": model.rows, "learned_rows": handed.learned
     }
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-06-b-summary

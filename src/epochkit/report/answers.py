@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import BadInputError
 from ..core.files import write_json
-from .claims import stated_of
+from .claims import begun, stated_of
 from .values import Sentence, as_markdown
 
 # %% ../../../nbs/report/09_answers.ipynb #answers-04
@@ -49,11 +49,10 @@ def _finding(said: str, consequence: str, step: str) -> str:
     "One finding; words of the data stay as they are"
     if not said.strip():
         raise BadInputError("a finding says nothing: give a sentence with the number that was found")
-    said, consequence, step = (as_markdown(part.strip().removesuffix(".")) for part in (said, consequence, step))
-    rest = [f"{consequence[0].upper()}{consequence[1:]}." if consequence else "", f"*Next: {step}.*" if step else ""]
-    first = said.split(" ", 1)[0]  # a name such as roc_auc stays as it is
-    begun = f"{said[0].upper()}{said[1:]}" if first.strip(",:").isalpha() else said
-    return " ".join([f"**{begun}.**", *filter(None, rest)])
+    said, consequence, step = (as_markdown(part.strip().removesuffix(".")) for part in (
+        begun(said), begun(consequence), step))
+    rest = [f"{consequence}." if consequence else "", f"*Next: {step}.*" if step else ""]
+    return " ".join([f"**{said}.**", *filter(None, rest)])
 
 # %% ../../../nbs/report/09_answers.ipynb #answers-findings
 class StoryFindings:

@@ -70,7 +70,8 @@ def timeline_figure(happened: list[dict[str, Any]], comparison: list[dict[str, A
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-08
 def _timeline_claim(happened: list[dict[str, Any]], comparison: list[dict[str, Any]], waited: list[float]) -> Claim:
     compared = [row for row in comparison if row["ratio"]]
-    people = "; nobody was waited for"
+    people = "; no person decided at a gate, so no waiting is recorded" if any(
+        row.get("decision") for row in happened) else "; no waiting for people is recorded"
     if waited:
         people = claim("; people were waited for {waited}", waited=Measured(
             sum(waited), "s", "time from the ends of runs to the decisions of people"))
@@ -121,10 +122,12 @@ def metric_stages(record: ProjectRecord) -> list[dict[str, Any]]:
     models = {item["framework"]: item for item in record.found("all_models_metrics.json", "models") or []}
     best = (models.get(tuned["framework"], {}).get("metrics")
             or {}).get(metric) or {"value": tuned.get("untuned_value")}
+    blind = (report.get("baseline") or {}).get(metric) or {}
     stages = [("knowing nothing", "folds", {"value": tuned.get("baseline_value")}), ("best framework", "folds", best),
               ("tuned" if tuned.get("tuned", True) else "default kept", "folds", {"value": tuned.get("tuned_value")}),
               ("handed on", "folds", tuned.get("interval") or {"value": tuned.get("value")}),
-              ("handed on", "validation", (tuned.get("validation") or {}).get(metric) or {}),
+              ("same settings", "validation", (tuned.get("validation") or {}).get(metric) or {}),
+              ("knowing nothing", "test", {"value": blind.get("value")}),
               ("served", "test", (report.get("metrics") or {}).get(metric) or {})]
     return [{"name": name, "rows": rows, "value": found["value"], "low": found.get("low"), "high": found.get("high")}
             for name, rows, found in stages if found.get("value") is not None]
@@ -153,7 +156,9 @@ def metric_progress_figure(record: ProjectRecord) -> tuple[Any, Claim] | None:
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-15
 def _progress_claim(stages: list[dict[str, Any]], record: ProjectRecord) -> Claim:
-    metric, (first, last) = record.plan.metric, (stages[0], stages[-1])
+    metric, last = record.plan.metric, stages[-1]
+    first = next((stage for stage in stages if stage["name"] == "knowing nothing" and stage["rows"] == last["rows"]),
+                 stages[0])
 
     def value(stage: dict[str, Any]) -> Measured:
         return Measured(stage["value"], "score", f"{metric.primary} of what was {stage['name']} ({stage['rows']})",
@@ -163,13 +168,14 @@ def _progress_claim(stages: list[dict[str, Any]], record: ProjectRecord) -> Clai
              after in zip(stages, stages[1:])
              if before["rows"] == after["rows"] == "folds"]
     step = int(np.argmax(gains)) if gains else 0
+    apart = "" if first["rows"] == last["rows"] else f", on the {first['rows']}"
     said = claim("{metric} {moves} from {first} ({start}) to {last} on the {rows} rows", metric=metric.primary,
-                 moves="rises" if last["value"] > first["value"] else "falls", start=first["name"], rows=last["rows"],
-                 first=value(first), last=value(last))
+                 moves="rises" if last["value"] > first["value"] else "falls", start=f"{first['name']}{apart}",
+                 rows=last["rows"], first=value(first), last=value(last))
     if not gains or gains[step] <= 0:
         return said
     name = stages[step + 1]["name"]
-    return claim("{said}; the largest step, {step}, is '{name}'", said=said, name=name, step=Measured(
+    return claim("{said}; over the folds the largest step, {step}, is '{name}'", said=said, name=name, step=Measured(
         gains[step], "score", f"gain of {metric.primary} by '{name}' over the stage before (folds)"))
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-18

@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS
+from ..models.contributions import surely_first
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim
 from ..report.values import as_markdown, duration, readable
 from .playbook import LESSONS, NOTHING_TO_CHANGE
 from .project_record import ProjectRecord
+from .what_if import Scenario
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-05
 class Lesson(NamedTuple):
@@ -133,7 +135,7 @@ def _people_waited_for(record: ProjectRecord) -> Lesson | None:
     if not waits:
         return None
     work = sum(row["seconds"] for row in record.happened)
-    said = claim("People decided at {gates:gate} after {waited} in all; the machine worked {work}",
+    said = claim("People decided at {gates:gate} after {waited} in all; the epochs took {work}",
                  gates=count_of(len(waits), "gates that a person decided"),
                  waited=Measured(sum(waits), "s", "time from the ends of runs to the decisions on them"),
                  work=Measured(work, "s", "time that the epochs worked"))
@@ -265,6 +267,17 @@ def _made_features(record: ProjectRecord) -> Lesson | None:
                   "work on features", 4)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16
+def _changed(record: ProjectRecord, without: Scenario, of: str) -> Claim:
+    "What something did to the metric, from what would have been without it: raised or lowered, with its interval"
+    up = bool(record.plan.metric.maximize) == (without.difference <= 0)
+    better = without.difference <= 0
+    ends = (None, None) if without.low is None else (-without.high, -without.low)
+    if not better and None not in ends:
+        ends = (-ends[1], -ends[0])
+    value = Measured(abs(without.difference), "score", of if better else f"{of} (worse)", without.rows, *ends)
+    return claim("{way} {metric} by {gain}", way="raised" if up else "lowered", metric=without.measure, gain=value)
+
+
 @lesson_rule("model_development")
 def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
     models = [item for item in record.found("all_models_metrics.json", "models") or []
@@ -273,12 +286,21 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
         return None
     behind = [item for item in models if not item["behind_best"]["ties"]]
     spent = sum(item["cpu_seconds"] or 0 for item in behind)
-    said = claim("{ties} of {all:framework} cannot be told from the best by {metric}; {behind} lie clearly behind and "
-                 "took {spent} of the processors", ties=count_of(len(models) - len(behind),
-                                                            "frameworks that tie with the best"),
-                 all=count_of(len(models), "frameworks that were compared"), metric=record.plan.metric.primary,
+    best = min(models, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]))["model"]
+    said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds; {behind} "
+                 "{lie} clearly behind and took {spent} of the processors",
+                 best=best, metric=record.plan.metric.primary,
+                 ties=count_of(len(models) - len(behind) - 1, "frameworks that tie with the best, without it"),
+                 others=count_of(len(models) - 1, "frameworks that were compared with the best"),
                  behind=count_of(len(behind), "frameworks that lie clearly behind the best"),
+                 lie="lies" if len(behind) == 1 else "lie",
                  spent=Measured(spent, "s", "processor time of the frameworks that lie clearly behind"))
+    shaken = next((item for item in record.found("test_report.json", "overfit") or ()
+                   if item["code"] == "EPK003" and item["result"] in ("notice", "fail", "muted")), None)
+    if shaken:
+        return Lesson(said, f"on the validation rows it looks otherwise ({shaken['code']}): {shaken['reason']}",
+                      "try all of them again when there are more rows: which is best is not settled",
+                      "work on the frameworks", 5)
     return Lesson(said, "which of those that tie is taken is a question of cost, not of accuracy",
                   f"on data like this begin without {', '.join(item['model'] for item in behind)}" if behind else
                   "take the one that is cheapest to run", "work on the frameworks", 5)
@@ -296,10 +318,8 @@ def _search_paid(record: ProjectRecord) -> Lesson | None:
                             trials=count_of(trials, "trials of the search")),
                       "the search changed nothing", "lower tuning_trials in [budget] and spend the time on data",
                       again=5)
-    said = claim("{trials:trial} of the search gained {gain} in {metric}", metric=found.measure,
-                 trials=count_of(trials, "trials of the search"),
-                 gain=Measured(-found.difference, "score", "what the search gained", found.rows, -found.high,
-                               -found.low))
+    said = claim("{trials:trial} of the search {changed}", trials=count_of(trials, "trials of the search"),
+                 changed=_changed(record, found, "what the search gained"))
     paid = found.high < 0
     return Lesson(said, "the search is worth its time" if paid
                   else "these rows cannot tell the tuned model from the defaults",
@@ -313,10 +333,9 @@ def _blend_price(record: ProjectRecord) -> Lesson | None:
     members = record.found("tuned_model_info.json", "members") or {}
     if found is None or found.difference is None:
         return None
-    said = claim("A blend of {members:model} is handed on; it gains {gain} in {metric} over the best of them alone",
-                 members=count_of(len(members), "members of what is handed on"), metric=found.measure,
-                 gain=Measured(-found.difference, "score", "what the blend gains over one model", found.rows,
-                               -found.high, -found.low))
+    said = claim("A blend of {members:model} is handed on; beside the best of them alone it {changed}",
+                 members=count_of(len(members), "members of what is handed on"),
+                 changed=_changed(record, found, "what the blend gains over one model"))
     return Lesson(said, claim("{members:model} have to be served, explained and watched for it",
                               members=said.values["members"]),
                   "ask whether the gain of the blend is worth its upkeep", "a decision", 5)
@@ -328,9 +347,8 @@ def _more_rows(record: ProjectRecord) -> Lesson | None:
                   and item.difference is not None), None)
     if found is None:
         return None
-    gain = Measured(-found.difference, "score", "what the second half of the rows gained", found.rows,
-                    *((None, None) if found.low is None else (-found.high, -found.low)))
-    said = claim("The second half of the rows gained {gain} in {metric}", gain=gain, metric=found.measure)
+    said = claim("The second half of the rows {changed}",
+                 changed=_changed(record, found, "what the second half of the rows gained"))
     rises = found.high is not None and found.high < 0
     return Lesson(said, "the model still learns from more rows" if rises
                   else "the folds cannot tell that more rows of this kind help",
@@ -360,9 +378,9 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
         said = claim("{said}: on average the answer is {low} where it is {where_low} and {high} where it is "
                      "{where_high}",
                      said=said, where_low=str(ends[0]["group"]), where_high=str(ends[1]["group"]), **values)
-    rest = ", ".join(row["column"] for row in sorted(found, key=lambda row: -row["importance"])[1:3])
-    return Lesson(said, f"a fault in this column reaches most decisions; next come {rest}" if rest else
-                  "a fault in this column reaches most decisions",
+    rest = surely_first(found, 3)[1:]
+    after = f"; next {'comes' if len(rest) == 1 else 'come'} {' and '.join(rest)}" if rest else ""
+    return Lesson(said, f"a fault in this column does most harm{after}",
                   f"watch '{first['column']}' first when the model is in use",
                   "work on monitoring", 7)
 
@@ -374,17 +392,18 @@ def _where_it_fails(record: ProjectRecord) -> Lesson | None:
         return None
     sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
     worst = (sure if len(sure) else table.sort_values("difference", ascending=False)).iloc[0]
-    said = claim("The largest error is where {slice} ({rows:row}): {loss}, {times} that of all rows; {sure} of "
-                 "{all:slice} are worse beyond chance", slice=str(worst["slice"]),
-                 rows=count_of(worst["rows"], f"test rows where {worst['slice']}"),
-                 loss=Measured(float(worst["loss"]), "", f"error where {worst['slice']}", int(worst["rows"]),
+    where = str(worst.get("where", worst["slice"]))
+    said = claim("The largest error is where {where} ({rows:row}): {loss}, {times} that of all rows; {sure} of "
+                 "{all:slice} {are} worse beyond chance", where=where, are="is" if len(sure) == 1 else "are",
+                 rows=count_of(worst["rows"], f"test rows where {where}"),
+                 loss=Measured(float(worst["loss"]), "", f"error where {where}", int(worst["rows"]),
                                float(worst["low"]), float(worst["high"])),
-                 times=Measured(float(worst["ratio"]), "times", f"error where {worst['slice']} over that of all rows"),
+                 times=Measured(float(worst["ratio"]), "times", f"error where {where} over that of all rows"),
                  sure=count_of(len(sure), "slices that are worse beyond chance"),
                  all=count_of(len(table), "slices that were tried"))
     return Lesson(said, "decisions there are worse than the overall score says" if len(sure) else
                   "that no slice is surely worse does not show that all are alike",
-                  f"let a person look at rows where {worst['slice']}" if len(sure)
+                  f"let a person look at rows where {where}" if len(sure)
                   else "search for bad slices again when more rows are known",
                   "a decision" if len(sure) else "new rows", urgency=2 if len(sure) else 1)
 
@@ -450,12 +469,31 @@ def _what_it_is_worth(record: ProjectRecord) -> Lesson | None:
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-5
 @lesson_rule("model_testing")
+def _checks_open(record: ProjectRecord) -> Lesson | None:
+    "The checks for luck and leaks that asked for a look"
+    every = record.found("test_report.json", "overfit") or []
+    asked = [item for item in every if item["result"] in ("notice", "fail")]
+    if not asked:
+        return None
+    said = claim("{open} of {all:check} for luck and leaks {ask} for a look: {codes}",
+                 ask="asks" if len(asked) == 1 else "ask",
+                 codes=", ".join(f"{item['code']} ({item.get('otherwise') or item['title']})" for item in asked),
+                 open=count_of(len(asked), "checks for luck and leaks that ask for a look"),
+                 all=count_of(len(every), "checks for luck and leaks"))
+    return Lesson(said, "; ".join(f"{item['code']}: {item['reason']}" for item in asked),
+                  "look at each of them, and mute it in the brief with a reason ([behaviour] mute) or mend its cause",
+                  "a decision", 5, 2)
+
+
+@lesson_rule("model_testing")
 def _validation_and_test(record: ProjectRecord) -> Lesson | None:
     gap = record.found("test_report.json", "validation_gap") or {}
     if not gap:
         return None
-    said = claim("{metric} was {before} on validation and is {after} on test rows; chance allows {expected} either way",
-                 metric=record.plan.metric.primary, before=Measured(gap["validation"], "score",
+    how = claim(" (the same settings, fitted on {learned:training row})", learned=count_of(
+        gap["learned"], "training rows")) if gap.get("learned") else ""
+    said = claim("{metric} was {before} on validation{how} and is {after} on test rows; chance allows {expected} "
+                 "either way", how=how, metric=record.plan.metric.primary, before=Measured(gap["validation"], "score",
                                                                     "score on the validation rows"),
                  after=Measured(gap["test"], "score", "score on the test rows"),
                  expected=Measured(gap["expected"], "score", "difference that chance allows"))
@@ -493,8 +531,9 @@ def _troubles(record: ProjectRecord) -> Iterator[Lesson]:
                  "went on where an earlier one had stopped": row.get("resumes", 0)}
         if not any(parts.values()):
             continue
-        told = [claim("{%s} %s" % (what.split()[0], what), **{what.split()[0]: count_of(
-            count, f"runs of epoch {row['epoch']:03d} that {what}")}) for what, count in parts.items() if count]
+        told = [claim("{%s} %s" % (what.split()[0], what.replace("were", "was") if count == 1 else what),
+                      **{what.split()[0]: count_of(count, f"runs of epoch {row['epoch']:03d} that {what}")})
+                for what, count in parts.items() if count]
         said = claim("Epoch {epoch} was run {runs:time}; of these "
                      + ", ".join(f"{{part{n}}}" for n in range(len(told))),
                      epoch=f"{row['epoch']:03d}", runs=count_of(row["runs"], f"runs of epoch {row['epoch']:03d}"),
@@ -518,6 +557,11 @@ def _warnings_stay(record: ProjectRecord) -> Iterator[Lesson]:
                          role_of(row["epoch"]))
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20-3
+def _epochs_named(numbers: list[int]) -> str:
+    names = [f"{number:03d}" for number in numbers]
+    return f"Epoch{'s' * (len(names) > 1)} {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
+
+
 @lesson_rule("")
 def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
     "Time and memory of each role, and where less would be felt"
@@ -527,7 +571,8 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
         if not rows:
             continue
         seconds, peak = sum(row["seconds"] for row in rows), max(row["peak_mb"] for row in rows)
-        said = claim("This work took {seconds}, {share} of the machine's time, and {peak} at its peak",
+        said = claim("{epochs} took {seconds}, {share} of the time that all epochs took, and {peak} at the peak",
+                     epochs=_epochs_named([row["epoch"] for row in rows]),
                      seconds=Measured(seconds, "s", f"time of {role}"),
                      share=Measured(seconds / total, "share", f"part of all time that {role} took"),
                      peak=Measured(peak, "MB", f"peak memory of {role}"))
@@ -585,6 +630,25 @@ def lesson_page(role: str, lessons: Iterable[Lesson], record: ProjectRecord) -> 
     return "\n\n".join([*parts, "## Criteria", "\n".join(criteria) or "The plan has none here."]) + "\n"
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-25
+_FEW_WORDS = {"open_criteria": "the certainty", "unmeasured_criteria": "criteria that nobody measured",
+              "questions_left_open": "open questions of 001", "rows_left_out": "rows that left the table",
+              "leaks_found": "columns that may know the answer",
+              "where_it_fails": "where the errors are largest", "for_whom": "differences between groups",
+              "validation_and_test": "test rows unlike validation", "service_speed": "the time for one row",
+              "checks_open": "checks for luck and leaks"}
+
+
+def _in_few_words(lessons: Iterable[Lesson]) -> str:
+    "What the lessons are about, each subject once"
+    def subject(lesson: Lesson) -> str:
+        if lesson.id in ("troubles", "warnings_stay"):
+            number = f" of epoch {lesson.again:03d}" if lesson.again else ""
+            return ("warnings" if lesson.id == "warnings_stay" else "runs that failed or were repeated") + number
+        of = f" of {lesson.said.words['name']}" if lesson.id in ("for_whom", "open_criteria") else ""
+        return _FEW_WORDS.get(lesson.id, lesson.id.replace("_", " ")) + of
+    return ", ".join(dict.fromkeys(map(subject, lessons)))
+
+
 def decision_asked(record: ProjectRecord, lessons: Iterable[Lesson]) -> Claim:
     "What the record says about relying on the model, as one sentence with its numbers"
     missed = [item["criterion"] for item in record.judged if item["outcome"] == "missed"]
@@ -592,10 +656,10 @@ def decision_asked(record: ProjectRecord, lessons: Iterable[Lesson]) -> Claim:
     open_ones = [words for words, there in ((f"what to do about {', '.join(missed)}", missed), (
         f"the gates that nobody decided ({gates})", gates), ("the exceptions that were let pass", record.waived))
                  if there]
-    weigh = sum(lesson.urgency == 2 for lesson in lessons)
+    open_lessons = [lesson for lesson in lessons if lesson.urgency == 2]
     asked = [f"a person has to settle {' and '.join(open_ones)}"] if open_ones else []
-    asked += [claim("{weigh:point has|points have} to be weighed", weigh=count_of(weigh, "lessons to be weighed"))] \
-        if weigh else []
+    asked += [claim("{weigh:point has|points have} to be weighed: {points}", points=_in_few_words(open_lessons),
+                    weigh=count_of(len(open_lessons), "lessons to be weighed"))] if open_lessons else []
     advice = "nothing in the record stands against using the model"
     if asked:
         advice = claim("before the model is relied on, " + ", and ".join(f"{{part{n}}}" for n in range(len(asked))),

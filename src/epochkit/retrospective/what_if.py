@@ -16,7 +16,7 @@ from scipy import stats
 from ..features.ablation import LEVEL
 from ..models.folds.comparison import Judge
 from ..models.folds.fold_fits import answered_rows
-from ..models.metrics import resampled_counts
+from ..models.metrics import PAIRED, resampled_counts
 from ..planning.plan import Plan
 from ..report.values import readable
 
@@ -56,7 +56,7 @@ def _gain(judge: Judge, answers: dict[str, np.ndarray], name: str, over: str) ->
     known = [answered_rows(answers[one]) for one in (name, over)]
     both = judge._replace(rows=judge.rows & known[0] & known[1])
     scores = both.scores_of({one: answers[one] for one in (name, over)})
-    return both.gain(scores[name], scores[over]), int(both.rows.sum())
+    return both.gain(scores[name], scores[over]), both.row_count
 
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-09
 def _instead(judge: Judge, answers: dict[str, np.ndarray], name: str, winner: str, models: dict[str, Any],
@@ -153,7 +153,7 @@ def _mean_with_interval(values: np.ndarray, groups: np.ndarray | None, seed: int
     codes = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(codes, values), np.bincount(codes)
     drawn = np.concatenate([(counts @ sums) / (counts @ sizes)
-                            for counts in resampled_counts(len(sums), 1_000, seed)])
+                            for counts in resampled_counts(len(sums), PAIRED, seed)])
     return float(values.mean()), *map(float, np.quantile(drawn, [0.025, 0.975]))
 
 

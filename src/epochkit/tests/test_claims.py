@@ -116,8 +116,8 @@ def inside(column, words):
     if words == "(missing)":
         return column.isna()
     if column.dtype.kind in "iuf":
-        ends = [float(end.replace(",", "")) for end in words.split(" to ")]
-        return column.between(ends[0], ends[-1])
+        ends = [float(end.replace(",", "")) for end in words.removeprefix("over ").split(" to ")]
+        return column.between(ends[0], ends[-1], inclusive="right" if words.startswith("over ") else "both")
     return column.astype(str) == words
 
 
@@ -535,6 +535,7 @@ def _(p, said):
 def over_folds(p):
     "What each framework answered over the folds, and the fold, as the kit deals it: one answer of the baseline in each"
     answers = pd.read_parquet(p.folders["005"] / "out_of_fold_predictions.parquet").set_index("row_id")
+    assert "deal" not in answers, "few rows are answered once in each deal of the folds"
     rows = part_of(p, "train")[0]
     for fold, (_, answered) in enumerate(cross_folds(rows.reset_index(), load_plan(load_settings(home=p.home, env={})))):
         answers.loc[rows.index[answered], "fold"] = fold
@@ -708,7 +709,14 @@ def _(p, said):
     row = next(row for row in p.json("006", "robustness.json")["noise"] if row["noise"] == 0.05)
     y, scores, _ = scored_rows(p)
     kept = (row["value"] - 0.5) / (roc_auc_score(y, scores) - 0.5)
-    return {"noise": 0.05, "kept": (kept, 1 - row["high"], 1 - row["low"]), "least": 1 - p.plan["metric"]["robustness"]}
+    still = row["not_moved"].split(", ") if row["not_moved"] else []
+    for name in p.numbers:
+        values = costs_by_row(p)[1][name].dropna()
+        common = values.value_counts(normalize=True)
+        rest = values[values != common.index[0]] if common.iloc[0] >= 0.25 else values
+        assert (name in still) == (np.diff(np.unique(values)).min() > 0.05 * np.diff(rest.quantile([0.16, 0.84]))[0] / 2)
+    return {"noise": 0.05, "kept": (kept, 1 - row["high"], 1 - row["low"]), "least": 1 - p.plan["metric"]["robustness"],
+            "moved": len(p.numbers) - len(still), "numbers": len(p.numbers)}
 
 
 @recomputes("006", "edge_cases")
@@ -742,7 +750,9 @@ def _(p, said):
     losses = pd.DataFrame(p.json("006", "robustness.json")["disturbances"])
     y, scores, _ = scored_rows(p)
     auc = roc_auc_score(y, scores)
-    worst = losses.loc[losses["value"].idxmin()]
+    sure = losses[losses["low"] > 0] if (losses["low"] > 0).any() else losses
+    worst = sure.loc[sure["value"].idxmin()]
+    assert (worst["column"], worst["what"]) == (said.words["name"], said.words["what"])
     return {"sure": (losses["low"] > 0).sum(), "all": len(losses), "lost": ((auc - worst["value"]) / (auc - 0.5), worst["low"], worst["high"])}
 
 
@@ -937,7 +947,7 @@ def _(p, said):
     y, scores, _ = scored_rows(p)
     start, best = (mean_of_folds(roc_auc_score, answers["target"], answers["fold"], answers[name]) for name in ("dummy", models["best_framework"]))
     assert said.words["name"] == "best framework" and said.words["rows"] == "test"
-    return {"first": start, "last": resampled(roc_auc_score, y, scores), "step": best - start}
+    return {"first": roc_auc_score(y, np.zeros(len(y))), "last": resampled(roc_auc_score, y, scores), "step": best - start}
 
 
 def learns(*names: str, **within: float) -> Callable:
@@ -1030,27 +1040,40 @@ def _(p, said):
 def _(p, said):
     table = pd.read_csv(p.folders["005"] / "model_comparison_summary.csv").dropna(subset="behind_low")
     behind = table[table["behind_low"] > 0]
-    return {"ties": len(table) - len(behind), "all": len(table), "behind": len(behind), "spent": behind["cpu_seconds"].sum()}
+    others = table[table["behind_best"] != 0]
+    assert len(others) == len(table) - 1 and said.words["best"] == table.loc[table["behind_best"] == 0, "model"].item()
+    return {"ties": (others["behind_low"] <= 0).sum(), "others": len(others), "behind": len(behind), "spent": behind["cpu_seconds"].sum()}
+
+
+@learns("checks_open")
+def _(p, said):
+    checks = p.json("006", "overfit_checks.json")
+    return {"open": sum(check["result"] in ("notice", "fail") for check in checks), "all": len(checks)}
+
+
+def upwards(value, low, high):
+    "A change without its sign, which the words have: raised or lowered"
+    return (value, low, high) if value >= 0 else (-value, -high, -low)
 
 
 @learns("search_paid")
 def _(p, said):
     summary = p.json("005", "tuning_summary_report.json")
     found, gain = {"trials": len(p.json("005", "all_tuning_results.json")["trials"])}, summary["gain"]
-    return {**found, "gain": (gain["gain"], gain["low"], gain["high"])} if "gain" in said.values else found
+    return {**found, "gain": upwards(gain["gain"], gain["low"], gain["high"])} if "gain" in said.values else found
 
 
 @learns("blend_price")
 def _(p, said):
     info = p.json("005", "tuned_model_info.json")
-    return {"members": sum(weight > 0 for weight in info["members"].values()), "gain": tuple(info["blend_gain"][key] for key in ("gain", "low", "high"))}
+    return {"members": sum(weight > 0 for weight in info["members"].values()), "gain": upwards(*(info["blend_gain"][key] for key in ("gain", "low", "high")))}
 
 
 @learns("more_rows")
 def _(p, said):
     wide = pd.read_csv(p.folders["005"] / "learning_curve.csv").pivot(index="fold", columns="part", values="value")
     steps = (wide[1.0] - wide[0.5]).dropna()
-    return {"gain": (steps.mean(), *stats.t.interval(0.95, len(steps) - 1, steps.mean(), stats.sem(steps)))}
+    return {"gain": upwards(steps.mean(), *stats.t.interval(0.95, len(steps) - 1, steps.mean(), stats.sem(steps)))}
 
 
 @learns("what_it_learned")
@@ -1069,7 +1092,7 @@ def _(p, said):
 def _(p, said):
     table, costs = pd.read_csv(p.folders["006"] / "segments.csv"), costs_by_row(p)[0]
     sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
-    worst = table[table["slice"] == said.words["slice"]].iloc[0]
+    worst = table[table["where"] == said.words["where"]].iloc[0]
     assert worst["difference"] == (sure if len(sure) else table)["difference"].max() or len(sure)
     return {"rows": worst["rows"], "loss": (worst["loss"], worst["low"], worst["high"]), "times": worst["loss"] / costs.mean(), "sure": len(sure),
             "all": len(table)}
@@ -1100,7 +1123,8 @@ def _(p, said):
     y, scores, _ = scored_rows(p)
     ends = resampled(roc_auc_score, y, scores)
     before = p.json("005", "tuned_model_info.json")["validation"]["roc_auc"]
-    return {"before": before["value"], "after": ends[0], "expected": np.hypot(before["high"] - before["low"], ends[2] - ends[1]) / 2}
+    return {"before": before["value"], "after": ends[0], "expected": np.hypot(before["high"] - before["low"], ends[2] - ends[1]) / 2,
+            "learned": (p.split == "train").sum()}
 
 
 @learns("service_speed", p95=0.01)
@@ -1229,7 +1253,9 @@ def _(p, said):
     answers, models = pd.read_parquet(p.folders["005"] / "validation_predictions.parquet"), p.json("005", "all_models_metrics.json")["models"]
     best = next(model for model in models if model["framework"] == info["framework"])
     spent = pd.read_csv(p.folders["005"] / "model_comparison_summary.csv")["cpu_seconds"].sum()
-    return {"there": resampled(roc_auc_score, answers["target"].to_numpy(), answers[info["framework"]].to_numpy()), "frameworks": len(models), "together": spent,
+    rules = sum(model["framework"] in ("dummy", "one_column") for model in models)
+    return {"there": resampled(roc_auc_score, answers["target"].to_numpy(), answers[info["framework"]].to_numpy()), "frameworks": len(models) - rules,
+            "rules": rules, "together": spent,
             "fit": best["training_seconds"], "size": best["model_size_mb"], "answer": best["inference_ms_per_row"]}
 
 
@@ -1247,7 +1273,7 @@ def _(p, said):
     mean = np.average(there[[*info["members"]]], axis=1, weights=[*info["members"].values()])
     parts = pd.read_parquet(next(p.data.glob("epoch004*/engineered_features.parquet")), columns=["split"])
     return {"handed": resampled(lambda rows, said: mean_of_folds(roc_auc_score, *rows.T, said), rows, scores, 400), "threshold": info["threshold"],
-            "there": resampled(roc_auc_score, there["target"].to_numpy(), mean), "rows": len(parts)}
+            "there": resampled(roc_auc_score, there["target"].to_numpy(), mean), "rows": len(parts), "learned": (parts["split"] == "train").sum()}
 
 
 @recomputes("006", "income (finding)")

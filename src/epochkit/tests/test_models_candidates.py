@@ -136,6 +136,20 @@ def test_the_folds_choose_and_the_validation_rows_only_report():
     assert np.isfinite(plain.out_of_fold).all() and plain.out_of_fold.shape == (180, 2)
 
 
+def test_the_score_of_repeated_folds_is_that_of_single_models_and_their_rows_count_once():
+    data, plan = small_data("regression"), small_plan("regression", "rmse", maximize=False)
+    deals = [random_folds(data.y, False, seed=seed) for seed in (0, 1, 2)]
+    each = [alone(QUICK["random_forest"], data._replace(folds=folds), plan) for folds in deals]
+    all_of_them = alone(QUICK["random_forest"], data._replace(folds=sum(deals, ())), plan)
+    score, singles = all_of_them.metrics["rmse"], [item.metrics["rmse"] for item in each]
+    assert np.isclose(score["value"] ** 2, np.mean([item["value"] ** 2 for item in singles]))
+    averaged = np.mean([item.out_of_fold for item in each], axis=0)
+    assert score["value"] > 1.005 * np.sqrt(np.mean((averaged - data.y) ** 2))
+    assert np.isclose(score["high"] - score["low"], np.mean([item["high"] - item["low"] for item in singles]), rtol=0.15)
+    judge = judge_of(data._replace(folds=sum(deals, ())), plan)
+    assert judge.row_count == 180 and np.isclose(judge.scores(all_of_them.out_of_fold)[0], score["value"])
+
+
 def busy(seconds):
     until = time.process_time() + seconds
     while time.process_time() < until:

@@ -7,6 +7,16 @@ from types import SimpleNamespace
 from epochkit.models.contributions import *
 
 
+def test_only_columns_whose_place_is_sure_are_named():
+    def row(column, value, reach):
+        return {"column": column, "importance": value, "low": value - reach, "high": value + reach}
+
+
+    ranked = [row("b", 5, 1), row("a", 9, 1), row("c", 3, 0.5), row("d", 2.8, 0.5)]
+    assert surely_first(ranked, 3) == ["a", "b"] and surely_first(ranked, 1) == ["a"] and surely_first(ranked, 4) == ["a", "b", "c", "d"]
+    assert surely_first([row("a", 3, 2), row("b", 2, 2), row("c", 1, 2)], 2) == ["a"] and surely_first(ranked[:1], 3) == ["b"]
+
+
 def _column(name, kind, example):
     return dict(name=name, kind=kind, example=example, nullable=True, categories=None, minimum=None, maximum=None)
 

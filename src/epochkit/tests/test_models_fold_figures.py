@@ -49,7 +49,7 @@ def test_errors_of_numbers_are_shown_with_their_bias():
     data, plan, best = trained("regression", "rmse")
     off = best._replace(out_of_fold=best.out_of_fold + 30)
     figure, claim = error_figure(off, data, plan)
-    assert "off by 3" in claim and "beyond chance in 10 of 10 parts" not in error_figure(best, data, plan)[1]
+    assert "too high by 3" in claim and "beyond chance in 10 of 10 parts" not in error_figure(best, data, plan)[1]
     assert len(figure.axes) == 2 and ranking_figure(best, data, plan) is None is mistakes_figure(best, data, plan)
 
 

@@ -34,6 +34,31 @@ def test_rows_of_one_group_are_drawn_together_which_widens_the_interval():
     assert width[1] > 1.5 * width[0]
 
 
+def test_answers_of_several_deals_count_each_by_itself_and_their_rows_once():
+    judge, y = judge_of_numbers(200)
+    dealt = judge._replace(y=np.tile(y, 3), rows=np.ones(600, bool), groups=np.tile(np.arange(200), 3), deals=3)
+    errors = np.random.default_rng(3).normal(size=(3, 200))
+    each = [judge.scores(y + error) for error in errors]
+    scores = dealt.scores((y + errors).ravel())
+    assert np.isclose(scores[0] ** 2, np.mean([one[0] ** 2 for one in each]))
+    assert scores[0] > 1.5 * judge.scores(y + errors.mean(axis=0))[0]
+    same = dealt.scores(np.tile(y + errors[0], 3))
+    assert np.allclose(same, each[0]) and dealt.row_count == 200
+    assert dealt._replace(rows=np.arange(600) >= 350).row_count == 200
+
+
+def test_whether_a_model_ties_does_not_hang_on_the_seed():
+    judge, y = judge_of_numbers(250)
+    noise = np.random.default_rng(4).normal(size=(2, 250))
+    outputs = [y + 0.7 * noise[0], y + 0.7 * noise[0] + 0.16 * noise[1]]
+
+    def lows(resamples):
+        judges = [judge._replace(seed=seed, resamples=resamples) for seed in range(12)]
+        return [one.gain(*one.scores_of(dict(enumerate(outputs))).values())[1] for one in judges]
+    few, many = lows(200), lows(judge.resamples)
+    assert np.std(many) < np.std(few) / 2
+
+
 def test_only_rows_with_an_answer_count():
     judge, y = judge_of_numbers()
     half = judge._replace(rows=np.arange(300) < 150)

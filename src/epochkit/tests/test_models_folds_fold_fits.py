@@ -62,14 +62,16 @@ def test_folds_stop_a_model_and_the_whole_fit_takes_the_median_size():
     assert best_size([None, None]) is None and best_size([3, 9, 100]) == 9
 
 
-def test_answers_of_repeats_are_averaged_and_a_row_without_an_answer_is_nan():
-    folds = ((np.array([2, 3]), np.array([0, 1])), (np.array([0]), np.array([1, 2])))
-    found = out_of_fold({0: np.array([1.0, 2.0]), 1: np.array([4.0, 6.0])}, folds, 4)
-    assert found[:3].tolist() == [1.0, 3.0, 6.0] and np.isnan(found[3])
-    assert fold_codes(folds, 4).tolist() == [0, 0, 1, -1]
-    assert answered_rows(found).tolist() == [True, True, True, False]
+def test_answers_of_each_deal_are_kept_and_a_row_without_an_answer_is_nan():
+    folds = ((np.array([2, 3]), np.array([0, 1])), (np.array([0]), np.array([2, 1])))
+    found = out_of_fold({0: np.array([1.0, 2.0]), 1: np.array([6.0, 4.0])}, folds, 4)
+    assert found[[0, 1, 2, 5]].tolist() == [1.0, 2.0, 6.0, 4.0] and np.isnan(found[[3, 4, 6, 7]]).all()
+    assert fold_codes(folds, 4).tolist() == [0, 0, 1, -1, -1, 1, -1, -1]
+    assert answered_rows(found).tolist() == [True, True, True, False, False, True, False, False]
     pairs = out_of_fold({1: np.array([[0.2, 0.8], [0.4, 0.6]])}, folds, 4)
-    assert pairs.shape == (4, 2) and answered_rows(pairs).tolist() == [False, True, True, False]
+    assert pairs.shape == (8, 2) and np.flatnonzero(answered_rows(pairs)).tolist() == [2, 5] and pairs[5, 1] == 0.6
+    assert out_of_fold({0: np.array([1.0, 2.0])}, folds[:1], 4).shape == (4,)
+    assert small_rows()._replace(folds=folds).deals == 2 and small_rows().deals == 1
 
 
 def test_rows_that_end_a_training_are_among_those_it_learns_from_and_are_held_out_alike():

@@ -150,10 +150,13 @@ def test_a_touched_candidate_is_not_loaded(finished):
 def test_answers_that_were_cut_to_fit_into_a_file_are_an_error_that_names_the_key(finished):
     file = finished.run.artifacts / "out_of_fold_predictions.parquet"
     content = file.read_bytes()
-    pd.read_parquet(file).head(100).to_parquet(file)
+    answers = pd.read_parquet(file)
     try:
-        with pytest.raises(PipelineError, match="100 of 150 rows.*file_mb"):
-            tune_best_model(finished.run)
+        for written, told in ((answers.head(100), "100 of 450 answers.*file_mb"),
+                              (answers.groupby("row_id", as_index=False).mean().drop(columns="deal"), "an older kit.*3 models")):
+            written.to_parquet(file)
+            with pytest.raises(PipelineError, match=told):
+                tune_best_model(finished.run)
     finally:
         file.write_bytes(content)
 

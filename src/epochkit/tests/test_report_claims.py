@@ -103,6 +103,15 @@ def test_a_figure_keeps_the_values_of_its_claim(tmp_path):
 
 
 
+def test_a_name_that_begins_a_sentence_keeps_its_case():
+    told = claim("{name} tells most ({effect})", name="bmi", effect=Measured(0.59, "effect", "association"))
+    assert begun(told) == "bmi tells most (0.59)" and begun(claim("{told}; more", told=told)) == "bmi tells most (0.59); more"
+    assert begun(stored_claim(str(told), told.stated)) == "bmi tells most (0.59)"
+    assert begun(claim("{why}{rest}", why="it has the best score", rest="")) == "It has the best score"
+    assert begun(claim("half of {rows:row}", rows=count_of(3, "rows"))) == "Half of 3 rows"
+    assert begun("the rest") == "The rest" and begun("roc_auc rises") == "roc_auc rises" and begun("") == ""
+
+
 def test_a_sentence_says_the_names_of_people_and_keeps_those_of_the_table():
     inner = claim("most {name}", name="b")
     said = claim("{names} lie at {x}, {inner}, for {word}", names="a, b", x=Measured(3.0, column_unit("EUR"), "a"), inner=inner, word="ab")

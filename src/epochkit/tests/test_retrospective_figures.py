@@ -17,9 +17,11 @@ def compared(epoch, estimate, actual):
 def test_the_timeline_claims_what_it_compares():
     happened = [made_row(1, 5.0), made_row(2, 30.0), made_row(3, 10.0)]
     figure, said = timeline_figure(happened, [compared(2, 10, 30.0), compared(3, 10, 10.0)])
-    assert said == ("Epochs 002 to 003 took 40 s, 2.0 times the 20 s that were estimated, 1 of 2 within their range; nobody was waited for")
+    assert said == ("Epochs 002 to 003 took 40 s, 2.0 times the 20 s that were estimated, 1 of 2 within their range; no waiting for people is recorded")
     assert [patch.get_x() for patch in figure.axes[0].patches] == [0.0, 5.0, 35.0] and len(figure.axes) == 1
-    assert timeline_figure(happened, [])[1] == "The epochs took 45 s, and no estimate can be compared; nobody was waited for"
+    assert timeline_figure(happened, [])[1] == "The epochs took 45 s, and no estimate can be compared; no waiting for people is recorded"
+    alone = [row | {"decision": "unattended"} for row in happened]
+    assert timeline_figure(alone, [])[1].endswith("; no person decided at a gate, so no waiting is recorded")
 
 
 def test_waiting_for_people_stands_apart_from_the_machine():
@@ -39,16 +41,21 @@ def scored_record(**tuned):
     plan = SimpleNamespace(metric=SimpleNamespace(primary="roc_auc", maximize=True, minimum=0.75))
     files = {"tuned_model_info.json": {"framework": "linear", "baseline_value": 0.5, "untuned_value": 0.8, "tuned_value": 0.81,
              "interval": {"value": 0.82, "low": 0.8, "high": 0.84}, "validation": {"roc_auc": {"value": 0.83, "low": 0.79, "high": 0.86}}} | tuned,
-             "test_report.json": {"metrics": {"roc_auc": {"value": 0.79, "low": 0.75, "high": 0.83}}}, "all_models_metrics.json": None}
+             "test_report.json": {"metrics": {"roc_auc": {"value": 0.79, "low": 0.75, "high": 0.83}}, "baseline": {"roc_auc": {"value": 0.48}}},
+             "all_models_metrics.json": None}
     return ProjectRecord(plan, [], [], [], files)
 
 
 def test_the_score_is_followed_from_stage_to_stage():
     figure, said = metric_progress_figure(scored_record())
-    assert said == "roc_auc rises from 0.500 (knowing nothing) to 0.790 (0.750 to 0.830) on the test rows; the largest step, 0.300, is 'best framework'"
+    assert said == ("roc_auc rises from 0.480 (knowing nothing) to 0.790 (0.750 to 0.830) on the test rows; "
+                    "over the folds the largest step, 0.300, is 'best framework'")
+    record = scored_record()
+    del record.files["test_report.json"]["baseline"]
+    assert metric_progress_figure(record)[1].startswith("roc_auc rises from 0.500 (knowing nothing, on the folds) to")
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()][-1] == "served\n(test)"
     rows = metric_stages(scored_record(tuned_value=None))
-    assert [row["name"] for row in rows] == ["knowing nothing", "best framework", "handed on", "handed on", "served"]
+    assert [row["name"] for row in rows] == ["knowing nothing", "best framework", "handed on", "same settings", "knowing nothing", "served"]
 
 
 def test_room_is_to_the_right_when_a_criterion_is_met():

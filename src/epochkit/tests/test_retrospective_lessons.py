@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from epochkit.report.claims import Measured, claim
 import pandas as pd
+import pytest
 from epochkit.retrospective.playbook import LESSONS
 from epochkit.retrospective.project_record import ProjectRecord
 from epochkit.retrospective.what_if import Scenario
@@ -15,7 +16,7 @@ def made_record(metric, slow, rows_out, worst, tuned, **more):
     files = {"data_quality_report.json": {"rows_in": 1_000, "rows_out": rows_out, "steps": [], "missing": {}},
              "segments.csv": pd.DataFrame([{"slice": worst, "rows": 40, "loss": 0.7, "low": 0.5, "high": 0.9, "difference": 0.3, "ratio": 2.0, "q": 0.01}]),
              "tuning_summary_report.json": {"trials": 30}} | more
-    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric), serving=SimpleNamespace(latency_p95_ms=100))
+    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc"), serving=SimpleNamespace(latency_p95_ms=100))
     return ProjectRecord(plan, happened, [{"epoch": 6, "criterion": "primary metric", "outcome": "met", "judgement": "met", "observed": 0.8, "operator": ">=",
                                            "limit": 0.7, "detail": ""}], [], files, [Scenario("no tuning", metric, *tuned)])
 
@@ -33,7 +34,7 @@ def test_two_projects_read_differently_and_nothing_is_said_that_no_record_carrie
     assert any("within 80 ms" in text for text in second) and not any("service" in text for text in first)
     changes = [{lesson.change for lesson in make_lessons(record)} for record in (one, other)]
     assert "keep tuning_trials" in changes[0] and any("lower tuning_trials" in change for change in changes[1])
-    shared = {text for text in first & second if "this work took" not in text.lower()}
+    shared = {text for text in first & second if "of the time that all epochs took" not in text}
     assert shared == set(), "equal sentences of different records say nothing of either"
 
 
@@ -48,6 +49,37 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert "bmi is known when an answer is asked for" in lessons["strongest_column"].change
     mended = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report | {"steps": [{"step": "x", "why": "y", "cells": 1}]}})
     assert "read_as_delivered" not in {lesson.id for lesson in make_lessons(mended)}
+
+
+def framework(name, behind, **more):
+    return {"model": name, "framework": name.lower(), "baseline": False, "cpu_seconds": 2.0, "behind_best": {"behind": behind, "ties": behind < 2}} | more
+
+
+def test_frameworks_are_counted_beside_the_best_and_none_is_dropped_that_wins_elsewhere():
+    models = [framework("Ridge", 0.0), framework("ExtraTrees", 3.0), framework("OLS", 0.1), framework("Dummy", 9.0, baseline=True)]
+    check = {"code": "EPK003", "title": "the winner wins again", "otherwise": "another model wins", "result": "pass", "reason": "extra_trees is better in 98 %"}
+    for result, change, weighed in (("pass", "on data like this begin without ExtraTrees", False), ("notice", "try all of them again", True)):
+        more = {"all_models_metrics.json": {"models": models}, "test_report.json": {"overfit": [check | {"result": result}]}}
+        record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **more)
+        lessons = {lesson.id: lesson for lesson in make_lessons(record)}
+        tie = lessons["frameworks_tie"]
+        assert tie.said == ("Of 2 other frameworks 1 cannot be told from Ridge by rmse over the folds; 1 lies clearly behind and took 2 s of the processors")
+        assert tie.change.startswith(change) and ("98 %" in tie.consequence) == weighed == ("checks_open" in lessons)
+        assert ("checks for luck and leaks" in decision_asked(record, lessons.values())) == weighed
+    assert lessons["checks_open"].said == "1 of 1 check for luck and leaks asks for a look: EPK003 (another model wins)"
+
+
+@pytest.mark.parametrize("metric, ends, told", [("rmse", (-2.0, -4.0, 0.5), "lowered rmse by 2.000 (-0.500 to 4.000)"),
+    ("roc_auc", (-0.02, -0.03, -0.01), "raised roc_auc by 0.020 (0.010 to 0.030)"), ("rmse", (2.0, 1.0, 4.0), "raised rmse by 2.000 (1.000 to 4.000)")])
+def test_what_became_of_a_metric_is_said_in_its_direction(metric, ends, told):
+    assert f"30 trials of the search {told}" in sentences(made_record(metric, 3, 1_000, "a", ends))
+
+
+def test_only_the_columns_are_named_that_surely_come_next():
+    rows = [{"column": name, "importance": value, "low": value - 1, "high": value + 1} for name, value in (("bmi", 9), ("s5", 6), ("s3", 2), ("sex", 1.9))]
+    record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"explanations.json": {"importance": rows}})
+    learned = next(lesson for lesson in make_lessons(record) if lesson.id == "what_it_learned")
+    assert learned.consequence == "a fault in this column does most harm; next comes s5"
 
 
 def test_what_needs_no_change_costs_no_effort():
@@ -77,14 +109,15 @@ def test_what_is_open_comes_first_with_an_owner_and_the_time_it_takes():
     assert page.index("Decision asked") < page.index("What to do") and "missed: robustness" in page and "nobody decided (001)" in page.replace("\\", "")
     calm = made_record("r", 5, 1_000, "a", (0, 0, 0))
     assert "nothing in the record stands against" in decision_asked(calm, [])
-    assert "before the model is relied on, 1 point has to be weighed" in decision_asked(calm, make_lessons(calm))
+    assert "before the model is relied on, 1 point has to be weighed: where the errors are largest" in decision_asked(calm, make_lessons(calm))
+    assert any(text.startswith("Epochs 003 and 004 took 20 s") for text in sentences(calm))
 
 
 def test_troubles_and_warnings_of_an_epoch_are_lessons_of_its_role():
     record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0))
     record.happened[6] |= {"runs": 3, "failures": 1, "errors": ["PipelineError"], "sent_back": 1, "warnings": ["two columns agree"]}
     found = [lesson for lesson in make_lessons(record) if lesson.role == "mlops_deployment"]
-    assert any(str(lesson.said) == "Epoch 007 was run 3 times; of these 1 failed, 1 were sent back by a reviewer" for lesson in found)
+    assert any(str(lesson.said) == "Epoch 007 was run 3 times; of these 1 failed, 1 was sent back by a reviewer" for lesson in found)
     assert any(lesson.consequence == "two columns agree" for lesson in found) and any("PipelineError" in lesson.consequence for lesson in found)
 
 

@@ -48,13 +48,15 @@ def test_by_time_the_validation_rows_are_among_what_a_choice_rested_on(monkeypat
     features = raw[["row_id", "s2"]].assign(split=parts, progression=target)
     said = {name: target + random.normal(0, noise, 400) for name, noise in (("linear", 9.0), ("xgboost", 20.0))}
     members = {name: Member(name, {}, answers[parts == "train"], answers[parts == "validation"]) for name, answers in said.items()}
-    monkeypatch.setattr(project_record, "phase_1_members", lambda *_: members)
+    monkeypatch.setattr(project_record, "phase_1_members", lambda folder, data, plan: {
+        name: member._replace(answers=np.tile(member.answers, data.deals)) for name, member in members.items()})
     for name, rows in (("data", raw), ("train_data", features[parts == "train"]), ("val_data", features[parts == "validation"])):
         rows.to_parquet(tmp_path / f"{name}.parquet", index=False)
     run = SimpleNamespace(number=8, input=lambda epoch, name: tmp_path / name, settings=settings)
-    for time, rows in (('time = "s1"', 400), ("", 300)):
+    for time, rows, deals in (('time = "s1"', 400, 1), ("", 300, 3)):
         plan = make_plan(parse_brief(f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{time}'), source, settings)
         judge, answers = project_record.stored_answers(run, plan)
-        assert len(judge.rows) == rows and {len(one) for one in answers.values()} == {rows}
+        assert judge.row_count == rows and {len(one) for one in answers.values()} == {rows * deals} == {len(judge.rows)}
         models = [{"framework": name, "model": name} for name in answers]
-        assert what_if.rival_scenarios(judge, answers, models, "linear")[0].difference < 0
+        found = what_if.rival_scenarios(judge, answers, models, "linear")[0]
+        assert found.difference < 0 and found.rows == rows

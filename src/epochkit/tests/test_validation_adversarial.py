@@ -109,6 +109,22 @@ def test_another_training_is_tried_where_it_is_quick(loans):
     assert "could not be trained again" in seed_spread(forest, frame, plan, features.iloc[:5], y, 0.1)["not_measured"]
 
 
+def test_the_claim_names_a_disturbance_that_surely_costs_something():
+    row = {"kind": "noise", "column": "age", "what": "noise", "value": 0.7, "relative_loss": 0.3, "low": -0.1, "high": 0.6}
+    sure = row | {"column": "income", "relative_loss": 0.1, "low": 0.05, "high": 0.15}
+    assert disturbance_claim([row, sure]).startswith(
+        "1 of 2 disturbances of one column surely costs something, each judged by itself: 'income' (noise) with 10.0 %")
+    assert ": most 'income'" in disturbance_claim([row, sure, sure | {"relative_loss": 0.07}])
+    assert disturbance_claim([row]).startswith("None of 1 disturbance of one column surely costs")
+
+
+def test_a_column_that_noise_leaves_as_it_is_was_not_disturbed(loans):
+    bundle, frame, *_ = loans
+    counted = frame.assign(noise=np.arange(len(frame)) % 4)
+    for rows, expected in ((frame, ["income", "noise"]), (counted, ["income"])):
+        assert [one.column for one in disturbances(bundle, rows, 1) if one.kind == "noise"] == expected
+
+
 def test_the_pictures_say_what_was_seen(loans):
     bundle, frame, plan, *_ = loans
     assert "near the threshold" in flip_figure(smallest_flips(bundle, frame, plan))[1]

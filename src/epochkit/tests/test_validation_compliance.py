@@ -119,8 +119,8 @@ REPORT = {"edge_cases": [{"case": "income: huge", "result": "fail", "outcome": "
           "behaviour": [{"column": "income", "demand": "decreasing", "holds": 0.9, "rows": 100, "result": "fail"}],
           "disturbances": [{"kind": "missing", "column": "income", "what": "a fifth empty", "relative_loss": 0.2, "low": 0.1, "high": 0.3},
                            {"kind": "shifted", "column": "home", "what": "'rent' three times", "relative_loss": 0.1, "low": 0.01, "high": 0.2}],
-          "overfit": [{"code": "EPK003", "title": "the winner wins again", "result": "notice", "reason": "39%"}],
-          "adversarial": {"near": {"median_distance": 0.08}, "columns": {"income": 3}}, "segments": [{"slice": f"home: {label}", "difference": 0.2, "q": q, "loss": 0.4, "low": 0.3, "high": 0.5, "rows": 120, "ratio": 2.0}
+          "overfit": [{"code": "EPK003", "title": "the winner wins again", "otherwise": "another model wins", "result": "notice", "reason": "39%"}],
+          "adversarial": {"near": {"median_distance": 0.08}, "columns": {"income": 3}}, "segments": [{"slice": f"home: {label}", "where": f"home is {label}", "difference": 0.2, "q": q, "loss": 0.4, "low": 0.3, "high": 0.5, "rows": 120, "ratio": 2.0}
                        for label, q in (("rent", 0.001), ("other", 0.3))],
           "criteria": [{"measure": "latency_p95_ms", "outcome": "met"}],
           "checks": [{"name": "latency", "result": "pass"}], "model": {"stage": "Staging"}, "positive_rate": 0.4}
@@ -129,7 +129,8 @@ REPORT = {"edge_cases": [{"case": "income: huge", "result": "fail", "outcome": "
 def test_failures_come_from_what_was_found():
     modes = failure_modes(REPORT)
     assert [mode["file"] for mode in modes] == ["edge_case_results.csv", "behaviour_rows.parquet", "robustness.json", "overfit_checks.json", "adversarial.parquet", "segments.csv"]
-    assert modes[-1]["mode"] == "is worse on home: rent" and modes[-1]["seen"] == "a loss of 0.4 (0.3 to 0.5) on 120 rows, 2.0 times that of all rows"
+    assert modes[3]["mode"] == "another model wins (EPK003)"
+    assert modes[-1]["mode"] == "is worse where home is rent" and modes[-1]["seen"] == "a loss of 0.4 (0.3 to 0.5) on 120 rows, 2.0 times that of all rows"
     assert modes[1]["seen"] == "10.0% of 100 rows" and "most by 'income'" in modes[4]["seen"] and failure_modes({}) == []
 
 

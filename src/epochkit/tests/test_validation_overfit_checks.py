@@ -137,6 +137,21 @@ def test_epk005_rings_when_one_feature_does_it_all(plan):
         assert result(evidence, "EPK005").result == expected, name
 
 
+def test_epk005_takes_the_better_of_all_ways_a_single_feature_was_measured(numbers):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"row_id": range(800), "a": rng.normal(0, 1, 800), "b": rng.normal(0, 1, 800)})
+    frame["y"] = 10 * frame["a"] + rng.normal(0, 10, 800)
+    y = frame["y"][400:].to_numpy()
+    said = pd.DataFrame({"target": y, "linear": y + rng.normal(0, 9, 400), "one_column": y + rng.normal(0, 9.1, 400)})
+    models = [model("linear"), model("one_column", model="Best single column: b", baseline=True)]
+    evidence = Evidence(numbers, comparison={"best_framework": "linear", "models": models}, predictions=said, target="y",
+                        train=frame[:400], validation=frame[400:])
+    found = result(evidence, "EPK005")
+    assert found.result == "notice" and found.reason.startswith("'b' alone reaches") and "rule of one column" in found.reason
+    poor = dataclasses.replace(evidence, predictions=said.assign(one_column=0.0))
+    assert result(poor, "EPK005").result == "pass" and "(in a shallow tree)" in result(poor, "EPK005").reason
+
+
 def test_epk006_rings_when_the_slower_model_is_not_better(plan):
     assert result(compared(plan, xgboost=0.2), "EPK006").result == "pass"  # slower, and better
     alike = {"linear": 0.2, "xgboost": 0.2}

@@ -26,6 +26,11 @@ def test_groups_are_called_as_people_call_them():
     assert ages.value_counts().min() >= 900 / 8
     rates = readable_groups(pd.Series(rng.normal(0.05, 0.01, 500)), 3)
     assert len(rates.cat.categories) == 3 and all("(" not in label and len(label) < 25 for label in rates.cat.categories)
+    prices = pd.Series([0.5, 10.0, 10.0, 10.25, 20.0, 20.0, 20.5, 30.0, 30.0, 30.5, 40.0, 40.0])
+    for label, inside in prices.groupby(readable_groups(prices, 3), observed=True):
+        low, high = (float(end) for end in label.removeprefix("over ").split(" to "))
+        told = (prices > low if label.startswith("over ") else prices >= low) & (prices <= high)
+        assert sorted(prices[told]) == sorted(inside)
     assert readable_groups(pd.Series([2, 10, 1, None, 10])).cat.categories.tolist() == ["1", "2", "10", "(missing)"]
     assert readable_groups(pd.Series(["b", None, "a"])).tolist() == ["b", "(missing)", "a"]
     assert readable_groups(pd.Series([True, False, True])).cat.categories.tolist() == ["False", "True"]
@@ -89,6 +94,12 @@ def test_edge_cases_pass_on_a_sound_bundle_and_fail_on_a_brittle_one(loans, monk
 def test_noise_costs_more_the_larger_it_is(loans):
     bundle, rows, plan, _ = loans
     little, much = robustness(bundle, rows, plan, 0.5, (0.01, 2.0))
+    inputs = number_inputs(bundle)
+    for row in (little, much):
+        moved = [name for name in inputs if name not in row["not_moved"].split(", ")]
+        assert all(not disturb(rows, bundle, row["noise"], plan.split.seed)[name].equals(rows[name].astype(float)) for name in moved)
+        assert noise_in_words(row, inputs).startswith(f"{len(moved)} of {len(inputs)} numeric input")
+    assert "(not on a, b: a step" in noise_in_words({"not_moved": "a, b"}, ["a", "b", "c"])
     assert abs(little["relative_loss"]) < 0.05 < much["low"] < much["relative_loss"] < much["high"]
     assert robustness(bundle, rows, plan, 1.0, (2.0,))[0]["relative_loss"] == 0  # nothing gained, nothing to lose
 

@@ -96,7 +96,7 @@ def test_pictures_of_slices_say_what_was_found():
     losses = (rng.random(900) < np.where(rows["age"] < 30, 0.6, 0.15)).astype(float)
     found = find_segments(losses, rows, ["age", "home"])
     figure, claim = segments_figure(found, losses.mean(), "share wrong")
-    assert claim.startswith("Worst is age: 18 to ") and "worse beyond chance: " in claim and not claim.endswith(".")
+    assert claim.startswith("It is worst where age is 18 to ") and "worse beyond chance: " in claim and not claim.endswith(".")
     assert figure.axes[0].get_ylim()[0] > 0
     figure, claim = errors_by_bin_figure(losses, rows, ["age", "home"], "share wrong")
     assert len(figure.axes) == 2 and claim.startswith("By age the share wrong ranges from")

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['actionable_columns', 'at_most', 'sampled_rows', 'smallest_flips', 'flip_summary', 'flip_figure', 'flip_claim',
-           'Disturbance', 'disturbances', 'disturbance_losses', 'disturbance_figure', 'seed_spread']
+           'Disturbance', 'disturbances', 'disturbance_losses', 'disturbance_figure', 'disturbance_claim',
+           'seed_spread']
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-02
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ import pandas as pd
 from ..report.claims import Claim, Measured, claim, count_of
 from ..core.errors import PipelineError
 from ..models.bundle import Bundle
-from ..models.metrics import resampled_counts
 from ..models.smallest_change import nearest_flip
 from ..planning.plan import Plan
 from .edge_cases import most_tried, tried_columns
-from .report import bundle_output, codes_of, measured_again, primary_values
+from .report import (ScoredAnswers, bundle_output, codes_of, measured_again, primary_values, relative_loss,
+                                         resampled_primary)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-04
 def actionable_columns(bundle: Bundle, plan: Plan) -> list[str]:
@@ -142,7 +143,9 @@ def _disturbed(column: dict[str, Any], raw: pd.DataFrame, rng: np.random.Generat
     name, picked = column["name"], rng.random(len(raw)) < 0.2
     if column["kind"] == "number":
         values = pd.to_numeric(raw[name], errors="coerce").to_numpy(dtype=float)
-        yield "noise", "noise of a quarter of its spread", measured_again(values, 0.25, rng)
+        moved = measured_again(values, 0.25, rng)
+        if not np.array_equal(moved, values, equal_nan=True):  # a step of the column may be more than such noise
+            yield "noise", "noise of a quarter of its spread", moved
     if column["nullable"]:
         yield "missing", "a fifth of its cells empty", raw[name].mask(picked)
     if column["kind"] in ("category", "boolean"):
@@ -177,27 +180,22 @@ def disturbances(bundle: Bundle, raw: pd.DataFrame, seed: int) -> Iterator[Distu
             yield Disturbance("shifted", name, what, raw, weights)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-26
-def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float, resamples: int = 100
-                       ) -> list[dict[str, Any]]:
+def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float) -> list[dict[str, Any]]:
     """kind, column, what, value of the primary metric, relative_loss, and its 95 % interval (low, high), the largest
     loss first
 
     raw: rows with their target, at most 5,000 of them are used. baseline: the primary metric without a model.
     """
     raw = at_most(raw, 5_000, plan.split.seed)
-    y, sign = codes_of(raw[plan.data.target], plan), 1 if plan.metric.maximize else -1
-    counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
-    plain = bundle_output(bundle, raw)
-    undisturbed = primary_values(plan, y, plain, bundle.threshold, counts)
-    gain, found = sign * (undisturbed[0] - (np.nan if baseline is None else baseline)), []
+    plain = ScoredAnswers(bundle_output(bundle, raw), bundle.threshold)
+    asked = {("", "", ""): plain}
     for one in disturbances(bundle, raw, plan.split.seed):
-        output = plain if one.kind == "shifted" else bundle_output(bundle, one.rows)
-        values = primary_values(plan, y, output, bundle.threshold, counts * one.weights)
-        loss = np.zeros(len(values)) if gain <= 0 else sign * (undisturbed - values) / gain
-        known = loss[1:][np.isfinite(loss[1:])]
-        low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-        found.append({"kind": one.kind, "column": one.column, "what": one.what, "value": float(values[0]),
-                      "relative_loss": float(loss[0]), "low": float(low), "high": float(high)})
+        output = plain.output if one.kind == "shifted" else bundle_output(bundle, one.rows)
+        asked[one.kind, one.column, one.what] = ScoredAnswers(output, bundle.threshold, one.weights)
+    values = resampled_primary(plan, codes_of(raw[plan.data.target], plan), asked, cells=2_000_000)
+    undisturbed = values.pop(("", "", ""))
+    found = [{"kind": kind, "column": column, "what": what, "value": float(after[0]),
+              **relative_loss(plan, undisturbed, after, baseline)} for (kind, column, what), after in values.items()]
     return sorted(found, key=lambda row: -row["relative_loss"])
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-27
@@ -217,16 +215,25 @@ def disturbance_figure(losses: list[dict[str, Any]], most: int = 15) -> tuple[An
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel("share of the gain over the baseline that is lost, with its 95 % interval")
-    sure = sum(row["low"] > 0 for row in losses)
-    first = losses[0]
+    return fig, disturbance_claim(losses)
+
+
+def disturbance_claim(losses: list[dict[str, Any]]) -> Claim:
+    "How many disturbances surely cost something, and the most costly of those; losses: the largest first"
+    sure = [row for row in losses if row["low"] > 0]
+    first = (sure or losses)[0]
     lost = Measured(float(first["relative_loss"]), "relative",
                     f"gain that is lost with '{first['column']}' ({first['what']})", None, float(first["low"]),
                     float(first["high"]))
-    return fig, claim("{sure} of {all:disturbance} of one column surely {cost} something, each judged by itself; the "
-                      "most costly is '{name}' ({what}) with {lost} of the gain", cost="costs" if sure == 1 else "cost",
-                      name=first["column"], what=first["what"], lost=lost,
-                      sure=count_of(sure, "disturbances whose interval of the loss lies above zero"),
-                      all=count_of(len(losses), "disturbances of one column"))
+    told = {"name": first["column"], "what": first["what"], "lost": lost,
+            "all": count_of(len(losses), "disturbances of one column")}
+    if not sure:
+        return claim("None of {all:disturbance} of one column surely costs something, each judged by itself; the "
+                     "largest loss, {lost} of the gain with '{name}' ({what}), may be chance", **told)
+    return claim("{sure} of {all:disturbance} of one column surely {cost} something, each judged by itself: {most}"
+                 "'{name}' ({what}) with {lost} of the gain", cost="costs" if len(sure) == 1 else "cost",
+                 most="" if len(sure) == 1 else "most ", **told,
+                 sure=count_of(len(sure), "disturbances whose interval of the loss lies above zero"))
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-29
 def seed_spread(bundle: Bundle, raw: pd.DataFrame, plan: Plan, features: pd.DataFrame, y: np.ndarray,

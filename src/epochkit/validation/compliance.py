@@ -300,8 +300,8 @@ def failure_modes(report: Mapping[str, Any], limit: float = 0.05) -> list[dict[s
                     f"{row['relative_loss']:.1%} of the gain ({row['low']:.1%} to {row['high']:.1%})",
                     "robustness.json", f"watch '{row['column']}'")
               for row in report.get("disturbances", ()) if row["low"] > limit]
-    modes += [_mode(f"not seen: {finding['title']} ({finding['code']})", finding["reason"], "overfit_checks.json",
-                    f"see docs/checks/overfitting/{finding['code']}.md")
+    modes += [_mode(f"{finding['otherwise']} ({finding['code']})", finding["reason"],
+                    "overfit_checks.json", f"see docs/checks/overfitting/{finding['code']}.md")
               for finding in report.get("overfit", ()) if finding["result"] in ("fail", "notice", "muted")]
     return modes + _turned(report) + _worst_slices(report)
 
@@ -324,7 +324,7 @@ def _turned(report: Mapping[str, Any]) -> list[dict[str, str]]:
 def _worst_slices(report: Mapping[str, Any], most: int = 3) -> list[dict[str, str]]:
     "The worst slices of `find_segments` that differ from all other rows beyond chance"
     sure = [row for row in report.get("segments", ()) if row["difference"] > 0 and row["q"] <= LARGEST_Q]
-    return [_mode(f"is worse on {row['slice']}",
+    return [_mode(f"is worse where {row['where']}",
                   f"a loss of {row['loss']:.3g} ({row['low']:.3g} to {row['high']:.3g}) on {row['rows']:,} rows, "
                   f"{row['ratio']:.1f} times that of all rows",
                   "segments.csv", "score these rows with a person, or gather more of them") for row in sure[:most]]

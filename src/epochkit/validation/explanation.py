@@ -15,7 +15,7 @@ from scipy import stats
 
 from ..report.claims import Measured, claim
 from ..models.bundle import Bundle
-from ..models.contributions import bundle_answers, explain_row, row_contributions
+from ..models.contributions import bundle_answers, explain_row, row_contributions, surely_first
 from ..models.metrics import measure
 from ..planning.plan import Plan
 from .report import bundle_output, codes_of, costs_of
@@ -118,7 +118,9 @@ def _cell_text(value: Any) -> str:
 def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     "What the scores follow, whether both measures agree, and one row as an example, a sentence each"
     total = sum(row["importance"] for row in found["importance"]) or 1.0
-    first = [f"{row['column']} ({row['importance'] / total:.0%})" for row in found["importance"][:3]]
+    named = surely_first(found["importance"], 3)
+    first = [f"{row['column']} ({row['importance'] / total:.0%})" for row in found["importance"]
+             if row["column"] in named]
     lines = [f"The scores follow {', '.join(first)} most, each with all that is made of it: shares of all "
              f"contributions to the {found['explains']}, over {found['rows']} rows."]
     agreement, loss = found["agreement"]["rank_correlation"], {row["column"]: row["loss"] for row in found["shuffled"]}
@@ -159,6 +161,6 @@ def importance_figure(found: dict[str, Any], metric: str, most: int = 12) -> tup
         "; what {metric} needs ranks them otherwise (rank correlation {rho})", metric=metric,
         rho=Measured(float(agreement), "effect", "agreement of contribution and loss", len(found["importance"]),
                      rule="Spearman"))
-    names = " and ".join(shown["column"].head(2))
+    names = " and ".join(surely_first(found["importance"], 2))
     return figure, claim("With all that is made of a column, the scores follow {names} most{said}", names=names,
                          said=said)

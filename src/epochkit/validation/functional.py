@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['criteria_outcomes', 'outcomes_in_words', 'metric_in_words', 'cost_curve', 'decision_value', 'decision_in_words',
-           'lift_table', 'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap', 'gap_in_words',
-           'covered_rows', 'coverage_measured', 'coverage_in_words']
+           'lift_table', 'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap', 'same_settings',
+           'gap_in_words', 'covered_rows', 'coverage_measured', 'coverage_in_words']
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-02
 import json
@@ -200,11 +200,13 @@ def calibration_gap(hit: np.ndarray, scores: np.ndarray, draws: int = 200, seed:
     return {"value": gap(hit), "by_chance": float(np.quantile(chance, 0.95))}
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-29
-def validation_gap(before: dict[str, Any], after: dict[str, Any], maximize: bool) -> dict[str, Any]:
+def validation_gap(before: dict[str, Any], after: dict[str, Any], maximize: bool, learned: int | None = None
+                   ) -> dict[str, Any]:
     """gap (after minus before, positive is better), its 95 % interval (low, high), expected (what chance alone allows
-    on either side) and whether the seen gap is inside; empty where one of the two has no interval
+    on either side), whether the seen gap is inside, and learned; empty where one of the two has no interval
 
-    before, after: value, low and high of one metric on validation and on test rows.
+    before, after: value, low and high of one metric on validation and on test rows. learned: rows that the model was
+    fitted on when it answered the validation rows, which the served one has seen.
     """
     one, other = _with_ends(before), _with_ends(after)
     if None in (*one, *other):
@@ -212,18 +214,25 @@ def validation_gap(before: dict[str, Any], after: dict[str, Any], maximize: bool
     error = np.hypot(*[(high - low) / (2 * 1.96) for _, low, high in (one, other)])
     gap = (other[0] - one[0]) * (1 if maximize else -1)
     return {"validation": one[0], "test": other[0], "gap": gap, "low": gap - 1.96 * error, "high": gap + 1.96 * error,
-            "expected": 1.96 * error, "inside": bool(abs(gap) <= 1.96 * error)}
+            "expected": 1.96 * error, "inside": bool(abs(gap) <= 1.96 * error), "learned": learned}
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-30
+def same_settings(gap: dict[str, Any]) -> str:
+    "Which model answered the validation rows, in brackets: not the served one, which was fitted on them"
+    return claim(" (the same settings, fitted on {learned:training row})", learned=count_of(
+        gap["learned"], "training rows")) if gap.get("learned") else ""
+
+
 def gap_in_words(gap: dict[str, Any], metric: str) -> Claim:
     "The gap as one sentence"
     if not gap:
         return claim("How far {metric} on validation and test rows may differ by chance is not known: one has no "
                      "interval.", metric=metric)
-    before, after = (Measured(float(gap[part]), "score", f"{metric} on the {part} rows", rule="served model")
-                     for part in ("validation", "test"))
-    said = claim("{metric} was {before} on validation and is {after} on test rows. Two samples of this size differ by "
-                 "up to {expected} by chance", metric=metric, before=before, after=after, expected=Measured(
+    before, after = (Measured(float(gap[part]), "score", f"{metric} on the {part} rows", rule=rule) for part, rule in
+                     (("validation", "fitted on the training rows"), ("test", "served model")))
+    said = claim("{metric} was {before} on validation{how} and is {after} on test rows. Two samples of this size "
+                 "differ by up to {expected} by chance", metric=metric, before=before, after=after,
+                 how=same_settings(gap), expected=Measured(
                      float(gap["expected"]), "score", f"difference of two samples in {metric} by chance"))
     apart = Measured(abs(float(gap["gap"])), "score", f"difference of validation and test rows in {metric}")
     if gap["inside"]:

@@ -22,13 +22,14 @@ from ..core.errors import DependencyError
 from ..core.files import read_json
 from ..lifecycle.run import EpochRun
 from ..models.bundle import Bundle
+from ..models.folds.rules import OneColumnRule
 from ..models.frameworks.base import Range, known_frameworks
-from ..models.metrics import measure, resampled_counts
+from ..models.metrics import measure
 from ..models.registration import target_column
 from ..planning.plan import Plan
 from .adversarial import at_most
 from .functional import validation_gap
-from .report import codes_of, primary_values
+from .report import ScoredAnswers, codes_of, resampled_primary
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-04
 HANDED_ON = "handed_on"
@@ -135,13 +136,16 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-09
 class OverfitFinding(NamedTuple):
-    "What one check says: result is pass, notice, fail, muted or not measured"
+    """What one check says: result is pass, notice, fail, muted or not measured
+
+    title: what holds where it passes. otherwise: what is so where it does not."""
     code: str
     title: str
     result: str
     observed: float | str | None = None
     limit: float | str | None = None
     reason: str = ""
+    otherwise: str = ""
 
 
 def _said(result: str, observed: Any = None, limit: Any = None, reason: str = "") -> OverfitFinding:
@@ -153,12 +157,16 @@ def _not_measured(why: str) -> OverfitFinding:
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-10
 OVERFIT_CHECKS: dict[str, tuple[str, Callable[[Evidence], OverfitFinding]]] = {}
+_OTHERWISE: dict[str, str] = {}
 
 
-def overfit_check(code: str, title: str) -> Callable:
-    "Registers a check under a code that never changes; a later one of the same code replaces it"
+def overfit_check(code: str, title: str, otherwise: str = "") -> Callable:
+    """Registers a check under a code that never changes; a later one of the same code replaces it
+
+    title: what holds. otherwise: what is so where it does not hold.
+    """
     def register(check: Callable[[Evidence], OverfitFinding]) -> Callable:
-        OVERFIT_CHECKS[code] = (title, check)
+        OVERFIT_CHECKS[code], _OTHERWISE[code] = (title, check), otherwise or f"not so: {title}"
         return check
     return register
 
@@ -182,18 +190,16 @@ def _output_of(predictions: pd.DataFrame, framework: str, plan: Plan) -> np.ndar
     return said if plan.data.task == "regression" else np.column_stack([1 - said, said])
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-17
-def resampled_candidates(evidence: Evidence, resamples: int = 200) -> dict[str, np.ndarray]:
+def resampled_candidates(evidence: Evidence) -> dict[str, np.ndarray]:
     "Framework -> primary metric on the validation rows, then on the same resamples of them each, (1 + resamples,)"
     if evidence.predictions is None:
         return {}
     plan, predictions = evidence.plan, at_most(evidence.predictions, 10_000, evidence.plan.split.seed)
-    y = predictions["target"].to_numpy()
-    counts = np.concatenate([np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)])
-    asked = {name: model.get("threshold") for name, model in evidence.models().items()}
-    asked[HANDED_ON] = evidence.tuned.get("threshold")
-    outputs = {name: _output_of(predictions, name, plan) for name in asked}
-    return {name: primary_values(plan, y, output, asked[name], counts)
-            for name, output in outputs.items() if output is not None}
+    thresholds = {name: model.get("threshold") for name, model in evidence.models().items()}
+    thresholds[HANDED_ON] = evidence.tuned.get("threshold")
+    outputs = {name: _output_of(predictions, name, plan) for name in thresholds}
+    asked = {name: ScoredAnswers(output, thresholds[name]) for name, output in outputs.items() if output is not None}
+    return resampled_primary(plan, predictions["target"].to_numpy(), asked)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-18
 def _better_share(ours: np.ndarray, theirs: np.ndarray, sign: int) -> float:
@@ -248,7 +254,7 @@ def _by_knowing_nothing(y: np.ndarray, flat: np.ndarray, output: np.ndarray, pla
     return (max if plan.metric.maximize else min)(known) if known else None
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-22
-@overfit_check("EPK001", "a shuffled target scores as the dummy")
+@overfit_check("EPK001", "a shuffled target scores as the dummy", "a shuffled target can be learned")
 def shuffled_target(evidence: Evidence) -> OverfitFinding:
     "Features and a quick model are fitted on shuffled targets; a score better than the dummy's is a leak"
     if evidence.pipeline is None or evidence.raw_train is None or not hasattr(evidence.pipeline, "get_params"):
@@ -265,7 +271,7 @@ def shuffled_target(evidence: Evidence) -> OverfitFinding:
                  f"({median:.3g} against {dummy:.3g})")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-25
-@overfit_check("EPK002", "the test is not far below validation")
+@overfit_check("EPK002", "the test is not far below validation", "the test is far below validation")
 def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
     "The primary metric where the model was chosen against the test rows, beside the gap that chance explains"
     primary, tuned = evidence.plan.metric.primary, evidence.tuned
@@ -281,7 +287,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
     return _said("fail" if chance is not None and gap > chance else "notice", gap, limit, told)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-27
-@overfit_check("EPK003", "the winner wins again on other rows")
+@overfit_check("EPK003", "the winner wins again on other rows", "another model wins on other rows")
 def stable_winner(evidence: Evidence) -> OverfitFinding:
     "How often the winner of 005 is best on resamples of the validation rows"
     winner, known = evidence.judged, evidence.models()
@@ -316,7 +322,7 @@ def edges_reached(parameters: Mapping[str, Any], space: Mapping[str, Any], margi
     return found
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-31
-@overfit_check("EPK004", "no tuned value is on the edge of its space")
+@overfit_check("EPK004", "no tuned value is on the edge of its space", "a tuned value is on the edge of its space")
 def inside_the_space(evidence: Evidence) -> OverfitFinding:
     "Where the tuned values stand in the ranges that were searched"
     if not evidence.tuned.get("tuned"):
@@ -352,7 +358,7 @@ def single_feature_scores(evidence: Evidence, most_rows: int = 20_000, most_feat
     return dict(sorted(found.items(), key=lambda item: -evidence.sign * item[1]))
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-34
-@overfit_check("EPK005", "no single feature is as good as all")
+@overfit_check("EPK005", "no single feature is as good as all", "a single feature is nearly as good as all")
 def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     "The best single feature against the winner, both on the validation rows"
     whole = evidence.resampled.get(evidence.judged)
@@ -361,15 +367,24 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     singles = single_feature_scores(evidence)
     if len(singles) < 2:
         return _not_measured("there are no two numeric features to compare")
-    name, alone = next(iter(singles.items()))
+    name, alone, how = _best_single(singles, evidence)
     short, limit = float(evidence.sign * (whole[0] - alone)), noticeable(evidence.plan.metric.primary, float(whole[0]))
     edge = round(float(whole[0] - evidence.sign * limit), 4)
     return _said("notice" if short <= limit else "pass", round(alone, 4), edge,
-                 f"in a shallow tree '{name}' alone reaches {alone:.4g} on the validation rows, {evidence.called} "
-                 f"with all features {whole[0]:.4g}")
+                 f"'{name}' alone reaches {alone:.4g} on the validation rows ({how}), {evidence.called} with all "
+                 f"features {whole[0]:.4g}")
+
+
+def _best_single(singles: dict[str, float], evidence: Evidence) -> tuple[str, float, str]:
+    "The best single feature of all ways that it was measured: name, primary metric on the validation rows, and how"
+    name, alone = next(iter(singles.items()))
+    rule, model = evidence.resampled.get(OneColumnRule.name), evidence.models().get(OneColumnRule.name)
+    if rule is None or not evidence.sign * (rule[0] - alone) > 0:
+        return name, alone, "in a shallow tree"
+    return model["model"].partition(": ")[2] or name, float(rule[0]), "in the rule of one column of 005"
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-36
-@overfit_check("EPK006", "what is slower than linear is better")
+@overfit_check("EPK006", "what is slower than linear is better", "what is slower than linear is not better")
 def worth_its_time(evidence: Evidence) -> OverfitFinding:
     "The winner against the linear model on the same validation rows, and the time of one row of each"
     winner, models, values = evidence.judged, evidence.models(), evidence.resampled
@@ -390,7 +405,8 @@ def worth_its_time(evidence: Evidence) -> OverfitFinding:
 PLAIN = "hist_gradient_boosting"
 
 
-@overfit_check("EPK007", "the winner is not worse than HistGradientBoosting as it comes")
+@overfit_check("EPK007", "the winner is not worse than HistGradientBoosting as it comes",
+               "HistGradientBoosting as it comes is better")
 def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
     "The winner against the default of HistGradientBoosting on the same validation rows"
     winner, values = evidence.judged, evidence.resampled
@@ -404,7 +420,7 @@ def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
                  f"({values[PLAIN][0]:.4g} against {values[winner][0]:.4g})")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-40
-@overfit_check("EPK008", "no training row is newer than a test row")
+@overfit_check("EPK008", "no training row is newer than a test row", "a training row is newer than a test row")
 def trained_on_the_past(evidence: Evidence) -> OverfitFinding:
     "The newest moment of the training rows against the oldest of the test rows"
     time, strategy = evidence.plan.data.time, evidence.plan.split.strategy
@@ -442,6 +458,6 @@ def overfit_findings(evidence: Evidence) -> list[OverfitFinding]:
             said = _not_measured(f"it could not be computed: {type(error).__name__} {error}"[:200])
         if code in mute and said.result in ("fail", "notice"):
             said = said._replace(result="muted", reason=f"{said.reason}; muted in the brief: {mute[code]}")
-        found.append(_of_the_leader(said, evidence)._replace(code=code, title=title)
-                     if code in _OF_THE_LEADER else said._replace(code=code, title=title))
+        said = _of_the_leader(said, evidence) if code in _OF_THE_LEADER else said
+        found.append(said._replace(code=code, title=title, otherwise=_OTHERWISE[code]))
     return found

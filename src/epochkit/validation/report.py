@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['SAME_SCORE', 'open_test_rows', 'codes_of', 'bundle_output', 'costs_of', 'metrics_on', 'baseline_metrics', 'beats',
-           'time_scoring', 'edge_rows', 'try_edge_cases', 'measured_again', 'disturb', 'primary_values', 'robustness',
+           'time_scoring', 'edge_rows', 'try_edge_cases', 'measured_again', 'disturb', 'number_inputs',
+           'primary_values', 'ScoredAnswers', 'resampled_primary', 'relative_loss', 'robustness', 'noise_in_words',
            'readable_groups', 'compliance']
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-02
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +22,10 @@ from ..core.files import sha256_of
 from ..lifecycle.latency import measure_latency
 from ..lifecycle.run import EpochRun
 from ..models.bundle import Bundle, value_column
-from ..models.metrics import measure, metrics_of, resampled_counts
+from ..models.metrics import PAIRED, RANKED, draws_for, interval_ends, measure, metrics_of, resampled_counts
 from ..planning.plan import Plan
 from ..record.events import latest
+from ..report.claims import Claim, claim, count_of
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04
 def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
@@ -197,46 +200,92 @@ def measured_again(values: np.ndarray, share: float, rng: np.random.Generator) -
 def disturb(raw: pd.DataFrame, bundle: Bundle, share: float, seed: int) -> pd.DataFrame:
     "The rows with normal noise of `share` of its spread on every numeric input, as `measured_again` gives it"
     rng, changed = np.random.default_rng(seed), raw.copy()
-    for column in bundle.input_schema:
-        if column["kind"] == "number":
-            values = pd.to_numeric(raw[column["name"]], errors="coerce").astype(float)
-            changed[column["name"]] = measured_again(values.to_numpy(), share, rng)
+    for name in number_inputs(bundle):
+        values = pd.to_numeric(raw[name], errors="coerce").astype(float)
+        changed[name] = measured_again(values.to_numpy(), share, rng)
     return changed
+
+
+def number_inputs(bundle: Bundle) -> list[str]:
+    "Names of the numeric inputs"
+    return [column["name"] for column in bundle.input_schema if column["kind"] == "number"]
+
+
+def _alike(before: pd.Series, after: pd.Series) -> bool:
+    "Whether the numbers of two columns are the same"
+    return np.array_equal(pd.to_numeric(before, errors="coerce").astype(float), after.astype(float), equal_nan=True)
 
 # %% ../../../nbs/validation/01_report.ipynb #report-resampled
 def primary_values(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float | None,
                    weights: np.ndarray) -> np.ndarray:
     "The primary metric for each row of weights, (n_resamples,); weights: (n_resamples, n_rows)"
-    return metrics_of(plan.data.task, y, output, threshold, costs_of(plan), weights)[plan.metric.primary]
+    primary = plan.metric.primary
+    return metrics_of(plan.data.task, y, output, threshold, costs_of(plan), weights,
+                      ranked=tuple({primary} & set(RANKED)))[primary]
 
 
-def _resampled_primary(bundle: Bundle, y: np.ndarray, output: np.ndarray, plan: Plan,
-                       resamples: int = 200) -> np.ndarray:
-    "The primary metric on the rows, and on the same `resamples` resamples of them each time, (1 + resamples,)"
-    blocks = [np.ones((1, len(y))), *resampled_counts(len(y), resamples, plan.split.seed)]
-    return np.concatenate([primary_values(plan, y, output, bundle.threshold, weights) for weights in blocks])
+class ScoredAnswers(NamedTuple):
+    "Answers to score: output, (n_rows,) or (n_rows, n_classes), threshold, and how often each row counts"
+    output: np.ndarray
+    threshold: float | None
+    times: np.ndarray | float = 1.0
+
+
+def resampled_primary(plan: Plan, y: np.ndarray, asked: Mapping[Any, ScoredAnswers], cells: int = 20_000_000
+                      ) -> dict[Any, np.ndarray]:
+    """Name -> the primary metric on the rows, and on the same resamples of them for all, (1 + resamples,)
+
+    cells: resamples times rows, at most, where there are more than 50 resamples.
+    """
+    drawn: dict[Any, list[np.ndarray]] = {name: [] for name in asked}
+    resamples = resampled_counts(len(y), draws_for(len(y), PAIRED, cells), plan.split.seed)
+    for counts in chain([np.ones((1, len(y)))], resamples):
+        for name, one in asked.items():
+            drawn[name].append(primary_values(plan, y, one.output, one.threshold, counts * one.times))
+    return {name: np.concatenate(values) for name, values in drawn.items()}
+
+
+def relative_loss(plan: Plan, before: np.ndarray, after: np.ndarray, baseline: float | None) -> dict[str, float]:
+    """relative_loss with its 95 % interval (low, high): the share of the gain over the baseline that is lost
+
+    before, after: of `resampled_primary`. baseline: the primary metric without a model.
+    """
+    sign = 1 if plan.metric.maximize else -1
+    gain = sign * (before[0] - (np.nan if baseline is None else baseline))
+    loss = np.zeros(len(before)) if gain <= 0 else sign * (before - after) / gain
+    low, high = interval_ends(loss[1:], len(loss) <= PAIRED)
+    return {"relative_loss": float(loss[0]), "low": low, "high": high}
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-10-a
 def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float,
                shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25), draws: int = 5) -> list[dict[str, float]]:
-    """noise, value of the primary metric, and relative_loss with its 95 % interval (low, high), per share of noise
+    """noise, value of the primary metric, relative_loss with its 95 % interval (low, high), and not_moved, per share
 
     baseline: value of the primary metric without a model. relative_loss: share of the gain over it that noise costs.
+    not_moved: names of the numeric inputs whose smallest step is larger than such noise.
     """
-    y, sign = codes_of(raw[plan.data.target], plan), 1 if plan.metric.maximize else -1
-
-    def primary(rows: pd.DataFrame) -> np.ndarray:
-        return _resampled_primary(bundle, y, bundle_output(bundle, rows), plan)
-    plain, results = primary(raw), []
-    gain = sign * (plain[0] - (np.nan if baseline is None else baseline))
+    noisy = {(share, draw): disturb(raw, bundle, share, plan.split.seed + draw)
+             for share in shares for draw in range(draws)}
+    asked = {key: ScoredAnswers(bundle_output(bundle, rows), bundle.threshold)
+             for key, rows in {(0, 0): raw, **noisy}.items()}
+    values = resampled_primary(plan, codes_of(raw[plan.data.target], plan), asked, cells=2_000_000)
+    results = []
     for share in shares:
-        noisy = np.mean([primary(disturb(raw, bundle, share, plan.split.seed + draw)) for draw in range(draws)], axis=0)
-        loss = np.zeros(len(plain)) if gain <= 0 else sign * (plain - noisy) / gain
-        known = loss[1:][np.isfinite(loss[1:])]
-        low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-        results.append({"noise": share, "value": float(noisy[0]), "relative_loss": float(loss[0]), "low": float(low),
-                        "high": float(high)})
+        after = np.mean([values[share, draw] for draw in range(draws)], axis=0)
+        still = [name for name in number_inputs(bundle)
+                 if all(_alike(raw[name], noisy[share, draw][name]) for draw in range(draws))]
+        results.append({"noise": share, "value": float(after[0]), **relative_loss(plan, values[0, 0], after, baseline),
+                        "not_moved": ", ".join(still)})
     return results
+
+
+def noise_in_words(row: dict[str, Any], inputs: list[str]) -> Claim:
+    "Which numbers noise moved; row: of `robustness`. inputs: all numeric inputs"
+    still = row["not_moved"].split(", ") if row["not_moved"] else []
+    told = claim("{moved} of {numbers:numeric input}", numbers=count_of(len(inputs), "numeric inputs"),
+                 moved=count_of(len(inputs) - len(still), "inputs that noise moved"))
+    return claim("{told} (not on {still}: a step of them is more than that)", told=told, still=row["not_moved"]) \
+        if still else told
 
 # %% ../../../nbs/validation/01_report.ipynb #report-cut-points
 def _round_cuts(values: np.ndarray, parts: int) -> np.ndarray:
@@ -262,11 +311,12 @@ def _number(value: float, digits: int) -> str:
     return f"{value:,.{max(0, digits - 1 - size)}f}" if size > -5 else f"{value:.{digits - 1}g}"
 
 
-def _ends(lows: np.ndarray, highs: np.ndarray, name: Callable[[float, int], str]) -> list[str]:
-    "Labels of ranges, all different, with as few digits as that takes"
+def _ends(lows: np.ndarray, highs: np.ndarray, name: Callable[[float, int], str], whole: bool) -> list[str]:
+    "Labels of ranges, all different, with as few digits as that takes; one that begins where another ends says `over`"
     for digits in range(3, 18):
-        labels = [name(low, digits) if low >= high else f"{name(low, digits)} to {name(high, digits)}"
-                  for low, high in zip(lows, highs)]
+        labels = [name(low, digits) if low >= high else
+                  f"{'' if whole or not place else 'over '}{name(low, digits)} to {name(high, digits)}"
+                  for place, (low, high) in enumerate(zip(lows, highs))]
         if len(set(labels)) == len(labels) and len({name(high, digits) for high in highs}) == len(highs):
             break
     return labels
@@ -276,7 +326,7 @@ def _cut(values: pd.Series, parts: int, name: Callable[[float, int], str], whole
     "Numbers as labelled groups in the order of their values; whole numbers share no end"
     known = values.dropna().to_numpy(dtype=float)
     cuts = _round_cuts(known, parts)
-    labels = _ends(np.array([known.min(), *(cuts + whole)]), np.array([*cuts, known.max()]), name)
+    labels = _ends(np.array([known.min(), *(cuts + whole)]), np.array([*cuts, known.max()]), name, whole)
     codes = np.searchsorted(cuts, values.to_numpy(dtype=float))
     return pd.Series(pd.Categorical.from_codes(np.where(values.isna(), -1, codes), labels, ordered=True), values.index)
 

@@ -16,9 +16,9 @@ from ..core.pickles import load_pickle
 from ..core.settings import Settings
 from ..models.folds.fold_fits import model_output
 from ..models.folds.rules import TodaysRule, rule_values
-from ..models.metrics import draws_for, resampled_counts
+from ..models.metrics import interval_ends
 from ..planning.plan import Plan
-from .report import primary_values
+from .report import ScoredAnswers, resampled_primary
 
 # %% ../../../nbs/validation/14_rule_gain.ipynb #rulegain-05
 def rule_answers(settings: Settings, rows: pd.DataFrame, plan: Plan) -> tuple[np.ndarray, float | None, str] | None:
@@ -38,7 +38,7 @@ def rule_answers(settings: Settings, rows: pd.DataFrame, plan: Plan) -> tuple[np
 
 # %% ../../../nbs/validation/14_rule_gain.ipynb #rulegain-07
 def gain_over_rule(plan: Plan, y: np.ndarray, model: tuple[np.ndarray, float | None],
-                   rule: tuple[np.ndarray, float | None, str] | None, resamples: int = 500) -> dict[str, Any]:
+                   rule: tuple[np.ndarray, float | None, str] | None) -> dict[str, Any]:
     """rule, metric, values of both, and gain with its 95 % interval (low, high), above 0 where the model is better;
     empty without a rule
 
@@ -46,13 +46,10 @@ def gain_over_rule(plan: Plan, y: np.ndarray, model: tuple[np.ndarray, float | N
     """
     if rule is None:
         return {}
-    draws = draws_for(len(y), resamples)
-    blocks = [np.ones((1, len(y))), *resampled_counts(len(y), draws, plan.split.seed)]
-    ours, theirs = (np.concatenate([primary_values(plan, y, answers[0], answers[1], weights) for weights in blocks])
-                    for answers in (model, rule))
+    values = resampled_primary(plan, y, {"ours": ScoredAnswers(*model), "theirs": ScoredAnswers(*rule[:2])})
+    ours, theirs = values["ours"], values["theirs"]
     difference = (ours - theirs) * (1 if plan.metric.maximize else -1)
-    known = difference[1:][np.isfinite(difference[1:])]
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
+    low, high = interval_ends(difference[1:])
     numbers = {"model": ours[0], "todays_rule": theirs[0], "gain": difference[0], "low": low, "high": high}
     return {"rule": rule[2], "metric": plan.metric.primary,
             **{name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}}

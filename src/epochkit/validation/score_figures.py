@@ -205,10 +205,12 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
     right.legend()
     bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    return figure, claim("Predictions are off by {bias} on average; in {beyond} of {parts} parts by predicted size the "
-                         "mean error is beyond chance",
-                         bias=Measured(float(bias), "", "mean error of the predictions", len(y), float(bias - bar),
-                                       float(bias + bar), rule="test rows"),
+    way = "too high" if bias > 0 else "too low"
+    low, high = sorted(np.sign(bias or 1) * np.array([bias - bar, bias + bar]))
+    return figure, claim("Predictions are {way} by {bias} on average; in {beyond} of {parts} parts by predicted size "
+                         "the mean error is beyond chance", way=way,
+                         bias=Measured(abs(float(bias)), "", f"mean error of the predictions ({way})", len(y),
+                                       float(low), float(high), rule="test rows"),
                          beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(y)),
                          parts=count_of(len(table), "parts by predicted size", len(y)))
 

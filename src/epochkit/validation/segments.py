@@ -94,12 +94,13 @@ def _slice_groups(column: pd.Series) -> pd.Series:
 
 
 LARGEST_Q = 0.05  # of a slice that is called worse beyond chance
-SEGMENT_COLUMNS = ["slice", "parts", "rows", "share", "loss", "low", "high", "difference", "sure_difference", "ratio",
-                   "p", "q"]
+SEGMENT_COLUMNS = ["slice", "where", "parts", "rows", "share", "loss", "low", "high", "difference", "sure_difference",
+                   "ratio", "p", "q"]
 
 
 def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], most: int = 12) -> pd.DataFrame:
-    """The slices that were looked at, the surely worst first: slice, parts (pairs of column and group), rows, share,
+    """The slices that were looked at, the surely worst first: slice, where (the same in a sentence), parts (pairs of
+    column and group), rows, share,
     loss, low, high, difference (from all other rows), sure_difference (low end of its 95 % interval), ratio (to all
     rows), p, q
 
@@ -115,6 +116,7 @@ def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], mos
     every = pd.concat([singles, pairs], ignore_index=True)
     every["q"] = stats.false_discovery_control(every["p"].clip(0, 1))
     every["slice"] = [", ".join(f"{name}: {label}" for name, label in parts) for parts in every["parts"]]
+    every["where"] = [" and ".join(f"{name} is {label}" for name, label in parts) for parts in every["parts"]]
     every["share"] = every["rows"] / len(losses)
     every["ratio"] = every["loss"] / losses.mean() if losses.mean() else 1.0
     kept = every[(every["parent"] == 0) | (every["low"] > every["parent"])]
@@ -192,12 +194,13 @@ def segments_claim(segments: pd.DataFrame, overall: float, name: str) -> Claim:
                      name=name, slices=count_of(len(segments), "slices of one or two columns that were tried"),
                      overall=Measured(float(overall), "score", f"{name} of all rows", rule="test rows"))
     worst = worse.iloc[0]
-    return claim("Worst is {slice} ({rows:row}): {name} {loss}, {ratio} that of all rows; slices that are worse "
-                 "beyond chance: {worse}",
-                 slice=worst["slice"], name=name, rows=count_of(worst["rows"], f"test rows with {worst['slice']}"),
-                 loss=Measured(float(worst["loss"]), "score", f"{name} where {worst['slice']}", int(worst["rows"]),
+    where = worst["where"]
+    return claim("It is worst where {where} ({rows:row}): {name} {loss}, {ratio} that of all rows; slices that are "
+                 "worse beyond chance: {worse}", where=where, name=name,
+                 rows=count_of(worst["rows"], f"test rows where {where}"),
+                 loss=Measured(float(worst["loss"]), "score", f"{name} where {where}", int(worst["rows"]),
                                float(worst["low"]), float(worst["high"]), rule="test rows"),
-                 ratio=Measured(float(worst["ratio"]), "times", f"{name} where {worst['slice']} over that of all rows"),
+                 ratio=Measured(float(worst["ratio"]), "times", f"{name} where {where} over that of all rows"),
                  worse=count_of(len(worse), "slices that are worse beyond chance"))
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-23

@@ -95,15 +95,17 @@ def probability_scale(judge: Judge, probabilities: np.ndarray) -> ProbabilitySca
     "The line for these out-of-fold probabilities, (n_rows, n_classes); one that changes nothing where none helps"
     rows = np.flatnonzero(judge.rows)
     y, given = judge.y[rows].astype(int), probabilities[rows]
-    if len(rows) < 100 or len(np.unique(y)) < 2:
+    if judge.row_count < 100 or len(np.unique(y)) < 2:
         return ProbabilityScale()
-    half = np.random.default_rng([judge.seed, 4]).permutation(len(rows)) % 2 == 0
+    kin = np.unique(rows if judge.groups is None else judge.groups[rows], return_inverse=True)[1]
+    half = (np.random.default_rng([judge.seed, 4]).permutation(kin.max() + 1) % 2 == 0)[kin]
     crossed = np.empty_like(given)
     for part in (half, ~half):
         crossed[~part] = _fitted(given[part], y[part]).apply(given[~part])
     at = np.arange(len(y)), y
     gain = np.log(np.clip(crossed[at], 1e-12, None)) - np.log(np.clip(given[at], 1e-12, None))
-    return _fitted(given, y) if gain.mean() > gain.std() / np.sqrt(len(y)) else ProbabilityScale()
+    gain = np.bincount(kin, gain) / np.bincount(kin)
+    return _fitted(given, y) if gain.mean() > gain.std() / np.sqrt(len(gain)) else ProbabilityScale()
 
 # %% ../../../../nbs/models/folds/03_blend.ipynb #blend-18
 class Blend:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .fold_fits import answered_rows
-from ..metrics import RANKED, choose_threshold, draws_for, metrics_of, resampled_counts
+from ..metrics import PAIRED, RANKED, choose_threshold, draws_for, metrics_of, resampled_counts, resampled_groups
 from ...report.claims import Measured, claim
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
@@ -20,7 +20,8 @@ class Judge(NamedTuple):
     """What scores an output: the answers (n_rows,), the plan's metric section and task, and the rows' groups
 
     rows: those that count, (n_rows,) bool. groups: code per row, or None where rows are independent. parts: fold per
-    row, within which ranks are taken; None for ranks over all rows.
+    row, within which ranks are taken; None for ranks over all rows. deals: how often the rows stand behind each other,
+    once for each deal of the folds.
     """
     task: str
     metric: Any
@@ -28,8 +29,14 @@ class Judge(NamedTuple):
     rows: np.ndarray
     groups: np.ndarray | None = None
     seed: int = 42
-    resamples: int = 200
+    resamples: int = PAIRED
     parts: np.ndarray | None = None
+    deals: int = 1
+
+    @property
+    def row_count(self) -> int:
+        "How many rows count, each once"
+        return int(self.rows.reshape(self.deals, -1).any(axis=0).sum())
 
     def scores(self, output: np.ndarray) -> np.ndarray:
         "The primary metric of an output on the rows that count, then on each resample of them, (1 + resamples,)"
@@ -61,12 +68,8 @@ class Judge(NamedTuple):
         rows = int(self.rows.sum())
         yield np.ones((1, rows))
         draws = draws_for(rows, self.resamples)
-        if self.groups is None:
-            yield from resampled_counts(rows, draws, self.seed)
-            return
-        codes = np.unique(self.groups[self.rows], return_inverse=True)[1]
-        for counts in resampled_counts(codes.max() + 1, draws, self.seed):
-            yield counts[:, codes]
+        yield from resampled_counts(rows, draws, self.seed) if self.groups is None else \
+            resampled_groups(self.groups[self.rows], draws, self.seed)
 
     def gain(self, scores: np.ndarray, over: np.ndarray) -> tuple[float, float, float]:
         "How much better `scores` are than `over`, above 0 for better whatever the metric, with a 95 % interval"

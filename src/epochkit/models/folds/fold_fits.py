@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['Folds', 'Ties', 'TrainingData', 'random_folds', 'group_codes', 'few_answers', 'plan_folds', 'training_data',
            'FoldTask', 'FoldFit', 'model_output', 'share_of', 'stopping_rows', 'fit_fold', 'answered_rows',
-           'out_of_fold', 'fold_codes', 'best_size']
+           'deal_count', 'out_of_fold', 'fold_codes', 'best_size']
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-02
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +52,11 @@ class TrainingData(NamedTuple):
     def by_time(self) -> bool:
         "Whether the folds go forward in time"
         return self.ties.order is not None
+
+    @property
+    def deals(self) -> int:
+        "How often the folds are dealt, so that they answer a row"
+        return deal_count(self.folds)
 
 # %% ../../../../nbs/models/folds/01_fold_fits.ipynb #foldfits-06
 def random_folds(y: np.ndarray, classification: bool, count: int = 5, seed: int = 0) -> Folds:
@@ -267,22 +272,37 @@ def answered_rows(answers: np.ndarray) -> np.ndarray:
     return np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
 
 
+def deal_count(folds: Folds) -> int:
+    "How often the folds are dealt: so often they answer a row"
+    return int(np.bincount(np.concatenate([answer for _, answer in folds])).max()) if folds else 1
+
+
+def _places(folds: Folds, rows: int) -> Iterator[np.ndarray]:
+    "Where the answers of each fold stand, one deal of all rows behind the other"
+    before = np.zeros(rows, int)
+    for _, answer in folds:
+        yield before[answer] * rows + answer
+        before[answer] += 1
+
+
 def out_of_fold(outputs: dict[int, np.ndarray], folds: Folds, rows: int) -> np.ndarray:
-    "Mean answer per training row, (rows,) or (rows, n_classes), from the outputs of some folds; NaN without one"
+    """Answer per training row from the outputs of some folds, one deal behind the other; NaN without one
+
+    (deals * rows,) numbers or (deals * rows, n_classes) probabilities.
+    """
     shape = np.shape(next(iter(outputs.values())))[1:]
-    total, count = np.zeros((rows, *shape)), np.zeros(rows)
-    for fold, output in outputs.items():
-        total[folds[fold][1]] += output
-        count[folds[fold][1]] += 1
-    count = count.reshape(-1, *(1 for _ in shape))
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    found = np.full((deal_count(folds) * rows, *shape), np.nan)
+    for fold, places in enumerate(_places(folds, rows)):
+        if fold in outputs:
+            found[places] = outputs[fold]
+    return found
 
 
 def fold_codes(folds: Folds, rows: int) -> np.ndarray:
-    "Fold that answers each training row, the first one where folds are repeated; -1 where none does"
-    codes = np.full(rows, -1)
-    for number, (_, answer) in enumerate(folds):
-        codes[answer[codes[answer] < 0]] = number
+    "Fold that gave each answer of `out_of_fold`, (deals * rows,); -1 where none did"
+    codes = np.full(deal_count(folds) * rows, -1)
+    for fold, places in enumerate(_places(folds, rows)):
+        codes[places] = fold
     return codes
 
 
