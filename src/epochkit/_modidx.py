@@ -5900,6 +5900,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'epochkit/retrospective/what_if.py'),
                                                 'epochkit.retrospective.what_if.Scenario.verdict': ( 'retrospective/what_if.html#scenario.verdict',
                                                                                                      'epochkit/retrospective/what_if.py'),
+                                                'epochkit.retrospective.what_if._cheapest': ( 'retrospective/what_if.html#_cheapest',
+                                                                                              'epochkit/retrospective/what_if.py'),
                                                 'epochkit.retrospective.what_if._gain': ( 'retrospective/what_if.html#_gain',
                                                                                           'epochkit/retrospective/what_if.py'),
                                                 'epochkit.retrospective.what_if._instead': ( 'retrospective/what_if.html#_instead',

@@ -417,7 +417,8 @@ def _clean_column(cleaner: RowCleaner, name: str, cells: list[Any]) -> tuple[Sma
             return SmallColumn(numbers, "number"), [], []
         if not kinds <= {str, type(None)}:
             many = _clean_many(cleaner, pd.DataFrame({name: pd.Series(cells, dtype=object)}))
-            return (SmallTable.of(many.frame)[name], [many.problems.get(at, {}).get(name, "") for at in range(len(cells))],
+            return (SmallTable.of(many.frame)[name],
+                    [many.problems.get(at, {}).get(name, "") for at in range(len(cells))],
                     ["".join(many.notes.get(at, ())[:1]) for at in range(len(cells))])
         told = read.texts(name, set(cells) - {None}) | {None: (None, "", "")}
         found = [told[cell] for cell in cells]

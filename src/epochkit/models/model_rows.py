@@ -27,8 +27,9 @@ def affordable_rows(columns: int, memory_gb: float) -> int:
 
 # %% ../../../nbs/models/15_model_rows.ipynb #a5872704
 def _drawn(places: np.ndarray, codes: np.ndarray, share: float, whole: bool, random: np.random.Generator) -> np.ndarray:
-    """So large a share of the places by chance: of each code the same, or of the codes whole ones; codes: of each place,
-    (n_places,)"""
+    """So large a share of the places by chance: of each code the same, or of the codes whole ones
+
+    codes: of each place, (n_places,)."""
     if whole:
         order, counts = random.permutation(codes.max() + 1), np.bincount(codes)
         taken = order[np.cumsum(counts[order]) <= share * len(codes)]
@@ -63,12 +64,14 @@ def model_rows(features: TableRows, data: TableRows, plan: Plan, most: int) -> t
     """
     split = features["split"].to_numpy()
     training = int((split == "train").sum())
-    share = min(most / max(1, training), affordable_rows(len([*features]), plan.budget.memory_gb) / max(1, len(features)))
+    affordable = affordable_rows(len([*features]), plan.budget.memory_gb)
+    share = min(most / max(1, training), affordable / max(1, len(features)))
     if share >= 1:
         return features.frame(), ""
     codes, random = _codes(features, data, plan), np.random.default_rng([plan.split.seed, 7])
     whole = bool(plan.data.group) and plan.split.strategy in ("group", "group_time")
-    places = [_drawn(np.flatnonzero(split == part), codes[split == part], share, whole, random) for part in PARTS_OF_ROWS]
+    places = [_drawn(np.flatnonzero(split == part), codes[split == part], share, whole, random)
+              for part in PARTS_OF_ROWS]
     some = features.take(np.sort(np.concatenate(places)))
     return some.frame(), (f"{len(places[0]):,} of {training:,} training rows by chance"
                           f"{', whole groups' if whole else ''}; {len(some):,} of {len(features):,} in all")
@@ -84,9 +87,10 @@ def keep_rows(run: EpochRun, features: pd.DataFrame, note: str, plan: Plan) -> N
     "Writes training and validation rows as two files, and records how many they are and why"
     run.data.mkdir(parents=True, exist_ok=True)
     for part, name in PARTS_OF_ROWS.items():
-        write_parquet(features[features["split"] == part], run.data / name, plan.budget.file_mb, plan.budget.on_oversize)
-    record_transformation(run, ROWS_STEP, ["engineered_features.parquet"], [*PARTS_OF_ROWS.values()], rows=len(features),
-                          why=note or "all rows with features")
+        rows = features[features["split"] == part]
+        write_parquet(rows, run.data / name, plan.budget.file_mb, plan.budget.on_oversize)
+    record_transformation(run, ROWS_STEP, ["engineered_features.parquet"], [*PARTS_OF_ROWS.values()],
+                          rows=len(features), why=note or "all rows with features")
 
 
 def kept_rows(run: EpochRun, columns: list[str] | None = None) -> pd.DataFrame:

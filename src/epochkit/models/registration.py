@@ -523,7 +523,8 @@ def save_handed_on_answers(folder: Path, handed: HandedOn, ids: pd.Series, data:
     """`handed_on_predictions.parquet`: what the recipe said about the validation rows; ids: their row_id
 
     It was not yet fitted on them then, so 006 can hold it against the candidates on the same rows."""
-    table = prediction_table({"handed_on": handed.candidate.output}, ids.to_numpy(), np.asarray(data.y_validation), plan)
+    answers = {"handed_on": handed.candidate.output}
+    table = prediction_table(answers, ids.to_numpy(), np.asarray(data.y_validation), plan)
     path = folder / "handed_on_predictions.parquet"
     write_parquet(table, path, plan.budget.file_mb, plan.budget.on_oversize)
     return path

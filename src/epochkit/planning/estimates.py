@@ -26,19 +26,20 @@ from ..report.claims import Claim, Measured, chosen_value, claim
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05
 SIZES = ((0.062, 14), (0.88, 22), (0.246, 82), (0.88, 22), (20, 20))  # million cells and columns of the measured tables
 EPOCH_SECONDS = {
-    1: (9.3, 9.4, 11.8, 8.1, 10.1), 2: (15.8, 17.7, 17.1, 19.8, 30.0), 3: (27.1, 33.0, 35.6, 39.0, 44.8),
-    4: (26.6, 37.4, 68.5, 63.5, 49.0), 5: (29.2, 32.8, 22.9, 27.1), 6: (8.5, 7.8, 7.2, 9.0), 7: (23.3, 17.7, 25.6, 17.8),
-    8: (5.6, 6.0, 6.7, 5.9)
+    1: (3.0, 3.7, 3.2, 3.2, 10.1), 2: (4.3, 7.5, 7.0, 6.6, 30.0), 3: (6.0, 9.0, 9.6, 9.0, 44.8),
+    4: (6.5, 10.0, 14.0, 17.3, 49.0), 5: (36.3, 86.6, 30.4, 75.1), 6: (16.6, 26.4, 20.2, 28.3),
+    7: (10.5, 11.6, 15.1, 13.1), 8: (2.6, 6.8, 2.3, 3.8)
 }
 PEAK_MB = {
-    1: (388, 406, 394, 423, 484), 2: (455, 536, 490, 530, 783), 3: (544, 634, 602, 655, 1064),
-    4: (409, 550, 458, 634, 1638), 5: (1190, 1325, 1194, 1321, 1888), 6: (397, 521, 437, 480), 7: (439, 454, 476, 491),
-    8: (412, 445, 410, 502)
+    1: (380, 400, 395, 397, 484), 2: (429, 477, 446, 492, 783), 3: (522, 578, 554, 592, 1064),
+    4: (454, 603, 509, 689, 1638), 5: (1016, 1054, 1008, 1094, 1888), 6: (523, 603, 543, 623),
+    7: (513, 533, 524, 552), 8: (428, 448, 441, 459)
 }
 FRAMEWORK_SECONDS = {
-    "linear": (0.1, 0.1, 0.1, 0.1), "random_forest": (0.9, 3.5, 0.9, 4.9), "xgboost": (0.9, 2.7, 2.4, 2.5),
-    "lightgbm": (1.4, 4.9, 3.1, 3.4), "tensorflow": (7.0, 15.3, 6.3, 23.4), "torch": (2.1, 13.1, 1.2, 23.7),
-    "statsmodels": (None, None, 0.2, 0.4)
+    "linear": (0.1, 0.1, 0.1, 0.1), "random_forest": (0.6, 7.4, 6.6, 8.9), "extra_trees": (0.4, 3.6, 3.2, 6.1),
+    "hist_gradient_boosting": (0.1, 0.8, 0.9, 1.6), "xgboost": (0.1, 0.4, 0.7, 1.3), "lightgbm": (0.1, 0.5, 0.7, 1.2),
+    "catboost": (0.2, 1.2, 2.4, 1.9), "tensorflow": (1.4, 2.1, 5.3, 5.0), "torch": (0.2, 0.6, 1.5, 5.0),
+    "statsmodels": (None, None, 0.1, 0.5)
 }
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05-plane
@@ -57,7 +58,8 @@ def _plane(points: tuple[float | None, ...], size: tuple[float, int]) -> float:
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-05-a
 _HELD_ROWS_M = 1.0
-_MORE_ROWS = {2: (65, 14.7), 3: (182, 5.1), 4: (197, 13.1), 5: (0, 0.0)}  # MB, and seconds of 20 columns, for each million rows more
+# MB, and seconds of 20 columns, for each million rows more
+_MORE_ROWS = {2: (65, 14.7), 3: (182, 5.1), 4: (197, 13.1), 5: (0, 0.0)}
 
 
 def _sizes(plan: Plan) -> tuple[tuple[float, int], tuple[float, int]]:
@@ -229,7 +231,8 @@ def _against_limits(plan: Plan, total: dict[str, Any], machine: dict[str, Any]) 
     } for name, value, high, limit, unit in rows]
 
 # %% ../../../nbs/planning/05_estimates.ipynb #estimates-rung
-_WHOLE_MB, _WHOLE_MB_PER_CELL_M = 713, 75.3  # 004 with the table in memory: 2,220 MB for 20 million cells, 8,246 for 100
+# 004 with the table in memory: 2,220 MB for 20 million cells, 8,246 for 100
+_WHOLE_MB, _WHOLE_MB_PER_CELL_M = 713, 75.3
 RUNGS = ("in memory", "out of core", "a cluster")
 
 
@@ -250,8 +253,8 @@ def _needed_rung(plan: Plan, epochs: list[dict[str, Any]], machine: dict[str, An
 # %% ../../../nbs/planning/05_estimates.ipynb #estimates-rung-claim
 _RUNG_WORDS = {
     "in memory": "fits into memory: epochs {epochs} take {whole} at a time",
-    "out of core": "has to be worked on by part: epochs {epochs} would take {whole} at a time with all of it in memory, "
-                   "and take {parts} by part",
+    "out of core": "has to be worked on by part: epochs {epochs} would take {whole} at a time with all of it in "
+                   "memory, and take {parts} by part",
     "a cluster": "is too large for this machine, and needs a cluster or fewer rows (a query, or on_oversize = sample): "
                  "epochs {epochs} would take {parts} at a time by part, and {whole} with all of it in memory"}
 
@@ -263,8 +266,8 @@ def rung_claim(estimates: dict[str, Any]) -> tuple[Claim, Claim | str]:
           for place, key in (("whole", "in memory"), ("parts", "out of core")) if f"{{{place}}}" in words}
     limit = chosen_value(rung["limit_mb"], "MB", "memory that is allowed")
     seconds = Measured(rung["seconds"], "s", f"estimated time of epochs {rung['epochs']}", kind="estimate")
-    said = claim("The table " + words + ", where {limit} are allowed, and {seconds} in all", epochs=rung["epochs"], limit=limit,
-                 seconds=seconds, **mb)
+    said = claim("The table " + words + ", where {limit} are allowed, and {seconds} in all", epochs=rung["epochs"],
+                 limit=limit, seconds=seconds, **mb)
     if "sample" not in rung:
         return said, ""
     sample = rung["sample"]

@@ -16,7 +16,6 @@ from scipy import stats
 from ..features.ablation import LEVEL
 from ..models.folds.comparison import Judge
 from ..models.folds.fold_fits import answered_rows
-from ..models.metrics import PAIRED, resampled_counts
 from ..planning.plan import Plan
 from ..report.values import readable
 
@@ -80,7 +79,8 @@ def rival_scenarios(judge: Judge, answers: dict[str, np.ndarray], models: list[d
     tuned = Scenario("the runner-up, tuned as long as the winner", missing="epoch 005 searches the winner only")
     if winner not in answers or not others:
         return [Scenario("another framework", missing="no other framework gave answers for the folds"), tuned]
-    gains = {name: _gain(judge, answers, name, winner)[0][0] for name in others}
+    alone = judge._replace(resamples=0)
+    gains = {name: _gain(alone, answers, name, winner)[0][0] for name in others}
     second = max(gains, key=lambda name: np.nan_to_num(gains[name], nan=-np.inf))
     found = [_instead(judge, answers, second, winner, by_name, "the runner-up"), tuned]
     cheapest = min(speeds, key=lambda name: speeds[name]) if speeds else winner
@@ -148,13 +148,14 @@ def group_scenarios(gains: dict[str, Any] | None) -> list[Scenario]:
 _PER_ROWS = 1_000
 
 
-def _mean_with_interval(values: np.ndarray, groups: np.ndarray | None, seed: int) -> tuple[float, float, float]:
-    "Mean of the rows with its 95 % bootstrap interval, by group where there are groups"
+def _mean_with_interval(values: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, float]:
+    "Mean of the rows with its 95 % t interval; rows of a group count as one draw"
     codes = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    sums, sizes = np.bincount(codes, values), np.bincount(codes)
-    drawn = np.concatenate([(counts @ sums) / (counts @ sizes)
-                            for counts in resampled_counts(len(sums), PAIRED, seed)])
-    return float(values.mean()), *map(float, np.quantile(drawn, [0.025, 0.975]))
+    mean, apart = float(values.mean()), np.bincount(codes, values - values.mean())
+    if len(apart) < 2:
+        return mean, -np.inf, np.inf
+    reach = stats.t.ppf(0.975, len(apart) - 1) * np.sqrt((apart @ apart) * len(apart) / (len(apart) - 1)) / len(values)
+    return mean, float(mean - reach), float(mean + reach)
 
 
 def _prices(scores: pd.DataFrame, threshold: float, plan: Plan) -> np.ndarray:
@@ -162,6 +163,16 @@ def _prices(scores: pd.DataFrame, threshold: float, plan: Plan) -> np.ndarray:
     called, actual = scores["score_1"].to_numpy() >= threshold, scores["target"].to_numpy() == 1
     return (plan.metric.cost_false_positive * (called & ~actual)
             + plan.metric.cost_false_negative * (~called & actual)).astype(float)
+
+
+def _cheapest(scores: pd.DataFrame, plan: Plan) -> float:
+    "The score that is the cheapest threshold on these rows"
+    sorted_rows = scores.sort_values("score_1")
+    values, first = np.unique(sorted_rows["score_1"], return_index=True)
+    actual = sorted_rows["target"].to_numpy() == 1
+    missed, alarms = np.append(0, np.cumsum(actual))[first], np.cumsum(~actual[::-1])[::-1][first]
+    costs = plan.metric.cost_false_negative * missed + plan.metric.cost_false_positive * alarms
+    return float(values[costs.argmin()])
 
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-18
 def threshold_scenarios(scores: pd.DataFrame | None, threshold: float | None, plan: Plan,
@@ -173,14 +184,14 @@ def threshold_scenarios(scores: pd.DataFrame | None, threshold: float | None, pl
     if plan.data.task != "binary" or scores is None or threshold is None:
         return [Scenario("another threshold", missing="there is one for two classes only")]
     both = plan.metric.cost_false_positive + plan.metric.cost_false_negative
-    best = min(np.unique(scores["score_1"]), key=lambda value: _prices(scores, value, plan).mean())
+    best = _cheapest(scores, plan)
     others = {"as if both errors cost the same": (0.5, ""),
               "where the costs put it": (plan.metric.cost_false_positive / both if both else 0.5, ""),
-              "the cheapest in hindsight": (float(best), ", chosen on the rows that it is priced on: it flatters"),
+              "the cheapest in hindsight": (best, ", chosen on the rows that it is priced on: it flatters"),
               "no model, everybody is flagged": (-np.inf, ""), "no model, nobody is flagged": (np.inf, "")}
     now, found = _prices(scores, threshold, plan), []
     for name, (value, note) in others.items():
-        gain = _mean_with_interval(_PER_ROWS * (now - _prices(scores, value, plan)), groups, plan.split.seed)
+        gain = _mean_with_interval(_PER_ROWS * (now - _prices(scores, value, plan)), groups)
         label = name if np.isinf(value) else f"a threshold of {value:.3g} ({name})"
         found.append(Scenario(label, f"cost per {_PER_ROWS:,} rows", *gain, len(scores),
                               f"flags {(scores['score_1'] >= value).mean():.0%}",

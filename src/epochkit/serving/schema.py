@@ -23,8 +23,8 @@ class Limits(NamedTuple):
     """What one request may hold, and how many there may be
 
     rows: of a JSON batch. body_mb: of a JSON body. text: characters of a number or date. table_mb: of a table that is
-    sent to /predict/batch as CSV, Parquet or Arrow, table_rows: of one. body_s: seconds for a body to arrive. at_once: requests being
-    answered. requests_per_s: from one client, 0 for no limit.
+    sent to /predict/batch as CSV, Parquet or Arrow, table_rows: of one. body_s: seconds for a body to arrive. at_once:
+    requests being answered. requests_per_s: from one client, 0 for no limit.
     """
     rows: int = 1_000
     body_mb: float = 2.0

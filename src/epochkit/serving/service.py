@@ -343,8 +343,8 @@ def stored_entries(clean: Mapping[str, list[Any]], answers: Mapping[str, list[An
              "probability": probability} for name, inputs, prediction, probability in told if name]
 
 
-def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answers: Mapping[str, list[Any]], version: str,
-                  door: str) -> None:
+def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answers: Mapping[str, list[Any]],
+                  version: str, door: str) -> None:
     "Hands the answers that have an id to the store, each beside its clean values"
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     store.put(sum(map(bool, answers["prediction_id"])), lambda: stored_entries(clean, answers, version, door, now))

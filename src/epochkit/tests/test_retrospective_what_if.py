@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from epochkit.models.folds.comparison import Judge
 from epochkit.models.metrics import measure
+from epochkit.retrospective.what_if import _cheapest, _mean_with_interval, _prices
 from epochkit.retrospective.what_if import *
 
 
@@ -60,6 +61,26 @@ def test_half_of_the_rows_is_read_from_the_curve():
     half = data_scenario(curve, "rmse", False, 1_000)
     assert half.difference == pytest.approx(-1.0) and half.verdict == "would have been worse" and half.rows == 500
     assert "no learning curve" in data_scenario(None, "rmse", False, 9).verdict
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_the_cheapest_threshold_is_that_of_trying_each(decimals):
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        scores = pd.DataFrame({"target": draw.integers(2, size=60), "score_1": draw.random(60).round(decimals)})
+        tried = [_prices(scores, value, binary_plan()).sum() for value in scores["score_1"]]
+        assert _prices(scores, _cheapest(scores, binary_plan()), binary_plan()).sum() == min(tried)
+
+
+def test_an_interval_of_a_mean_holds_as_often_as_it_says_by_row_and_by_group():
+    draw, held = np.random.default_rng(4), [0, 0]
+    for _ in range(400):
+        groups = np.repeat(range(30), draw.integers(1, 9, 30))
+        rows = draw.normal(size=30)[groups] + draw.normal(size=len(groups))
+        for place, by in enumerate((None, groups)):
+            _, low, high = _mean_with_interval(rows, by)
+            held[place] += low <= 0 <= high
+    assert held[1] / 400 > 0.91 > 0.85 > held[0] / 400, "rows of a group are no draws of their own"
 
 
 def binary_plan():

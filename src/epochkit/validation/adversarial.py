@@ -20,8 +20,8 @@ from ..models.bundle import Bundle
 from ..models.smallest_change import nearest_flip
 from ..planning.plan import Plan
 from .edge_cases import most_tried, tried_columns
-from .report import (ScoredAnswers, bundle_output, codes_of, measured_again, primary_values, relative_loss,
-                                         resampled_primary)
+from .report import (ScoredAnswers, bundle_output, codes_of, measured_again, primary_values,
+                                         relative_loss, resampled_primary)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-04
 def actionable_columns(bundle: Bundle, plan: Plan) -> list[str]:

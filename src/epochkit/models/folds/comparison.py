@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .fold_fits import answered_rows
-from ..metrics import PAIRED, RANKED, choose_threshold, draws_for, metrics_of, resampled_counts, resampled_groups
+from ..metrics import (PAIRED, RANKED, choose_threshold, draws_for, metrics_of, resampled_counts,
+                                     resampled_groups)
 from ...report.claims import Measured, claim
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04

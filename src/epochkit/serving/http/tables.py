@@ -57,17 +57,18 @@ def _check_size(body: bytes, kind: str, most_rows: int) -> None:
     except (pa.ArrowException, OSError):  # its reader has the words for what is wrong
         return
     if columns > _MOST_COLUMNS:
-        raise BadInputError(f"the table has {columns:,} columns, {_MOST_COLUMNS:,} are read: send those of GET /model/info")
+        raise BadInputError(f"the table has {columns:,} columns, {_MOST_COLUMNS:,} are read: send those of GET "
+                            "/model/info")
     if rows > most_rows:
         raise _too_many(most_rows)
     if unpacked_mb > _MOST_MB:
-        raise BadInputError(f"the table holds {unpacked_mb:,.0f} MB when it is unpacked, {_MOST_MB} MB are read: send fewer "
-                            "rows at a time")
+        raise BadInputError(f"the table holds {unpacked_mb:,.0f} MB when it is unpacked, {_MOST_MB} MB are read: send "
+                            "fewer rows at a time")
 
 
 def _too_many(rows: int) -> BadInputError:
-    return BadInputError(f"the table has more than {rows:,} rows: send fewer at a time ('epoch score' takes files of any "
-                         "size)")
+    return BadInputError(f"the table has more than {rows:,} rows: send fewer at a time ('epoch score' takes files of "
+                         "any size)")
 
 
 def _parts(body: bytes, kind: str, rows: int) -> Iterator[pd.DataFrame]:
