@@ -35,7 +35,7 @@ def _drawn(places: np.ndarray, codes: np.ndarray, share: float, whole: bool, ran
         taken = order[np.cumsum(counts[order]) <= share * len(codes)]
         return places[np.isin(codes, taken if len(taken) else order[:1])]
     found = [random.choice(mine, max(1, round(share * len(mine))), replace=False)
-             for mine in (places[codes == code] for code in range(codes.max() + 1))]
+             for mine in (places[codes == code] for code in np.unique(codes))]
     return np.sort(np.concatenate(found))
 
 

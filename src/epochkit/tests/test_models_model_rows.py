@@ -50,6 +50,14 @@ def test_of_many_rows_a_part_by_chance_keeps_parts_and_classes(tmp_path):
     assert len(split_keys(data, found, plan)) == 4_000
 
 
+def test_a_class_that_one_part_lacks_stays_away_there(tmp_path):
+    features, data, plan, whole = table(tmp_path)
+    lonely = whole.assign(y=np.where(whole.index == 0, 2, whole["y"]))
+    path = write_parquet(lonely, tmp_path / "lonely.parquet", limit_mb=0.03).path
+    found, _ = model_rows(open_rows(path), data, plan, 600)
+    assert lonely.loc[0, "split"] == "train" and found.groupby("split")["y"].apply(lambda y: int((y == 2).sum())).to_dict() == {"train": 1, "validation": 0}
+
+
 def test_groups_stay_whole(tmp_path):
     features, data, plan, whole = table(tmp_path, strategy="group", data={"group": "who"})
     found, note = model_rows(features, data, plan, 600)
