@@ -15,8 +15,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from ..report.values import evidence_text
-from .single_column import (FEWEST_ROWS, LEAK_THRESHOLDS, Leak, TargetOutcome, as_codes, judge_probe,
-                                          numeric_values, predicted_alone, score_interval, speaks_of_an_outcome,
+from .single_column import (FEWEST_ROWS, LEAK_THRESHOLDS, Alone, Leak, TargetOutcome, as_codes,
+                                          judge_probe, numeric_values, score_alone, speaks_of_an_outcome,
                                           tells_one_class)
 from .copies import copy_by_a_word, copy_of_target, filled_for_one_class
 from epochkit.leaks.relations import (
@@ -196,19 +196,13 @@ def _suspects(found: Mapping[str, list[Leak]]) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda item: (item["severity"] != "critical", str(item["column"])))
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why19
-def _score_alone(rows: _Rows, name: str, kind: str) -> tuple[float, float, float]:
-    "The score of a column alone, and the ends of its interval"
-    predicted = predicted_alone(rows.sample[name], kind, rows.outcome)
-    return rows.outcome.score(predicted), *score_interval(rows.outcome, predicted)
-
-
-def _report(rows: _Rows, suspects: list[dict[str, Any]], alone: Mapping[str, tuple[float, float, float]],
+def _report(rows: _Rows, suspects: list[dict[str, Any]], alone: Mapping[str, Alone],
             note: str = "") -> dict[str, Any]:
-    "The audit as it is written to `leak_audit.json`; alone: score of each column and the ends of its interval"
-    ranked = sorted(alone.items(), key=lambda item: -item[1][0])
+    "The audit as it is written to `leak_audit.json`; alone: the score of each column"
+    ranked = sorted(alone.items(), key=lambda item: -item[1].score)
     return {
-        "suspects": suspects, "single_column_scores": {name: round(score, 4) for name, (score, _, _) in ranked},
-        "single_column_intervals": {name: [round(low, 4), round(high, 4)] for name, (_, low, high) in ranked},
+        "suspects": suspects, "single_column_scores": {name: round(found.score, 4) for name, found in ranked},
+        "single_column_intervals": {name: [round(found.low, 4), round(found.high, 4)] for name, found in ranked},
         "measure": "AUC" if rows.classification else "R2 of ranks", "rows_looked_at": len(rows.sample), "note": note,
         "thresholds": LEAK_THRESHOLDS
     }
@@ -280,8 +274,8 @@ def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], class
     def says_something(column: pd.Series) -> bool:
         return column.nunique() >= 2 or column.isna().any()
     kinds = {name: kind for name, kind in kinds.items() if name != target_name and says_something(rows.all[name])}
-    alone = {name: _score_alone(rows, name, kind) for name, kind in kinds.items()}
-    scores = {name: score for name, (score, _, _) in alone.items()}
+    alone = {name: score_alone(rows.sample[name], kind, rows.outcome) for name, kind in kinds.items()}
+    scores = {name: found.score for name, found in alone.items()}
     honest = list(known_before)
     found = _with_kin(rows, kinds, _cleared(told | _all_leaks(rows, kinds, scores, told), honest), honest)
     return _report(rows, _suspects(found), alone)

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['LEAK_THRESHOLDS', 'FEWEST_ROWS', 'Leak', 'speaks_of_an_outcome', 'auc', 'TargetOutcome', 'score_error',
            'score_lower_bound', 'score_interval', 'mark_severity', 'numeric_values', 'as_codes', 'probe_codes',
-           'column_words', 'predicted_alone', 'probe', 'judge_probe', 'tells_one_class']
+           'column_words', 'Alone', 'score_alone', 'judge_probe', 'tells_one_class']
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-02
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,9 +153,8 @@ def score_lower_bound(outcome: TargetOutcome, score: float, cases: float | None 
     return score - 1.645 * score_error(outcome, score, cases)
 
 
-def score_interval(outcome: TargetOutcome, predicted: np.ndarray) -> tuple[float, float]:
-    "The 95 % interval of the score of a prediction (n_rows, n_classes or 1), AUC or R2 on ranks"
-    score = outcome.score(predicted)
+def score_interval(outcome: TargetOutcome, predicted: np.ndarray, score: float) -> tuple[float, float]:
+    "The 95 % interval of the score, AUC or R2 on ranks, that a prediction (n_rows, n_classes or 1) has"
     if outcome.classification:
         reach = 1.96 * score_error(outcome, score)
     else:  # a ratio of two means: its error by the delta method holds below 0 as well
@@ -242,35 +242,43 @@ def _predicted_by_text(column: pd.Series, outcome: TargetOutcome) -> np.ndarray:
     from sklearn.linear_model import Ridge
     from sklearn.naive_bayes import BernoulliNB
     words, names = column_words(column)
-    predicted = np.zeros_like(outcome.shares) + outcome.shares.mean(axis=0)
     if not names:
-        return predicted
+        return np.tile(outcome.shares.mean(axis=0), (len(column), 1))
+    predicted = np.zeros_like(outcome.shares)
     for fold in range(outcome.fold.max() + 1):
         test = outcome.fold == fold
         if outcome.classification:
             model = BernoulliNB().fit(words[~test], outcome.values[~test])
-            predicted[test] = 0.0
             predicted[np.ix_(test, model.classes_.astype(int))] = model.predict_proba(words[test])
         else:
             predicted[test, 0] = Ridge().fit(words[~test], outcome.shares[~test, 0]).predict(words[test])
     return predicted
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-d
-def predicted_alone(column: pd.Series, kind: str, outcome: TargetOutcome) -> np.ndarray:
-    """What this column alone predicts for each row from the other folds, (n_rows, n_classes or 1)
+def _ways_alone(column: pd.Series, kind: str, outcome: TargetOutcome) -> Iterator[np.ndarray]:
+    "What this column alone predicts for each row from the other folds, (n_rows, n_classes or 1), in each way"
+    if kind == "text":
+        yield _predicted_by_text(column, outcome)
+        return
+    for most in (64, min(16, max(4, len(column) // 40))) if kind in ("number", "date") else (64,):
+        yield _mean_per_code(as_codes(column, kind, most), outcome, _prior_rows(kind))
+
+
+class Alone(NamedTuple):
+    "The score of a column alone, and the ends of its 95 % interval"
+    score: float
+    low: float
+    high: float
+
+
+def score_alone(column: pd.Series, kind: str, outcome: TargetOutcome) -> Alone:
+    """How well this column alone predicts: AUC (mean over classes) or R2 on ranks, cross-validated, the best way
 
     kind: number, category, date, text or id.
     """
-    if kind == "text":
-        return _predicted_by_text(column, outcome)
-    widths = (64, min(16, max(4, len(column) // 40))) if kind in ("number", "date") else (64,)
-    ways = [_mean_per_code(as_codes(column, kind, most), outcome, _prior_rows(kind)) for most in widths]
-    return max(ways, key=outcome.score)
-
-
-def probe(column: pd.Series, kind: str, outcome: TargetOutcome) -> float:
-    "How well this column alone predicts: AUC (mean over classes) or R2 on ranks, cross-validated"
-    return outcome.score(predicted_alone(column, kind, outcome))
+    scored = [(outcome.score(predicted), predicted) for predicted in _ways_alone(column, kind, outcome)]
+    score, predicted = max(scored, key=lambda way: way[0])
+    return Alone(score, *score_interval(outcome, predicted, score))
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-11-e
 def _judge_key(score: float, measure: str) -> Leak | None:

@@ -24,14 +24,33 @@ def test_the_probe_sees_gaps_labels_dates_and_words_and_not_noise(rng):
                                                                                         False: "P"}), "category"),
                          (days, "date"), (days.dt.tz_localize("UTC"), "date"), (notes, "text"),
                          (bad.astype("boolean"), "category"), (bad.astype("Int64"), "number")):
-        assert probe(column, kind, outcome) > 0.99, kind
+        assert score_alone(column, kind, outcome).score > 0.99, kind
     for column, kind in ((pd.Series(rng.normal(size=600)), "number"), (pd.Series(rng.integers(0, 300, 600)).astype(str),
                                                                        "category"), (pd.Series([""] * 600), "text"),
                          (pd.Series([np.nan] * 600), "number"), (pd.Series([np.inf, 1.0] * 300), "number")):
-        assert 0.4 < probe(column, kind, outcome) < 0.6, kind
+        assert 0.4 < score_alone(column, kind, outcome).score < 0.6, kind
     number = TargetOutcome(pd.Series(rng.normal(size=600)), False)
-    assert probe(pd.Series(number.values), "number", number) > 0.99 > 0.1 > probe(pd.Series(rng.normal(size=600)),
-                                                                                  "number", number)
+    assert score_alone(pd.Series(number.values), "number", number).score > 0.99 > 0.1 > score_alone(pd.Series(rng.normal(size=600)),
+                                                                                  "number", number).score
+
+
+@pytest.mark.parametrize("task", ["classes", "noise", "a number"])
+def test_the_interval_of_a_score_holds_about_as_often_as_it_says(rng, task):
+    def drawn(rows):
+        x = rng.normal(size=rows)
+        y = rng.normal(size=rows) + (0 if task == "noise" else x)
+        return x[:, None], TargetOutcome(pd.Series(np.where(y > 0.5, "yes", "no")) if task == "classes" else pd.Series(y), task == "classes")
+
+    def said(x, outcome):  # ranks of a fixed rule, so that the score has one true value
+        return np.c_[-x, x] if outcome.classification else 0.5 + 0.2 * x
+    x, outcome = drawn(200_000)
+    truth, held, widths = outcome.score(said(x, outcome)), 0, []
+    for _ in range(200):
+        x, outcome = drawn(400)
+        low, high = score_interval(outcome, said(x, outcome), outcome.score(said(x, outcome)))
+        held, widths = held + (low <= truth <= high), [*widths, high - low]
+    assert 0.88 <= held / 200 and 0.02 < min(widths) and max(widths) < 0.4
+    assert (truth < 0) == (task == "noise")
 
 
 def test_a_value_that_fills_a_slice_has_it_for_itself(rng):
@@ -47,8 +66,8 @@ def test_a_value_that_fills_a_slice_has_it_for_itself(rng):
 
 def test_folds_follow_what_the_split_keeps_apart(rng):
     trend = pd.Series(np.arange(500.0))
-    assert probe(trend, "number", TargetOutcome(trend + rng.normal(size=500), False)) > 0.98
-    assert probe(trend, "number", TargetOutcome(trend + rng.normal(size=500), False, blocks=trend)) < 0.5
+    assert score_alone(trend, "number", TargetOutcome(trend + rng.normal(size=500), False)).score > 0.98
+    assert score_alone(trend, "number", TargetOutcome(trend + rng.normal(size=500), False, blocks=trend)).score < 0.5
     fold = TargetOutcome(trend, False, blocks=pd.Series(np.repeat(np.arange(50), 10))).fold
     assert set(fold) == set(range(5)) and all(len(set(fold[start:start + 10])) == 1 for start in range(0, 500, 10))
 
@@ -66,7 +85,7 @@ def test_a_column_that_knows_one_class_of_three_is_asked_about(rng):
     outcome, cycles = TargetOutcome(result, True), pd.Series(np.where(result == "positive", rng.uniform(15, 44, 2000), 45.0))
     cycles[result == "negative"] = np.where(rng.random((result == "negative").sum()) < 0.002, 40.0, 45.0)
     codes = as_codes(cycles, "number")
-    assert judge_probe("cycles", "number", probe(cycles, "number", outcome),
+    assert judge_probe("cycles", "number", score_alone(cycles, "number", outcome).score,
                        outcome) is None, "the mean over classes hides it"
     found = tells_one_class("cycles", "number", codes, outcome)
     assert found.severity == "warning" and found.evidence["class"] == "positive" and tells_one_class(
