@@ -148,12 +148,12 @@ def group_scenarios(gains: dict[str, Any] | None) -> list[Scenario]:
 _PER_ROWS = 1_000
 
 
-def _mean_with_interval(values: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, float]:
-    "Mean of the rows with its 95 % t interval; rows of a group count as one draw"
+def _mean_with_interval(values: np.ndarray, groups: np.ndarray | None) -> tuple[float, float | None, float | None]:
+    "Mean of the rows with its 95 % t interval, None of one group; rows of a group count as one draw"
     codes = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
     mean, apart = float(values.mean()), np.bincount(codes, values - values.mean())
     if len(apart) < 2:
-        return mean, -np.inf, np.inf
+        return mean, None, None
     reach = stats.t.ppf(0.975, len(apart) - 1) * np.sqrt((apart @ apart) * len(apart) / (len(apart) - 1)) / len(values)
     return mean, float(mean - reach), float(mean + reach)
 

@@ -80,6 +80,7 @@ def test_an_interval_of_a_mean_holds_as_often_as_it_says_by_row_and_by_group():
         for place, by in enumerate((None, groups)):
             _, low, high = _mean_with_interval(rows, by)
             held[place] += low <= 0 <= high
+    assert _mean_with_interval(rows, np.zeros(len(rows), int)) == (rows.mean(), None, None)
     assert held[1] / 400 > 0.91 > 0.85 > held[0] / 400, "rows of a group are no draws of their own"
 
 
