@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .ablation import SCORES, GroupGain
-from ..report.claims import Measured, chosen_value, claim, count_of
+from ..report.claims import Measured, begun, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
 from ..report.values import Sentence
 
@@ -300,7 +300,7 @@ def made_effect_picture(train: pd.DataFrame, y: np.ndarray, groups: dict[str, st
                           f"{outcome} in the {end} tenth of {name}",
                           len(train)) for at, end in ((0, "lowest"), (-1, "highest")))
     return figure, claim("{outcome} goes from {low} in the lowest tenth of {name} to {high} in its highest",
-                         outcome=f"{outcome[0].upper()}{outcome[1:]}", name=name, low=low, high=high)
+                         outcome=begun(outcome), name=name, low=low, high=high)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-19
 def _placed(train: pd.DataFrame, validation: pd.DataFrame, seed: int, most: int) -> tuple[Any, dict[str, np.ndarray]]:

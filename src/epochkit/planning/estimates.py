@@ -7,7 +7,6 @@ __all__ = ['SIZES', 'EPOCH_SECONDS', 'PEAK_MB', 'FRAMEWORK_SECONDS', 'WIDEST', '
            'playbook_files', 'load_playbook', 'make_estimates', 'rung_claim']
 
 # %% ../../../nbs/planning/05_estimates.ipynb #27estimates-02
-import math
 import os
 from pathlib import Path
 from statistics import median
@@ -245,7 +244,7 @@ def _needed_rung(plan: Plan, epochs: list[dict[str, Any]], machine: dict[str, An
     takes = {"in memory": max(parts, round(_WHOLE_MB + _WHOLE_MB_PER_CELL_M * cells_m)), "out of core": parts}
     found = {"needed": next((rung for rung, mb in takes.items() if mb <= limit), RUNGS[-1]), "limit_mb": round(limit),
              "epochs": "002 to 005", "memory_mb": takes, "seconds": sum(row["seconds"] for row in measured)}
-    sample = int((plan.budget.file_mb or math.inf) * CELLS_PER_MB // max(1, columns)) if plan.budget.file_mb else rows
+    sample = int(plan.budget.file_mb * CELLS_PER_MB // max(1, columns)) if plan.budget.file_mb else rows
     return found | ({} if sample >= rows else {"sample": {
         "rows": sample, "standard_error": round(0.5 / sample**0.5, 6), "loss": None,
         "not_measured": "there are no features yet", "measured_in": "005, learning_curve.csv"}})

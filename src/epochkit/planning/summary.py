@@ -8,6 +8,7 @@ __all__ = ['duration_range', 'errors_in_words', 'executive_summary']
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-02
 from typing import Any
 
+from ..report.claims import begun
 from ..report.values import as_markdown, readable
 from .figures import time_unit
 from .plan import Plan
@@ -41,7 +42,7 @@ def errors_in_words(plan: Plan) -> str:
         label = as_markdown(plan.data.positive)
         one, other = f"missing a '{label}'", f"taking another case for '{label}'"
     if false_alarm == missed:
-        return f"{one[0].upper()}{one[1:]} and {other} cost the same; say so if the business pays more for one of them."
+        return f"{begun(one)} and {other} cost the same; say so if the business pays more for one of them."
     dear, cheap = (one, other) if missed > false_alarm else (other, one)
     least = min(missed, false_alarm)
     times = f"{readable(max(missed, false_alarm) / least)} times as much as" if least else "money, unlike"

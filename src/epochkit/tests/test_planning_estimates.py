@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import median
 
 import pytest
 from epochkit.core.brief import parse_brief
@@ -142,6 +143,21 @@ def test_the_plan_says_which_rung_a_table_needs_here(diabetes, rows, memory_gb, 
     assert bool(sample) == ("sample" in rung) == (rows > 4_545_454) and json.dumps(rung)
     if sample:
         assert rung["sample"]["rows"] == 4_545_454 and "a share is < 0.1 %" in sample and "learning_curve.csv, because there are no features yet" in sample
+
+
+def test_the_timings_are_those_that_the_benchmark_kept():
+    path = Path(__file__).parents[3] / "benchmarks" / "epochs.json"
+    if not path.is_file():
+        pytest.skip("the benchmarks are not here")
+    tables = [*json.loads(path.read_text(encoding="utf-8")).values()]
+    kept = [(table["rows"] * table["columns"] / 1e6, table["columns"]) for table in tables]
+    assert [(round(cells, 3), columns) for cells, columns in kept] == [*SIZES[:4]]
+    for at, table in enumerate(tables):
+        each = {name: row[at] for name, row in FRAMEWORK_SECONDS.items() if row[at] is not None}
+        assert each == table["frameworks"] and {number: row[at] for number, row in PEAK_MB.items()} == {int(n): mb for n, mb in table["peak_mb"].items()}
+        whole = {number: EPOCH_SECONDS[number][at] for number in EPOCH_SECONDS}
+        whole[5] += min(60, 3 * sum(each.values())) + 3 * 3 * median(each.values())
+        assert whole == pytest.approx({int(n): seconds for n, seconds in table["seconds"].items()}, abs=0.11)
 
 
 def test_memory_and_time_of_large_tables_are_near_what_was_measured():
