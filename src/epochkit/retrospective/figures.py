@@ -150,7 +150,7 @@ def metric_progress_figure(record: ProjectRecord) -> tuple[Any, Claim] | None:
     if metric.minimum is not None:
         axes.axhline(metric.minimum, color=COLOURS["red"], linestyle="--", label=f"demanded: {metric.minimum:g}")
         axes.legend()
-    axes.set_xticks(range(len(stages)), [f"{stage['name']}\n({stage['rows']})" for stage in stages])
+    axes.set_xticks(range(len(stages)), ["\n".join([*stage["name"].split(), f"({stage['rows']})"]) for stage in stages])
     axes.set(ylabel=metric.primary, xlim=(-0.5, len(stages) - 0.2))
     return figure, _progress_claim(stages, record)
 
