@@ -7,9 +7,12 @@ import nbformat
 import pandas as pd
 import pytest
 
+from epochkit.core.settings import load_settings
+from epochkit.lifecycle.run import begin
 from epochkit.report.figures import write_page
 from epochkit.report.pages import export_notebook
 from epochkit.report.tables import as_table
+from epochkit.review.card import gate_html
 from epochkit.tests.jupyterlab import CHROMIUM
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")]
@@ -55,4 +58,19 @@ def test_a_wide_picture_is_as_large_as_its_page_allows(browser, pages, width):
     shown = page.evaluate("[...document.images].map(image => [image.getBoundingClientRect().width, image.alt])")
     assert [alt for _, alt in shown] == ["3 of 4 are blue"] and shown[0][0] > min(width, 1_000) * 0.85
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.close()
+
+
+def test_a_gate_in_a_story_has_its_tables_below_each_other_and_as_wide_as_it_is(browser, tmp_path):
+    run = begin(1, load_settings(home=tmp_path, env={}))
+    (run.folder / "plan.json").write_text("{}")
+    run.output(run.folder / "plan.json", evidence=True)
+    run.finish()
+    cell = v4.new_code_cell("1", outputs=[v4.new_output("display_data", {"text/html": gate_html(run.settings, 1)})], execution_count=1)
+    nbformat.write(v4.new_notebook(cells=[cell]), tmp_path / "story.ipynb")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(export_notebook(tmp_path / "story.ipynb", tmp_path / "story.html").as_uri())
+    card, *tables = page.evaluate("[...document.querySelectorAll('.gate .body, .gate table')].map(part => part.getBoundingClientRect().toJSON())")
+    assert len(tables) >= 2 and all(table["width"] > 0.9 * card["width"] for table in tables)
+    assert all(above["bottom"] <= below["top"] for above, below in zip(tables, tables[1:]))
     page.close()
