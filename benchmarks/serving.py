@@ -32,6 +32,7 @@ from epochkit.serving.api import serve_command
 from epochkit.serving.deployment import as_sent
 from epochkit.serving.rows.fast_scores import fast_bundle
 from epochkit.serving.server import free_port, server_environment, start_server
+from epochkit.serving.store.writer import STORE_VARIABLE
 from epochkit.sources.catalog import open_source
 
 PARQUET = "application/vnd.apache.parquet"
@@ -174,6 +175,7 @@ def main() -> int:
                              SERVING_REQUESTS_PER_S="0")
     found, running, probabilities, load = {}, {}, {}, [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder:
+        env[STORE_VARIABLE] = str(Path(folder, "predictions.sqlite"))  # a full one would cut off old rows beside the new
         try:
             for name, (command, port, health, *door) in doors(settings, Path(folder)).items():
                 started = time.perf_counter()

@@ -6571,6 +6571,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'epochkit/serving/http/tables.py'),
                                               'epochkit.serving.http.tables._counted': ( 'serving/http/tables.html#_counted',
                                                                                          'epochkit/serving/http/tables.py'),
+                                              'epochkit.serving.http.tables._ending': ( 'serving/http/tables.html#_ending',
+                                                                                        'epochkit/serving/http/tables.py'),
                                               'epochkit.serving.http.tables._lines': ( 'serving/http/tables.html#_lines',
                                                                                        'epochkit/serving/http/tables.py'),
                                               'epochkit.serving.http.tables._parts': ( 'serving/http/tables.html#_parts',

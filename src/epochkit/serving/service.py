@@ -344,10 +344,11 @@ def stored_entries(clean: Mapping[str, list[Any]], answers: Mapping[str, list[An
 
 
 def _keep_answers(store: PredictionStore, clean: Mapping[str, list[Any]], answers: Mapping[str, list[Any]],
-                  version: str, door: str) -> None:
+                  version: str, door: str, wait_s: float) -> None:
     "Hands the answers that have an id to the store, each beside its clean values"
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    store.put(sum(map(bool, answers["prediction_id"])), lambda: stored_entries(clean, answers, version, door, now))
+    store.put(sum(map(bool, answers["prediction_id"])), lambda: stored_entries(clean, answers, version, door, now),
+              wait_s)
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-33-a
 class _Counting:
@@ -386,14 +387,14 @@ class _Counting:
     def _door(self, batch: bool) -> str:
         return "batch" if batch and self.door == "api" else self.door
 
-    def _answer(self, cleaned: CleanedRows, scores: dict[str, list[Any]], started: float, batch: bool
-                ) -> dict[str, list[Any]]:
+    def _answer(self, cleaned: CleanedRows, scores: dict[str, list[Any]], started: float, batch: bool,
+                wait_s: float = 0.0) -> dict[str, list[Any]]:
         took_s, clean = time.perf_counter() - started, clean_columns(cleaned.frame)
         answers = _answers(self.bundle, cleaned, clean, scores, took_s)
         given = answers["error"].count("")
         if self.store and given:
             shown = {name: values for name, values in clean.items() if name not in self._hidden}
-            _keep_answers(self.store, shown, answers, str(self.bundle.version), self._door(batch))
+            _keep_answers(self.store, shown, answers, str(self.bundle.version), self._door(batch), wait_s)
         self.metrics.count_predictions(given)
         return answers
 
@@ -404,6 +405,9 @@ class _Counting:
                 "not_stored": store.not_stored if store else 0}
 
 # %% ../../../nbs/serving/03_service.ipynb #service-answers
+_TABLE_WAIT_S = 5.0  # a part of a table waits so long for room in the store, a single row never
+
+
 class PredictionService(_Counting):
     """Scores raw rows with a bundle, hands each prediction to `store` (None: nothing is kept) and counts
 
@@ -455,7 +459,7 @@ class PredictionService(_Counting):
     def answered(self, rows: pd.DataFrame) -> dict[str, list[Any]]:
         "As `answer`, in columns"
         cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
-        answers = self._answer(cleaned, _scores(self.fast, cleaned), started, batch=True)
+        answers = self._answer(cleaned, _scores(self.fast, cleaned), started, batch=True, wait_s=_TABLE_WAIT_S)
         self._count_refused(Counter(filter(None, answers["error"])), batch=True)
         return answers
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from epochkit.core.errors import BadInputError
-from epochkit.serving.http import tables
+from epochkit.serving.http.tables import TABLE_KINDS, table_lines
+from epochkit.serving.schema import Limits
 from epochkit.serving.service import PredictionService
 from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
@@ -53,17 +54,24 @@ def test_what_is_no_table_is_refused_in_one_sentence(kind, body):
 @pytest.mark.parametrize("kind", TABLE_KINDS)
 @pytest.mark.parametrize("error, told", [(OSError(28, "No space left"), "the service cannot use its disk now"),
                                          (BadInputError("row 3 is torn"), "row 3 is torn")])
-def test_what_goes_wrong_later_is_the_last_line(monkeypatch, kind, error, told):
-    service = PredictionService(ExampleBundle())
-    monkeypatch.setattr(tables, "_CORES", 1)
-    parts = table_lines(service, as_sent(pd.DataFrame([example_row()] * 6), kind), kind, rows=2)
-
-    def broken(_):
-        raise error
-    service.answered = broken
-    lines = b"".join(parts).splitlines()
-    assert [json.loads(line)["error"] for line in lines[:-1]] == ["", ""]
+def test_what_goes_wrong_later_is_the_last_line(kind, error, told):
+    class Torn(PredictionService):
+        def answered(self, part):
+            if part["income"].astype(float).max() > 5:
+                raise error
+            return super().answered(part)
+    rows = [example_row(income=float(number)) for number in range(12)]
+    lines = b"".join(table_lines(Torn(ExampleBundle()), as_sent(pd.DataFrame(rows), kind), kind, rows=2)).splitlines()
+    assert [json.loads(line)["error"] for line in lines[:-1]] == [""] * 6
     assert json.loads(lines[-1])["detail"] == f"the answer ends here: {told}"
+
+
+def test_rows_beyond_the_limit_end_an_answer_after_those_before_it():
+    sent = as_sent(pd.DataFrame([example_row()] * 12), "application/vnd.apache.arrow.stream")
+    service = PredictionService(ExampleBundle(), limits=Limits(table_rows=9))
+    lines = b"".join(table_lines(service, sent, "application/vnd.apache.arrow.stream", rows=2)).splitlines()
+    assert [json.loads(line)["error"] for line in lines[:-1]] == [""] * 8
+    assert "more than 9 rows" in json.loads(lines[-1])["detail"]
 
 
 def test_a_stream_that_ends_in_the_middle_is_refused():

@@ -53,6 +53,25 @@ def test_a_locked_store_is_caught_up_with_and_what_finds_no_place_is_counted(sto
     assert caplog.text.count("goes on answering") == 1
 
 
+def test_who_can_wait_loses_nothing_to_a_slow_store_and_waits_for_none_in_trouble(store, monkeypatch):
+    from epochkit.serving.store import writer
+    stored = writer.store_rows
+    monkeypatch.setattr(writer, "store_rows", lambda *told: (time.sleep(0.05), stored(*told)))
+    named = lambda *names: [_entry(name) for name in names]
+    for names in ("ab", "cd", "ef"):
+        store.put(2, lambda names=names: named(*names), wait_s=10)
+    assert [row["id"] for row in store.rows()] == [*"abcdef"] and store.not_stored == 0
+    store.put(2, lambda: named("g", "h")), store.put(1, lambda: named("lost"))
+    assert store.not_stored == 1 and store.flush()
+    started = time.monotonic()
+    store.put(3, lambda: named(*"xyz"), wait_s=10)
+    with store.database.work():
+        store.put(2, lambda: named("i", "j"))
+        assert not store.flush(0.3) and store.trouble
+        store.put(1, lambda: named("k"), wait_s=10)
+    assert store.not_stored == 5 and time.monotonic() - started < 5
+
+
 def test_a_store_of_another_layout_or_one_that_is_gone_ends_nothing(store, tmp_path):
     with store.database.work() as ask:
         ask("update store_layout set number = 0")

@@ -10,8 +10,9 @@ import json
 import os
 import re
 import tempfile
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -91,8 +92,7 @@ def _threads() -> ThreadPoolExecutor:
 def table_lines(service: PredictionService, body: bytes, kind: str, rows: int = 10_000) -> Iterator[bytes]:
     "JSON lines, an answer for each row in its order; BadInputError when the first rows show that it is no table"
     _check_size(body, kind, service.limits.table_rows)
-    parts = _counted(_parts(body, kind, rows * _CORES), service.limits.table_rows)
-    found = (lines for part in parts for lines in _lines(service, part, rows))
+    found = _lines(service, _counted(_parts(body, kind, rows), service.limits.table_rows))
     first = next(found, None)
     if first is None:
         raise BadInputError("the table has no rows: send at least one")
@@ -109,12 +109,27 @@ def _counted(parts: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]
         yield part
 
 
-def _lines(service: PredictionService, part: pd.DataFrame, rows: int) -> Iterator[bytes]:
-    "The lines of a part, `rows` at a time"
-    def scored(piece: pd.DataFrame) -> bytes:
-        return "\n".join([*json_rows(service.answered(piece), len(piece)), ""]).encode("utf-8")
-    pieces = [part.iloc[at:at + rows].reset_index(drop=True) for at in range(0, len(part), rows)]
-    return _threads().map(scored, pieces) if len(pieces) > 1 else map(scored, pieces)
+def _lines(service: PredictionService, parts: Iterator[pd.DataFrame]) -> Iterator[bytes]:
+    "The lines of each part; while they are scored and sent, the next part is read, and waits for a thread"
+    def scored(part: pd.DataFrame | Exception) -> bytes:
+        if isinstance(part, Exception):
+            raise part
+        return "\n".join([*json_rows(service.answered(part), len(part)), ""]).encode("utf-8")
+    waiting: deque[Future[bytes]] = deque()
+    for part in _ending(parts):
+        waiting.append(_threads().submit(scored, part))
+        if len(waiting) > _CORES:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _ending(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame | Exception]:
+    "The parts, and as the last one the error at which they end, so that those before it are answered first"
+    try:
+        yield from parts
+    except (BadInputError, OSError) as error:
+        yield error
 
 
 def _told(parts: Iterator[bytes]) -> Iterator[bytes]:
