@@ -123,7 +123,7 @@ def target_picture(found: Exploration) -> ExplorationPicture:
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-09
 def association_picture(found: Exploration, most: int = 20) -> ExplorationPicture:
-    "Effect size of each feature with the target; measurable ones in colour"
+    "Effect size of each feature with the target; in colour those of 0.1 or more with q below 0.05"
     table = found.associations.dropna(subset=["effect"]).head(most)[::-1]
     figure, axes = canvas(1.6 + 0.3 * max(3, len(table)))
     axis, clear = axes[0, 0], (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
@@ -147,8 +147,8 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
         return figure, claim("Only columns under suspicion of a leak have an association with {target}: {names}",
                              target=found.plan.data.target, names=", ".join(found.forbidden))
     first = honest.iloc[0]
-    return figure, claim("{clear} of {tested:feature} have a measurable association with {target}; the strongest is "
-                         "{name} ({measure} {effect})",
+    return figure, claim("{measurable} of {tested:feature} measurably go with {target}, {clear} of them with an effect "
+                         "of {limit} or more; the strongest is {name} ({measure} {effect})",
                          target=found.plan.data.target, name=first["column"], measure=first["measure"],
                          **association_values(found, honest))
 
@@ -332,6 +332,8 @@ def by_target_picture(found: Exploration, most: int = 6) -> ExplorationPicture |
     for axis in [*axes.flat][len(names):]:
         axis.set_visible(False)
     figure.supylabel(titled(found, found.plan.data.target), fontsize=10)
+    figure.supxlabel("box: the middle half; whiskers: the last value within 1.5 box widths; values beyond are not drawn",
+                     fontsize=8)
     return figure, _apart_claim(found, names[0], labels)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-16

@@ -89,6 +89,32 @@ def test_a_curve_is_seen_where_ranks_see_nothing():
     rows["Status"] = rows["noise"] ** 2 + np.random.default_rng(0).normal(0, 0.3, 2_000)
     by_id = {item["id"]: item for item in findings(explore(rows, example_plan("regression")), NO_LEAKS)}
     assert by_id["curves"]["claim"].startswith("noise goes with Status") and "splines" in by_id["curves"]["action"]
+    assert "noise" not in by_id.get("weak_features", {"claim": ""})["claim"]
+
+
+def test_no_column_is_called_without_association_that_a_measure_of_its_table_shows():
+    rows = example_rows(2_000)
+    rows["Status"] = np.where(np.abs(rows["noise"]) > 1.2, "bad", "good")
+    plan = example_plan()
+    audit = NO_LEAKS | {"single_column_scores": {"home": 0.56, "assets": 0.51, "noise": 0.98, "income": 0.5, "same": 0.5},
+                        "single_column_intervals": {"home": [0.53, 0.59], "assets": [0.48, 0.54]}}
+    found = explore(rows, plan, leaks=audit)
+    table = found.associations.set_index("column")
+    assert table.loc["noise", "q_value"] > 0.05 > table.loc["noise", "information_q"]
+    said = {item["id"]: item["claim"] for item in findings(found, audit)}
+    assert "noise" not in said["weak_features"] and "home" not in said["weak_features"] and "assets" in said["weak_features"]
+    shown = (table["q_value"] < 0.05) | (table["information_q"] < 0.05) | (table["alone_low"] > 0.5)
+    clear = (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
+    assert f"; {shown.sum()} of 5 features measurably go with it, {clear.sum()} of them with an effect of 0.1" in said[
+        "strongest_features"]
+
+
+def test_a_finding_calls_a_column_by_one_name_throughout():
+    plan = example_plan()
+    plan.data = plan.data.model_copy(update={"labels": {"income": "Pay of a month", "same": "Pay of a year"}})
+    for item in insights_of(explore(example_rows(), plan), NO_LEAKS)["findings"]:
+        words = " ".join(item[part] for part in ("claim", "consequence", "action")).replace(",", " ").split()
+        assert "income" not in words, item
 
 
 def test_a_gap_that_goes_with_the_outcome_is_information():
@@ -128,6 +154,7 @@ def test_the_ranking_shows_the_number_of_the_audit_and_what_is_next_is_what_the_
     found = explore(heavy, example_plan())
     insights = insights_of(found, NO_LEAKS)
     outliers = next(item for item in insights["findings"] if item["id"] == "outliers")["action"]
+    assert "not tested" in outliers and "they are real (" not in outliers
     for name in found.outliers.loc[found.outliers["share"] >= 0.01, "column"]:
         done = insights["transform"].get(name) or insights["scaling"][name]
         assert f"{done} " in outliers and name in outliers

@@ -19,11 +19,11 @@ def test_what_became_of_repeated_rows_is_said():
     def said(**count):
         return repetitions_in_words(SimpleNamespace(count=lambda step: StepCount(step, **count)))
     assert said(rows=2, removed=2).values["equal"].value == 2
-    assert said() == "No row repeats an earlier one."
-    assert said(rows=3, removed=3) == "3 of the removed rows equalled an earlier one in everything."
+    assert said() == "No row repeats an earlier one in every column."
+    assert said(rows=3, removed=3) == "3 of the removed rows equalled an earlier one in every column."
     assert said(rows=3, skipped="the brief says so: 3 repeated rows are kept") == (
-        "3 rows equal an earlier one and stay: the brief says so.")
-    assert said(rows=1, skipped="so: 1 row").startswith("1 row equals an earlier one and stays: so")
+        "3 rows equal an earlier one in every column and stay: the brief says so.")
+    assert said(rows=1, skipped="so: 1 row").startswith("1 row equals an earlier one in every column and stays: so")
 
 
 def plan_for(task, positive="", features=("x",)):

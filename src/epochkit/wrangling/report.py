@@ -345,11 +345,11 @@ def repetitions_in_words(result: Any) -> str:
     "How many rows equal an earlier one, and whether they stay, as one sentence; result: what loading the data gave"
     count = result.count("exact_duplicates")
     if not count.rows:
-        return "No row repeats an earlier one."
+        return "No row repeats an earlier one in every column."
     if count.removed:
-        return claim("{equal} of the removed rows equalled an earlier one in everything.",
+        return claim("{equal} of the removed rows equalled an earlier one in every column.",
                      equal=count_of(count.removed, "removed rows that equal an earlier one"))
-    return claim("{equal:row equals an earlier one and stays|rows equal an earlier one and stay}: {why}.",
+    return claim("{equal:row equals|rows equal} an earlier one in every column and {stay}: {why}.", stay="stays" if count.rows == 1 else "stay",
                  equal=count_of(count.rows, "rows that equal an earlier one and stay"),
                  why=count.skipped.partition(":")[0])
 
