@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.years import holds_years
 from .associations import auc_of, numbers_of
 from .columns import rates_by_label
 from .explore import Exploration
@@ -21,6 +22,7 @@ from .findings import (alone_value, association_values, ends_alone, middle_half_
 from .structure_findings import effect_value, label_value, outcome_value
 from ..report.claims import Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, readable, use_style
+from ..report.values import share_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +49,9 @@ def titled(found: Exploration, name: object) -> str:
 
 
 def column_value(found: Exploration, value: float, name: str, of: str, rows: int) -> Measured:
-    "A value of a column, in the column's unit"
-    return Measured(float(value), column_unit(found.plan.data.units.get(name, "")), of, rows)
+    "A value of a column, in the column's unit; a calendar year as such"
+    unit = "calendar year" if holds_years(found.rows[name]) else column_unit(found.plan.data.units.get(name, ""))
+    return Measured(float(value), unit, of, rows)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-a
 def canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any) -> tuple["Figure", Any]:
@@ -113,7 +116,7 @@ def target_picture(found: Exploration) -> ExplorationPicture:
     shown = counts.head(20)[::-1]
     bars = axis.barh([short(name) for name in shown.index], shown, height=0.62,
                      color=[COLOURS["orange"] if name == label else COLOURS["blue"] for name in shown.index])
-    axis.bar_label(bars, [f"{count:,} rows ({count / len(target):.1%})" for count in shown], padding=4)
+    axis.bar_label(bars, [f"{count:,} rows ({share_text(count / len(target))})" for count in shown], padding=4)
     axis.set(xlabel="rows", ylabel=titled(found, target.name), xlim=(0, counts.max() * 1.22))
     axis.grid(axis="y", visible=False)
     share = {name: Measured(float(counts.get(name, 0) / len(target)), "share", f"share of {target.name} = {name}",

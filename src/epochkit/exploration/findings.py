@@ -15,6 +15,7 @@ import pandas as pd
 from .associations import is_measurable
 from .columns import class_balance, rates_by_label
 from .recommendations import advice_of
+from .relations import sum_of
 from .explore import Exploration
 from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of
 from epochkit.exploration.structure_findings import (
@@ -208,8 +209,8 @@ def _weak_finding(found: Exploration) -> Finding | None:
               names=some_of(weak, 5), have="has" if one else "have", itself="itself" if one else "themselves",
               weak=count_of(len(weak), "features that no measure ties to the target", len(found.rows)),
               all=count_of(len(found.features) - len(found.forbidden), "features that are no leak")), len(weak),
-        "together with others they may still matter",
-        "keep them for tree models and let importance in epoch 004 decide") if weak else None
+        f"together with others {'it' if one else 'they'} may still matter",
+        f"keep {'it' if one else 'them'} for tree models and let importance in epoch 004 decide") if weak else None
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why22
 def _curve_finding(found: Exploration) -> Finding | None:
@@ -336,9 +337,9 @@ def _outlier_finding(found: Exploration, advice: Advice) -> Finding | None:
         claim("{name} has {both:value} ({share}) that fences and robust z both call outliers; "
               "{many:feature} with {limit} or more",
               name=first["column"], **outlier_values(found)), float(first["share"]),
-        "means, standard scaling and linear models are pulled by them",
-        claim("no rule of epoch 002 calls a value that is left impossible, and whether they are real was not tested: "
-              "look at the furthest, and keep the rows ({treated})",
+        "no rule of epoch 002 calls them impossible, and whether they are real was not tested; means, standard scaling "
+        "and linear models are pulled by them",
+        claim("look at the furthest and keep the rows ({treated})",
               treated=_treated(table["column"], _shape_words(advice), "left out")))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #skewness-values
@@ -403,6 +404,21 @@ def _no_repetition_finding(found: Exploration) -> Finding | None:
                    "coefficients and importances can be read one by one", "keep all of them")
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why44
+_EXACT = 1e6  # a variance inflation beyond which rounding alone is left
+
+
+def _combination_claim(found: Exploration, name: str, inflation: float) -> Claim:
+    "That the other numbers together repeat one: nearly, or exactly and then as which sum"
+    if inflation < _EXACT:
+        return claim("the other numbers together nearly repeat {name} (variance inflation {vif})", name=name,
+                     vif=inflation_value(found, name))
+    whole = claim("the other numbers determine {name} exactly (variance inflation beyond {limit})", name=name,
+                  limit=chosen_value(_EXACT, "", "variance inflation that is called exact"))
+    terms = sum_of(found.rows, found.features, name)
+    return claim("{name} is the sum of {terms} in every row where all are known", name=name,
+                 terms=", ".join(terms)) if terms else whole
+
+
 def _repetition_finding(found: Exploration, advice: Advice) -> Finding | None:
     "Features with nearly the same content, or one that the others repeat together, or that there are none"
     if found.redundant.empty and not (found.inflation > 10).any():
@@ -410,8 +426,7 @@ def _repetition_finding(found: Exploration, advice: Advice) -> Finding | None:
     copies = [item["column"] for item in advice["drop"] if item["reason"].startswith("repeats ")]
     if found.redundant.empty:
         name, value = found.inflation.index[0], float(found.inflation.iloc[0])
-        seen = claim("the other numbers together nearly repeat {name} (variance inflation {vif})", name=name,
-                     vif=inflation_value(found, name))
+        seen = _combination_claim(found, name, value)
     else:
         pair = found.redundant.iloc[0]
         value = float(pair["value"])

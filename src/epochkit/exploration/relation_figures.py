@@ -22,6 +22,7 @@ from .findings import gap_values
 from .structure_findings import counted, effect_value, outcome_value, some_of
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
+from ..report.values import share_text
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why01
 def _gap_claim(found: Exploration) -> str:
@@ -53,7 +54,7 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
     left, right = axes[0]
     names = [named(found, name) for name in table["column"]]
     bars = left.barh(names, 100 * table["share"], color=COLOURS["blue"], height=0.6)
-    left.bar_label(bars, [f"{share:.1%}" for share in table["share"]], padding=3, fontsize=9)
+    left.bar_label(bars, [share_text(share) for share in table["share"]], padding=3, fontsize=9)
     left.set(xlabel="missing cells (% of rows)", ylabel="feature", xlim=(0, 118 * table["share"].max()))
     factor = 100 if found.plan.classification else 1
     places = np.arange(len(table))

@@ -50,8 +50,8 @@ def rows_to_measure(data: pd.DataFrame, plan: Plan, most: int = GAIN_ROWS) -> np
 SCORES = {"binary": "AUC", "multiclass": "log loss (lower)", "regression": "RMSE in standard deviations (lower)"}
 GAIN_WORDS = {"binary": "more AUC", "multiclass": "less log loss",
               "regression": "standard deviations of the target less error (RMSE)"}  # behind the number of a gain
-LOSS_WORDS = {"binary": "of its AUC", "multiclass": "more log loss",
-              "regression": "standard deviations of the target more error (RMSE)"}  # behind that of a loss
+LOSS_WORDS = {"binary": "of its AUC", "multiclass": "in log loss",
+              "regression": "standard deviations of the target in error (RMSE)"}  # behind that of a loss
 
 
 class Fold(NamedTuple):
@@ -232,13 +232,15 @@ def gains_claim(gains: Gains, of: str) -> Claim:
     values = {place: Measured(float(gains[kind][0]), "score", f"gain of {of} for {kind}", level=LEVEL,
                               low=float(gains[kind][1]), high=float(gains[kind][2]), rule="folds of training rows")
               for place, kind in named.items()}
-    return claim(" and ".join(f"{{{place}}} for {kind}{unsure_words(gains[kind])}" for place, kind in named.items()),
-                 **values)
+    unsure = {kind: unsure_words(gain) for kind, gain in gains.items()}
+    neither = ", neither of which these rows can tell from none" if len(gains) > 1 and all(unsure.values()) else ""
+    return claim(" and ".join(f"{{{place}}} for {kind}{'' if neither else unsure[kind]}"
+                              for place, kind in named.items()) + neither, **values)
 
 
 def unsure_words(gain: Sequence[float]) -> str:
     "What is said behind a gain (mean, low, high) whose interval includes zero; nothing where it does not"
-    return ", which these rows cannot tell from none" if gain[1] <= 0 <= gain[2] else ""
+    return ", which these rows cannot tell from none" if gain[1] <= 0 <= gain[2] and any(gain) else ""
 
 
 def delivered_claim(gains: Gains, made: bool = True) -> Claim:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.years import holds_years
 from .ablation import GAIN_WORDS, GroupGain, unsure_words
 from ..report.claims import Measured, begun, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
-from ..report.values import Sentence
+from ..report.values import Sentence, share_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -168,7 +169,7 @@ def split_picture(facts: dict[str, Any], positive: str = "") -> FeaturePicture:
     parts = {name: part for name, part in facts["parts"].items() if part["rows"]}
     shown, values = _target_shown(parts, positive)
     rows = {name: part["rows"] for name, part in parts.items()}
-    write = "{:.1%}".format if shown else readable
+    write = share_text if shown else readable
     figure, axes = _canvas(2.6, columns=2)
     _labelled_bars(axes[0, 0], dict(list(rows.items())[::-1]), "{:,}".format, xlabel="rows",
                    xlim=(0, 1.2 * max(rows.values())))
@@ -191,7 +192,8 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
         axis.hist(values, bins=40, color=COLOURS["blue"])
         axis.set(xlabel=label, ylabel="training rows")
     def value(number: float, what: str) -> Measured:
-        return Measured(float(number), "effect" if what == "skewness" else "", f"{what} of {raw.name}", len(before),
+        unit = "effect" if what == "skewness" else "calendar year" if what == "mean" and holds_years(before) else ""
+        return Measured(float(number), unit, f"{what} of {raw.name}", len(before),
                         rule="training rows")
     if abs(after.skew() - before.skew()) < 1e-6:
         return figure, claim("{name} keeps its shape as a feature (skewness {before}): it is scaled, from a mean of "

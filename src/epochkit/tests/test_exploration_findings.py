@@ -153,8 +153,9 @@ def test_the_ranking_shows_the_number_of_the_audit_and_what_is_next_is_what_the_
     heavy = example_rows().assign(noise=np.random.default_rng(0).standard_t(2, 500))
     found = explore(heavy, example_plan())
     insights = insights_of(found, NO_LEAKS)
-    outliers = next(item for item in insights["findings"] if item["id"] == "outliers")["action"]
-    assert "not tested" in outliers and "they are real (" not in outliers
+    told = next(item for item in insights["findings"] if item["id"] == "outliers")
+    outliers = told["action"]
+    assert "whether they are real was not tested" in told["consequence"] and "they are real" not in outliers
     for name in found.outliers.loc[found.outliers["share"] >= 0.01, "column"]:
         done = insights["transform"].get(name) or insights["scaling"][name]
         assert f"{done} " in outliers and name in outliers
@@ -167,6 +168,18 @@ def test_repetition_is_named_and_its_absence_too():
     lonely = explore(rows, example_plan())._replace(inflation=pd.Series(dtype=float))
     assert _repetition_finding(lonely, advice_of(lonely, NO_LEAKS)) is None
     assert by_id(example_rows())["repeated_information"]["action"] == "leave out same"
+
+
+def test_an_exact_sum_is_told_as_one_and_not_as_nearly_repeated():
+    rng = np.random.default_rng(3)
+    rows = example_rows().assign(noise=lambda table: rng.integers(0, 900, 500) + 0.0, same=rng.integers(0, 900, 500) + 0.0)
+    rows["income"] = rows["noise"] + rows["same"]
+    said = by_id(rows)["repeated_information"]["claim"]
+    assert said.endswith("in every row where all are known") and "nearly" not in said and " is the sum of " in said
+    rows["income"] = 2.5 * rows["noise"] - 2 * rows["same"]
+    assert "exactly (variance inflation beyond 1,000,000)" in by_id(rows)["repeated_information"]["claim"]
+    rows["income"] += rng.normal(0, 20, 500)
+    assert "nearly repeat" in by_id(rows)["repeated_information"]["claim"]
 
 
 def test_a_leak_and_repeated_rows_are_said_aloud():

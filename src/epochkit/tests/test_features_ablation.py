@@ -29,6 +29,8 @@ def test_what_is_made_is_told_as_a_gain_and_plain_columns_alone_as_such():
     assert said.startswith("Over the plain columns, all that is handed on gains 0.010 (0.002 to 0.018) for trees and ")
     assert said.endswith(" for a linear model, which these rows cannot tell from none") and said.count("cannot tell") == 1
     assert set(said.values) == {"trees", "model"}
+    both = delivered_claim({kind: (0.001, -0.002, 0.004) for kind in made})
+    assert both.endswith(", neither of which these rows can tell from none") and both.count("these rows") == 1
     fewer = delivered_claim({"trees": (0.0, 0.0, 0.0), "a linear model": (-0.0007, -0.001, -0.0002)}, made=False)
     assert fewer.startswith("Only plain columns are handed on") and "gains" not in fewer and "cannot tell" not in fewer.rpartition("-0.0007")[2]
     assert delivered_claim({kind: (0.0, 0.0, 0.0) for kind in made}) == "The plain columns alone are handed on: no optional group of features earned a place"
