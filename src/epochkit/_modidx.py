@@ -1528,6 +1528,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                              'epochkit/exploration/relation_figures.py'),
                                                        'epochkit.exploration.relation_figures._grid_claim': ( 'exploration/relation_figures.html#_grid_claim',
                                                                                                               'epochkit/exploration/relation_figures.py'),
+                                                       'epochkit.exploration.relation_figures._hover_form': ( 'exploration/relation_figures.html#_hover_form',
+                                                                                                              'epochkit/exploration/relation_figures.py'),
                                                        'epochkit.exploration.relation_figures._odd_claim': ( 'exploration/relation_figures.html#_odd_claim',
                                                                                                              'epochkit/exploration/relation_figures.py'),
                                                        'epochkit.exploration.relation_figures._pair_grid': ( 'exploration/relation_figures.html#_pair_grid',

@@ -217,7 +217,9 @@ def strongest_number_picture(found: Exploration) -> ExplorationPicture | None:
         axis.hist(group.clip(low, high), bins=bins, density=True, alpha=0.45, color=colour,
                   label=f"{short(label)} (median {readable(group.median())})")
         axis.axvline(group.median(), color=colour, linewidth=2)
-    axis.set(xlabel=titled(found, name), ylabel="density within the class")
+    beyond = int((values.notna() & ~values.between(low, high)).sum())
+    outer = f"; outer bars: also the {beyond:,} values beyond them" if beyond else ""
+    axis.set(xlabel=titled(found, name) + outer, ylabel="density within the class")
     axis.legend(title=named(found, found.plan.data.target))
     return figure, _separation_claim(found, name, row, labels, values)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.years import holds_years
 from .associations import numbers_of
 from .column_figures import (ExplorationPicture, canvas, groups_of, named, numbers_by_strength,
                                                  short, titled, varied_numbers)
@@ -106,6 +107,11 @@ def _escaped(name: object) -> str:
     import html
     return html.escape(str(name)).replace("%{", "% {")
 
+
+def _hover_form(found: Exploration, name: str) -> str:
+    "How plotly writes a value of a column: with a mark for thousands, a calendar year without"
+    return "" if holds_years(found.rows[name]) else ":,"
+
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-07
 def _odd_claim(odd: pd.DataFrame, rows: int) -> Claim:
     "How many rows are odd, and the number that stands out in most of them, where one does in several"
@@ -138,7 +144,7 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
             customdata=np.column_stack([rows["row"], rows["stands_out"]]),
             marker={"size": size, "opacity": 0.55, "color": colour},
             hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) +
-            " %{x:,}<extra></extra>")
+            f" %{{x{_hover_form(found, names[0])}}}<extra></extra>")
     if not odd.any():
         return figure, claim("No row of {all} is odd as a whole: an isolation forest ranks none beyond chance",
                              all=count_of(len(table), "rows that are analysed"))
@@ -409,10 +415,13 @@ def interactive_picture(found: Exploration, most_rows: int = 1500) -> Exploratio
         figure.add_scatter(
             x=part[names[0]], y=part[names[1]], mode="markers", name=short(label), customdata=part["row_id"],
             marker={"size": 6, "opacity": 0.55, "color": colour}, hovertemplate=
-            f"row %{{customdata}}<br>{_escaped(names[0])} %{{x:,}}<br>{_escaped(names[1])} "
-            f"%{{y:,}}<extra>{_escaped(short(label))}</extra>"
+            f"row %{{customdata}}<br>{_escaped(names[0])} %{{x{_hover_form(found, names[0])}}}<br>{_escaped(names[1])} "
+            f"%{{y{_hover_form(found, names[1])}}}<extra>{_escaped(short(label))}</extra>"
         )
     for axis, name in zip((figure.layout.xaxis, figure.layout.yaxis), names):
         low, high = some[name].astype(float).quantile([0.005, 0.995])
-        axis.range = [low - 0.04 * (high - low), high + 0.04 * (high - low)]  # a double click shows the far ones
+        axis.range = [low - 0.04 * (high - low), high + 0.04 * (high - low)]
+        outside = int((~some[name].astype(float).between(*axis.range)).sum())
+        if outside:
+            axis.title.text += f" ({counted(outside, 'point')} further out: double click)"
     return figure, _corner_claim(found, names)

@@ -1181,7 +1181,7 @@ def _(p, said):
 @recomputes("001", "table (finding)")
 def _(p, said):
     raw = p.table.drop(columns="row_id")
-    return {"rows": len(raw), "columns": raw.shape[1], "missing": p.plan["profile"]["missing_cells"], "profiled": len(raw),
+    return {"rows": len(raw), "columns": raw.shape[1], "missing": p.plan["profile"]["missing_cells"], "marked": p.plan["profile"]["missing_as_marks"], "profiled": len(raw),
             "equal": p.plan["profile"]["duplicate_rows"]}
 
 
@@ -1201,7 +1201,9 @@ def _(p, said):
 def _(p, said):
     emptied = p.table.drop(columns="row_id").isna().to_numpy().sum() - p.plan["profile"]["missing_cells"]
     equal = p.table.drop(columns="row_id").duplicated().sum()
-    return {"kept": len(p.table), "given": p.plan["profile"]["rows"], "removed": p.plan["profile"]["rows"] - len(p.table), "emptied": emptied, "equal": equal}
+    marks = p.plan["profile"]["missing_as_marks"]
+    return {"kept": len(p.table), "given": p.plan["profile"]["rows"], "removed": p.plan["profile"]["rows"] - len(p.table), "emptied": emptied + marks,
+            "marks": marks, "doubted": emptied, "equal": equal}
 
 
 @recomputes("002", "contract (finding)")
@@ -1376,7 +1378,7 @@ def _(p, said):
     values = p.table.drop(columns="row_id")
     gaps = values.isna().to_numpy()
     return {"given": p.plan["profile"]["rows"], "kept": len(values), "columns": values.shape[1], "missing": gaps.mean(),
-            "emptied": gaps.sum() - p.plan["profile"]["missing_cells"], "quality": np.mean([*quality(p).values()]),
+            "marks": p.plan["profile"]["missing_as_marks"], "doubted": gaps.sum() - p.plan["profile"]["missing_cells"], "quality": np.mean([*quality(p).values()]),
             "minimum": p.plan["quality"]["minimum"], "broken": broken_rules(p)}
 
 

@@ -47,6 +47,20 @@ def test_claims_follow_the_data():
                                             plan_for("regression"))[1].replace("2.50", "2.5")
 
 
+def test_large_numbers_do_not_run_into_each_other():
+    from itertools import pairwise
+    area = np.random.default_rng(0).lognormal(9.2, 0.5, 2_000)
+    area[0] = 215_245
+    frame = pd.DataFrame({name: area for name in "abcd"} | {"y": ["b", "a"] * 1_000})
+    figure = numbers_figure(frame, plan_for("binary", features=list("abcd")))[0]
+    figure.canvas.draw()
+    for axis in figure.axes[4:8]:
+        low, high = axis.get_xlim()
+        ends = [label.get_window_extent() for place, label in zip(axis.get_xticks(), axis.get_xticklabels())
+                if low <= place <= high]
+        assert len(ends) > 1 and all(left.x1 < right.x0 for left, right in pairwise(ends))
+
+
 def test_a_table_without_gaps_has_its_own_claim_and_axes_are_named():
     figure, claim = missing_figure({"missing": {"x": {"before": 0.0, "after": 0.0}}})
     assert claim == "No cell is missing in 1 column"

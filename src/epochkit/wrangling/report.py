@@ -226,6 +226,10 @@ def _spread(axis: Any, below: Any, column: pd.Series, title: str) -> None:
     below.set_xlim(axis.get_xlim())
     below.set_yticks([])
     below.set_xlabel(_short(title, 28), fontsize=9, parse_math=False)
+    below.locator_params(axis="x", nbins=4)
+    if len(known) and np.abs(known).max() >= 10_000:  # 200k: long numbers would touch
+        from matplotlib.ticker import EngFormatter
+        below.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.tick_params(labelsize=8, labelbottom=False)
     below.tick_params(labelsize=8)
 
