@@ -7182,6 +7182,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'epochkit/serving/store/database.py'),
                                                  'epochkit.serving.store.database._sqlite_asked': ( 'serving/store/database.html#_sqlite_asked',
                                                                                                     'epochkit/serving/store/database.py'),
+                                                 'epochkit.serving.store.database._sqlite_inserted': ( 'serving/store/database.html#_sqlite_inserted',
+                                                                                                       'epochkit/serving/store/database.py'),
                                                  'epochkit.serving.store.database._trouble': ( 'serving/store/database.html#_trouble',
                                                                                                'epochkit/serving/store/database.py'),
                                                  'epochkit.serving.store.database.is_server': ( 'serving/store/database.html#is_server',
