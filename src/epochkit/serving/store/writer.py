@@ -46,8 +46,7 @@ class _Waiting:
         """
         with self._changed:
             room = lambda: self.waiting + rows <= self.most or self.trouble or self._closing
-            if wait_s and rows <= self.most:
-                self._changed.wait_for(room, wait_s)
+            self._changed.wait_for(room, wait_s if rows <= self.most else 0)
             if self.waiting + rows > self.most:
                 self._lose(rows, self.trouble or "they come faster than they can be stored")
                 return
