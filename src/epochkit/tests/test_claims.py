@@ -732,9 +732,12 @@ def _(p, said):
 def _(p, said):
     rows, rules = pd.read_parquet(p.folders["006"] / "behaviour_rows.parquet"), p.plan["behaviour"]
     signed = {"increasing": -rows["change"], "decreasing": rows["change"], "invariant": rows["change"].abs()}
-    kept = pd.concat([signed[demand][rows["demand"] == demand] for demand in signed]).sort_index() <= rules["tolerance"]
-    holds = kept.groupby([rows["column"], rows["demand"]]).mean()
-    return {"kept": (holds >= rules["least_share"]).sum(), "rules": len(holds), "holds": holds.min()}
+    against = pd.concat([signed[demand][rows["demand"] == demand] for demand in signed]).sort_index()
+    taken = rows["column"].isin(p.features)
+    assert against[~taken].isna().all() and {*rows["column"][~taken]} == {*said.words["idle"].split(" and ")}
+    holds, strict = ((against[taken] <= most).groupby([rows["column"][taken], rows["demand"][taken]]).mean() for most in (rules["tolerance"], 1e-9))
+    return {"kept": (holds >= rules["least_share"]).sum(), "rules": len(holds), "holds": holds.min(), "strict": strict[holds.idxmin()],
+            "tolerance": rules["tolerance"]}
 
 
 @recomputes("006", "adversarial")
@@ -742,6 +745,9 @@ def _(p, said):
     table, found = pd.read_parquet(p.folders["006"] / "adversarial.parquet"), {}
     for name, rows in (("near", table[table["near"]]), ("elsewhere", table[~table["near"]])):
         found |= {f"rows_{name}": len(rows), f"turned_{name}": rows["distance"].notna().mean(), f"half_{name}": rows["distance"].median()}
+    counts = table["column"][table["column"] != ""].value_counts()
+    assert said.words["names"] == " and ".join(sorted(counts.index[counts == counts.max()]))
+    found |= {"times": counts.max(), "turned": counts.sum()}
     return {name: found[name] for name in said.values}
 
 
@@ -768,7 +774,13 @@ def costs_by_row(p):
 def _(p, said):
     costs, raw = costs_by_row(p)
     column = raw[said.words["widest"]]
-    return {end: costs[inside(column, said.words[f"where_{end}"]).to_numpy()].mean() for end in ("least", "most")}
+    ranges, first = pd.read_csv(p.folders["006"] / "answers_by_range.csv"), pd.DataFrame(p.json("006", "explanations.json")["importance"])["column"]
+    compared = ranges.groupby("column").size()[first[first.isin(ranges["column"])].head(4)]
+    compared = compared[compared > 1]
+    groups = [costs[inside(column, said.words[f"where_{end}"]).to_numpy()] for end in ("least", "most")]
+    pairs = compared.sum() * (compared.sum() - 1) / 2
+    assert ("more than chance" in said.words["apart"]) == (stats.ttest_ind(*groups, equal_var=False).pvalue * pairs <= 0.05)
+    return {"least": groups[0].mean(), "most": groups[1].mean(), "groups": compared.sum(), "columns": len(compared)}
 
 
 @recomputes("006", "segments")
@@ -786,6 +798,10 @@ def _(p, said):
 def _(p, said):
     found = p.json("006", "explanations.json")
     both = pd.DataFrame(found["importance"]).set_index("column").join(pd.DataFrame(found["shuffled"]).set_index("column"), rsuffix="_2")
+    first, named = both["importance"].max(), said.words["names"].replace(" and ", ", ").split(", ")
+    error = np.hypot(both["high"] - both["importance"], (both["high"] - both["importance"])[both["importance"].idxmax()])
+    alike = {*both.index[first - both["importance"] <= error]}
+    assert alike <= {*named} and (not said.words["tie"] or alike == {*named})
     return {"rho": stats.spearmanr(both["importance"], both["loss"]).statistic}
 
 
