@@ -3114,6 +3114,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'epochkit/models/figures.py'),
                                          'epochkit.models.figures._predicted_against_true': ( 'models/figures.html#_predicted_against_true',
                                                                                               'epochkit/models/figures.py'),
+                                         'epochkit.models.figures.bias_claim': ( 'models/figures.html#bias_claim',
+                                                                                 'epochkit/models/figures.py'),
                                          'epochkit.models.figures.comparison_figure': ( 'models/figures.html#comparison_figure',
                                                                                         'epochkit/models/figures.py'),
                                          'epochkit.models.figures.impact_figure': ( 'models/figures.html#impact_figure',
