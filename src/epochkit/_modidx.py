@@ -5752,6 +5752,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'epochkit/retrospective/comparison.py'),
                                                    'epochkit.retrospective.comparison.compare_with_estimates': ( 'retrospective/comparison.html#compare_with_estimates',
                                                                                                                  'epochkit/retrospective/comparison.py'),
+                                                   'epochkit.retrospective.comparison.criterion_told': ( 'retrospective/comparison.html#criterion_told',
+                                                                                                         'epochkit/retrospective/comparison.py'),
                                                    'epochkit.retrospective.comparison.judge_criteria': ( 'retrospective/comparison.html#judge_criteria',
                                                                                                          'epochkit/retrospective/comparison.py'),
                                                    'epochkit.retrospective.comparison.with_own_criterion': ( 'retrospective/comparison.html#with_own_criterion',

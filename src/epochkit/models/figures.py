@@ -215,7 +215,8 @@ def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     axes = figure.subplots()
     for row, trial in enumerate(reversed(top)):
         axes.plot(trial.value, row, "o", markersize=9, color=COLOURS["orange"] if trial is top[0] else COLOURS["blue"])
-        axes.annotate(f"{trial.value:.4g}", (trial.value, row), xytext=(9, -4), textcoords="offset points")
+        told = f"{trial.value:,.0f}" if abs(trial.value) >= 1000 else f"{trial.value:.4g}"
+        axes.annotate(told, (trial.value, row), xytext=(9, -4), textcoords="offset points")
     untuned = tuning.untuned.value(primary)
     axes.axvline(untuned, color=COLOURS["grey"], linestyle="--", label="untuned winner")
     axes.set_yticks(range(len(top)), [f"trial {trial.number}" for trial in reversed(top)])

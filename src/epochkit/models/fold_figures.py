@@ -196,6 +196,7 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     right.scatter(expected, np.sort(error), s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
     right.plot(expected[[0, -1]], expected[[0, -1]], color=COLOURS["grey"], linestyle="--", linewidth=1)
     right.set(xlabel="error, were it normal", ylabel="error, as it is")
+    right.locator_params(axis="x", nbins=4)
     return figure, _error_claim(best, error, table, column_unit(plan.data.units.get(plan.data.target, "")))
 
 
@@ -317,7 +318,8 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
         axes.plot(table["loss"].to_numpy()[kind], np.arange(len(table))[kind], "o", color=COLOURS[colour], markersize=8)
     axes.axvline(0, color=COLOURS["grey"], linestyle="--", linewidth=1)
     axes.set_yticks(range(len(table)), table["feature"])
-    axes.set_xlabel(f"{plan.metric.primary} lost by shuffling the feature, over {found.folds} folds (95 % interval)")
+    axes.set_xlabel(f"{plan.metric.primary} lost by shuffling the feature on "
+                    f"{found.folds} of the folds (95 % interval)")
     return figure, _importance_claim(found, best, plan)
 
 

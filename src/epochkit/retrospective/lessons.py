@@ -15,7 +15,8 @@ import pandas as pd
 
 from ..core.settings import EPOCHS
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim
-from ..report.values import as_markdown, duration, readable
+from ..report.values import as_markdown, duration
+from .comparison import criterion_told
 from .playbook import LESSONS, NOTHING_TO_CHANGE
 from .project_record import ProjectRecord
 from .what_if import Scenario
@@ -629,9 +630,7 @@ def _facts_of(row: dict[str, Any]) -> str:
 
 
 def _criterion_line(item: dict[str, Any]) -> str:
-    judgement = item.get("judgement", item["outcome"])
-    return (f"- {item['criterion']}: **{judgement}** (observed {readable(item['observed'])}, "
-            f"{item['operator']} {readable(item['limit'])})")
+    return f"- {item['criterion']}: **{item.get('judgement', item['outcome'])}**, {criterion_told(item)}"
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-23
 def effort_of(lesson: Lesson, record: ProjectRecord) -> str:
