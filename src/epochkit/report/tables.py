@@ -60,7 +60,7 @@ def _side(values: Iterable[Any]) -> str:
 
 # %% ../../../nbs/report/04_tables.ipynb #tables-15
 _FACTS = " "  # the column of facts: each is another measurement
-_NAMES_IN_DIGITS = {"id", "year", "version", "seed", "event", "seq"}
+_NAMES_IN_DIGITS = {"id", "year", "yr", "version", "seed", "event", "seq"}
 
 
 def _probability_text(value: Any) -> object:

@@ -751,9 +751,12 @@ def _(p, said):
 def _(p, said):
     rows, rules = pd.read_parquet(p.folders["006"] / "behaviour_rows.parquet"), p.plan["behaviour"]
     signed = {"increasing": -rows["change"], "decreasing": rows["change"], "invariant": rows["change"].abs()}
-    kept = pd.concat([signed[demand][rows["demand"] == demand] for demand in signed]).sort_index() <= rules["tolerance"]
-    holds = kept.groupby([rows["column"], rows["demand"]]).mean()
-    return {"kept": (holds >= rules["least_share"]).sum(), "rules": len(holds), "holds": holds.min()}
+    against = pd.concat([signed[demand][rows["demand"] == demand] for demand in signed]).sort_index()
+    taken = rows["column"].isin(p.features)
+    assert against[~taken].isna().all() and {*rows["column"][~taken]} == {*said.words["idle"].split(" and ")}
+    holds, strict = ((against[taken] <= most).groupby([rows["column"][taken], rows["demand"][taken]]).mean() for most in (rules["tolerance"], 1e-9))
+    return {"kept": (holds >= rules["least_share"]).sum(), "rules": len(holds), "holds": holds.min(), "strict": strict[holds.idxmin()],
+            "tolerance": rules["tolerance"]}
 
 
 @recomputes("006", "adversarial")
@@ -761,6 +764,9 @@ def _(p, said):
     table, found = pd.read_parquet(p.folders["006"] / "adversarial.parquet"), {}
     for name, rows in (("near", table[table["near"]]), ("elsewhere", table[~table["near"]])):
         found |= {f"rows_{name}": len(rows), f"turned_{name}": rows["distance"].notna().mean(), f"half_{name}": rows["distance"].median()}
+    counts = table["column"][table["column"] != ""].value_counts()
+    assert said.words["names"] == " and ".join(sorted(counts.index[counts == counts.max()]))
+    found |= {"times": counts.max(), "turned": counts.sum()}
     return {name: found[name] for name in said.values}
 
 
@@ -787,7 +793,13 @@ def costs_by_row(p):
 def _(p, said):
     costs, raw = costs_by_row(p)
     column = raw[said.words["widest"]]
-    return {end: costs[inside(column, said.words[f"where_{end}"]).to_numpy()].mean() for end in ("least", "most")}
+    ranges, first = pd.read_csv(p.folders["006"] / "answers_by_range.csv"), pd.DataFrame(p.json("006", "explanations.json")["importance"])["column"]
+    compared = ranges.groupby("column").size()[first[first.isin(ranges["column"])].head(4)]
+    compared = compared[compared > 1]
+    groups = [costs[inside(column, said.words[f"where_{end}"]).to_numpy()] for end in ("least", "most")]
+    pairs = compared.sum() * (compared.sum() - 1) / 2
+    assert ("more than chance" in said.words["apart"]) == (stats.ttest_ind(*groups, equal_var=False).pvalue * pairs <= 0.05)
+    return {"least": groups[0].mean(), "most": groups[1].mean(), "groups": compared.sum(), "columns": len(compared)}
 
 
 @recomputes("006", "segments")
@@ -805,6 +817,10 @@ def _(p, said):
 def _(p, said):
     found = p.json("006", "explanations.json")
     both = pd.DataFrame(found["importance"]).set_index("column").join(pd.DataFrame(found["shuffled"]).set_index("column"), rsuffix="_2")
+    first, named = both["importance"].max(), said.words["names"].replace(" and ", ", ").split(", ")
+    error = np.hypot(both["high"] - both["importance"], (both["high"] - both["importance"])[both["importance"].idxmax()])
+    alike = {*both.index[first - both["importance"] <= error]}
+    assert alike <= {*named} and (not said.words["tie"] or alike == {*named})
     return {"rho": stats.spearmanr(both["importance"], both["loss"]).statistic}
 
 
@@ -1052,7 +1068,8 @@ def _(p, said):
     group = next(group for group in gains["groups"][1:] if f"'{group['group']}'" in said.text)
     sign, wider = -1 if group["kept"] else 1, 1 if gains["level"] == 0.95 else math.nan
     reach = wider * (group["high"] - group["low"]) / 2
-    return {"gain": (sign * group["gain"], sign * group["gain"] - reach, sign * group["gain"] + reach), "count": len(gains["groups"]) - 1}
+    assert (sign * group["gain"] + reach < 0) == ("which is worse" in said.text)
+    return {"gain": upwards(sign * group["gain"], sign * group["gain"] - reach, sign * group["gain"] + reach), "count": len(gains["groups"]) - 1}
 
 
 @learns("frameworks_tie")
@@ -1097,10 +1114,15 @@ def _(p, said):
 
 @learns("what_it_learned")
 def _(p, said):
-    shares = pd.DataFrame(p.json("006", "explanations.json")["importance"]).set_index("column")["importance"]
-    assert shares.idxmax() == said.words["name"]
+    explained = p.json("006", "explanations.json")
+    table, losses = (pd.DataFrame(explained[part]).set_index("column") for part in ("importance", "shuffled"))
+    shares, ranked = table["importance"], table.sort_values("importance", ascending=False)
+    assert shares.idxmax() == said.words["name"] and losses["loss"].idxmax() == said.words["harmful"]
+    assert ("these rows cannot tell" in said.text) == (ranked["high"].iloc[1] >= ranked["low"].iloc[0])
     (_, scores, _), raw = scored_rows(p), costs_by_row(p)[1][said.words["name"]]
-    found = {"share": shares.max() / shares.sum()}
+    found = {"share": shares.max() / shares.sum(), "loss": losses["loss"].max()}
+    if "next" in said.words:
+        found["next_share"] = shares[said.words["next"]] / shares.sum()
     for end in ("low", "high"):
         there = raw.isna() if said.words[f"where_{end}"] == "(missing)" else inside(raw, said.words[f"where_{end}"])
         found[end] = scores[there.to_numpy()].mean()

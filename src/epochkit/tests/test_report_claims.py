@@ -43,6 +43,8 @@ def test_what_was_chosen_has_no_zeros_at_its_end(value, unit, text):
 def test_a_score_has_its_interval_where_there_is_one_and_is_words_where_it_is_no_number():
     said = [score_value({"value": value, **ends}, "auc", 9, "by hand") for value, ends in ((0.8, {"low": 0.7, "high": 0.9}), (0.8, {}), (None, {}))]
     assert list(map(str, said)) == ["0.800 (0.700 to 0.900)", "0.800", "no number"]
+    sold = score_value({"value": 12_865.56, "low": 11_753.49, "high": 14_157.97}, "mae", 590, "served model")
+    assert str(in_unit(sold, "USD")) == "12,866 USD (11,753 to 14,158)" and in_unit("no number", "USD") == "no number"
 
 
 def test_a_noun_follows_the_number():
@@ -118,6 +120,9 @@ def test_a_sentence_says_the_names_of_people_and_keeps_those_of_the_table():
     shown = said.in_names({"a": "Amount", "b": "Balance"})
     assert shown == "Amount, Balance lie at 3 EUR, most Balance, for ab"
     assert (shown.values, shown.words) == (said.values, said.words) and said.words["names"] == "a, b"
+    assert claim("{names}", names=together("abc")).in_names({"a": "Amount", "c": "Car"}) == "Amount, b and Car"
+    assert claim("{name}", name="b and c").in_names({"b and c": "Both", "b": "B"}) == "Both"
+    assert [together(names) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
     assert said.in_names({}) == said and pickle.loads(pickle.dumps(shown)) == shown
     assert str(Measured(12.0, column_unit("points"), "a")) == "12 (points)" and column_unit("s") == "s"
 

@@ -8,17 +8,30 @@ from epochkit.report.values import *
 
 
 def test_numbers_are_written_for_people():
-    assert [readable(v) for v in (1234567, 1234.6, 12.345, 0.12345, 0.00001, -3.5, 0.0)] == [
-        "1,234,567", "1,235", "12.3", "0.123", "1.00e-05", "-3.50", "0"]
+    assert [readable(v) for v in (1234567, 1234.6, 12.345, 0.12345, -3.5, 0.0)] == [
+        "1,234,567", "1,235", "12.3", "0.123", "-3.50", "0"]
+    assert [readable(v) for v in (0.000513, -0.000391, 0.00001, 0.0000032)] == ["0.000513", "-0.00039", "0.000010", "3.20e-06"]
     assert [readable(v) for v in (None, float("nan"), pd.NA, np.int64(5), np.bool_(False), "a<b")] == [
         "–", "–", "–", "5", "no", "a<b"]
     assert [readable(v) for v in (float("inf"), -np.inf, np.float32(0.5))] == ["∞", "-∞", "0.500"]
+
+
+def test_a_year_has_no_comma_and_what_only_looks_like_one_has():
+    seen = [column_value(name, value) for name, value in (
+        ("Yr Sold", 2006.0), ("YearBuilt", 1971), ("Garage Yr Blt", 2207.0), ("Amount", 1971), ("years", 1971), ("Year", 24), ("year", None), ("Year", "new"))]
+    assert seen == ["2006", "1971", "2207", "1,971", "1,971", "24", "–", "new"]
 
 
 @pytest.mark.parametrize("share, words", [(0.2831, "28.3 %"), (1e-05, "< 0.1 %"), (-1e-05, "> -0.1 %"), (0, "0 %"), (1, "100 %"),
                                           (0.99999, "> 99.9 %"), (-0.25, "-25.0 %"), (12.5, "1,250.0 %"), (float("nan"), "–")])
 def test_a_share_is_told_in_percent(share, words):
     assert share_text(share) == words
+
+
+def test_a_demand_is_told_in_words():
+    assert [demand_text(*asked) for asked in ((">=", 0.9), ("<=", 100.0, "ms"), ("==", 0, "cases"), ("==", 1, "yes/no"), ("<=", 0.05, "of the gain"))] == [
+        "at least 0.9", "at most 100 ms", "exactly 0 cases", "yes", "at most 0.05 of the gain"]
+    assert demand_text("<=", 1e-6) == "at most 0.000001" and demand_text(">=", 1000, "rows/s") == "at least 1,000 rows/s"
 
 
 @pytest.mark.parametrize("seconds, words", [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"),

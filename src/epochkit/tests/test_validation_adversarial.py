@@ -68,6 +68,21 @@ def test_a_column_that_turns_nothing_says_so(loans):
     assert set(labels["distance"].dropna()) == {1.0}
 
 
+def test_what_turns_most_decisions_is_alone_or_named_with_its_equals():
+    assert most_often({"Income": 17, "Amount": 9}, "near") == "Income (17 of 26)"
+    tie = most_often({"Income": 17, "Amount": 17, "Price": 10}, "near")
+    assert tie == "Amount and Income (17 of 44 each)" and tie.values["times"].value == 17
+    assert most_often(dict.fromkeys("abcd", 2), "near") == "4 columns alike (2 of 8 each)" and most_often({}, "near") == ""
+    part = {"rows": 30, "turned": 1.0, "median_distance": 0.2}
+    assert "; most often by a and b (3 of 6 each)" in flip_claim({"near": part, "far": part, "columns": {"b": 3, "a": 3}})
+
+
+def test_the_rows_near_the_threshold_have_counts_of_their_own():
+    flips = pd.DataFrame({"near": [True, True, False], "column": ["a", "", "b"], "distance": [0.1, np.nan, 2.0]})
+    found = flip_summary(flips)
+    assert (found["near"]["columns"], found["far"]["columns"], found["columns"]) == ({"a": 1}, {"b": 1}, {"a": 1, "b": 1})
+
+
 def test_a_number_has_no_decision(loans):
     bundle, frame, plan, *_ = loans
     from dataclasses import replace

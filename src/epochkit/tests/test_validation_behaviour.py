@@ -60,8 +60,9 @@ def test_a_rule_holds_where_the_score_goes_its_way(people):
     changes = behaviour_rows(fine, people, plan)
     rules = judge_behaviour(changes, plan)
     assert [(rule["column"], rule["result"], rule["holds"]) for rule in rules] == [
-        ("income", "pass", 1.0), ("home", "pass", 1.0), ("name", "pass", 1.0)]
+        ("income", "pass", 1.0), ("home", "pass", 1.0), ("name", NO_INPUT, None)]
     assert rules[0]["rows"] == 189 and rules[1]["rows"] == 200  # gaps and the largest value cannot be moved up
+    assert rules[2]["rows"] == 0 and rule_text(rules[2]) == "'name' does not matter: not measured, the column is no input of the model"
 
 
 def test_a_rule_fails_where_the_score_goes_against_it(people):
@@ -69,7 +70,8 @@ def test_a_rule_fails_where_the_score_goes_against_it(people):
     bad = Answers(lambda rows: rows["income"].fillna(100) / 250 + 0.2 * (rows["home"] == "own"))
     rules = judge_behaviour(behaviour_rows(bad, people, plan), plan)
     assert [rule["result"] for rule in rules] == ["fail", "fail"] and rules[1]["worst_change"] == pytest.approx(0.2)
-    assert "more 'income' lowers the score" in rule_text(rules[0], 0.05) and "of 189 rows" in rule_text(rules[0], 0.05)
+    assert rule_text(rules[0]).startswith("more 'income', as the rows 10 % and 30 % further up have it, lowers the score or leaves it: within 0.05 it holds for ")
+    assert " of 189 rows (95 % demanded; the largest change" in rule_text(rules[0]).replace(", strictly for 0 %", "")
     kinder = asked(invariant=["home"], tolerance=0.25)
     assert judge_behaviour(behaviour_rows(bad, people, kinder), kinder)[0]["result"] == "pass"
 
@@ -86,7 +88,7 @@ def test_what_was_tried_on_no_row_does_not_hold(people):
     flat = Answers(lambda rows: 0 * rows["row_id"] + 0.5)
     same = behaviour_rows(flat, people.assign(income=3.0), plan)
     assert same.empty and judge_behaviour(same, plan)[0]["result"] == "fail"
-    assert "on no row" in rule_text(judge_behaviour(same, plan)[0], 0.05)
+    assert "on no row" in rule_text(judge_behaviour(same, plan)[0])
     assert behaviour_rows(flat, people, asked()).empty and judge_behaviour(same, asked()) == []
 
 
@@ -100,17 +102,30 @@ def test_a_rule_that_cannot_be_asked_names_the_key(people):
     assert three["change"].max() == pytest.approx(0.2)
 
 
+def test_a_share_within_the_tolerance_has_the_strict_one_beside_it(people):
+    plan = asked(monotone={"income": "decreasing"})
+    wavy = Answers(lambda rows: 0.5 - rows["income"].fillna(100) / 1_000 + 0.01 * np.sin(rows["income"].fillna(100)))
+    changes = behaviour_rows(wavy, people, plan)
+    rule, = judge_behaviour(changes, plan)
+    assert rule["holds"] == 1 > rule["strict"] == (changes["change"] <= 1e-9).mean() > 0 and rule["tolerance"] == 0.05
+    assert f"holds for 100 % of {len(changes)} rows, strictly for {100 * rule['strict']:.1f} % (" in rule_text(rule)
+    said = behaviour_figure([rule])[1]
+    assert said == f"1 of 1 measured rule of behaviour holds, within 0.05 for 100 % of the rows, strictly for {100 * rule['strict']:.1f} %"
+    number = asked(monotone={"income": "decreasing"})
+    number = number.model_copy(update={"data": number.data.model_copy(update={"task": "regression"})})
+    assert "within 0.05 of the spread of the predictions it holds" in rule_text(judge_behaviour(changes, number)[0])
+
+
 def test_the_picture_says_how_many_rules_hold():
-    rules = [{"column": "income", "demand": "decreasing", "holds": 0.99, "least": 0.95, "result": "pass"},
-             {"column": "home", "demand": "invariant", "holds": 0.5, "least": 0.95, "result": "fail"}]
+    rules = [{"column": "income", "demand": "decreasing", "rows": 9, "holds": 0.99, "strict": 0.9, "least": 0.95, "tolerance": 0.05, "of": "", "result": "pass"},
+             {"column": "home", "demand": "invariant", "rows": 7, "holds": 0.5, "strict": 0.5, "least": 0.95, "tolerance": 0.05, "of": "", "result": "fail"}]
     fig, claim = behaviour_figure(rules)
-    assert claim == "1 of 2 rules of behaviour holds; the one kept least, 'home' invariant, is kept for 50.0 % of the rows"
-    kept = [rule | {"holds": 1.0, "result": "pass"} for rule in rules]
-    assert behaviour_figure(kept)[1] == "2 of 2 rules of behaviour hold, each for 100 % of the rows"
-    assert behaviour_figure(kept[:1])[1] == "1 of 1 rule of behaviour holds for 100 % of the rows"
-    untouched = kept[1] | {"rows": 7, "worst_change": 0.0}
-    assert rule_text(untouched, 0.05) == "'home' does not matter: no score of 7 rows changes with it"
-    assert len(fig.axes[0].patches) == 2
+    assert claim == "1 of 2 measured rules of behaviour holds; the one kept least, home invariant, within 0.05 for 50.0 % of the rows"
+    idle = rules[1] | {"result": NO_INPUT, "holds": None, "strict": None, "rows": 0}
+    fig_2, claim = behaviour_figure([rules[0], idle, idle | {"column": "name"}])
+    assert claim == ("1 of 1 measured rule of behaviour holds, within 0.05 for 99.0 % of the rows, strictly for 90.0 %; "
+                     "not measured, because the model does not take the columns: home and name")
+    assert len(fig.axes[0].patches) == 2 and len(fig_2.axes[0].patches) == 1 and behaviour_figure([idle]) is None
 
 
 def test_the_brief_names_columns_that_are_there():

@@ -9,6 +9,7 @@ from epochkit.core.settings import load_settings
 from epochkit.planning.plan import make_plan
 from epochkit.planning.risks import DUTIES, make_duties
 from epochkit.sources.catalog import open_source
+from epochkit.validation.behaviour import NO_INPUT
 from epochkit.validation.compliance import *
 
 
@@ -109,7 +110,7 @@ def test_each_sentence_of_the_documentation_stands_on_a_file_or_is_missing(plan,
     assert all(line.startswith("- **missing**: ") or line.endswith(")]") for line in lines)
     assert "**missing**: which behaviour must not occur" in text and "0 odd inputs were tried" in text
     ruled = technical_documentation(plan, BUNDLE, REPORT, Dossier([], plan, BUNDLE, own))[0]
-    assert "2 odd inputs were tried, 1 ended in neither. [edge_case_results.csv (" in ruled and "1 rules of behaviour were tried on rows, 0 hold" in ruled
+    assert "2 odd inputs were tried, 1 ended in neither. [edge_case_results.csv (" in ruled and "1 rule of behaviour was tried on rows, 0 hold" in ruled
     assert "roc_auc is 0.830 (0.800 to 0.860). [test_report.json (" in text and "**missing**: a copy of the declaration" in text
     bare, none, all_missing = technical_documentation(plan, BUNDLE, {}, Dossier([], plan, BUNDLE))
     assert none == 0 and all_missing >= stands and "(not recorded: risk_assessment.json)" in bare
@@ -120,7 +121,7 @@ REPORT = {"edge_cases": [{"case": "income: huge", "result": "fail", "outcome": "
           "disturbances": [{"kind": "missing", "column": "income", "what": "a fifth empty", "relative_loss": 0.2, "low": 0.1, "high": 0.3},
                            {"kind": "shifted", "column": "home", "what": "'rent' three times", "relative_loss": 0.1, "low": 0.01, "high": 0.2}],
           "overfit": [{"code": "EPK003", "title": "the winner wins again", "otherwise": "another model wins", "result": "notice", "reason": "39%"}],
-          "adversarial": {"near": {"median_distance": 0.08}, "columns": {"income": 3}}, "segments": [{"slice": f"home: {label}", "where": f"home is {label}", "difference": 0.2, "q": q, "loss": 0.4, "low": 0.3, "high": 0.5, "rows": 120, "ratio": 2.0}
+          "adversarial": {"near": {"median_distance": 0.08, "columns": {"income": 8, "amount": 8, "age": 3}}, "columns": {"age": 30}}, "segments": [{"slice": f"home: {label}", "where": f"home is {label}", "difference": 0.2, "q": q, "loss": 0.4, "low": 0.3, "high": 0.5, "rows": 120, "ratio": 2.0}
                        for label, q in (("rent", 0.001), ("other", 0.3))],
           "criteria": [{"measure": "latency_p95_ms", "outcome": "met"}],
           "checks": [{"name": "latency", "result": "pass"}], "model": {"stage": "Staging"}, "positive_rate": 0.4}
@@ -130,8 +131,12 @@ def test_failures_come_from_what_was_found():
     modes = failure_modes(REPORT)
     assert [mode["file"] for mode in modes] == ["edge_case_results.csv", "behaviour_rows.parquet", "robustness.json", "overfit_checks.json", "adversarial.parquet", "segments.csv"]
     assert modes[3]["mode"] == "another model wins (EPK003)"
-    assert modes[-1]["mode"] == "is worse where home is rent" and modes[-1]["seen"] == "a loss of 0.4 (0.3 to 0.5) on 120 rows, 2.0 times that of all rows"
-    assert modes[1]["seen"] == "10.0% of 100 rows" and "most by 'income'" in modes[4]["seen"] and failure_modes({}) == []
+    assert modes[-1]["mode"] == "the model is worse where home is rent"
+    assert modes[-1]["seen"] == "loss 0.400 (0.300 to 0.500) on 120 rows, 2.0 times that of all rows"
+    slices = [row | {"loss": 24_701.4, "low": 18_972.0, "high": 30_431.0} for row in REPORT["segments"]]
+    sold = failure_modes(REPORT | {"segments": slices, "loss_name": "mean absolute error", "loss_unit": "USD"})
+    assert sold[-1]["seen"] == "mean absolute error 24,701 USD (18,972 to 30,431) on 120 rows, 2.0 times that of all rows"
+    assert modes[1]["seen"] == "10.0 % of 100 rows" and modes[4]["seen"].endswith("spreads, most often by amount and income (8 of 19 each)") and failure_modes({}) == []
 
 
 def test_the_checklist_ticks_only_what_was_seen(plan):
@@ -142,7 +147,27 @@ def test_the_checklist_ticks_only_what_was_seen(plan):
     assert not done["the profile for drift is handed over"] and sum(done.values()) == 5
     missed = REPORT | {"criteria": [{"measure": "relative_loss", "outcome": "missed"}], "checks": [{"name": "latency", "result": "fail"}]}
     seen = {item["item"]: item["seen"] for item in checklist(missed, [], []) if not item["done"]}
-    assert seen["every criterion of the plan is met"] == "relative_loss" and seen["no check of the gate fails"] == "latency"
+    assert seen["every criterion of the plan is met"] == "relative_loss" and seen["no check of this story fails"] == "latency"
     advice = monitoring_advice(REPORT, plan)
-    assert advice[0] == "Watch 'income': a fifth empty costs 20.0% of the gain." and "'home'" in advice[1] and "40.0% of the test rows 'bad'" in advice[2]
+    assert advice[0] == "Watch 'income': a fifth empty costs 20.0 % of the gain." and "'home'" in advice[1] and "40.0 % of the test rows 'bad'" in advice[2]
     assert checklist_markdown(items, advice, "x").count("- [x] ") == 5
+
+
+def test_worse_is_below_for_a_score_and_above_for_an_error_in_the_unit_of_the_target(plan):
+    score = monitoring_advice({"metrics": {"roc_auc": {"value": 0.83, "low": 0.801, "high": 0.859}}}, plan)
+    assert score[0] == "When outcomes are known, measure roc_auc again: below 0.801 the model is worse than the test let expect."
+    sold = plan.model_copy(update={"metric": plan.metric.model_copy(update={"primary": "mae", "maximize": False}), "data": plan.data.model_copy(update={"units": {"Status": "USD"}})})
+    found = {"metrics": {"mae": {"value": 12_865.562, "low": 11_753.485, "high": 14_157.968}}}
+    assert "measure mae again: above 14,158 USD the model is worse" in monitoring_advice(found, sold)[0]
+    assert "On the test rows mae is 12,866 USD (11,753 to 14,158)" in technical_documentation(sold, BUNDLE, found, Dossier([], sold, BUNDLE))[0]
+
+
+def test_what_could_not_be_measured_is_no_rule_that_holds(plan):
+    idle = {"column": "Age", "demand": "invariant", "holds": None, "rows": 0, "result": NO_INPUT}
+    report = REPORT | {"behaviour": [{**REPORT["behaviour"][0], "holds": 1.0, "result": "pass"}, idle]}
+    seen = {item["item"]: item for item in checklist(report, [], [])}["the rules of behaviour hold"]
+    assert seen["done"] and seen["seen"] == "1 rule; 1 rule of a column that is no input"
+    none = {item["item"]: item for item in checklist(REPORT | {"behaviour": [idle]}, [], [])}["the rules of behaviour hold"]
+    assert not none["done"] and "'Age'" not in str(failure_modes(REPORT | {"behaviour": [idle]}))
+    only = technical_documentation(plan, BUNDLE, REPORT | {"behaviour": [idle]}, Dossier([], plan, BUNDLE))[0]
+    assert "names only columns that the model does not take" in only and "Rows were split at random;" in only

@@ -39,7 +39,7 @@ class Several(Sum):
 
 
 def plan_of(task="binary", primary="roc_auc", maximize=True):
-    return SimpleNamespace(data=SimpleNamespace(task=task, target="y", classes=["good", "bad"], protected=["age"], ids=[], positive="bad"),
+    return SimpleNamespace(data=SimpleNamespace(task=task, target="y", classes=["good", "bad"], units={}, protected=["age"], ids=[], positive="bad"),
                            classification=task != "regression", profile={}, cleaning=SimpleNamespace(hash=["home"], mask=[]),
                            metric=SimpleNamespace(primary=primary, maximize=maximize, cost_false_positive=1.0, cost_false_negative=1.0))
 
@@ -85,9 +85,34 @@ def test_the_artifact_tells_three_rows_and_keeps_personal_values_out():
     lines = explanation_in_words(found, "roc_auc")
     assert lines[0].startswith("The scores follow ") and "rank correlation" in lines[1] and lines[-1].startswith("Row ")
     from epochkit.validation.explanation import _cell_text
-    assert [_cell_text(value) for value in (None, np.nan, 1600.0, np.int64(3), "rent")] == ["missing", "missing", "1,600", "3", "rent"]
+    assert [_cell_text("income", value) for value in (None, np.nan, 1600.0, np.int64(3), 0.125, "rent")] == ["missing", "missing", "1,600", "3", "0.125", "rent"]
+    assert _cell_text("Year Built", 1971.0) == "1971" and _cell_text("year", 2026) == "2026"
     moved = found | {"shuffled": [row | {"loss": -0.1} for row in found["shuffled"]]}
     assert any("helped nothing on these rows: " in line for line in explanation_in_words(moved, "roc_auc"))
+
+
+def ranked(*rows):
+    "Columns a, b, c, ... with these contributions, each with half the width of its interval"
+    return [{"column": name, "importance": value, "low": value - bar, "high": value + bar} for name, (value, bar) in zip("abcdef", rows)]
+
+
+def test_a_tie_is_said_as_a_tie():
+    income_and_amount = ranked((9.04, 1.1), (8.99, 1.5), (6.64, 1.8), (6.31, 0.8))
+    assert followed_most(income_and_amount, 2) == (["a", "b"], False) == followed_most(income_and_amount, 1)
+    assert followed_in_words(income_and_amount, 2) == "the scores follow a and b most, and these rows cannot tell which of them more"
+    assert followed_in_words(income_and_amount, 3, shares=True).startswith("the scores follow a (29.2 %) and b (29.0 %) most, and these rows")
+    assert followed_most(ranked((9, 1), (5, 1), (4.9, 1)), 2) == (["a"], True)
+    assert followed_most(ranked((9, 1), (8.9, 1), (2, 1)), 2) == (["a", "b"], True), "together they are surely first"
+    many = followed_in_words(ranked(*[(9 - 0.1 * place, 2) for place in range(6)]), 2)
+    assert many == "the scores follow a first, and these rows cannot tell it from 5 columns behind it" and many.values["others"].value == 5
+
+
+def test_an_example_row_has_its_numbers_in_the_unit_of_the_target():
+    found = {"importance": ranked((9, 1), (2, 1)), "shuffled": [], "agreement": {"rank_correlation": None}, "explains": "SalePrice", "rows": 62,
+             "unit": "USD", "examples": [{"row_id": 7, "explains": "SalePrice", "answer": 508_768.3, "base": 164_201.9, "contributions": [
+                 {"column": "Year Built", "value": 1998.0, "contribution": -74_312.4}, {"column": "b", "value": 3_500.0, "contribution": 0.12}]}]}
+    assert explanation_in_words(found, "mae")[-1] == ("Row 7: SalePrice 508,768 USD, where the rows it is compared with have 164,202 USD on average; "
+                                                      "most by Year Built = 1998 (-74,312), b = 3,500 (+0.120).")
 
 
 def test_the_picture_shows_both_measures_of_the_same_columns():

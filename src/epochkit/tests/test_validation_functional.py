@@ -27,6 +27,19 @@ def test_a_criterion_is_judged_at_the_worse_end(operator, found, outcome, certai
     assert row["judgement"] == outcome + ", not certain" * (certain is False)
 
 
+def test_an_end_that_decides_is_told_beside_what_was_observed():
+    covered = {"value": 0.898, "low": 0.871, "high": 0.920, "judged": "high"}
+    row, = criteria_outcomes([criterion(">=", 0.9)], {"score": covered})
+    assert (row["value"], row["judged"], row["outcome"]) == (0.898, 0.920, "met") and row["judgement"] == "met at the upper end of its interval"
+    few, = criteria_outcomes([criterion(">=", 0.95)], {"score": covered})
+    assert (few["outcome"], few["judgement"]) == ("missed", "missed")
+    many, = criteria_outcomes([criterion(">=", 0.88)], {"score": covered})
+    assert many["judgement"] == "met" and decisive(covered) == (0.898, 0.920, "upper") and decisive(0.5) == (0.5, 0.5, "")
+    plain, = criteria_outcomes([criterion(">=", 0.9)], {"score": covered | {"judged": ""}})
+    assert (plain["judged"], plain["judgement"]) == (0.898, "missed, not certain")
+    assert "not certainly" not in outcomes_in_words([row])
+
+
 def test_the_sentence_names_what_is_open():
     rows = criteria_outcomes([criterion(">=", 0.75), criterion("<=", 0.1, "gap"), criterion("<=", 9, "ms")],
                              {"score": {"value": 0.8, "low": 0.7, "high": 0.9}, "gap": 0.3})

@@ -18,6 +18,15 @@ def test_what_was_not_measured_fails():
     assert [judge(criteria, found)[0].result for found in ({"ms": 8}, {"ms": 10}, {})] == ["pass", "fail", "fail"]
 
 
+def test_a_check_shows_what_was_observed_and_says_which_end_decided():
+    asked = {"epoch": 6, "check": "covered", "measure": "share", "operator": ">=", "limit": 0.9, "unit": "of rows"}
+    check, = judge([asked], {"share": {"value": 0.898, "low": 0.871, "high": 0.92, "judged": "high"}})
+    assert (check.result, check.observed) == ("pass", 0.898)
+    assert check.reason == "share: at least 0.9 of rows is demanded; the upper end of its 95 % interval decides, 0.920"
+    plain, = judge([asked], {"share": 0.898})
+    assert plain.result == "fail" and plain.reason == "share: at least 0.9 of rows is demanded"
+
+
 def test_a_version_moves_only_when_every_check_passed(monkeypatch):
     warned, promoted = [], []
     monkeypatch.setattr("epochkit.validation.gate.stage_holder", lambda settings, stage: "2")
@@ -89,7 +98,7 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
         "primary metric": [{"scores": scores.assign(score_1=0.5, score_0=0.5)}, {"minimum": "minimum = 0.999"}],
         "latency": [{"speed": fast(200)}, {"speed": {}, "report": slow}, {"speed": {}, "report": {"checks": []}}],
         "throughput": [{"report": slow}],
-        "robustness": [{"report": slow}],
+        "robustness": [{"report": {"robustness": [NOISE[0] | {"low": 0.06}]}}, {"report": slow | {"robustness": []}}],
         "the decision beats a constant one": [{"report": {"threshold": 1.1}}, {"report": {"threshold": 0.0}}],
         "groups are treated alike": [{"alike": 0.4}, {"alike": None}],
         "edge cases": [{"cases": cases.assign(result="fail")}, {"cases": cases.head(3)}],
@@ -132,7 +141,8 @@ def test_a_busy_machine_and_an_older_report_do_not_shut_the_gate(tested):
     assert busy.result == "pass" and "the machine was busy" in busy.reason
     assert CHECKS[6]["latency"](context(speed={})).result == "pass"  # the report of a kit before rounds
     assert CHECKS[6]["robustness"](context(report={"robustness": [{"noise": 0.05, "relative_loss": 0.01}]})).result == "pass"
-    assert "3.0% (1.0% to 5.0%) of the gain" in CHECKS[6]["robustness"](context()).reason
+    robust = CHECKS[6]["robustness"](context())
+    assert robust.observed == 0.03 and robust.reason.startswith("3.0 % (1.0 % to 5.0 %) of the gain") and "lower end decides" in robust.reason
 
 
 def test_a_threshold_that_flags_nobody_is_told_with_what_it_costs(tested):

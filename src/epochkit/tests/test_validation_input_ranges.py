@@ -9,7 +9,7 @@ from epochkit.validation.input_ranges import *
 
 def planned(task):
     return SimpleNamespace(data=SimpleNamespace(task=task, classes=[] if task == "regression" else list("abc")[:3 - (task == "binary")],
-                                                target="price"), classification=task != "regression",
+                                                target="price", units={"price": "EUR"}), classification=task != "regression",
                            metric=SimpleNamespace(cost_false_positive=1.0, cost_false_negative=1.0))
 
 
@@ -32,6 +32,17 @@ def test_the_range_that_is_answered_wrong_is_found_and_the_others_are_not(task):
     assert (by_age["q"] > 0.05).all() and np.allclose(table["predicted"] - table["observed"], table["gap"])
     figure, claim = answers_by_range_figure(table, ["age", "home"], planned(task))
     assert "most where age is" in claim and len([axes for axes in figure.axes if axes.get_visible()]) == 2
+
+
+def test_of_many_labels_those_that_differ_most_surely_are_drawn():
+    random = np.random.default_rng(5)
+    raw = pd.DataFrame({"quarter": np.repeat([f"q{number:02d}" for number in range(19)], 30)})
+    y = random.normal(100, 5, len(raw))
+    table = answers_by_range(y, y + random.normal(0, 3, len(y)) + 20 * (raw["quarter"] == "q18").to_numpy(), None, raw, ["quarter"], planned("regression"))
+    figure, claim = answers_by_range_figure(table, ["quarter"], planned("regression"))
+    axes = figure.axes[0]
+    assert "q18  (30)" in [label.get_text() for label in axes.get_yticklabels()] and len(axes.get_yticks()) == 12
+    assert axes.get_title() == "quarter, the 12 of 19 that differ most surely" and " EUR predicted, " in claim
 
 
 def test_empty_missing_and_exact_answers_break_nothing():

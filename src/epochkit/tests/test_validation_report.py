@@ -51,6 +51,14 @@ def test_odd_columns_have_groups_that_hold_every_row_once(column):
         assert (middle["max"].to_numpy()[:-1] < middle["min"].to_numpy()[1:]).all()
 
 
+def test_a_distance_from_the_target_has_the_unit_of_the_target():
+    sold = SimpleNamespace(data=SimpleNamespace(units={"price": "USD"}, target="price"))
+    assert metric_text(sold, "mae", 12_865.562, 11_753.485, 14_157.968) == "12,866 USD (11,753 to 14,158)"
+    assert metric_text(sold, "r2", 0.9412) == "0.941" and metric_text(sold, "mse", 379_581_292.1) == "379,581,292"
+    bare = SimpleNamespace(data=SimpleNamespace(units={}, target="price"))
+    assert metric_text(bare, "rmse", 19_483.2) == "19,483" and metric_unit(bare, "mae") == "score"
+
+
 @pytest.fixture(scope="module")
 def loans():
     "A fitted bundle on small loan-like data, its test rows and its plan"
@@ -100,6 +108,8 @@ def test_noise_costs_more_the_larger_it_is(loans):
         assert all(not disturb(rows, bundle, row["noise"], plan.split.seed)[name].equals(rows[name].astype(float)) for name in moved)
         assert noise_in_words(row, inputs).startswith(f"{len(moved)} of {len(inputs)} numeric input")
     assert "(not on a, b: a step" in noise_in_words({"not_moved": "a, b"}, ["a", "b", "c"])
+    many = [f"column {number}" for number in range(35)]
+    assert noise_in_words({"not_moved": ", ".join(many[:17])}, many) == "18 of 35 numeric inputs (not on the others: a step of them is more than that)"
     assert abs(little["relative_loss"]) < 0.05 < much["low"] < much["relative_loss"] < much["high"]
     assert robustness(bundle, rows, plan, 1.0, (2.0,))[0]["relative_loss"] == 0  # nothing gained, nothing to lose
 

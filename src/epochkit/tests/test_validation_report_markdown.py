@@ -15,7 +15,7 @@ def a_report(**more):
 
 def test_the_text_says_what_the_report_says_and_a_cell_stays_one_cell():
     text = report_as_markdown(a_report(), "credit, version 3")
-    assert text.startswith("# Test report: credit, version 3\n\n1,234 unseen rows; stage: Staging.")
+    assert text.startswith("# Test report: credit, version 3\n\n1,234 rows that no model has learned from and no choice was made on; stage: Staging.")
     assert "| roc_auc | 0.810 | 0.700 | 0.900 | 0.500 |" in text and "| f1 | – | – | – | – |" in text
     assert "| latency | pass | 7 | 100 | ms \\| p95 |" in text and "| empty | a b |" in text and "| fine |" not in text
     assert "1 of 1 criteria are met" in text and "baseline_column" in text and "## Ways to fail\n\nNone." in text
@@ -35,4 +35,4 @@ def test_the_promise_and_the_groups_are_told():
 
 def test_a_gain_over_todays_rule_is_told_with_its_interval():
     gain = {"rule": "Today's rule: clerk", "metric": "roc_auc", "model": 0.8, "todays_rule": 0.7, "gain": 0.1, "low": 0.05, "high": 0.15}
-    assert "a gain of 0.1 (0.05 to 0.15)" in report_as_markdown(a_report(gain_over_todays_rule=gain), "a")
+    assert "a gain of 0.100 (0.050 to 0.150)" in report_as_markdown(a_report(gain_over_todays_rule=gain), "a")

@@ -56,8 +56,11 @@ def test_a_row_costs_what_its_decision_costs():
 
 def test_nothing_protected_or_personal_is_a_slice():
     bundle = SimpleNamespace(input_schema=[dict(name=name, kind=kind) for name, kind in (
-        ("income", "number"), ("age", "number"), ("mail", "category"), ("phone", "category"), ("note", "text"), ("id", "number"))])
-    assert sliced_columns(bundle, planned()) == ["income"]
+        ("income", "number"), ("age", "number"), ("mail", "category"), ("phone", "category"), ("note", "text"), ("id", "number"), ("contact", "category"), ("surname", "category"))])
+    rows = pd.DataFrame({"income": range(30), "contact": [f"anna{number}@example.com" for number in range(30)], "surname": "x"})
+    assert sliced_columns(bundle, planned(), rows) == ["income", "surname"]  # one value of a column tells nobody from another
+    named = rows.assign(surname=[f"Mayer {number}" for number in range(30)])
+    assert sliced_columns(bundle, planned(), named) == ["income"]
 
 
 def test_the_metric_inside_a_slice_is_that_of_its_rows():
@@ -83,6 +86,8 @@ def test_the_worst_errors_are_named_and_protected_values_stay_out():
 
     rows = pd.DataFrame({"row_id": range(100, 110), "income": range(10), "age": 30, "phone": "1"}, index=range(50, 60))
     y, score = np.array([0] * 9 + [1]), np.linspace(0, 0.9, 10)
+    rows["contact"] = [f"anna{number}@example.com" for number in range(10)]
+    Sure.input_columns = [*Sure.input_columns, "contact"]  # 002 calls it personal by its values, the plan does not name it
     found = worst_errors(Sure(), rows, y, np.column_stack([1 - score, score]), planned(), 3)
     assert [row["row_id"] for row in found] == [108, 107, 106] and found[0]["actual"] == "good" and found[0]["said"] == "bad"
     assert found[0]["inputs"] == {"income": 8} and found[0]["probability_of_actual"] == pytest.approx(0.2)
@@ -100,6 +105,27 @@ def test_pictures_of_slices_say_what_was_found():
     assert figure.axes[0].get_ylim()[0] > 0
     figure, claim = errors_by_bin_figure(losses, rows, ["age", "home"], "share wrong")
     assert len(figure.axes) == 2 and claim.startswith("By age the share wrong ranges from")
+    assert claim.endswith(", more than chance makes among 6 groups of 2 columns")
+    even = errors_by_bin_figure((rng.random(900) < 0.2).astype(float), rows, ["age", "home"], "share wrong")[1]
+    assert even.endswith(", as chance may make it among 6 groups of 2 columns")
     assert segments_figure(found.head(0), 0.1, "share wrong") is None and errors_by_bin_figure(losses, rows, [], "x") is None
     assert segments_in_words(found.head(0), 0.1, "share wrong").startswith("None of 0 slices")
     assert len(errors_by_bin_figure(losses, rows, ["age"], "x")[0].axes) == 1
+
+
+def test_both_ends_of_many_groups_are_drawn_and_extremes_are_judged_with_all_of_them_counted():
+    rng = np.random.default_rng(3)
+    names = [f"q{number:02d}" for number in range(19)]
+    rows = pd.DataFrame({"quarter": np.repeat(names, 30)})
+    losses = np.abs(rng.normal(12_000, 3_000, len(rows))) + 9_000.0 * (rows["quarter"] == "q17").to_numpy()
+    figure, claim = errors_by_bin_figure(losses, rows, ["quarter"], "mean absolute error", "USD")
+    drawn = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(drawn) == 12 and drawn[-1] == "q17  (30)" and figure.axes[0].get_title() == "quarter, the 6 lowest and highest of 19"
+    assert figure.axes[0].get_xlabel() == "mean absolute error, USD (dashed: all rows)"
+    assert " USD (q17), more than chance makes among 19 groups of 1 column" in claim
+    means = losses.reshape(19, 30).mean(axis=1)
+    assert [claim.values[end].value for end in ("least", "most")] == pytest.approx([means.min(), means.max()])
+    alarms = [errors_by_bin_claim({"a": errors_by_bin(rng.exponential(1, 570), rows["quarter"])}, "x").count("more than chance") for _ in range(60)]
+    naive = [table.loc[table["loss"].idxmin(), "high"] < table.loc[table["loss"].idxmax(), "low"]
+             for table in (errors_by_bin(rng.exponential(1, 570), rows["quarter"]) for _ in range(60))]
+    assert sum(alarms) <= 6 < 20 < sum(naive), "intervals of the extremes of 19 groups that do not differ seldom meet"

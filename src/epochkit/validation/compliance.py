@@ -15,7 +15,12 @@ from ..core.files import read_json, sha256_of
 from ..models.bundle import Bundle
 from ..planning.plan import Plan
 from ..record.events import Event, latest
+from ..report.claims import Measured, claim, count_of
+from ..report.values import share_text
+from .adversarial import most_often
+from .behaviour import NO_INPUT
 from .fairness import compared_columns
+from .report import metric_text
 from .segments import LARGEST_Q
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-04
@@ -169,6 +174,12 @@ def _says(plan: Plan) -> str:
     return f"a class of '{plan.data.target}'" if plan.classification else f"a number for '{plan.data.target}'"
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-16
+def _split_said(plan: Plan) -> str:
+    "How rows were split, as part of a sentence"
+    return {"random": "at random", "group_time": "by group and time", "given": "as a file of the brief says"}.get(
+        plan.split.strategy, f"by {plan.split.strategy}")
+
+
 def _development(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Statement]:
     rows = plan.profile.get("rows", 0)
     return [
@@ -176,7 +187,7 @@ def _development(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[
                   ((2, "data_quality_report.json"), (2, "cleaning.json"))),
         Statement("Columns that give the answer away were looked for", ((3, "leak_audit.json"),)),
         Statement("Each feature is recorded with its sources and its formula", ((4, "feature_list.json"),)),
-        Statement(f"Rows were split by {plan.split.strategy}; {report.get('test_rows', 0):,} rows were sealed until "
+        Statement(f"Rows were split {_split_said(plan)}; {report.get('test_rows', 0):,} rows were sealed until "
                   "this test", ((4, "split_manifest.json"),)),
         Statement("Frameworks were compared on the same rows; what tuning tried is recorded",
                   ((5, "all_models_metrics.json"), (5, "all_tuning_results.json"))),
@@ -195,12 +206,19 @@ def _edges_said(report: Mapping[str, Any]) -> str:
 
 
 def _behaviour_said(report: Mapping[str, Any]) -> Statement:
-    rules = report.get("behaviour", ())
+    rules = _tried(report)
     if not rules:
-        return Statement("which behaviour must not occur ([behaviour] of the brief names no rule)")
-    kept = sum(rule["result"] == "pass" for rule in rules)
-    return Statement(f"{len(rules)} rules of behaviour were tried on rows, {kept} hold",
+        why = "names no rule" if not report.get("behaviour") else "names only columns that the model does not take"
+        return Statement(f"which behaviour must not occur ([behaviour] of the brief {why})")
+    kept = count_of(sum(rule["result"] == "pass" for rule in rules), "rules that hold")
+    return Statement(claim("{rules:rule of behaviour was|rules of behaviour were} tried on rows, {kept:holds|hold}",
+                           rules=count_of(len(rules), "rules that were tried"), kept=kept),
                      ((6, "behaviour_rows.parquet"),))
+
+
+def _tried(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    "The rules of behaviour that could be measured"
+    return [rule for rule in report.get("behaviour", ()) if rule["result"] != NO_INPUT]
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-18
 def _groups_said(plan: Plan, report: Mapping[str, Any]) -> Statement:
@@ -215,8 +233,8 @@ def _groups_said(plan: Plan, report: Mapping[str, Any]) -> Statement:
 def _control(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Statement]:
     value = (report.get("metrics") or {}).get(plan.metric.primary) or {}
     known = None not in (value.get("value"), value.get("low"), value.get("high"))
-    measured = f"On unseen rows {plan.metric.primary} is {value['value']:.3f} ({value['low']:.3f} to " \
-               f"{value['high']:.3f})" if known else ""
+    measured = f"On the test rows {plan.metric.primary} is " + metric_text(
+        plan, plan.metric.primary, value["value"], value["low"], value["high"]) if known else ""
     return [
         Statement(measured, _TEST) if measured else Statement("the accuracy that can be expected"),
         _groups_said(plan, report),
@@ -292,12 +310,13 @@ def failure_modes(report: Mapping[str, Any], limit: float = 0.05) -> list[dict[s
     modes = [_mode(f"'{case['case']}' ends in no clear answer", case.get("answer") or case["outcome"],
                    "edge_case_results.csv", "refuse such rows before they reach the model")
              for case in report.get("edge_cases", ()) if case["result"] == "fail"]
-    modes += [_mode(f"answers by '{rule['column']}' against the rule '{rule['demand']}'",
-                    f"{1 - (rule['holds'] or 0):.1%} of {rule['rows']:,} rows", "behaviour_rows.parquet",
+    modes += [_mode(f"the model answers by '{rule['column']}' against the rule '{rule['demand']}'",
+                    f"{share_text(1 - (rule['holds'] or 0))} of {rule['rows']:,} rows", "behaviour_rows.parquet",
                     "let a person decide where this column turns the decision")
-              for rule in report.get("behaviour", ()) if rule["holds"] is None or rule["holds"] < 1]
-    modes += [_mode(f"loses quality when '{row['column']}' is disturbed: {row['what']}",
-                    f"{row['relative_loss']:.1%} of the gain ({row['low']:.1%} to {row['high']:.1%})",
+              for rule in _tried(report) if rule["holds"] is None or rule["holds"] < 1]
+    modes += [_mode(f"the model loses quality when '{row['column']}' is disturbed: {row['what']}",
+                    "{} of the gain ({} to {})".format(*(share_text(row[key])
+                                                         for key in ("relative_loss", "low", "high"))),
                     "robustness.json", f"watch '{row['column']}'")
               for row in report.get("disturbances", ()) if row["low"] > limit]
     modes += [_mode(f"{finding['otherwise']} ({finding['code']})", finding["reason"],
@@ -314,8 +333,8 @@ def _turned(report: Mapping[str, Any]) -> list[dict[str, str]]:
     near = (report.get("adversarial") or {}).get("near") or {}
     if near.get("median_distance") is None:
         return []
-    columns = report["adversarial"].get("columns") or {}
-    most = f", most by '{next(iter(columns))}'" if columns else ""
+    often = most_often(near.get("columns") or {}, "near the threshold")
+    most = f", most often by {often}" if often else ""
     return [_mode("a small change of one column turns decisions near the threshold",
                   f"half of them within {near['median_distance']:.2g} spreads{most}", "adversarial.parquet",
                   "let a person look at scores near the threshold")]
@@ -324,12 +343,18 @@ def _turned(report: Mapping[str, Any]) -> list[dict[str, str]]:
 def _worst_slices(report: Mapping[str, Any], most: int = 3) -> list[dict[str, str]]:
     "The worst slices of `find_segments` that differ from all other rows beyond chance"
     sure = [row for row in report.get("segments", ()) if row["difference"] > 0 and row["q"] <= LARGEST_Q]
-    return [_mode(f"is worse where {row['where']}",
-                  f"a loss of {row['loss']:.3g} ({row['low']:.3g} to {row['high']:.3g}) on {row['rows']:,} rows, "
+    name, unit = report.get("loss_name", "loss"), report.get("loss_unit", "score")
+    return [_mode(f"the model is worse where {row['where']}",
+                  f"{name} {Measured(row['loss'], unit, name, None, row['low'], row['high'])} on {row['rows']:,} rows, "
                   f"{row['ratio']:.1f} times that of all rows",
                   "segments.csv", "score these rows with a person, or gather more of them") for row in sure[:most]]
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-26
+def _counted(count: int, one: str, many: str = "") -> str:
+    "A count with its noun in the right number"
+    return f"{count_of(count, one):{one}|{many or one + 's'}}"
+
+
 def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
               names: Iterable[str]) -> list[dict[str, Any]]:
     "item, done and seen for each thing that has to be so before production; names: files that this run hands over"
@@ -338,18 +363,21 @@ def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
     failed = [check["name"] for check in checks if check["result"] == "fail"]
     unmet = [row["measure"] for row in criteria if row["outcome"] != "met"]
     wrong = [case["case"] for case in report.get("edge_cases", ()) if case["result"] == "fail"]
-    rules = report.get("behaviour", ())
+    rules, idle = _tried(report), len(report.get("behaviour", ())) - len(_tried(report))
     broken = [rule["column"] for rule in rules if rule["result"] == "fail"]
     rings = [finding["code"] for finding in report.get("overfit", ()) if finding["result"] == "fail"]
     blocking = [duty["duty"] for duty in duties if duty["blocks"]]
     stage = (report.get("model") or {}).get("stage", "unchanged")
     rows = [("every criterion of the plan is met", bool(criteria) and not unmet,
-             ", ".join(unmet) or f"{len(criteria)} criteria"),
-            ("no check of the gate fails", bool(checks) and not failed, ", ".join(failed) or f"{len(checks)} checks"),
+             ", ".join(unmet) or _counted(len(criteria), "criterion", "criteria")),
+            ("no check of this story fails", bool(checks) and not failed, ", ".join(failed) or
+             f"{_counted(len(checks), 'check')}; the gate computes these and its own from the files"),
             ("every odd input ends in a score or a clear error", not wrong,
              ", ".join(wrong[:3]) or "edge_case_results.csv"),
             ("the rules of behaviour hold", bool(rules) and not broken,
-             ", ".join(broken) or (f"{len(rules)} rules" if rules else "the brief names none")),
+             ", ".join(broken) or "; ".join(
+                 [_counted(len(rules), "rule")] * bool(rules)
+                 + [f"{_counted(idle, 'rule')} of a column that is no input"] * bool(idle)) or "the brief names none"),
             ("no sign of overfitting", not rings, ", ".join(rings) or "overfit_checks.json"),
             ("no duty that is due is open", not blocking, "; ".join(blocking) or "compliance.json"),
             ("the version holds Staging", stage in ("Staging", "Production"), stage)]
@@ -369,19 +397,20 @@ def monitoring_advice(report: Mapping[str, Any], plan: Plan) -> list[str]:
     for row in report.get("disturbances", ()):
         if row["kind"] != "shifted" and row["low"] > 0 and row["column"] not in seen and len(seen) < 3:
             seen.add(row["column"])
-            found.append(f"Watch '{row['column']}': {row['what']} costs {row['relative_loss']:.1%} of the gain.")
+            found.append(f"Watch '{row['column']}': {row['what']} costs {share_text(row['relative_loss'])} of "
+                         "the gain.")
     shifts = [row for row in report.get("disturbances", ()) if row["kind"] == "shifted" and row["low"] > 0]
     found += [f"Look again when the population shifts: with '{row['column']}' ({row['what']}) the gain shrinks by "
-              f"{row['relative_loss']:.1%}." for row in shifts[:2]]
+              f"{share_text(row['relative_loss'])}." for row in shifts[:2]]
     rate = report.get("positive_rate")
     if rate is not None:
-        found.append(f"The model calls {rate:.1%} of the test rows '{plan.data.positive}': a lasting difference is a "
-                     "change.")
+        found.append(f"The model calls {share_text(rate)} of the test rows '{plan.data.positive}': a lasting "
+                     "difference is a change.")
     value = (report.get("metrics") or {}).get(plan.metric.primary) or {}
     if value.get("low") is not None and value.get("high") is not None:
-        worst = value["low"] if plan.metric.maximize else value["high"]
-        found.append(f"When outcomes are known, measure {plan.metric.primary} again: beyond {worst:.3f} the model is "
-                     "worse than the test let expect.")
+        side, worst = ("below", value["low"]) if plan.metric.maximize else ("above", value["high"])
+        found.append(f"When outcomes are known, measure {plan.metric.primary} again: {side} "
+                     f"{metric_text(plan, plan.metric.primary, worst)} the model is worse than the test let expect.")
     return [*found, "Compare inputs and scores with reference_profile.json: the alarms of epoch 007 follow from it.",
             "A column that is missing more often than in training is a fault of its source first."]
 

@@ -24,18 +24,23 @@ from ..lifecycle.tracking import promote, promote_waived, stage_holder
 from ..models.metrics import decision_worth, measure
 from ..planning.plan import Plan, meets
 from ..record.events import Event
-from .report import beats, costs_of
+from ..report.claims import Measured
+from ..report.values import demand_text, share_text
+from .functional import decisive
+from .report import beats, costs_of, metric_text
 from ..record.ledger import Ledger
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-16
-def judge(criteria: list[dict[str, Any]], measured: dict[str, float | None], epoch: int = 6) -> list[CheckResult]:
-    "One check per criterion of the epoch: pass, or fail with what was observed"
+def judge(criteria: list[dict[str, Any]], measured: dict[str, Any], epoch: int = 6) -> list[CheckResult]:
+    "One check per criterion of the epoch: pass, or fail with what was observed; measured: measure -> `decisive`'s"
     checks = []
     for item in (item for item in criteria if item["epoch"] == epoch):
-        observed = measured.get(item["measure"])
-        fine = meets(observed, item["operator"], item["limit"])
-        demand = f"{item['measure']} {item['operator']} {item['limit']:g} {item['unit']}".strip()
-        reason = "not measured" if fine is None else demand
+        observed, judged, end = decisive(measured.get(item["measure"]))
+        fine = meets(judged, item["operator"], item["limit"])
+        demand = f"{item['measure']}: {demand_text(item['operator'], item['limit'], item['unit'])} is demanded"
+        decides = f"; the {end} end of its 95 % interval decides, {Measured(judged, 'score', end)}" * bool(end) \
+            if fine is not None else ""
+        reason = "not measured" if fine is None else demand + decides
         checks.append(CheckResult(item["check"], "pass" if fine else "fail", observed, item["limit"], reason))
     return checks
 
@@ -65,6 +70,9 @@ def _recomputed(context: GateContext, plan: Plan) -> float | None:
                    resamples=0)[plan.metric.primary]["value"]
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-19-b
+_PARTS = ("value", "low", "high")
+
+
 @gate_check(6, "primary metric")
 def primary_metric(context: GateContext) -> CheckResult:
     "The primary metric, measured again from the stored scores, meets its criterion"
@@ -75,7 +83,7 @@ def primary_metric(context: GateContext) -> CheckResult:
                        "where they hold one class only: more test rows are needed ([split] test_fraction)")
     if abs(value - reported["value"]) > 1e-9:
         return verdict(False, value, reported["value"], "the report says something else than the stored scores")
-    shown = f"{plan.metric.primary} {reported['low']:.3f} to {reported['high']:.3f}"
+    shown = f"{plan.metric.primary} {metric_text(plan, plan.metric.primary, *(reported[end] for end in _PARTS))}"
     if plan.metric.minimum is None:
         better, theirs = beats(report["metrics"], report["baseline"], plan), report["baseline"][plan.metric.primary]
         return verdict(better, value, theirs["value"], f"{shown}; limit: the baseline")
@@ -118,12 +126,13 @@ def latency_is_short_enough(context: GateContext) -> CheckResult:
 @gate_check(6, "robustness")
 def noise_costs_little(context: GateContext) -> CheckResult:
     "The share of the gain over the baseline that is lost, beyond doubt, when numbers are off by a little"
-    found, noise = _reported(context, "robustness"), context.json("test_report.json")["robustness"]
+    item, noise = _criterion(context, "robustness"), context.json("test_report.json")["robustness"]
     row = next((row for row in noise if row["noise"] == 0.05 and "low" in row), None)
-    if row is None or found.observed is None:
-        return found
-    lost, low, high = (f"{row[name]:z.1%}" for name in ("relative_loss", "low", "high"))
-    return found._replace(reason=f"{lost} ({low} to {high}) of the gain over the baseline is lost; the low end counts")
+    if row is None:  # of a kit that measured no interval
+        return _reported(context, "robustness")
+    lost, low, high = (share_text(row[name]) for name in ("relative_loss", "low", "high"))
+    return verdict(bool(meets(row["low"], item["operator"], item["limit"])), row["relative_loss"], item["limit"],
+                   f"{lost} ({low} to {high}) of the gain over the baseline is lost; the lower end decides")
 
 # %% ../../../nbs/validation/02_gate.ipynb #gate-decision
 DECISION = "the decision beats a constant one"

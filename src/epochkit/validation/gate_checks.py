@@ -14,7 +14,7 @@ import epochkit.validation.gate  # noqa: F401 (registers its checks and the step
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..models.folds.coverage import Coverage
 from ..planning.plan import COVERED, Plan
-from .behaviour import demanded_rules, judge_behaviour, rule_text
+from .behaviour import NO_INPUT, demanded_rules, judge_behaviour, rule_text
 from .functional import coverage_in_words, coverage_measured
 from .overfit_checks import OVERFIT_CHECKS
 
@@ -26,9 +26,10 @@ def behaviour_verdict(rules: list[dict[str, Any]], plan: Plan) -> CheckResult:
     "Whether every rule of the brief holds; skipped where it names none. rules: what `judge_behaviour` gave"
     if not demanded_rules(plan):
         return skipped("the brief names no rule in [behaviour]")._replace(name=BEHAVIOUR)
-    broken = [rule for rule in rules if rule["result"] != "pass"]
-    said = "; ".join(rule_text(rule, plan.behaviour.tolerance) for rule in broken or rules)
-    return verdict(not broken, len(rules) - len(broken), len(rules), said)._replace(name=BEHAVIOUR)
+    measured = [rule for rule in rules if rule["result"] != NO_INPUT]
+    broken = [rule for rule in measured if rule["result"] != "pass"]
+    said = "; ".join(map(rule_text, broken or rules))
+    return verdict(not broken, len(measured) - len(broken), len(measured), said)._replace(name=BEHAVIOUR)
 
 # %% ../../../nbs/validation/12_gate_checks.ipynb #gatechecks-05
 @gate_check(6, BEHAVIOUR, since="0.3")
@@ -77,7 +78,7 @@ def the_truth_is_covered(context: GateContext) -> CheckResult:
                               output if plan.classification else output[:, 0])
     asked = found["promised"] >= plan.serving.coverage
     return verdict(asked and found["high"] >= plan.serving.coverage, found["value"], plan.serving.coverage,
-                   coverage_in_words(found, plan.classification))
+                   f"{coverage_in_words(found, plan.classification)} The upper end of the interval decides.")
 
 # %% ../../../nbs/validation/12_gate_checks.ipynb #gatechecks-10
 DUTIES_SHOWN = "duties that are due are shown"

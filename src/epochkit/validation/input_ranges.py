@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from ..planning.plan import Plan
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from .report import readable_groups
 from .segments import LARGEST_Q, row_losses
 
@@ -79,7 +79,8 @@ def ranges_claim(table: pd.DataFrame, plan: Plan) -> Claim:
                      "beyond chance (q at most {limit})", **told)
     worst = apart.loc[apart["gap"].abs().idxmax()]
     where = f"{worst['column']} is {worst['group']}"
-    said, seen = (Measured(float(worst[key]), "share" if plan.classification else "", f"{key} {name} where {where}",
+    unit = column_unit(plan.data.units.get(plan.data.target, ""))
+    said, seen = (Measured(float(worst[key]), "share" if plan.classification else unit, f"{key} {name} where {where}",
                            int(worst["rows"]), rule="test rows") for key in ("predicted", "observed"))
     return claim("The predicted and the observed {name} differ beyond chance (q at most {limit}) in {apart} of "
                  "{ranges:range} of {inputs:input}, most where {column} is {group} ({rows:row}): {said} predicted, "
@@ -87,14 +88,18 @@ def ranges_claim(table: pd.DataFrame, plan: Plan) -> Claim:
                  **told, column=worst["column"], group=worst["group"], said=said, seen=seen,
                  apart=count_of(len(apart), "ranges whose distance is beyond chance"),
                  rows=count_of(worst["rows"], f"test rows where {where}"),
-                 gap=Measured(float(worst["gap"]), "points" if plan.classification else "",
+                 gap=Measured(float(worst["gap"]), "points" if plan.classification else unit,
                               f"distance of the predicted from the observed {name} where {where}", int(worst["rows"]),
                               float(worst["low"]), float(worst["high"]), rule="test rows"))
 
 
+_DRAWN = 12  # ranges of one column in a picture
+
+
 def answers_by_range_figure(table: pd.DataFrame, columns: list[str], plan: Plan) -> tuple[Any, str] | None:
     "Predicted and observed by range of up to four columns, one panel each, and the claim; None without a range"
-    shown = {name: part.head(12) for name in columns[:4] if len(part := table[table["column"] == name]) > 1}
+    every = {name: part for name in columns[:4] if len(part := table[table["column"] == name]) > 1}
+    shown = {name: part if len(part) <= _DRAWN else part.nsmallest(_DRAWN, "q") for name, part in every.items()}
     if not shown:
         return None
     from matplotlib.figure import Figure
@@ -106,10 +111,11 @@ def answers_by_range_figure(table: pd.DataFrame, columns: list[str], plan: Plan)
     for axes, (column, part) in zip(grid, shown.items()):
         places = np.arange(len(part))
         axes.errorbar(part["observed"], places, xerr=(part["high"] - part["low"]) / 2, fmt="o", capsize=3,
-                      color=COLOURS["blue"], label="observed, with the 95 % interval of the distance")
+                      color=COLOURS["blue"], label="observed; its bar is the 95 % interval of the distance to predicted")
         axes.plot(part["predicted"], places, "D", color=COLOURS["orange"], markersize=6, label="predicted")
         axes.set_yticks(places, [f"{row.group}  ({row.rows:,})" for row in part.itertuples()])
-        axes.set(title=column, ylim=(len(part) - 0.5, -0.5))
+        cut = f", the {len(part)} of {len(every[column])} that differ most surely"
+        axes.set(title=column + cut * (len(part) < len(every[column])), ylim=(len(part) - 0.5, -0.5))
         axes.tick_params(labelbottom=True)
     for axes in grid[len(shown):]:
         axes.set_visible(False)

@@ -29,7 +29,7 @@ from ..models.registration import target_column
 from ..planning.plan import Plan
 from .adversarial import at_most
 from .functional import validation_gap
-from .report import ScoredAnswers, codes_of, resampled_primary
+from .report import ScoredAnswers, codes_of, metric_text, resampled_primary
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-04
 HANDED_ON = "handed_on"
@@ -83,6 +83,10 @@ class Evidence:
         if self.judged != HANDED_ON:
             return self.judged
         return f"the blend of {len(members)}" if len(members) > 1 else self.tuned.get("framework", self.judged)
+
+    def told(self, value: float) -> str:
+        "A value of the primary metric, in words"
+        return metric_text(self.plan, self.plan.metric.primary, float(value))
 
     def models(self) -> dict[str, dict[str, Any]]:
         "The trained models of the comparison by framework"
@@ -268,7 +272,7 @@ def shuffled_target(evidence: Evidence) -> OverfitFinding:
     dummy = float(np.median([score["dummy"] for score in scores]))
     return _said("fail" if above >= 2 else "pass", median, dummy,
                  f"{above} of {len(scores)} shuffles of the target score better than the dummy beyond noise "
-                 f"({median:.3g} against {dummy:.3g})")
+                 f"({evidence.told(median)} against {evidence.told(dummy)})")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-25
 @overfit_check("EPK002", "the test is not far below validation", "the test is far below validation")
@@ -280,8 +284,9 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
         return _not_measured("005 says no score of the chosen model" if before is None else f"no {primary} on test")
     gap, limit = evidence.sign * (before - after), noticeable(primary, before)
     chance = validation_gap(tuned.get("interval") or {}, evidence.test[primary], evidence.sign > 0).get("expected")
-    told = f"{primary} {before:.4g} over the folds where it was chosen, {after:.4g} on test"
-    told += "; there is no interval to judge by" if chance is None else f"; chance alone explains up to {chance:.2g}"
+    told = f"{primary} {evidence.told(before)} over the folds where it was chosen, {evidence.told(after)} on test"
+    told += "; there is no interval to judge by" if chance is None else \
+        f"; chance alone explains up to {evidence.told(chance)}"
     if gap < limit:
         return _said("pass", gap, limit, told)
     return _said("fail" if chance is not None and gap > chance else "notice", gap, limit, told)
@@ -371,8 +376,8 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     short, limit = float(evidence.sign * (whole[0] - alone)), noticeable(evidence.plan.metric.primary, float(whole[0]))
     edge = round(float(whole[0] - evidence.sign * limit), 4)
     return _said("notice" if short <= limit else "pass", round(alone, 4), edge,
-                 f"'{name}' alone reaches {alone:.4g} on the validation rows ({how}), {evidence.called} with all "
-                 f"features {whole[0]:.4g}")
+                 f"'{name}' alone reaches {evidence.told(alone)} on the validation rows ({how}), {evidence.called} with "
+                 f"all features {evidence.told(whole[0])}")
 
 
 def _best_single(singles: dict[str, float], evidence: Evidence) -> tuple[str, float, str]:
@@ -417,7 +422,7 @@ def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
     worse = _better_share(values[PLAIN], values[winner], evidence.sign)
     return _said("fail" if worse >= BEYOND_NOISE else "pass", round(worse, 3), BEYOND_NOISE,
                  f"HistGradientBoosting as it comes is better than {evidence.called} in {worse:.0%} of the resamples "
-                 f"({values[PLAIN][0]:.4g} against {values[winner][0]:.4g})")
+                 f"({evidence.told(values[PLAIN][0])} against {evidence.told(values[winner][0])})")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-40
 @overfit_check("EPK008", "no training row is newer than a test row", "a training row is newer than a test row")

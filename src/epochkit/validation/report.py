@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SAME_SCORE', 'open_test_rows', 'codes_of', 'bundle_output', 'costs_of', 'metrics_on', 'baseline_metrics', 'beats',
-           'time_scoring', 'edge_rows', 'try_edge_cases', 'measured_again', 'disturb', 'number_inputs',
-           'primary_values', 'ScoredAnswers', 'resampled_primary', 'relative_loss', 'robustness', 'noise_in_words',
-           'readable_groups', 'compliance']
+           'metric_unit', 'metric_text', 'time_scoring', 'edge_rows', 'try_edge_cases', 'measured_again', 'disturb',
+           'number_inputs', 'primary_values', 'ScoredAnswers', 'resampled_primary', 'relative_loss', 'robustness',
+           'noise_in_words', 'readable_groups', 'compliance']
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-02
 import time
@@ -25,7 +25,7 @@ from ..models.bundle import Bundle, value_column
 from ..models.metrics import PAIRED, RANKED, draws_for, interval_ends, measure, metrics_of, resampled_counts
 from ..planning.plan import Plan
 from ..record.events import latest
-from ..report.claims import Claim, claim, count_of
+from ..report.claims import Claim, Measured, claim, column_unit, count_of
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04
 def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
@@ -91,6 +91,20 @@ def beats(metrics: dict[str, dict[str, float | None]], baseline: dict[str, dict[
     if theirs is None or None in ours.values():
         return False
     return ours["low"] > theirs if plan.metric.maximize else ours["high"] < theirs
+
+# %% ../../../nbs/validation/01_report.ipynb #report-metric-unit
+_IN_TARGET = ("mae", "rmse", "mean absolute error")
+
+
+def metric_unit(plan: Plan, name: str) -> str:
+    "The unit of a metric as that of a value: the target's for a distance in it, else that of a score"
+    unit = plan.data.units.get(plan.data.target, "") if name in _IN_TARGET else ""
+    return column_unit(unit) if unit else "score"
+
+
+def metric_text(plan: Plan, name: str, value: float, low: float | None = None, high: float | None = None) -> str:
+    "A metric as a person writes it, with its unit and its interval: 0.830 · 12,866 USD (11,753 to 14,158)"
+    return str(Measured(float(value), metric_unit(plan, name), name, None, low, high))
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-06
 def _rows_per_second(bundle: Bundle, batch: pd.DataFrame, rounds: int = 3) -> int:
@@ -280,11 +294,12 @@ def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float,
 
 
 def noise_in_words(row: dict[str, Any], inputs: list[str]) -> Claim:
-    "Which numbers noise moved; row: of `robustness`. inputs: all numeric inputs"
+    "Which numbers noise moved, and up to three that it did not; row: of `robustness`. inputs: all numeric inputs"
     still = row["not_moved"].split(", ") if row["not_moved"] else []
     told = claim("{moved} of {numbers:numeric input}", numbers=count_of(len(inputs), "numeric inputs"),
                  moved=count_of(len(inputs) - len(still), "inputs that noise moved"))
-    return claim("{told} (not on {still}: a step of them is more than that)", told=told, still=row["not_moved"]) \
+    names = row["not_moved"] if len(still) <= 3 else "the others"
+    return claim("{told} (not on {still}: a step of them is more than that)", told=told, still=names) \
         if still else told
 
 # %% ../../../nbs/validation/01_report.ipynb #report-cut-points

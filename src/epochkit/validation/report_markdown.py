@@ -15,7 +15,7 @@ from .rule_gain import gain_over_rule_in_words
 
 # %% ../../../nbs/validation/15_report_markdown.ipynb #reportmd-05
 def _cell(value: Any, name: str = "") -> str:
-    text = "–" if value is None else readable(value) if isinstance(value, float) else str(value)
+    text = readable(value)
     if name in ("p", "q") and isinstance(value, float) and value < 0.001:
         text = "< 0.001"  # no test finds a chance of nothing
     return " ".join(text.split()).replace("|", "\\|")
@@ -36,7 +36,7 @@ def report_as_markdown(report: Mapping[str, Any], title: str) -> str:
                for name, found in report["metrics"].items()]
     checks = [*report["checks"], *report.get("further_checks", [])]
     parts = {
-        "Metrics on unseen rows": rows_as_markdown(metrics, ("metric", "value", "low", "high", "baseline")),
+        "Metrics on the test rows": rows_as_markdown(metrics, ("metric", "value", "low", "high", "baseline")),
         "Promise and groups": "\n".join(f"- {line}" for line in _promise_and_groups(report)) or "Not compared.",
         "Today's rule": gain_over_rule_in_words(report.get("gain_over_todays_rule", {})),
         "Criteria": f"{outcomes_in_words(report['criteria'])}\n\n" + rows_as_markdown(
@@ -48,7 +48,8 @@ def report_as_markdown(report: Mapping[str, Any], title: str) -> str:
         "Overfit and noise": rows_as_markdown(report.get("overfit", []), ("code", "title", "result", "reason")),
         "Ways to fail": rows_as_markdown(report.get("failure_modes", []), _columns_of(report.get("failure_modes", []))),
     }
-    head = f"# Test report: {title}\n\n{report['test_rows']:,} unseen rows; stage: {report['model']['stage']}.\n"
+    head = (f"# Test report: {title}\n\n{report['test_rows']:,} rows that no model has learned from and no choice was "
+            f"made on; stage: {report['model']['stage']}.\n")
     return "\n".join([head, *(f"## {name}\n\n{text}\n" for name, text in parts.items())])
 
 

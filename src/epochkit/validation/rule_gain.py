@@ -18,7 +18,8 @@ from ..models.folds.fold_fits import model_output
 from ..models.folds.rules import TodaysRule, rule_values
 from ..models.metrics import interval_ends
 from ..planning.plan import Plan
-from .report import ScoredAnswers, resampled_primary
+from ..report.claims import Measured
+from .report import ScoredAnswers, metric_unit, resampled_primary
 
 # %% ../../../nbs/validation/14_rule_gain.ipynb #rulegain-05
 def rule_answers(settings: Settings, rows: pd.DataFrame, plan: Plan) -> tuple[np.ndarray, float | None, str] | None:
@@ -51,7 +52,7 @@ def gain_over_rule(plan: Plan, y: np.ndarray, model: tuple[np.ndarray, float | N
     difference = (ours - theirs) * (1 if plan.metric.maximize else -1)
     low, high = interval_ends(difference[1:])
     numbers = {"model": ours[0], "todays_rule": theirs[0], "gain": difference[0], "low": low, "high": high}
-    return {"rule": rule[2], "metric": plan.metric.primary,
+    return {"rule": rule[2], "metric": plan.metric.primary, "unit": metric_unit(plan, plan.metric.primary),
             **{name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}}
 
 # %% ../../../nbs/validation/14_rule_gain.ipynb #rulegain-08
@@ -65,6 +66,8 @@ def gain_over_rule_in_words(found: dict[str, Any]) -> str:
     how = "not told apart from it by so many rows"
     if found["low"] > 0 or found["high"] < 0:
         how = f"{'better' if found['low'] > 0 else 'worse'} than it beyond chance"
-    return (f"{found['metric']}: the model {found['model']:.4g}, {found['rule']} {found['todays_rule']:.4g} on the "
-            f"same rows; a gain of {found['gain']:.4g} ({found['low']:.4g} to {found['high']:.4g}): the model is "
-            f"{how}.")
+    unit = found.get("unit", "score")
+    ours, theirs = (Measured(found[key], unit, found["metric"]) for key in ("model", "todays_rule"))
+    gain = Measured(found["gain"], unit, "gain", None, found["low"], found["high"])
+    return (f"{found['metric']}: the model {ours}, {found['rule']} {theirs} on the same rows; a gain of {gain}: the "
+            f"model is {how}.")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..report.claims import Measured, claim, count_of, score_value
+from ..report.claims import Claim, Measured, claim, column_unit, count_of, score_value
+from ..report.values import readable
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
 from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
@@ -139,8 +140,9 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     figure = Figure(figsize=(8, 4.2))
     axes = figure.subplots()
     axes.step(curve["threshold"], curve["cost"], where="pre", color=COLOURS["blue"], label="cost on the test rows")
-    axes.axhline(rules[rule], color=COLOURS["orange"], linestyle="--", label=f"{rule}: {rules[rule]:.3g}")
-    axes.plot(threshold, served, "D", color="#404040", markersize=7, label=f"served, {threshold:.2f}: {served:.3g}")
+    axes.axhline(rules[rule], color=COLOURS["orange"], linestyle="--", label=f"{rule}: {readable(float(rules[rule]))}")
+    axes.plot(threshold, served, "D", color="#404040", markersize=7,
+              label=f"served, {threshold:.2f}: {readable(served)}")
     axes.set(xlabel=f"threshold on the score of '{plan.data.classes[1]}'", ylabel="cost per row", ylim=(0, None))
     axes.legend()
     def priced(value: float, what: str) -> Measured:
@@ -203,16 +205,25 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
     right.axhline(0, color="#909090", linestyle="--", linewidth=1)
     right.set(xlabel=f"{name}, predicted", ylabel="error (predicted - observed)")
     right.legend()
-    bias, bar = error.mean(), 1.96 * error.std(ddof=1) / np.sqrt(len(error))
+    return figure, _bias_claim(error, table, column_unit(plan.data.units.get(name, "")))
+
+
+def _bias_claim(error: np.ndarray, table: pd.DataFrame, unit: str) -> Claim:
+    "Which way the predictions are off on average, where the rows can tell, and in how many parts by their size"
+    rows, bias, bar = len(error), float(error.mean()), float(1.96 * error.std(ddof=1) / np.sqrt(len(error)))
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    way = "too high" if bias > 0 else "too low"
-    low, high = sorted(np.sign(bias or 1) * np.array([bias - bar, bias + bar]))
-    return figure, claim("Predictions are {way} by {bias} on average; in {beyond} of {parts} parts by predicted size "
-                         "the mean error is beyond chance", way=way,
-                         bias=Measured(abs(float(bias)), "", f"mean error of the predictions ({way})", len(y),
-                                       float(low), float(high), rule="test rows"),
-                         beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(y)),
-                         parts=count_of(len(table), "parts by predicted size", len(y)))
+    parts = claim("in {beyond} of {parts} parts by predicted size the mean error is beyond chance, each judged by "
+                  "itself", beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", rows),
+                  parts=count_of(len(table), "parts by predicted size", rows))
+    if abs(bias) <= bar:
+        mean = Measured(bias, unit, "mean error of the predictions", rows, bias - bar, bias + bar, rule="test rows")
+        return claim("The predictions have no bias that these rows can tell (mean of predicted - observed: {bias}); "
+                     "{parts}", bias=mean, parts=parts)
+    way, sign = ("too high", 1) if bias > 0 else ("too low", -1)
+    low, high = sorted((sign * (bias - bar), sign * (bias + bar)))
+    return claim("Predictions are {way} by {bias} on average; {parts}", way=way, parts=parts,
+                 bias=Measured(abs(bias), unit, f"mean error of the predictions ({way})", rows, low, high,
+                               rule="test rows"))
 
 
 def _errors_by_size(output: np.ndarray, error: np.ndarray) -> pd.DataFrame:

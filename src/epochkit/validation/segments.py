@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LARGEST_Q', 'SEGMENT_COLUMNS', 'row_losses', 'closed_columns', 'sliced_columns', 'find_segments', 'with_primary',
            'worst_errors', 'segments_figure', 'segments_in_words', 'segments_claim', 'errors_by_bin',
-           'errors_by_bin_figure']
+           'errors_by_bin_figure', 'errors_by_bin_claim']
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-02
 from itertools import combinations
@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..cleaning.personal_data import personal_name, personal_values
 from ..report.claims import Claim, Measured, claim, count_of
+from ..report.values import readable
 from ..models.bundle import Bundle
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
@@ -33,15 +35,23 @@ def row_losses(y: np.ndarray, output: np.ndarray, threshold: float | None, plan:
     return np.where(said == y, 0.0, np.where(said == 1, *costs)), "cost per row"
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-05
-def closed_columns(plan: Plan) -> set[str]:
-    "Columns whose values stay out of reports: protected, personal, identifiers"
-    personal = plan.profile.get("personal_data") or {}
-    return {*plan.data.protected, *plan.data.ids, *plan.cleaning.hash, *plan.cleaning.mask, *personal}
+def _looks_personal(name: str, values: pd.Series) -> bool:
+    "Whether the name of a varied column, or its texts, speak of a person, as epoch 002 looks at them"
+    text = values.dropna()
+    return bool(personal_name(name) and text.nunique() > 10 or text.dtype == "str" and personal_values(text))
 
 
-def sliced_columns(bundle: Bundle, plan: Plan) -> list[str]:
+def closed_columns(plan: Plan, rows: pd.DataFrame) -> set[str]:
+    "Columns whose values stay out of reports: protected ones, identifiers, and what looks personal in plan or rows"
+    looks = {name for name in rows if _looks_personal(name, rows[name])}
+    personal = {*(plan.profile.get("personal_data") or {}), *looks}
+    settled = {*plan.data.protected, *plan.data.ids, *plan.cleaning.hash, *plan.cleaning.mask}
+    return settled | personal - {plan.data.target}
+
+
+def sliced_columns(bundle: Bundle, plan: Plan, rows: pd.DataFrame) -> list[str]:
     "Inputs that rows are sliced by: no texts, and nothing protected or personal"
-    closed = closed_columns(plan)
+    closed = closed_columns(plan, rows)
     return [column["name"] for column in bundle.input_schema
             if column["kind"] != "text" and column["name"] not in closed]
 
@@ -149,7 +159,7 @@ def worst_errors(bundle: Bundle, raw: pd.DataFrame, y: np.ndarray, output: np.nd
         actual = np.array(plan.data.classes, dtype=object)[y]
     else:
         order, facts, actual = np.argsort(-np.abs(output - y), kind="stable")[:most], {"error": output - y}, y
-    closed, said = closed_columns(plan), bundle.score(raw.iloc[order])["prediction"].to_numpy()
+    closed, said = closed_columns(plan, raw), bundle.score(raw.iloc[order])["prediction"].to_numpy()
     shown = [name for name in bundle.input_columns if name not in closed]
     return [{"row_id": int(raw["row_id"].iloc[place]), "actual": actual[place], "said": said[number],
              **{name: float(values[place]) for name, values in facts.items()},
@@ -157,7 +167,8 @@ def worst_errors(bundle: Bundle, raw: pd.DataFrame, y: np.ndarray, output: np.nd
             for number, place in enumerate(order)]
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-21
-def segments_figure(segments: pd.DataFrame, overall: float, name: str, most: int = 10) -> tuple[Any, str] | None:
+def segments_figure(segments: pd.DataFrame, overall: float, name: str, unit: str = "score", most: int = 10
+                    ) -> tuple[Any, str] | None:
     "The worst slices with their 95 % intervals beside the mean of all rows, and the claim; None without slices"
     from matplotlib.figure import Figure
 
@@ -174,31 +185,35 @@ def segments_figure(segments: pd.DataFrame, overall: float, name: str, most: int
         if part.any():
             axes.errorbar(shown["loss"][part], places[part], xerr=bars[:, part], fmt="o", capsize=3,
                           color=COLOURS[colour], label=label)
-    axes.axvline(overall, color="#707070", linestyle="--", linewidth=1, label=f"all rows: {overall:.3g}")
+    axes.axvline(overall, color="#707070", linestyle="--", linewidth=1, label=f"all rows: {readable(float(overall))}")
     axes.set_yticks(places, [f"{row.slice}  ({row.rows:,})" for row in shown.itertuples()])
-    axes.set(xlabel=name, ylim=(len(shown) - 0.5, -0.5))
+    axes.set(xlabel=_with_unit(name, unit), ylim=(len(shown) - 0.5, -0.5))
     figure.legend(loc="outside lower center", ncols=3)
-    return figure, segments_claim(segments, overall, name)
+    return figure, segments_claim(segments, overall, name, unit)
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return name if unit == "score" else f"{name}, {unit}"
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-22
-def segments_in_words(segments: pd.DataFrame, overall: float, name: str) -> str:
+def segments_in_words(segments: pd.DataFrame, overall: float, name: str, unit: str = "score") -> str:
     "What the search for bad slices found, as one sentence"
-    return f"{segments_claim(segments, overall, name)}."
+    return f"{segments_claim(segments, overall, name, unit)}."
 
 
-def segments_claim(segments: pd.DataFrame, overall: float, name: str) -> Claim:
-    "What the search for bad slices found, as a claim"
+def segments_claim(segments: pd.DataFrame, overall: float, name: str, unit: str = "score") -> Claim:
+    "What the search for bad slices found, as a claim; name, unit: of the loss"
     worse = segments[(segments["difference"] > 0) & (segments["q"] <= LARGEST_Q)]
     if worse.empty:
         return claim("None of {slices:slice} surely has a higher {name} than the other rows (all rows: {overall})",
                      name=name, slices=count_of(len(segments), "slices of one or two columns that were tried"),
-                     overall=Measured(float(overall), "score", f"{name} of all rows", rule="test rows"))
+                     overall=Measured(float(overall), unit, f"{name} of all rows", rule="test rows"))
     worst = worse.iloc[0]
     where = worst["where"]
     return claim("It is worst where {where} ({rows:row}): {name} {loss}, {ratio} that of all rows; slices that are "
                  "worse beyond chance: {worse}", where=where, name=name,
                  rows=count_of(worst["rows"], f"test rows where {where}"),
-                 loss=Measured(float(worst["loss"]), "score", f"{name} where {where}", int(worst["rows"]),
+                 loss=Measured(float(worst["loss"]), unit, f"{name} where {where}", int(worst["rows"]),
                                float(worst["low"]), float(worst["high"]), rule="test rows"),
                  ratio=Measured(float(worst["ratio"]), "times", f"{name} where {where} over that of all rows"),
                  worse=count_of(len(worse), "slices that are worse beyond chance"))
@@ -214,34 +229,69 @@ def errors_by_bin(losses: np.ndarray, column: pd.Series) -> pd.DataFrame:
                          "low": (seen["mean"] - bar).clip(lower=0), "high": seen["mean"] + bar})
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-24
-def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[str],
-                         name: str) -> tuple[Any, str] | None:
+_DRAWN = 12  # groups of one column in a picture
+
+
+def _tables(losses: np.ndarray, raw: pd.DataFrame, columns: list[str]) -> dict[str, pd.DataFrame]:
+    "Column -> `errors_by_bin`, for up to four columns with two groups or more"
+    tables = {column: errors_by_bin(losses, raw[column]) for column in columns[:4]}
+    return {column: table for column, table in tables.items() if len(table) > 1}
+
+
+def _both_ends(table: pd.DataFrame) -> pd.DataFrame:
+    "The groups that are drawn: all of them in their order, or as many with the lowest and with the highest loss"
+    if len(table) <= _DRAWN:
+        return table
+    ranked = table.sort_values("loss", kind="stable", ignore_index=True)
+    return pd.concat([ranked.head(_DRAWN // 2), ranked.tail(_DRAWN // 2)], ignore_index=True)
+
+
+def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], name: str, unit: str = "score"
+                         ) -> tuple[Any, str] | None:
     "The loss by value of up to four columns, one panel each, and a claim about the widest; None without columns"
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    tables = {column: errors_by_bin(losses, raw[column]).head(12) for column in columns[:4]}
-    tables = {column: table for column, table in tables.items() if len(table) > 1}
+    tables = _tables(losses, raw, columns)
+    shown = {column: _both_ends(table) for column, table in tables.items()}
     if not tables:
         return None
-    figure = Figure(figsize=(10, 0.34 * sum(sorted(map(len, tables.values()))[-2:]) + 1.8))
-    grid = figure.subplots((len(tables) + 1) // 2, min(2, len(tables)), squeeze=False, sharex=True).ravel()
-    for axes, (column, table) in zip(grid, tables.items()):
+    figure = Figure(figsize=(10, 0.34 * sum(sorted(map(len, shown.values()))[-2:]) + 1.8))
+    grid = figure.subplots((len(shown) + 1) // 2, min(2, len(shown)), squeeze=False, sharex=True).ravel()
+    for axes, (column, table) in zip(grid, shown.items()):
         bars = [table["loss"] - table["low"], table["high"] - table["loss"]]
         axes.errorbar(table["loss"], range(len(table)), xerr=bars, fmt="o", color=COLOURS["blue"], capsize=3)
         axes.axvline(losses.mean(), color="#707070", linestyle="--", linewidth=1)
         axes.set_yticks(range(len(table)), [f"{row.group}  ({row.rows:,})" for row in table.itertuples()])
-        axes.set(title=column, ylim=(len(table) - 0.5, -0.5))
-    for axes in grid[len(tables):]:
+        cut = f", the {len(table) // 2} lowest and highest of {len(tables[column])}"
+        axes.set(title=column + cut * (len(table) < len(tables[column])), ylim=(len(table) - 0.5, -0.5))
+    for axes in grid[len(shown):]:
         axes.set_visible(False)
-    for axes in grid[max(0, len(tables) - 2):len(tables)]:
-        axes.set_xlabel(f"{name} (dashed: all rows)")
+    for axes in grid[max(0, len(shown) - 2):len(shown)]:
+        axes.set_xlabel(f"{_with_unit(name, unit)} (dashed: all rows)")
         axes.tick_params(labelbottom=True)
+    return figure, errors_by_bin_claim(tables, name, unit)
+
+# %% ../../../nbs/validation/05_segments.ipynb #segments-bin-claim
+def _beyond_chance(best: pd.Series, worst: pd.Series, groups: int) -> bool:
+    "Whether two groups that were picked after looking differ by Welch's test, with all pairs of groups counted"
+    errors = [(row["high"] - row["loss"]) / 1.96 * np.sqrt(row["rows"]) for row in (best, worst)]
+    if not any(errors):
+        return bool(best["loss"] < worst["loss"])
+    p = stats.ttest_ind_from_stats(best["loss"], errors[0], best["rows"], worst["loss"], errors[1], worst["rows"],
+                                   equal_var=False).pvalue
+    return bool(p * groups * (groups - 1) / 2 <= LARGEST_Q)
+
+
+def errors_by_bin_claim(tables: dict[str, pd.DataFrame], name: str, unit: str = "score") -> Claim:
+    "Between which groups of which column the loss differs most, and whether chance makes as much among all groups"
     widest = max(tables, key=lambda column: np.ptp(tables[column]["loss"]))
     best, worst = (tables[widest].loc[getattr(tables[widest]["loss"], end)()] for end in ("idxmin", "idxmax"))
-    apart = "their intervals do not meet" if best["high"] < worst["low"] else "their intervals overlap"
-    ends = {end: Measured(float(row["loss"]), "score", f"{name} where {widest} is {row['group']}", int(row["rows"]),
+    groups = sum(map(len, tables.values()))
+    ends = {end: Measured(float(row["loss"]), unit, f"{name} where {widest} is {row['group']}", int(row["rows"]),
                           rule="test rows") for end, row in (("least", best), ("most", worst))}
-    return figure, claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}); {apart}",
-                         widest=widest, name=name, apart=apart, where_least=best["group"], where_most=worst["group"],
-                         **ends)
+    return claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}), {apart} among "
+                 "{groups} groups of {columns:column}", widest=widest, name=name, where_least=best["group"],
+                 apart="more than chance makes" if _beyond_chance(best, worst, groups) else "as chance may make it",
+                 where_most=worst["group"], groups=count_of(groups, "groups that losses are compared between"),
+                 columns=count_of(len(tables), "columns that losses are compared by"), **ends)
