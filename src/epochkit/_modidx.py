@@ -1316,6 +1316,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'epochkit/exploration/explore.py'),
                                               'epochkit.exploration.explore._absent': ( 'exploration/explore.html#_absent',
                                                                                         'epochkit/exploration/explore.py'),
+                                              'epochkit.exploration.explore._bands': ( 'exploration/explore.html#_bands',
+                                                                                       'epochkit/exploration/explore.py'),
                                               'epochkit.exploration.explore._folds_of': ( 'exploration/explore.html#_folds_of',
                                                                                           'epochkit/exploration/explore.py'),
                                               'epochkit.exploration.explore._group_summary': ( 'exploration/explore.html#_group_summary',

@@ -50,6 +50,14 @@ def spreads(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, most: int
         "ratio", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-08
+def _bands(quarters: Any) -> dict[float, str]:
+    "Quarter -> its ends in words; the outer ones are open: the lowest and the highest value are those of one row"
+    ends = quarters.agg(["min", "max"])
+    first, last = ends.index[0], ends.index[-1]
+    return {at: "all" if first == last else f"up to {high:g}" if at == first else f"from {low:g}" if at == last
+            else f"{low:g} to {high:g}" for at, low, high in ends.itertuples()}
+
+
 def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series) -> pd.DataFrame:
     "Per protected column and group (numbers in quarters): rows, mean outcome and its 95 % interval"
     tables = []
@@ -57,8 +65,7 @@ def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series) ->
         column = frame[name]
         if column.dtype.kind in "iuf" and column.nunique() > 10:
             quarters = pd.qcut(column, 4, labels=False, duplicates="drop")
-            column = quarters.map(
-                column.groupby(quarters).agg(lambda band: f"{band.min():g} to {band.max():g}"), na_action="ignore")
+            column = quarters.map(_bands(column.groupby(quarters)), na_action="ignore")
         tables.append(rates_by_label(column, outcome).assign(column=name))
     columns = ["column", "label", "rows", "mean", "low", "high"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)

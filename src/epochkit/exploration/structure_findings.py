@@ -163,8 +163,9 @@ def _normality_claim(found: Exploration, far: int, tested: int, unequal: pd.Data
     between = "between the classes" if found.plan.classification else claim(
         "of {target} between low and high values", target=found.plan.data.target)
     numbers = sum(kind == "number" for kind in found.features.values())
-    untested = claim(" (the other {untested} {take} {few} values or fewer)", take="takes" if numbers - tested == 1
-                     else "take", untested=count_of(numbers - tested, "numbers with too few values to be tested"),
+    untested = claim(" ({untested} more {take} {few} values or fewer and {are} not tested)",
+                     take="takes" if numbers - tested == 1 else "take", are="is" if numbers - tested == 1 else "are",
+                     untested=count_of(numbers - tested, "numbers with too few values to be tested"),
                      few=chosen_value(20, "", "different values that are too few to test for a normal distribution")
                      ) if numbers > tested else ""
     widest = "" if unequal.empty else claim(

@@ -116,6 +116,9 @@ def inside(column, words):
     if words == "(missing)":
         return column.isna()
     if column.dtype.kind in "iuf":
+        if words.startswith(("up to ", "from ")):
+            end = float(words.rpartition(" ")[2].replace(",", ""))
+            return column <= end if words.startswith("up") else column >= end
         ends = [float(end.replace(",", "")) for end in words.removeprefix("over ").split(" to ")]
         return column.between(ends[0], ends[-1], inclusive="right" if words.startswith("over ") else "both")
     return column.astype(str) == words

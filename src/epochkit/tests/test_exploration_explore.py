@@ -63,6 +63,8 @@ def test_protected_columns_are_described_by_group_and_never_a_feature():
     found = explore(example_rows().assign(sex=lambda table: np.where(table["age"] > 40, "m", "f")),
                     example_plan(protected=["age", "sex"]))
     assert set(found.protected["column"]) == {"age", "sex"} and (found.protected["column"] == "age").sum() == 4
+    bands = set(found.protected.loc[found.protected["column"] == "age", "label"])
+    assert sum(band.startswith("up to ") for band in bands) == sum(band.startswith("from ") for band in bands) == 1
     assert not {"age", "sex"} & set(found.features) and (found.protected["low"] <= found.protected["mean"]).all()
 
 

@@ -86,7 +86,7 @@ def test_numbers_far_from_normal_call_for_ranks():
     assert "surely not normally distributed" in found["claim"] and found["value"] >= 1
     coarse = rides().assign(rain=np.random.default_rng(0).integers(0, 15, 800).astype(float))
     told = said(coarse, plan_for(time="", protected=[]))["test_choice"]["claim"]
-    assert " of 1 number " in told and "(the other 1 takes 20 values or fewer)" in told
+    assert " of 1 number " in told and "(1 more takes 20 values or fewer and is not tested)" in told
 
 
 def test_time_is_told_with_its_season_memory_and_drift():
