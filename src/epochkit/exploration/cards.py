@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .associations import numbers_of
-from .column_figures import column_value
+from .column_figures import value_of_column
 from .columns import wilson_interval
 from .explore import Exploration
 from .recommendations import recommendation_table
@@ -65,7 +65,7 @@ def _number_line(tables: CardTables, name: str, facts: pd.Series) -> Claim:
     n, words = int(facts["rows"] - facts["missing"]), {
         "min": "lowest value", "q25": "lower quartile", "median": "median", "q75": "upper quartile",
         "max": "highest value", "mean": "mean"}
-    values = {key: column_value(tables.found, facts[key], name, f"{word} of {name}", n) for key, word in words.items()}
+    values = {key: value_of_column(tables.found, facts[key], name, f"{word} of {name}", n) for key, word in words.items()}
     unit = column_unit(tables.found.plan.data.units.get(name, ""))
     values["std"] = Measured(float(facts["std"]), unit, f"standard deviation of {name}", n)
     return claim("{distinct} different ones from {min} to {max}; half of them between {q25} and {q75}, median "
@@ -138,7 +138,7 @@ def _outlier_line(tables: CardTables, name: str) -> list[tuple[str, str]]:
         both=count_of(row["both"], f"outliers of {name}", n, "fences and robust z"),
         share=Measured(float(row["share"]), "share", f"outliers of {name} among its values", n,
                        rule="fences and robust z"),
-        **{end: column_value(found, row[end], name, f"{end.replace('_', ' ')} of {name}", n)
+        **{end: value_of_column(found, row[end], name, f"{end.replace('_', ' ')} of {name}", n)
            for end in ("low_fence", "high_fence")}))]
 
 
@@ -245,7 +245,7 @@ def card_picture(found: Exploration, name: str) -> CardPicture | None:
 def _caption(found: Exploration, name: str, beyond: int, ends: tuple[float, float], top: float, dots: str) -> Claim:
     "What bars and dots of a picture mean"
     n = len(found.rows)
-    first, last = (column_value(found, end, name, f"{word} bar of {name}", n)
+    first, last = (value_of_column(found, end, name, f"{word} bar of {name}", n)
                    for end, word in zip(ends, ("first", "last")))
     said = claim("Rows with values from {first} to {last}", first=first, last=last)
     if beyond:

@@ -313,7 +313,7 @@ def _by_kind_of_advice(found: Exploration, dropped: Iterable[str]) -> dict[str, 
 
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-why14
 def _recommended(found: Exploration, dropped: Collection[str]) -> list[str]:
-    "Columns with a measurable effect on the target, gaps counted, that are not dropped or under critical suspicion"
+    "Columns with a clear effect on the target, gaps counted, that are not dropped or under critical suspicion"
     table = found.associations
     clear = (table["q_value"] < 0.05) & (table["effect"] >= 0.1) & (table["rows"] >= 30)
     return list(table[clear & ~table["column"].isin([*found.forbidden, *dropped])]["column"])
