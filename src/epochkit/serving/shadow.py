@@ -21,6 +21,7 @@ from ..models.folds.fold_fits import group_codes
 from ..models.metrics import metrics_of
 from ..planning.plan import Plan
 from ..record.ledger import Ledger
+from ..report.values import readable
 
 # %% ../../../nbs/serving/18_shadow.ipynb #shadow-whose-code
 def version_to_replace(settings: Settings, version: str) -> str | None:
@@ -120,12 +121,12 @@ def shadow_text(shadow: Mapping[str, Any], version: str) -> str:
     parts = [f"{shadow['rows']:,} raw rows were asked of both"]
     if shadow["changed"] is not None:
         parts.append(f"{shadow['changed']:.1%} of the decisions change")
-    parts.append(f"scores differ by {shadow['moved']:.3g} in the median")
+    parts.append(f"scores differ by {readable(shadow['moved'])} in the median")
     if shadow.get("gain") is None:
         return f"{'; '.join(parts)}; {shadow['outcomes']} outcomes are too few to tell which is better."
     said = "is worse" if is_worse(shadow) else "is better" if shadow["low"] > 0 else "is as good"
     told = (f"{'; '.join(parts)}. Version {version} {said} on {shadow['outcomes']:,} outcomes: {shadow['metric']} "
-            f"{shadow['ours']:.4g} against {shadow['theirs']:.4g} of version {shadow['before']} (better by "
-            f"{shadow['gain']:.3g}, {shadow['low']:.3g} to {shadow['high']:.3g}).")
+            f"{readable(shadow['ours'])} against {readable(shadow['theirs'])} of version {shadow['before']} (better by "
+            f"{readable(shadow['gain'])}, {readable(shadow['low'])} to {readable(shadow['high'])}).")
     return told if shadow["same_cut"] else \
         f"{told} Version {shadow['before']} was fitted on another cut of the data: it may know some of these rows."

@@ -16,6 +16,7 @@ from scipy import stats
 
 from ...models.metrics import metrics_of, resampled_counts
 from ..monitoring import Alarms
+from ...report.values import readable
 
 # %% ../../../../nbs/serving/watch/02_signals.ipynb #9f462764
 class WatchSignal(NamedTuple):
@@ -123,7 +124,8 @@ def performance_signal(asked: Asked, y: np.ndarray, output: np.ndarray, alarms: 
     accepted = asked.value - side * alarms.performance * abs(asked.value)
     distance = side * (accepted - value) / max(float(np.hypot(np.nanstd(drawn), asked.error)), 1e-12)
     p_value = float(stats.norm.sf(distance))
-    told = f"{asked.metric} is {value:.4g}, {asked.value:.4g} in the test, {accepted:.4g} is still accepted"
+    told = (f"{asked.metric} is {readable(value)}, {readable(asked.value)} in the test, {readable(accepted)} is still "
+            "accepted")
     result = "alarm" if p_value < level else "ok"
     return WatchSignal("performance", what, result, value, asked.value, p_value, told)
 
