@@ -13,13 +13,14 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from .candidates import Bench, Candidate, bench
+from .figures import bias_claim
 from .folds.blend import Blend, ProbabilityScale
 from .folds.final import Composition, Member
 from .folds.fold_fits import (FoldTask, TrainingData, answered_rows, fit_fold, fold_codes, model_output)
 from .frameworks.base import known_frameworks
 from .metrics import RANKED, decide, metrics_of, resampled_counts
 from ..planning.plan import Plan
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of, score_value
+from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of, score_value
 from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-05
@@ -195,22 +196,21 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     right.scatter(expected, np.sort(error), s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
     right.plot(expected[[0, -1]], expected[[0, -1]], color=COLOURS["grey"], linestyle="--", linewidth=1)
     right.set(xlabel="error, were it normal", ylabel="error, as it is")
-    return figure, _error_claim(best, error, table)
+    right.locator_params(axis="x", nbins=4)
+    return figure, _error_claim(best, error, table, column_unit(plan.data.units.get(plan.data.target, "")))
 
 
-def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame) -> Claim:
-    def value(number: float, what: str, *ends: float) -> Measured:
-        return Measured(float(number), "", what, len(error), *map(float, ends), rule=_RULE)
-    bias, way = abs(error.mean()), "high" if error.mean() > 0 else "low"
-    bar = 1.96 * error.std(ddof=1) / np.sqrt(len(error))
+def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame, unit: str) -> Claim:
+    def value(number: float, what: str) -> Measured:
+        return Measured(float(number), unit, what, len(error), rule=_RULE)
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
     beyond = (np.abs(table["error"]) > 1.96 * table["sem"]).sum()
-    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; on average they are too "
-                 "{way} by {bias}, and off beyond chance in {beyond} of {parts:part} by size",
+    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; {bias}; in {beyond} of "
+                 "{parts:part} by size the mean error is beyond chance, each judged by itself",
                  model=_name(best), rows=count_of(len(error), "rows that are answered over the folds"),
                  half=value(half, "median error"), most=value(most, "95 % quantile of the error"),
                  share=chosen_value(0.95, "share", "share of the errors"),
-                 bias=value(bias, f"mean error (too {way})", bias - bar, bias + bar), way=way,
+                 bias=bias_claim(error, unit, _RULE),
                  beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error), _RULE),
                  parts=count_of(len(table), "parts by predicted size", len(error), _RULE))
 
@@ -318,7 +318,8 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
         axes.plot(table["loss"].to_numpy()[kind], np.arange(len(table))[kind], "o", color=COLOURS[colour], markersize=8)
     axes.axvline(0, color=COLOURS["grey"], linestyle="--", linewidth=1)
     axes.set_yticks(range(len(table)), table["feature"])
-    axes.set_xlabel(f"{plan.metric.primary} lost by shuffling the feature, over {found.folds} folds (95 % interval)")
+    axes.set_xlabel(f"{plan.metric.primary} lost by shuffling the feature on "
+                    f"{found.folds} of the folds (95 % interval)")
     return figure, _importance_claim(found, best, plan)
 
 

@@ -158,8 +158,8 @@ def loss_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, s
     place = wide["others"].idxmax() if plan.metric.maximize else wide["others"].idxmin()
     used = wide.index[np.argmin(np.abs(wide.index - best.size))]
     gap = abs(wide["training"][used] - wide["others"][used])
-    return figure, claim("Of {sizes:size} tried, {place:round} {are} best on other rows ({primary} {best}; {used} are "
-                         "used: {reached}); there the rows learned from are {gap} away",
+    return figure, claim("On one fold, of {sizes:size} tried, {place:round} {are} best on its other rows ({primary} "
+                         "{best}; with {used}, near those in use: {reached}, {gap} from the rows learned from)",
                          primary=primary, are="is" if place == 1 else "are",
                          sizes=count_of(len(wide), "sizes that were tried"),
                          place=count_of(place, "rounds that are best on other rows"),

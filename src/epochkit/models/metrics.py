@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.errors import BadInputError
+from ..report.values import readable
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-04
 def _steps(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -277,7 +278,7 @@ class DecisionWorth(NamedTuple):
         "The comparison as a sentence without its end"
         name = "expected cost per row" if self.measure == "expected_cost" else self.measure
         always = "it says the same for all rows; " if self.classes < 2 else ""
-        return f"{always}{name} {self.value:.4g}, '{self.rule}' for all rows reaches {self.constant:.4g}"
+        return f"{always}{name} {readable(self.value)}, '{self.rule}' for all rows reaches {readable(self.constant)}"
 
 # %% ../../../nbs/models/01_metrics.ipynb #metrics-worth-of
 def decision_worth(y: np.ndarray, probabilities: np.ndarray, threshold: float | None, metric: Any) -> DecisionWorth:

@@ -39,7 +39,8 @@ def _readable_real(value: float) -> str:
         return "∞" if value > 0 else "-∞"
     if size >= 1000 or value.is_integer():
         return f"{value:,.0f}"
-    return f"{value:.2e}" if 0 < size < 0.0005 else f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+    digits = 3 if size >= 0.0005 else 2
+    return f"{value:.2e}" if size < 5e-6 else f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 
 # %% ../../../nbs/report/01_values.ipynb #values-year
 _YEAR = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=Y))(?:year|yr|Year|Yr|YEAR|YR)(?![a-z])")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..report.claims import Claim, Measured, claim, count_of
 from ..report.figures import COLOURS, use_style
-from ..report.values import readable
+from .comparison import criterion_told
 from .project_record import ProjectRecord
 
 # %% ../../../nbs/retrospective/06_figures.ipynb #retrofig-03
@@ -203,9 +203,7 @@ def criteria_figure(judged: list[dict[str, Any]]) -> tuple[Any, Claim]:
         axes.plot(at, place, (">" if at > 0 else "<") if beyond and item["outcome"] == "met" else marker,
                   color=COLOURS[colour], markersize=8,
                   markeredgewidth=2, **hollow)
-        observed = readable(item["observed"])
-        axes.text(1.08, place, f"{item.get('judgement', item['outcome'])}: {observed} (limit {item['operator']} "
-                  f"{readable(item['limit'])})",
+        axes.text(1.08, place, f"{item.get('judgement', item['outcome'])}: {criterion_told(item)}",
                   va="center", fontsize=9)
     axes.axvline(0, color=COLOURS["grey"], linewidth=1)
     axes.set_yticks(range(len(judged)), [f"{item['epoch']:03d} {item['criterion']}" for item in judged], fontsize=9)

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS
-from ..models.contributions import surely_first
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim
-from ..report.values import as_markdown, duration, readable
+from ..report.values import as_markdown, duration
+from .comparison import criterion_told
 from .playbook import LESSONS, NOTHING_TO_CHANGE
 from .project_record import ProjectRecord
 from .what_if import Scenario
@@ -191,7 +191,7 @@ def _cells_mended(record: ProjectRecord) -> Lesson | None:
                  cells=count_of(sum(step["cells"] for step in steps), "cells that cleaning changed"),
                  steps=count_of(len(steps), "rules of cleaning that changed something"),
                  most=count_of(most["cells"], f"cells that '{most['step']}' changed"))
-    return Lesson(said, most["why"], f"have the source keep the rule '{most['step']}', then it needs no mending here",
+    return Lesson(said, most["why"], "ask whether this can be settled where the data is entered",
                   "a question to the owner of the data", 2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-12-2
@@ -253,13 +253,18 @@ def _made_features(record: ProjectRecord) -> Lesson | None:
     if not tried:
         return None
     best = max(tried, key=lambda item: abs(item.difference))
-    kept = best.scenario.startswith("without")
-    said = claim("{scenario} the score ({score}) would change by {gain}; {count:group was|groups were} tried",
-                 scenario=f"{best.scenario[:1].upper()}{best.scenario[1:]}", score=best.measure,
-                 gain=Measured(best.difference, "score", f"difference of the score {best.scenario}", best.rows,
-                               best.low, best.high),
-                 count=count_of(len(tried), "groups of made features that were tried"))
+    kept, worse = best.scenario.startswith("without"), best.difference < 0
+    ends = (best.low, best.high) if not worse or best.low is None else (-best.high, -best.low)
     clear = best.low is not None and (best.low > 0 or best.high < 0)
+    less_is_better = best.measure.endswith(" (lower)")
+    said = claim("{scenario} {score} would {way} by {gain}, {worth}; {count:group was|groups were} tried",
+                 scenario=f"{best.scenario[:1].upper()}{best.scenario[1:]}",
+                 score=best.measure.removesuffix(" (lower)"), way="fall" if worse != less_is_better else "rise",
+                 worth=f"which is {'worse' if worse else 'better'}" if clear
+                 else "no difference that these rows can tell",
+                 gain=Measured(abs(best.difference), "score", f"difference of the score {best.scenario}", best.rows,
+                               *ends),
+                 count=count_of(len(tried), "groups of made features that were tried"))
     return Lesson(said, ("they earn their place" if kept else "they were left out though they help") if clear else
                   "these rows cannot tell whether the columns alone would do as well",
                   "look for more of this kind" if clear
@@ -285,6 +290,8 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
     if len(models) < 2:
         return None
     behind = [item for item in models if not item["behind_best"]["ties"]]
+    used = {*(record.found("tuned_model_info.json", "members") or ())}
+    unused = [item["model"] for item in behind if item["framework"] not in used]
     spent = sum(item["cpu_seconds"] or 0 for item in behind)
     best = min(models, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]))["model"]
     said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds; {behind} "
@@ -302,7 +309,7 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
                       "try all of them again when there are more rows: which is best is not settled",
                       "work on the frameworks", 5)
     return Lesson(said, "which of those that tie is taken is a question of cost, not of accuracy",
-                  f"on data like this begin without {', '.join(item['model'] for item in behind)}" if behind else
+                  f"on data like this begin without {', '.join(unused)}" if unused else
                   "take the one that is cheapest to run", "work on the frameworks", 5)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16-1
@@ -352,7 +359,8 @@ def _more_rows(record: ProjectRecord) -> Lesson | None:
     rises = found.high is not None and found.high < 0
     return Lesson(said, "the model still learns from more rows" if rises
                   else "the folds cannot tell that more rows of this kind help",
-                  "collect more rows before another search" if rises else "look for columns that say something new",
+                  "collect more rows before another search" if rises
+                  else "do not count on more rows of this kind alone",
                   "new rows" if rises else "new columns", 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18
@@ -368,23 +376,43 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
     total = sum(row["importance"] for row in found)
     if not total:
         return None
-    first = max(found, key=lambda row: row["importance"])
-    said = claim("'{name}' moves the answers most, {share} of all contributions", name=first["column"],
-                 share=Measured(first["importance"] / total, "share", f"contributions of '{first['column']}'"))
+    first, *others = sorted(found, key=lambda row: -row["importance"])
+    share = Measured(first["importance"] / total, "share", f"contributions of '{first['column']}'")
+    if others and others[0]["high"] >= first["low"]:
+        said = claim("'{name}' ({share} of all contributions) and '{next}' ({next_share}) come first among what moves "
+                     "the answers, which of them these rows cannot tell", name=first["column"], share=share,
+                     next=others[0]["column"], next_share=Measured(
+                         others[0]["importance"] / total, "share", f"contributions of '{others[0]['column']}'"))
+    else:
+        said = claim("'{name}' moves the answers most, {share} of all contributions", name=first["column"],
+                     share=share)
     if ends := _ranges(record.files.get("answers_by_range.csv"), first["column"]):
         values = {name: Measured(float(row["predicted"]), "",
                                  f"mean answer where '{first['column']}' is {row['group']}",
                                  int(row["rows"])) for name, row in zip(("low", "high"), ends)}
-        said = claim("{said}: on average the answer is {low} where it is {where_low} and {high} where it is "
+        said = claim("{said}: on average the answer is {low} where {of} is {where_low} and {high} where it is "
                      "{where_high}",
-                     said=said, where_low=str(ends[0]["group"]), where_high=str(ends[1]["group"]), **values)
-    rest = surely_first(found, 3)[1:]
-    after = f"; next {'comes' if len(rest) == 1 else 'come'} {' and '.join(rest)}" if rest else ""
-    return Lesson(said, f"a fault in this column does most harm{after}",
-                  f"watch '{first['column']}' first when the model is in use",
-                  "work on monitoring", 7)
+                     said=said, of=first["column"], where_low=str(ends[0]["group"]),
+                     where_high=str(ends[1]["group"]), **values)
+    shuffled = record.found("explanations.json", "shuffled")
+    if not shuffled:
+        return Lesson(said, "what a fault in a column would cost was not measured",
+                      f"watch '{first['column']}' first when the model is in use", "work on monitoring", 7)
+    harm = max(shuffled, key=lambda row: row["loss"])
+    cost = claim("when its cells are shuffled among the rows, '{harmful}' takes most from {metric}: {loss}",
+                 harmful=harm["column"], metric=record.plan.metric.primary,
+                 loss=Measured(harm["loss"], "score", f"loss with the cells of '{harm['column']}' shuffled"))
+    return Lesson(said, cost, f"watch '{harm['column']}' first when the model is in use", "work on monitoring", 7)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-2
+def _error_kind(plan: Any) -> str:
+    "What the error of a row is, as the slices of epoch 006 measure it"
+    if not plan.classification:
+        return "mean absolute error"
+    priced = plan.data.task == "binary" and plan.metric.cost_false_positive != plan.metric.cost_false_negative
+    return "cost per row" if priced else "share of wrong answers"
+
+
 @lesson_rule("model_testing")
 def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     table = record.files.get("segments.csv")
@@ -393,8 +421,9 @@ def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
     worst = (sure if len(sure) else table.sort_values("difference", ascending=False)).iloc[0]
     where = str(worst.get("where", worst["slice"]))
-    said = claim("The largest error is where {where} ({rows:row}): {loss}, {times} that of all rows; {sure} of "
-                 "{all:slice} {are} worse beyond chance", where=where, are="is" if len(sure) == 1 else "are",
+    said = claim("The largest {kind} is where {where} ({rows:row}): {loss}, {times} that of all rows; {sure} of "
+                 "{all:slice} {are} worse beyond chance", where=where, kind=_error_kind(record.plan),
+                 are="is" if len(sure) == 1 else "are",
                  rows=count_of(worst["rows"], f"test rows where {where}"),
                  loss=Measured(float(worst["loss"]), "", f"error where {where}", int(worst["rows"]),
                                float(worst["low"]), float(worst["high"])),
@@ -519,7 +548,7 @@ def _service_speed(record: ProjectRecord) -> Lesson | None:
                   else claim("{faster} faster than it has to be",
                              faster=Measured(limit / p95, "times", "allowed time over the time for one row")),
                   "try one model instead of a blend before adding machines" if tight
-                  else "the smallest machine will do",
+                  else "measure the load of real use before paying for a larger machine",
                   "work on the service", 7, 2 if tight else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20-1
@@ -601,9 +630,7 @@ def _facts_of(row: dict[str, Any]) -> str:
 
 
 def _criterion_line(item: dict[str, Any]) -> str:
-    judgement = item.get("judgement", item["outcome"])
-    return (f"- {item['criterion']}: **{judgement}** (observed {readable(item['observed'])}, "
-            f"{item['operator']} {readable(item['limit'])})")
+    return f"- {item['criterion']}: **{item.get('judgement', item['outcome'])}**, {criterion_told(item)}"
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-23
 def effort_of(lesson: Lesson, record: ProjectRecord) -> str:

@@ -88,8 +88,8 @@ def rival_scenarios(judge: Judge, answers: dict[str, np.ndarray], models: list[d
         return [*found, _instead(judge, answers, cheapest, winner, by_name, "the cheapest to run")]
     what = "the winner" if cheapest == winner else "the runner-up"
     return [*found, Scenario("a model that is cheaper to run",
-                             missing=f"{what}, {by_name[cheapest]['model']}, is the cheapest "
-                             f"of {len(speeds)} already")]
+                             missing=f"{what}, {by_name[cheapest]['model']}, takes the least time per row of "
+                             f"{len(speeds)} single models already")]
 
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-12
 def tuning_scenarios(summary: dict[str, Any], tuned: dict[str, Any], metric: str) -> list[Scenario]:

@@ -123,7 +123,8 @@ def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: 
         unattended=(info.get("reason") or "no reason recorded") if info.get("unattended") else "",
         waivers=info.get("waivers") or (), facts=_origin(bundle), metrics=_worth(report), failed=failed,
         inputs=_inputs(bundle.input_schema), ranges=as_markdown(_whose_ranges(info, report)),
-        beyond=list(map(as_markdown, _beyond(bundle))), groups=list(map(as_markdown, report.get("groups_in_words", []))),
+        beyond=list(map(as_markdown, _beyond(bundle))),
+        groups=list(map(as_markdown, report.get("groups_in_words", []))),
         promise=as_markdown(report.get("gap_in_words", "")),
         modes=[as_markdown(f"{item['mode']}: {item['seen']}") for item in report.get("failure_modes", [])])
 

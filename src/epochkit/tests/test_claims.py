@@ -1050,7 +1050,8 @@ def _(p, said):
     group = next(group for group in gains["groups"][1:] if f"'{group['group']}'" in said.text)
     sign, wider = -1 if group["kept"] else 1, stats.t.ppf(0.975, gains["folds"] - 1) / stats.t.ppf(0.84, gains["folds"] - 1)
     reach = wider * (group["high"] - group["low"]) / 2
-    return {"gain": (sign * group["gain"], sign * group["gain"] - reach, sign * group["gain"] + reach), "count": len(gains["groups"]) - 1}
+    assert (sign * group["gain"] + reach < 0) == ("which is worse" in said.text)
+    return {"gain": upwards(sign * group["gain"], sign * group["gain"] - reach, sign * group["gain"] + reach), "count": len(gains["groups"]) - 1}
 
 
 @learns("frameworks_tie")
@@ -1095,10 +1096,15 @@ def _(p, said):
 
 @learns("what_it_learned")
 def _(p, said):
-    shares = pd.DataFrame(p.json("006", "explanations.json")["importance"]).set_index("column")["importance"]
-    assert shares.idxmax() == said.words["name"]
+    explained = p.json("006", "explanations.json")
+    table, losses = (pd.DataFrame(explained[part]).set_index("column") for part in ("importance", "shuffled"))
+    shares, ranked = table["importance"], table.sort_values("importance", ascending=False)
+    assert shares.idxmax() == said.words["name"] and losses["loss"].idxmax() == said.words["harmful"]
+    assert ("these rows cannot tell" in said.text) == (ranked["high"].iloc[1] >= ranked["low"].iloc[0])
     (_, scores, _), raw = scored_rows(p), costs_by_row(p)[1][said.words["name"]]
-    found = {"share": shares.max() / shares.sum()}
+    found = {"share": shares.max() / shares.sum(), "loss": losses["loss"].max()}
+    if "next" in said.words:
+        found["next_share"] = shares[said.words["next"]] / shares.sum()
     for end in ("low", "high"):
         there = raw.isna() if said.words[f"where_{end}"] == "(missing)" else inside(raw, said.words[f"where_{end}"])
         found[end] = scores[there.to_numpy()].mean()

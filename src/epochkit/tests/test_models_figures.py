@@ -21,7 +21,7 @@ def data_and_plan(task="binary", primary="roc_auc", rows=240):
                           "a": signal, "b": random.normal(size=rows), "y": y})
     classes = {"binary": ["good", "bad"], "multiclass": ["a", "b", "c"], "regression": []}[task]
     plan = SimpleNamespace(
-        data=SimpleNamespace(task=task, classes=classes, positive="bad", target="y"), split=SimpleNamespace(seed=1),
+        data=SimpleNamespace(task=task, classes=classes, positive="bad", target="y", units={}), split=SimpleNamespace(seed=1),
         metric=SimpleNamespace(primary=primary, maximize=task != "regression", cost_false_positive=1.0,
                                cost_false_negative=5.0))
     return training_data(frame, "y"), plan

@@ -16,7 +16,7 @@ def test_the_column_that_says_most_is_found_and_named(task):
     y = X["c"].fillna(2).to_numpy() + random.normal(scale=0.2, size=300)
     y = y if task == "regression" else np.searchsorted([0.0] if task == "binary" else [-0.5, 0.5], y)
     rule = OneColumnRule(task=task, seed=1).fit(X, y)
-    assert rule.title == "Best single column: c" and rule.baseline and "one_column" not in known_frameworks()
+    assert rule.title == "Small tree on one column: c" and rule.baseline and "one_column" not in known_frameworks()
     found = rule.predict(X.sample(frac=1, axis=1, random_state=0))
     assert np.mean((found - y) ** 2) < 0.5 * np.var(y) if task == "regression" else (found == y).mean() > 0.7
 

@@ -8,8 +8,9 @@ from epochkit.report.values import *
 
 
 def test_numbers_are_written_for_people():
-    assert [readable(v) for v in (1234567, 1234.6, 12.345, 0.12345, 0.00001, -3.5, 0.0)] == [
-        "1,234,567", "1,235", "12.3", "0.123", "1.00e-05", "-3.50", "0"]
+    assert [readable(v) for v in (1234567, 1234.6, 12.345, 0.12345, -3.5, 0.0)] == [
+        "1,234,567", "1,235", "12.3", "0.123", "-3.50", "0"]
+    assert [readable(v) for v in (0.000513, -0.000391, 0.00001, 0.0000032)] == ["0.000513", "-0.00039", "0.000010", "3.20e-06"]
     assert [readable(v) for v in (None, float("nan"), pd.NA, np.int64(5), np.bool_(False), "a<b")] == [
         "–", "–", "–", "5", "no", "a<b"]
     assert [readable(v) for v in (float("inf"), -np.inf, np.float32(0.5))] == ["∞", "-∞", "0.500"]

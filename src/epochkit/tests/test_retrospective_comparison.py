@@ -47,7 +47,7 @@ def test_a_criterion_that_was_missed_at_an_open_gate_is_seen(settings):
     criteria = [{"id": name, "epoch": 6, "check": name, "operator": "<=", "limit": 0.05} for name in ("latency", "fairness")]
     seen = judge_criteria(criteria, settings)
     assert [row["outcome"] for row in seen] == ["missed", "not measured"]
-    assert seen[0]["judgement"] == "missed, not certain" and seen[0]["detail"] == "worse end of its interval 0.08; gate: pass"
+    assert seen[0]["judgement"] == "missed, not certain" and seen[0]["detail"] == "worse end of its interval 0.0800; gate: pass"
 
 
 def test_what_happened_is_read_from_the_record(settings):
@@ -69,6 +69,15 @@ def test_work_waiting_and_rework_are_told_apart(tmp_path):
     row = actuals(settings)[0]
     assert (row["seconds"], row["by_hand"], row["runs"], row["failures"], row["sent_back"]) == (7.5, False, 3, 1, 1)
     assert row["decision"] == "approved" and 0 <= row["waited_s"] < 5 and row["errors"] == ["SyntaxError"]
+
+
+@pytest.mark.parametrize("item, told", [({"observed": 14.24, "operator": "<=", "limit": 100, "unit": "ms"}, "14.2 (at most 100 ms)"),
+                                        ({"observed": 1.0, "operator": "==", "limit": 1, "unit": "yes/no"}, "yes (yes)"),
+                                        ({"observed": 8, "operator": "==", "limit": 8, "unit": "epochs"}, "8 (exactly 8 epochs)"),
+                                        ({"observed": None, "operator": ">=", "limit": 0.9}, "not measured (at least 0.9)")])
+def test_a_criterion_is_told_in_words(item, told):
+    assert criterion_told(item) == told
+
 
 
 def test_the_last_criterion_counts_the_others():

@@ -16,7 +16,9 @@ def made_record(metric, slow, rows_out, worst, tuned, **more):
     files = {"data_quality_report.json": {"rows_in": 1_000, "rows_out": rows_out, "steps": [], "missing": {}},
              "segments.csv": pd.DataFrame([{"slice": worst, "rows": 40, "loss": 0.7, "low": 0.5, "high": 0.9, "difference": 0.3, "ratio": 2.0, "q": 0.01}]),
              "tuning_summary_report.json": {"trials": 30}} | more
-    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc"), serving=SimpleNamespace(latency_p95_ms=100))
+    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc", cost_false_positive=1.0,
+                                                  cost_false_negative=5.0), serving=SimpleNamespace(latency_p95_ms=100),
+                           classification=metric == "roc_auc", data=SimpleNamespace(task="binary" if metric == "roc_auc" else "regression"))
     return ProjectRecord(plan, happened, [{"epoch": 6, "criterion": "primary metric", "outcome": "met", "judgement": "met", "observed": 0.8, "operator": ">=",
                                            "limit": 0.7, "detail": ""}], [], files, [Scenario("no tuning", metric, *tuned)])
 
@@ -75,11 +77,34 @@ def test_what_became_of_a_metric_is_said_in_its_direction(metric, ends, told):
     assert f"30 trials of the search {told}" in sentences(made_record(metric, 3, 1_000, "a", ends))
 
 
-def test_only_the_columns_are_named_that_surely_come_next():
-    rows = [{"column": name, "importance": value, "low": value - 1, "high": value + 1} for name, value in (("bmi", 9), ("s5", 6), ("s3", 2), ("sex", 1.9))]
-    record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"explanations.json": {"importance": rows}})
+@pytest.mark.parametrize("values, told", [((9, 6, 3), "'bmi' moves the answers most, 50.0 % of all contributions"), (
+    (9, 8, 3), "'bmi' (45.0 % of all contributions) and 's5' (40.0 %) come first among what moves the answers, which of them these rows cannot tell")])
+def test_a_column_comes_first_only_where_it_surely_does_and_harms_most_by_what_was_measured(values, told):
+    rows = [{"column": name, "importance": value, "low": value - 1, "high": value + 1} for name, value in zip(("bmi", "s5", "s3"), values)]
+    shuffled = [{"column": "s5", "loss": 4.5}, {"column": "bmi", "loss": 2.0}]
+    record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"explanations.json": {"importance": rows, "shuffled": shuffled}})
     learned = next(lesson for lesson in make_lessons(record) if lesson.id == "what_it_learned")
-    assert learned.consequence == "a fault in this column does most harm; next comes s5"
+    assert learned.said == told and learned.change == "watch 's5' first when the model is in use"
+    assert learned.consequence == "when its cells are shuffled among the rows, 's5' takes most from rmse: 4.500"
+    assert {"share", "loss"} <= set(learned.row["values"])
+
+
+@pytest.mark.parametrize("scenario, gain, told", [("without the features 'derived'", (-0.005, -0.012, -0.002), "fall by 0.005 (0.002 to 0.012), which is worse"),
+                                                  ("with the features 'pairs'", (0.01, -0.02, 0.04), "rise by 0.010 (-0.020 to 0.040), no difference that")])
+@pytest.mark.parametrize("measure", ["AUC", "RMSE in standard deviations (lower)"])
+def test_what_made_features_do_is_said_in_the_direction_of_the_score(scenario, gain, told, measure):
+    record = made_record("roc_auc", 3, 1_000, "a", (0.0, 0.0, 0.0))
+    record.scenarios.append(Scenario(scenario, measure, *gain))
+    if "lower" in measure:
+        told = told.replace("fall", "RISE").replace("rise", "fall").replace("RISE", "rise")
+    assert told in next(str(lesson.said) for lesson in make_lessons(record) if lesson.id == "made_features")
+
+
+def test_no_framework_is_advised_against_that_is_part_of_the_model():
+    models = [framework("Ridge", 0.0), framework("ExtraTrees", 3.0), framework("OLS", 4.0)]
+    more = {"all_models_metrics.json": {"models": models}, "tuned_model_info.json": {"members": {"ridge": 0.8, "ols": 0.2}}}
+    told = {lesson.id: lesson.change for lesson in make_lessons(made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **more))}
+    assert told["frameworks_tie"] == "on data like this begin without ExtraTrees"
 
 
 def test_what_needs_no_change_costs_no_effort():

@@ -38,7 +38,7 @@ def test_a_winner_that_is_alone_or_the_cheapest_is_said_to_be():
         {"framework": "linear", "model": "LogReg", "inference_ms_per_row": 0.1}, {"framework": "torch", "model": "PyTorch", "inference_ms_per_row": 1.0}]
     assert "no other framework" in rival_scenarios(judge, {"linear": answers_of(y, 0.1, 1)}, models, "linear")[0].verdict
     both = {"linear": answers_of(y, 0.1, 1), "torch": answers_of(y, 0.1, 2)}
-    assert "the winner, LogReg, is the cheapest of 2 already" in rival_scenarios(judge, both, models, "linear")[-1].verdict
+    assert "the winner, LogReg, takes the least time per row of 2 single models already" in rival_scenarios(judge, both, models, "linear")[-1].verdict
 
 
 def test_stored_gains_turn_round_and_are_widened():

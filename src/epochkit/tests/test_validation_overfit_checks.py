@@ -143,7 +143,7 @@ def test_epk005_takes_the_better_of_all_ways_a_single_feature_was_measured(numbe
     frame["y"] = 10 * frame["a"] + rng.normal(0, 10, 800)
     y = frame["y"][400:].to_numpy()
     said = pd.DataFrame({"target": y, "linear": y + rng.normal(0, 9, 400), "one_column": y + rng.normal(0, 9.1, 400)})
-    models = [model("linear"), model("one_column", model="Best single column: b", baseline=True)]
+    models = [model("linear"), model("one_column", model="Small tree on one column: b", baseline=True)]
     evidence = Evidence(numbers, comparison={"best_framework": "linear", "models": models}, predictions=said, target="y",
                         train=frame[:400], validation=frame[400:])
     found = result(evidence, "EPK005")

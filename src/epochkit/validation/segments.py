@@ -284,8 +284,8 @@ def _beyond_chance(best: pd.Series, worst: pd.Series, groups: int) -> bool:
 
 
 def errors_by_bin_claim(tables: dict[str, pd.DataFrame], name: str, unit: str = "score") -> Claim:
-    """Between which groups of which column the loss differs most, of a column where it differs more than chance makes it
-    among all groups, if there is one"""
+    """Between which groups of which column the loss differs most, of a column where it differs more than chance makes
+    it among all groups, if there is one"""
     groups = sum(map(len, tables.values()))
     both = {column: [table.loc[getattr(table["loss"], end)()] for end in ("idxmin", "idxmax")]
             for column, table in tables.items()}

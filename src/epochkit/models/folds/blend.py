@@ -6,6 +6,7 @@
 __all__ = ['weighted_mean', 'blend_weights', 'BlendGain', 'blend_gain', 'ProbabilityScale', 'probability_scale', 'Blend']
 
 # %% ../../../../nbs/models/folds/03_blend.ipynb #blend-02
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,6 +109,15 @@ def probability_scale(judge: Judge, probabilities: np.ndarray) -> ProbabilitySca
     return _fitted(given, y) if gain.mean() > gain.std() / np.sqrt(len(gain)) else ProbabilityScale()
 
 # %% ../../../../nbs/models/folds/03_blend.ipynb #blend-18
+def _percents(weights: Mapping[str, float]) -> dict[str, int]:
+    "The weights in whole percent that add to 100, the largest first; what rounding leaves goes to the largest rests"
+    order = sorted(weights, key=lambda name: -weights[name])
+    found = {name: int(100 * weights[name] + 1e-9) for name in order}
+    for name in sorted(order, key=lambda name: found[name] - 100 * weights[name])[:100 - sum(found.values())]:
+        found[name] += 1
+    return found
+
+
 class Blend:
     """Members by name with their weights, and the calibration of their mean
 
@@ -126,9 +136,8 @@ class Blend:
     @property
     def title(self) -> str:
         "The members with their weights, the heaviest first"
-        order = sorted(self.weights, key=lambda name: -self.weights[name])
-        shown = [f"{self.members[name].title} {self.weights[name]:.0%}" for name in order]
-        return self.members[order[0]].title if len(order) == 1 else "Blend of " + ", ".join(shown)
+        shown = [f"{self.members[name].title} {percent}%" for name, percent in _percents(self.weights).items()]
+        return next(iter(self.members.values())).title if len(shown) == 1 else "Blend of " + ", ".join(shown)
 
     @property
     def settings(self) -> dict[str, Any]:

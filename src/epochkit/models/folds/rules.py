@@ -36,7 +36,7 @@ def _half_error(column: np.ndarray, y: np.ndarray, learn: np.ndarray, classifica
 # %% ../../../../nbs/models/folds/06_rules.ipynb #rules-06
 class OneColumnRule(FrameworkModel):
     "A small tree on the one column that says most; `title` names the column once it is fitted"
-    name, title, package, baseline, native_missing = "one_column", "Best single column", "sklearn", True, True
+    name, title, package, baseline, native_missing = "one_column", "Small tree on one column", "sklearn", True, True
 
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         classes, random = self.task != "regression", np.random.default_rng(self.seed)

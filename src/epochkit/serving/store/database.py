@@ -35,12 +35,24 @@ create table refusals (day text not null, version text not null, door text not n
 _SEQ = {"sqlite": "seq integer primary key", "postgresql": "seq bigint generated always as identity primary key"}
 
 # %% ../../../../nbs/serving/store/01_database.ipynb #storedb-09
-SqlAsk = Callable[..., list[dict[str, Any]]]  # (SQL, values or a list of them) -> the rows
+SqlAsk = Callable[..., list[dict[str, Any]]]  # (SQL, values, or for an insert a list of them) -> the rows
+_ROWS_AT_ONCE = 500
+
+
+def _sqlite_inserted(connection: sqlite3.Connection, sql: str, values: list[dict[str, Any]]) -> None:
+    "Runs an insert for each of `values`, many in one statement: row by row, each waits for the interpreter's lock"
+    head, row, tail = re.fullmatch(r"(.* values )(\([^()]*\))(.*)", sql).groups()
+    names, places = re.findall(r":(\w+)", row), re.sub(r":\w+", "?", row)
+    for some in (values[at:at + _ROWS_AT_ONCE] for at in range(0, len(values), _ROWS_AT_ONCE)):
+        connection.execute(head + ", ".join([places] * len(some)) + tail, [one[name] for one in some for name in names])
 
 
 def _sqlite_asked(connection: sqlite3.Connection, sql: str, values: Any = ()) -> list[dict[str, Any]]:
-    "The rows that one statement gives; a list of values runs it once for each"
-    found = connection.executemany(sql, values) if isinstance(values, list) else connection.execute(sql, values)
+    "The rows that one statement gives; an insert takes a list of values too"
+    if isinstance(values, list):
+        _sqlite_inserted(connection, sql, values)
+        return []
+    found = connection.execute(sql, values)
     return [dict(zip([name for name, *_ in found.description], row)) for row in found] if found.description else []
 
 

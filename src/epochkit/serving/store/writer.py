@@ -42,12 +42,11 @@ class _Waiting:
     def put(self, rows: int, entries: Callable[[], list[dict[str, Any]]], wait_s: float = 0.0) -> None:
         """Hands over `rows` predictions, which `entries` makes in the thread; counts them when too many wait
 
-        wait_s: how long they may wait here for room while the store writes; what comes in large is made faster than it
-        is stored.
+        wait_s: for so long this waits for room while the store writes.
         """
         with self._changed:
-            if wait_s and rows <= self.most:
-                self._changed.wait_for(lambda: self.waiting + rows <= self.most or self.trouble or self._closing, wait_s)
+            room = lambda: self.waiting + rows <= self.most or self.trouble or self._closing
+            self._changed.wait_for(room, wait_s if rows <= self.most else 0)
             if self.waiting + rows > self.most:
                 self._lose(rows, self.trouble or "they come faster than they can be stored")
                 return

@@ -15,8 +15,8 @@ import pandas as pd
 from scipy import stats
 
 from ...models.metrics import metrics_of, resampled_counts
-from ..monitoring import Alarms
 from ...report.values import readable
+from ..monitoring import Alarms
 
 # %% ../../../../nbs/serving/watch/02_signals.ipynb #9f462764
 class WatchSignal(NamedTuple):
