@@ -10,4 +10,5 @@
 - `order_rules`: Which number never exceeds which other one, and which end never lies before which start: found in the rows, and counted where it fails.
 - `small_tables`: A few rows as plain arrays, with the operations of pandas that rules and features of a project are written in: the same values, a fiftieth of the time.
 - `distinct`: How many values a column has, which labels, and how many rows repeat an earlier one, of a table that need not be in memory.
+- `years`: Which columns hold calendar years, and which of their values can be none.
 """

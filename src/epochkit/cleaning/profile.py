@@ -22,7 +22,7 @@ from .column_stats import (NUMBER_SHARE, ColumnStats, Habits, column_kind, date_
                                             habits_of, named_date, seen_form, time_cells, time_form, two_scales,
                                             unclear_letter)
 from ..core.errors import BadInputError, unknown_name
-from .personal_data import personal_name
+from .personal_data import personal_name, tells_apart
 from .parsing import (MAGNITUDE_LETTERS, TIME_FORMS, UNITS, NumberForm, convert,
                                        known_unit, number_form, numbers, quantities)
 
@@ -320,14 +320,15 @@ def _about_numbers(name: str, kind: str, stats: ColumnStats) -> list[dict[str, A
     return found
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #30ecolumnpro-07-e
-def _about_personal(name: str, stats: ColumnStats) -> list[dict[str, Any]]:
+def _about_personal(name: str, kind: str, stats: ColumnStats) -> list[dict[str, Any]]:
+    "That a column looks personal by its cells, or by its name where they tell people apart"
     kinds = {
         kind: cells
         for kind, cells in stats.counts_of("personal").items() if cells >= max(2, 0.01 * stats.cells["present"])
     }
-    varied = stats.labels is None or len(
-        stats.labels) >= 0.3 * stats.cells["present"] or stats.span[1] - stats.span[0] > 1_000
-    named = personal_name(name) if varied else ""
+    low, high = stats.span
+    levels = len(stats.labels) if stats.labels else min(stats.cells["present"], max(0.0, high - low) + 1)
+    named = personal_name(name) if tells_apart(levels, stats.cells["present"], kind == "text") else ""
     if not kinds and not (named and stats.cells["present"]):
         return []
     kind = max(kinds, key=kinds.get, default=named)
@@ -463,7 +464,7 @@ def _all_advice(stats: Mapping[str, ColumnStats], kinds: Mapping[str, str], wish
                 hidden: set[str], habits: Habits, target: str | None = None) -> list[dict[str, Any]]:
     "What a person should look at, column by column; the target cannot be hidden, so that it looks personal is not said"
     found = [item for name, one in stats.items()
-             for item in (*([] if name in hidden | {target} else _about_personal(name, one)),
+             for item in (*([] if name in hidden | {target} else _about_personal(name, kinds[name], one)),
                           *_about_text(name, kinds[name], one, name in hidden, wishes.spelling.get(name, ())),
                           *_about_forms(name, kinds[name], one),
                           *([] if name in wishes.dates else _about_days(name, kinds[name], one)),

@@ -20,7 +20,7 @@ from .explore import Exploration
 from .recommendations import recommendation_table
 from .findings import alone_value
 from .structure_findings import effect_value, outcome_value
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Claim, Measured, claim, column_unit, count_of
 from ..report.templates import render
 from ..report.values import Html, share_text
 
@@ -64,8 +64,10 @@ def _number_line(tables: CardTables, name: str, facts: pd.Series) -> Claim:
     "Range, quartiles, mean, skewness and zeros of a number"
     n, words = int(facts["rows"] - facts["missing"]), {
         "min": "lowest value", "q25": "lower quartile", "median": "median", "q75": "upper quartile",
-        "max": "highest value", "mean": "mean", "std": "standard deviation"}
+        "max": "highest value", "mean": "mean"}
     values = {key: column_value(tables.found, facts[key], name, f"{word} of {name}", n) for key, word in words.items()}
+    unit = column_unit(tables.found.plan.data.units.get(name, ""))
+    values["std"] = Measured(float(facts["std"]), unit, f"standard deviation of {name}", n)
     return claim("{distinct} different ones from {min} to {max}; half of them between {q25} and {q75}, median "
                  "{median}; mean {mean}, standard deviation {std}, skewness {skewness}; {zeros:zero}",
                  distinct=count_of(facts["distinct"], f"different values of {name}", n), **values,
@@ -80,14 +82,14 @@ def _values_line(tables: CardTables, name: str, facts: pd.Series) -> str:
     if not n:
         return "no value at all"
     if tables.is_private(name) or facts["kind"] not in ("number", "category", "date", "text"):
-        return claim("{distinct} different ones; none is shown", distinct=distinct)
+        return claim("{distinct} different ones; no single value is shown", distinct=distinct)
     if facts["kind"] == "number":
         return _number_line(tables, name, facts)
     if facts["kind"] == "category":
         return claim("{distinct:label}, most often {most_common} ({most_common_share}); {rare_labels} with fewer than "
                      "{limit:row}", distinct=distinct, most_common=str(facts["most_common"]),
                      most_common_share=Measured(float(facts["most_common_share"]), "share",
-                                                f"share of {facts['most_common']} among the values of {name}", n),
+                                                f"share of rows with {facts['most_common']} in {name}", int(facts["rows"])),
                      rare_labels=count_of(facts["rare_labels"], f"rare labels of {name}", n),
                      limit=count_of(10, "rows below which a label is rare"))
     if facts["kind"] == "date":
@@ -250,7 +252,8 @@ def _caption(found: Exploration, name: str, beyond: int, ends: tuple[float, floa
         said = claim("{said}; {beyond} beyond are in the outer bars", said=said,
                      beyond=count_of(beyond, f"values of {name} beyond the outer bars", n))
     if dots:
-        said = claim("{said}. Dots: {outcome} per bar, from 0 to {top}", said=said, outcome=found.outcome_words,
+        said = claim("{said}. Dots: {outcome} per bar; the axis of the dots goes from 0 to {top}, the highest of them",
+                     said=said, outcome=found.outcome_words,
                      top=outcome_value(found, top, f"{name} is in the bar with the highest"))
     return said
 

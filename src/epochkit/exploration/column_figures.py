@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.years import holds_years
 from .associations import auc_of, numbers_of
 from .columns import rates_by_label
 from .explore import Exploration
@@ -21,6 +22,7 @@ from .findings import (alone_value, association_values, ends_alone, middle_half_
 from .structure_findings import effect_value, label_value, outcome_value
 from ..report.claims import Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, readable, use_style
+from ..report.values import share_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +49,9 @@ def titled(found: Exploration, name: object) -> str:
 
 
 def column_value(found: Exploration, value: float, name: str, of: str, rows: int) -> Measured:
-    "A value of a column, in the column's unit"
-    return Measured(float(value), column_unit(found.plan.data.units.get(name, "")), of, rows)
+    "A value of a column, in the column's unit; a calendar year as such"
+    unit = "calendar year" if holds_years(found.rows[name]) else column_unit(found.plan.data.units.get(name, ""))
+    return Measured(float(value), unit, of, rows)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-a
 def canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any) -> tuple["Figure", Any]:
@@ -113,7 +116,7 @@ def target_picture(found: Exploration) -> ExplorationPicture:
     shown = counts.head(20)[::-1]
     bars = axis.barh([short(name) for name in shown.index], shown, height=0.62,
                      color=[COLOURS["orange"] if name == label else COLOURS["blue"] for name in shown.index])
-    axis.bar_label(bars, [f"{count:,} rows ({count / len(target):.1%})" for count in shown], padding=4)
+    axis.bar_label(bars, [f"{count:,} rows ({share_text(count / len(target))})" for count in shown], padding=4)
     axis.set(xlabel="rows", ylabel=titled(found, target.name), xlim=(0, counts.max() * 1.22))
     axis.grid(axis="y", visible=False)
     share = {name: Measured(float(counts.get(name, 0) / len(target)), "share", f"share of {target.name} = {name}",
@@ -123,7 +126,7 @@ def target_picture(found: Exploration) -> ExplorationPicture:
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-09
 def association_picture(found: Exploration, most: int = 20) -> ExplorationPicture:
-    "Effect size of each feature with the target; measurable ones in colour"
+    "Effect size of each feature with the target; in colour those of 0.1 or more with q below 0.05"
     table = found.associations.dropna(subset=["effect"]).head(most)[::-1]
     figure, axes = canvas(1.6 + 0.3 * max(3, len(table)))
     axis, clear = axes[0, 0], (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
@@ -147,8 +150,8 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
         return figure, claim("Only columns under suspicion of a leak have an association with {target}: {names}",
                              target=found.plan.data.target, names=", ".join(found.forbidden))
     first = honest.iloc[0]
-    return figure, claim("{clear} of {tested:feature} have a measurable association with {target}; the strongest is "
-                         "{name} ({measure} {effect})",
+    return figure, claim("{measurable} of {tested:feature} measurably go with {target}, {clear} of them with an effect "
+                         "of {limit} or more; the strongest is {name} ({measure} {effect})",
                          target=found.plan.data.target, name=first["column"], measure=first["measure"],
                          **association_values(found, honest))
 
@@ -214,7 +217,9 @@ def strongest_number_picture(found: Exploration) -> ExplorationPicture | None:
         axis.hist(group.clip(low, high), bins=bins, density=True, alpha=0.45, color=colour,
                   label=f"{short(label)} (median {readable(group.median())})")
         axis.axvline(group.median(), color=colour, linewidth=2)
-    axis.set(xlabel=titled(found, name), ylabel="density within the class")
+    beyond = int((values.notna() & ~values.between(low, high)).sum())
+    outer = f"; outer bars: also the {beyond:,} values beyond them" if beyond else ""
+    axis.set(xlabel=titled(found, name) + outer, ylabel="density within the class")
     axis.legend(title=named(found, found.plan.data.target))
     return figure, _separation_claim(found, name, row, labels, values)
 
@@ -332,6 +337,8 @@ def by_target_picture(found: Exploration, most: int = 6) -> ExplorationPicture |
     for axis in [*axes.flat][len(names):]:
         axis.set_visible(False)
     figure.supylabel(titled(found, found.plan.data.target), fontsize=10)
+    figure.supxlabel("box: the middle half; whiskers: the last value within 1.5 box widths; values beyond are not drawn",
+                     fontsize=8)
     return figure, _apart_claim(found, names[0], labels)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-16

@@ -82,12 +82,12 @@ def _profile_number(present: pd.Series) -> dict[str, Any]:
     }
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-09-a
-def _profile_category(present: pd.Series) -> dict[str, Any]:
-    "The most common label, its share, and how many labels have fewer than ten rows"
+def _profile_category(present: pd.Series, rows: int) -> dict[str, Any]:
+    "The most common label, its share of all rows, and how many labels have fewer than ten rows"
     counts = present.astype(str).value_counts()
     if counts.empty:
         return {"rare_labels": 0}
-    return {"most_common": counts.index[0], "most_common_share": counts.iloc[0] / counts.sum(),
+    return {"most_common": counts.index[0], "most_common_share": counts.iloc[0] / rows,
             "rare_labels": int((counts < _RARE_ROWS).sum())}
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-09-b
@@ -99,7 +99,7 @@ def profile(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         row = {"column": name, "kind": kind, "rows": len(frame), "missing": len(frame) - len(present),
                "missing_share": 1 - len(present) / max(1, len(frame)), "distinct": present.nunique()}
         if kind in ("number", "category"):
-            row |= (_profile_number if kind == "number" else _profile_category)(present)
+            row |= _profile_number(present) if kind == "number" else _profile_category(present, len(frame))
         elif kind == "date" and len(present):
             row |= {"first": str(present.min()), "last": str(present.max())}
         elif kind == "text" and len(present):

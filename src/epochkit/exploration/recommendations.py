@@ -113,7 +113,8 @@ def rare_label_advice(found: Exploration) -> Recommendations:
         rare = counts[counts < least]
         if len(counts) > 2 and len(rare):
             advice[name] = (least, claim(
-                "{rare} of {labels:label} {have} fewer than {least} rows ({together:row} together)",
+                "{rare} of {labels:label}{gap} {have} fewer than {least} rows ({together:row} together)",
+                gap=", the gap among them," if "(missing)" in counts.index else "",
                 rare=count_of(len(rare), f"rare labels of {name}"), have="has" if len(rare) == 1 else "have",
                 labels=count_of(len(counts), f"labels of {name}, gaps counted"),
                 least=chosen_value(least, "", "fewest rows of a label that stands for itself"),

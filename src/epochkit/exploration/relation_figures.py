@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.years import holds_years
 from .associations import numbers_of
 from .column_figures import (ExplorationPicture, canvas, groups_of, named, numbers_by_strength,
                                                  short, titled, varied_numbers)
 from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
 from .findings import gap_values
-from .structure_findings import effect_value, outcome_value
-from ..report.claims import Measured, chosen_value, claim, count_of
+from .structure_findings import counted, effect_value, outcome_value, some_of
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
+from ..report.values import share_text
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why01
 def _gap_claim(found: Exploration) -> str:
@@ -53,7 +55,7 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
     left, right = axes[0]
     names = [named(found, name) for name in table["column"]]
     bars = left.barh(names, 100 * table["share"], color=COLOURS["blue"], height=0.6)
-    left.bar_label(bars, [f"{share:.1%}" for share in table["share"]], padding=3, fontsize=9)
+    left.bar_label(bars, [share_text(share) for share in table["share"]], padding=3, fontsize=9)
     left.set(xlabel="missing cells (% of rows)", ylabel="feature", xlim=(0, 118 * table["share"].max()))
     factor = 100 if found.plan.classification else 1
     places = np.arange(len(table))
@@ -71,8 +73,8 @@ def missing_pattern_picture(found: Exploration, most: int = 18) -> ExplorationPi
     table = found.patterns[found.patterns["columns"] > 0].head(10)
     if table.empty:
         return None
-    counted = pd.Series([name for names in table["missing_together"] for name in names]).value_counts(sort=False)
-    names = [name for name in found.missing["column"] if name in counted][:most]
+    gaps = pd.Series([name for names in table["missing_together"] for name in names]).value_counts(sort=False)
+    names = [name for name in found.missing["column"] if name in gaps][:most]
     figure, axes = canvas(1.9 + 0.34 * len(table), columns=2, width_ratios=[max(2, 0.45 * len(names)), 2], sharey=True)
     left, right = axes[0]
     cells = np.array([[name in pattern for name in names] for pattern in table["missing_together"]], dtype=float)
@@ -86,13 +88,13 @@ def missing_pattern_picture(found: Exploration, most: int = 18) -> ExplorationPi
     left.grid(which="minor", color="white", linewidth=2)
     left.tick_params(which="minor", length=0)
     bars = right.barh(range(len(table)), 100 * table["share"], color=COLOURS["blue"], height=0.6)
-    right.bar_label(bars, [f"{rows:,} rows" for rows in table["rows"]], padding=4, fontsize=9)
+    right.bar_label(bars, [counted(rows, "row") for rows in table["rows"]], padding=4, fontsize=9)
     right.set(xlabel="rows (%)", xlim=(0, 135 * table["share"].max()))
     right.grid(axis="y", visible=False)
     whole = found.patterns[found.patterns["columns"] == 0]["share"].sum()
     first = table.iloc[0]
     left_out = claim(" ({hidden:more column} not drawn)", hidden=count_of(
-        len(counted) - len(names), "columns with gaps that are not drawn")) if len(counted) > len(names) else ""
+        len(gaps) - len(names), "columns with gaps that are not drawn")) if len(gaps) > len(names) else ""
     words = ", ".join(map(str, first["missing_together"][:4])) + ("…" if first["columns"] > 4 else "")
     return figure, claim("{whole} of rows are complete; the commonest gap is {names} in {gone:row}{left_out}",
                          whole=Measured(float(whole), "share", "rows without a gap in any feature", len(found.rows)),
@@ -105,7 +107,25 @@ def _escaped(name: object) -> str:
     import html
     return html.escape(str(name)).replace("%{", "% {")
 
+
+def _hover_form(found: Exploration, name: str) -> str:
+    "How plotly writes a value of a column: with a mark for thousands, a calendar year without"
+    return "" if holds_years(found.rows[name]) else ":,"
+
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-07
+def _odd_claim(odd: pd.DataFrame, rows: int) -> Claim:
+    "How many rows are odd, and the number that stands out in most of them, where one does in several"
+    counts = odd["stands_out"].value_counts()
+    name, often = counts.index[0], int(counts.iloc[0])
+    stands = claim("; it stands out most in {name}", name=name) if len(odd) == 1 else \
+        "; each stands out in another number" if often == 1 else \
+        claim("; {name} stands out most often, in {often} of them", name=name,
+              often=count_of(often, f"odd rows in which {name} stands out", rows))
+    return claim("{odd} of {all:row} {are} odd as a whole{stands}", stands=stands,
+                 are="is" if len(odd) == 1 else "are", all=count_of(rows, "rows that are analysed"),
+                 odd=count_of(len(odd), "rows that are odd as a whole", rows))
+
+
 def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPicture | None:
     "Oddness of each row against the strongest number, to read row ids from (Plotly); None when too few numbers or rows"
     names = numbers_by_strength(found)
@@ -124,16 +144,11 @@ def odd_rows_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPi
             customdata=np.column_stack([rows["row"], rows["stands_out"]]),
             marker={"size": size, "opacity": 0.55, "color": colour},
             hovertemplate="row %{customdata[0]}, stands out in %{customdata[1]}<br>" + _escaped(names[0]) +
-            " %{x:,}<extra></extra>")
+            f" %{{x{_hover_form(found, names[0])}}}<extra></extra>")
     if not odd.any():
         return figure, claim("No row of {all} is odd as a whole: an isolation forest ranks none beyond chance",
                              all=count_of(len(table), "rows that are analysed"))
-    alone, name = int((table[odd]["stands_out"].value_counts()).iloc[0]), table[odd]["stands_out"].mode().iloc[0]
-    return figure, claim("{odd} of {all:row} {are} odd as a whole; {name} stands out most often ({alone} of them)",
-                         name=name, are="is" if odd.sum() == 1 else "are",
-                         all=count_of(len(table), "rows that are analysed"),
-                         odd=count_of(odd.sum(), "rows that are odd as a whole", len(table)),
-                         alone=count_of(alone, f"odd rows in which {name} stands out", len(table)))
+    return figure, _odd_claim(table[odd], len(table))
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why08
 def _cell_text(measure: str, value: float) -> str:
@@ -258,25 +273,40 @@ def _pair_grid(found: Exploration, some: pd.DataFrame, names: list[str], colours
     return figure
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-11
+def _grid_claim(found: Exploration, names: list[str], moved: int) -> Claim:
+    "How alike the drawn numbers are, which stronger ones were left out, and how many points were moved to the edge"
+    ranks, (above, beside) = spearman_matrix(found.rows, names).abs().to_numpy(), np.triu_indices(len(names), 1)
+    ranks, most_at = ranks[above, beside], int(np.argmax(ranks[above, beside]))
+    ordered = numbers_by_strength(found)
+    passed = [name for name in ordered[:max(map(ordered.index, names))] if name not in names]
+    without = claim(", without {passed}, which {take} too few values or mostly one,", passed=some_of(passed),
+                    take="takes" if len(passed) == 1 else "take") if passed else ""
+    edge = claim("; {moved:point} with a value beyond the middle {middle} {lie} at the edge",
+                 lie="lies" if moved == 1 else "lie", middle=chosen_value(0.99, "share", "values that are drawn in place"),
+                 moved=count_of(moved, "points that are drawn nearer than they are")) if moved else ""
+    words = ("The {shown} strongest numbers{without} say different things: their rank correlations with one another "
+             "stay at or below {rho} ({first} and {second}){edge}" if ranks.max() < 0.5 else
+             "Of the {shown} strongest numbers{without} {first} and {second} repeat each other most: rank correlation "
+             "{rho}{edge}")
+    return claim(words, shown=count_of(len(names), "strongest numbers that are drawn"), without=without, edge=edge,
+                 first=names[above[most_at]], second=names[beside[most_at]],
+                 rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(found.rows),
+                                  "Spearman"))
+
+
 def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None:
-    "Pairs of the strongest numbers, coloured by the target; None with fewer than two"
+    "Pairs of the strongest numbers with ten values and more, coloured by the target; None with fewer than two"
     names = varied_numbers(found, 10)[:most]
     if len(names) < 2:
         return None
     use_style()
     labels, colours = groups_of(found)
     some = found.rows[names].assign(group=labels).dropna().sample(frac=1, random_state=0).head(1200)
-    for name in names:  # a far outlier would squeeze all other points into a corner
-        some[name] = numbers_of(some[name]).clip(*numbers_of(found.rows[name]).quantile([0.005, 0.995]))
-    ranks, (above, beside) = spearman_matrix(found.rows, names).abs().to_numpy(), np.triu_indices(len(names), 1)
-    ranks, most_at = ranks[above, beside], int(np.argmax(ranks[above, beside]))
-    words = ("The {shown} strongest numbers say different things: their rank correlations with one another stay at or "
-             "below {rho} ({first} and {second})" if ranks.max() < 0.5 else
-             "Of the {shown} strongest numbers {first} and {second} repeat each other most: rank correlation {rho}")
-    return _pair_grid(found, some[some["group"].isin(colours)], names, colours), claim(
-        words, shown=count_of(len(names), "strongest numbers that are drawn"),
-        first=names[above[most_at]], second=names[beside[most_at]],
-        rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(found.rows), "Spearman"))
+    some = some[some["group"].isin(colours)]
+    known = some[names].apply(numbers_of)
+    drawn = known.apply(lambda column: column.clip(*numbers_of(found.rows[column.name]).quantile([0.005, 0.995])))
+    moved = int((drawn != known).any(axis=1).sum())  # a far outlier would squeeze all other points into a corner
+    return _pair_grid(found, some.assign(**drawn), names, colours), _grid_claim(found, names, moved)
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why12
 def _side_by_side(matrix: pd.DataFrame) -> np.ndarray:
@@ -385,10 +415,13 @@ def interactive_picture(found: Exploration, most_rows: int = 1500) -> Exploratio
         figure.add_scatter(
             x=part[names[0]], y=part[names[1]], mode="markers", name=short(label), customdata=part["row_id"],
             marker={"size": 6, "opacity": 0.55, "color": colour}, hovertemplate=
-            f"row %{{customdata}}<br>{_escaped(names[0])} %{{x:,}}<br>{_escaped(names[1])} "
-            f"%{{y:,}}<extra>{_escaped(short(label))}</extra>"
+            f"row %{{customdata}}<br>{_escaped(names[0])} %{{x{_hover_form(found, names[0])}}}<br>{_escaped(names[1])} "
+            f"%{{y{_hover_form(found, names[1])}}}<extra>{_escaped(short(label))}</extra>"
         )
     for axis, name in zip((figure.layout.xaxis, figure.layout.yaxis), names):
         low, high = some[name].astype(float).quantile([0.005, 0.995])
-        axis.range = [low - 0.04 * (high - low), high + 0.04 * (high - low)]  # a double click shows the far ones
+        axis.range = [low - 0.04 * (high - low), high + 0.04 * (high - low)]
+        outside = int((~some[name].astype(float).between(*axis.range)).sum())
+        if outside:
+            axis.title.text += f" ({counted(outside, 'point')} further out: double click)"
     return figure, _corner_claim(found, names)

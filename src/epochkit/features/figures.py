@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .ablation import SCORES, GroupGain
+from ..cleaning.years import holds_years
+from .ablation import GAIN_WORDS, GroupGain, unsure_words
 from ..report.claims import Measured, begun, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
-from ..report.values import Sentence
+from ..report.values import Sentence, share_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,31 +68,31 @@ def _no_gains(axis: Any, plain: GroupGain, task: str) -> str:
     "Says in the picture that there is no optional group; the claim for it"
     axis.text(0.5, 0.5, "no optional group applies to these columns", ha="center", transform=axis.transAxes)
     axis.set(xticks=[], yticks=[])
-    return claim("The plain columns gain {gain} of {score} over always giving the same answer; no group of made "
+    return claim("The plain columns gain {gain} {score} over always giving the same answer; no group of made "
                  "features applies",
-                 gain=_gain_value(plain), score=SCORES[task])
+                 gain=_gain_value(plain), score=GAIN_WORDS[task])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-1
 def _gain_value(gain: GroupGain) -> Measured:
-    "What a group gains, with its 68 % interval"
+    "What a group gains, with its 95 % interval"
     ends = (float(gain.low), float(gain.high)) if np.isfinite(gain.low) else (None, None)
-    return Measured(float(gain.gain), "score", f"gain of the group {gain.group}", None, *ends, 0.68,
-                    "quick model on unseen folds of training rows")
+    return Measured(float(gain.gain), "score", f"gain of the group {gain.group}", None, *ends,
+                    rule="quick model on unseen folds of training rows")
 
 
 def _gain_claim(optional: Sequence[GroupGain], task: str) -> str:
-    kept, score = [gain for gain in optional if gain.kept], SCORES[task].replace(" (lower)", "")
-    groups = count_of(len(optional), "optional groups of features")
+    kept, groups = [gain for gain in optional if gain.kept], count_of(len(optional), "optional groups of features")
     if not kept:
-        return claim("None of {optional:optional group} gains clearly: only the plain columns are kept",
-                     optional=groups)
+        return claim("None of {optional:optional group} gains by more than one standard error: only the plain columns "
+                     "are kept", optional=groups)
     best = max(kept, key=lambda gain: gain.gain)
-    parts = {"group": best.group.capitalize(), "gain": _gain_value(best), "score": score}
+    parts = {"group": best.group.capitalize(), "gain": _gain_value(best), "score": GAIN_WORDS[task],
+             "unsure": unsure_words((best.gain, best.low, best.high))}
     if len(optional) == 1:
-        return claim("{group} features gain {gain} of {score} over the plain columns, with the kind of model that they "
-                     "help more", **parts)
-    return claim("{group} features gain most, {gain} of {score} with the kind of model that they help more; {kept} of "
-                 "{optional:optional group} {are} kept", **parts, optional=groups,
+        return claim("{group} features are kept: {gain} {score} over the plain columns{unsure}, with the kind of model "
+                     "that they help more", **parts)
+    return claim("{group} features measure best, {gain} {score}{unsure}, with the kind of model that they help more; "
+                 "{kept} of {optional:optional group} {are} kept", **parts, optional=groups,
                  kept=count_of(len(kept), "optional groups that are kept"), are="is" if len(kept) == 1 else "are")
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-2
@@ -107,9 +108,8 @@ def gain_picture(gains: Sequence[GroupGain], task: str) -> FeaturePicture:
         axis.errorbar(gain.gain, at, xerr=reach, fmt="o", capsize=3, color=COLOURS["blue" if gain.kept else "grey"])
     axis.axvline(0, color="#5A5A5A", linewidth=1)
     labels = [f"{gain.group} ({gain.features}{', kept' if gain.kept else ''})" for gain in optional[::-1]]
-    score = SCORES[task].replace(" (lower)", "")
     axis.set(yticks=range(len(optional)), yticklabels=labels, ylim=(-0.6, len(optional) - 0.4),
-             xlabel=f"gain in {score} on unseen folds of training rows, 68 % interval (right is better)")
+             xlabel=f"gain, {GAIN_WORDS[task]}, on unseen folds of training rows, 95 % interval")
     return figure, _gain_claim(optional, task)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-a
@@ -169,7 +169,7 @@ def split_picture(facts: dict[str, Any], positive: str = "") -> FeaturePicture:
     parts = {name: part for name, part in facts["parts"].items() if part["rows"]}
     shown, values = _target_shown(parts, positive)
     rows = {name: part["rows"] for name, part in parts.items()}
-    write = "{:.1%}".format if shown else readable
+    write = share_text if shown else readable
     figure, axes = _canvas(2.6, columns=2)
     _labelled_bars(axes[0, 0], dict(list(rows.items())[::-1]), "{:,}".format, xlabel="rows",
                    xlim=(0, 1.2 * max(rows.values())))
@@ -192,7 +192,8 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
         axis.hist(values, bins=40, color=COLOURS["blue"])
         axis.set(xlabel=label, ylabel="training rows")
     def value(number: float, what: str) -> Measured:
-        return Measured(float(number), "effect" if what == "skewness" else "", f"{what} of {raw.name}", len(before),
+        unit = "effect" if what == "skewness" else "calendar year" if what == "mean" and holds_years(before) else ""
+        return Measured(float(number), unit, f"{what} of {raw.name}", len(before),
                         rule="training rows")
     if abs(after.skew() - before.skew()) < 1e-6:
         return figure, claim("{name} keeps its shape as a feature (skewness {before}): it is scaled, from a mean of "
@@ -208,8 +209,14 @@ def before_after_picture(raw: pd.Series, feature: pd.Series) -> FeaturePicture:
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-13-a
 def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) -> FeaturePicture | None:
-    "Box plots of the features that are no zeros and ones, on their common scale; None where there is none"
-    names = [name for name in train if train[name].nunique() > 2][:most]
+    """Box plots of the scaled features, on their common scale; None where there is none
+
+    Labels as means of the target or as shares keep their own unit (a model that needs one scale brings them to it) and
+    are not drawn, nor are zeros and ones.
+    """
+    varied = [name for name in train if train[name].nunique() > 2]
+    of_labels = [name for name in varied if groups.get(name) in ("categories", "many labels")]
+    names = [name for name in varied if name not in of_labels][:most]
     if not names:
         return None
     figure, axes = _canvas(1.6 + 0.3 * max(3, len(names)))
@@ -223,9 +230,13 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
     boxes_wide = train[names].quantile(0.75) - train[names].quantile(0.25)
     widest = boxes_wide.idxmax()
     far = float(np.mean(np.abs(train[names].to_numpy()) > 5))
-    return figure, claim("After scaling, {far} of the values lie further than {limit} from zero; the middle half "
-                         "of {widest} is the widest of those shown, {width}",
-                         widest=widest, far=Measured(far, "share", "scaled values beyond 5", len(train)),
+    unscaled = claim("; {labels:feature} of labels {keep} the unit of the target or of a share and {are} not shown",
+                     labels=count_of(len(of_labels), "features of labels that are not scaled"),
+                     keep="keeps" if len(of_labels) == 1 else "keep", are="is" if len(of_labels) == 1 else "are"
+                     ) if of_labels else ""
+    return figure, claim("After scaling, {far} of the values shown lie further than {limit} from zero; the middle half "
+                         "of {widest} is the widest, {width}{unscaled}",
+                         widest=widest, unscaled=unscaled, far=Measured(far, "share", "scaled values beyond 5", len(train)),
                          limit=chosen_value(5, "", "limit of scaled values"),
                          width=Measured(float(boxes_wide.max()), "effect",
                                         f"distance of the quartiles of {widest} as a feature", len(train)))

@@ -15,7 +15,7 @@ from .derived import DERIVED, applicable_features
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-05
 class OwnGain(NamedTuple):
-    "What an own feature adds to the others, 68 % interval of the model it helps more; whether it stays, and why"
+    "What an own feature adds to the others, 95 % interval of the model it helps more; whether it stays, and why"
     feature: str
     gain: float
     low: float
@@ -35,10 +35,10 @@ def own_feature_gains(study: GainStudy, kept: Collection[str], keep: Collection[
     others, found = [name for name, group in groups.items() if group in kept], []
     for name in own[:most]:
         gains = study.name_gains({*others, name}, [other for other in others if other != name])
-        clear, best = clear_gain(gains)
+        clear, best = clear_gain(gains, len(study.folds))
         reason = f"gains {gains_in_words(gains)} on top of the others"
         if not clear:
-            reason += ": not clearly above zero, " + ("kept by keep_features in [data]" if name in keep else "left out")
+            reason += ": by one standard error not above zero, " + ("kept by keep_features in [data]" if name in keep else "left out")
         found.append(OwnGain(name, *best, clear or name in keep, reason))
     nan = float("nan")
     return found + [OwnGain(name, nan, nan, nan, "derived" in kept or name in keep,

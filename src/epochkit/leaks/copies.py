@@ -12,6 +12,7 @@ from scipy import stats
 
 from .single_column import (LEAK_THRESHOLDS, Leak, TargetOutcome, column_words, mark_severity,
                                           numeric_values, speaks_of_an_outcome)
+from ..report.values import share_text
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why01
 def _shares_per_code(codes: np.ndarray, outcome: TargetOutcome) -> np.ndarray:
@@ -43,7 +44,7 @@ def _label_copy(column: pd.Series, codes: np.ndarray, outcome: TargetOutcome) ->
     share = _share_with_one_class(codes, outcome)
     if share >= LEAK_THRESHOLDS["one_to_one"]:
         return Leak("copy", "critical",
-                    f"its value tells the class in {share:.1%} of rows: the target under another name",
+                    f"its value tells the class in {share_text(share)} of rows: the target under another name",
                     {"rows_told": share})
     marked = _class_of_one_code(codes, outcome)
     return None if marked is None else Leak(
@@ -85,7 +86,7 @@ def _slice_copy(codes: np.ndarray, outcome: TargetOutcome) -> Leak | None:
     if share < LEAK_THRESHOLDS["one_to_one"] or len(outcome.values) < 100:
         return None
     return Leak("copy", "critical",
-                f"its values cut the target into slices that do not overlap ({share:.1%} of rows): the target, rounded "
+                f"its values cut the target into slices that do not overlap ({share_text(share)} of rows): the target, rounded "
                 f"or in classes", {"rows_told": share})
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why09
@@ -158,7 +159,7 @@ def _one_class_leak(words: str, mark: np.ndarray, name: object, outcome: TargetO
         return None
     strong = coverage >= LEAK_THRESHOLDS["much_of_a_class"] or speaks_of_an_outcome(name)
     return Leak("gaps", mark_severity(outcome, name) if strong else "warning",
-                f"it is {words} only for '{outcome.classes[code]}' ({purity:.1%} of such rows, and {coverage:.0%} of "
+                f"it is {words} only for '{outcome.classes[code]}' ({share_text(purity)} of such rows, and {coverage:.0%} of "
                 f"that class)", {"one_class": purity, "of_that_class": coverage})
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-c

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from .single_column import LEAK_THRESHOLDS, Leak, TargetOutcome, numeric_values, probe_codes
+from ..report.values import share_text
 
 # %% ../../../nbs/leaks/03_relations.ipynb #42cleakrelat-04
 def _weighted_sum(numbers: pd.DataFrame, target: np.ndarray, most: int) -> list[str]:
@@ -304,7 +305,7 @@ def date_order(frame: pd.DataFrame, dates: list[str], outcome: TargetOutcome) ->
         told = _order_of(moments[first], moments[second], outcome)
         if told >= LEAK_THRESHOLDS["one_to_one"]:
             leak = Leak("order of dates", "critical",
-                        f"which of '{first}' and '{second}' comes first tells the class in {told:.1%} of rows",
+                        f"which of '{first}' and '{second}' comes first tells the class in {share_text(told)} of rows",
                         {"parts": [first, second], "rows_told": told})
             found |= {first: leak, second: leak}
     return found

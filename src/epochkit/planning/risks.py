@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .data_profile import words_of
 from .plan import Plan
+from ..report.values import share_text
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04
 RULES: list[Any] = []
@@ -57,7 +58,8 @@ def missing_values(plan: Plan) -> tuple | None:
     share = plan.profile["missing_cells"] / max(1, cells)
     worst = max(plan.profile["missing_by_column"].items(), key=lambda item: item[1], default=None)
     return ("missing values", _grade(share, (0.001, 0.02, 0.1, 0.3)), 3,
-            f"{share:.1%} of cells are missing" + (f", most in '{worst[0]}' ({worst[1]:.0%})" if worst else ""),
+            f"{share_text(share)} of cells are missing" +
+            (f", most in '{worst[0]}' ({share_text(worst[1])})" if worst else ""),
             "impute with what the training rows say, add indicators, watch missingness in production")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-f
@@ -103,7 +105,7 @@ def imbalance(plan: Plan) -> tuple | None:
         return None
     share = min(counts.values()) / max(1, sum(counts.values()))
     return ("imbalanced classes", 6 - _grade(share, (0.01, 0.05, 0.1, 0.3)), 3,
-            f"the rarest class has {share:.1%} of the rows",
+            f"the rarest class has {share_text(share)} of the rows",
             "stratified split, metrics that do not reward the majority")
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-j
@@ -319,7 +321,7 @@ def questions_of(plan: Plan) -> list[Question]:
         asked.append(Question(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as "
                               f"time, and the newest rows test it.", _BUSINESS, "[data] time"))
     laws = {row["regulation"]: row for row in make_duties(plan)}.values()
-    asked += [Question(f"Does {row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL,
+    asked += [Question(f"Does {'the ' * row['regulation'].endswith('Act')}{row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL,
                        "[project] regulations")
               for row in laws if row["status"] != "applies"]
     blank = [key for key in ("use_case", "objective") if not getattr(plan.project, key)]

@@ -9,7 +9,7 @@ __all__ = ['duration_range', 'errors_in_words', 'executive_summary']
 from typing import Any
 
 from ..report.claims import begun
-from ..report.values import as_markdown, readable
+from ..report.values import as_markdown, readable, share_text
 from .figures import time_unit
 from .plan import Plan
 
@@ -54,14 +54,16 @@ def _goal(plan: Plan, criteria: list[dict[str, Any]]) -> str:
     goal = next(item for item in criteria if item["check"] == "primary metric")
     kind = {"binary": "whether", "multiclass": "which", "regression": "how much"}[plan.data.task]
     target, words = f"**{as_markdown(plan.data.target)}**", _METRIC_WORDS[plan.metric.primary]
-    what = f"{target} is '{as_markdown(plan.data.positive)}'" if plan.data.task == "binary" else f"{target} it will be"
+    what = f"{target} is '{as_markdown(plan.data.positive)}'" if plan.data.task == "binary" else (
+        f"class of {target} it will be" if plan.data.task == "multiclass" else f"{target} will be")
     good = plan.metric.maximize or plan.metric.primary == "log_loss"
     metric = f"how well the model {words}" if good else f"how far it {words}"
     wanted = (
         f"{plan.metric.primary} {goal['operator'].replace('>=', 'at least').replace('<=', 'at most')} "
         f"{readable(goal['limit'])}"
         if plan.metric.minimum is not None else "clearly better than a guess that knows nothing")
-    return (f"{plan.project.objective or 'No objective is written in the brief.'} The model says {kind} {what}. We "
+    aim = plan.project.objective.strip() or "No objective is written in the brief"
+    return (f"{aim}{'' if aim[-1] in '.!?' else '.'} The model says {kind} {what}. We "
             f"measure {metric}. Success: {wanted}, on rows the model never saw.")
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-c
@@ -71,8 +73,8 @@ def _data(plan: Plan) -> str:
     sentences = [
         f"{profile['rows']:,} rows and {profile['columns']:,} columns from "
         f"{profile['source'].get('where', 'the source')}; "
-        f"{profile['missing_cells'] / max(1, profile['rows_profiled'] * profile['columns']):.1%} of the cells are "
-        f"empty.",
+        f"{share_text(profile['missing_cells'] / max(1, profile['rows_profiled'] * profile['columns']))} of the cells "
+        f"are empty or hold a mark such as NA.",
         f"{len(plan.feature_columns):,} columns may become features."
     ]
     sentences += [

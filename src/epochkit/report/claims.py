@@ -32,7 +32,7 @@ _UNITS: dict[str, tuple[_Writer, str]] = {
     "share": (share_text, ""), "relative": (share_text, ""), "points": (lambda value: f"{100 * value:.1f}", " points"),
     "count": ("{:,.0f}".format, ""), "s": (duration, ""), "ms": (readable, " ms"), "MB": ("{:,.0f}".format, " MB"),
     "score": (_score, ""), "effect": ("{:.2f}".format, ""), "times": ("{:.1f}".format, " times"),
-    "p": ("{:.2g}".format, ""), "": (readable, "")}
+    "p": ("{:.2g}".format, ""), "calendar year": ("{:.0f}".format, ""), "": (readable, "")}
 _KINDS = {"exact": "", "estimate": "about ", "upper": "at most ", "lower": "at least ", "chosen": ""}
 
 

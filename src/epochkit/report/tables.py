@@ -14,7 +14,7 @@ from typing import Any
 
 from .templates import render_macro, stylesheet
 from .theme import fragment_colours
-from .values import Html, evidence_text, readable, share_text
+from .values import Html, Year, evidence_text, readable, share_text
 
 # %% ../../../nbs/report/04_tables.ipynb #tables-04
 def column_decimals(values: Iterable[float]) -> int | None:
@@ -36,6 +36,8 @@ def cell_text(value: Any, decimals: int | None = None, raw: bool = False) -> obj
     "A value as a table shows it; trusted HTML is left as it is"
     if hasattr(value, "__html__"):
         return value
+    if isinstance(value, Year):
+        return readable(value)
     if isinstance(value, Mapping):
         return evidence_text(value)
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..features.ablation import LEVEL
 from ..models.folds.comparison import Judge
 from ..models.folds.fold_fits import answered_rows
 from ..planning.plan import Plan
@@ -132,7 +131,7 @@ def group_scenarios(gains: dict[str, Any] | None) -> list[Scenario]:
     if not gains or len(gains.get("groups", [])) < 2:
         return [Scenario("without a group of features", missing="epoch 004 made no group beside the plain columns")]
     degrees = max(1, gains["folds"] - 1)
-    wider = stats.t.ppf(0.975, degrees) / stats.t.ppf((1 + LEVEL) / 2, degrees)
+    wider = stats.t.ppf(0.975, degrees) / stats.t.ppf((1 + gains.get("level", 0.68)) / 2, degrees)
     found = []
     for group in gains["groups"][1:]:
         sign = -1 if group["kept"] else 1

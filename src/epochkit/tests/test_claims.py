@@ -116,6 +116,9 @@ def inside(column, words):
     if words == "(missing)":
         return column.isna()
     if column.dtype.kind in "iuf":
+        if words.startswith(("up to ", "from ")):
+            end = float(words.rpartition(" ")[2].replace(",", ""))
+            return column <= end if words.startswith("up") else column >= end
         ends = [float(end.replace(",", "")) for end in words.removeprefix("over ").split(" to ")]
         return column.between(ends[0], ends[-1], inclusive="right" if words.startswith("over ") else "both")
     return column.astype(str) == words
@@ -161,12 +164,22 @@ def _(p, said):
     return {name: found[name] for name in said.values}
 
 
+def informed(p):
+    "q of a likelihood ratio test of each feature against the target: labels as they are, numbers in tenths"
+    chances = []
+    for name in p.features:
+        table = pd.crosstab(p.seen[name].fillna("(missing)") if name in p.labels else pd.qcut(p.seen[name], 10, duplicates="drop"), p.bad)
+        chances.append(stats.chi2_contingency(table, lambda_="log-likelihood").pvalue)
+    return stats.false_discovery_control(chances)
+
+
 @recomputes("003", "target_associations", "strongest_features (finding)", "weak_features (finding)", alone=0.008, alone_ends=0.009)
 def _(p, said):
     effects, q = clear_features(p)
     best = p.features[int(effects.argmax())]
-    found = {"clear": ((effects >= 0.1) & (q < 0.05)).sum(), "weak": ((effects < 0.1) & (q > 0.05)).sum(),
-             "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best),
+    shown = (q < 0.05) | (informed(p) < 0.05) | np.array([alone(p, name)[1] > 0.5 for name in p.features])
+    found = {"clear": ((effects >= 0.1) & (q < 0.05)).sum(), "weak": ((effects < 0.1) & ~shown).sum(), "limit": 0.1,
+             "measurable": shown.sum(), "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best),
              "next_effect": np.sort(effects)[-2]}
     assert said.words.get("name", best) == best
     return {name: found[name] for name in said.values}
@@ -189,7 +202,8 @@ def removed(p, name):
 @recomputes("003", "curves (finding)", information=0.001)
 def _(p, said):
     bent = [name for name in p.numbers if removed(p, name) >= 0.01 and with_target(p, name)[0] < 0.1]
-    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0], "bent": len(bent)}
+    assert {*said.words.get("rest", "").split(", ")} == {*(name for name in bent if name != said.words["name"])} or len(bent) == 1
+    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0]}
 
 
 @recomputes("003", "by_target")
@@ -262,7 +276,7 @@ def _(p, said):
 @recomputes("003", "odd_rows", "odd_rows (finding)")
 def _(p, said):
     far, outstanding = odd(p)
-    found = {"odd": far.sum(), "all": len(far), "alone": (outstanding == said.words.get("name")).sum(),
+    found = {"odd": far.sum(), "all": len(far), "often": (outstanding == said.words.get("name")).sum(),
              "inside": p.bad[far].mean(), "outside": p.bad[~far].mean()}
     return {name: found[name] for name in said.values}
 
@@ -310,7 +324,10 @@ def _(p, said):
     names = said.values["rho"]["of"].removeprefix("largest correlation among ").split(", ")
     rho = p.seen[names].corr("spearman").abs()
     assert rho.at[said.words["first"], said.words["second"]] == rho.where(np.triu(np.ones(rho.shape, bool), 1)).max(axis=None)
-    return {"shown": len(names), "rho": rho.at[said.words["first"], said.words["second"]]}
+    known, ends = p.seen[names].dropna(), p.seen[names].quantile([0.005, 0.995])
+    drawn = known.sample(frac=1, random_state=0).head(1200)
+    moved = ((drawn < ends.iloc[0]) | (drawn > ends.iloc[1])).any(axis=1).sum()
+    return {"shown": len(names), "moved": moved, "middle": 0.99, "rho": rho.at[said.words["first"], said.words["second"]]}
 
 
 @recomputes("003", "interactive_pair")
@@ -344,7 +361,7 @@ def _(p, said):
         ratios[name] = max(widths) / min(widths)
         chances.append(stats.levene(*parts).pvalue)
     unequal = [name for name, q in zip(tested, stats.false_discovery_control(chances)) if q < 0.05 and ratios[name] > 1.5]
-    found = {"far": len(far), "tested": len(tested), "unequal": len(unequal), "ratio": max(ratios[name] for name in unequal or tested)}
+    found = {"untested": sum(p.seen[name].nunique() <= 20 for name in p.numbers), "few": 20, "far": len(far), "tested": len(tested), "unequal": len(unequal), "ratio": max(ratios[name] for name in unequal or tested)}
     return {name: found[name] for name in said.values}
 
 
@@ -467,7 +484,8 @@ def _(p, said):
 @recomputes("004", "feature_gain")
 def _(p, said):
     groups = pd.DataFrame(p.json("004", "feature_gain.json")["groups"])[1:]
-    kept = groups[groups["low"] > 0]
+    assert (groups["kept"] >= (groups["low"] > 0)).all()  # what is clear at 95 % is kept; one standard error may keep more
+    kept = groups[groups["kept"]]
     found = {"optional": len(groups), "kept": len(kept)}
     if len(kept):
         best = kept.loc[kept["gain"].idxmax()]
@@ -498,9 +516,13 @@ def _(p, said):
 @recomputes("004", "scaled_features")
 def _(p, said):
     made = part_of(p, "train")[1]
-    made = made[[name for name in made if made[name].nunique() > 2]]
+    group = {item["feature"]: item["group"] for item in p.json("004", "feature_list.json")["provenance"]}
+    order = [item["feature"] for item in p.json("004", "feature_importance.json")["features"]]
+    varied = [name for name in order if made[name].nunique() > 2]
+    labels = [name for name in varied if group[name] in ("categories", "many labels")]
+    made = made[[name for name in varied if name not in labels][:16]]
     width = made.quantile(0.75) - made.quantile(0.25)
-    return {"far": (made.abs() > 5).to_numpy().mean(), "limit": 5, "width": width.max()}
+    return {"far": (made.abs() > 5).to_numpy().mean(), "limit": 5, "width": width.max(), "labels": len(labels)}
 
 
 @recomputes("004", "made_correlation")
@@ -1048,7 +1070,7 @@ def _(p, said):
 def _(p, said):
     gains = p.json("004", "feature_gain.json")
     group = next(group for group in gains["groups"][1:] if f"'{group['group']}'" in said.text)
-    sign, wider = -1 if group["kept"] else 1, stats.t.ppf(0.975, gains["folds"] - 1) / stats.t.ppf(0.84, gains["folds"] - 1)
+    sign, wider = -1 if group["kept"] else 1, 1 if gains["level"] == 0.95 else math.nan
     reach = wider * (group["high"] - group["low"]) / 2
     assert (sign * group["gain"] + reach < 0) == ("which is worse" in said.text)
     return {"gain": upwards(sign * group["gain"], sign * group["gain"] - reach, sign * group["gain"] + reach), "count": len(gains["groups"]) - 1}
@@ -1185,7 +1207,7 @@ def _(p, said):
 @recomputes("001", "table (finding)")
 def _(p, said):
     raw = p.table.drop(columns="row_id")
-    return {"rows": len(raw), "columns": raw.shape[1], "missing": p.plan["profile"]["missing_cells"], "profiled": len(raw),
+    return {"rows": len(raw), "columns": raw.shape[1], "missing": p.plan["profile"]["missing_cells"], "marked": p.plan["profile"]["missing_as_marks"], "profiled": len(raw),
             "equal": p.plan["profile"]["duplicate_rows"]}
 
 
@@ -1205,7 +1227,9 @@ def _(p, said):
 def _(p, said):
     emptied = p.table.drop(columns="row_id").isna().to_numpy().sum() - p.plan["profile"]["missing_cells"]
     equal = p.table.drop(columns="row_id").duplicated().sum()
-    return {"kept": len(p.table), "given": p.plan["profile"]["rows"], "removed": p.plan["profile"]["rows"] - len(p.table), "emptied": emptied, "equal": equal}
+    marks = p.plan["profile"]["missing_as_marks"]
+    return {"kept": len(p.table), "given": p.plan["profile"]["rows"], "removed": p.plan["profile"]["rows"] - len(p.table), "emptied": emptied + marks,
+            "marks": marks, "doubted": emptied, "equal": equal}
 
 
 @recomputes("002", "contract (finding)")
@@ -1380,7 +1404,7 @@ def _(p, said):
     values = p.table.drop(columns="row_id")
     gaps = values.isna().to_numpy()
     return {"given": p.plan["profile"]["rows"], "kept": len(values), "columns": values.shape[1], "missing": gaps.mean(),
-            "emptied": gaps.sum() - p.plan["profile"]["missing_cells"], "quality": np.mean([*quality(p).values()]),
+            "marks": p.plan["profile"]["missing_as_marks"], "doubted": gaps.sum() - p.plan["profile"]["missing_cells"], "quality": np.mean([*quality(p).values()]),
             "minimum": p.plan["quality"]["minimum"], "broken": broken_rules(p)}
 
 
@@ -1559,7 +1583,7 @@ def test_every_number_on_a_card_of_a_column_is_recomputed(project):
                       "skewness": column.skew(), "zeros": (column == 0).sum(), "both": counts[name], "share": shares[name],
                       "low_fence": quarter - 1.5 * (three - quarter), "high_fence": three + 1.5 * (three - quarter)}
         elif name in project.labels + [project.target]:
-            found["most_common_share"] = column.value_counts(normalize=True).iloc[0]
+            found["most_common_share"] = column.value_counts().iloc[0] / len(column)
         for line in card["lines"]:
             mine = found
             if line["heading"] == "With the target":

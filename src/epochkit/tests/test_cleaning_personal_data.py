@@ -55,3 +55,11 @@ def test_what_is_shown_hides_private_and_personal_columns():
     frame = pd.DataFrame({"mail": ["a@b.de"], "x": [1.5], "note": ["c@d.org"], "secret": [77], "w": ["own"]})
     shown = hide(frame, ["secret", "absent"])
     assert shown.loc[0].tolist() == ["x@x.xx", 1.5, "x@x.xxx", "99", "own"]
+
+
+def test_two_kinds_of_street_are_no_addresses_and_many_streets_are():
+    frame = pd.DataFrame({"Street": ["Pave", "Grvl"] * 500, "3Ssn Porch": [0, 144] * 500,
+                          "street": [f"Elm {number}" for number in range(1_000)]})
+    shown = hide(frame, [])
+    assert shown["Street"].tolist() == frame["Street"].tolist() and shown["3Ssn Porch"].tolist() == [0, 144] * 500
+    assert set(shown["street"]) == {"Xxx 9", "Xxx 99", "Xxx 999"}

@@ -66,7 +66,7 @@ def test_values_of_private_columns_stand_on_no_card():
     tables = card_tables(found, insights, leaks, [{"column": "home", "protected": True, "unit": ""}])
     cards = {card.column: card for card in column_cards(tables)}
     for name in ("age", "sex", "home"):
-        assert cards[name].picture is None and cards[name].labels == [] and "none is shown" in dict(cards[name].lines)["Values"]
+        assert cards[name].picture is None and cards[name].labels == [] and "no single value is shown" in dict(cards[name].lines)["Values"]
     assert "protected" in dict(cards["sex"].lines)["Advice for 004"] and dict(cards["income"].lines)["Leak"].startswith("critical: ")
     page = cards_html(cards.values(), found)
     assert "a &lt;b&gt;copy" in page and "parents" not in page and page.count("<details") == len(cards)

@@ -61,7 +61,7 @@ def test_the_profile_has_a_row_for_every_column_and_counts_right(loans):
     table = profile(loans, KINDS | {"empty": "number", "row_id": "id"}).set_index("column")
     assert list(table.index) == ["income", "home", "noise", "empty", "row_id"]
     assert table.loc["income", "missing"] == 6 and table.loc["income", "skewness"] > 0.5
-    assert table.loc["home", "most_common_share"] == pytest.approx(loans["home"].value_counts(normalize=True).iloc[0])
+    assert table.loc["home", "most_common_share"] == pytest.approx(loans["home"].value_counts(normalize=True, dropna=False).iloc[0])
     assert table.loc["empty", "distinct"] == 0 and table.loc["noise", "normality_p"] > 0.01
 
 

@@ -63,6 +63,8 @@ def test_protected_columns_are_described_by_group_and_never_a_feature():
     found = explore(example_rows().assign(sex=lambda table: np.where(table["age"] > 40, "m", "f")),
                     example_plan(protected=["age", "sex"]))
     assert set(found.protected["column"]) == {"age", "sex"} and (found.protected["column"] == "age").sum() == 4
+    bands = set(found.protected.loc[found.protected["column"] == "age", "label"])
+    assert sum(band.startswith("up to ") for band in bands) == sum(band.startswith("from ") for band in bands) == 1
     assert not {"age", "sex"} & set(found.features) and (found.protected["low"] <= found.protected["mean"]).all()
 
 
@@ -108,6 +110,19 @@ def test_the_summary_covers_every_column_and_is_json():
     assert set(summary["columns"]) == set(rows.columns) and summary["rows"] == 500 and summary["time"] is None
     assert summary["target"]["most_common"] == rows["Status"].value_counts().index[0]
     assert "NaN" not in json.dumps(plain(summary)) and summary["redundant"][0]["second"] == "same"
+
+
+def test_of_private_columns_no_single_value_is_shown_and_years_are_years():
+    rows = example_rows().assign(built=np.random.default_rng(0).integers(1950, 2010, 500), name="Ada")
+    rows.loc[3:, "name"] = [f"n{number}" for number in range(497)]
+    plan = example_plan(protected=["age", "name"])
+    plan.columns |= {"built": {"role": "numeric"}, "age": {"role": "numeric"}, "name": {"role": "categorical"}}
+    found = explore(rows, plan)
+    shown = shown_profile(found, ["age", "name"]).set_index("column")
+    assert shown.loc["age", ["min", "max"]].isna().all() and shown.loc["age", "mean"] == pytest.approx(rows["age"].mean())
+    assert pd.isna(shown.loc["name", "most_common"]) and shown.loc["home", "most_common"] == rows["home"].mode()[0]
+    assert type(shown.loc["built", "min"]).__name__ == "Year" and shown.loc["income", "min"] == rows["income"].min()
+    assert found.profile.set_index("column").loc["age", "min"] == rows["age"].min()  # what is measured stays
 
 
 def test_time_and_groups_are_in_the_summary_of_every_task():

@@ -89,6 +89,32 @@ def test_a_curve_is_seen_where_ranks_see_nothing():
     rows["Status"] = rows["noise"] ** 2 + np.random.default_rng(0).normal(0, 0.3, 2_000)
     by_id = {item["id"]: item for item in findings(explore(rows, example_plan("regression")), NO_LEAKS)}
     assert by_id["curves"]["claim"].startswith("noise goes with Status") and "splines" in by_id["curves"]["action"]
+    assert "noise" not in by_id.get("weak_features", {"claim": ""})["claim"]
+
+
+def test_no_column_is_called_without_association_that_a_measure_of_its_table_shows():
+    rows = example_rows(2_000)
+    rows["Status"] = np.where(np.abs(rows["noise"]) > 1.2, "bad", "good")
+    plan = example_plan()
+    audit = NO_LEAKS | {"single_column_scores": {"home": 0.56, "assets": 0.51, "noise": 0.98, "income": 0.5, "same": 0.5},
+                        "single_column_intervals": {"home": [0.53, 0.59], "assets": [0.48, 0.54]}}
+    found = explore(rows, plan, leaks=audit)
+    table = found.associations.set_index("column")
+    assert table.loc["noise", "q_value"] > 0.05 > table.loc["noise", "information_q"]
+    said = {item["id"]: item["claim"] for item in findings(found, audit)}
+    assert "noise" not in said["weak_features"] and "home" not in said["weak_features"] and "assets" in said["weak_features"]
+    shown = (table["q_value"] < 0.05) | (table["information_q"] < 0.05) | (table["alone_low"] > 0.5)
+    clear = (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
+    assert f"; {shown.sum()} of 5 features measurably go with it, {clear.sum()} of them with an effect of 0.1" in said[
+        "strongest_features"]
+
+
+def test_a_finding_calls_a_column_by_one_name_throughout():
+    plan = example_plan()
+    plan.data = plan.data.model_copy(update={"labels": {"income": "Pay of a month", "same": "Pay of a year"}})
+    for item in insights_of(explore(example_rows(), plan), NO_LEAKS)["findings"]:
+        words = " ".join(item[part] for part in ("claim", "consequence", "action")).replace(",", " ").split()
+        assert "income" not in words, item
 
 
 def test_a_gap_that_goes_with_the_outcome_is_information():
@@ -127,7 +153,9 @@ def test_the_ranking_shows_the_number_of_the_audit_and_what_is_next_is_what_the_
     heavy = example_rows().assign(noise=np.random.default_rng(0).standard_t(2, 500))
     found = explore(heavy, example_plan())
     insights = insights_of(found, NO_LEAKS)
-    outliers = next(item for item in insights["findings"] if item["id"] == "outliers")["action"]
+    told = next(item for item in insights["findings"] if item["id"] == "outliers")
+    outliers = told["action"]
+    assert "whether they are real was not tested" in told["consequence"] and "they are real" not in outliers
     for name in found.outliers.loc[found.outliers["share"] >= 0.01, "column"]:
         done = insights["transform"].get(name) or insights["scaling"][name]
         assert f"{done} " in outliers and name in outliers
@@ -140,6 +168,18 @@ def test_repetition_is_named_and_its_absence_too():
     lonely = explore(rows, example_plan())._replace(inflation=pd.Series(dtype=float))
     assert _repetition_finding(lonely, advice_of(lonely, NO_LEAKS)) is None
     assert by_id(example_rows())["repeated_information"]["action"] == "leave out same"
+
+
+def test_an_exact_sum_is_told_as_one_and_not_as_nearly_repeated():
+    rng = np.random.default_rng(3)
+    rows = example_rows().assign(noise=lambda table: rng.integers(0, 900, 500) + 0.0, same=rng.integers(0, 900, 500) + 0.0)
+    rows["income"] = rows["noise"] + rows["same"]
+    said = by_id(rows)["repeated_information"]["claim"]
+    assert said.endswith("in every row where all are known") and "nearly" not in said and " is the sum of " in said
+    rows["income"] = 2.5 * rows["noise"] - 2 * rows["same"]
+    assert "exactly (variance inflation beyond 1,000,000)" in by_id(rows)["repeated_information"]["claim"]
+    rows["income"] += rng.normal(0, 20, 500)
+    assert "nearly repeat" in by_id(rows)["repeated_information"]["claim"]
 
 
 def test_a_leak_and_repeated_rows_are_said_aloud():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from epochkit.exploration.explore import explore
+from epochkit.exploration.relation_figures import _odd_claim
 from epochkit.testing.examples import explored_example as found_of, planned_example as example
 from epochkit.exploration.relation_figures import *
 
@@ -31,6 +32,23 @@ def test_the_pairs_have_a_panel_each_a_density_per_group_and_every_group_in_the_
     size = round((2 * len(figure.axes) + 0.25) ** 0.5 - 0.5)
     assert len(figure.axes) == size * (size + 1) / 2 and len(figure.legends[0].get_texts()) == groups
     assert sorted(len(axis.lines) for axis in figure.axes) == [0] * (size * (size - 1) // 2) + [groups] * size
+
+
+def test_the_pairs_say_which_stronger_number_is_left_out_and_what_is_drawn_at_the_edge():
+    found = found_of("regression")
+    names = [axis.get_ylabel() for axis in pair_picture(found)[0].axes if axis.get_ylabel()]
+    rows = found.rows.assign(levels=pd.qcut(found.rows[found.plan.data.target], 5, labels=False).astype(float))
+    found.plan.feature_columns = [*found.plan.feature_columns, "levels"]
+    found.plan.columns["levels"] = {"role": "numeric", "reason": ""}
+    said = pair_picture(explore(rows, found.plan))[1]
+    assert names and "without levels, which takes too few values or mostly one," in said and "at the edge" in said
+
+
+def test_an_odd_row_is_told_with_the_number_that_it_stands_out_in():
+    table = pd.DataFrame({"stands_out": ["debt", "price", "debt"]})
+    assert _odd_claim(table, 900).endswith("odd as a whole; debt stands out most often, in 2 of them")
+    assert _odd_claim(table.head(2), 900).endswith("; each stands out in another number")
+    assert _odd_claim(table.head(1), 900) == "1 of 900 rows is odd as a whole; it stands out most in debt"
 
 
 def test_pictures_without_their_kind_of_column_are_none_or_a_plain_claim():

@@ -66,6 +66,9 @@ def test_odd_rows_are_named_and_compared_only_when_there_are_ten():
     found = explore(rides(), plan_for())
     table = pd.DataFrame({"score": np.arange(800.0), "odd": np.arange(800) > 796}, index=found.rows.index)
     few = _odd_rows_finding(found._replace(odd=table))
+    one = _odd_rows_finding(found._replace(odd=table.assign(odd=np.arange(800) == 17)))
+    assert one["claim"].startswith("1 row of 800 is odd") and one["action"].startswith("look at row 17:")
+    assert one["consequence"].split()[0].isalpha()  # so that a sentence can begin with it
     assert few["value"] == 3 and "look at rows 799, 798, 797" in few["action"] and "elsewhere" not in few["claim"]
     assert "elsewhere" in _odd_rows_finding(found._replace(odd=table.assign(odd=np.arange(800) > 700)))["claim"]
 
@@ -81,6 +84,9 @@ def test_numbers_far_from_normal_call_for_ranks():
     rows = rides().assign(rain=np.random.default_rng(0).exponential(3, 800) ** 2)
     found = said(rows, plan_for(time="", protected=[]))["test_choice"]
     assert "surely not normally distributed" in found["claim"] and found["value"] >= 1
+    coarse = rides().assign(rain=np.random.default_rng(0).integers(0, 15, 800).astype(float))
+    told = said(coarse, plan_for(time="", protected=[]))["test_choice"]["claim"]
+    assert " of 1 number " in told and "(1 more takes 20 values or fewer and is not tested)" in told
 
 
 def test_time_is_told_with_its_season_memory_and_drift():

@@ -26,8 +26,13 @@ def test_what_is_made_is_told_as_a_gain_and_plain_columns_alone_as_such():
 
     made = {"trees": (0.01, 0.002, 0.018), "a linear model": (0.0, -0.001, 0.001)}
     said = delivered_claim(made)
-    assert said.startswith("Over the plain columns, all that is handed on gains 0.010 (68 % interval 0.002 to 0.018) for trees and ")
+    assert said.startswith("Over the plain columns, all that is handed on gains 0.010 (0.002 to 0.018) for trees and ")
+    assert said.endswith(" for a linear model, which these rows cannot tell from none") and said.count("cannot tell") == 1
     assert set(said.values) == {"trees", "model"}
+    both = delivered_claim({kind: (0.001, -0.002, 0.004) for kind in made})
+    assert both.endswith(", neither of which these rows can tell from none") and both.count("these rows") == 1
+    fewer = delivered_claim({"trees": (0.0, 0.0, 0.0), "a linear model": (-0.0007, -0.001, -0.0002)}, made=False)
+    assert fewer.startswith("Only plain columns are handed on") and "gains" not in fewer and "cannot tell" not in fewer.rpartition("-0.0007")[2]
     assert delivered_claim({kind: (0.0, 0.0, 0.0) for kind in made}) == "The plain columns alone are handed on: no optional group of features earned a place"
 
 
@@ -98,11 +103,22 @@ def test_a_linear_model_is_asked_too_and_what_helps_only_it_stays(y, classificat
              for learn in (np.arange(rows) % 4 != part for part in range(4))]
     study = GainStudy(folds, classification)
     gains = study.group_gains(["numbers", "derived"], ["numbers"])
-    assert clear_gain({"a linear model": gains["a linear model"]})[0] and clear_gain(gains)[0]
+    assert clear_gain({"a linear model": gains["a linear model"]}, 4)[0] and clear_gain(gains, 4)[0]
     assert gains == study.name_gains(list("abcdefgh"), list("abcdefg"))
-    assert clear_gain({"trees": (-0.01, -0.02, 0.0), "a linear model": (0.01, 0.005, 0.015)}) == (True, (0.01, 0.005, 0.015))
-    assert not clear_gain({"trees": (0.02, -0.02, 0.06), "a linear model": (0.0005, 0.0004, 0.0006)})[0]
+    assert clear_gain({"trees": (-0.01, -0.02, 0.0), "a linear model": (0.01, 0.005, 0.015)}, 5) == (True, (0.01, 0.005, 0.015))
+    assert not clear_gain({"trees": (0.02, -0.04, 0.08), "a linear model": (0.0005, 0.0004, 0.0006)}, 5)[0]
     assert LinearFit(folds[0], [], classification).score() <= LinearFit(folds[0], list(X), classification).score()
+
+
+def test_groups_are_chosen_by_one_standard_error_as_the_interval_of_68_percent_says_it():
+    rng = np.random.default_rng(1)
+    both = set()
+    for at in range(300):
+        scores = rng.normal(0.004, 0.004, 5)
+        wide, narrow = interval(scores), interval(scores, level=0.68)
+        assert clear_gain({"trees": wide}, 5)[0] == (narrow[1] > 0 and narrow[0] > 0.001)
+        both.add((narrow[1] > 0, wide[1] > 0))
+    assert (True, False) in both  # what is kept is not always told as a gain
 
 
 @pytest.mark.parametrize("answer", ["classes", "one of a class", "number", "few numbers"])

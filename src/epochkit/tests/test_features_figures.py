@@ -16,9 +16,12 @@ def gains_of(*rows):
 def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
     figure, claim = gain_picture(gains_of(("numbers", 0.3, True), ("dates", 0.05, True), ("text", -0.01, False)),
                                  "binary")
-    assert claim.startswith("Dates features gain most, 0.050") and "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
+    assert claim.startswith("Dates features measure best, 0.050 (0.040 to 0.060) more AUC") and "none" not in claim
+    unsure = gain_picture(gains_of(("numbers", 0.3, True), ("dates", 0.005, True)), "regression")[1]
+    assert "less error" in unsure and "which these rows cannot tell from none" in unsure  # from -0.005 to 0.015
+    assert "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
     assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)),
-                        "regression")[1].startswith("None of 1 optional group gains")
+                        "regression")[1].startswith("None of 1 optional group gains by more than")
     assert "no group of made features" in gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")[1]
 
 
@@ -57,6 +60,15 @@ def test_before_and_after_tell_the_skewness_and_constants_are_no_trouble():
     before_after_picture(pd.Series(["x", None, "3"], name="$odd"), pd.Series([0.0, 0.0, 0.0], name="$odd"))
     assert scaled_picture(pd.DataFrame({"flag": [0.0, 1.0] * 5}), {}) is None
     assert "further than 5" in scaled_picture(pd.DataFrame({"a": np.r_[np.arange(9.0), 900]}), {"a": "numbers"})[1]
+
+
+def test_means_of_the_target_per_label_are_not_told_as_scaled_values():
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame({"area": rng.normal(size=200), "town": rng.normal(180_000, 40_000, 200)})
+    figure, said = scaled_picture(train, {"area": "numbers", "town": "categories"})
+    assert said.values["far"].value == np.mean(np.abs(train["area"]) > 5) and said.words["widest"] == "area"
+    assert "; 1 feature of labels keeps the unit of the target" in said
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["area"]
 
 
 def test_made_features_are_shown_where_there_are_any():

@@ -59,6 +59,15 @@ def test_the_profile_counts_gaps_and_repeats_of_any_cells(tmp_path):
     assert comparable_rows(mixed).duplicated().tolist() == [False, True, False]
 
 
+def test_a_mark_for_missing_counts_as_002_reads_it(tmp_path):
+    (tmp_path / "t.csv").write_text("pool,area,kept,y\nNA,1,NA,a\n ,2,x,b\nGd,?,x,NA\nGd,-9,x,b\n")
+    brief = parse_brief('[data]\nsource = "file:t.csv"\ntarget = "y"\n[cleaning]\nkeep = {kept = ["NA"]}\n'
+                        'missing = {area = ["-9"]}')
+    source = open_source(f"file:{tmp_path / 't.csv'}", load_settings(home=tmp_path, env={}))
+    profile = profile_source(source, brief)[1]
+    assert profile["missing_by_column"] == {"pool": 0.5, "area": 0.5} and profile["missing_cells"] == 4
+
+
 def test_a_wide_table_is_profiled_with_fewer_rows():
     class Wide:
         columns, rows = [f"c{number}" for number in range(2_000)], 10 ** 6

@@ -24,7 +24,7 @@ def risks_of(plan, **profile):
 
 def test_each_risk_is_scored_from_what_was_seen(credit):
     risks = risks_of(credit)
-    assert risks["imbalanced classes"]["evidence"] == "the rarest class has 28.2% of the rows" and risks[
+    assert risks["imbalanced classes"]["evidence"] == "the rarest class has 28.2 % of the rows" and risks[
         "missing values"]["likelihood"] < 4
     assert "Marital" in risks["unfair decisions"]["evidence"] and "Age" in risks["unfair decisions"]["evidence"]
     assert risks_of(credit, missing_cells=30_000)["missing values"]["likelihood"] == 5
@@ -76,7 +76,7 @@ def test_what_is_open_is_asked_and_what_was_settled_is_said(credit):
     questions, assumptions = make_questions(credit), make_assumptions(credit)
     assert any("'Marital' (marital status) a protected" in text
                for text in questions) and not any("'Age'" in text for text in questions)
-    assert any("objective" in text for text in questions) and any("Does EU AI Act apply?" in text for text in questions)
+    assert any("objective" in text for text in questions) and any("Does the EU AI Act apply?" in text for text in questions)
     assert any("'bad' is the class to be found" in text for text in assumptions) and any("cost the same" in text
                                                                                          for text in assumptions)
     dated = credit.model_copy(

@@ -53,6 +53,7 @@ def test_stored_gains_turn_round_and_are_widened():
     dates, = group_scenarios(gains)
     assert dates.scenario == "without the features 'dates'" and dates.difference == -0.01
     assert dates.low == pytest.approx(-0.01 - 0.004 * 2.776 / 1.134, abs=1e-4), "from 68 % to 95 % with 4 degrees of freedom"
+    assert group_scenarios(gains | {"level": 0.95})[0].low == pytest.approx(-0.014), "what 004 stores at 95 % stays"
     assert "no group" in group_scenarios({"groups": gains["groups"][:1]})[0].verdict
 
 

@@ -47,11 +47,11 @@ def test_removing_many_rows_or_moving_the_target_is_told_with_both_shares():
     target = pd.Series(["yes"] * 8 + ["no"] * 992)
     assert _removal_advice(target, gone) == [], "under one row in a hundred and under a point"
     few = _removal_advice(pd.Series(["yes"] * 8 + ["no"] * 92), gone[:100])[0]["text"]
-    assert "removed 8 of 100 rows (8.0%)" in few and "share of 'yes' from 8.0% to 0.0%" in few
+    assert "removed 8 of 100 rows (8.0 %)" in few and "share of 'yes' from 8.0 % to 0 %" in few
     assert _removal_advice(pd.Series(["yes", "no"] * 500), gone) == []
     gone[:200] = True
     said = _removal_advice(pd.Series(["yes"] * 400 + ["no"] * 600), gone)[0]["text"]
-    assert "(20.0%)" in said and "share of 'yes' from 40.0% to 25.0%" in said and 'duplicates = "keep"' in said
+    assert "(20.0 %)" in said and "share of 'yes' from 40.0 % to 25.0 %" in said and 'duplicates = "keep"' in said
     said = _removal_advice(pd.Series(np.arange(1_000.0), name="price"), gone)[0]["text"]
     assert "mean of 'price' from 499.5 to 599.5" in said
 

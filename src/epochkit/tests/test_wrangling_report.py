@@ -19,11 +19,11 @@ def test_what_became_of_repeated_rows_is_said():
     def said(**count):
         return repetitions_in_words(SimpleNamespace(count=lambda step: StepCount(step, **count)))
     assert said(rows=2, removed=2).values["equal"].value == 2
-    assert said() == "No row repeats an earlier one."
-    assert said(rows=3, removed=3) == "3 of the removed rows equalled an earlier one in everything."
+    assert said() == "No row repeats an earlier one in every column."
+    assert said(rows=3, removed=3) == "3 of the removed rows equalled an earlier one in every column."
     assert said(rows=3, skipped="the brief says so: 3 repeated rows are kept") == (
-        "3 rows equal an earlier one and stay: the brief says so.")
-    assert said(rows=1, skipped="so: 1 row").startswith("1 row equals an earlier one and stays: so")
+        "3 rows equal an earlier one in every column and stay: the brief says so.")
+    assert said(rows=1, skipped="so: 1 row").startswith("1 row equals an earlier one in every column and stays: so")
 
 
 def plan_for(task, positive="", features=("x",)):
@@ -45,6 +45,20 @@ def test_claims_follow_the_data():
                                                                          "code"]))[1], "flags and codes are no numbers"
     assert "median is 2.5" in target_figure(frame.assign(y=[1.0, 2.0, 3.0, 4.0]),
                                             plan_for("regression"))[1].replace("2.50", "2.5")
+
+
+def test_large_numbers_do_not_run_into_each_other():
+    from itertools import pairwise
+    area = np.random.default_rng(0).lognormal(9.2, 0.5, 2_000)
+    area[0] = 215_245
+    frame = pd.DataFrame({name: area for name in "abcd"} | {"y": ["b", "a"] * 1_000})
+    figure = numbers_figure(frame, plan_for("binary", features=list("abcd")))[0]
+    figure.canvas.draw()
+    for axis in figure.axes[4:8]:
+        low, high = axis.get_xlim()
+        ends = [label.get_window_extent() for place, label in zip(axis.get_xticks(), axis.get_xticklabels())
+                if low <= place <= high]
+        assert len(ends) > 1 and all(left.x1 < right.x0 for left, right in pairwise(ends))
 
 
 def test_a_table_without_gaps_has_its_own_claim_and_axes_are_named():

@@ -81,7 +81,8 @@ def _scores(frame: Columns, plan: Plan, violations: list[dict[str, Any]], steps:
 def _not_measured(frame: Columns, plan: Plan, age: Mapping[str, Any]) -> dict[str, str]:
     "Dimension -> why it has no score"
     left = [name for name in identity_columns(plan) if name not in frame]
-    why = (f"{', '.join(sorted(left)[:3])} would tell rows apart and is left out of the table" if left
+    why = (f"{', '.join(sorted(left)[:3])} would tell rows apart and "
+           f"{'is' if len(left) == 1 else 'are'} left out of the table" if left
            else "no column tells rows apart, so a repeated row may be another case")
     found = {} if unique_key(frame, plan) else {"uniqueness": why}
     return found | ({"timeliness": age["reason"]} if age["score"] is None else {})

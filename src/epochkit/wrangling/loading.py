@@ -35,9 +35,12 @@ from ..core.errors import DataQualityError
 from ..core.memory_guard import run_limited
 from .parts import gather, sample_share
 from ..cleaning.personal_data import identity_columns, privacy_key, private_columns
+from ..cleaning.years import years_advice
 from ..planning.column_roles import check_usable_names, left_out
 from ..planning.plan import Plan
+from ..planning.table_rows import TableRows
 from ..lifecycle.resources import degrading, progress, write_parquet
+from ..report.values import share_text
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-05
 _MOST_CHUNKS, _MOST_CELLS = 16, 4_000_000
@@ -268,7 +271,7 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     _write_record(work, profile)
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
     blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
-    advice = [item for item in [*profile.advice, *alike] if item["column"] not in left_out(work.plan)]
+    advice = [item for item in [*profile.advice, *alike, *_about_years(rows, work.plan, profile.advice)] if item["column"] not in left_out(work.plan)]
     return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps,
                       _written_kinds(profile.kinds, work.plan), blank, _warnings(steps, profile, report, advice),
                       len(records), kept, advice=advice)
@@ -282,6 +285,14 @@ def _write_record(work: Work, profile: Profile) -> Path:
 
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-d
+def _about_years(rows: TableRows, plan: Plan, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    "Values of columns of years that can be none; not of columns whose values may not be shown or have a range already"
+    passed = private_columns(plan) | {*plan.cleaning.ranges} | {item["column"] for item in told
+                                                              if item["about"] in ("range", "personal")}
+    numbers = [name for name, kind in rows.dtypes.items() if kind.kind in "iuf" and name not in passed]
+    return [item for name in numbers if name != "row_id" for item in years_advice(rows[name], rows["row_id"])]
+
+
 def _written_kinds(kinds: dict[str, str], plan: Plan) -> dict[str, str]:
     "The kinds as they are after the units that the brief asks for"
     asked = {name: unit for name, unit in Decided(wishes=plan.cleaning).units.items() if unit_in(kinds[name])}
@@ -307,12 +318,12 @@ def _such_as(count: StepCount, name: str) -> str:
 def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: list[dict[str, Any]]) -> list[str]:
     rows, left = profile.rows, profile.rows - sum(count.removed for count in steps)
     found = [
-        f"{count.step} removed {count.removed:,} of {rows:,} rows ({count.removed / rows:.1%}): check that this is "
+        f"{count.step} removed {count.removed:,} of {rows:,} rows ({share_text(count.removed / rows)}): check that this is "
         f"meant"
         for count in steps if count.removed > 0.05 * rows and count.step != "exact_duplicates"
     ]
     found += [
-        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({cells / rows:.1%})"
+        f"{count.step} emptied {cells:,} of {rows:,} cells of column '{name}' ({share_text(cells / rows)})"
         f"{_such_as(count, name)}: check that this is meant"
         for count in steps if count.step in _EMPTYING for name, cells in count.emptied_columns.items()
         if cells > max(_A_FEW, _EMPTYING[count.step] * rows)

@@ -20,6 +20,7 @@ from ..cleaning.personal_data import identity_columns
 from ..cleaning.steps import is_number
 from ..planning.plan import Plan
 from ..planning.table_rows import TableRows
+from ..report.values import share_text
 
 # %% ../../../nbs/wrangling/05_parts.ipynb #31bparttable-05
 def _is_whole(column: pa.ChunkedArray) -> bool:
@@ -84,7 +85,7 @@ def _target_moved(target: pd.Series, gone: np.ndarray) -> tuple[str, bool]:
     before, after = (part.value_counts(normalize=True) for part in (target, target[~gone]))
     after = after.reindex(before.index, fill_value=0.0)
     label = max(before.index, key=lambda name: (abs(after[name] - before[name]), str(name)))
-    return (f"the share of '{label}' from {before[label]:.1%} to {after[label]:.1%}",
+    return (f"the share of '{label}' from {share_text(before[label])} to {share_text(after[label])}",
             bool(abs(after[label] - before[label]) > 0.01))
 
 
@@ -93,7 +94,7 @@ def _removal_advice(target: pd.Series, gone: np.ndarray) -> list[dict[str, Any]]
     moved, much = _target_moved(target, gone)
     if gone.mean() <= 0.01 and not much:
         return []
-    text = (f"exact_duplicates removed {int(gone.sum()):,} of {len(gone):,} rows ({gone.mean():.1%}) that equal an "
+    text = (f"exact_duplicates removed {int(gone.sum()):,} of {len(gone):,} rows ({share_text(gone.mean())}) that equal an "
             f"earlier one, which moves {moved}: if each of them is a case of its own, say duplicates = \"keep\" in "
             f"[cleaning] of the brief")
     return [{"column": "", "about": "removed", "cells": int(gone.sum()), "text": text}]

@@ -15,14 +15,17 @@ import pandas as pd
 
 from ..cleaning.distinct import Columns
 from ..cleaning.personal_data import hide, identity_columns, personal_name
+from ..cleaning.years import holds_years
 from ..cleaning.steps import is_number
 from ..planning.plan import Plan
 from ..report.claims import Claim, Measured, claim, column_unit, count_of
+from ..report.values import Year
 
 # %% ../../../nbs/wrangling/10_profile_page.ipynb #profilepage-05
 def _looks(name: str, plan: Plan, personal: Iterable[str]) -> str:
     "What makes a column one to care about, in words; empty for others"
-    seen = plan.profile.get("personal_data", {}).get(name) or personal_name(name)
+    settled = {*plan.cleaning.hash, *plan.cleaning.mask, *plan.data.drop, *personal}
+    seen = plan.profile.get("personal_data", {}).get(name) or personal_name(name) * (name in settled)
     if not seen and name in {*personal}:
         seen = "personal data in its cells"
     told = [seen, "names a row" if name in identity_columns(plan) else "",
@@ -132,6 +135,7 @@ def profile_tables(frame: Columns, dictionary: Iterable[Mapping[str, Any]]) -> d
             line["values"] = "not shown"
         elif is_number(column) and not pd.api.types.is_bool_dtype(column) and column.notna().any():
             quartiles = column.astype(float).quantile([0, 0.25, 0.5, 0.75, 1])
+            quartiles = map(Year, quartiles) if holds_years(column) else quartiles
             kind = "Numbers"
             line |= dict(zip(("lowest", "lower quartile", "median", "upper quartile", "highest"), quartiles))
         elif entry.get("commonest"):

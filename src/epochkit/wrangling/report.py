@@ -226,6 +226,10 @@ def _spread(axis: Any, below: Any, column: pd.Series, title: str) -> None:
     below.set_xlim(axis.get_xlim())
     below.set_yticks([])
     below.set_xlabel(_short(title, 28), fontsize=9, parse_math=False)
+    below.locator_params(axis="x", nbins=4)
+    if len(known) and np.abs(known).max() >= 10_000:  # 200k: long numbers would touch
+        from matplotlib.ticker import EngFormatter
+        below.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.tick_params(labelsize=8, labelbottom=False)
     below.tick_params(labelsize=8)
 
@@ -345,11 +349,11 @@ def repetitions_in_words(result: Any) -> str:
     "How many rows equal an earlier one, and whether they stay, as one sentence; result: what loading the data gave"
     count = result.count("exact_duplicates")
     if not count.rows:
-        return "No row repeats an earlier one."
+        return "No row repeats an earlier one in every column."
     if count.removed:
-        return claim("{equal} of the removed rows equalled an earlier one in everything.",
+        return claim("{equal} of the removed rows equalled an earlier one in every column.",
                      equal=count_of(count.removed, "removed rows that equal an earlier one"))
-    return claim("{equal:row equals an earlier one and stays|rows equal an earlier one and stay}: {why}.",
+    return claim("{equal:row equals|rows equal} an earlier one in every column and {stay}: {why}.", stay="stays" if count.rows == 1 else "stay",
                  equal=count_of(count.rows, "rows that equal an earlier one and stay"),
                  why=count.skipped.partition(":")[0])
 
