@@ -77,6 +77,8 @@ class Measured:
     def text(self) -> str:
         "The number with its unit, without an interval"
         text = "".join(_written(self.value, self.unit))
+        if self.kind == "chosen" and "e-" in text:
+            text = text.replace(_written(self.value, self.unit)[0], f"{self.value:.15f}")
         return _without_zeros(text) if self.kind == "chosen" else text
 
     def __str__(self) -> str:

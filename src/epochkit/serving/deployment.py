@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['validated_version', 'raw_rows', 'as_sent', 'validate_rows', 'ask_service', 'measure_service', 'parity_rows',
-           'parity_table', 'score_difference', 'confidence_figure', 'app_worked', 'doors_that_answered',
-           'promotion_blockers']
+           'parity_table', 'score_difference', 'difference_text', 'confidence_figure', 'app_worked',
+           'doors_that_answered', 'promotion_blockers']
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-02
 import math
@@ -25,8 +25,9 @@ from ..lifecycle.gates import follow_approval
 from ..lifecycle.latency import measure_latency
 from ..models.bundle import optional_columns
 from ..record.ledger import Ledger
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, use_style
+from ..report.values import demand_text
 from .api import API_KEY_VARIABLE
 from .monitoring import drifting_columns, rows_needed
 from .service import PredictionService, metrics_summary
@@ -168,11 +169,18 @@ def score_difference(rows: list[Mapping[str, Any]], doors: tuple[str, ...] = ("n
     "The largest distance between a known score and an answer; infinite when a label differs or an answer is missing"
     return max((_distance(row["known"], row.get(door)) for row in rows for door in doors), default=math.inf)
 
+# %% ../../../nbs/serving/09_deployment.ipynb #deployment-difference
+def difference_text(difference: float) -> str:
+    "How far scores lie apart, in words: no more than rounding, at most 0.0002, or that they cannot be compared"
+    if not math.isfinite(difference):
+        return "more than a number says: a label differs or an answer is missing"
+    return "no more than rounding" if difference < 1e-12 else demand_text("<=", float(f"{difference:.2g}"))
+
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-w11
-def _confidence_claim(values: pd.Series, task: str, cut: float) -> Claim:
+def _confidence_claim(values: pd.Series, task: str, cut: float, unit: str = "") -> Claim:
     rows = count_of(len(values), "served answers")
     if task == "regression":
-        low, high = (Measured(float(values.quantile(part)), "", f"{name} quartile of the predictions", len(values))
+        low, high = (Measured(float(values.quantile(part)), unit, f"{name} quartile of the predictions", len(values))
                      for part, name in ((0.25, "lower"), (0.75, "upper")))
         return claim("Half of {rows:prediction} lie between {low} and {high}", rows=rows, low=low, high=high)
     if task == "binary":
@@ -197,7 +205,8 @@ def confidence_figure(values: pd.Series, bundle: Any) -> tuple[Any, str]:
     axis.set_ylabel("served rows")
     axis.set_xlabel({"regression": f"predicted {bundle.target}", "binary": f"probability of {bundle.positive}"}.get(
         bundle.task, "probability of the predicted class"))
-    return figure, _confidence_claim(values, bundle.task, cut)
+    unit = column_unit((bundle.info.get("units") or {}).get(bundle.target, ""))
+    return figure, _confidence_claim(values, bundle.task, cut, unit)
 
 # %% ../../../nbs/serving/09_deployment.ipynb #77deployment-16-b
 def app_worked(app: Mapping[str, Any]) -> bool:
@@ -219,7 +228,7 @@ def promotion_blockers(report: Mapping[str, Any], parity: list[Mapping[str, Any]
     silent = shifted["rows"] >= rows_needed(shifted) and not drifting_columns(shifted)
     difference = score_difference(parity, doors_that_answered(report["app"]))
     reasons = {f"the service answered {report['health']['status']}": report["health"]["status"] != 200,
-               f"scores differ by {difference:.2g}": not difference <= tolerance,
+               f"scores differ by {difference_text(difference)}": not difference <= tolerance,
                "the app did not work": not app_worked(report["app"]),
                "the drift alarm did not ring": silent,
                f"deployment files: {'; '.join(problems)}": bool(problems),

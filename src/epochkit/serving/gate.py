@@ -28,7 +28,7 @@ from .containers import DeploymentChoices
 from .manifests import BILL, lint_deployment, shipped_manifest
 from .shadow import is_worse, shadow_text
 from .ml_bom import differing_parts, ml_bom, planned
-from .monitoring import drifting_columns, rows_needed
+from .monitoring import rehearsed_columns, rows_needed
 from ..record.ledger import Ledger
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19
@@ -87,8 +87,9 @@ def drift_alarm(context: GateContext) -> CheckResult:
     report = context.json("drift_shifted.json")
     if report["rows"] < rows_needed(report):
         return skipped(f"{report['rows']} rows were shifted, drift needs {rows_needed(report)}")
-    rang = drifting_columns(report)
-    return verdict(bool(rang), len(rang), 1, f"columns over their limit: {', '.join(rang[:5])}")
+    rang = rehearsed_columns(context.json("drift_served.json"), report)
+    more = f" and {len(rang) - 5} more" if len(rang) > 5 else ""
+    return verdict(bool(rang), len(rang), 1, f"columns over their limit: {', '.join(rang[:5])}{more}")
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-e
 @gate_check(7, "app works")

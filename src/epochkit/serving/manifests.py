@@ -25,7 +25,7 @@ from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..core.settings import Settings, epoch_of
 from .service import Limits
 from ..report.templates import render
-from ..report.values import as_markdown, readable
+from ..report.values import as_markdown, readable_cell, readable
 from .api import API_KEY_VARIABLE
 from ..record.ledger import Ledger
 from ..record.manifest import MANIFEST, Manifest, open_manifest, told_by, write_manifest
@@ -73,7 +73,8 @@ def _range_text(column: Mapping[str, Any]) -> str:
         shown = column["categories"][:8]
         return ", ".join(map(str, shown)) + (f" and {len(column['categories']) - len(shown)} more"
                                              if len(column["categories"]) > len(shown) else "")
-    return "" if column.get("minimum") is None else f"{readable(column['minimum'])} to {readable(column['maximum'])}"
+    ends = [readable_cell(column["name"], column.get(end)) for end in ("minimum", "maximum")]
+    return "" if column.get("minimum") is None else " to ".join(ends)
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-15-b
 def _markdown_rows(rows: Iterable[Iterable[Any]]) -> list[tuple[str, ...]]:
@@ -81,6 +82,32 @@ def _markdown_rows(rows: Iterable[Iterable[Any]]) -> list[tuple[str, ...]]:
     return [tuple(map(as_markdown, row)) for row in rows]
 
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-inputs
+def _whose_ranges(info: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    "Which rows the ranges of the inputs are of, where the model was fitted again on more of them"
+    fitted, learned = info.get("training_rows"), (report.get("validation_gap") or {}).get("learned")
+    if not fitted or not learned or fitted <= learned:
+        return "The ranges and categories are those of the training rows."
+    return ("The ranges and categories are those of the training rows without the validation rows. The served model "
+            f"was then fitted on {fitted:,} rows, the validation rows among them, and may know values beyond these.")
+
+
+def _beyond(bundle: Any) -> list[str]:
+    "What becomes of a value outside the ranges, as sentences: scored and flagged, unless the cleaning empties it"
+    said = ["Categories that training did not see and numbers outside its range are scored and flagged, not refused, "
+            "unless the cleaning empties the cell."]
+    cleaner, schema = getattr(bundle, "cleaner", None), bundle.input_schema
+    if cleaner is None:
+        return said
+    names = [column["name"] for column in schema]
+    rules = [rule.name for rule in cleaner.rules if {*rule.columns} & {*names}]
+    ranged = [name for name in names if name in cleaner.section.ranges]
+    why = ([f"the cleaning rules {', '.join(rules)}"] if rules else []) + (
+        [f"the ranges that the brief gives for {', '.join(ranged)}"] if ranged else [])
+    needed = [column["name"] for column in schema if not column["nullable"]]
+    return said + ([f"Cells may be emptied by {' and by '.join(why)}; a row is then refused where the column may not "
+                    "be missing."] if why and needed else [])
+
+
 def _inputs(schema: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return _markdown_rows((column["name"], column["kind"], _range_text(column), readable(bool(column["nullable"])))
                           for column in schema)
@@ -95,7 +122,9 @@ def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: 
         "model_card.md.j2", name=info.get("model") or bundle.target, version=bundle.version, purpose=_purpose(plan),
         unattended=(info.get("reason") or "no reason recorded") if info.get("unattended") else "",
         waivers=info.get("waivers") or (), facts=_origin(bundle), metrics=_worth(report), failed=failed,
-        inputs=_inputs(bundle.input_schema), groups=[as_markdown(line) for line in report.get("groups_in_words", [])],
+        inputs=_inputs(bundle.input_schema), ranges=as_markdown(_whose_ranges(info, report)),
+        beyond=list(map(as_markdown, _beyond(bundle))),
+        groups=list(map(as_markdown, report.get("groups_in_words", []))),
         promise=as_markdown(report.get("gap_in_words", "")),
         modes=[as_markdown(f"{item['mode']}: {item['seen']}") for item in report.get("failure_modes", [])])
 
@@ -111,17 +140,24 @@ def _lock(settings: Settings) -> str:
     return (settings.code_root / "requirements.lock").read_text(encoding="utf-8")
 
 
+def _standing(info: Mapping[str, Any]) -> str:
+    "Who let the model pass, as the record says it, as the end of a sentence"
+    if info.get("unattended"):
+        return f"which no person has approved ({info.get('reason') or 'no reason recorded'})"
+    waived = "; ".join(info.get("waivers") or ())
+    return "which people approved at its gates" + f", letting a failing check pass ({waived})" * bool(waived)
+
+
 def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str, before: str | None = None,
                      choices: DeploymentChoices = DeploymentChoices()) -> dict[str, Any]:
     "What the templates are filled with; paths are relative, so that the folder can move with the project"
     slug, root = settings.project.replace("_", "-"), settings.code_root
     command = _image_command(settings, choices.app_port)
     lock, kept = pinned_versions(_lock(settings)), f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}"
-    held = f"version {before} held Production before and is Archived." if before else \
-        "there was no version before this one."
     return {
-        "project": settings.project, "slug": slug, "version": bundle.version, "sha256": sha256, "before": held,
-        "unattended": bool(bundle.info.get("unattended")), "image": f"{slug}:{bundle.version}",
+        "project": settings.project, "slug": slug, "version": bundle.version, "sha256": sha256, "before": before,
+        "standing": _standing(bundle.info), "unattended": bool(bundle.info.get("unattended")),
+        "image": f"{slug}:{bundle.version}",
         "app_image": f"{slug}-app:{bundle.version}", "watched": choices.server_store,
         "watch_command": ["python", "-m", "epochkit.cli", "monitor", "--every", choices.watch],
         "host": f"{slug}.example.com", "user": USER,

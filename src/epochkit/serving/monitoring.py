@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['SHIFTS', 'Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_noise_floor', 'column_drift', 'error_rate',
-           'performance_drop', 'drift_report', 'measured_columns', 'drifting_columns', 'inject_shift', 'alarm_power',
-           'power_figure', 'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
+           'performance_drop', 'drift_report', 'measured_columns', 'unmeasured_columns', 'drifting_columns',
+           'rehearsed_columns', 'inject_shift', 'alarm_power', 'shift_text', 'power_table', 'power_figure',
+           'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-02
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -269,17 +270,30 @@ def _not_stored(name: str, column: Mapping[str, Any], rows: int) -> dict[str, An
             "reason": "its values are not stored: it tells one person from another"}
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #77deployment-16
+def _rows_of(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*report["features"], *report["scores"]]
+
+
 def measured_columns(report: Mapping[str, Any]) -> list[str]:
-    "The columns of a drift report that were measured"
-    return [row["column"] for row in [*report["features"], *report["scores"]] if row["result"] != "not measured"]
+    "The columns of a drift report whose PSI was measured"
+    return [row["column"] for row in _rows_of(report) if row.get("psi") is not None]
 
 
-def drifting_columns(report: Mapping[str, Any]) -> list[str]:
-    "The columns of a drift report whose PSI is over its limit"
-    return [
-        row["column"] for row in [*report["features"], *report["scores"]]
-        if (row.get("psi") or 0) > (row.get("limit") or math.inf)
-    ]
+def unmeasured_columns(report: Mapping[str, Any]) -> list[str]:
+    "The other columns of a drift report"
+    return [row["column"] for row in _rows_of(report) if row.get("psi") is None]
+
+
+def drifting_columns(report: Mapping[str, Any], among: Collection[str] | None = None) -> list[str]:
+    "The columns of a drift report whose PSI is over its limit; among: those that count, None for all"
+    return [row["column"] for row in _rows_of(report) if (row.get("psi") or 0) > (row.get("limit") or math.inf)
+            and (among is None or row["column"] in among)]
+
+
+def rehearsed_columns(served: Mapping[str, Any], shifted: Mapping[str, Any]) -> list[str]:
+    """The columns that ring in the report of a rehearsal, among those that the report of the served rows measured, so
+    that both are counts of the same columns; among all where it measured none"""
+    return drifting_columns(shifted, measured_columns(served) or None)
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-23
 def inject_shift(frame: pd.DataFrame, reference: Mapping[str, Any], columns: list[str] | None = None,
@@ -323,6 +337,24 @@ def alarm_power(reference: Mapping[str, Any], frame: pd.DataFrame, alarms: Alarm
     return pd.DataFrame(rows, columns=["column", "kind", "unmoved", "smallest"])
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #monitoring-power-figure
+_DRAWN = 25  # columns of a picture
+
+
+def shift_text(kind: str, place: float) -> str:
+    "A shift of `SHIFTS` by its place, as a column of this kind has it: 0.25 standard deviations, 10 % of the labels"
+    if place != place:
+        return "none that was tried"
+    deviations, share = SHIFTS[int(place)]
+    return f"{100 * share:g} % of the labels" if kind == "category" else f"{deviations:g} standard deviations"
+
+
+def power_table(power: pd.DataFrame) -> pd.DataFrame:
+    "What `alarm_power` found as a table for people, those that are hardest to hear first"
+    order = power.sort_values("smallest", ascending=False, na_position="first", kind="stable", ignore_index=True)
+    return pd.DataFrame({"column": order["column"], "rings as it is": order["unmoved"],
+                         "smallest shift that rings": list(map(shift_text, order["kind"], order["smallest"]))})
+
+
 def power_figure(power: pd.DataFrame, rows: int) -> tuple[Any, str] | None:
     "The smallest shift that rings per column, and how many ring at the middle one; None without a watched column"
     if power.empty:
@@ -330,16 +362,18 @@ def power_figure(power: pd.DataFrame, rows: int) -> tuple[Any, str] | None:
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    shown = power.sort_values("smallest", ascending=False, na_position="first").tail(25)
+    shown = power.sort_values("smallest", ascending=False, na_position="first").head(_DRAWN)
     figure = Figure(figsize=(8, 1.4 + 0.28 * max(3, len(shown))))
     axes, none = figure.subplots(), len(SHIFTS)
     for kind, colour, marker in (("number", "blue", "o"), ("category", "orange", "s")):
         part = shown["kind"] == kind
         axes.plot(shown["smallest"].fillna(none)[part], np.flatnonzero(part), marker, color=COLOURS[colour], label=kind)
-    labels = [f"{deviations:g} SD\n{share:.0%} of labels" for deviations, share in SHIFTS]
+    labels = [f"{deviations:g} SD\n{100 * share:g} %" for deviations, share in SHIFTS]
+    part = f"; the {len(shown)} of {len(power)} that are hardest to hear" * (len(shown) < len(power))
     axes.set(xticks=range(none + 1), xticklabels=[*labels, "none of\nthese"], xlim=(-0.5, none + 0.5),
              yticks=range(len(shown)), yticklabels=shown["column"],
-             xlabel=f"smallest shift that rings in {rows:,} rows")
+             xlabel=f"smallest shift that rings in {rows:,} rows, in standard deviations of a\nnumber, or in the share "
+                    f"of the rows that get the rarest label{part}")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     middle = len(SHIFTS) // 2
     deviations, share = SHIFTS[middle]
@@ -371,8 +405,9 @@ def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
     "Bars of PSI beside the limit that holds for each column, the largest first"
     use_style()
     import matplotlib.pyplot as plt
-    rows = sorted([row for row in [*report["scores"], *report["features"]] if "psi" in row],
-                  key=lambda row: -row["psi"])[:most][::-1]
+    every = sorted([row for row in [*report["scores"], *report["features"]] if "psi" in row],
+                   key=lambda row: -row["psi"])
+    rows = every[:most][::-1]
     figure, axis = plt.subplots(figsize=(8, 1.2 + 0.3 * max(3, len(rows))))
     colours = ["#D55E00" if row["result"] == "drift" else "#0072B2" for row in rows]
     axis.barh([row["column"] for row in rows], [row["psi"] for row in rows], color=colours, height=0.65)
@@ -383,7 +418,8 @@ def drift_figure(report: Mapping[str, Any], most: int = 20) -> Any:
     ticks = [tick for tick in (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if tick <= axis.get_xlim()[1]]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
-    axis.set_xlabel(f"population stability index, {report['rows']:,} served rows (orange: drift)")
+    part = f"; the {len(rows)} largest of {len(every)}" * (len(rows) < len(every))
+    axis.set_xlabel(f"population stability index, {report['rows']:,} served rows (orange: drift{part})")
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     return figure
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 
 from ..core.files import plain
 from ..planning.column_roles import label_of
+from ..report.values import readable_cell
 
 # %% ../../../nbs/serving/02_schema.ipynb #71prediction-08
 class Limits(NamedTuple):
@@ -74,7 +75,7 @@ def _in_training(column: Mapping[str, Any], most: int = 12) -> str:
     low, high = column["minimum"], column["maximum"]
     if low is None or high is None:
         return ""
-    return " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (low, high))  # times are texts
+    return " to ".join(readable_cell(str(column["name"]), end) for end in (low, high))
 
 
 def _documented(column: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
@@ -163,9 +164,9 @@ def _unusual(values: list[Any], column: Mapping[str, Any]) -> list[tuple[int, st
         return [(at, text) for at, value in enumerate(values) if value not in known and label_of(value) not in known]
     found: list[tuple[int, str]] = []
     if kind == "number" and low is not None:
-        text = f"below the training range, which starts at {low:g}"
+        text = f"below the training range, which starts at {readable_cell(str(column['name']), low)}"
         found += [(at, text) for at, value in enumerate(values) if value is not None and value < low]
     if kind == "number" and high is not None:
-        text = f"above the training range, which ends at {high:g}"
+        text = f"above the training range, which ends at {readable_cell(str(column['name']), high)}"
         found += [(at, text) for at, value in enumerate(values) if value is not None and value > high]
     return found

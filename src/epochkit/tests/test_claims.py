@@ -829,9 +829,10 @@ def _(p, said):
 
 @recomputes("007", "drift_served", "drift_shifted")
 def _(p, said):
-    report = p.json("007", f"{said.place[4:]}.json")
-    table = pd.DataFrame([*report["features"], *report["scores"]])
-    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": table["psi"].notna().sum(), "served": report["rows"],
+    report, served = (p.json("007", f"{name}.json") for name in (said.place[4:], "drift_served"))
+    table, measured = (pd.DataFrame([*one["features"], *one["scores"]]).set_index("column") for one in (report, served))
+    table = table[measured["psi"].notna()]
+    found = {"count": (table["psi"].fillna(0) > table["limit"].fillna(math.inf)).sum(), "columns": len(table), "served": report["rows"],
              "others": report["reference_rows"]}
     return {name: found[name] for name in said.values}
 

@@ -35,7 +35,7 @@ def test_a_percentage_is_no_share():
 
 
 @pytest.mark.parametrize("value, unit, text", [(0.01, "share", "1 %"), (0.125, "share", "12.5 %"), (0.5, "score", "0.5"), (12_000, "MB", "12,000 MB"),
-                                               (10, "effect", "10"), (0.05, "p", "0.05"), (100, "", "100")])
+                                               (10, "effect", "10"), (1e-6, "", "0.000001"), (2.5e-5, "kg", "0.000025 kg"), (0.05, "p", "0.05"), (100, "", "100")])
 def test_what_was_chosen_has_no_zeros_at_its_end(value, unit, text):
     assert str(chosen_value(value, unit, "limit")) == text
 

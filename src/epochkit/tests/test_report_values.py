@@ -17,7 +17,7 @@ def test_numbers_are_written_for_people():
 
 
 def test_a_year_has_no_comma_and_what_only_looks_like_one_has():
-    seen = [column_value(name, value) for name, value in (
+    seen = [readable_cell(name, value) for name, value in (
         ("Yr Sold", 2006.0), ("YearBuilt", 1971), ("Garage Yr Blt", 2207.0), ("Amount", 1971), ("years", 1971), ("Year", 24), ("year", None), ("Year", "new"))]
     assert seen == ["2006", "1971", "2207", "1,971", "1,971", "24", "–", "new"]
 

@@ -90,6 +90,9 @@ def test_a_different_label_a_missing_answer_and_an_empty_list_are_infinitely_far
     house = parity_rows([{"row_id": 1, "prediction": 2e5, "probability": None}],
                         api=[{"prediction": 2e5 + 0.1, "probability": None}])
     assert 0 < score_difference(house, ("api",)) < 1e-6
+    assert [difference_text(value) for value in (0.0, 3.6e-16, 3.2e-9, 0.02345)] == [
+        "no more than rounding", "no more than rounding", "at most 0.0000000032", "at most 0.023"]
+    assert "an answer is missing" in difference_text(float("inf"))
 
 
 @pytest.mark.parametrize("task,claim,label", [

@@ -144,6 +144,16 @@ def test_each_check_can_fail(deployed, check, break_it):
     assert failures() == {check}
 
 
+def test_the_alarm_counts_the_columns_that_were_measured_and_says_how_many_it_does_not_name(deployed):
+    files = deployed[0]
+    names = [f"c{number}" for number in range(8)]
+    rows = [{"column": name, "psi": 2.0, "limit": 0.1, "result": "drift"} for name in names]
+    calm = [row | {"psi": 0.0} for row in rows[:7]] + [{"column": "c7", "result": "not measured"}]
+    files |= {"drift_shifted.json": {"rows": 200, "features": rows, "scores": []}, "drift_served.json": {"rows": 200, "features": calm, "scores": []}}
+    found = drift_alarm(SimpleNamespace(json=files.__getitem__))
+    assert found.observed == 7 and found.reason == "columns over their limit: c0, c1, c2, c3, c4 and 2 more"
+
+
 def test_few_rows_skip_the_drift_checks(deployed):
     files, *_, failures = deployed
     silent = {"rows": 200, "thresholds": {"minimum_rows": 201}, "features": [], "scores": []}

@@ -102,7 +102,7 @@ def test_the_card_carries_the_mark_and_the_intervals():
         info = {**ExampleBundle.info, "unattended": False}
 
     failing = model_card(Approved(), test_report={"failure_modes": [{"mode": "crashes on 'a | b'", "seen": "1 row"}]})
-    assert "- crashes on 'a \\| b': 1 row\n- Categories" in failing
+    assert "- crashes on 'a \\| b': 1 row\n- Categories" in failing and "those of the training rows." in failing
     assert "go bad. Lose less." in model_card(Approved(),
                                               {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
     told = model_card(Approved(), test_report={"groups_in_words": ["Age: alike."], "gap_in_words": "auc fell by 0.1."})
@@ -113,6 +113,36 @@ def test_the_card_carries_the_mark_and_the_intervals():
     Approved.info["waivers"] = ["gate 006: ada waived 'latency': new machine in May"]
     assert "> **A failing check was waived.** gate 006: ada waived 'latency': new machine in May." in model_card(
         Approved())
+
+
+def test_the_card_says_what_is_refused_and_whose_ranges_it_shows():
+    from epochkit.cleaning.raw_rows import RowCleaner, RuleReference
+    rule = RuleReference("debt_above_income", ("debt ratio", "income"), "somewhere", "rule", "0")
+
+    class Cleaned(ExampleBundle):
+        info = {**ExampleBundle.info, "training_rows": 3_563}
+        input_schema = [*ExampleBundle.input_schema, dict(name="Yr Built", kind="number", categories=None, minimum=1872.0, maximum=2010.0,
+                                                          nullable=False, example=1974.0)]
+        cleaner = RowCleaner({column["name"]: "number" for column in ExampleBundle.input_schema}, rules=(rule,), wishes={"ranges": {"income": [0, 100]}})
+    card = model_card(Cleaned(), test_report={"validation_gap": {"learned": 2_672}})
+    assert "The served model was then fitted on 3,563 rows, the validation rows among them" in card and "| Yr Built | number | 1872 to 2010 | no |" in card
+    assert "Cells may be emptied by the cleaning rules debt_above_income and by the ranges that the brief gives for income; a row is then refused" in card
+    assert "no model has learned from and no choice was made on" in card and "no earlier step has seen" not in card
+    assert "Cells may be emptied" not in model_card(ExampleBundle()) and "those of the training rows.\n" in model_card(ExampleBundle())
+
+
+def test_the_way_back_of_a_first_version_is_to_stop_and_the_readme_says_who_approved(written, tmp_path):
+    assert "`epoch rollback --reason" in (written / "ROLLBACK.md").read_text()
+    settings, folder = load_settings(home=tmp_path, env={}), tmp_path / "first"
+    write_deployment(settings, ExampleBundle(), tmp_path / "m.joblib", folder, {"inputs": example_row()})
+    back = (folder / "ROLLBACK.md").read_text()
+    assert "No version held Production before this one" in back and "predecessor" not in back and "undo" not in back
+    assert "version 7, which no person has approved (a test); `epoch run 7`" in (folder / "README.md").read_text()
+
+    class Approved(ExampleBundle):
+        info = {**ExampleBundle.info, "unattended": False, "waivers": ["gate 006: ada waived 'latency'"]}
+    write_deployment(settings, Approved(), tmp_path / "m.joblib", folder, {"inputs": example_row()})
+    assert "which people approved at its gates, letting a failing check pass (gate 006: ada waived 'latency')" in (folder / "README.md").read_text()
 
 
 def test_the_endpoint_scores_and_the_smoke_test_knows_right_from_wrong(written, monkeypatch, tmp_path):

@@ -94,6 +94,11 @@ def test_each_level_moves_its_own_alarm():
     assert column_drift("income", ages, small, 0.1, alarms=Alarms(minimum_rows=61))["result"] == "not measured"
 
 
+def calm_of(report):
+    "The report as if nothing had moved"
+    return {part: [row | {"psi": 0.0} if "psi" in row else row for row in report[part]] for part in ("features", "scores")}
+
+
 def test_identical_samples_stay_quiet_and_a_shift_alarms():
     reference = reference_profile(*make(1_500), SCHEMA)
     noisy = sum(bool(drift_report(reference, *make(200, seed=seed))["alerts"]) for seed in range(1, 61))
@@ -101,6 +106,10 @@ def test_identical_samples_stay_quiet_and_a_shift_alarms():
     moved = drift_report(reference, *make(200, shift=12, seed=1))
     assert {alert.split(":")[0] for alert in moved["alerts"]} == {"income", "probability"}
     assert drifting_columns(moved) == ["income", "probability"]
+    others = {**calm_of(moved), "features": [row for row in calm_of(moved)["features"] if row["column"] != "income"]}
+    others["features"].append({"column": "income", "result": "not measured"})
+    assert rehearsed_columns(others, moved) == ["probability"] and unmeasured_columns(others) == ["income"]
+    assert {*rehearsed_columns(others, moved)} <= {*measured_columns(others)}, "a part of the columns that were measured"
     few = drift_report(reference, *make(10, shift=99), alarms=Alarms(minimum_rows=70))
     assert few["measured"] is False and rows_needed(few) == 70 and rows_needed({}) == Alarms().minimum_rows
 
@@ -135,6 +144,13 @@ def test_an_injected_shift_rings_every_alarm_it_should():
     ] == ["home"]
 
 
+def ticks_apart(figure):
+    "Whether no label of the horizontal axis touches the next one"
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    return all(one.x1 < other.x0 for one, other in zip(boxes, boxes[1:]))
+
+
 def test_more_rows_hear_smaller_shifts_and_an_unmoved_batch_is_silent():
     reference = reference_profile(*make(4_000), SCHEMA)
     few, many = (alarm_power(reference, make(rows, seed=8)[0], Alarms(feature=0.01)).set_index("column") for rows in (150, 2_000))
@@ -146,6 +162,15 @@ def test_more_rows_hear_smaller_shifts_and_an_unmoved_batch_is_silent():
     assert claim == (f"Moved alone by 0.5 standard deviations, or in 25 % of the labels, "
                      f"{int((many['smallest'] <= 2).sum())} of {len(many)} inputs ring in 2,000 rows; unmoved, 0 ring")
     assert power_figure(many.head(0).reset_index(), 10) is None
+    told = power_table(many.reset_index()).set_index("column")["smallest shift that rings"]
+    for column, row in many.iterrows():
+        deviations, share = SHIFTS[int(row["smallest"])]
+        assert told[column] == (f"{deviations} standard deviations" if row["kind"] == "number" else f"{100 * share:g} % of the labels").replace(".0 s", " s")
+    assert shift_text("number", np.nan) == "none that was tried" and shift_text("number", 0.0) == "0.1 standard deviations"
+    wide = pd.DataFrame({"column": [f"c{number}" for number in range(75)], "kind": "number", "unmoved": False, "smallest": [np.nan] * 2 + [0.0] * 73})
+    axes = power_figure(wide, 295)[0].axes[0]
+    assert {"c0", "c1"} < {label.get_text() for label in axes.get_yticklabels()} and "the 25 of 75 that are hardest to hear" in axes.get_xlabel()
+    assert ticks_apart(power_figure(wide, 295)[0]) and ticks_apart(figure)
 
 
 def test_a_part_of_the_rows_gets_the_rarest_label():
@@ -163,8 +188,9 @@ def test_the_table_puts_alarms_first_and_the_figure_shows_every_measured_column(
     table = drift_table(report)
     assert table["result"].tolist() == sorted(table["result"], key=["drift", "ok", "not measured"].index)
     figure = drift_figure(report)
-    assert len(figure.axes[0].patches) == 4
-    matplotlib.pyplot.close(figure)
+    assert len(figure.axes[0].patches) == 4 and "largest of" not in figure.axes[0].get_xlabel()
+    assert drift_figure(report, 2).axes[0].get_xlabel().endswith("(orange: drift; the 2 largest of 4)")
+    matplotlib.pyplot.close("all")
 
 
 def _store(settings, served, scores, version, door="api", time="2026-11-27", columns=None):

@@ -14,6 +14,9 @@ from epochkit.record.manifest import write_manifest
 from epochkit.serving.schema import Limits
 from epochkit.serving.store.writer import PredictionStore
 from epochkit.testing.examples import ExampleBundle, example_row
+from dataclasses import replace
+from epochkit.cleaning.cleaner import CleaningRule
+from epochkit.cleaning.raw_rows import plain_cleaner, rule_reference
 from epochkit.serving.service import *
 
 
@@ -105,6 +108,31 @@ def test_a_store_that_is_full_or_gone_stops_no_answer_and_is_told(tmp_path):
     assert service.store_facts()["not_stored"] == 3
     assert "serving_not_stored_rows 3.0" in service.metrics.text() and "serving_waiting_rows 2.0" in service.metrics.text()
     store.close(0.1)
+
+
+def ratio_above_one(table):
+    "A debt ratio above the income is a slip"
+    return table.assign(**{"debt ratio": table["debt ratio"].mask(table["debt ratio"] > table["income"])})
+
+
+def test_a_cell_that_a_rule_or_a_range_emptied_is_not_called_missing(store):
+    class Cleaned(ExampleBundle):
+        cleaner = plain_cleaner(ExampleBundle.input_schema)
+    Cleaned.cleaner.rules = (rule_reference(CleaningRule("ratio_above_income", ("debt ratio", "income"), ratio_above_one, "a slip")),)
+    service, high = PredictionService(Cleaned(), store), example_row(income=1, **{"debt ratio": 1.5})
+    said = ("debt ratio: was sent and emptied by the cleaning rule 'ratio_above_income', and no training row lacked it: correct it, "
+            "or income beside it")
+    for ask in (service.check, service.predict, service.readable, lambda rows: service.predict([example_row()] * 9 + rows, batch=True)):
+        with pytest.raises(RowsRefusedError, match=said):
+            ask([high])
+    assert service.answer(pd.DataFrame([high, example_row()]))[0]["error"] == said
+    with pytest.raises(RowsRefusedError, match="debt ratio: is missing, and no training row lacked it: send a value"):
+        service.predict([example_row(**{"debt ratio": None})])
+
+    class Ranged(ExampleBundle):
+        cleaner = replace(plain_cleaner(ExampleBundle.input_schema), wishes={"ranges": {"debt ratio": [0, 1]}})
+    with pytest.raises(RowsRefusedError, match="debt ratio: lies outside the range that the brief gives, so it counts as missing"):
+        PredictionService(Ranged()).predict([high])
 
 
 def test_a_score_that_is_not_finite_is_refused():

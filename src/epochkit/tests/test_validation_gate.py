@@ -148,7 +148,7 @@ def test_a_busy_machine_and_an_older_report_do_not_shut_the_gate(tested):
 def test_a_threshold_that_flags_nobody_is_told_with_what_it_costs(tested):
     context, *_ = tested
     silent = CHECKS[6][DECISION](context(report={"threshold": 1.1}))
-    assert silent.reason.startswith("it says the same for all rows; expected cost per row 0.33, 'flag nobody'")
+    assert silent.reason.startswith("it says the same for all rows; expected cost per row 0.330, 'flag nobody'")
     plan = made_plan("")
     number = plan.model_copy(update={"data": plan.data.model_copy(update={"task": "regression"})})
     assert judge_decision(number, np.zeros(3), np.zeros((3, 1)), None).result == "skipped"

@@ -120,9 +120,13 @@ def test_both_ends_of_many_groups_are_drawn_and_extremes_are_judged_with_all_of_
     losses = np.abs(rng.normal(12_000, 3_000, len(rows))) + 9_000.0 * (rows["quarter"] == "q17").to_numpy()
     figure, claim = errors_by_bin_figure(losses, rows, ["quarter"], "mean absolute error", "USD")
     drawn = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert len(drawn) == 12 and drawn[-1] == "q17  (30)" and figure.axes[0].get_title() == "quarter, the 6 lowest and highest of 19"
+    assert len(drawn) == 12 and drawn[-1] == "q17  (30)" and (figure.axes[0].get_title("left") or figure.axes[0].get_title()) == "quarter, 6 lowest and 6 highest of 19"
     assert figure.axes[0].get_xlabel() == "mean absolute error, USD (dashed: all rows)"
     assert " USD (q17), more than chance makes among 19 groups of 1 column" in claim
+    few = pd.DataFrame({"group": ["p", "q"], "rows": [11, 12], "loss": [1.0, 9.0], "low": [0.0, 0.0], "high": [7.0, 18.0]})
+    many = few.assign(rows=[300, 300], loss=[2.0, 6.0], low=[1.5, 5.5], high=[2.5, 6.5])
+    assert errors_by_bin_claim({"few": few, "many": many}, "x").startswith("By many the x ranges from 2.000 (p) to 6.000 (q), more than chance")
+    assert errors_by_bin_claim({"few": few}, "x").startswith("By few the x ranges from 1.000 (p) to 9.000 (q), as chance may")
     means = losses.reshape(19, 30).mean(axis=1)
     assert [claim.values[end].value for end in ("least", "most")] == pytest.approx([means.min(), means.max()])
     alarms = [errors_by_bin_claim({"a": errors_by_bin(rng.exponential(1, 570), rows["quarter"])}, "x").count("more than chance") for _ in range(60)]

@@ -165,14 +165,14 @@ def behaviour_figure(rules: list[dict[str, Any]]) -> tuple[Any, str] | None:
     fig, ax = plt.subplots(figsize=(7.5, 0.55 * len(measured) + 1.5))
     labels = [f"{rule['column']}: {rule['demand']}" for rule in measured]
     colours = [COLOURS["blue" if rule["result"] == "pass" else "orange"] for rule in measured]
-    ax.barh(labels, [rule["holds"] or 0 for rule in measured], color=colours)
-    ax.plot([rule["strict"] or 0 for rule in measured], labels, "|", color="#303030", markersize=14, label="strictly")
+    ax.barh(labels, [rule["holds"] or 0 for rule in measured], color=colours, height=0.5)
+    ax.plot([rule["strict"] or 0 for rule in measured], labels, "d", color="#202020", markeredgecolor="white",
+            markersize=9, label="strictly")
     ax.axvline(measured[0]["least"], color="#606060", linestyle="--", linewidth=1)
-    ax.invert_yaxis()
     within = f"{measured[0]['tolerance']:g} {measured[0]['of']}".strip()
-    ax.set(xlim=(0, 1.02), xlabel=f"share of rows that hold within {within} "
+    ax.set(xlim=(0, 1.02), ylim=(len(measured) - 0.4, -0.6), xlabel=f"share of rows that hold within {within} "
                                   f"({chosen_value(measured[0]['least'], 'share', 'rows')} are demanded)")
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return fig, behaviour_claim(rules)
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-claim

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from ..report.claims import Claim, Measured, begun, claim, column_unit, count_of, together
-from ..report.values import column_value, readable, share_text
+from ..report.values import readable_cell, readable, share_text
 from ..models.bundle import Bundle
 from ..models.contributions import bundle_answers, explain_row, row_contributions, surely_first
 from ..models.metrics import measure
@@ -140,7 +140,7 @@ def _cell_text(name: str, value: Any) -> str:
         return "missing"
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     exact = f"{value:,.6g}" if number else str(value)
-    return column_value(name, value) if number and "," in exact else exact
+    return readable_cell(name, value) if number and "," in exact else exact
 
 
 def _signed(value: float) -> str:

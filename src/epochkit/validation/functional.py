@@ -62,8 +62,8 @@ def _judgement(item: dict[str, Any], found: Any) -> dict[str, Any]:
 # %% ../../../nbs/validation/03_functional.ipynb #functional-06
 def criteria_outcomes(criteria: list[dict[str, Any]], measured: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per criterion: id, criterion, measure, operator, limit, unit, origin, value (what was observed), low,
-    high, judged (what was held against the limit: the value, or the end of its interval that decides), worse_end, outcome
-    (met, missed, not measurable), certain, judgement
+    high, judged (what was held against the limit: the value, or the end of its interval that decides), worse_end,
+    outcome (met, missed, not measurable), certain, judgement
 
     measured: measure -> what `decisive` takes.
     """

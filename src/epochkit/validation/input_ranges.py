@@ -111,7 +111,8 @@ def answers_by_range_figure(table: pd.DataFrame, columns: list[str], plan: Plan)
     for axes, (column, part) in zip(grid, shown.items()):
         places = np.arange(len(part))
         axes.errorbar(part["observed"], places, xerr=(part["high"] - part["low"]) / 2, fmt="o", capsize=3,
-                      color=COLOURS["blue"], label="observed; its bar is the 95 % interval of the distance to predicted")
+                      color=COLOURS["blue"],
+                      label="observed; its bar is the 95 % interval of the distance to predicted")
         axes.plot(part["predicted"], places, "D", color=COLOURS["orange"], markersize=6, label="predicted")
         axes.set_yticks(places, [f"{row.group}  ({row.rows:,})" for row in part.itertuples()])
         cut = f", the {len(part)} of {len(every[column])} that differ most surely"

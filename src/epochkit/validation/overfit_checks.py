@@ -376,8 +376,8 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     short, limit = float(evidence.sign * (whole[0] - alone)), noticeable(evidence.plan.metric.primary, float(whole[0]))
     edge = round(float(whole[0] - evidence.sign * limit), 4)
     return _said("notice" if short <= limit else "pass", round(alone, 4), edge,
-                 f"'{name}' alone reaches {evidence.told(alone)} on the validation rows ({how}), {evidence.called} with "
-                 f"all features {evidence.told(whole[0])}")
+                 f"'{name}' alone reaches {evidence.told(alone)} on the validation rows ({how}), {evidence.called} "
+                 f"with all features {evidence.told(whole[0])}")
 
 
 def _best_single(singles: dict[str, float], evidence: Evidence) -> tuple[str, float, str]:

@@ -263,7 +263,7 @@ def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[st
         axes.errorbar(table["loss"], range(len(table)), xerr=bars, fmt="o", color=COLOURS["blue"], capsize=3)
         axes.axvline(losses.mean(), color="#707070", linestyle="--", linewidth=1)
         axes.set_yticks(range(len(table)), [f"{row.group}  ({row.rows:,})" for row in table.itertuples()])
-        cut = f", the {len(table) // 2} lowest and highest of {len(tables[column])}"
+        cut = f", {len(table) // 2} lowest and {len(table) // 2} highest of {len(tables[column])}"
         axes.set(title=column + cut * (len(table) < len(tables[column])), ylim=(len(table) - 0.5, -0.5))
     for axes in grid[len(shown):]:
         axes.set_visible(False)
@@ -284,14 +284,18 @@ def _beyond_chance(best: pd.Series, worst: pd.Series, groups: int) -> bool:
 
 
 def errors_by_bin_claim(tables: dict[str, pd.DataFrame], name: str, unit: str = "score") -> Claim:
-    "Between which groups of which column the loss differs most, and whether chance makes as much among all groups"
-    widest = max(tables, key=lambda column: np.ptp(tables[column]["loss"]))
-    best, worst = (tables[widest].loc[getattr(tables[widest]["loss"], end)()] for end in ("idxmin", "idxmax"))
+    """Between which groups of which column the loss differs most, of a column where it differs more than chance makes
+    it among all groups, if there is one"""
     groups = sum(map(len, tables.values()))
+    both = {column: [table.loc[getattr(table["loss"], end)()] for end in ("idxmin", "idxmax")]
+            for column, table in tables.items()}
+    sure = [column for column, ends in both.items() if _beyond_chance(*ends, groups)]
+    widest = max(sure or tables, key=lambda column: np.ptp(tables[column]["loss"]))
+    best, worst = both[widest]
     ends = {end: Measured(float(row["loss"]), unit, f"{name} where {widest} is {row['group']}", int(row["rows"]),
                           rule="test rows") for end, row in (("least", best), ("most", worst))}
     return claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}), {apart} among "
                  "{groups} groups of {columns:column}", widest=widest, name=name, where_least=best["group"],
-                 apart="more than chance makes" if _beyond_chance(best, worst, groups) else "as chance may make it",
+                 apart="more than chance makes" if sure else "as chance may make it",
                  where_most=worst["group"], groups=count_of(groups, "groups that losses are compared between"),
                  columns=count_of(len(tables), "columns that losses are compared by"), **ends)

@@ -16,7 +16,7 @@ import pandas as pd
 from ...models.bundle import read_rows
 from ...models.contributions import bundle_answers, typical_row
 from ...models.smallest_change import nearest_flip, other_values, profiled_values
-from ...report.values import readable
+from ...report.values import readable_cell, readable
 from .visit import Visit
 from ..rows.explanations import contribution_in_words, explain_answers
 from ..service import clean_records
@@ -41,7 +41,7 @@ class Explained(NamedTuple):
 
 # %% ../../../../nbs/serving/pages/03_reasons.ipynb #pagereasons-05
 def _shown_value(visit: Visit, column: str, value: Any) -> str:
-    return "missing" if value is None else f"{readable(value)} {visit.unit(column)}".strip()
+    return "missing" if value is None else f"{readable_cell(column, value)} {visit.unit(column)}".strip()
 
 
 def _reason(visit: Visit, part: Mapping[str, Any], typical: Any, explains: str) -> Reason:
