@@ -140,6 +140,7 @@ def hide(frame: pd.DataFrame, private: Iterable[str]) -> pd.DataFrame:
     columns = {*private} & {*frame}
     columns |= {
         name
-        for name in frame if looks_personal(frame[name]) or frame[name].dtype == "str" and personal_values(frame[name].dropna())
+        for name in frame
+        if looks_personal(frame[name]) or frame[name].dtype == "str" and personal_values(frame[name].dropna())
     }
     return frame.assign(**{name: mask_cells(frame[name]) for name in columns})

@@ -34,8 +34,8 @@ def holds_years(column: pd.Series) -> bool:
 
 # %% ../../../nbs/cleaning/11_years.ipynb #06bfee2b
 def with_years(table: pd.DataFrame, years: Iterable[str], places: Iterable[str]) -> pd.DataFrame:
-    """The table of facts, one row per `column`, for showing: in the rows of the columns `years`, the numbers in `places`
-    (lowest, middle, mean, highest) as calendar years"""
+    """The table of facts, one row per `column`, for showing: in the rows of the columns `years`, the numbers in
+    `places` (lowest, middle, mean, highest) as calendar years"""
     of_years = table["column"].isin([*years])
     def shown(name: str) -> pd.Series:
         return pd.Series([Year(value) if there and value == value else value
@@ -57,7 +57,7 @@ def years_advice(column: pd.Series, rows: pd.Series) -> list[dict[str, Any]]:
     for value, held in odd.groupby(odd):
         places = ", ".join(map(str, rows[held.index].head(3))) + ", …" * (len(held) > 3)
         found.append({"column": str(column.name), "about": "years", "cells": len(held), "text": (
-            f"{value:.0f} in {len(held):,} {'row' if len(held) == 1 else 'rows'} (row_id {places}) can be no year that has "
-            f"been, the others lie between {known.min():.0f} and {known.max():.0f}: mend it in the source or in a rule of "
-            f"002, or empty it with \"{column.name}\" = [{_FIRST}, {_last_year()}] in [cleaning.ranges]")})
+            f"{value:.0f} in {len(held):,} {'row' if len(held) == 1 else 'rows'} (row_id {places}) can be no year that "
+            f"has been, the others lie between {known.min():.0f} and {known.max():.0f}: mend it in the source or in a "
+            f"rule of 002, or empty it with \"{column.name}\" = [{_FIRST}, {_last_year()}] in [cleaning.ranges]")})
     return found

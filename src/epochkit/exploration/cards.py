@@ -65,7 +65,8 @@ def _number_line(tables: CardTables, name: str, facts: pd.Series) -> Claim:
     n, words = int(facts["rows"] - facts["missing"]), {
         "min": "lowest value", "q25": "lower quartile", "median": "median", "q75": "upper quartile",
         "max": "highest value", "mean": "mean"}
-    values = {key: value_of_column(tables.found, facts[key], name, f"{word} of {name}", n) for key, word in words.items()}
+    values = {key: value_of_column(tables.found, facts[key], name, f"{word} of {name}", n)
+              for key, word in words.items()}
     unit = column_unit(tables.found.plan.data.units.get(name, ""))
     values["std"] = Measured(float(facts["std"]), unit, f"standard deviation of {name}", n)
     return claim("{distinct} different ones from {min} to {max}; half of them between {q25} and {q75}, median "
@@ -89,7 +90,8 @@ def _values_line(tables: CardTables, name: str, facts: pd.Series) -> str:
         return claim("{distinct:label}, most often {most_common} ({most_common_share}); {rare_labels} with fewer than "
                      "{limit:row}", distinct=distinct, most_common=str(facts["most_common"]),
                      most_common_share=Measured(float(facts["most_common_share"]), "share",
-                                                f"share of rows with {facts['most_common']} in {name}", int(facts["rows"])),
+                                                f"share of rows with {facts['most_common']} in {name}",
+                                                int(facts["rows"])),
                      rare_labels=count_of(facts["rare_labels"], f"rare labels of {name}", n),
                      limit=count_of(10, "rows below which a label is rare"))
     if facts["kind"] == "date":

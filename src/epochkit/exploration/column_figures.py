@@ -337,8 +337,8 @@ def by_target_picture(found: Exploration, most: int = 6) -> ExplorationPicture |
     for axis in [*axes.flat][len(names):]:
         axis.set_visible(False)
     figure.supylabel(titled(found, found.plan.data.target), fontsize=10)
-    figure.supxlabel("box: the middle half; whiskers: the last value within 1.5 box widths; values beyond are not drawn",
-                     fontsize=8)
+    figure.supxlabel("box: the middle half; whiskers: the last value within 1.5 box widths; values beyond are not "
+                     "drawn", fontsize=8)
     return figure, _apart_claim(found, names[0], labels)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-16

@@ -19,7 +19,8 @@ from .relations import sum_of
 from .explore import Exploration
 from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of
 from epochkit.exploration.structure_findings import (
-    Finding, counted, each_with, effect_value, finding, list_of_parts, outcome_value, range_claim, some_of, structure_findings
+    Finding, counted, each_with, effect_value, finding, list_of_parts, outcome_value, range_claim, some_of,
+    structure_findings
 )
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-advice
@@ -480,8 +481,8 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
         consequence = "too few to move a validation score"
     return finding(
         "repeated_rows",
-        claim("{equal:analysed row equals|analysed rows equal} an earlier one in features and target, and {repeated:validation row has|"
-              "validation rows have} the features of a training row",
+        claim("{equal:analysed row equals|analysed rows equal} an earlier one in features and target, and "
+              "{repeated:validation row has|validation rows have} the features of a training row",
               equal=count_of(found.duplicates, "rows equal to an earlier one", len(found.rows), "features and target"),
               repeated=count_of(repeated["rows"], "validation rows with the features of a training row")),
         found.duplicates, consequence,

@@ -282,7 +282,8 @@ def _grid_claim(found: Exploration, names: list[str], moved: int) -> Claim:
     without = claim(", without {passed}, which {take} too few values or mostly one,", passed=some_of(passed),
                     take="takes" if len(passed) == 1 else "take") if passed else ""
     edge = claim("; {moved:point} with a value beyond the middle {middle} {lie} at the edge",
-                 lie="lies" if moved == 1 else "lie", middle=chosen_value(0.99, "share", "values that are drawn in place"),
+                 lie="lies" if moved == 1 else "lie",
+                 middle=chosen_value(0.99, "share", "values that are drawn in place"),
                  moved=count_of(moved, "points that are drawn nearer than they are")) if moved else ""
     words = ("The {shown} strongest numbers{without} say different things: their rank correlations with one another "
              "stay at or below {rho} ({first} and {second}){edge}" if ranks.max() < 0.5 else

@@ -155,7 +155,8 @@ def redundant_pairs(frame: pd.DataFrame, kinds: Mapping[str, str], limit: float 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-10-a
 def sum_of(frame: pd.DataFrame, kinds: Mapping[str, str], name: str) -> list[str]:
     "The numbers whose sum a number is in every row where all are known; none where it is no such sum"
-    others = [other for other, kind in kinds.items() if kind == "number" and other != name and frame[other].nunique() > 1]
+    others = [other for other, kind in kinds.items()
+              if kind == "number" and other != name and frame[other].nunique() > 1]
     table = pd.DataFrame({other: numbers_of(frame[other]) for other in [name, *others]})
     filled = table.fillna(table.median())
     weights = np.linalg.lstsq(filled[others].to_numpy(), filled[name].to_numpy(), rcond=None)[0]

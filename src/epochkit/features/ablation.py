@@ -249,8 +249,8 @@ def delivered_claim(gains: Gains, made: bool = True) -> Claim:
     if not any(end for gain in gains.values() for end in gain):
         return claim("The plain columns alone are handed on: no optional group of features earned a place")
     if not made:
-        return claim("Only plain columns are handed on: no optional group of features earned a place, and without those "
-                     "that repeat another or harm the score changes by {gains}",
+        return claim("Only plain columns are handed on: no optional group of features earned a place, and without "
+                     "those that repeat another or harm the score changes by {gains}",
                      gains=gains_claim(gains, "the plain columns that are handed on"))
     return claim("Over the plain columns, all that is handed on gains {gains}",
                  gains=gains_claim(gains, "all that is handed on"))

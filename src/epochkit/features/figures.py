@@ -236,7 +236,8 @@ def scaled_picture(train: pd.DataFrame, groups: dict[str, str], most: int = 16) 
                      ) if of_labels else ""
     return figure, claim("After scaling, {far} of the values shown lie further than {limit} from zero; the middle half "
                          "of {widest} is the widest, {width}{unscaled}",
-                         widest=widest, unscaled=unscaled, far=Measured(far, "share", "scaled values beyond 5", len(train)),
+                         widest=widest, unscaled=unscaled,
+                         far=Measured(far, "share", "scaled values beyond 5", len(train)),
                          limit=chosen_value(5, "", "limit of scaled values"),
                          width=Measured(float(boxes_wide.max()), "effect",
                                         f"distance of the quartiles of {widest} as a feature", len(train)))

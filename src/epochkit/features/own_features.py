@@ -38,7 +38,8 @@ def own_feature_gains(study: GainStudy, kept: Collection[str], keep: Collection[
         clear, best = clear_gain(gains, len(study.folds))
         reason = f"gains {gains_in_words(gains)} on top of the others"
         if not clear:
-            reason += ": by one standard error not above zero, " + ("kept by keep_features in [data]" if name in keep else "left out")
+            what = "kept by keep_features in [data]" if name in keep else "left out"
+            reason += f": by one standard error not above zero, {what}"
         found.append(OwnGain(name, *best, clear or name in keep, reason))
     nan = float("nan")
     return found + [OwnGain(name, nan, nan, nan, "derived" in kept or name in keep,

@@ -266,7 +266,8 @@ def _separates_by_chance(y: np.ndarray, features: int, chance: float = 1e-3) -> 
 def _classes_marked(train: pd.DataFrame, y: np.ndarray) -> str:
     "A note on features that tell one class of three or more from all the others: marks to be asked about"
     classes = np.unique(y)
-    told = [f"'{name}' tells class {code} ({share_text((y == code).mean())} of the rows)" for code in classes for name in train
+    told = [f"'{name}' tells class {code} ({share_text((y == code).mean())} of the rows)"
+            for code in classes for name in train
             if len(classes) > 2 and _one_feature_auc(train[name], y == code) >= 0.999]
     return f"; a mark of one class, no answer: {'; '.join(told[:2])}" if told else ""
 

@@ -86,8 +86,8 @@ def _slice_copy(codes: np.ndarray, outcome: TargetOutcome) -> Leak | None:
     if share < LEAK_THRESHOLDS["one_to_one"] or len(outcome.values) < 100:
         return None
     return Leak("copy", "critical",
-                f"its values cut the target into slices that do not overlap ({share_text(share)} of rows): the target, rounded "
-                f"or in classes", {"rows_told": share})
+                f"its values cut the target into slices that do not overlap ({share_text(share)} of rows): the target, "
+                f"rounded or in classes", {"rows_told": share})
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-why09
 def copy_of_target(column: pd.Series, kind: str, codes: np.ndarray, outcome: TargetOutcome) -> Leak | None:
@@ -159,8 +159,8 @@ def _one_class_leak(words: str, mark: np.ndarray, name: object, outcome: TargetO
         return None
     strong = coverage >= LEAK_THRESHOLDS["much_of_a_class"] or speaks_of_an_outcome(name)
     return Leak("gaps", mark_severity(outcome, name) if strong else "warning",
-                f"it is {words} only for '{outcome.classes[code]}' ({share_text(purity)} of such rows, and {coverage:.0%} of "
-                f"that class)", {"one_class": purity, "of_that_class": coverage})
+                f"it is {words} only for '{outcome.classes[code]}' ({share_text(purity)} of such rows, and "
+                f"{coverage:.0%} of that class)", {"one_class": purity, "of_that_class": coverage})
 
 # %% ../../../nbs/leaks/02_copies.ipynb #42bleakcopie-09-c
 def filled_for_one_class(column: pd.Series, name: object, outcome: TargetOutcome) -> Leak | None:

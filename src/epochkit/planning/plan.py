@@ -243,8 +243,9 @@ def duplicates_in_words(plan: Plan) -> str:
     kept = plan.cleaning.duplicates == "keep"
     stay, go = ("it stays, and equal rows stand on one side of the split", "epoch 002 removes it") if count == 1 else \
         ("they stay, and equal rows stand on one side of the split", "epoch 002 removes them")
-    return claim("{equal} of {profiled:row} {repeat} an earlier one in every column; {what}: {why} ([cleaning] duplicates = "
-                 "\"{other}\" does otherwise).", equal=count_of(count, "rows of the source that repeat an earlier one"),
+    return claim("{equal} of {profiled:row} {repeat} an earlier one in every column; {what}: {why} "
+                 "([cleaning] duplicates = \"{other}\" does otherwise).",
+                 equal=count_of(count, "rows of the source that repeat an earlier one"),
                  profiled=count_of(plan.profile["rows_profiled"], "rows of the source that were profiled"),
                  repeat="repeats" if count == 1 else "repeat", what=stay if kept else go, why=reason,
                  other="drop" if kept else "keep")

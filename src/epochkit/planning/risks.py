@@ -321,8 +321,8 @@ def questions_of(plan: Plan) -> list[Question]:
         asked.append(Question(f"Will the model predict the future? Then name {' or '.join(map(repr, dates[:3]))} as "
                               f"time, and the newest rows test it.", _BUSINESS, "[data] time"))
     laws = {row["regulation"]: row for row in make_duties(plan)}.values()
-    asked += [Question(f"Does {'the ' * row['regulation'].endswith('Act')}{row['regulation']} apply? {row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL,
-                       "[project] regulations")
+    asked += [Question(f"Does {'the ' * row['regulation'].endswith('Act')}{row['regulation']} apply? "
+                       f"{row['reason'][0].upper()}{row['reason'][1:]}.", _LEGAL, "[project] regulations")
               for row in laws if row["status"] != "applies"]
     blank = [key for key in ("use_case", "objective") if not getattr(plan.project, key)]
     words = " and the ".join(blank).replace("_", " ")

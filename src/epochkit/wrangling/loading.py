@@ -271,7 +271,8 @@ def clean_and_gather(work: Work, share: float = 1.0) -> LoadResult:
     _write_record(work, profile)
     work.checkpoint.save(1.0, "epoch 003", [report.path], parts=len(records))
     blank = {column: sum(record["blank"].get(column, 0) for record in records) for column in profile.kinds}
-    advice = [item for item in [*profile.advice, *alike, *_about_years(rows, work.plan, profile.advice)] if item["column"] not in left_out(work.plan)]
+    advice = [item for item in [*profile.advice, *alike, *_about_years(rows, work.plan, profile.advice)]
+              if item["column"] not in left_out(work.plan)]
     return LoadResult(report.path, profile.rows, report.rows_out, report.size_mb, steps,
                       _written_kinds(profile.kinds, work.plan), blank, _warnings(steps, profile, report, advice),
                       len(records), kept, advice=advice)
@@ -318,8 +319,8 @@ def _such_as(count: StepCount, name: str) -> str:
 def _warnings(steps: list[StepCount], profile: Profile, report: Any, advice: list[dict[str, Any]]) -> list[str]:
     rows, left = profile.rows, profile.rows - sum(count.removed for count in steps)
     found = [
-        f"{count.step} removed {count.removed:,} of {rows:,} rows ({share_text(count.removed / rows)}): check that this is "
-        f"meant"
+        f"{count.step} removed {count.removed:,} of {rows:,} rows ({share_text(count.removed / rows)}): check "
+        f"that this is meant"
         for count in steps if count.removed > 0.05 * rows and count.step != "exact_duplicates"
     ]
     found += [

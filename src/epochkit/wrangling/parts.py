@@ -94,8 +94,9 @@ def _removal_advice(target: pd.Series, gone: np.ndarray) -> list[dict[str, Any]]
     moved, much = _target_moved(target, gone)
     if gone.mean() <= 0.01 and not much:
         return []
-    text = (f"exact_duplicates removed {int(gone.sum()):,} of {len(gone):,} rows ({share_text(gone.mean())}) that equal an "
-            f"earlier one, which moves {moved}: if each of them is a case of its own, say duplicates = \"keep\" in "
+    text = (f"exact_duplicates removed {int(gone.sum()):,} of {len(gone):,} rows ({share_text(gone.mean())}) that "
+            f"equal an earlier one, which moves {moved}: if each of them is a case of its own, say duplicates = "
+            "\"keep\" in "
             f"[cleaning] of the brief")
     return [{"column": "", "about": "removed", "cells": int(gone.sum()), "text": text}]
 

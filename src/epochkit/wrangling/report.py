@@ -353,7 +353,8 @@ def repetitions_in_words(result: Any) -> str:
     if count.removed:
         return claim("{equal} of the removed rows equalled an earlier one in every column.",
                      equal=count_of(count.removed, "removed rows that equal an earlier one"))
-    return claim("{equal:row equals|rows equal} an earlier one in every column and {stay}: {why}.", stay="stays" if count.rows == 1 else "stay",
+    return claim("{equal:row equals|rows equal} an earlier one in every column and {stay}: {why}.",
+                 stay="stays" if count.rows == 1 else "stay",
                  equal=count_of(count.rows, "rows that equal an earlier one and stay"),
                  why=count.skipped.partition(":")[0])
 
