@@ -27,6 +27,7 @@ from ..cleaning.personal_data import privacy_key, private_columns
 from ..cleaning.raw_rows import CleanedRows, RowCleaner, plain_cleaner
 from ..planning.column_roles import label_of
 from ..planning.plan import load_plan
+from ..report.claims import together
 from ..core.pickles import load_pickle
 from ..core.settings import Settings
 from ..core.errors import BadInputError, DependencyError, RecordError
@@ -115,9 +116,31 @@ def read_rows(bundle: Any, rows: pd.DataFrame | list[dict[str, Any]], few: bool 
             raise BadInputError(f"rows to score lack {len(missing)} of {len(schema)} columns: {', '.join(missing[:5])}")
     found = (cleaner.read_few if few else cleaner.read)(rows, [column["name"] for column in schema])
     for name in [column["name"] for column in schema if not column["nullable"]]:
-        for position in np.flatnonzero(found.frame[name].isna().to_numpy()).tolist():
-            found.problems.setdefault(position, {}).setdefault(name, _NO_GAP)
+        empty = np.flatnonzero(found.frame[name].isna().to_numpy()).tolist()
+        sent = [] if not empty else rows[name].iloc[empty].tolist() if isinstance(rows, pd.DataFrame) else \
+            [rows[position].get(name) for position in empty]
+        why: dict[str, str] = {}
+        for position, cell in zip(empty, sent):
+            if repr(cell) not in why:
+                why[repr(cell)] = _emptied(cleaner, name, cell) or _NO_GAP
+            found.problems.setdefault(position, {}).setdefault(name, why[repr(cell)])
     return found
+
+# %% ../../../nbs/models/03_bundle.ipynb #bundle-emptied
+def _emptied(cleaner: Any, name: str, value: Any) -> str:
+    "Why the cleaning left nothing of a cell that was sent and can be read; '' for any other cell"
+    clean, problem, note = cleaner.cells(name, value)
+    if problem or (clean is None and not note):
+        return ""
+    if note:
+        return "lies outside the range that the brief gives, so it counts as missing, and no training row lacked it"
+    rules = [rule for rule in cleaner.rules if name in rule.columns and cleaner.target not in rule.columns]
+    if not rules:
+        return ""
+    beside = sorted({column for rule in rules for column in rule.columns} - {name})
+    names = " or ".join(f"'{rule.name}'" for rule in rules)
+    return (f"was sent and emptied by the cleaning rule {names}, and no training row lacked it: correct it"
+            + f", or {together(beside)} beside it" * bool(beside))
 
 # %% ../../../nbs/models/03_bundle.ipynb #bundle-plain-cleaner
 def _plain_cleaner_of(bundle: Any) -> RowCleaner:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS_TYPE', 'SIGNERS_VARIABLE', 'ServiceMetrics', 'metrics_summary', 'UnscorableError', 'RowsRefusedError',
-           'cleaned_rows', 'refusal_reasons', 'RowForm', 'clean_columns', 'clean_records', 'stored_entries',
-           'PredictionService', 'served_bundle']
+           'refusal_reasons', 'RowForm', 'clean_columns', 'clean_records', 'stored_entries', 'PredictionService',
+           'served_bundle']
 
 # %% ../../../nbs/serving/03_service.ipynb #71prediction-02
 import copy
@@ -32,7 +32,6 @@ from ..cleaning.small_tables import SmallColumn, SmallTable
 from ..core.errors import BadInputError, RecordError
 from ..core.files import plain, read_json
 from ..models.bundle import further_columns, read_rows, score_cleaned, with_key
-from ..report.claims import together
 from .rows.columns import as_rows, json_rows, json_texts, plain_column
 from .schema import Limits, batch_model, problems_of, range_notes, row_model
 from .store.writer import PredictionStore
@@ -196,32 +195,6 @@ def _shaped(row_type: Any, asked: Iterable[str], number: int, row: Mapping[str, 
         reasons = "; ".join(
             f"{item['where'].removeprefix('body')}: {item['problem']}".lstrip(": ") for item in found)
         raise BadInputError(f"row {number}: {reasons}") from None
-
-# %% ../../../nbs/serving/03_service.ipynb #service-emptied
-def _emptied(cleaner: Any, name: str, value: Any) -> str:
-    "Why the cleaning left nothing of a cell that was sent and can be read; '' for any other cell"
-    clean, problem, note = cleaner.cells(name, value)
-    if problem or (clean is None and not note):
-        return ""
-    if note:
-        return "lies outside the range that the brief gives, so it counts as missing, and no training row lacked it"
-    rules = [rule for rule in cleaner.rules if name in rule.columns and cleaner.target not in rule.columns]
-    if not rules:
-        return ""
-    beside = sorted({column for rule in rules for column in rule.columns} - {name})
-    names = " or ".join(f"'{rule.name}'" for rule in rules)
-    return (f"was sent and emptied by the cleaning rule {names}, and no training row lacked it: correct it"
-            + f", or {together(beside)} beside it" * bool(beside))
-
-
-def cleaned_rows(bundle: Any, rows: pd.DataFrame | list[dict[str, Any]], few: bool = False) -> CleanedRows:
-    "As `read_rows`; where the cleaning emptied a cell that was sent and has to be there, the reason says what did"
-    found, cleaner = read_rows(bundle, rows, few), getattr(bundle, "cleaner", None)
-    for position, reasons in (found.problems if cleaner is not None else {}).items():
-        for name in reasons:
-            sent = rows[name].iloc[position] if isinstance(rows, pd.DataFrame) else rows[position].get(name)
-            reasons[name] = _emptied(cleaner, name, sent) or reasons[name]
-    return found
 
 # %% ../../../nbs/serving/03_service.ipynb #service-refused
 def _refuse(cleaned: CleanedRows, most: int = 20) -> None:
@@ -456,12 +429,12 @@ class PredictionService(_Counting):
     def check(self, rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         "The raw rows, when each can be read; BadInputError with place and rule where one is refused"
         shaped = self.form.each(rows)
-        _refuse(cleaned_rows(self.bundle, shaped))
+        _refuse(read_rows(self.bundle, shaped))
         return shaped
 
     def readable(self, rows: list[dict[str, Any]]) -> list[pd.DataFrame]:
         "Each raw row as the model takes it, (1, n_inputs); RowsRefusedError when one cannot be read"
-        cleaned = cleaned_rows(self.bundle, rows)
+        cleaned = read_rows(self.bundle, rows)
         with self._refusals(len(rows), batch=False):
             _refuse(cleaned)
         return [cleaned.frame.iloc[[place]] for place in range(len(rows))]
@@ -474,7 +447,7 @@ class PredictionService(_Counting):
     def predicted(self, rows: list[dict[str, Any]], batch: bool = True) -> dict[str, list[Any]]:
         "As `predict`, in columns"
         few = getattr(self.fast, "takes_few", False)
-        cleaned, started = cleaned_rows(self.bundle, rows, few), time.perf_counter()
+        cleaned, started = read_rows(self.bundle, rows, few), time.perf_counter()
         with self._refusals(len(rows), batch):
             scores = _all_scores(self.fast, cleaned)
         answers = self._answer(cleaned, scores, started, batch)
@@ -486,7 +459,7 @@ class PredictionService(_Counting):
 
     def answered(self, rows: pd.DataFrame) -> dict[str, list[Any]]:
         "As `answer`, in columns"
-        cleaned, started = cleaned_rows(self.bundle, rows), time.perf_counter()
+        cleaned, started = read_rows(self.bundle, rows), time.perf_counter()
         answers = self._answer(cleaned, _scores(self.fast, cleaned), started, batch=True, wait_s=_TABLE_WAIT_S)
         self._count_refused(Counter(filter(None, answers["error"])), batch=True)
         return answers
