@@ -101,7 +101,10 @@ def judged(answers: np.ndarray, output: np.ndarray | None, data: TrainingData, p
     resamples: of the bootstrap; 0 leaves the intervals out, which a trial does not need."""
     known, task = answered_rows(answers), plan.data.task
     y, answers, parts = np.tile(data.y, data.deals)[known], answers[known], fold_codes(data.folds, len(data.y))[known]
-    of_row = np.tile(np.arange(len(data.y)), data.deals)[known] if data.deals > 1 else None
+    kin = data.groups if data.groups is not None else data.ties.kin
+    together = kin is not None and len(np.unique(kin)) < len(kin)
+    of_row = np.tile(kin if together else np.arange(len(data.y)), data.deals)[known] \
+        if together or data.deals > 1 else None
     threshold = None if task == "regression" else steady_threshold(y, answers, plan.metric, plan.split.seed,
                                                                    25 if resamples else 0)
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)

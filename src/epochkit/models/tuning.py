@@ -79,12 +79,12 @@ class _Grid:
 class _Parzen:
     "Optuna's TPE sampler, in memory; each trial has a sampler of its own, seeded with the seed and the trial's number"
 
-    def __init__(self, model: Any, trials: int, maximize: bool, seed: int):
+    def __init__(self, model: Any, trials: int, maximize: bool, seed: int, rows: int = 0):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self._model, self._seed, self._startup = optuna, model, seed, max(5, trials // 3)
-        self._maximize, self._told = maximize, []
+        self._maximize, self._told, self._rows = maximize, [], rows
 
     def ask(self, number: int) -> dict[str, Any]:
         "Parameters for trial `number`, given the trials told so far; those that hold by default for the first"
@@ -99,10 +99,11 @@ class _Parzen:
         return self._model.search_space(study.ask())
 
     def _default(self) -> dict[str, Any]:
-        "The defaults, at the nearest end of their range where they lie outside, in its middle where fitting chooses"
-        found = {}
+        "The defaults, at the nearest end of their range where they lie outside, in its middle where fitting searches"
+        found, chosen = {}, self._model.chosen_for(self._rows)
         for name, values in self._model.space.items():
             value = self._model.settings[name]
+            value = chosen.get(name) if value is None else value
             if isinstance(values, Range) and value is None:
                 found[name] = values.points(3)[1]
             elif isinstance(values, Range):
@@ -123,14 +124,14 @@ class _Parzen:
             intermediate_values=partial))
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-d
-def _search(model: Any, plan: Plan, trials: int) -> tuple[Any, int, str]:
-    "The search, the number of its trials, and its name (grid or tpe)"
+def _search(model: Any, plan: Plan, trials: int, rows: int = 0) -> tuple[Any, int, str]:
+    "The search, the number of its trials, and its name (grid or tpe); rows: that a trial learns from"
     grid = model.parameter_grid()
     small = not any(isinstance(values, Range) for values in model.space.values())
     size = math.prod(map(len, grid.values()))
     if small and size <= trials:
         return _Grid(grid), size, "grid"
-    return _Parzen(model, trials, plan.metric.maximize, plan.split.seed), trials, "tpe"
+    return _Parzen(model, trials, plan.metric.maximize, plan.split.seed, rows), trials, "tpe"
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-06
 class NothingSmaller(ResourceLimitError):
@@ -206,7 +207,8 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
     made on half of the rows, and has failed when it dies again. workers: processes that fit, 0 for this one.
     """
     cls = known_frameworks()[untuned.framework]
-    search, count, sampler = _search(cls(task=plan.data.task), plan, trials or plan.budget.tuning_trials)
+    search, count, sampler = _search(cls(task=plan.data.task), plan, trials or plan.budget.tuning_trials,
+                                     len(data.folds[0][0]) if data.folds else len(data.y))
     finished, limit_s = _Finished(plan, store), 60 * (minutes or plan.budget.tuning_minutes)
     if died:
         _save_death(finished, died, count)

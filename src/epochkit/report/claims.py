@@ -38,7 +38,7 @@ _KINDS = {"exact": "", "estimate": "about ", "upper": "at most ", "lower": "at l
 
 def _written(value: float, unit: str) -> tuple[str, str]:
     "The number and what follows it: 26.0 and points"
-    write, after = _UNITS.get(unit, (readable, f" {unit}"))
+    write, after = _UNITS.get(unit, (readable, f" {unit.strip()}"))
     number = write(value)
     return number.lstrip("-") if set(number) <= set("-0.") else number, after
 
@@ -218,8 +218,8 @@ def _first_name(sentence: Claim) -> bool:
 
 # %% ../../../nbs/report/08_claims.ipynb #claims-names
 def column_unit(unit: str) -> str:
-    "The unit of a column as the unit of a value; in brackets where the word has a meaning of its own here"
-    return f"({unit})" if unit in _UNITS and unit not in ("", "s", "ms", "MB") else unit
+    "The unit of a column as the unit of a value; with a space behind it where the word has a meaning of its own here"
+    return f"{unit} " if unit in _UNITS and unit not in ("", "s", "ms", "MB") else unit
 
 # %% ../../../nbs/report/08_claims.ipynb #claims-16
 class Stated(NamedTuple):

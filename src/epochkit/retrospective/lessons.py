@@ -305,7 +305,7 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
     shaken = next((item for item in record.found("test_report.json", "overfit") or ()
                    if item["code"] == "EPK003" and item["result"] in ("notice", "fail", "muted")), None)
     if shaken:
-        return Lesson(said, f"on the validation rows it looks otherwise ({shaken['code']}): {shaken['reason']}",
+        return Lesson(said, f"on the validation rows it is not certain either ({shaken['code']}): {shaken['reason']}",
                       "try all of them again when there are more rows: which is best is not settled",
                       "work on the frameworks", 5)
     return Lesson(said, "which of those that tie is taken is a question of cost, not of accuracy",
@@ -379,8 +379,8 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
     first, *others = sorted(found, key=lambda row: -row["importance"])
     share = Measured(first["importance"] / total, "share", f"contributions of '{first['column']}'")
     if others and others[0]["high"] >= first["low"]:
-        said = claim("'{name}' ({share} of all contributions) and '{next}' ({next_share}) come first among what moves "
-                     "the answers, which of them these rows cannot tell", name=first["column"], share=share,
+        said = claim("'{name}' ({share} of all contributions) and '{next}' ({next_share}) move the answers most, and "
+                     "these rows cannot tell which of them more", name=first["column"], share=share,
                      next=others[0]["column"], next_share=Measured(
                          others[0]["importance"] / total, "share", f"contributions of '{others[0]['column']}'"))
     else:
@@ -390,7 +390,7 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
         values = {name: Measured(float(row["predicted"]), "",
                                  f"mean answer where '{first['column']}' is {row['group']}",
                                  int(row["rows"])) for name, row in zip(("low", "high"), ends)}
-        said = claim("{said}: on average the answer is {low} where {of} is {where_low} and {high} where it is "
+        said = claim("{said}. On average the answer is {low} where {of} is {where_low} and {high} where it is "
                      "{where_high}",
                      said=said, of=first["column"], where_low=str(ends[0]["group"]),
                      where_high=str(ends[1]["group"]), **values)

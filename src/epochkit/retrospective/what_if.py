@@ -16,7 +16,7 @@ from scipy import stats
 from ..models.folds.comparison import Judge
 from ..models.folds.fold_fits import answered_rows
 from ..planning.plan import Plan
-from ..report.values import readable
+from ..report.values import duration, readable
 
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-05
 class Scenario(NamedTuple):
@@ -103,7 +103,7 @@ def tuning_scenarios(summary: dict[str, Any], tuned: dict[str, Any], metric: str
         found.append(Scenario("no tuning", missing="what the search gained was not checked on rows it had not seen"))
     else:
         found.append(Scenario("no tuning", metric, -gain["gain"], -gain["high"], -gain["low"],
-                              cost=f"{readable(round(summary['seconds'], 1))} s less" if summary.get("seconds") else "",
+                              cost=f"{duration(summary['seconds'])} less for fits" if summary.get("seconds") else "",
                               basis=searched))
     if blend:
         basis = "out-of-fold answers, weights chosen on other rows, paired"

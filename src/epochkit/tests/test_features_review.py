@@ -115,7 +115,7 @@ def test_a_mark_of_one_class_is_a_note_and_the_answer_in_parts_is_found():
     y, frame = many_classes()
     plan = SimpleNamespace(classification=True)
     name, score = strongest_single_feature(frame, y, True)
-    assert score < 0.2 and "'mark' tells class 7 (5.3% of the rows)" in _classes_marked(frame, y)
+    assert score < 0.2 and "'mark' tells class 7 (5.3 % of the rows)" in _classes_marked(frame, y)
     assert strongest_single_feature(frame.assign(copy=(y * 31) % 19 / 7), y, True) == ("copy", 1.0)
     labels = frame.assign(**{f"copy_{code}": (y == code) * 1.0 for code in range(19)})
     origins = [{"feature": f"copy_{code}", "sources": ["copy"]} for code in range(19)]

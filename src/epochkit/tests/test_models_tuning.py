@@ -244,3 +244,5 @@ def test_the_first_trial_is_the_default_drawn_into_its_range():
         assert asked.keys() == model.space.keys(), name
         same = [key for key, value in asked.items() if value == model.settings[key]]
         assert sampler == "grid" or len(same) >= len(asked) - 2, name
+    forest = known_frameworks()["random_forest"](task="binary")
+    assert [_search(forest, small()[1], 6, rows)[0].ask(0)["min_samples_leaf"] for rows in (300, 2_500, 90_000)] == [2, 5, 10]

@@ -124,7 +124,7 @@ def test_a_sentence_says_the_names_of_people_and_keeps_those_of_the_table():
     assert claim("{name}", name="b and c").in_names({"b and c": "Both", "b": "B"}) == "Both"
     assert [together(names) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
     assert said.in_names({}) == said and pickle.loads(pickle.dumps(shown)) == shown
-    assert str(Measured(12.0, column_unit("points"), "a")) == "12 (points)" and column_unit("s") == "s"
+    assert str(Measured(12.0, column_unit("points"), "a")) == "12 points" and column_unit("s") == "s"
 
 
 def stated(place, value, unit="score", **meaning):

@@ -78,7 +78,7 @@ def test_what_became_of_a_metric_is_said_in_its_direction(metric, ends, told):
 
 
 @pytest.mark.parametrize("values, told", [((9, 6, 3), "'bmi' moves the answers most, 50.0 % of all contributions"), (
-    (9, 8, 3), "'bmi' (45.0 % of all contributions) and 's5' (40.0 %) come first among what moves the answers, which of them these rows cannot tell")])
+    (9, 8, 3), "'bmi' (45.0 % of all contributions) and 's5' (40.0 %) move the answers most, and these rows cannot tell which of them more")])
 def test_a_column_comes_first_only_where_it_surely_does_and_harms_most_by_what_was_measured(values, told):
     rows = [{"column": name, "importance": value, "low": value - 1, "high": value + 1} for name, value in zip(("bmi", "s5", "s3"), values)]
     shuffled = [{"column": "s5", "loss": 4.5}, {"column": "bmi", "loss": 2.0}]

@@ -44,7 +44,7 @@ def test_a_winner_that_is_alone_or_the_cheapest_is_said_to_be():
 def test_stored_gains_turn_round_and_are_widened():
     summary = {"gain": {"gain": 0.004, "low": 0.001, "high": 0.007}, "trials": 30, "checked_on": "folds", "seconds": 12.34}
     plain, one = tuning_scenarios(summary, {"blend_gain": {"gain": 0.01, "low": -0.002, "high": 0.02}, "members": {"a": 0.5, "b": 0.5}}, "roc_auc")
-    assert (plain.difference, plain.low, plain.high, plain.cost) == (-0.004, -0.007, -0.001, "12.3 s less")
+    assert (plain.difference, plain.low, plain.high, plain.cost) == (-0.004, -0.007, -0.001, "12 s less for fits")
     assert plain.verdict == "would have been worse" and "cannot" not in one.verdict and one.verdict.startswith("no difference")
     assert "not checked" in tuning_scenarios({"trials": 1}, {}, "rmse")[0].verdict
     assert tuning_scenarios({"trials": 9, "improved": False, "gain": None}, {}, "rmse")[0].verdict == "the same model"

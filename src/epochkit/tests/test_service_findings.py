@@ -77,7 +77,7 @@ class _Kept:
     def __init__(self):
         self.handed = []
 
-    def put(self, rows, entries):
+    def put(self, rows, entries, wait_s=0.0):
         self.handed.append((rows, entries))
 
 

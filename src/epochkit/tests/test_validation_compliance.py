@@ -98,6 +98,8 @@ def test_protected_inputs_and_personal_columns_leave_their_duties_open(plan, own
     gdpr = [{"regulation": "GDPR", "duty": duty, "epoch": epoch, "status": "applies"} for duty, epoch in DUTIES["GDPR"]]
     assert [row["state"] for row in judge_duties(gdpr, Dossier(events, personal, BUNDLE))] == ["open", "shown", "open", "open"]
     assert [row["state"] for row in judge_duties(gdpr, Dossier(events, plan, BUNDLE))] == ["open", "shown", "shown", "open"]
+    keyed = plan.model_copy(update={"data": plan.data.model_copy(update={"ids": ["customerID"]})})
+    assert judge_duties(gdpr, Dossier(events, keyed, BUNDLE))[2]["seen"].endswith("kept as a key, which may point at people: customerID")
     ecoa = [{"regulation": "ECOA", "duty": DUTIES["ECOA"][0][0], "epoch": 4, "status": "applies"}]
     assert judge_duties(ecoa, Dossier(events, plan, bundle))[0]["seen"].endswith("an input: Age")
 

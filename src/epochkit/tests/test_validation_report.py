@@ -89,6 +89,26 @@ def test_metrics_have_intervals_and_beat_the_baseline(loans):
     assert baseline["roc_auc"]["value"] == 0.5 and beats(metrics, baseline, plan) and not beats(baseline, metrics, plan)
 
 
+def test_a_number_has_the_median_as_its_baseline_for_the_absolute_error(loans):
+    *_, plan, _ = loans
+    plan = plan.model_copy(update={"data": plan.data.model_copy(update={"task": "regression", "target": "price"})})
+    y_train, rows = np.array([1.0, 1.0, 1.0, 9.0]), pd.DataFrame({"price": [1.0, 1.0, 5.0]})
+    found = baseline_metrics(y_train, rows, plan)
+    assert found["mae"]["value"] == pytest.approx(4 / 3) and found["rmse"]["value"] == pytest.approx(np.sqrt((4 + 4 + 4) / 3))
+
+
+def test_rows_that_are_no_independent_draws_are_drawn_together(loans):
+    bundle, rows, plan, _ = loans
+    assert resampled_together(rows, plan.model_copy(update={"feature_columns": ["income"]})) is None
+    many = pd.concat([rows] * 4, ignore_index=True)
+    one, four = (metrics_on(bundle, table, plan.model_copy(update={"feature_columns": ["income", "home", "age"]}))["roc_auc"]
+                 for table in (rows, many))
+    width = lambda score: score["high"] - score["low"]
+    assert one["value"] == pytest.approx(four["value"]) and 0.7 < width(four) / width(one) < 1.4
+    grouped = plan.model_copy(update={"data": plan.data.model_copy(update={"group": "home"})})
+    assert len(np.unique(resampled_together(rows, grouped))) == 2
+
+
 def test_edge_cases_pass_on_a_sound_bundle_and_fail_on_a_brittle_one(loans, monkeypatch):
     bundle, rows, *_ = loans
     assert {case["result"] for case in try_edge_cases(bundle, rows)} == {"pass"}

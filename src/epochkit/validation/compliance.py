@@ -68,7 +68,9 @@ def _identifiers_settled(dossier: Dossier) -> Shown:
     left = [name for name in dossier.plan.profile.get("personal_data", {}) if name not in settled]
     if left:
         return Shown([], f"looks personal and is neither dropped, hashed nor masked: {', '.join(left)}")
-    return Shown(dossier.find((2, "cleaning.json")), "no column looks personal and is left as it was")
+    keys = [name for name in data.ids if name not in settled]
+    kept = f"; kept as a key, which may point at people: {', '.join(keys)}" if keys else ""
+    return Shown(dossier.find((2, "cleaning.json")), f"no column looks personal and is left as it was{kept}")
 
 
 def _people_decided(dossier: Dossier) -> Shown:

@@ -78,7 +78,7 @@ def the_truth_is_covered(context: GateContext) -> CheckResult:
                               output if plan.classification else output[:, 0])
     asked = found["promised"] >= plan.serving.coverage
     return verdict(asked and found["high"] >= plan.serving.coverage, found["value"], plan.serving.coverage,
-                   f"{coverage_in_words(found, plan.classification)} The upper end of the interval decides.")
+                   f"{coverage_in_words(found, plan.classification)} The upper end of the interval decides")
 
 # %% ../../../nbs/validation/12_gate_checks.ipynb #gatechecks-10
 DUTIES_SHOWN = "duties that are due are shown"

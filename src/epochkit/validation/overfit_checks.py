@@ -292,7 +292,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
     return _said("fail" if chance is not None and gap > chance else "notice", gap, limit, told)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-27
-@overfit_check("EPK003", "the winner wins again on other rows", "another model wins on other rows")
+@overfit_check("EPK003", "the winner wins again on other rows", "another model may win on other rows")
 def stable_winner(evidence: Evidence) -> OverfitFinding:
     "How often the winner of 005 is best on resamples of the validation rows"
     winner, known = evidence.judged, evidence.models()
@@ -389,7 +389,7 @@ def _best_single(singles: dict[str, float], evidence: Evidence) -> tuple[str, fl
     return model["model"].partition(": ")[2] or name, float(rule[0]), "in the rule of one column of 005"
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-36
-@overfit_check("EPK006", "what is slower than linear is better", "what is slower than linear is not better")
+@overfit_check("EPK006", "what is slower than linear is better", "what is slower than linear is not surely better")
 def worth_its_time(evidence: Evidence) -> OverfitFinding:
     "The winner against the linear model on the same validation rows, and the time of one row of each"
     winner, models, values = evidence.judged, evidence.models(), evidence.resampled

@@ -145,5 +145,5 @@ def proposed(found: list[Standing], complexity: dict[str, Any]) -> tuple[str, st
         return best.name, "it has the best score" + (", and none as good is simpler" if len(near) > 1 else "")
     return chosen.name, claim(
         "it is {behind} behind {leader}, less than one standard error of their difference and less than 1 % of what "
-        "{leader} gets wrong, and it is simpler", leader=best.name,
+        "{leader} gets wrong, and it counts as simpler", leader=best.name,
         behind=Measured(float(chosen.behind), "score", f"distance of {chosen.name} from {best.name}"))

@@ -230,6 +230,10 @@ class _Parameters(_Saved):
         "The settings that are the framework's own, as its library may get them: those of this base are left out"
         return {name: value for name, value in self.settings.items() if name in self.defaults}
 
+    def chosen_for(self, rows: int) -> dict[str, Any]:
+        "What fitting so many rows makes of settings that are None by default, where it follows from their number"
+        return {}
+
 # %% ../../../../nbs/models/frameworks/01_base.ipynb #limits-of-values
 TASKS = ("binary", "multiclass", "regression")
 TRANSFORMS = ("none", "log")

@@ -40,12 +40,15 @@ class ForestModel(FrameworkModel):
         "How fine the leaves are, and how many features a step may look at"
         return {"min_samples_leaf": Range(1, 30, log=True), "max_features": ("sqrt", 0.3, 0.5, 0.75, 1.0)}
 
+    def chosen_for(self, rows: int) -> dict[str, Any]:
+        "The smallest leaf that a forest of so many rows has where nothing else is asked for"
+        return {"min_samples_leaf": 2 if self.task == "regression" else int(np.clip(rows // 500, 2, 10))}
+
     def _fit(self, X: np.ndarray, y: np.ndarray, validation: tuple | None) -> str:
         given, kind = self.own_settings, self.estimators[self.task == "regression"]
         outputs = 1 if self.task == "regression" else len(self._seen)
         given["max_leaf_nodes"] = given["max_leaf_nodes"] or leaf_limit(len(y), given["n_estimators"], outputs)
-        fewest = 2 if self.task == "regression" else int(np.clip(len(y) // 500, 2, 10))
-        given["min_samples_leaf"] = given["min_samples_leaf"] or fewest
+        given["min_samples_leaf"] = given["min_samples_leaf"] or self.chosen_for(len(y))["min_samples_leaf"]
         forest = kind(**given, n_jobs=thread_count(), random_state=self.seed, warm_start=True)
         for trees in range(_TREES_AT_ONCE, given["n_estimators"] + _TREES_AT_ONCE, _TREES_AT_ONCE):
             forest.set_params(n_estimators=min(trees, given["n_estimators"])).fit(X, y)
