@@ -69,7 +69,10 @@ def _number_line(tables: CardTables, name: str, facts: pd.Series) -> Claim:
               for key, word in words.items()}
     unit = column_unit(tables.found.plan.data.units.get(name, ""))
     values["std"] = Measured(float(facts["std"]), unit, f"standard deviation of {name}", n)
-    return claim("{distinct} different ones from {min} to {max}; half of them between {q25} and {q75}, median "
+    numbers = numbers_of(tables.found.rows[name]).dropna()
+    values["inside"] = Measured(float(numbers.between(*numbers.quantile([0.25, 0.75])).mean()), "share",
+                                f"share of {name} from its lower to its upper quartile", n)
+    return claim("{distinct} different ones from {min} to {max}; {inside} from {q25} to {q75} (quartiles), median "
                  "{median}; mean {mean}, standard deviation {std}, skewness {skewness}; {zeros:zero}",
                  distinct=count_of(facts["distinct"], f"different values of {name}", n), **values,
                  skewness=Measured(float(facts["skewness"]), "", f"skewness of {name}", n),

@@ -17,12 +17,12 @@ from ..cleaning.years import holds_years
 from .associations import auc_of, numbers_of
 from .columns import rates_by_label
 from .explore import Exploration
-from .findings import (alone_value, association_values, ends_alone, middle_half_claim,
+from .findings import (alone_value, association_values, ends_alone, quartiles_claim,
                                            outlier_values, skewness_values)
 from .structure_findings import effect_value, label_value, outcome_value
 from ..report.claims import Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, readable, use_style
-from ..report.values import share_text
+from ..report.values import readable, share_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,9 +60,23 @@ def canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any)
     from matplotlib import pyplot
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
+# %% ../../../nbs/exploration/11_column_figures.ipynb #figures-thirds
+def _thirds(target: pd.Series, name: str) -> pd.Series:
+    "Three parts by value, equal values in one: thirds, or named by their values where ties make them anything else"
+    below = target.value_counts(normalize=True).sort_index().cumsum()
+    first, second = ((below - share).abs().idxmin() for share in (1 / 3, 2 / 3))
+    part = (target > first).astype(int) + (target > second)
+    shares = part.value_counts(normalize=True).sort_index()
+    names = [f"lowest third of {name}", "middle third", "highest third"]
+    if len(shares) < 3 or (shares - 1 / 3).abs().max() > 0.01:
+        ends = target.groupby(part).agg(["min", "max"]).map(readable)
+        spans = [low if low == high else f"{low} to {high}" for low, high in ends.to_numpy()]
+        names = [f"{span} ({share_text(share)} of rows)" for span, share in zip(spans, shares)]
+    return part.map(dict(zip(shares.index, names))).astype(pd.CategoricalDtype(names))
+
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-b
 def groups_of(found: Exploration) -> tuple[pd.Series, dict[str, str]]:
-    "A label per row to colour by (classes, or thirds of a number target) and the colour of each label"
+    "A label per row to colour by (classes, or thirds of a number target by value) and the colour of each label"
     target = found.rows[found.plan.data.target]
     if found.plan.classification:
         positive = found.plan.data.positive
@@ -71,9 +85,8 @@ def groups_of(found: Exploration) -> tuple[pd.Series, dict[str, str]]:
         colours = dict(zip(names, (COLOURS[name] for name in ("blue", "green", "purple", "sky", "red", "grey"))))
         colours |= {positive: COLOURS["orange"]} if positive else {}
         return labels.where(labels.isin([*names, positive]), "other"), colours
-    names = [f"lowest third of {found.plan.data.label_of(target.name)}", "middle third", "highest third"]
-    thirds = pd.qcut(target.rank(method="first"), 3, labels=names)
-    return thirds.astype(str), dict(zip(thirds.cat.categories, (COLOURS["blue"], COLOURS["grey"], COLOURS["orange"])))
+    parts = _thirds(target, found.plan.data.label_of(target.name))
+    return parts.astype(str), dict(zip(parts.cat.categories, (COLOURS["blue"], COLOURS["grey"], COLOURS["orange"])))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-c
 def numbers_by_strength(found: Exploration) -> list[str]:
@@ -92,16 +105,16 @@ def varied_numbers(found: Exploration, levels: int = 3) -> list[str]:
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why05
 def _number_target_picture(found: Exploration, target: pd.Series) -> ExplorationPicture:
-    "The distribution of a number target with its median and middle half"
+    "The distribution of a number target with its median and its quartiles"
     figure, axes = canvas(3.4)
     axis = axes[0, 0]
     low, middle, high = target.quantile([0.25, 0.5, 0.75])
     axis.hist(target, bins=40, color=COLOURS["blue"])
-    axis.axvspan(low, high, color=COLOURS["orange"], alpha=0.18, label="middle half")
+    axis.axvspan(low, high, color=COLOURS["orange"], alpha=0.18, label="between the quartiles")
     axis.axvline(middle, color=COLOURS["orange"], linewidth=2, label="median")
     axis.set(xlabel=titled(found, target.name), ylabel="rows")
     axis.legend()
-    return figure, middle_half_claim(target, float(target.skew()), found.plan.data.units.get(target.name, ""))
+    return figure, quartiles_claim(target, float(target.skew()), found.plan.data.units.get(target.name, ""))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-07
 def target_picture(found: Exploration) -> ExplorationPicture:
@@ -290,8 +303,10 @@ def distributions_picture(found: Exploration, most: int = 12) -> ExplorationPict
     for axis in list(axes.flat)[len(table):]:
         axis.set_visible(False)
     by_skewness = found.outliers.sort_values("skewness", key=abs, ascending=False)
-    return figure, claim("{skewed} of {all:number} are strongly skewed in {rows:analysed row} (orange, skewness "
-                         "beyond {limit}), most {name} ({skewness})",
+    skewed = int((by_skewness["skewness"].abs() > 1).sum())
+    return figure, claim("{skewed} of {all:number} {are} strongly skewed in {rows:analysed row} (orange, skewness "
+                         "beyond {limit}){most} {name} ({skewness})",
+                         are="is" if skewed == 1 else "are", most=", most" if skewed else "; the largest is that of",
                          name=by_skewness.iloc[0]["column"],
                          rows=count_of(len(found.rows), "rows that are analysed"),
                          **skewness_values(found, by_skewness),
@@ -305,11 +320,12 @@ def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
     middles = middles[labels.value_counts().reindex(middles.index) >= 10]
     if len(middles) < 2:
         return claim("{name} can't be compared between groups: too few rows in them", name=name)
-    article = "" if found.plan.classification else "the "
+    article = "" if found.plan.classification else "the " if "third" in str(
+        middles.index[0]) else f"{found.plan.data.target} "
     high, low = (value_of_column(found, middles.iloc[at], name, f"median of {name} for {middles.index[at]}",
                               int((labels == middles.index[at]).sum())) for at in (-1, 0))
-    return claim("The median of {name} is {high} for {article}{most} and {low} for {article}{least}; boxes hold the "
-                 "middle half of each group",
+    return claim("The median of {name} is {high} for {article}{most} and {low} for {article}{least}; boxes reach "
+                 "from quartile to quartile",
                  name=name, high=high, low=low, article=article, most=str(middles.index[-1]),
                  least=str(middles.index[0]))
 
@@ -337,8 +353,8 @@ def by_target_picture(found: Exploration, most: int = 6) -> ExplorationPicture |
     for axis in [*axes.flat][len(names):]:
         axis.set_visible(False)
     figure.supylabel(titled(found, found.plan.data.target), fontsize=10)
-    figure.supxlabel("box: the middle half; whiskers: the last value within 1.5 box widths; values beyond are not "
-                     "drawn", fontsize=8)
+    figure.supxlabel("box: from quartile to quartile; whiskers: the last value within 1.5 box widths; values beyond "
+                     "are not drawn", fontsize=8)
     return figure, _apart_claim(found, names[0], labels)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-16

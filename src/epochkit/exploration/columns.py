@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['column_kinds', 'feature_kinds', 'with_dates', 'profile', 'outcome_of', 'class_balance', 'wilson_interval',
-           'rates_by_label', 'every_column_is_profiled', 'quality_report_exists', 'enough_figures',
+           'outcome_interval', 'rates_by_label', 'every_column_is_profiled', 'quality_report_exists', 'enough_figures',
            'no_open_critical_issue', 'held_out_rows_stay_out', 'findings_lead_to_actions']
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-02
@@ -134,16 +134,22 @@ def wilson_interval(hits: float, rows: float, confidence: float = 0.95) -> tuple
     return float(max(0, min(share, centre - spread))), float(min(1, max(share, centre + spread)))
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-16-a
+def outcome_interval(outcome: pd.Series, is_share: bool) -> tuple[float, float]:
+    "95 % interval of the mean of an outcome: Wilson's of a share, Student's of a number; the mean itself of one row"
+    mean, rows = float(outcome.mean()), len(outcome)
+    if is_share:
+        return wilson_interval(outcome.sum(), rows)
+    reach = stats.t.ppf(0.975, rows - 1) * outcome.std() / np.sqrt(rows) if rows > 1 else 0.0
+    return mean - reach, mean + reach
+
+
 def rates_by_label(column: pd.Series, outcome: pd.Series, most: int = 12) -> pd.DataFrame:
     "Per label (the most common ones, missing included): rows, mean outcome and its 95 % interval, the highest first"
     labels = column.astype(object).where(column.notna(), "(missing)").astype(str)
     is_share, rows = set(outcome.unique()) <= {0.0, 1.0}, []
     for label in labels.value_counts().index[:most]:
         values = outcome[labels == label]
-        spread = 1.96 * values.std() / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        low, high = values.mean() - spread, values.mean() + spread
-        if is_share:
-            low, high = wilson_interval(values.sum(), len(values))
+        low, high = outcome_interval(values, is_share)
         rows.append({"label": label, "rows": len(values), "mean": values.mean(), "low": low, "high": high})
     return pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 

@@ -19,7 +19,7 @@ from .column_figures import (ExplorationPicture, canvas, groups_of, named, numbe
                                                  short, titled, varied_numbers)
 from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
-from .findings import gap_values
+from .findings import gap_values, inflation_value
 from .structure_findings import counted, effect_value, outcome_value, some_of
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
@@ -225,8 +225,12 @@ def correlation_picture(found: Exploration, most: int = 15) -> ExplorationPictur
     tail = claim("{inflated:number} {have} a variance inflation above {limit}", have="has" if inflated == 1 else "have",
                  inflated=count_of(inflated, "numbers with a variance inflation above 10", len(found.rows)),
                  limit=chosen_value(10, "", "variance inflation that is called high")
-                 ) if inflated else "none is nearly repeated by the others"
-    return figure, claim("{first} and {second} are correlated most of all numbers (Spearman {rho}); {tail}", tail=tail,
+                 ) if inflated else "" if found.inflation.empty else claim(
+                     "the largest variance inflation is {vif} ({name}), {limit} is called high",
+                     name=found.inflation.index[0], vif=inflation_value(found, found.inflation.index[0]),
+                     limit=chosen_value(10, "", "variance inflation that is called high"))
+    return figure, claim("{first} and {second} are correlated most of all numbers (Spearman {rho}){tail}",
+                         tail=claim("; {tail}", tail=tail) if tail else "",
                          first=first, second=second, rho=effect_value(
                              value, f"{first} and {second}", int(found.rows[[first, second]].notna().all(axis=1).sum()),
                              "Spearman"))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .columns import outcome_interval
 from .explore import Exploration
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import readable
@@ -121,12 +122,13 @@ def _odd_rows_finding(found: Exploration) -> Finding | None:
     if not odd.any():
         return None
     inside, outside = found.outcome[odd].mean(), found.outcome[~odd].mean()
+    low, high = outcome_interval(found.outcome[odd], found.plan.classification)
     furthest = found.rows.loc[found.odd["score"][odd].nlargest(3).index]
     rows = ", ".join(map(str, furthest["row_id"])) if "row_id" in found.rows else ""
     differ = claim("; their {outcome} is {inside}, elsewhere {outside}", outcome=found.outcome_words,
-                   inside=outcome_value(found, inside, "a row is odd as a whole", int(odd.sum())),
+                   inside=outcome_value(found, inside, "a row is odd as a whole", int(odd.sum()), low, high),
                    outside=outcome_value(found, outside, "no row is odd as a whole", int((~odd).sum()))
-                   ) if odd.sum() >= 10 else ""
+                   ) if odd.sum() >= 10 and not low <= outside <= high else ""
     return finding(
         "odd_rows",
         claim("{odd:row} of {all} {are} odd as a whole: an isolation forest finds the combination of numbers rare"
@@ -145,7 +147,8 @@ def _interaction_finding(found: Exploration) -> Finding | None:
         return None
     first = found.interactions.iloc[0]
     names = {"cross": "crossing",
-             "label x number": "the slope within labels of"}.get(first["kind"], f"the {first['kind']} of")
+             "label x number": "the slope within labels of",
+             "difference": "the difference in standard deviations of"}.get(first["kind"], f"the {first['kind']} of")
     return finding(
         "interactions",
         claim("{what} {first} and {second} adds {gain} R² to what both say side by side; {pairs:pair} of this kind",
@@ -199,9 +202,9 @@ def _normality_finding(found: Exploration) -> Finding | None:
                        "all tests here use ranks; compare medians, not means" if far or differs else "either will do")
     return finding("test_choice", seen, far,
                    "an interval of one width would be too narrow where the spread is large" if differs
-                   else "one width of interval fits all",
+                   else "no change of spread that these rows can tell",
                    "expect wider errors where the spread is large, and check intervals by size" if differs
-                   else "intervals of one width are fair")
+                   else "check the intervals of the model by size all the same")
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why27
 def _trend_claim(found: Exploration, clear: bool, cycles: pd.DataFrame) -> str:

@@ -506,7 +506,8 @@ def _harmful(importance: pd.DataFrame, names: list[str]) -> dict[str, str]:
     for name in names:
         better, least, best = -table.loc[name, ["importance", "high", "low"]].astype(float)
         if least > 0:
-            out[name] = f"harms: shuffling it improves the score by {better:.4f} ({least:.4f} to {best:.4f})"
+            out[name] = f"harms: shuffling it improves the score by {better:.4f} ({least:.4f} to {best:.4f}), " \
+                        f"judged by itself, as each of {len(names)}"
     return out
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-17-2

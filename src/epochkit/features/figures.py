@@ -64,10 +64,8 @@ def _legend(axis: Any, groups: Sequence[str]) -> None:
                 loc="lower right", fontsize=9)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07
-def _no_gains(axis: Any, plain: GroupGain, task: str) -> str:
-    "Says in the picture that there is no optional group; the claim for it"
-    axis.text(0.5, 0.5, "no optional group applies to these columns", ha="center", transform=axis.transAxes)
-    axis.set(xticks=[], yticks=[])
+def _plain_claim(plain: GroupGain, task: str) -> str:
+    "What the plain columns gain, where there is no optional group"
     return claim("The plain columns gain {gain} {score} over always giving the same answer; no group of made "
                  "features applies",
                  gain=_gain_value(plain), score=GAIN_WORDS[task])
@@ -97,20 +95,22 @@ def _gain_claim(optional: Sequence[GroupGain], task: str) -> str:
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-2
 def gain_picture(gains: Sequence[GroupGain], task: str) -> FeaturePicture:
-    "Gain of each optional group with its interval; kept ones in colour. gains: the plain columns first"
+    """Gain of each optional group with its interval, or of the plain columns where there is none; kept ones in colour
+
+    gains: the plain columns first.
+    """
     optional = list(gains[1:])
     figure, axes = _canvas(1.8 + 0.42 * max(2, len(optional)))
     axis = axes[0, 0]
-    if not optional:
-        return figure, _no_gains(axis, gains[0], task)
-    for at, gain in enumerate(optional[::-1]):
+    drawn = (optional or list(gains[:1]))[::-1]
+    for at, gain in enumerate(drawn):
         reach = [[gain.gain - gain.low], [gain.high - gain.gain]] if np.isfinite(gain.low) else None
         axis.errorbar(gain.gain, at, xerr=reach, fmt="o", capsize=3, color=COLOURS["blue" if gain.kept else "grey"])
     axis.axvline(0, color="#5A5A5A", linewidth=1)
-    labels = [f"{gain.group} ({gain.features}{', kept' if gain.kept else ''})" for gain in optional[::-1]]
-    axis.set(yticks=range(len(optional)), yticklabels=labels, ylim=(-0.6, len(optional) - 0.4),
+    labels = [f"{gain.group} ({gain.features}{', kept' if gain.kept else ''})" for gain in drawn]
+    axis.set(yticks=range(len(drawn)), yticklabels=labels, ylim=(-0.6, len(drawn) - 0.4),
              xlabel=f"gain, {GAIN_WORDS[task]}, on unseen folds of training rows, 95 % interval")
-    return figure, _gain_claim(optional, task)
+    return figure, _gain_claim(optional, task) if optional else _plain_claim(gains[0], task)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-a
 def _bars_with_interval(axis: Any, table: pd.DataFrame, columns: tuple[str, str, str], colours: list[str],

@@ -53,9 +53,11 @@ def few_cases(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-e
 @risk_rule
 def missing_values(plan: Plan) -> tuple | None:
-    "By the share of missing cells"
+    "By the share of missing cells; None where no cell is missing"
     cells = plan.profile["rows_profiled"] * plan.profile["columns"]
     share = plan.profile["missing_cells"] / max(1, cells)
+    if not share:
+        return None
     worst = max(plan.profile["missing_by_column"].items(), key=lambda item: item[1], default=None)
     return ("missing values", _grade(share, (0.001, 0.02, 0.1, 0.3)), 3,
             f"{share_text(share)} of cells are missing" +

@@ -277,7 +277,7 @@ def _(p, said):
 def _(p, said):
     far, outstanding = odd(p)
     found = {"odd": far.sum(), "all": len(far), "often": (outstanding == said.words.get("name")).sum(),
-             "inside": p.bad[far].mean(), "outside": p.bad[~far].mean()}
+             "inside": wilson(p.bad[far].sum(), far.sum()), "outside": p.bad[~far].mean()}
     return {name: found[name] for name in said.values}
 
 
@@ -307,16 +307,20 @@ def _(p, said):
 @recomputes("003", "correlation_heatmap")
 def _(p, said):
     both = p.seen[[said.words["first"], said.words["second"]]].dropna()
-    return {"rho": stats.spearmanr(both).statistic}
+    inflations = [inflation(p, name) for name in p.numbers]
+    return {"rho": stats.spearmanr(both).statistic, "vif": max(inflations), "inflated": sum(vif > 10 for vif in inflations), "limit": 10}
+
+
+def inflation(p, name):
+    table = p.seen[p.numbers].fillna(p.seen[p.numbers].median())
+    x = np.column_stack([np.ones(len(table)), table.drop(columns=name)])
+    rest = table[name] - x @ np.linalg.lstsq(x, table[name], rcond=None)[0]
+    return table[name].var() / rest.var()
 
 
 @recomputes("003", "repeated_information (finding)")
 def _(p, said):
-    table = p.seen[p.numbers].fillna(p.seen[p.numbers].median())
-    name = said.words["name"]
-    x = np.column_stack([np.ones(len(table)), table.drop(columns=name)])
-    rest = table[name] - x @ np.linalg.lstsq(x, table[name], rcond=None)[0]
-    return {"vif": table[name].var() / rest.var()}
+    return {"vif": inflation(p, said.words["name"]), "limit": 10}
 
 
 @recomputes("003", "pair_plot", rho=0.0005)
@@ -1237,11 +1241,11 @@ def _(p, said):
     return {"broken": broken_rules(p), "columns": p.table.shape[1] - 1}
 
 
-@recomputes("002", "quality (finding)", overall=1e-6, score=1e-6)
+@recomputes("002", "quality (finding)", overall=1e-6, lowest=1e-6)
 def _(p, said):
     parts, schema = quality(p), p.json("002", "schema.json")
-    assert min(parts, key=parts.get) == said.words["lowest"]
-    return {"overall": np.mean([*parts.values()]), "score": min(parts.values()), "minimum": p.plan["quality"]["minimum"],
+    assert min(parts, key=parts.get) == said.words["name"]
+    return {"overall": np.mean([*parts.values()]), "lowest": min(parts.values()), "minimum": p.plan["quality"]["minimum"],
             "rules": broken_rules(p), "gaps": p.table.isna().to_numpy().sum(), "advice": len(p.json("002", "data_quality_report.json")["advice"])}
 
 
@@ -1580,6 +1584,7 @@ def test_every_number_on_a_card_of_a_column_is_recomputed(project):
         if name in project.numbers:
             low, quarter, half, three, high = column.quantile([0, 0.25, 0.5, 0.75, 1])
             found |= {"min": low, "q25": quarter, "median": half, "q75": three, "max": high, "mean": column.mean(), "std": column.std(),
+                      "inside": column.dropna().between(quarter, three).mean(),
                       "skewness": column.skew(), "zeros": (column == 0).sum(), "both": counts[name], "share": shares[name],
                       "low_fence": quarter - 1.5 * (three - quarter), "high_fence": three + 1.5 * (three - quarter)}
         elif name in project.labels + [project.target]:

@@ -35,6 +35,9 @@ def test_every_number_on_a_card_is_one_of_the_summary(task):
             for place, value in line.get("values", {}).items():
                 if line["heading"] in ("Goes with", "Leak", "Why") or place == "limit":
                     continue
+                if place == "inside":
+                    numbers = found.rows[card.column].dropna().astype(float)
+                    there = there | {"inside": numbers.between(*numbers.quantile([0.25, 0.75])).mean()}
                 assert value["value"] == pytest.approx(max(0.0, there[place]) if place == "information" else there[place]), (card.column, place)
                 checked += 1
     assert checked > 40 and json.dumps([card.stated for card in column_cards(tables)])

@@ -61,6 +61,14 @@ def test_a_handful_of_rows_proves_nothing_and_says_so(task, n):
                 plain(said)).lower()
 
 
+def test_the_share_of_rows_between_the_quartiles_is_counted_where_values_tie():
+    target = pd.Series([4] + [5] * 5 + [6] * 4 + [7] * 2, name="quality")
+    said = quartiles_claim(target, 0.1)
+    assert said.startswith("75.0 % of 12 rows have quality from 5 to 6 (its quartiles)")
+    assert said.values["inside"].value == 9 / 12
+    assert quartiles_claim(pd.Series(range(1000), name="even"), 0).startswith("50.0 %")
+
+
 def test_the_numbers_in_the_sentences_are_those_of_the_data():
     rows = example_rows()
     insights = insights_of(explore(rows, example_plan()), NO_LEAKS)
@@ -167,6 +175,10 @@ def test_repetition_is_named_and_its_absence_too():
     assert by_id(rows)["repeated_information"]["action"] == "keep all of them"
     lonely = explore(rows, example_plan())._replace(inflation=pd.Series(dtype=float))
     assert _repetition_finding(lonely, advice_of(lonely, NO_LEAKS)) is None
+    close = lonely._replace(inflation=pd.Series({"income": 9.4}))
+    told = _repetition_finding(close, advice_of(close, NO_LEAKS))
+    assert "largest variance inflation is 9.40 (income), the limit 10" in told["claim"]
+    assert told["consequence"] == "the coefficient of income in a linear model is uncertain"
     assert by_id(example_rows())["repeated_information"]["action"] == "leave out same"
 
 

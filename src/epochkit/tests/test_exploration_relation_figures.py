@@ -34,6 +34,11 @@ def test_the_pairs_have_a_panel_each_a_density_per_group_and_every_group_in_the_
     assert sorted(len(axis.lines) for axis in figure.axes) == [0] * (size * (size - 1) // 2) + [groups] * size
 
 
+def test_the_heat_map_says_the_largest_inflation_and_the_limit():
+    found = found_of("binary")._replace(inflation=pd.Series({"income": 9.4}))
+    assert correlation_picture(found)[1].endswith("; the largest variance inflation is 9.40 (income), 10 is called high")
+
+
 def test_the_pairs_say_which_stronger_number_is_left_out_and_what_is_drawn_at_the_edge():
     found = found_of("regression")
     names = [axis.get_ylabel() for axis in pair_picture(found)[0].axes if axis.get_ylabel()]

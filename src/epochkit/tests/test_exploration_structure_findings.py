@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
 from epochkit.report.claims import Claim
@@ -70,7 +71,16 @@ def test_odd_rows_are_named_and_compared_only_when_there_are_ten():
     assert one["claim"].startswith("1 row of 800 is odd") and one["action"].startswith("look at row 17:")
     assert one["consequence"].split()[0].isalpha()  # so that a sentence can begin with it
     assert few["value"] == 3 and "look at rows 799, 798, 797" in few["action"] and "elsewhere" not in few["claim"]
-    assert "elsewhere" in _odd_rows_finding(found._replace(odd=table.assign(odd=np.arange(800) > 700)))["claim"]
+    outcome = found.outcome.where(np.arange(800) <= 700, found.outcome + 3 * found.outcome.std())
+    odd = table.assign(odd=np.arange(800) > 700)
+    apart = _odd_rows_finding(found._replace(odd=odd, outcome=outcome))
+    inside = apart["values"]["inside"]
+    reach = stats.sem(outcome[700 + 1:]) * stats.t.ppf(0.975, 98)
+    assert "elsewhere" in apart["claim"] and (inside["low"], inside["high"]) == pytest.approx(
+        (outcome[701:].mean() - reach, outcome[701:].mean() + reach))
+    same = found.outcome.where(np.arange(800) <= 700, found.outcome[:701].mean())
+    same.iloc[701:] += np.tile([-1.0, 1.0, 0.0], 33)
+    assert "elsewhere" not in _odd_rows_finding(found._replace(odd=odd, outcome=same))["claim"]
 
 
 def test_the_pair_that_gains_most_is_named_with_its_interval():
@@ -122,4 +132,5 @@ def test_nothing_is_claimed_where_nothing_is():
     })
     plan = plan_for(time="", protected=[])
     plan.feature_columns = ["price", "rain"]
+    assert said(rows, plan)["test_choice"]["consequence"] == "no change of spread that these rows can tell"
     assert set(said(rows, plan)) <= {"test_choice"} and said(rows.head(12), plan) == {}

@@ -151,6 +151,9 @@ def test_importance_finds_the_signal_for_every_task():
         assert table.equals(importance_table(frame, y, folds, classification))
 
 
+from epochkit.features.ablation import _harmful
+
+
 def test_copies_go_and_the_signal_stays():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"useful": rng.normal(size=400),
@@ -171,6 +174,8 @@ def test_a_harmful_feature_goes_only_when_the_score_agrees():
     said = pd.DataFrame(
         {"feature": ["useful", "other"], "importance": [0.2, -0.1], "low": [0.1, -0.2], "high": [0.3, -0.05]})
     assert unneeded_features(frame, y, said, folds, True) == {}
+    assert _harmful(said, ["useful", "other"]) == {
+        "other": "harms: shuffling it improves the score by 0.1000 (0.0500 to 0.2000), judged by itself, as each of 2"}
     noise = frame.assign(other=rng.normal(size=400))
     assert "harms" in unneeded_features(noise, (frame["useful"] > 0).astype(int).to_numpy(), said, folds,
                                         True).get("other", "harms")

@@ -22,7 +22,11 @@ def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
     assert "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
     assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)),
                         "regression")[1].startswith("None of 1 optional group gains by more than")
-    assert "no group of made features" in gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")[1]
+    figure, claim = gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")
+    assert "no group of made features" in claim and "0.300" in claim
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["numbers (3, kept)"]
+    assert axis.containers[0].lines[0].get_xdata() == [0.3]
 
 
 def test_a_picture_is_saved_with_its_claim_or_said_to_be_missing(tmp_path):

@@ -27,6 +27,7 @@ def test_each_risk_is_scored_from_what_was_seen(credit):
     assert risks["imbalanced classes"]["evidence"] == "the rarest class has 28.2 % of the rows" and risks[
         "missing values"]["likelihood"] < 4
     assert "Marital" in risks["unfair decisions"]["evidence"] and "Age" in risks["unfair decisions"]["evidence"]
+    assert "missing values" not in risks_of(credit, missing_cells=0)
     assert risks_of(credit, missing_cells=30_000)["missing values"]["likelihood"] == 5
     assert risks_of(credit, duplicate_rows=2_000)["duplicate rows across splits"]["likelihood"] == 5
     assert risks_of(credit, class_counts={"good": 4_450, "bad": 4})["imbalanced classes"]["likelihood"] == 5

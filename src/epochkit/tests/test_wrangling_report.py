@@ -47,6 +47,13 @@ def test_claims_follow_the_data():
                                             plan_for("regression"))[1].replace("2.50", "2.5")
 
 
+def test_the_share_between_the_quartiles_is_counted_and_no_skew_is_called_strong():
+    tied = pd.DataFrame({"y": [3.0] + [5.0] * 4 + [6.0] * 3 + [7.0] * 2, "x": np.arange(10.0)})
+    assert target_figure(tied, plan_for("regression"))[1].startswith("70.0 % of the rows have y from 5 to 6 (")
+    said = numbers_figure(tied, plan_for("regression"))[1]
+    assert said.startswith("0 of 1 numeric columns are strongly skewed") and "; the largest is that of x (0)" in said
+
+
 def test_large_numbers_do_not_run_into_each_other():
     from itertools import pairwise
     area = np.random.default_rng(0).lognormal(9.2, 0.5, 2_000)
@@ -77,7 +84,11 @@ def test_the_page_has_its_sections():
     sections = dict(report_sections(report, "none", {"where": "here"}, "a note"))
     assert list(sections)[:6] == ["The data", "Quality scores", "Validity of the raw cells", "Rules across columns", "Privacy", "Advice"]
     assert list(sections)[6] == "Cleaning steps" and steps_table(
-        report["steps"])["rows"].tolist() == [1]
+        report["steps"])["rows"].tolist() == [1] and not skipped_rules(report["steps"])
+    foreign = [{"step": name, "skipped": "no column Home"} for name in ("home_not_answered", "owner")]
+    page = dict(report_sections(report | {"steps": report["steps"] + foreign}, "none", {}, ""))["Cleaning steps"]
+    assert page[0]["step"].tolist() == ["s"] and page[1] == "2 rules of the project are skipped: this table lacks their columns."
+    assert skipped_rules(foreign[:1]) == ["1 rule of the project is skipped: this table lacks its columns."]
     assert changes_table(report["steps"]).iloc[:, 3].tolist() == ["7: x → missing", "not shown"]
     assert sections["Quality scores"][0]["cleaned"].tolist() == ["1.0000", "not measured"]
 
@@ -90,6 +101,12 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
     }
     figure, claim = quality_figure(report)
     assert "0.850, BELOW the 0.9 that" in claim and "lowest dimension is completeness (0.700)" in claim
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["completeness", "overall, only after cleaning"]
+    for score, words in ((0.9999, "lowest dimension is completeness (at least 0.999)"), (1.0, "is 1.000"),
+                         (0.9994, "(0.999)")):
+        report["scores"]["cleaned"]["completeness"] = score
+        assert quality_figure(report)[1].endswith(words)
     x = np.arange(100.0)
     frame = pd.DataFrame(
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
