@@ -49,8 +49,10 @@ def titled(found: Exploration, name: object) -> str:
 
 
 def value_of_column(found: Exploration, value: float, name: str, of: str, rows: int) -> Measured:
-    "A value of a column, in the column's unit; a calendar year as such"
+    "A value of a column, in the column's unit (1 month, 2 months); a calendar year as such"
     unit = "calendar year" if holds_years(found.rows[name]) else column_unit(found.plan.data.units.get(name, ""))
+    if value == 1 and unit in ("years", "months", "weeks", "days", "hours", "minutes", "seconds"):
+        unit = unit.removesuffix("s")
     return Measured(float(value), unit, of, rows)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-a

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from types import SimpleNamespace
 from epochkit.exploration.explore import explore
 from epochkit.testing.examples import explored_example as found_of, planned_example as example
 from epochkit.exploration.column_figures import *
@@ -60,6 +61,12 @@ def test_equal_targets_are_in_one_part_whatever_the_order_of_the_rows_and_named_
     assert [*groups_of(found)[1]][1:] == ["middle third", "highest third"]
     two = found._replace(rows=found.rows.assign(**{target: (found.rows[target] > 0) * 1.0 * (np.arange(len(found.rows)) % 4)}))
     assert groups_of(two)[0].notna().all()
+
+
+def test_one_of_a_unit_is_written_in_the_singular():
+    found = found_of("binary")
+    units = found._replace(plan=SimpleNamespace(data=found.plan.data.model_copy(update={"units": {"income": "months"}})))
+    assert [value_of_column(units, value, "income", "value", 9).text for value in (1, 2)] == ["1 month", "2 months"]
 
 
 def test_no_number_is_called_skewed_where_none_is():
