@@ -14,6 +14,7 @@ from ..core.settings import Settings, epoch_of
 from ..core.errors import RecordError
 from ..record.events import Event, latest
 from ..record.signatures import signer_of
+from ..report.values import readable
 
 # %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-05
 def evidence_of(finished: Event) -> dict[str, str]:
@@ -45,7 +46,8 @@ def waived_checks(finished: Event, decision: Event | None) -> tuple[str, ...]:
 # %% ../../../nbs/lifecycle/03_validity.ipynb #07standing-07-b
 def _open_failures(finished: Event, waived: tuple[str, ...]) -> list[str]:
     checks = finished.data["gate"]["checks"]
-    open_ones = [f"{check['name']}: observed {check['observed']}, limit {check['limit']} {check['reason']}".strip()
+    open_ones = [f"{check['name']}: observed {readable(check['observed'])}, limit {readable(check['limit'])} "
+                 f"{check['reason']}".strip()
                  for check in checks if check["result"] == "fail" and check["name"] not in waived]
     return open_ones if checks else ["no check was computed"]
 

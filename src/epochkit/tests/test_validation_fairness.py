@@ -77,7 +77,7 @@ def test_a_lender_who_refuses_the_young_is_found(lent):
     young = worst["impact_ratio"]["lowest"]
     assert young.startswith("19 to ") and found["favourable"] == "good"
     told = " ".join(fairness_in_words(found))
-    assert "are called 'good', and" in told and "Beyond the plan's limits lie age parity difference" in told and "not the usual" not in told
+    assert "are called 'good', where it is" in told and "Beyond the plan's limits lie age parity difference" in told and "not the usual" not in told
     assert "sex parity" not in told.partition("Beyond")[2]
 
 

@@ -234,7 +234,8 @@ def _ratio_claim(name: str, found: dict[str, Any], groups: pd.DataFrame, label: 
                  for group in (found["lowest"], found["highest"]))
     chance = claim("; random groups of these sizes differ as much in {by_chance} of draws", by_chance=Measured(
         found["by_chance"], "share", f"draws of random groups as far apart as those of {name}"))
-    return claim("{name}: {low} of {lowest} are called '{label}', and {high} of {highest}: a ratio of {ratio}{chance}",
+    return claim("{name}: where it is {lowest}, {low} are called '{label}', where it is {highest}, {high}: a ratio of "
+                 "{ratio}{chance}",
                  name=name, label=label, low=low, high=high, lowest=found["lowest"], highest=found["highest"],
                  chance=chance if found["by_chance"] >= 0.05 else "",
                  ratio=Measured(found["value"], "effect", f"smallest ratio of the shares called {label} in groups of "
