@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['personal_values', 'personal_name', 'tells_apart', 'looks_personal', 'privacy_key', 'hash_cells', 'mask_cells',
-           'identity_columns', 'private_columns', 'hide']
+           'identity_columns', 'private_columns', 'personal_columns', 'hide']
 
 # %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-02
 import hashlib
@@ -135,12 +135,13 @@ def private_columns(plan: object) -> set[str]:
     return {*plan.data.protected, *plan.cleaning.hash, *plan.cleaning.mask, *identity_columns(plan)}
 
 # %% ../../../nbs/cleaning/02_personal_data.ipynb #30bpersonald-11-d
+def personal_columns(frame: pd.DataFrame) -> set[str]:
+    "Columns of a table that look personal, by name or by their values"
+    return {name for name in frame
+            if looks_personal(frame[name]) or frame[name].dtype == "str" and personal_values(frame[name].dropna())}
+
+
 def hide(frame: pd.DataFrame, private: Iterable[str]) -> pd.DataFrame:
     "The table for showing: `private` columns and those that look personal in it are masked"
-    columns = {*private} & {*frame}
-    columns |= {
-        name
-        for name in frame
-        if looks_personal(frame[name]) or frame[name].dtype == "str" and personal_values(frame[name].dropna())
-    }
+    columns = {*private} & {*frame} | personal_columns(frame)
     return frame.assign(**{name: mask_cells(frame[name]) for name in columns})

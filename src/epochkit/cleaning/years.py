@@ -6,7 +6,7 @@
 __all__ = ['holds_years', 'with_years', 'implausible_years', 'years_advice']
 
 # %% ../../../nbs/cleaning/11_years.ipynb #54cd2693
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
@@ -49,11 +49,15 @@ def implausible_years(column: pd.Series) -> pd.Series:
     return values[(values > _last_year()) | (values < _FIRST)] if holds_years(column) else values.head(0)
 
 
-def years_advice(column: pd.Series, rows: pd.Series) -> list[dict[str, Any]]:
-    "What a person should look at in a column of years: an entry per implausible value; rows: the row_id of each value"
+def years_advice(column: pd.Series, row_ids: Callable[[], pd.Series]) -> list[dict[str, Any]]:
+    """What a person should look at in a column of years: an entry per implausible value
+
+    row_ids: gives the row_id of each value; it is asked only where there is such a value.
+    """
     odd = implausible_years(column)
-    known = column.dropna().drop(odd.index)
-    found = []
+    if odd.empty:
+        return []
+    known, rows, found = column.dropna().drop(odd.index), row_ids(), []
     for value, held in odd.groupby(odd):
         places = ", ".join(map(str, rows[held.index].head(3))) + ", …" * (len(held) > 3)
         found.append({"column": str(column.name), "about": "years", "cells": len(held), "text": (

@@ -26,7 +26,8 @@ from ..core.errors import PipelineError
 from ..core.cluster import open_workers
 from ..core.workers import CallResult, Shared, Workers
 from .folds.comparison import Judge, Standing, proposed, standings
-from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, answered_rows, best_size, fit_fold,
+from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, answered_rows, best_size,
+                                             drawn_together, fit_fold,
                                              fold_codes, out_of_fold)
 from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import TIME_IS_UP, FrameworkModel, frameworks_for, known_frameworks
@@ -101,10 +102,10 @@ def judged(answers: np.ndarray, output: np.ndarray | None, data: TrainingData, p
     resamples: of the bootstrap; 0 leaves the intervals out, which a trial does not need."""
     known, task = answered_rows(answers), plan.data.task
     y, answers, parts = np.tile(data.y, data.deals)[known], answers[known], fold_codes(data.folds, len(data.y))[known]
-    kin = data.groups if data.groups is not None else data.ties.kin
-    together = kin is not None and len(np.unique(kin)) < len(kin)
-    of_row = np.tile(kin if together else np.arange(len(data.y)), data.deals)[known] \
-        if together or data.deals > 1 else None
+    together = drawn_together(data.ties.kin if data.groups is None else data.groups)
+    if together is None and data.deals > 1:
+        together = np.arange(len(data.y))
+    of_row = None if together is None else np.tile(together, data.deals)[known]
     threshold = None if task == "regression" else steady_threshold(y, answers, plan.metric, plan.split.seed,
                                                                    25 if resamples else 0)
     costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)

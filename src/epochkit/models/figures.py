@@ -124,14 +124,14 @@ def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
                                 f"validation rows of {labels[row]} that are called {labels[column]}", len(y)))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
-def bias_claim(error: np.ndarray, unit: str, rule: str) -> Claim:
-    "Which way predictions are off on average, if these rows can tell; error: predicted - observed, (n_rows,)"
+def bias_claim(error: np.ndarray, unit: str, rule: str, what: str = "they") -> Claim:
+    "Which way predictions (`what`) are off on average, if these rows can tell; error: predicted - observed, (n_rows,)"
     mean, bar = float(error.mean()), float(1.96 * error.std(ddof=1) / np.sqrt(len(error)))
     if abs(mean) <= bar:
-        return claim("no bias that these rows can tell (mean of predicted - observed: {bias})",
+        return claim("{what} have no bias that these rows can tell (mean of predicted - observed: {bias})", what=what,
                      bias=Measured(mean, unit, "mean error", len(error), mean - bar, mean + bar, rule=rule))
     way, size = "high" if mean > 0 else "low", abs(mean)
-    return claim("on average they are too {way} by {bias}", way=way,
+    return claim("{what} are too {way} by {bias} on average", what=what, way=way,
                  bias=Measured(size, unit, f"mean error (too {way})", len(error), size - bar, size + bar, rule=rule))
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ..core.errors import BadInputError
 from ..core.files import read_json
-from .values import duration, readable, share_text
+from .values import duration, exact_text, readable, share_text
 
 # %% ../../../nbs/report/08_claims.ipynb #claims-05
 _Writer = Callable[[float], str]
@@ -78,7 +78,7 @@ class Measured:
         "The number with its unit, without an interval"
         text = "".join(_written(self.value, self.unit))
         if self.kind == "chosen" and "e-" in text:
-            text = text.replace(_written(self.value, self.unit)[0], f"{self.value:.15f}")
+            text = text.replace(_written(self.value, self.unit)[0], exact_text(self.value))
         return _without_zeros(text) if self.kind == "chosen" else text
 
     def __str__(self) -> str:

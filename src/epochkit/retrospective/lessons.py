@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim, together
 from ..report.values import as_markdown, duration
 from .comparison import criterion_told
 from .playbook import LESSONS, NOTHING_TO_CHANGE
@@ -405,14 +405,6 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
     return Lesson(said, cost, f"watch '{harm['column']}' first when the model is in use", "work on monitoring", 7)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-2
-def _error_kind(plan: Any) -> str:
-    "What the error of a row is, as the slices of epoch 006 measure it"
-    if not plan.classification:
-        return "mean absolute error"
-    priced = plan.data.task == "binary" and plan.metric.cost_false_positive != plan.metric.cost_false_negative
-    return "cost per row" if priced else "share of wrong answers"
-
-
 @lesson_rule("model_testing")
 def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     table = record.files.get("segments.csv")
@@ -422,10 +414,12 @@ def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     worst = (sure if len(sure) else table.sort_values("difference", ascending=False)).iloc[0]
     where = str(worst.get("where", worst["slice"]))
     said = claim("The largest {kind} is where {where} ({rows:row}): {loss}, {times} that of all rows; {sure} of "
-                 "{all:slice} {are} worse beyond chance", where=where, kind=_error_kind(record.plan),
+                 "{all:slice} {are} worse beyond chance", where=where,
+                 kind=record.found("test_report.json", "loss_name") or "error",
                  are="is" if len(sure) == 1 else "are",
                  rows=count_of(worst["rows"], f"test rows where {where}"),
-                 loss=Measured(float(worst["loss"]), "", f"error where {where}", int(worst["rows"]),
+                 loss=Measured(float(worst["loss"]), record.found("test_report.json", "loss_unit") or "",
+                               f"error where {where}", int(worst["rows"]),
                                float(worst["low"]), float(worst["high"])),
                  times=Measured(float(worst["ratio"]), "times", f"error where {where} over that of all rows"),
                  sure=count_of(len(sure), "slices that are worse beyond chance"),
@@ -588,7 +582,7 @@ def _warnings_stay(record: ProjectRecord) -> Iterator[Lesson]:
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20-3
 def _epochs_named(numbers: list[int]) -> str:
     names = [f"{number:03d}" for number in numbers]
-    return f"Epoch{'s' * (len(names) > 1)} {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
+    return f"Epoch{'s' * (len(names) > 1)} {together(names)}"
 
 
 @lesson_rule("")

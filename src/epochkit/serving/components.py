@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..report.claims import together
 from ..report.templates import render_macro
 from ..report.values import Html, as_markdown, readable
 
@@ -54,8 +55,7 @@ def _said_once(reason: str) -> str:
     gates: dict[str, list[str]] = {}
     for gate, why in found:
         gates.setdefault(why, []).append(gate)
-    both = lambda names: " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    return "; ".join(f"gate{'s' * (len(names) > 1)} {both(names)}: {why}" for why, names in gates.items())
+    return "; ".join(f"gate{'s' * (len(names) > 1)} {together(names)}: {why}" for why, names in gates.items())
 
 
 def _marks(info: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:

@@ -16,9 +16,7 @@ def made_record(metric, slow, rows_out, worst, tuned, **more):
     files = {"data_quality_report.json": {"rows_in": 1_000, "rows_out": rows_out, "steps": [], "missing": {}},
              "segments.csv": pd.DataFrame([{"slice": worst, "rows": 40, "loss": 0.7, "low": 0.5, "high": 0.9, "difference": 0.3, "ratio": 2.0, "q": 0.01}]),
              "tuning_summary_report.json": {"trials": 30}} | more
-    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc", cost_false_positive=1.0,
-                                                  cost_false_negative=5.0), serving=SimpleNamespace(latency_p95_ms=100),
-                           classification=metric == "roc_auc", data=SimpleNamespace(task="binary" if metric == "roc_auc" else "regression"))
+    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc"), serving=SimpleNamespace(latency_p95_ms=100))
     return ProjectRecord(plan, happened, [{"epoch": 6, "criterion": "primary metric", "outcome": "met", "judgement": "met", "observed": 0.8, "operator": ">=",
                                            "limit": 0.7, "detail": ""}], [], files, [Scenario("no tuning", metric, *tuned)])
 
@@ -150,6 +148,9 @@ def test_the_model_is_told_in_short_and_without_prices_by_its_score():
     scored = {"test_report.json": {"metrics": {"rmse": {"value": 55.0, "low": 50.0, "high": 60.0}}, "baseline": {"rmse": {"value": 75.0}}}}
     record = made_record("rmse", 3, 900, "City: Bonn", (-0.1, -0.4, 0.2), **scored)
     fails, worth = model_in_short(make_lessons(record))
-    assert "City: Bonn" in fails and worth.startswith("On the test rows rmse is 55 (50 to 60); always giving the same answer has 75: ")
+    assert fails.startswith("The largest error is where City: Bonn") and worth.startswith("On the test rows rmse is 55 (50 to 60); always giving the same answer has 75: ")
+    named = {"test_report.json": scored["test_report.json"] | {"loss_name": "mean absolute error", "loss_unit": "USD"}}
+    told = model_in_short(make_lessons(made_record("rmse", 3, 900, "City: Bonn", (-0.1, -0.4, 0.2), **named)))[0]
+    assert told.startswith("The largest mean absolute error is where City: Bonn (40 rows): 0.700 USD (0.500 to 0.900)")
     roles = [row["role"] for row in lessons_by_role(make_lessons(record))]
     assert roles == sorted(roles, key=list(dict.fromkeys(roles)).index) and roles[0] == "Business analysis"

@@ -52,7 +52,7 @@ def test_more_classes_and_quantities_have_their_own_pictures():
     figure, claim = residuals_figure(number, truth, truth + 5 + rng.normal(0, 1, 300))
     assert claim.startswith(("Predictions are too high by 5", "Predictions are too high by 4.9")) and " USD (" in claim
     even = residuals_figure(number, truth, truth + rng.permutation(np.r_[np.full(150, 30.0), np.full(150, -32.0)]))[1]
-    assert even.startswith("The predictions have no bias that these rows can tell (mean of predicted - observed: -1 USD (-4.51 to 2.51))")
+    assert even.startswith("Predictions have no bias that these rows can tell (mean of predicted - observed: -1 USD (-4.51 to 2.51))")
     low = residuals_figure(number, truth, truth - 5 + rng.normal(0, 1, 300))[1]
     assert low.startswith("Predictions are too low by ") and 0 < low.values["bias"].low < low.values["bias"].value < low.values["bias"].high
     assert "in 10 of 10 parts" in claim and curves_figure(number, truth, truth, {}) is None

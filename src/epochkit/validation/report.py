@@ -22,7 +22,7 @@ from ..core.files import sha256_of
 from ..lifecycle.latency import measure_latency
 from ..lifecycle.run import EpochRun
 from ..models.bundle import Bundle, value_column
-from ..models.folds.fold_fits import group_codes
+from ..models.folds.fold_fits import drawn_together, group_codes
 from ..models.metrics import PAIRED, RANKED, draws_for, interval_ends, measure, metrics_of, resampled_counts
 from ..planning.plan import Plan
 from ..planning.splits import equal_rows
@@ -75,7 +75,7 @@ def resampled_together(raw: pd.DataFrame, plan: Plan) -> np.ndarray | None:
         codes = group_codes(raw[plan.data.group])
     else:
         codes = equal_rows(raw, [name for name in plan.feature_columns if name in raw]).to_numpy()
-    return codes if len(np.unique(codes)) < len(codes) else None
+    return drawn_together(codes)
 
 # %% ../../../nbs/validation/01_report.ipynb #report-constant-cost
 def _best_constant_cost(y: np.ndarray, plan: Plan) -> dict[str, dict[str, float | None]]:

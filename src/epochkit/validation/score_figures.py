@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..models.figures import bias_claim
 from ..report.claims import Claim, Measured, claim, column_unit, count_of, score_value
 from ..report.values import readable
 from ..models.metrics import classification_metrics, decide
@@ -210,20 +211,11 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
 
 def _bias_claim(error: np.ndarray, table: pd.DataFrame, unit: str) -> Claim:
     "Which way the predictions are off on average, where the rows can tell, and in how many parts by their size"
-    rows, bias, bar = len(error), float(error.mean()), float(1.96 * error.std(ddof=1) / np.sqrt(len(error)))
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    parts = claim("in {beyond} of {parts} parts by predicted size the mean error is beyond chance, each judged by "
-                  "itself", beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", rows),
-                  parts=count_of(len(table), "parts by predicted size", rows))
-    if abs(bias) <= bar:
-        mean = Measured(bias, unit, "mean error of the predictions", rows, bias - bar, bias + bar, rule="test rows")
-        return claim("The predictions have no bias that these rows can tell (mean of predicted - observed: {bias}); "
-                     "{parts}", bias=mean, parts=parts)
-    way, sign = ("too high", 1) if bias > 0 else ("too low", -1)
-    low, high = sorted((sign * (bias - bar), sign * (bias + bar)))
-    return claim("Predictions are {way} by {bias} on average; {parts}", way=way, parts=parts,
-                 bias=Measured(abs(bias), unit, f"mean error of the predictions ({way})", rows, low, high,
-                               rule="test rows"))
+    return claim("{bias}; in {beyond} of {parts} parts by predicted size the mean error is beyond "
+                 "chance, each judged by itself", bias=bias_claim(error, unit, "test rows", "Predictions"),
+                 beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error)),
+                 parts=count_of(len(table), "parts by predicted size", len(error)))
 
 
 def _errors_by_size(output: np.ndarray, error: np.ndarray) -> pd.DataFrame:

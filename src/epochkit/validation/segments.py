@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..cleaning.personal_data import personal_name, personal_values
+from ..cleaning.personal_data import personal_columns
 from ..report.claims import Claim, Measured, claim, count_of
 from ..report.values import readable
 from ..models.bundle import Bundle
@@ -35,16 +35,9 @@ def row_losses(y: np.ndarray, output: np.ndarray, threshold: float | None, plan:
     return np.where(said == y, 0.0, np.where(said == 1, *costs)), "cost per row"
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-05
-def _looks_personal(name: str, values: pd.Series) -> bool:
-    "Whether the name of a varied column, or its texts, speak of a person, as epoch 002 looks at them"
-    text = values.dropna()
-    return bool(personal_name(name) and text.nunique() > 10 or text.dtype == "str" and personal_values(text))
-
-
 def closed_columns(plan: Plan, rows: pd.DataFrame) -> set[str]:
     "Columns whose values stay out of reports: protected ones, identifiers, and what looks personal in plan or rows"
-    looks = {name for name in rows if _looks_personal(name, rows[name])}
-    personal = {*(plan.profile.get("personal_data") or {}), *looks}
+    personal = {*(plan.profile.get("personal_data") or {}), *personal_columns(rows)}
     settled = {*plan.data.protected, *plan.data.ids, *plan.cleaning.hash, *plan.cleaning.mask}
     return settled | personal - {plan.data.target}
 

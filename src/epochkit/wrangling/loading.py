@@ -291,7 +291,7 @@ def _about_years(rows: TableRows, plan: Plan, told: list[dict[str, Any]]) -> lis
     passed = private_columns(plan) | {*plan.cleaning.ranges} | {item["column"] for item in told
                                                               if item["about"] in ("range", "personal")}
     numbers = [name for name, kind in rows.dtypes.items() if kind.kind in "iuf" and name not in passed]
-    return [item for name in numbers if name != "row_id" for item in years_advice(rows[name], rows["row_id"])]
+    return [item for name in numbers if name != "row_id" for item in years_advice(rows[name], lambda: rows["row_id"])]
 
 
 def _written_kinds(kinds: dict[str, str], plan: Plan) -> dict[str, str]:

@@ -136,7 +136,7 @@ def missing_map(frame: Columns, most: int = 25, blocks: int = 40,
 def quality_value(score: float, of: str) -> Measured:
     "A quality score as a value: at least 0.999 where it is below 1 and three decimals would say 1"
     near = 0.9995 <= score < 1
-    return Measured(0.999 if near else score, "score", of, kind="lower" if near else "exact")
+    return Measured(np.floor(1_000 * score) / 1_000 if near else score, "score", of, kind="lower" if near else "exact")
 
 
 def lowest_claim(cleaned: Mapping[str, float]) -> Claim:
