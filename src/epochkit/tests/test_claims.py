@@ -688,7 +688,7 @@ def resampled(measure, y, scores, draws=1000):
     return measure(y, scores), *np.quantile(values, [0.025, 0.975])
 
 
-@recomputes("006", "roc_and_precision", auc_ends=0.005, precision_ends=0.012)  # 500 draws know an end of .03 wide to about .004
+@recomputes("006", "roc_and_precision", auc_ends=0.002, precision_ends=0.006)
 def _(p, said):
     y, scores, _ = scored_rows(p)
     return {"auc": resampled(roc_auc_score, y, scores), "precision": resampled(average_precision_score, y, scores)}

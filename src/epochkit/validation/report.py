@@ -65,7 +65,7 @@ def costs_of(plan: Plan) -> tuple[float, float]:
 def metrics_on(bundle: Bundle, raw: pd.DataFrame, plan: Plan) -> dict[str, dict[str, float | None]]:
     "Metric -> value, low, high (95 % bootstrap, of groups where rows have them) on raw rows with their target"
     y = codes_of(raw[plan.data.target], plan)
-    return measure(bundle.task, y, bundle_output(bundle, raw), bundle.threshold, costs_of(plan),
+    return measure(bundle.task, y, bundle_output(bundle, raw), bundle.threshold, costs_of(plan), PAIRED,
                    groups=resampled_together(raw, plan))
 
 
