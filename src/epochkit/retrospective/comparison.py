@@ -146,7 +146,8 @@ def criterion_told(item: dict[str, Any]) -> str:
     "What was observed for a judged criterion, and what is demanded: 14.2 (at most 100 ms)"
     seen, unit = item["observed"], item.get("unit", "")
     observed = "not measured" if seen is None else readable(bool(seen) if unit == "yes/no" else seen)
-    return f"{observed} ({demand_text(item['operator'], item['limit'], unit)})"
+    is_demanded = " is demanded" * (unit == "yes/no")
+    return f"{observed} ({demand_text(item['operator'], item['limit'], unit)}{is_demanded})"
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #comparison-own
 def with_own_criterion(judged: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -207,7 +207,7 @@ def criteria_figure(judged: list[dict[str, Any]]) -> tuple[Any, Claim]:
                   va="center", fontsize=9)
     axes.axvline(0, color=COLOURS["grey"], linewidth=1)
     axes.set_yticks(range(len(judged)), [f"{item['epoch']:03d} {item['criterion']}" for item in judged], fontsize=9)
-    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["-100 %", "-50 %", "limit", "+50 %", "+100 %"])
+    axes.set_xticks([-1, 0, 1], ["-100 %", "limit", "+100 %"])
     axes.set(xlabel="room to the limit, in parts of it (arrow: more than the axis holds; hollow: only met or missed)",
              ylim=(len(judged) - 0.4, -0.6), xlim=(-1.1, 1.05))
     return figure, _criteria_claim(judged)

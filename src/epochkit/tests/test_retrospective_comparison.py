@@ -72,7 +72,7 @@ def test_work_waiting_and_rework_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize("item, told", [({"observed": 14.24, "operator": "<=", "limit": 100, "unit": "ms"}, "14.2 (at most 100 ms)"),
-                                        ({"observed": 1.0, "operator": "==", "limit": 1, "unit": "yes/no"}, "yes (yes)"),
+                                        ({"observed": 1.0, "operator": "==", "limit": 1, "unit": "yes/no"}, "yes (yes is demanded)"),
                                         ({"observed": 8, "operator": "==", "limit": 8, "unit": "epochs"}, "8 (exactly 8 epochs)"),
                                         ({"observed": None, "operator": ">=", "limit": 0.9}, "not measured (at least 0.9)")])
 def test_a_criterion_is_told_in_words(item, told):
