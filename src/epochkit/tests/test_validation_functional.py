@@ -114,6 +114,8 @@ def test_a_gap_within_chance_and_one_beyond_it():
     assert "the test is worse" in gap_in_words(fall, "roc_auc") and "the test is better" in gap_in_words(validation_gap(far, near, True), "f1")
     assert validation_gap(near, far, False)["gap"] == pytest.approx(0.15)
     assert validation_gap(near, {"value": 0.8}, True) == {} and "not known" in gap_in_words({}, "f1")
+    edge = {"validation": 0.8683, "test": 0.8300, "gap": -0.0383, "expected": 0.0380, "inside": False}
+    assert "up to 0.038 by chance; here it is just above that, 0.038, and the test is worse" in gap_in_words(edge, "roc_auc")
 
 
 def test_a_promise_that_is_kept_and_one_that_is_broken():

@@ -248,14 +248,15 @@ def gap_in_words(gap: dict[str, Any], metric: str, unit: str = "score") -> Claim
                      "interval.", metric=metric)
     before, after = (Measured(float(gap[part]), unit, f"{metric} on the {part} rows", rule=rule) for part, rule in
                      (("validation", "fitted on the training rows"), ("test", "served model")))
+    expected = Measured(float(gap["expected"]), unit, f"difference of two samples in {metric} by chance")
     said = claim("{metric} was {before} on validation{how} and is {after} on test rows. Two samples of this size "
                  "differ by up to {expected} by chance", metric=metric, before=before, after=after,
-                 how=same_settings(gap), expected=Measured(
-                     float(gap["expected"]), unit, f"difference of two samples in {metric} by chance"))
+                 how=same_settings(gap), expected=expected)
     apart = Measured(abs(float(gap["gap"])), unit, f"difference of validation and test rows in {metric}")
     if gap["inside"]:
         return claim("{said}: the seen difference of {apart} lies within that.", said=said, apart=apart)
-    return claim("{said}; here it is {apart}, and the test is {way}.", said=said, apart=apart,
+    hardly = "just above that, " if str(apart) == str(expected) else ""
+    return claim("{said}; here it is {hardly}{apart}, and the test is {way}.", said=said, apart=apart, hardly=hardly,
                  way="worse" if gap["gap"] < 0 else "better")
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-34
