@@ -14,6 +14,7 @@ import itertools
 import logging
 import os
 import re
+import struct
 import sys
 import textwrap
 import threading
@@ -64,10 +65,12 @@ def markdown_html(text: str) -> Html:
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-14
 def image_html(png: Path | bytes, alt: str, caption: str = "") -> Html:
-    "A picture as HTML with the file inside, so that the page travels alone"
+    """A picture as HTML with the file inside, so that the page travels alone; its width and height in pixels stand
+    beside it, so that a page keeps the place before the picture is drawn"""
     content = png if isinstance(png, bytes) else Path(png).read_bytes()
+    width, height = struct.unpack(">II", content[16:24])  # a PNG begins with a signature and its size: PNG, 11.2.1
     data = base64.b64encode(content).decode("ascii")
-    return render_macro("parts.html.j2", "figure", data=data, alt=alt, caption=caption)
+    return render_macro("parts.html.j2", "figure", data=data, alt=alt, width=width, height=height, caption=caption)
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-14-a
 def _content_html(content: object) -> Html:

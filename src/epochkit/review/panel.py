@@ -79,7 +79,9 @@ class PanelFields:
         self.approve, self.change = _button("Approve", "primary"), _button("Request changes", "second")
         self.reject = _button("Reject", "danger")
         self.missing = widgets.HTML().add_class("missing")
-        self._fields = widgets.VBox(self._rows())
+        self._actions = [widgets.HBox(row).add_class("actions") for row in (
+            [self.approve, self.missing], [self.change, self.reject, self.return_to])]
+        self._fields = widgets.VBox([*self._rows(), *self._actions])
         self.form.children, self.message.value = [self._fields, self.message, self.again], message
         self._listen()
         decided = gate.state.state in ("done", "rejected")
@@ -98,24 +100,32 @@ class PanelFields:
             _heading("I confirm"), *self.boxes,
             *([_heading("Failing checks"), *waivers] if waivers else []),
             *([_heading("Left out as leaks"), *restored] if restored else []),
-            _heading("Decision"), self.reviewer, self.comment,
-            widgets.HBox([self.approve, self.missing]).add_class("actions"),
-            widgets.HBox([self.change, self.reject, self.return_to]).add_class("actions")
+            _heading("Decision"), self.reviewer, self.comment
         ]
 
+    def _inputs(self) -> list[Any]:
+        return [*self.boxes, *self.waivers.values(), *self.restored.values(), self.reviewer, self.comment]
+
     def _listen(self) -> None:
-        for field in (*self.boxes, *self.waivers.values(), *self.restored.values(), self.reviewer, self.comment):
+        for field in self._inputs():
             field.observe(self._refresh, "value")
         for button, decision in ((self.approve, "approved"), (self.change, "changes requested"),
                                  (self.reject, "rejected")):
             button.on_click(lambda _, button=button, decision=decision: self._decide(button, decision))
 
     def _show(self, what: str) -> None:
-        "`form`, `again` (only the way back to the form) or `nothing`"
+        """`form`, `decided` (its fields locked, the receipt in the place of the buttons), `again` (only the way back to
+        the form) or `nothing`"""
+        def show(widget: Any, shown: bool) -> None:
+            widget.layout.display = "" if shown else "none"
         self._shown = what
-        self.form.layout.display = "none" if what == "nothing" else ""
-        self._fields.layout.display = "" if what == "form" else "none"
-        self.again.layout.display = "" if what == "again" else "none"
+        show(self.form, what != "nothing")
+        show(self._fields, what in ("form", "decided"))
+        for row in self._actions:
+            show(row, what == "form")
+        for field in self._inputs():
+            field.disabled = what == "decided"
+        show(self.again, what in ("decided", "again"))
         self._refresh()
 
 # %% ../../../nbs/review/04_panel.ipynb #panel-form
@@ -166,7 +176,7 @@ class ApprovalPanel(PanelForm):
         self.settings, self.number, self._decided, self._card, self._shown_form = settings, epoch, decided, None, None
         self.message, self.again = widgets.HTML().add_class("message"), _button("Decide again", "second")
         self.again.layout.align_self = "flex-start"
-        self.again.on_click(lambda _: self._show("form"))
+        self.again.on_click(lambda _: self._decide_anew())
         self.form = widgets.VBox().add_class("kit").add_class("card").add_class("form")
         self._start()
 
@@ -192,13 +202,17 @@ class ApprovalPanel(PanelForm):
             self.message.value = bar("fail", "Nothing was recorded:",
                                      str(error) if isinstance(error, PipelineError) else explain(error))
         else:
-            self._start(receipt_html(event, waivers))
-            self._show("again")
+            self.gate, self.message.value = read_gate(self.settings, self.number), receipt_html(event, waivers)
+            self._show("decided")
             if self._decided:
                 self._decided(event)
         self._redraw_card()
         if self._shown_form is not None:
             self._shown_form.update(self._form_bundle(), raw=True)
+
+    def _decide_anew(self) -> None:
+        self._start(self.message.value)
+        self._show("form")
 
     def show_card_in(self, card: Any) -> None:
         "Draws the card into `card` (anything with `update`), now and after each decision"

@@ -74,10 +74,12 @@ def test_a_page_escapes_text_keeps_trusted_html_and_needs_nothing_else(tmp_path)
     assert 'role="note">nobody approved' in text and "http" not in text
 
 
-def test_a_picture_is_inside_the_page(tmp_path):
-    (tmp_path / "a_b.png").write_bytes(b"\x89PNG")
+def test_a_picture_is_inside_the_page_which_keeps_its_place(tmp_path, bars):
+    from PIL import Image
+    bars.savefig(tmp_path / "a_b.png")
     text = write_page(tmp_path / "p.html", "t", [("picture", tmp_path / "a_b.png")]).read_text()
-    assert 'src="data:image/png;base64,iVBORw==" alt="a b"' in text
+    width, height = Image.open(tmp_path / "a_b.png").size
+    assert 'src="data:image/png;base64,iVBORw' in text and f'alt="a b" width="{width}" height="{height}"' in text
 
 
 def test_a_figure_is_saved_twice_and_listed_with_its_claim(tmp_path, bars):

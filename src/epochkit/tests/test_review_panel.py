@@ -36,8 +36,24 @@ def test_approve_opens_when_all_is_ticked_and_says_what_is_missing(run, clicks):
     assert decisions(run) == ["approved"] and "Receipt: event" in panel.message.value and project_state(
         run.settings)[0].state == "done"
     approve.click()  # the second half of a double click
-    assert decisions(run) == ["approved"
-                              ] and panel._fields.layout.display == "none" and panel.again.layout.display == ""
+    assert decisions(run) == ["approved"] and panel.again.layout.display == ""
+
+
+def test_what_was_decided_stays_in_its_place_locked_until_someone_decides_again(run, clicks):
+    panel = ApprovalPanel(run.settings, 1)
+    for box in panel.boxes:
+        box.value = True
+    panel.comment.value = "as agreed"
+    panel.approve.click()
+    fields = panel._inputs()
+    assert all(field.disabled for field in fields) and panel.ticked == list(REVIEW[1]) and panel.comment.value == "as agreed"
+    assert [row.layout.display for row in (panel._fields, *panel._actions)] == ["", "none", "none"]
+    panel.again.click()
+    assert panel.again.layout.display == "none" and panel.approve.disabled and not panel.ticked
+    assert not any(field.disabled for field in panel._inputs()) and panel._actions[0].layout.display == ""
+    assert "Receipt: event" in panel.message.value
+    again = ApprovalPanel(run.settings, 1)
+    assert again._fields.layout.display == "none" and again.again.layout.display == ""
 
 
 def test_a_failing_check_wants_a_written_reason(run, clicks):
