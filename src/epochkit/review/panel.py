@@ -113,21 +113,6 @@ class PanelFields:
                                  (self.reject, "rejected")):
             button.on_click(lambda _, button=button, decision=decision: self._decide(button, decision))
 
-    def _show(self, what: str) -> None:
-        """`form`, `decided` (its fields locked, the receipt in the place of the buttons), `again` (only the way back to
-        the form) or `nothing`"""
-        def show(widget: Any, shown: bool) -> None:
-            widget.layout.display = "" if shown else "none"
-        self._shown = what
-        show(self.form, what != "nothing")
-        show(self._fields, what in ("form", "decided"))
-        for row in self._actions:
-            show(row, what == "form")
-        for field in self._inputs():
-            field.disabled = what == "decided"
-        show(self.again, what in ("decided", "again"))
-        self._refresh()
-
 # %% ../../../nbs/review/04_panel.ipynb #panel-form
 class PanelForm(PanelFields):
     "The form below the card, which says what is still missing"
@@ -150,6 +135,21 @@ class PanelForm(PanelFields):
             if 0 < len(field.value.strip()) < SHORTEST_REASON
         ]
         return missing + ([] if self.reviewer.value.strip() else ["the reviewer"])
+
+    def _show(self, what: str) -> None:
+        """`form`, `decided` (its fields locked, the receipt in the place of the buttons), `again` (only the way back to
+        the form) or `nothing`"""
+        def show(widget: Any, shown: bool) -> None:
+            widget.layout.display = "" if shown else "none"
+        self._shown = what
+        show(self.form, what != "nothing")
+        show(self._fields, what in ("form", "decided"))
+        for row in self._actions:
+            show(row, what == "form")
+        for field in self._inputs():
+            field.disabled = what == "decided"
+        show(self.again, what in ("decided", "again"))
+        self._refresh()
 
     def _refresh(self, _: Any = None) -> None:
         missing = self.still_missing()
