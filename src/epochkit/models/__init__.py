@@ -15,4 +15,5 @@
 - `contributions`: What each column adds to an answer, told by the served bundle itself, for a report of many rows or for one row at the service.
 - `smallest_change`: The nearest value of one column with which the model says something else.
 - `model_rows`: All rows with features where they fit, else a part by chance that keeps the shares of the classes and whole groups; kept as two files, so that every later number is of the same rows.
+- `shared_study`: Where `OPTUNA_STORAGE` names a database, each finished trial of a search is shown there too.
 """

@@ -46,6 +46,7 @@ from .figures import impact_figure, top_trials_figure
 from .fold_figures import (FoldImportance, error_figure, fold_importance, fold_importance_figure,
                                           mistakes_figure, ranking_figure)
 from .gate import TRAINING_FILES, TUNING_FILES
+from .shared_study import study_of, study_storage
 from .candidates import (Bench, Candidate, Choice, bench, evidence, judge_of, judged, prediction_table,
                                         save_candidates, stored_outputs, todays_rule, train_candidates,
                                         write_training_files)
@@ -55,8 +56,8 @@ from ..planning.plan import Plan, load_plan
 from ..planning.table_rows import open_rows
 from ..record.checkpoints import progress_of
 from ..report.figures import Figures
-from ..lifecycle.tracking import (StoreAwayError, TrackedRun, register_version, tracking_client,
-                                         tracking_outbox, unattended_gates, waivers)
+from ..lifecycle.tracking import (StoreAwayError, TrackedRun, experiment_name, register_version,
+                                         tracking_client, tracking_outbox, unattended_gates, waivers)
 from .tuning import NothingSmaller, Trial, Tuning, best_trials, parameter_impact, tune, tuning_claim
 
 # %% ../../../nbs/models/08_registration.ipynb #65modelhando-02-a
@@ -116,8 +117,10 @@ def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: st
                        workers: int | None = None) -> list[Candidate]:
     """Every framework, within the brief's seconds and memory; see `train_candidates`
 
-    workers: None for as many as the table is worth.
+    workers: None for as many as the table is worth. BadInputError before anything is trained where OPTUNA_STORAGE,
+    which the tuning after it reads, is no address.
     """
+    study_storage()
     count = worker_count(data) if workers is None else workers
     limit_mb = 1024 * _memory_gb(run) / max(1, count) if count else 0
     tried = frameworks or {**frameworks_for(plan.data.task), OneColumnRule.name: OneColumnRule}
@@ -457,7 +460,10 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
     params = {"framework": untuned.framework, "seed": plan.split.seed}
     with (training_store(run, "trials", plan, features_file, **asked) as store,
           resumed_run(run, f"{untuned.framework}_tuning_parent", store, params) as track):
-        tuning = tune(untuned, data, plan, track, trials, store=store, died=died, workers=worker_count(data))
+        study = study_of(f"{experiment_name(run.settings, run.epoch.experiment)}/{untuned.framework}/"
+                         f"{track.run_id[:8]}", plan.metric.maximize)
+        tuning = tune(untuned, data, plan, track, trials, store=store, died=died, workers=worker_count(data),
+                      study=study)
         handed = handed_on_model(run.artifacts, tuning, data, plan, store)
         importance = made_once(store, "importance", lambda: _importance(run, tuning, handed, data, plan))
         _require_registry(run)
@@ -480,6 +486,8 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         save_handed_on_figures(run.artifacts, handed, importance, data, plan)
         settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
         _log_tuning(run, track, tuning, handed, plan, handed_on["version"])
+    if study and (said := study.left_out(len(tuning.trials))):
+        run.warn(said)
     _warn_of_fewer_rows(run, tuning)
     _warn_of_idle_decisions(run, handed.candidate, data, plan)
     return {**read_json(files["tuning_summary_report.json"]), "version": handed_on["version"], "resumed": store.resumed}

@@ -10,6 +10,7 @@ import itertools
 import math
 import time
 import warnings
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from .resume import WorkStore, made_once
 from .candidates import (Bench, Candidate, bench, better, completed, evidence, fold_score, judge_of,
                                         rounds_by_later_rows, train_candidate)
 from .folds.fold_fits import TrainingData, answered_rows
+from .shared_study import SharedStudy
 from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
 from ..planning.plan import Plan
@@ -113,15 +115,24 @@ class _Parzen:
         return found
 
     def tell(self, trial: Trial) -> None:
-        "Enters a finished trial in the history; one without a value counts as failed, or as given up half way"
-        drawn = self._optuna.trial.FixedTrial(trial.params)
-        self._model.search_space(drawn)
-        states, seen = self._optuna.trial.TrialState, [value for value in trial.fold_values if value is not None]
-        state = states.COMPLETE if trial.value is not None else states.PRUNED if seen else states.FAIL
-        partial = {len(seen): float(np.mean(seen))} if state == states.PRUNED else {}
-        self._told.append(self._optuna.trial.create_trial(
-            params=trial.params, distributions=drawn.distributions, value=trial.value, state=state,
-            intermediate_values=partial))
+        "Enters a finished trial in the history"
+        self._told.append(_for_optuna(trial, self._model))
+
+# %% ../../../nbs/models/06_tuning.ipynb #tuning-for-optuna
+def _for_optuna(trial: Trial, model: Any) -> Any:
+    "A finished trial as Optuna keeps it"
+    import optuna
+    drawn = optuna.trial.FixedTrial(trial.params)
+    model.search_space(drawn)
+    states, seen = optuna.trial.TrialState, [value for value in trial.fold_values if value is not None]
+    state = states.COMPLETE if trial.value is not None else states.PRUNED if seen else states.FAIL
+    words = {"trial": trial.number, "mlflow_run": trial.run_id, "reason": trial.failed or trial.given_up}
+    made = optuna.trial.create_trial(
+        params=trial.params, distributions=drawn.distributions, value=trial.value, state=state,
+        intermediate_values={len(seen): float(np.mean(seen))} if state == states.PRUNED else {},
+        user_attrs={name: value for name, value in words.items() if value != ""})
+    made.datetime_start = made.datetime_complete - timedelta(seconds=trial.seconds)
+    return made
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-d
 def _search(model: Any, plan: Plan, trials: int, rows: int = 0) -> tuple[Any, int, str]:
@@ -141,8 +152,8 @@ class NothingSmaller(ResourceLimitError):
 class _Finished:
     "The finished trials of a search and the best of them, read from `store` and saved there when there is one"
 
-    def __init__(self, plan: Plan, store: WorkStore | None):
-        self.plan, self.store = plan, store
+    def __init__(self, plan: Plan, store: WorkStore | None, study: SharedStudy | None = None, model: Any = None):
+        self.plan, self.store, self.study, self.model = plan, store, study, model
         before = store.entries("trial") if store else []
         self.trials = [Trial(**entry["trial"]) for entry in before]
         self.seconds = before[-1]["seconds"] if before else 0.0
@@ -162,6 +173,12 @@ class _Finished:
             self.best = candidate._replace(run_id=trial.run_id)
         if self.store:
             self._save(trial, leads)
+        self.show()
+
+    def show(self, last: bool = False) -> None:
+        "Shows the trials in the study that others look at, where there is one"
+        if self.study:
+            self.study.show([_for_optuna(trial, self.model) for trial in self.trials], last)
 
     def _save(self, trial: Trial, leads: bool) -> None:
         entry = self.store.save("trial", self.best if leads else None, trial=trial._asdict(), seconds=self.seconds,
@@ -198,18 +215,21 @@ def _report_progress(finished: _Finished, number: int, count: int) -> None:
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08
 def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun | None = None, trials: int | None = None,
-         minutes: float | None = None, store: WorkStore | None = None, died: str = "", workers: int = 0) -> Tuning:
+         minutes: float | None = None, store: WorkStore | None = None, died: str = "", workers: int = 0,
+         study: SharedStudy | None = None) -> Tuning:
     """The framework of `untuned` searched over its space; the winner is the best trial, or `untuned` when none is
     better
 
     trials, minutes: None takes the plan's budget. track: the MLflow run that trials are nested under. store: a search
     that was cut short goes on from it. died: why the process before had no memory for its trial; that trial is then
-    made on half of the rows, and has failed when it dies again. workers: processes that fit, 0 for this one.
+    made on half of the rows, and has failed when it dies again. workers: processes that fit, 0 for this one. study:
+    where finished trials are shown to others.
     """
     cls = known_frameworks()[untuned.framework]
-    search, count, sampler = _search(cls(task=plan.data.task), plan, trials or plan.budget.tuning_trials,
+    model = cls(task=plan.data.task)
+    search, count, sampler = _search(model, plan, trials or plan.budget.tuning_trials,
                                      len(data.folds[0][0]) if data.folds else len(data.y))
-    finished, limit_s = _Finished(plan, store), 60 * (minutes or plan.budget.tuning_minutes)
+    finished, limit_s = _Finished(plan, store, study, model), 60 * (minutes or plan.budget.tuning_minutes)
     if died:
         _save_death(finished, died, count)
     for trial in finished.trials:
@@ -218,6 +238,7 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
         store.resumed = f"resuming from {len(finished.trials)} of {count} trials"
     with bench(data, plan, workers) as at:
         _make_trials(cls, search, count, limit_s, finished, at, track, _share_learned(untuned, data))
+    finished.show(last=True)
     _report_progress(finished, count, count)
     gain, checked_on, tuned = made_once(
         store, "checked", lambda: _checked(cls, finished.best, untuned, data, plan, workers))

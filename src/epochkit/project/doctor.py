@@ -6,8 +6,8 @@
 __all__ = ['LOOKS', 'DoctorRow', 'Surroundings', 'look', 'look_at_python', 'locked_versions', 'look_at_packages',
            'look_at_frameworks', 'look_at_kit', 'look_at_git', 'look_at_git_filter', 'look_at_write_permission',
            'look_at_locks', 'memory_limit_gb', 'look_at_memory', 'look_at_disk', 'look_at_browser', 'look_at_kernel',
-           'look_at_signatures', 'look_at_tracking', 'look_at_privacy_key', 'look_at_port', 'look_at_clock', 'examine',
-           'doctor_text', 'run_doctor']
+           'look_at_signatures', 'look_at_tracking', 'look_at_studies', 'look_at_privacy_key', 'look_at_port',
+           'look_at_clock', 'examine', 'doctor_text', 'run_doctor']
 
 # %% ../../../nbs/project/13_doctor.ipynb #doctor-02
 import importlib.metadata
@@ -31,7 +31,9 @@ from .. import __version__
 from ..core.brief import brief_path, parse_brief
 from ..core.errors import PipelineError
 from ..core.files import read_json
+from ..core.services import server_trouble, sqlite_file, without_password
 from ..core.settings import Settings, check_locks
+from ..models.shared_study import study_storage
 from .repository import FILTER, git, repository_of
 from ..serving.server import free_port
 
@@ -331,6 +333,21 @@ def look_at_tracking(place: Surroundings) -> DoctorRow:
         return DoctorRow("tracking", "missing", f"{host[0]}:{host[1]} does not answer ({error})",
                        "start it, or unset MLFLOW_TRACKING_URI to track in the project")
     return DoctorRow("tracking", "ok", f"{host[0]}:{host[1]} answers")
+
+# %% ../../../nbs/project/13_doctor.ipynb #doctor-studies
+@look
+def look_at_studies(place: Surroundings) -> DoctorRow | None:
+    "Whether the database that Optuna's studies are shown in answers, where one is named"
+    try:
+        address = study_storage()
+    except PipelineError as error:
+        return DoctorRow("studies", "missing", "OPTUNA_STORAGE cannot be used", str(error))
+    if not address:
+        return None
+    if sqlite_file(address) is None and (what := server_trouble(address, 1)):
+        return DoctorRow("studies", "warn", f"the server of OPTUNA_STORAGE {what}",
+                         "start it, or unset OPTUNA_STORAGE: a search works without it")
+    return DoctorRow("studies", "ok", without_password(address))
 
 # %% ../../../nbs/project/13_doctor.ipynb #doctor-32
 @look

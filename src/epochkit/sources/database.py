@@ -21,6 +21,7 @@ import pandas as pd
 from ..core.settings import Settings
 from ..core.brief import column_name
 from ..core.errors import BadInputError, require_package, unknown_name
+from ..core.services import sqlalchemy_url
 from .files.source import find_file
 from .secrets import Secrets, refuse_plain_secrets
 from .base import Source, data_source, rechunk
@@ -85,8 +86,7 @@ def _engine(wanted: _DatabaseAddress, secrets: Secrets, settings: Settings) -> A
     try:
         user, mark, place = wanted.url.rpartition("@")
         url = sqlalchemy.make_url(
-            re.sub("^postgres(ql)?:", "postgresql+psycopg:",
-                   secrets.fill(user, lambda value: quote(value, safe="")) + mark + secrets.fill(place)))
+            sqlalchemy_url(secrets.fill(user, lambda value: quote(value, safe="")) + mark + secrets.fill(place)))
         secrets.keep("password", url.password or "")
         url = url.update_query_dict({key: secrets.fill(value) for key, value in wanted.driver.items()})
         timeout = {"connect_timeout": _TIMEOUT_S} if url.get_backend_name() in ("postgresql", "mysql",

@@ -141,6 +141,14 @@ def test_signatures_count_where_they_are_demanded(project, monkeypatch):
     assert doctor.look_at_signatures(strict).state == "ok"
 
 
+def test_the_database_of_studies_is_looked_at_where_one_is_named(project, monkeypatch, tmp_path):
+    for address, state in (("", None), ("host:5432", "missing"), (f"sqlite:///{tmp_path}/o.db", "ok"),
+                           ("postgresql://ada:secret@127.0.0.1:9/base", "warn")):
+        monkeypatch.setenv("OPTUNA_STORAGE", address)
+        row = doctor.look_at_studies(project)
+        assert (row and row.state) == state and "secret" not in str(row)
+
+
 def test_a_tracking_server_that_does_not_answer_is_missing(project, monkeypatch):
     assert doctor.look_at_tracking(project).state == "ok"
     with socket.create_server(("127.0.0.1", 0)) as server:

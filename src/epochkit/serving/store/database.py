@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadInputError, PipelineError, require_package
-from ...core.services import sqlite_file, sqlite_trouble, without_password
+from ...core.services import sqlalchemy_url, sqlite_file, sqlite_trouble, without_password
 
 # %% ../../../../nbs/serving/store/01_database.ipynb #storedb-05
 class PredictionStoreError(PipelineError):
@@ -106,8 +106,8 @@ def _engine_of(address: str) -> Any:
     "What connects to a server, lazily, a connection at a time"
     require_package("psycopg", "a prediction store in PostgreSQL")
     import sqlalchemy
-    url = re.sub(r"^postgres(ql)?(\+psycopg)?:", "postgresql+psycopg:", address)
-    return sqlalchemy.create_engine(url, pool_size=2, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    return sqlalchemy.create_engine(sqlalchemy_url(address), pool_size=2, pool_pre_ping=True,
+                                    connect_args={"connect_timeout": 5})
 
 
 @contextmanager
