@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from dataclasses import replace
 from types import SimpleNamespace
 from epochkit.core.brief import parse_brief
 from epochkit.models.bundle import Bundle, input_schema
@@ -169,3 +170,16 @@ def test_speed_is_measured(loans):
     speed = time_scoring(bundle, rows, calls=5)
     assert len(speed["latencies_ms"]
                ) == 5 and speed["latency_p95_ms"] >= speed["latency_p50_ms"] > 0 < speed["rows_per_second"]
+
+
+def test_a_long_table_is_scored_in_parts_that_give_the_scores_of_the_whole(loans):
+    bundle, rows, *_ = loans
+    sizes = []
+
+    class Counted:
+        def transform(self, raw):
+            sizes.append(len(raw))
+            return bundle.pipeline.transform(raw)
+    parts = bundle_output(replace(bundle, pipeline=Counted()), rows, 7)
+    assert np.allclose(parts, bundle_output(bundle, rows), rtol=0, atol=1e-15) and len(parts) == sum(sizes) == len(rows)
+    assert max(sizes) == 7

@@ -51,10 +51,13 @@ def codes_of(target: pd.Series, plan: Plan) -> np.ndarray:
     return target.map({label: code for code, label in enumerate(plan.data.classes)}).to_numpy(dtype=int)
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04-b
-def bundle_output(bundle: Bundle, raw: pd.DataFrame) -> np.ndarray:
-    "Probabilities, (n_rows, n_classes), or predictions, (n_rows,), for raw rows"
-    features = bundle.features(raw)
-    return bundle.model.predict(features) if bundle.task == "regression" else bundle.model.predict_proba(features)
+def bundle_output(bundle: Bundle, raw: pd.DataFrame, part_rows: int = 100_000) -> np.ndarray:
+    """Probabilities, (n_rows, n_classes), or predictions, (n_rows,), for raw rows
+
+    part_rows: rows whose features are in memory at a time."""
+    answer = bundle.model.predict if bundle.task == "regression" else bundle.model.predict_proba
+    return np.concatenate([answer(bundle.features(raw.iloc[start:start + part_rows]))
+                           for start in range(0, max(1, len(raw)), part_rows)])
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04-c
 def costs_of(plan: Plan) -> tuple[float, float]:
