@@ -440,7 +440,8 @@ def _score(settings: Settings, options: argparse.Namespace) -> int:
     for note in (*source.warnings, *check_columns(bundle, source.columns)):
         print(f"note: {note}", file=sys.stderr)
     kept = _kept_rows(settings, options, bundle, source)
-    report = score_source(bundle, source, options.out, options.rows, options.force, settings.chunk_rows, keep=kept)
+    report = score_source(bundle, source, options.out, options.rows, options.force, settings.chunk_rows, keep=kept,
+                          settings=settings)
     print(report)
     if kept:
         print(f"note: {kept}", file=sys.stderr)

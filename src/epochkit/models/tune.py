@@ -17,12 +17,14 @@ from ..core.settings import Settings, load_settings
 from ..lifecycle.run import begin
 from .registration import hand_over, tune_best_model
 from .resume import clear_work
+from .shared_study import study_storage
 
 # %% ../../../nbs/models/09_tune.ipynb #tune-03
 def tune_by_hand(settings: Settings, trials: int | None = None) -> int:
     "Tunes the winner of phase 1, hands over and computes the gate; 0 when it passes. DependencyError before phase 1"
     if not (settings.artifacts(5) / "best_model_info.json").is_file():
         raise DependencyError("phase 1 has not run yet: run 'epoch run 5' or the notebook model_training.ipynb first")
+    study_storage()  # an address that is none is refused before the epoch is opened
     run = begin(5, settings, tuning_trials=trials or 0)
     limit_this_process(settings.memory_gb)
     summary = tune_best_model(run, trials)

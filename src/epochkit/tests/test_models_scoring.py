@@ -73,7 +73,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
 def test_another_model_or_table_starts_anew(tmp_path):
     work = scoring.ScoreWork(ExampleBundle(), source_at(tmp_path), tmp_path / "out.csv", 10, 0)
     scoring._parts_kept(work)
-    scoring._write_part(work, 0, a_table(10))
+    scoring._write_part(work, 0, scoring.made_part(work.bundle, a_table(10), [], ".csv", 0))
     assert len(scoring._parts_kept(work)) == 1
     other = ExampleBundle()
     other.version = "8"
@@ -136,5 +136,49 @@ def test_rows_that_are_kept_have_ids_that_stay_the_same(tmp_path):
 def test_parts_with_and_without_ids_do_not_mix(tmp_path):
     work = scoring.ScoreWork(ExampleBundle(), source_at(tmp_path), tmp_path / "out.csv", 10, 0)
     scoring._parts_kept(work)
-    scoring._write_part(work, 0, a_table(10))
+    scoring._write_part(work, 0, scoring.made_part(work.bundle, a_table(10), [], ".csv", 0))
     assert scoring._parts_kept(work._replace(keep=lambda *_: None)) == []
+
+
+def test_two_processes_write_the_bytes_of_one_and_keep_the_same_rows(tmp_path, monkeypatch):
+    settings = load_settings(home=tmp_path, env={})
+    for suffix in (".csv", ".parquet"):
+        alone = kept_by(tmp_path, f"alone{suffix}", chunk_rows=7)
+        with monkeypatch.context() as small:
+            small.setattr(scoring, "_ALONE_ROWS", 0)
+            small.setattr(scoring, "with_scores", None)  # nothing is scored in this process
+            assert str(kept_by(tmp_path, f"two{suffix}", chunk_rows=7, settings=settings)) == str(alone)
+        assert (tmp_path / f"two{suffix}").read_bytes() == (tmp_path / f"alone{suffix}").read_bytes()
+
+
+def test_what_a_process_could_not_make_is_made_here(tmp_path, monkeypatch):
+    from epochkit.core.workers import Workers
+
+    class Silent(Workers):
+        def outcome(self):
+            return super().outcome()._replace(value=None, error="its process ended")
+    alone = kept_by(tmp_path, "alone.csv", chunk_rows=7)
+    monkeypatch.setattr(scoring, "open_workers", lambda *_, **options: Silent(0))
+    assert str(kept_by(tmp_path, "here.csv", chunk_rows=7)) == str(alone)
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
+
+
+def test_a_cluster_scores_to_the_same_bytes_while_its_processes_are_killed(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    from epochkit.tests.dask_cluster import dask_cluster
+    scoring.score_source(ExampleBundle(), source_at(tmp_path, 400), tmp_path / "alone.csv", chunk_rows=5, shown=False)
+    write, killed = scoring._write_part, []
+
+    def killing(work, number, made):
+        if number % 20 == 10:
+            with distributed.Client(address, set_as_default=False) as client:
+                there = client.run(os.getpid)
+                os.kill(killed.append(pid := sorted(there.values())[0]) or pid, signal.SIGKILL)
+        return write(work, number, made)
+    monkeypatch.setattr(scoring, "_write_part", killing)
+    settings = load_settings(home=tmp_path, env={}).model_copy(update={"engine": "dask"})
+    with dask_cluster(tmp_path) as (address, _):
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+        scoring.score_source(ExampleBundle(), source_at(tmp_path, 400), tmp_path / "there.csv", chunk_rows=5, shown=False,
+                             settings=settings)
+    assert len(killed) == 4 and (tmp_path / "there.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
