@@ -300,7 +300,8 @@ def inject_shift(frame: pd.DataFrame, reference: Mapping[str, Any], columns: lis
                  deviations: float = 2.0, share: float = 1.0) -> pd.DataFrame:
     """A copy of `frame` with `columns` (default: all numbers and categories) shifted against `reference`
 
-    deviations: what is added to a number, in standard deviations. share: of the rows get the rarest label.
+    deviations: what is added to a number, in standard deviations. share: of the rows get the rarest label, or a new
+    one where there is only one.
     """
     shifted, profiles = frame.copy(), reference["features"]
     moved = np.random.default_rng(0).permutation(len(frame)) < round(share * len(frame))
@@ -309,7 +310,7 @@ def inject_shift(frame: pd.DataFrame, reference: Mapping[str, Any], columns: lis
         if column["kind"] == "number":
             shifted[name] = shifted[name].astype(float) + deviations * (column["deviation"] or 1.0)
         elif column["kind"] == "category":
-            rarest = min(column["counts"], key=column["counts"].get)
+            rarest = min(column["counts"], key=column["counts"].get) if len(column["counts"]) > 1 else "another label"
             shifted[name] = shifted[name].astype(object).mask(moved, rarest)
     return shifted
 
