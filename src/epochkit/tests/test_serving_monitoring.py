@@ -180,6 +180,15 @@ def test_a_part_of_the_rows_gets_the_rarest_label():
     assert (moved != frame["home"]).sum() <= 50 and (moved != frame["home"]).sum() > 10
 
 
+def test_a_column_of_one_label_gets_a_new_one_and_rings():
+    frame, scores = make(1_500)
+    reference, served = reference_profile(frame.assign(home="own"), scores, SCHEMA), make(200, seed=4)[0].assign(home="own")
+    moved = inject_shift(served, reference, deviations=0.5, share=0.25)
+    assert (moved["home"] != "own").sum() == 50
+    assert "home" in drifting_columns(drift_report(reference, moved, make(200, seed=4)[1]))
+
+
+
 def test_the_table_puts_alarms_first_and_the_figure_shows_every_measured_column():
     import matplotlib
     matplotlib.use("Agg")
