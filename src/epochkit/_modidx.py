@@ -2733,6 +2733,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'epochkit/lifecycle/state.py'),
                                           'epochkit.lifecycle.state._epoch_view': ( 'lifecycle/state.html#_epoch_view',
                                                                                     'epochkit/lifecycle/state.py'),
+                                          'epochkit.lifecycle.state._opened': ( 'lifecycle/state.html#_opened',
+                                                                                'epochkit/lifecycle/state.py'),
                                           'epochkit.lifecycle.state._own_state': ( 'lifecycle/state.html#_own_state',
                                                                                    'epochkit/lifecycle/state.py'),
                                           'epochkit.lifecycle.state._refusal': ( 'lifecycle/state.html#_refusal',

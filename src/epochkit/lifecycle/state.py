@@ -114,6 +114,13 @@ def _still_running(started: Event) -> bool:
         return False
 
 # %% ../../../nbs/lifecycle/04_state.ipynb #11pipelinest-07-d
+def _opened(events: list[Event], started: Event | None) -> str:
+    "When the first notebook of the run began that `started` belongs to, whose seconds are those of all its notebooks"
+    run = started and started.data.get("run")
+    return next((event.time for event in events if run and event.kind == "epoch_started"
+                 and (event.epoch, event.data.get("run")) == (started.epoch, run)), started.time if started else "")
+
+
 def _own_state(settings: Settings, events: list[Event], number: int, files: _Files) -> EpochState:
     title = epoch_of(number).title
     started, finished = latest(events, number, "epoch_started"), latest(events, number, "epoch_finished")
@@ -130,7 +137,7 @@ def _own_state(settings: Settings, events: list[Event], number: int, files: _Fil
                                                number), reasons=() if alive else ("interrupted before it finished", ),
                           actor_kind=last.actor_kind)
     common: dict[str, Any] = {
-        "gate": "passed" if finished.data["gate"]["passed"] else "failed", "started": started.time if started else "",
+        "gate": "passed" if finished.data["gate"]["passed"] else "failed", "started": _opened(events, started),
         "seconds": finished.data["seconds"], "peak_mb": finished.data["peak_mb"], "actor_kind": finished.actor_kind
     }
     changes = changed_since(finished, files)

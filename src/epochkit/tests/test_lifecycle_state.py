@@ -3,7 +3,8 @@
 import pytest
 from epochkit.core.errors import DependencyError
 from epochkit.core.settings import load_settings
-from epochkit.lifecycle.state import _differences
+from epochkit.record.events import Event
+from epochkit.lifecycle.state import _differences, _opened
 from epochkit.lifecycle.state import *
 
 
@@ -27,3 +28,10 @@ def test_an_agent_is_told_to_stop_where_a_person_is_told_how_to_decide(state, mo
     assert "approve" not in of_an_agent and ("approve" in of_a_person) == (state.epoch != 2)
     assert (of_an_agent == of_a_person) == (state.epoch == 2)
     assert state.epoch != 1 or "a person's decision: stop and report" in of_an_agent
+
+
+def test_an_epoch_of_two_notebooks_began_with_the_first():
+    def opened(time, run, epoch=5):
+        return Event(seq=1, time=time, kind="epoch_started", epoch=epoch, data={"run": run}, actor="ada", prev="", hash="")
+    events = [opened("10:00", "a"), opened("11:00", "b"), opened("11:01", "b", 4), opened("11:02", "b")]
+    assert _opened(events, events[-1]) == "11:00" and _opened(events, None) == ""
