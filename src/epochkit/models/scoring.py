@@ -259,7 +259,7 @@ def _score_parts(work: ScoreWork, shown: bool, settings: Settings | None) -> Sco
     started, before, records = time.monotonic(), _stamps(work.source), _parts_kept(work)
     kept, rows = len(records), work.source.rows
     total = min(work.rows, rows) if work.rows else rows
-    processes = _processes(total - kept * work.chunk_rows, settings)
+    processes = _processes(work.bundle, total - kept * work.chunk_rows, settings)
     limit_mb = 1024 * settings.memory_gb / processes if processes else 0
     with (ProgressBar("scoring", -(-total // work.chunk_rows), kept, shown) as bar,
           open_workers(processes, limit_mb, settings=settings) as workers):
@@ -287,10 +287,10 @@ def _chunks(work: ScoreWork, kept: int) -> Iterator[tuple[int, pd.DataFrame]]:
 _ALONE_ROWS = 500_000
 
 
-def _processes(rows: int, settings: Settings | None) -> int:
+def _processes(bundle: Any, rows: int, settings: Settings | None) -> int:
     "How many processes of this machine score so many rows, or 1 for those of a cluster; 0: this process"
-    if settings is None or rows < 1:
-        return 0
+    if settings is None or rows < 1 or getattr(getattr(bundle, "cleaner", None), "key_digest", ""):
+        return 0  # the key of hashed columns goes nowhere
     return 1 if settings.engine != "local" else min(2, os.cpu_count() or 1) if rows > _ALONE_ROWS else 0
 
 
