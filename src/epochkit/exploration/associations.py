@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['cramers_v', 'correlation_ratio', 'numbers_of', 'auc_of', 'bins_of', 'information_share', 'is_measurable',
-           'strength_of', 'gap_effect', 'association_of', 'adjusted', 'associations', 'telling_words', 'describe_texts']
+           'interval_q', 'strength_of', 'gap_effect', 'association_of', 'adjusted', 'associations', 'telling_words',
+           'describe_texts']
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-02
 from collections.abc import Mapping
@@ -93,11 +94,20 @@ def information_share(column: np.ndarray, target: np.ndarray, seed: int = 0) -> 
 _MOST_ROWS, _FEWEST_ROWS = 20_000, 30
 
 
-def is_measurable(table: pd.DataFrame, chance: float) -> pd.Series:
-    """Whether each row of the associations shows one by any of its measures: ranks (gaps counted) or information at q
-    below 0.05, or the score alone with its interval above `chance`"""
-    by_score = table["alone_low"] > chance if "alone_low" in table else False
-    return (table["q_value"] < 0.05) | (table["information_q"] < 0.05) | by_score
+def is_measurable(table: pd.DataFrame) -> pd.Series:
+    """Whether each row of the associations shows one by any of its measures: ranks (gaps counted), information, or the
+    score alone, each at q below 0.05: corrected for how many columns were looked at"""
+    asked = [name for name in ("q_value", "information_q", "alone_q") if name in table]
+    return (table[asked] < 0.05).any(axis=1)
+
+
+def interval_q(values: pd.Series, low: pd.Series, chance: float) -> pd.Series:
+    """q-values of values above `chance`, from the lower ends of their 95 % intervals; missing ones stay missing
+
+    q is at most 0.05 where the interval lies above chance at the level 1 - 0.05 R / m that is right for R that are told
+    of m."""
+    tail = stats.norm.sf(1.96 * (values - chance) / (values - low))
+    return adjusted(pd.Series(2 * tail, values.index).clip(upper=1))
 
 
 def strength_of(effect: float, rows: int = _FEWEST_ROWS) -> str:

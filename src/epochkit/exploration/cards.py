@@ -15,7 +15,7 @@ import pandas as pd
 
 from .associations import numbers_of
 from .column_figures import value_of_column
-from .columns import wilson_interval
+from .columns import rates_by_label
 from .explore import Exploration
 from .recommendations import recommendation_table
 from .findings import alone_value
@@ -266,16 +266,9 @@ def _caption(found: Exploration, name: str, beyond: int, ends: tuple[float, floa
 def label_rows(found: Exploration, name: str, most: int = 8) -> pd.DataFrame:
     "The commonest labels of a category, gaps among them: label, rows, share, mean outcome, low and high (95 %)"
     column = found.rows[name]
-    labels = column.astype(object).where(column.notna(), "(missing)").astype(str)
-    table = found.outcome.groupby(labels.to_numpy(), sort=False).agg(["size", "mean", "std"])
-    table = table.sort_values("size", ascending=False, kind="stable").head(most)
-    spread = 1.96 * (table["std"] / np.sqrt(table["size"])).fillna(0.0)
-    ends = pd.DataFrame({"low": table["mean"] - spread, "high": table["mean"] + spread})
-    if found.plan.classification:
-        ends = pd.DataFrame([wilson_interval(mean * rows, rows) for rows, mean in zip(table["size"], table["mean"])],
-                            columns=["low", "high"], index=table.index)
-    return pd.DataFrame({"label": table.index, "rows": table["size"], "share": table["size"] / len(column),
-                         "mean": table["mean"], **ends}).reset_index(drop=True)
+    table = rates_by_label(column, found.outcome, most, found.together)
+    table = table.assign(share=table["rows"] / len(column)).sort_values("rows", ascending=False, kind="stable")
+    return table[["label", "rows", "share", "mean", "low", "high"]].reset_index(drop=True)
 
 # %% ../../../nbs/exploration/14_cards.ipynb #columncards-17
 class ColumnCard(NamedTuple):

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..cleaning.years import holds_years
 from .associations import auc_of, numbers_of
-from .columns import rates_by_label
+from .columns import outcome_means, rates_by_label
 from .explore import Exploration
 from .findings import (alone_value, association_values, ends_alone, quartiles_claim,
                                            outlier_values, skewness_values)
@@ -194,22 +194,23 @@ def _trend_picture(found: Exploration, name: str, row: pd.Series) -> Exploration
     "Mean target per tenth of the number with 95 % intervals, over a sample of rows"
     target, values = found.rows[found.plan.data.target], found.rows[name].astype(float)
     tenth = pd.qcut(values.rank(method="first"), 10, labels=False)
-    means = pd.DataFrame({"x": values, "y": target}).groupby(tenth).agg(x=("x", "median"), y=("y", "mean"),
-                                                                        spread=("y", "sem"))
+    known = tenth.notna()
+    means = outcome_means(target[known].astype(float), tenth[known].astype(int).to_numpy(), found.together)
+    means = means.assign(x=values.groupby(tenth).median()).dropna(subset="x")
     figure, axes = canvas(4.2)
     axis = axes[0, 0]
     some = found.rows.sample(min(1500, len(found.rows)), random_state=0).index
     axis.scatter(values[some], target[some], s=10, alpha=0.3, color=COLOURS["grey"], label="rows")
-    axis.errorbar(means["x"], means["y"], yerr=1.96 * means["spread"], color=COLOURS["blue"], marker="o", capsize=3,
-                  linewidth=2, label=f"mean per tenth of {named(found, name)}, 95 % interval")
+    axis.errorbar(means["x"], means["mean"], yerr=means["high"] - means["mean"], color=COLOURS["blue"], marker="o",
+                  capsize=3, linewidth=2, label=f"mean per tenth of {named(found, name)}, 95 % interval")
     axis.set(xlabel=titled(found, name), ylabel=titled(found, target.name))
     axis.legend()
     way = "rises" if row["spearman"] > 0 else "falls"
     return figure, claim("{target} {way} with {name}: from {low} in its lowest tenth to {high} in its "
                          "highest (Spearman {rho})",
                          target=target.name, way=way, name=name,
-                         low=outcome_value(found, means["y"].iloc[0], f"{name} is in its lowest tenth"),
-                         high=outcome_value(found, means["y"].iloc[-1], f"{name} is in its highest tenth"),
+                         low=outcome_value(found, means["mean"].iloc[0], f"{name} is in its lowest tenth"),
+                         high=outcome_value(found, means["mean"].iloc[-1], f"{name} is in its highest tenth"),
                          rho=effect_value(row["spearman"], f"{name} and {target.name}", int(row["rows"]), "Spearman"))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-10
@@ -241,13 +242,13 @@ def strongest_number_picture(found: Exploration) -> ExplorationPicture | None:
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why12
 def _drawable(rates: pd.DataFrame) -> pd.DataFrame:
     "Labels with ten rows and more, unless fewer than two would remain"
-    enough = rates[rates["rows"] >= 10]
+    enough = rates[rates["units"] >= 10]
     return enough if len(enough) >= 2 else rates
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why14
 def _label_claim(found: Exploration, name: str, tables: dict[str, pd.DataFrame]) -> str:
     "The outcome of the highest and the lowest label of a column, or that none has enough rows"
-    rates = tables[name][tables[name]["rows"] >= 10]
+    rates = tables[name][tables[name]["units"] >= 10]
     if len(rates) < 2:
         return claim("No label of {name} has enough rows to tell its {outcome} from the average", name=name,
                      outcome=found.outcome_words)
@@ -266,7 +267,7 @@ def category_picture(found: Exploration, most_columns: int = 4) -> ExplorationPi
         return None
     factor = 100 if found.plan.classification else 1
     tables = {
-        name: _drawable(rates_by_label(found.rows[name], found.outcome, most=7))[::-1]
+        name: _drawable(rates_by_label(found.rows[name], found.outcome, 7, found.together))[::-1]
         for name in table["column"]
     }
     figure, axes = canvas(0.9 + 0.42 * len(tables) + 0.27 * sum(map(len, tables.values())), rows=len(tables),

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 from scipy import stats
 
-from .associations import adjusted, associations, bins_of, describe_texts, numbers_of
+from .associations import (adjusted, associations, bins_of, describe_texts, interval_q,
+                                               numbers_of)
 from epochkit.exploration.columns import (
     class_balance, column_kinds, feature_kinds, outcome_of, profile, rates_by_label, with_dates
 )
@@ -25,6 +26,7 @@ from .groups import GroupStructure, group_structure
 from ..cleaning.years import holds_years, with_years
 from ..planning.plan import Plan
 from ..planning.table_rows import TableRows
+from ..planning.units import drawn_together
 from .relations import interactions, pair_associations, redundant_pairs, sampled, variance_inflation
 from .time import TimeBehaviour, behaviour_over_time, describe_dates, moments_of
 
@@ -58,7 +60,8 @@ def _bands(quarters: Any) -> dict[float, str]:
             else f"{low:g} to {high:g}" for at, low, high in ends.itertuples()}
 
 
-def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series) -> pd.DataFrame:
+def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series, together: pd.Series | None = None
+                         ) -> pd.DataFrame:
     "Per protected column and group (numbers in quarters): rows, mean outcome and its 95 % interval"
     tables = []
     for name in (name for name in plan.data.protected if name in frame and name != plan.data.target):
@@ -66,13 +69,13 @@ def outcome_by_protected(frame: pd.DataFrame, plan: Plan, outcome: pd.Series) ->
         if column.dtype.kind in "iuf" and column.nunique() > 10:
             quarters = pd.qcut(column, 4, labels=False, duplicates="drop")
             column = quarters.map(_bands(column.groupby(quarters)), na_action="ignore")
-        tables.append(rates_by_label(column, outcome).assign(column=name))
+        tables.append(rates_by_label(column, outcome, together=together).assign(column=name))
     columns = ["column", "label", "rows", "mean", "low", "high"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-11
 class Exploration(NamedTuple):
-    "Everything measured on the analysed rows"
+    "Everything measured on the analysed rows; together: what `drawn_together` says of them, by their index"
     plan: Plan
     rows: pd.DataFrame
     kinds: dict[str, str]
@@ -99,6 +102,7 @@ class Exploration(NamedTuple):
     outcome: pd.Series
     outcome_words: str
     duplicates: int
+    together: pd.Series | None = None
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-11-a
 def _folds_of(rows: pd.DataFrame, plan: Plan) -> np.ndarray:
@@ -161,6 +165,8 @@ def _with_scores_alone(ranked: pd.DataFrame, leaks: Mapping[str, Any] | None) ->
     for place, name in enumerate(("alone_low", "alone_high")):
         table.insert(6 + place, name,
                      table["column"].map({key: pair[place] for key, pair in ends.items()}).astype(float))
+    chance = 0.5 if leaks.get("measure") == "AUC" else 0.0
+    table.insert(8, "alone_q", interval_q(table["alone"], table["alone_low"], chance))
     return table
 
 # %% ../../../nbs/exploration/07_explore.ipynb #09c0b397
@@ -197,6 +203,8 @@ def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
                  if item["severity"] == "critical" and item["column"] in features]
     trusted = {name: kind for name, kind in features.items() if name not in forbidden}
     outcome, words = outcome_of(rows[plan.data.target], plan)
+    codes = drawn_together(rows, plan)
+    together = None if codes is None else pd.Series(codes, rows.index)
     ranked = _with_scores_alone(associations(rows, features, plan), leaks)
     order = {name: features[name] for name in ranked["column"] if name in trusted}
     training = rows if parts is None else rows[parts.reindex(rows.index) == "train"]
@@ -208,9 +216,10 @@ def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
                        missingness(rows, features, plan), gap_mechanisms(rows, trusted), gap_patterns(rows, features),
                        columns_missing_together(rows, features), outliers(rows, trusted), odd_rows(rows, order),
                        spreads(rows, order, plan), redundant_pairs(rows, trusted), variance_inflation(rows, trusted),
-                       behaviour_over_time(rows, trusted, plan), group_structure(rows, trusted, plan),
+                       behaviour_over_time(rows, trusted, plan, together), group_structure(rows, trusted, plan),
                        describe_dates(rows, features, outcome), describe_texts(rows, features, outcome),
-                       outcome_by_protected(rows, plan, outcome), outcome, words, _repeated(groups))
+                       outcome_by_protected(rows, plan, outcome, together), outcome, words, _repeated(groups),
+                       together)
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-why06
 def _time_summary(time: TimeBehaviour | None) -> dict[str, Any] | None:

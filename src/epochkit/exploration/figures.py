@@ -18,6 +18,7 @@ from .column_figures import (ExplorationPicture, association_picture, by_target_
                                                  category_picture, distributions_picture, named,
                                                  outlier_picture, short, strongest_number_picture, target_picture,
                                                  titled)
+from .columns import outcome_means
 from .explore import Exploration
 from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture,
                                                    interactive_picture, missing_pattern_picture, missing_picture,
@@ -95,8 +96,10 @@ def season_picture(found: Exploration) -> ExplorationPicture | None:
     outcome = found.outcome.reindex(time.moments.index)
     figure, axes = canvas(3.3, columns=len(parts), sharey=True)
     for axis, row in zip(axes[0], parts.itertuples(index=False)):
-        groups = outcome.groupby(columns[row.part]).agg(["mean", "sem"]).fillna(0.0) * factor
-        axis.errorbar(groups.index, groups["mean"], yerr=1.96 * groups["sem"], marker="o", markersize=4, capsize=2,
+        codes, names = pd.factorize(columns[row.part], sort=True)
+        groups = factor * outcome_means(outcome[codes >= 0], codes[codes >= 0], found.together).set_index(names)
+        bars = [groups["mean"] - groups["low"], groups["high"] - groups["mean"]]
+        axis.errorbar(names, groups["mean"], yerr=bars, marker="o", markersize=4, capsize=2,
                       linewidth=1.6, color=COLOURS["blue"] if row.enough else COLOURS["grey"])
         axis.set_title(f"{row.part} (effect {row.effect:.2f})" + ("" if row.enough else ": seen once"), fontsize=10)
         if row.part in _PART_NAMES:
@@ -182,7 +185,7 @@ def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value
 # %% ../../../nbs/exploration/13_figures.ipynb #figures-order
 def row_order_picture(found: Exploration) -> ExplorationPicture:
     "The outcome along the rows as they lie in the file, with the 95 % interval of each stretch"
-    table, effect, p_value = outcome_by_order(found.rows["row_id"], found.outcome)
+    table, effect, p_value = outcome_by_order(found.rows["row_id"], found.outcome, found.together)
     factor, edges = 100 if found.plan.classification else 1, [*table["first"], found.rows["row_id"].iloc[-1] + 1]
     figure, axes = canvas(3.2)
     axis = axes[0, 0]

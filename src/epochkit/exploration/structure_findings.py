@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .columns import outcome_interval
+from .columns import outcome_means
 from .explore import Exploration
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import readable
@@ -122,7 +122,7 @@ def _odd_rows_finding(found: Exploration) -> Finding | None:
     if not odd.any():
         return None
     inside, outside = found.outcome[odd].mean(), found.outcome[~odd].mean()
-    low, high = outcome_interval(found.outcome[odd], found.plan.classification)
+    low, high = outcome_means(found.outcome[odd], np.zeros(odd.sum(), int), found.together).loc[0, ["low", "high"]]
     furthest = found.rows.loc[found.odd["score"][odd].nlargest(3).index]
     rows = ", ".join(map(str, furthest["row_id"])) if "row_id" in found.rows else ""
     differ = claim("; their {outcome} is {inside}, elsewhere {outside}", outcome=found.outcome_words,
@@ -334,7 +334,8 @@ def _order_finding(found: Exploration) -> Finding | None:
     "That the outcome changes along the rows; None where it does not, or where a time or group column is named"
     if found.time is not None or found.groups is not None:
         return None
-    table, effect, p_value = outcome_by_order(pd.Series(range(len(found.rows)), found.rows.index), found.outcome)
+    table, effect, p_value = outcome_by_order(pd.Series(range(len(found.rows)), found.rows.index), found.outcome,
+                                              found.together)
     if not (p_value < 0.05 and effect >= 0.1):
         return None
     n = len(found.rows)

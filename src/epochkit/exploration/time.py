@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from .associations import adjusted, auc_of, correlation_ratio, cramers_v, numbers_of, strength_of
-from .columns import outcome_of, rates_by_label
+from .columns import outcome_means, outcome_of, rates_by_label
 from ..planning.plan import Plan
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-06
@@ -49,23 +49,24 @@ def periods_of(moments: pd.Series, most: int = _MOST_PERIODS) -> tuple[pd.Series
     return moments.dt.to_period(code).dt.start_time, names[code]
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-06-b
-def outcome_over_time(moments: pd.Series, outcome: pd.Series) -> tuple[pd.DataFrame, str]:
+def outcome_over_time(moments: pd.Series, outcome: pd.Series, together: pd.Series | None = None
+                      ) -> tuple[pd.DataFrame, str]:
     "period, rows, mean, low and high (95 %) of the outcome, in order of time; and what a period is called"
     starts, name = periods_of(moments)
-    groups = outcome.groupby(starts)
-    table = pd.DataFrame({"rows": groups.size(), "mean": groups.mean(),
-                          "error": groups.sem().fillna(0.0)}).rename_axis("period").reset_index()
-    return table.assign(low=table["mean"] - 1.96 * table["error"],
-                        high=table["mean"] + 1.96 * table["error"]).drop(columns="error"), name
+    codes, periods = pd.factorize(starts, sort=True)
+    table = outcome_means(outcome[codes >= 0], codes[codes >= 0], together).drop(columns="units")
+    table.insert(0, "period", periods)
+    return table, name
 
 # %% ../../../nbs/exploration/04_time.ipynb #time-order
-def outcome_by_order(places: pd.Series, outcome: pd.Series) -> tuple[pd.DataFrame, float, float]:
+def outcome_by_order(places: pd.Series, outcome: pd.Series, together: pd.Series | None = None
+                     ) -> tuple[pd.DataFrame, float, float]:
     """first (place of a stretch), rows, mean, low and high (95 %) of the outcome in up to twenty stretches of at least
     thirty rows, in order; the effect of the stretch on the outcome, 0 to 1, and its p-value. `places`: whole numbers"""
     count = min(20, max(1, len(places) // 30))
     stretches = pd.Series(np.arange(len(places)) * count // len(places), places.index)
     starts = places.groupby(stretches).transform("first")
-    table = rates_by_label(starts, outcome, most=count)
+    table = rates_by_label(starts, outcome, count, together)
     table.insert(0, "first", table.pop("label").astype(int))
     return table.sort_values("first", ignore_index=True), *correlation_ratio(outcome, stretches)
 
@@ -238,7 +239,8 @@ class TimeBehaviour(NamedTuple):
     gaps: pd.DataFrame
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-22-b
-def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> TimeBehaviour | None:
+def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, together: pd.Series | None = None
+                        ) -> TimeBehaviour | None:
     "Trend, season, memory, drift and holes by the plan's time column; None without one"
     name = plan.data.time
     if not name or name not in frame:
@@ -251,7 +253,7 @@ def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Pla
     outcome, _ = outcome_of(frame[plan.data.target], plan)
     by_group = bool(plan.data.group) and moments.dtype.kind != "M"
     groups = frame[plan.data.group] if plan.data.group and plan.data.group in frame else None
-    table, period = outcome_over_time(moments, outcome)
+    table, period = outcome_over_time(moments, outcome, together)
     trend, trend_p = stats.spearmanr(moments.rank(), outcome) if outcome.nunique() > 1 else (np.nan, np.nan)
     dated = moments.dtype.kind == "M"
     no_seasons = pd.DataFrame(columns=["part", "levels", "effect", "p_value", "enough", "q_value"])

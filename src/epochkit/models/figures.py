@@ -16,6 +16,7 @@ from .metrics import classification_metrics
 from .candidates import Candidate, Choice
 from .folds.fold_fits import TrainingData
 from ..planning.plan import Plan
+from ..planning.units import means_of
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, readable, use_style
 from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
@@ -70,12 +71,12 @@ def winner_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any,
     use_style()
     figure = Figure(figsize=(9, 4.6))
     draw = {"binary": _cost_curve, "multiclass": _confusion, "regression": _predicted_against_true}[plan.data.task]
-    return figure, draw(figure.subplots(), best, data.y_validation, plan)
+    return figure, draw(figure.subplots(), best, data, plan)
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-a
-def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+def _cost_curve(axes: Any, best: Candidate, data: TrainingData, plan: Plan) -> str:
     "Draws the expected cost per row over the threshold; the claim compares the chosen one with 0.5"
-    costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
+    y, costs = data.y_validation, (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
 
     def cost(threshold: float) -> float:
         return float(classification_metrics(y, best.output, threshold, costs)["expected_cost"][0])
@@ -100,9 +101,9 @@ def _cost_curve(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
                  fn=chosen_value(costs[1], "", "cost of a false negative"))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-b
-def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+def _confusion(axes: Any, best: Candidate, data: TrainingData, plan: Plan) -> str:
     "Draws counts of predicted by true class; the claim names the commonest error"
-    said, labels = best.output.argmax(axis=1), plan.data.classes
+    y, said, labels = data.y_validation, best.output.argmax(axis=1), plan.data.classes
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (y.astype(int), said), 1)
     axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
@@ -124,19 +125,25 @@ def _confusion(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
                                 f"validation rows of {labels[row]} that are called {labels[column]}", len(y)))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
-def bias_claim(error: np.ndarray, unit: str, rule: str, what: str = "they") -> Claim:
-    "Which way predictions (`what`) are off on average, if these rows can tell; error: predicted - observed, (n_rows,)"
-    mean, bar = float(error.mean()), float(1.96 * error.std(ddof=1) / np.sqrt(len(error)))
-    if abs(mean) <= bar:
+def bias_claim(error: np.ndarray, unit: str, rule: str, what: str = "they",
+               together: np.ndarray | None = None) -> Claim:
+    """Which way predictions (`what`) are off on average, if these rows can tell
+
+    error: predicted - observed, (n_rows,). together: code per row of those that are one draw."""
+    found = means_of(error, None, together)
+    mean, bar = float(error.mean()), float(1.96 * found.error[0])
+    if not abs(mean) > bar:
+        ends = (None, None) if np.isnan(bar) else (mean - bar, mean + bar)
         return claim("{what} have no bias that these rows can tell (mean of predicted - observed: {bias})", what=what,
-                     bias=Measured(mean, unit, "mean error", len(error), mean - bar, mean + bar, rule=rule))
+                     bias=Measured(mean, unit, "mean error", len(error), *ends, rule=rule))
     way, size = "high" if mean > 0 else "low", abs(mean)
     return claim("{what} are too {way} by {bias} on average", what=what, way=way,
                  bias=Measured(size, unit, f"mean error (too {way})", len(error), size - bar, size + bar, rule=rule))
 
 
-def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Plan) -> str:
+def _predicted_against_true(axes: Any, best: Candidate, data: TrainingData, plan: Plan) -> str:
     "Draws predicted over true values; the claim gives the median error and the bias in the target's units"
+    y = data.y_validation
     axes.scatter(y, best.output, color=COLOURS["blue"], alpha=0.5, s=18)
     ends = [min(y.min(), best.output.min()), max(y.max(), best.output.max())]
     axes.plot(ends, ends, color=COLOURS["grey"], linestyle="--", label="perfect")
@@ -145,7 +152,8 @@ def _predicted_against_true(axes: Any, best: Candidate, y: np.ndarray, plan: Pla
     axes.legend()
     middle, unit = float(np.median(np.abs(best.output - y))), column_unit(plan.data.units.get(plan.data.target, ""))
     return claim("Half of {title}'s validation predictions lie within {middle} of the true {target}; {bias}",
-                 title=best.title, target=plan.data.target, bias=bias_claim(best.output - y, unit, "validation rows"),
+                 title=best.title, target=plan.data.target, bias=bias_claim(
+                     best.output - y, unit, "validation rows", together=data.ties.validation),
                  middle=Measured(middle, unit, f"median error of {best.title}", len(y), rule="validation rows"))
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
-from .candidates import Bench, Candidate, bench
+from .candidates import Bench, Candidate, all_together, bench
 from .figures import bias_claim
 from .folds.blend import Blend, ProbabilityScale
 from .folds.final import Composition, Member
@@ -20,22 +19,25 @@ from .folds.fold_fits import (FoldTask, TrainingData, answered_rows, fit_fold, f
 from .frameworks.base import known_frameworks
 from .metrics import RANKED, decide, metrics_of, resampled_counts
 from ..planning.plan import Plan
+from ..planning.units import means_of
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of, score_value
 from ..report.figures import COLOURS, readable, use_style
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-05
 class _Answered(NamedTuple):
-    "Truth, out-of-fold output and fold of the rows that have an answer, of the first deal: each row once, by one model"
+    """Truth, out-of-fold output and fold of the rows that have an answer, of the first deal: each row once, by one
+    model; and a code of those that are drawn together"""
     y: np.ndarray
     output: np.ndarray
     fold: np.ndarray
+    together: np.ndarray
 
 
 def _answered_rows(best: Candidate, data: TrainingData) -> _Answered:
     rows = len(data.y)
     output, fold = best.out_of_fold[:rows], fold_codes(data.folds, rows)[:rows]
     known = answered_rows(output)
-    return _Answered(np.asarray(data.y)[known], output[known], fold[known])
+    return _Answered(np.asarray(data.y)[known], output[known], fold[known], all_together(data)[:rows][known])
 
 
 _RULE = "model that is handed on, unseen folds"
@@ -70,7 +72,7 @@ def ranking_figure(best: Candidate, data: TrainingData, plan: Plan, most: int = 
         return None
     from matplotlib.figure import Figure
 
-    y, output, fold = _answered_rows(best, data)
+    y, output, fold, _ = _answered_rows(best, data)
     codes = [1] if plan.data.task == "binary" else np.argsort(-np.bincount(y, minlength=output.shape[1]))[:most]
     grid, drawn = np.linspace(0, 1, 101), 0
     use_style()
@@ -118,12 +120,12 @@ def _ranking_claim(best: Candidate, rows: int, plan: Plan) -> Claim:
                  classes="" if plan.data.task == "binary" else " and of the classes, each against the rest")
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-11
-def _share_text(hits: int, rows: int, interval: bool) -> str:
-    "A share of a class, with its 95 % Wilson interval, and the count"
-    share = hits / max(rows, 1)
-    if not interval or not rows:
+def _share_text(hit: np.ndarray, together: np.ndarray, interval: bool) -> str:
+    "A share of the rows of a class, with its 95 % Wilson interval, and the count; hit, together: of these rows"
+    hits, share = int(hit.sum()), hit.sum() / max(len(hit), 1)
+    if not interval or not len(hit):
         return f"{share:.0%}\n({hits:,})"
-    low, high = binomtest(int(hits), int(rows)).proportion_ci(0.95, "wilson")
+    (low, ), (high, ) = means_of(hit, None, together).share_ends()
     return f"{share:.0%} ({100 * low:.0f} to {100 * high:.0f})\n{hits:,} rows"
 
 
@@ -133,26 +135,29 @@ def mistakes_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[An
         return None
     from matplotlib.figure import Figure
 
-    y, output, _ = _answered_rows(best, data)
-    labels, size = plan.data.classes, len(plan.data.classes)
-    counts = np.bincount(size * y + decide(output, best.threshold), minlength=size * size).reshape(size, size)
+    y, output, _, together = _answered_rows(best, data)
+    labels, size, said = plan.data.classes, len(plan.data.classes), decide(output, best.threshold)
+    counts = np.bincount(size * y + said, minlength=size * size).reshape(size, size)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     use_style()
     figure = Figure(figsize=(3.2 + 1.3 * min(size, 9), 1.9 + 0.8 * min(size, 9)))
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for place, hits in np.ndenumerate(counts) if size <= 12 else ():
-        axes.text(*place[::-1], _share_text(hits, counts[place[0]].sum(), size <= 4), ha="center", va="center",
+    for place, _ in np.ndenumerate(counts) if size <= 12 else ():
+        rows = y == place[0]
+        text = _share_text(said[rows] == place[1], together[rows], size <= 4)
+        axes.text(*place[::-1], text, ha="center", va="center",
                   color="white" if shares[place] > 0.6 else "#303030", fontsize=10 if size <= 6 else 8)
     axes.set_xticks(range(size), labels, rotation=0 if size < 6 else 60)
     axes.set_yticks(range(size), labels)
     axes.set(xlabel="said" if best.threshold is None else f"said, from a score of {readable(best.threshold)} on",
              ylabel="really")
     axes.grid(False)
-    return figure, _mistakes_claim(best, counts, labels)
+    (low, ), (high, ) = means_of(said == y, None, together).share_ends()
+    return figure, _mistakes_claim(best, counts, labels, low, high)
 
 
-def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str]) -> Claim:
+def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str], low: float, high: float) -> Claim:
     right, rows = int(np.trace(counts)), int(counts.sum())
     wrong = counts - np.diag(np.diag(counts))
     real, said = (labels[place] for place in np.unravel_index(wrong.argmax(), wrong.shape))
@@ -160,17 +165,16 @@ def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str]) -> C
                  wrong=count_of(wrong.max(), f"rows of {real} that are called {said} over the folds", rows))
     return claim("{model}: {right} of {rows:answer} are right{most}", model=_name(best),
                  most=most if wrong.max() else "", rows=count_of(rows, "rows that are answered over the folds"),
-                 right=Measured(right / rows, "share", "answers that are right", rows,
-                                *binomtest(right, rows).proportion_ci(0.95, "wilson"), rule=_RULE))
+                 right=Measured(right / rows, "share", "answers that are right", rows, float(low), float(high),
+                                rule=_RULE))
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-14
-def _parts_by_size(output: np.ndarray, error: np.ndarray, parts: int = 10) -> pd.DataFrame:
+def _parts_by_size(output: np.ndarray, error: np.ndarray, together: np.ndarray, parts: int = 10) -> pd.DataFrame:
     "Mean prediction, mean error and its standard error in equally large parts of the rows, smallest predictions first"
     parts = max(1, min(parts, len(output) // 20))
     part = (np.argsort(np.argsort(output, kind="stable")) * parts) // len(output)
-    found = pd.DataFrame({"predicted": output, "error": error}).groupby(part)
-    return pd.DataFrame({"predicted": found["predicted"].mean(), "error": found["error"].mean(),
-                         "sem": found["error"].sem()})
+    found = means_of(error, part, together)
+    return pd.DataFrame({"predicted": np.bincount(part, output) / found.rows, "error": found.mean, "sem": found.error})
 
 
 def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, str] | None:
@@ -180,8 +184,8 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     from matplotlib.figure import Figure
     from scipy.stats import norm
 
-    y, output, _ = _answered_rows(best, data)
-    error, table = output - y, _parts_by_size(output, output - y)
+    y, output, _, together = _answered_rows(best, data)
+    error, table = output - y, _parts_by_size(output, output - y, together)
     use_style()
     figure = Figure(figsize=(10, 4.4))
     left, right = figure.subplots(1, 2)
@@ -197,10 +201,11 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     right.plot(expected[[0, -1]], expected[[0, -1]], color=COLOURS["grey"], linestyle="--", linewidth=1)
     right.set(xlabel="error, were it normal", ylabel="error, as it is")
     right.locator_params(axis="x", nbins=4)
-    return figure, _error_claim(best, error, table, column_unit(plan.data.units.get(plan.data.target, "")))
+    unit = column_unit(plan.data.units.get(plan.data.target, ""))
+    return figure, _error_claim(best, error, table, unit, bias_claim(error, unit, _RULE, together=together))
 
 
-def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame, unit: str) -> Claim:
+def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame, unit: str, bias: Claim) -> Claim:
     def value(number: float, what: str) -> Measured:
         return Measured(float(number), unit, what, len(error), rule=_RULE)
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
@@ -210,7 +215,7 @@ def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame, unit: 
                  model=_name(best), rows=count_of(len(error), "rows that are answered over the folds"),
                  half=value(half, "median error"), most=value(most, "95 % quantile of the error"),
                  share=chosen_value(0.95, "share", "share of the errors"),
-                 bias=bias_claim(error, unit, _RULE),
+                 bias=bias,
                  beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error), _RULE),
                  parts=count_of(len(table), "parts by predicted size", len(error), _RULE))
 
@@ -239,7 +244,8 @@ def _shuffled_losses(data: TrainingData, ask: _Shuffle) -> np.ndarray:
     if len(answer) > ask.most_rows:
         answer = np.sort(random.choice(answer, ask.most_rows, replace=False))
     X, y, sign = data.X.iloc[answer].reset_index(drop=True), data.y[answer], 1 if ask.maximize else -1
-    drawn, ranked = [*resampled_counts(len(y), ask.resamples, first.seed)], tuple({ask.primary} & set(RANKED))
+    together, ranked = None if data.groups is None else data.groups[answer], tuple({ask.primary} & set(RANKED))
+    drawn = [*resampled_counts(len(y), ask.resamples, first.seed, together=together)]
 
     def value(table: pd.DataFrame) -> np.ndarray:
         output = model_output(model, table, first.task, first.classes)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RANKED', 'PAIRED', 'classification_metrics', 'decide', 'is_count', 'regression_metrics', 'draws_for',
-           'resampled_counts', 'resampled_groups', 'metrics_of', 'measure', 'interval_ends', 'choose_threshold',
-           'DecisionWorth', 'decision_worth']
+           'resampled_counts', 'metrics_of', 'measure', 'interval_ends', 'choose_threshold', 'DecisionWorth',
+           'decision_worth']
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-02
 import warnings
@@ -140,19 +140,18 @@ def draws_for(rows: int, wanted: int, cells: int = 20_000_000, least: int = 50) 
 PAIRED = 2_000  # resamples of a comparison whose end decides a word: of 200 another seed often says another word
 
 
-def resampled_counts(rows: int, resamples: int, seed: int, cells: int = 200_000) -> Iterator[np.ndarray]:
-    "Row counts of bootstrap resamples, (some, n_rows) at a time: as many as a processor's cache holds are fastest"
+def resampled_counts(rows: int, resamples: int, seed: int, cells: int = 200_000,
+                     together: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Row counts of bootstrap resamples, (some, n_rows) at a time: as many as a processor's cache holds are fastest
+
+    together: code per row, (n_rows,), of those that come and go together; None where each is a draw of its own."""
+    codes = None if together is None else np.unique(together, return_inverse=True)[1]
+    units = rows if codes is None else int(codes.max()) + 1
+    codes = codes if units < rows else None
     random, block = np.random.default_rng(seed), max(1, cells // rows)
     for start in range(0, resamples, block):
-        yield random.multinomial(rows, np.full(rows, 1 / rows), size=min(block, resamples - start)).astype(float)
-
-
-def resampled_groups(groups: np.ndarray, resamples: int, seed: int, cells: int = 200_000) -> Iterator[np.ndarray]:
-    "The same where the rows of a group come and go together; groups: code per row, (n_rows,)"
-    codes = np.unique(groups, return_inverse=True)[1]
-    of = int(codes.max()) + 1
-    for counts in resampled_counts(of, resamples, seed, max(1, cells * of // len(codes))):
-        yield counts[:, codes]
+        counts = random.multinomial(units, np.full(units, 1 / units), size=min(block, resamples - start)).astype(float)
+        yield counts if codes is None else counts[:, codes]
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-15-a
 def metrics_of(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
@@ -179,12 +178,12 @@ def metrics_of(task: str, y: np.ndarray, output: np.ndarray, threshold: float | 
 
 def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | None = None,
             costs: tuple[float, float] = (1.0, 1.0), resamples: int = 500, seed: int = 42,
-            parts: np.ndarray | None = None, groups: np.ndarray | None = None) -> dict[str, dict[str, float | None]]:
+            parts: np.ndarray | None = None, together: np.ndarray | None = None) -> dict[str, dict[str, float | None]]:
     """Metric -> value, low and high of its 95 % interval; None where it is not defined. BadInputError without rows
 
     output: predictions (n_rows,) for regression, else probabilities (n_rows, n_classes). resamples: 0: no intervals.
-    parts: fold of each row, (n_rows,), within which rows are ranked. groups: code per row, (n_rows,), of those that are
-    resampled together.
+    parts: fold of each row, (n_rows,), within which rows are ranked. together: code per row, (n_rows,), of those that
+    are resampled together.
     """
     if len(y) == 0:
         raise BadInputError("there are no rows to measure a model on: check the split in the plan")
@@ -193,7 +192,7 @@ def measure(task: str, y: np.ndarray, output: np.ndarray, threshold: float | Non
         return metrics_of(task, y, output, threshold, costs, weights, parts)
 
     draws = draws_for(len(y), resamples)
-    counts = resampled_counts(len(y), draws, seed) if groups is None else resampled_groups(groups, draws, seed)
+    counts = resampled_counts(len(y), draws, seed, together=together)
     values, drawn = metrics(None), [metrics(weights) for weights in counts]
     return {name: _interval(value[0], [part[name] for part in drawn], draws < resamples)
             for name, value in values.items()}

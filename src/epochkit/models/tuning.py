@@ -78,6 +78,9 @@ class _Grid:
         "A grid does not learn"
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-c
+_REDRAWS = 200  # by chance, after settings that a trial had
+
+
 class _Parzen:
     "Optuna's TPE sampler, in memory; each trial has a sampler of its own, seeded with the seed and the trial's number"
 
@@ -88,8 +91,9 @@ class _Parzen:
         self._optuna, self._model, self._seed, self._startup = optuna, model, seed, max(5, trials // 3)
         self._maximize, self._told, self._rows = maximize, [], rows
 
-    def ask(self, number: int) -> dict[str, Any]:
-        "Parameters for trial `number`, given the trials told so far; those that hold by default for the first"
+    def ask(self, number: int) -> dict[str, Any] | None:
+        """Parameters for trial `number` that no trial told so far had, those that hold by default for the first; None
+        where no others are found"""
         if number == 0:
             return self._default()
         with warnings.catch_warnings():
@@ -98,7 +102,13 @@ class _Parzen:
             sampler = self._optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=self._startup)
         study = self._optuna.create_study(direction="maximize" if self._maximize else "minimize", sampler=sampler)
         study.add_trials(self._told)
-        return self._model.search_space(study.ask())
+        tried, proposed = [trial.params for trial in self._told], self._model.search_space(study.ask())
+        study.sampler = self._optuna.samplers.RandomSampler(seed)
+        for _ in range(_REDRAWS):
+            if plain(proposed) not in tried:
+                return proposed
+            proposed = self._model.search_space(study.ask())
+        return None
 
     def _default(self) -> dict[str, Any]:
         "The defaults, at the nearest end of their range where they lie outside, in its middle where fitting searches"
@@ -261,8 +271,11 @@ def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _F
             _stop(finished, f"after {limit_s / 60:g} minutes, with {number} of {count} trials")
         if finished.stopped:
             break
+        if (params := search.ask(number)) is None:
+            _stop(finished, f"with {number} of {count} trials: the space has no other settings")
+            break
         died = finished.died.get(number, [])
-        trial, candidate = _try(cls, number, search.ask(number), at, finished, track, died, share)
+        trial, candidate = _try(cls, number, params, at, finished, track, died, share)
         search.tell(trial)
         finished.add(trial, candidate, finished.seconds + (candidate.cpu_seconds or 0.0) / cpus)
 

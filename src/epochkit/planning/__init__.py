@@ -18,4 +18,5 @@
 - `form`: The brief as a form in a notebook: what must be said first, the data with its inferred roles, and a file that is only written when it is right.
 - `requirements`: `requirements.md`: what was asked, in the brief's own words; what was assumed, with the key that settles it; what is open, with an owner and, where there is one, the key that settles it.
 - `table_rows`: Which rows of a table are meant, named and not read: they come a group at a time, in order, or as a sample that fits into memory.
+- `units`: Rows that belong together are one draw: what a mean over rows is worth, by the units that they are made of.
 """

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'FEATURE_KEYS', 'SHUFFLES', 'EQUAL', 'REASONS', 'stored_target', 'equal_rows', 'split_random', 'moments',
-           'split_group', 'split_time', 'split_group_time', 'given_rows', 'as_cut', 'split_rows', 'check_split',
-           'cross_folds', 'split_facts']
+           'split_group', 'split_time', 'split_group_time', 'given_rows', 'as_cut', 'units_of', 'split_rows',
+           'check_split', 'cross_folds', 'split_facts']
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-02
 import json
@@ -247,6 +247,13 @@ def _groups(frame: pd.DataFrame, plan: Plan) -> pd.Series:
     if codes.nunique() == len(codes):
         return groups
     return groups.astype(object).where(~lacking, codes.reindex(groups.index).map(lambda code: f"without group {code}"))
+
+
+def units_of(frame: pd.DataFrame, plan: Plan) -> np.ndarray:
+    "A code per row, (n_rows,): rows of one group of the plan share it, or without groups those that are equal"
+    if plan.data.group and plan.data.group in frame:
+        return _group_codes(_groups(frame, plan))
+    return equal_rows(frame, _comparable(frame, plan)).to_numpy()
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-17-a
 def split_rows(frame: pd.DataFrame, plan: Plan, folder: Path | None = None) -> pd.Series:

@@ -17,11 +17,11 @@ from ..core.files import read_json
 from ..lifecycle.run import EpochRun
 from ..models.candidates import evidence, judge_of
 from ..models.folds.comparison import Judge
-from ..models.folds.fold_fits import group_codes
 from ..models.model_rows import kept_rows, split_keys
 from ..models.registration import folded_data, phase_1_members
 from ..planning.table_rows import open_rows
 from ..planning.plan import Plan
+from ..planning.units import drawn_together
 
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-04
 class ProjectRecord(NamedTuple):
@@ -93,11 +93,11 @@ def stored_answers(run: EpochRun, plan: Plan) -> tuple[Judge, dict[str, np.ndarr
 
 # %% ../../../nbs/retrospective/03_project_record.ipynb #record-groups
 def groups_of_rows(run: EpochRun, plan: Plan, rows: pd.DataFrame | None) -> np.ndarray | None:
-    """The group of each row as a code, (n_rows,), a row without one alone; None where the plan names no group
+    """What `drawn_together` says of the rows; None without rows, or where each is a draw of its own
 
     rows: row_id, of the rows that are asked about.
     """
-    if rows is None or not plan.data.group:
+    if rows is None:
         return None
-    names = pd.read_parquet(run.input(2, "data.parquet"), columns=["row_id", plan.data.group]).set_index("row_id")
-    return group_codes(names[plan.data.group].loc[rows["row_id"]])
+    keys = split_keys(open_rows(run.input(2, "data.parquet")), rows, plan)
+    return drawn_together(keys.set_index("row_id").loc[rows["row_id"]], plan)

@@ -16,6 +16,7 @@ from scipy import stats
 from ..models.folds.comparison import Judge
 from ..models.folds.fold_fits import answered_rows
 from ..planning.plan import Plan
+from ..planning.units import means_of
 from ..report.values import duration, readable
 
 # %% ../../../nbs/retrospective/04_what_if.ipynb #whatif-05
@@ -148,13 +149,10 @@ _PER_ROWS = 1_000
 
 
 def _mean_with_interval(values: np.ndarray, groups: np.ndarray | None) -> tuple[float, float | None, float | None]:
-    "Mean of the rows with its 95 % t interval, None of one group; rows of a group count as one draw"
-    codes = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    mean, apart = float(values.mean()), np.bincount(codes, values - values.mean())
-    if len(apart) < 2:
-        return mean, None, None
-    reach = stats.t.ppf(0.975, len(apart) - 1) * np.sqrt((apart @ apart) * len(apart) / (len(apart) - 1)) / len(values)
-    return mean, float(mean - reach), float(mean + reach)
+    "Mean of the rows with its 95 % t interval, None of one unit; groups: of `drawn_together`"
+    found = means_of(values, None, groups)
+    mean, reach = float(values.mean()), float(found.reach[0])
+    return (mean, None, None) if found.units[0] < 2 else (mean, mean - reach, mean + reach)
 
 
 def _prices(scores: pd.DataFrame, threshold: float, plan: Plan) -> np.ndarray:
@@ -178,7 +176,7 @@ def threshold_scenarios(scores: pd.DataFrame | None, threshold: float | None, pl
                         groups: np.ndarray | None = None) -> list[Scenario]:
     """Other thresholds, and no model at all, by cost per 1,000 test rows; two classes only
 
-    scores: target, score_1. groups: code per test row.
+    scores: target, score_1. groups: of `drawn_together`, for the test rows.
     """
     if plan.data.task != "binary" or scores is None or threshold is None:
         return [Scenario("another threshold", missing="there is one for two classes only")]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
 from epochkit.exploration.associations import *
@@ -73,6 +74,34 @@ def test_every_number_of_gaps_gives_an_effect_between_0_and_1_or_none(loans, gap
     effects = table["effect"].dropna()
     assert effects.between(0, 1).all() and ("income" in effects.index) == (gaps <= 595)
     assert table["gap_effect"].notna().sum() == (2 if 5 <= gaps <= 595 else 0)
+
+
+def test_the_intervals_of_those_that_are_told_lie_above_chance_at_the_level_that_is_right_for_so_many():
+    rng = np.random.default_rng(0)
+    for real in (0, 3, 20):
+        error = rng.uniform(0.005, 0.03, 100)
+        score = 0.5 + np.r_[np.full(real, 0.08), np.zeros(100 - real)] + error * rng.normal(size=100)
+        q = interval_q(pd.Series(score), pd.Series(score - 1.96 * error), 0.5)
+        told = (q <= 0.05).to_numpy()
+        assert real // 2 <= told.sum() <= real + 3
+
+        def low(count):
+            return score - stats.norm.isf(0.05 * count / 100 / 2) * error
+        assert (low(told.sum())[told] > 0.5).all() and (low(told.sum() + 1)[~told] <= 0.5).all()
+
+
+def test_of_many_columns_of_noise_seldom_one_is_measurable_and_a_real_one_is():
+    rng, told = np.random.default_rng(1), []
+    for _ in range(200):
+        score = 0.5 + 0.02 * rng.normal(size=100)
+        table = pd.DataFrame({"q_value": 1.0, "information_q": np.nan, "alone_q": interval_q(pd.Series(score), pd.Series(score - 0.0392), 0.5)})
+        told.append((is_measurable(table).sum(), (score - 0.0392 > 0.5).sum()))
+    corrected, each = np.array(told).T
+    assert (corrected > 0).mean() <= 0.06 and each.mean() > 1.8
+    one = pd.Series([0.62, 0.5, 0.48, np.nan, 0.7])
+    found = interval_q(one, pd.Series([0.58, 0.46, 0.44, np.nan, 0.7]), 0.5)
+    assert (found < 0.05).tolist() == [True, False, False, False, True] and np.isnan(found[3]) and found[2] == 1
+    assert is_measurable(pd.DataFrame({"q_value": [0.01, 0.2, np.nan], "information_q": [0.5, 0.04, 0.5]})).tolist() == [True, True, False]
 
 
 KINDS = {"income": "number", "home": "category", "noise": "number"}

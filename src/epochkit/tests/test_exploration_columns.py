@@ -74,16 +74,6 @@ def test_the_outcome_is_the_positive_class_or_the_value(loans):
     assert balance["naive_accuracy"] == 0.75 and balance["rarest"] == "bad" and balance["imbalance"] == 3
 
 
-def test_the_interval_of_a_share_stays_inside_zero_and_one_and_is_wide_for_few_rows():
-    assert all(
-        wilson_interval(hits, rows)[0] <= hits / rows <= wilson_interval(hits, rows)[1] for rows in range(1, 60)
-        for hits in (0, 1, rows - 1, rows))
-    low, high = wilson_interval(0, 10)
-    assert low == 0 and 0.25 < high < 0.31
-    low, high = wilson_interval(30, 100)
-    assert (round(low, 3), round(high, 3)) == (0.219, 0.396)
-
-
 def test_rates_keep_missing_as_a_label_of_its_own():
     table = rates_by_label(pd.Series(["a", "a", None, "b"]), pd.Series([1.0, 0.0, 1.0, 0.0])).set_index("label")
     assert table.loc["(missing)", "mean"] == 1 and table.loc["a", "mean"] == 0.5 and table.loc["b", "rows"] == 1

@@ -111,7 +111,7 @@ def test_no_column_is_called_without_association_that_a_measure_of_its_table_sho
     assert table.loc["noise", "q_value"] > 0.05 > table.loc["noise", "information_q"]
     said = {item["id"]: item["claim"] for item in findings(found, audit)}
     assert "noise" not in said["weak_features"] and "home" not in said["weak_features"] and "assets" in said["weak_features"]
-    shown = (table["q_value"] < 0.05) | (table["information_q"] < 0.05) | (table["alone_low"] > 0.5)
+    shown = (table["q_value"] < 0.05) | (table["information_q"] < 0.05) | (table["alone_q"] < 0.05)
     clear = (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
     assert f"; {shown.sum()} of 5 features measurably go with it, {clear.sum()} of them with an effect of 0.1" in said[
         "strongest_features"]

@@ -62,6 +62,23 @@ def test_a_small_space_is_searched_completely(monkeypatch):
     assert tuning.sampler == "grid" and len({str(trial.params) for trial in tuning.trials}) == 4
 
 
+class FewSteps(Moody):
+    "Six settings, some of them steps of a range"
+    name, defaults, space = "few_steps", {"level": 0.0, "a": 1, "b": 0}, {"a": Range(1, 3), "b": (0, 1)}
+
+
+def test_no_settings_are_fitted_twice_and_the_search_ends_where_none_are_left(monkeypatch):
+    monkeypatch.setitem(FRAMEWORKS, "few_steps", FewSteps)
+    data, plan = small(trials=12)
+    tuning = tune(untuned_of(FewSteps, data, plan), data, plan)
+    assert len(tuning.trials) == 6 == len({str(trial.params) for trial in tuning.trials}) and tuning.sampler == "tpe"
+    assert tuning.stopped == "with 6 of 12 trials: the space has no other settings"
+    assert tuning_claim(tuning, plan).values["trials"].value == 6
+    data, plan = small(trials=5)
+    tuning = tune(untuned_of(FewSteps, data, plan), data, plan)
+    assert len({str(trial.params) for trial in tuning.trials}) == 5 and not tuning.stopped
+
+
 def test_the_same_seed_asks_the_same_questions():
     data, plan = small()
     untuned = untuned_of(frameworks_for("binary")["linear"], data, plan)

@@ -49,7 +49,7 @@ def test_small_groups_have_no_rate_and_one_group_no_difference():
 def test_a_quantity_is_compared_by_its_mean_error_and_several_classes_by_how_often_they_are_right():
     groups = pd.Series(pd.Categorical(np.repeat(["a", "b", "c"], [100, 100, 10]), ordered=True))
     from epochkit.validation.fairness import _mean_difference, _mean_table
-    table = _mean_table(np.r_[np.full(100, 1.0), np.full(100, 3.0), np.zeros(10)], groups, "mean_error")
+    table = _mean_table(np.r_[np.full(100, 1.0), np.full(100, 3.0), np.zeros(10)], groups, "mean_error", None)
     assert table["group"].tolist() == ["a", "b"] and _mean_difference(table, "mean_error")["value"] == 2.0
     assert _mean_difference(table.head(1), "mean_error")["value"] is None
 
@@ -57,7 +57,8 @@ def test_a_quantity_is_compared_by_its_mean_error_and_several_classes_by_how_oft
 def plan_for(task="binary", favourable="", **limits):
     fairness = SimpleNamespace(favourable=favourable, reason="", **{**dict(parity_difference=0.1, opportunity_difference=0.1,
                                                                          impact_ratio=0.8), **limits})
-    return SimpleNamespace(data=SimpleNamespace(task=task, protected=["sex", "age"], classes=["good", "bad"], positive="bad"),
+    return SimpleNamespace(data=SimpleNamespace(task=task, protected=["sex", "age"], classes=["good", "bad"], positive="bad", group=""),
+                           feature_columns=["visit"],
                            fairness=fairness, split=SimpleNamespace(seed=1), classification=task != "regression")
 
 

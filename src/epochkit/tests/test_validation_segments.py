@@ -109,7 +109,7 @@ def test_pictures_of_slices_say_what_was_found():
     even = errors_by_bin_figure((rng.random(900) < 0.2).astype(float), rows, ["age", "home"], "share wrong")[1]
     assert even.endswith(", as chance may make it among 6 groups of 2 columns")
     assert segments_figure(found.head(0), 0.1, "share wrong") is None and errors_by_bin_figure(losses, rows, [], "x") is None
-    assert segments_in_words(found.head(0), 0.1, "share wrong").startswith("None of 0 slices")
+    assert segments_in_words(found.head(0), 0.1, "share wrong").startswith("Where the share wrong is highest is not measured")
     assert len(errors_by_bin_figure(losses, rows, ["age"], "x")[0].axes) == 1
 
 
@@ -123,8 +123,9 @@ def test_both_ends_of_many_groups_are_drawn_and_extremes_are_judged_with_all_of_
     assert len(drawn) == 12 and drawn[-1] == "q17  (30)" and (figure.axes[0].get_title("left") or figure.axes[0].get_title()) == "quarter, 6 lowest and 6 highest of 19"
     assert figure.axes[0].get_xlabel() == "mean absolute error, USD (dashed: all rows)"
     assert " USD (q17), more than chance makes among 19 groups of 1 column" in claim
-    few = pd.DataFrame({"group": ["p", "q"], "rows": [11, 12], "loss": [1.0, 9.0], "low": [0.0, 0.0], "high": [7.0, 18.0]})
-    many = few.assign(rows=[300, 300], loss=[2.0, 6.0], low=[1.5, 5.5], high=[2.5, 6.5])
+    few = pd.DataFrame({"group": ["p", "q"], "rows": [11, 12], "loss": [1.0, 9.0], "low": [0.0, 0.0], "high": [7.0, 18.0],
+                        "degrees": [10, 11]})
+    many = few.assign(rows=[300, 300], degrees=[299, 299], loss=[2.0, 6.0], low=[1.5, 5.5], high=[2.5, 6.5])
     assert errors_by_bin_claim({"few": few, "many": many}, "x").startswith("By many the x ranges from 2.000 (p) to 6.000 (q), more than chance")
     assert errors_by_bin_claim({"few": few}, "x").startswith("By few the x ranges from 1.000 (p) to 9.000 (q), as chance may")
     means = losses.reshape(19, 30).mean(axis=1)

@@ -19,6 +19,7 @@ from ..core.errors import PipelineError
 from ..models.bundle import Bundle
 from ..models.smallest_change import nearest_flip
 from ..planning.plan import Plan
+from ..planning.units import drawn_together
 from .edge_cases import most_tried, tried_columns
 from .report import (ScoredAnswers, bundle_output, codes_of, measured_again, primary_values,
                                          relative_loss, resampled_primary)
@@ -210,7 +211,7 @@ def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: 
     for one in disturbances(bundle, raw, plan.split.seed):
         output = plain.output if one.kind == "shifted" else bundle_output(bundle, one.rows)
         asked[one.kind, one.column, one.what] = ScoredAnswers(output, bundle.threshold, one.weights)
-    values = resampled_primary(plan, codes_of(raw[plan.data.target], plan), asked, cells=2_000_000)
+    values = resampled_primary(plan, codes_of(raw[plan.data.target], plan), asked, drawn_together(raw, plan), 2_000_000)
     undisturbed = values.pop(("", "", ""))
     found = [{"kind": kind, "column": column, "what": what, "value": float(after[0]),
               **relative_loss(plan, undisturbed, after, baseline)} for (kind, column, what), after in values.items()]

@@ -19,6 +19,7 @@ from ..models.bundle import Bundle
 from ..models.contributions import bundle_answers, explain_row, row_contributions, surely_first
 from ..models.metrics import measure
 from ..planning.plan import Plan
+from ..planning.units import drawn_together, means_of
 from .report import bundle_output, codes_of, costs_of
 from .segments import closed_columns
 
@@ -44,10 +45,13 @@ def explain_rows(bundle: Bundle, raw: pd.DataFrame, seed: int = 42, evaluations:
             "background": size, "wanted": count}
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-15
-def global_importance(bundle: Bundle, explained: dict[str, Any]) -> pd.DataFrame:
-    "Per input column, the most important first: column, importance (mean size of its contribution), low, high (95 %)"
-    sizes = np.abs(explained["values"])
-    bar = 1.96 * sizes.std(axis=0, ddof=1) / np.sqrt(len(sizes)) if len(sizes) > 1 else 0 * sizes[0]
+def global_importance(bundle: Bundle, explained: dict[str, Any], together: pd.Series | None = None) -> pd.DataFrame:
+    """Per input column, the most important first: column, importance (mean size of its contribution), low, high (95 %)
+
+    together: by row_id, of `drawn_together`."""
+    sizes, rows = np.abs(explained["values"]), explained["explained"]
+    codes = None if together is None else together.loc[rows].to_numpy()
+    bar = np.nan_to_num(1.96 * np.array([means_of(column, None, codes).error[0] for column in sizes.T]))
     table = pd.DataFrame({"column": bundle.input_columns, "importance": sizes.mean(axis=0)})
     table["low"], table["high"] = np.maximum(table["importance"] - bar, 0), table["importance"] + bar
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
@@ -92,7 +96,8 @@ def _told_rows(bundle: Bundle, raw: pd.DataFrame) -> list[int]:
 def make_explanations(bundle: Bundle, raw: pd.DataFrame, plan: Plan, seed: int = 42) -> dict[str, Any]:
     "`explanations.json`: explains, rows, background, importance, shuffled, agreement, and examples of single rows"
     explained, closed = explain_rows(bundle, raw, seed), closed_columns(plan, raw)
-    importance = global_importance(bundle, explained)
+    codes = drawn_together(raw, plan)
+    importance = global_importance(bundle, explained, None if codes is None else pd.Series(codes, raw["row_id"]))
     shuffled = shuffled_losses(bundle, raw, plan, importance["column"].head(30).tolist(), seed=seed)
     background = raw.sample(min(len(raw), 100 if len(bundle.input_columns) <= 50 else 5), random_state=seed)
     examples = []

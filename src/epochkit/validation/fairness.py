@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ..core.brief import FAIRNESS_LIMITS
-from ..exploration.columns import wilson_interval
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
+from ..planning.units import Means, drawn_together, means_of
 from ..report.claims import Claim, Measured, chosen_value, claim
 from .report import readable_groups
 
@@ -23,11 +23,13 @@ from .report import readable_groups
 LEAST_ROWS, LEAST_DESERVING = 30, 20
 
 
-def group_rates(deserves: np.ndarray, gets: np.ndarray, groups: pd.Series) -> pd.DataFrame:
+def group_rates(deserves: np.ndarray, gets: np.ndarray, groups: pd.Series, together: np.ndarray | None = None
+                ) -> pd.DataFrame:
     """Per group, in its order: group, rows, deserving, selection_rate and opportunity (true-positive rate), each with
-    low and high (Wilson); missing where the group is too small
+    low and high (Wilson) and how many independent rows it is worth (`_draws`); missing where the group is too small
 
-    deserves, gets: whether the true and the given answer are the favourable one, (n_rows,).
+    deserves, gets: whether the true and the given answer are the favourable one, (n_rows,). together: of
+    `drawn_together`, for these rows, which then count once.
     """
     from fairlearn.metrics import MetricFrame, count, selection_rate, true_positive_rate
     measures = {"rows": count, "selection_rate": selection_rate, "opportunity": true_positive_rate}
@@ -36,22 +38,17 @@ def group_rates(deserves: np.ndarray, gets: np.ndarray, groups: pd.Series) -> pd
     table = found.reindex([label for label in groups.cat.categories if label in found.index])
     deserving = pd.Series(deserves.astype(int)).groupby(groups.astype(str).to_numpy()).sum().reindex(table.index)
     table = table.assign(rows=table["rows"].astype(int), deserving=deserving.astype(int))
-    table["selection_rate"] = table["selection_rate"].where(table["rows"] >= LEAST_ROWS)
-    table["opportunity"] = table["opportunity"].where((table["rows"] >= LEAST_ROWS)
-                                                      & (table["deserving"] >= LEAST_DESERVING))
-    return _with_bars(table.rename_axis("group").reset_index())
-
-# %% ../../../nbs/validation/04_fairness.ipynb #fairness-05
-_OF = {"selection_rate": "rows", "opportunity": "deserving"}
-
-
-def _with_bars(table: pd.DataFrame) -> pd.DataFrame:
-    "The table with the Wilson interval of each rate"
-    for rate, base in _OF.items():
-        ends = [wilson_interval(share * size, size) if size and np.isfinite(share) else (np.nan, np.nan)
-                for share, size in zip(table[rate], table[base])]
-        table[f"{rate}_low"], table[f"{rate}_high"] = zip(*ends)
-    return table
+    codes, labels = groups.cat.codes.to_numpy().astype(int), [*groups.cat.categories]
+    large, among = True, np.ones(len(gets), bool)
+    for rate, least in (("selection_rate", LEAST_ROWS), ("opportunity", LEAST_DESERVING)):
+        found = means_of(gets[among], codes[among], None if together is None else together[among], len(labels))
+        found = Means(*(part[[labels.index(label) for label in table.index]] for part in found))
+        large &= found.units >= least
+        low, high = found.share_ends()
+        for name, values in (("", table[rate]), ("_low", low), ("_high", high), ("_draws", found.independent)):
+            table[rate + name] = np.where(large, values, np.nan)
+        among = deserves.astype(bool)
+    return table.rename_axis("group").reset_index()
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-08
 def _extremes(table: pd.DataFrame, rate: str) -> tuple[pd.Series, pd.Series] | None:
@@ -61,15 +58,15 @@ def _extremes(table: pd.DataFrame, rate: str) -> tuple[pd.Series, pd.Series] | N
 
 
 def _drawn_shares(group: pd.Series, rate: str, draws: int, rng: np.random.Generator) -> np.ndarray:
-    "The rate of a group in resamples of its rows, (draws,)"
-    size = int(group[_OF[rate]])
+    "The rate of a group in resamples of as many rows as it is worth, (draws,)"
+    size = int(round(group[f"{rate}_draws"]))
     return rng.binomial(size, (group[rate] * size + 0.5) / (size + 1), draws) / size
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-09
 def _by_chance(table: pd.DataFrame, rate: str, draws: int, rng: np.random.Generator) -> float:
     "Share of random groups of the same sizes whose rates lie as far apart as the seen ones"
     known = table[table[rate].notna()]
-    sizes = known[_OF[rate]].to_numpy(dtype=np.int64)
+    sizes = known[f"{rate}_draws"].round().to_numpy(dtype=np.int64)
     chosen = np.round(known[rate].to_numpy() * sizes)
     drawn = rng.multivariate_hypergeometric(sizes, int(chosen.sum()), draws) / sizes
     seen = np.ptp(chosen / sizes)
@@ -100,14 +97,13 @@ def group_differences(table: pd.DataFrame, seed: int = 42, draws: int = 2_000) -
     return found
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-15
-def _mean_table(values: np.ndarray, groups: pd.Series, name: str) -> pd.DataFrame:
+def _mean_table(values: np.ndarray, groups: pd.Series, name: str, together: np.ndarray | None) -> pd.DataFrame:
     "Per group of at least 30 rows: group, rows, the mean of `values` as `name`, low, high"
-    seen = pd.Series(values).groupby(groups.to_numpy(), observed=True).agg(["size", "mean", "sem"])
-    seen = seen.reindex([label for label in groups.cat.categories if label in seen.index])
-    seen = seen[seen["size"] >= LEAST_ROWS].rename_axis("group").reset_index()
-    bar = 1.96 * seen["sem"]
-    return pd.DataFrame({"group": seen["group"], "rows": seen["size"], name: seen["mean"],
-                         f"{name}_low": seen["mean"] - bar, f"{name}_high": seen["mean"] + bar})
+    seen = means_of(values, groups.cat.codes.to_numpy().astype(int), together, len(groups.cat.categories))
+    bar = 1.96 * seen.error
+    table = pd.DataFrame({"group": groups.cat.categories, "rows": seen.rows, name: seen.mean,
+                          f"{name}_low": seen.mean - bar, f"{name}_high": seen.mean + bar})
+    return table[seen.units >= LEAST_ROWS].reset_index(drop=True)
 
 
 def _mean_difference(table: pd.DataFrame, name: str) -> dict[str, Any]:
@@ -127,20 +123,22 @@ def protected_groups(raw: pd.DataFrame, name: str, least: int = LEAST_ROWS) -> p
 
 
 def _of_two_classes(y: np.ndarray, output: np.ndarray, threshold: float | None, groups: pd.Series,
-                    plan: Plan) -> dict[str, Any]:
+                    plan: Plan, together: np.ndarray | None) -> dict[str, Any]:
     code = plan.data.classes.index(plan.fairness.favourable or plan.data.positive)
-    table = group_rates(y == code, decide(output, threshold) == code, groups)
-    return {"groups": table, "measures": group_differences(table, plan.split.seed)}
+    table = group_rates(y == code, decide(output, threshold) == code, groups, together)
+    return {"groups": table.drop(columns=table.filter(like="_draws").columns),
+            "measures": group_differences(table, plan.split.seed)}
 
 
-def _of_other_targets(y: np.ndarray, output: np.ndarray, groups: pd.Series, plan: Plan) -> dict[str, Any]:
+def _of_other_targets(y: np.ndarray, output: np.ndarray, groups: pd.Series, plan: Plan,
+                      together: np.ndarray | None) -> dict[str, Any]:
     if plan.classification:
         values, name = (output.argmax(axis=1) == y).astype(float), "accuracy"
     else:
         values, name = (output - y) / max(float(np.abs(output - y).mean()), 1e-300), "mean_error"
-    table = _mean_table(values, groups, name)
+    table = _mean_table(values, groups, name, together)
     if not plan.classification:
-        sizes = _mean_table(np.abs(output - y), groups, "mean_absolute_error")
+        sizes = _mean_table(np.abs(output - y), groups, "mean_absolute_error", together)
         table = table.assign(mean_absolute_error=sizes["mean_absolute_error"])
     return {"groups": table, "measures": {f"{name}_difference": _mean_difference(table, name)}}
 
@@ -151,11 +149,11 @@ def analyse_fairness(y: np.ndarray, output: np.ndarray, threshold: float | None,
 
     y: codes or numbers, (n_rows,). output: probabilities or predictions. raw: rows that hold the protected columns.
     """
-    attributes = []
+    attributes, together = [], drawn_together(raw, plan)
     for name in plan.data.protected:
         groups = protected_groups(raw, name).reset_index(drop=True)
-        found = _of_two_classes(y, output, threshold, groups, plan) if plan.data.task == "binary" else \
-            _of_other_targets(y, output, groups, plan)
+        found = _of_two_classes(y, output, threshold, groups, plan, together) if plan.data.task == "binary" else \
+            _of_other_targets(y, output, groups, plan, together)
         attributes.append({"attribute": name, "groups": found["groups"].to_dict("records"),
                            "measures": found["measures"]})
     binary = plan.data.task == "binary"

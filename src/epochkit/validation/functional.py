@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..exploration.columns import wilson_interval
 from ..models.folds.coverage import Coverage
 from ..models.metrics import decide
 from ..planning.plan import Plan, meets
+from ..planning.units import means_of
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from .report import costs_of
 
@@ -127,18 +127,21 @@ def cost_curve(y: np.ndarray, scores: np.ndarray, costs: tuple[float, float], po
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-16
 def decision_value(y: np.ndarray, output: np.ndarray, threshold: float | None, plan: Plan, per: int = 1_000,
-                   draws: int = 2_000) -> dict[str, Any]:
+                   draws: int = 2_000, together: np.ndarray | None = None) -> dict[str, Any]:
     """Cost per `per` rows of the served decisions, of the best policy without a model, and what is saved, each with its
     95 % bootstrap interval; empty unless there are two classes
 
-    y: codes, (n_rows,). output: probabilities, (n_rows, 2).
+    y: codes, (n_rows,). output: probabilities, (n_rows, 2). together: of `drawn_together`, for these rows.
     """
     if plan.data.task != "binary":
         return {}
-    said, costs = decide(output, threshold), costs_of(plan)
-    cells = np.bincount(2 * y + said, minlength=4)  # true negative, false positive, false negative, true positive
-    drawn = np.random.default_rng(plan.split.seed).multinomial(len(y), cells / len(y), size=draws)
-    counts = per * np.vstack([cells, drawn]) / len(y)
+    costs, cell = costs_of(plan), 2 * y + decide(output, threshold)
+    unit = np.arange(len(y)) if together is None else np.unique(together, return_inverse=True)[1]
+    cells = np.bincount(4 * unit + cell, minlength=4 * (unit.max() + 1)).reshape(-1, 4)
+    kinds, times = np.unique(cells, axis=0, return_counts=True)  # of units: (0, 1, 0, 0) is one false positive
+    drawn = np.random.default_rng(plan.split.seed).multinomial(len(cells), times / len(cells), size=draws)
+    counts = np.vstack([times, drawn]) @ kinds  # true negatives, false positives, false negatives, true positives
+    counts = per * counts / counts.sum(axis=1, keepdims=True)
     model = costs[0] * counts[:, 1] + costs[1] * counts[:, 2]
     policies = {"flag nobody": costs[1] * (counts[:, 2] + counts[:, 3]),
                 "flag everybody": costs[0] * (counts[:, 0] + counts[:, 1])}
@@ -168,19 +171,19 @@ def decision_in_words(worth: dict[str, Any]) -> Claim:
                                 float(saved["high"]), rule="test rows"))
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-21
-def lift_table(y: np.ndarray, scores: np.ndarray, parts: int = 10) -> pd.DataFrame:
+def lift_table(y: np.ndarray, scores: np.ndarray, parts: int = 10, together: np.ndarray | None = None) -> pd.DataFrame:
     """Per part of the rows, the highest scores first: part, rows, positives, rate, low, high, lift, gain (share of all
     positives found so far)
 
-    Fewer parts where they would hold under 20 rows. y: 1 positive, (n_rows,).
+    Fewer parts where they would hold under 20 rows. y: 1 positive, (n_rows,). together: of `drawn_together`.
     """
-    parts = max(1, min(parts, len(y) // 20))
-    ordered = np.asarray(y)[np.argsort(-scores, kind="stable")]
-    pieces = np.array_split(ordered, parts)
-    table = pd.DataFrame({"part": range(1, parts + 1), "rows": [len(piece) for piece in pieces],
-                          "positives": [int(piece.sum()) for piece in pieces]})
-    ends = [wilson_interval(row.positives, row.rows) for row in table.itertuples()]
-    table["rate"], table["low"], table["high"] = table["positives"] / table["rows"], *zip(*ends)
+    parts, part = max(1, min(parts, len(y) // 20)), np.empty(len(y), int)
+    for number, piece in enumerate(np.array_split(np.argsort(-scores, kind="stable"), parts)):
+        part[piece] = number
+    found = means_of(y, part, together)
+    low, high = found.share_ends()
+    table = pd.DataFrame({"part": range(1, parts + 1), "rows": found.rows, "positives": np.bincount(part[y == 1],
+                          minlength=parts), "rate": found.mean, "low": low, "high": high})
     overall = table["positives"].sum()
     table["lift"] = table["rate"] / (overall / len(y)) if overall else np.nan
     table["gain"] = table["positives"].cumsum() / overall if overall else np.nan
@@ -195,26 +198,30 @@ def score_bins(scores: np.ndarray, bins: int = 10) -> np.ndarray:
     return np.unique(np.clip((share * bins - 1e-9).astype(int), 0, bins - 1), return_inverse=True)[1]
 
 
-def calibration_table(hit: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+def calibration_table(hit: np.ndarray, scores: np.ndarray, together: np.ndarray | None = None) -> pd.DataFrame:
     """Per bin of equally many rows, lowest scores first: rows, score (mean), rate, low, high
 
-    hit: whether it was so, (n_rows,). scores: the probability that was said, (n_rows,).
+    hit: whether it was so, (n_rows,). scores: the probability that was said, (n_rows,). together: of `drawn_together`.
     """
     place = score_bins(scores)
-    rows, hits = np.bincount(place), np.bincount(place, hit)
-    low, high = zip(*(wilson_interval(*pair) for pair in zip(hits, rows)))
-    return pd.DataFrame({"rows": rows, "score": np.bincount(place, scores) / rows, "rate": hits / rows, "low": low,
-                         "high": high})
+    found = means_of(hit, place, together)
+    low, high = found.share_ends()
+    return pd.DataFrame({"rows": found.rows, "score": np.bincount(place, scores) / found.rows, "rate": found.mean,
+                         "low": low, "high": high})
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-26
-def calibration_gap(hit: np.ndarray, scores: np.ndarray, draws: int = 200, seed: int = 42) -> dict[str, float]:
-    "Mean distance between score and seen share over the bins (`value`), and the 95 % quantile that chance alone gives"
+def calibration_gap(hit: np.ndarray, scores: np.ndarray, draws: int = 200, seed: int = 42,
+                    together: np.ndarray | None = None) -> dict[str, float]:
+    """Mean distance between score and seen share over the bins (`value`), and the 95 % quantile that chance alone gives
+
+    together: of `drawn_together`; such rows have one chance."""
     place, rng = score_bins(scores), np.random.default_rng(seed)
+    unit = np.arange(len(scores)) if together is None else np.unique(together, return_inverse=True)[1]
     said = np.bincount(place, scores)
 
     def gap(happened: np.ndarray) -> float:
         return float(np.abs(said - np.bincount(place, happened)).sum() / len(scores))
-    chance = [gap(rng.random(len(scores)) < scores) for _ in range(draws)]
+    chance = [gap(rng.random(unit.max() + 1)[unit] < scores) for _ in range(draws)]
     return {"value": gap(hit), "by_chance": float(np.quantile(chance, 0.95))}
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-29
@@ -269,18 +276,20 @@ def covered_rows(coverage: Coverage, y: np.ndarray, output: np.ndarray) -> np.nd
     return (np.array(found["prediction_low"]) <= y) & (y <= np.array(found["prediction_high"]))
 
 
-def coverage_measured(coverage: Coverage | None, y: np.ndarray, output: np.ndarray) -> dict[str, Any]:
+def coverage_measured(coverage: Coverage | None, y: np.ndarray, output: np.ndarray,
+                      together: np.ndarray | None = None) -> dict[str, Any]:
     """promised, value (share of rows covered), low, high (95 %, Wilson), rows, size and the promise itself; empty
     without one
 
-    size: median width of an interval, or mean number of possible labels."""
+    size: median width of an interval, or mean number of possible labels. together: of `drawn_together`."""
     if coverage is None:
         return {}
     held, shown = covered_rows(coverage, y, output), coverage.columns(output, ["x"] * np.shape(output)[-1])
-    low, high = wilson_interval(int(held.sum()), len(held))
+    (low, ), (high, ) = means_of(held, None, together).share_ends()
     sizes = [len(json.loads(labels)) for labels in shown["possible_labels"]] if output.ndim == 2 else \
         np.subtract(shown["prediction_high"], shown["prediction_low"])
-    return {"promised": coverage.share, "value": float(held.mean()), "low": low, "high": high, "rows": len(held),
+    return {"promised": coverage.share, "value": float(held.mean()), "low": float(low), "high": float(high),
+            "rows": len(held),
             "size": float(np.mean(sizes) if output.ndim == 2 else np.median(sizes)), "promise": coverage._asdict()}
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-35

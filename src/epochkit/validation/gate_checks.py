@@ -74,8 +74,9 @@ def the_truth_is_covered(context: GateContext) -> CheckResult:
         return verdict(False, None, plan.serving.coverage, "not measured: the model answers without an interval")
     scores = context.frame("test_scores.parquet")
     output = scores.filter(regex="^score").to_numpy()
+    together = scores["drawn_with"].to_numpy() if "drawn_with" in scores else None
     found = coverage_measured(Coverage(**stored["promise"]), scores["target"].to_numpy(),
-                              output if plan.classification else output[:, 0])
+                              output if plan.classification else output[:, 0], together)
     asked = found["promised"] >= plan.serving.coverage
     return verdict(asked and found["high"] >= plan.serving.coverage, found["value"], plan.serving.coverage,
                    f"{coverage_in_words(found, plan.classification)} The upper end of the interval decides")

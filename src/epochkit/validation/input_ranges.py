@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from ..planning.plan import Plan
+from ..planning.units import drawn_together, means_of
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from .report import readable_groups
 from .segments import LARGEST_Q, row_losses
@@ -35,15 +36,17 @@ def _compared(plan: Plan) -> str:
 # %% ../../../nbs/validation/16_input_ranges.ipynb #inputranges-07
 def answers_by_range(y: np.ndarray, output: np.ndarray, threshold: float | None, raw: pd.DataFrame,
                      columns: list[str], plan: Plan, least: int = 10) -> pd.DataFrame:
-    """Per column and range of at least `least` rows: column, group, rows, predicted, observed, gap (predicted -
-    observed) with low and high, q, loss with loss_low and loss_high
+    """Per column and range of at least `least` rows (those that are drawn together count once): column, group, rows,
+    predicted, observed, gap (predicted - observed) with low and high, q, loss with loss_low and loss_high
 
     y: codes or numbers, (n_rows,). output: (n_rows,) or (n_rows, n_classes).
     """
     said, seen = _said_and_seen(y, output, plan)
     rows = pd.DataFrame({"predicted": said, "observed": seen, "gap": said - seen,
                          "loss": row_losses(y, output, threshold, plan)[0]})
-    parts = [_one_column(rows, readable_groups(raw[name].reset_index(drop=True)), name, least) for name in columns]
+    together = drawn_together(raw, plan)
+    parts = [_one_column(rows, readable_groups(raw[name].reset_index(drop=True)), name, least, together)
+             for name in columns]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
         return pd.DataFrame(columns=["column", "group", "rows", "predicted", "observed", "gap", "low", "high", "q",
@@ -52,20 +55,20 @@ def answers_by_range(y: np.ndarray, output: np.ndarray, threshold: float | None,
     return table
 
 # %% ../../../nbs/validation/16_input_ranges.ipynb #inputranges-08
-def _one_column(rows: pd.DataFrame, groups: pd.Series, name: str, least: int) -> pd.DataFrame:
+def _one_column(rows: pd.DataFrame, groups: pd.Series, name: str, least: int, together: np.ndarray | None
+                ) -> pd.DataFrame:
     "The ranges of one column, in their order, with p of the distance in the place of q"
-    found = rows.groupby(groups, observed=True)
-    count, mean, error = found.size(), found.mean(), found.sem()
-    far = stats.t.ppf(0.975, count - 1)
-    size = np.divide(mean["gap"].abs(), error["gap"], out=np.full(len(mean), np.inf), where=error["gap"] > 0)
-    size = np.where(mean["gap"] == 0, 0.0, size)
+    codes, labels = groups.cat.codes.to_numpy().astype(int), groups.cat.categories
+    found = {key: means_of(rows[key], codes, together, len(labels)) for key in rows}
+    gap, loss = found["gap"], found["loss"]
+    size = np.divide(np.abs(gap.mean), gap.error, out=np.full(len(labels), np.inf), where=gap.error > 0)
+    size = np.where(gap.mean == 0, 0.0, size)
     table = pd.DataFrame({
-        "column": name, "group": mean.index.astype(str), "rows": count.to_numpy(), "predicted": mean["predicted"],
-        "observed": mean["observed"], "gap": mean["gap"], "low": mean["gap"] - far * error["gap"],
-        "high": mean["gap"] + far * error["gap"], "p": 2 * stats.t.sf(size, count - 1), "loss": mean["loss"],
-        "loss_low": (mean["loss"] - far * error["loss"]).clip(lower=0),
-        "loss_high": mean["loss"] + far * error["loss"]})
-    return table[table["rows"] >= least].reset_index(drop=True)
+        "column": name, "group": labels.astype(str), "rows": gap.rows, "predicted": found["predicted"].mean,
+        "observed": found["observed"].mean, "gap": gap.mean, "low": gap.mean - gap.reach,
+        "high": gap.mean + gap.reach, "p": 2 * stats.t.sf(size, gap.degrees),
+        "loss": loss.mean, "loss_low": np.maximum(loss.mean - loss.reach, 0), "loss_high": loss.mean + loss.reach})
+    return table[gap.units >= least].reset_index(drop=True)
 
 # %% ../../../nbs/validation/16_input_ranges.ipynb #inputranges-11
 def ranges_claim(table: pd.DataFrame, plan: Plan) -> Claim:

@@ -27,6 +27,7 @@ from ..models.frameworks.base import Range, known_frameworks
 from ..models.metrics import measure
 from ..models.registration import target_column
 from ..planning.plan import Plan
+from ..planning.units import drawn_together
 from .adversarial import at_most
 from .functional import validation_gap
 from .report import ScoredAnswers, codes_of, metric_text, resampled_primary
@@ -43,7 +44,8 @@ class Evidence:
     `tuned_model_info.json`. predictions: of every candidate, and of what is handed on, on the validation rows.
     train, validation: the features of 005 with `target`, the name of their target column. raw_train, raw_validation:
     the rows before the features, with their targets as codes or numbers in y_train, y_validation. pipeline: the
-    features, to be fitted again. times: newest training and oldest test moment.
+    features, to be fitted again. times: newest training and oldest test moment. together: by row_id, of
+    `drawn_together` for the validation rows; None where each is a draw of its own.
     """
     plan: Plan
     test: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Evidence:
     y_validation: np.ndarray | None = None
     space: Mapping[str, Any] = field(default_factory=dict)
     times: tuple[Any, Any] | None = None
+    together: pd.Series | None = None
 
     @property
     def sign(self) -> int:
@@ -126,7 +129,8 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
     for name, part in parts.items():
         if part is not None and table is not None:
             raw[name] = table[table["row_id"].isin(part["row_id"])]
-    times = _ends(raw["train"], sealed, plan.data.time)
+    times, later = _ends(raw["train"], sealed, plan.data.time), raw["validation"]
+    codes = None if later is None else drawn_together(later, plan)
     raw = {name: rows if rows is None else at_most(rows, 20_000, plan.split.seed) for name, rows in raw.items()}
     y = {name: None if rows is None else codes_of(rows[plan.data.target], plan) for name, rows in raw.items()}
     tuned = _optional(run, 5, "tuned_model_info.json") or {}
@@ -136,7 +140,8 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
         plan, test, _optional(run, 5, "all_models_metrics.json") or {}, tuned, _beside_each_other(*said), **parts,
         target="" if parts["train"] is None else target_column(parts["train"], plan), pipeline=bundle.pipeline,
         raw_train=raw["train"], raw_validation=raw["validation"], y_train=y["train"], y_validation=y["validation"],
-        space=known(task=plan.data.task).space if known else {}, times=times)
+        space=known(task=plan.data.task).space if known else {}, times=times,
+        together=None if codes is None else pd.Series(codes, later["row_id"]))
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-09
 class OverfitFinding(NamedTuple):
@@ -203,7 +208,8 @@ def resampled_candidates(evidence: Evidence) -> dict[str, np.ndarray]:
     thresholds[HANDED_ON] = evidence.tuned.get("threshold")
     outputs = {name: _output_of(predictions, name, plan) for name in thresholds}
     asked = {name: ScoredAnswers(output, thresholds[name]) for name, output in outputs.items() if output is not None}
-    return resampled_primary(plan, predictions["target"].to_numpy(), asked)
+    together = None if evidence.together is None else evidence.together.loc[predictions["row_id"]].to_numpy()
+    return resampled_primary(plan, predictions["target"].to_numpy(), asked, together)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-18
 def _better_share(ours: np.ndarray, theirs: np.ndarray, sign: int) -> float:

@@ -39,15 +39,16 @@ def rule_answers(settings: Settings, rows: pd.DataFrame, plan: Plan) -> tuple[np
 
 # %% ../../../nbs/validation/14_rule_gain.ipynb #rulegain-07
 def gain_over_rule(plan: Plan, y: np.ndarray, model: tuple[np.ndarray, float | None],
-                   rule: tuple[np.ndarray, float | None, str] | None) -> dict[str, Any]:
+                   rule: tuple[np.ndarray, float | None, str] | None, together: np.ndarray | None = None
+                   ) -> dict[str, Any]:
     """rule, metric, values of both, and gain with its 95 % interval (low, high), above 0 where the model is better;
     empty without a rule
 
-    model, rule: answers and threshold. y: codes or numbers, (n_rows,).
+    model, rule: answers and threshold. y: codes or numbers, (n_rows,). together: of `drawn_together`, for these rows.
     """
     if rule is None:
         return {}
-    values = resampled_primary(plan, y, {"ours": ScoredAnswers(*model), "theirs": ScoredAnswers(*rule[:2])})
+    values = resampled_primary(plan, y, {"ours": ScoredAnswers(*model), "theirs": ScoredAnswers(*rule[:2])}, together)
     ours, theirs = values["ours"], values["theirs"]
     difference = (ours - theirs) * (1 if plan.metric.maximize else -1)
     low, high = interval_ends(difference[1:])

@@ -17,6 +17,7 @@ from ..report.claims import Claim, Measured, claim, column_unit, count_of, score
 from ..report.values import readable
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
+from ..planning.units import means_of
 from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
 from .report import costs_of
 
@@ -99,7 +100,8 @@ def confusion_figure(plan: Plan, y: np.ndarray, output: np.ndarray,
                          rows=count_of(len(y), "test rows"))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-09
-def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
+def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np.ndarray | None = None
+                       ) -> tuple[Any, str] | None:
     "Seen shares against scores with Wilson intervals, and whether the distance is beyond chance; None for a quantity"
     if not plan.classification:
         return None
@@ -108,7 +110,7 @@ def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[A
     from epochkit.report.figures import COLOURS
     binary = plan.data.task == "binary"
     hit, scores = (y == 1, output[:, 1]) if binary else (output.argmax(axis=1) == y, output.max(axis=1))
-    table, gap = calibration_table(hit, scores), calibration_gap(hit, scores)
+    table, gap = calibration_table(hit, scores, together), calibration_gap(hit, scores, together=together)
     figure = Figure(figsize=(6.4, 4.8))
     axes = figure.subplots()
     bars = [table["rate"] - table["low"], table["high"] - table["rate"]]
@@ -156,14 +158,15 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
                                      len(y)))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-12
-def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
+def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np.ndarray | None = None
+                ) -> tuple[Any, str] | None:
     "Share of positives per part of the rows, highest scores first; None unless there are two classes"
     if plan.data.task != "binary" or not 0 < y.sum() < len(y):
         return None
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    table, label = lift_table(y, output[:, 1]), plan.data.classes[1]
+    table, label = lift_table(y, output[:, 1], together=together), plan.data.classes[1]
     figure = Figure(figsize=(9.5, 4))
     left, right = figure.subplots(1, 2)
     bars = [table["rate"] - table["low"], table["high"] - table["rate"]]
@@ -184,7 +187,8 @@ def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str
                          lift=Measured(first["lift"], "times", "lift of the first part by score", len(y)))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-14
-def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any, str] | None:
+def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np.ndarray | None = None
+                     ) -> tuple[Any, str] | None:
     "Predicted against observed, and the error by the size of the prediction, with the claim; None for classes"
     if plan.classification:
         return None
@@ -200,29 +204,30 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[Any
     left.plot(ends, ends, color="#909090", linestyle="--", linewidth=1)
     left.set(xlabel=f"{name}, observed", ylabel=f"{name}, predicted")
     right.scatter(output, error, s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
-    table = _errors_by_size(output, error)
+    table = _errors_by_size(output, error, together)
     right.errorbar(table["predicted"], table["error"], yerr=1.96 * table["sem"], fmt="o-", color=COLOURS["orange"],
                    capsize=3, label=f"mean of one of {len(table)} parts, with its 95 % interval")
     right.axhline(0, color="#909090", linestyle="--", linewidth=1)
     right.set(xlabel=f"{name}, predicted", ylabel="error (predicted - observed)")
     right.legend()
-    return figure, _bias_claim(error, table, column_unit(plan.data.units.get(name, "")))
+    bias = bias_claim(error, column_unit(plan.data.units.get(name, "")), "test rows", "Predictions", together)
+    return figure, _bias_claim(error, table, bias)
 
 
-def _bias_claim(error: np.ndarray, table: pd.DataFrame, unit: str) -> Claim:
+def _bias_claim(error: np.ndarray, table: pd.DataFrame, bias: Claim) -> Claim:
     "Which way the predictions are off on average, where the rows can tell, and in how many parts by their size"
     beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
     return claim("{bias}; in {beyond} of {parts} parts by predicted size the mean error is beyond "
-                 "chance, each judged by itself", bias=bias_claim(error, unit, "test rows", "Predictions"),
+                 "chance, each judged by itself", bias=bias,
                  beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error)),
                  parts=count_of(len(table), "parts by predicted size", len(error)))
 
 
-def _errors_by_size(output: np.ndarray, error: np.ndarray) -> pd.DataFrame:
+def _errors_by_size(output: np.ndarray, error: np.ndarray, together: np.ndarray | None) -> pd.DataFrame:
     "Mean prediction, mean error and its standard error per part of the rows by predicted size"
-    found = pd.DataFrame({"predicted": output, "error": error}).groupby(score_bins(output))
-    return pd.DataFrame({"predicted": found["predicted"].mean(), "error": found["error"].mean(),
-                         "sem": found["error"].sem()})
+    part = score_bins(output)
+    found = means_of(error, part, together)
+    return pd.DataFrame({"predicted": np.bincount(part, output) / found.rows, "error": found.mean, "sem": found.error})
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-save
 def save_or_say(figures: Any, name: str, drawn: tuple[Any, str] | None, why_not: str) -> Any:

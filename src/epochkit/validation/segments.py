@@ -9,18 +9,19 @@ __all__ = ['LARGEST_Q', 'SEGMENT_COLUMNS', 'row_losses', 'closed_columns', 'slic
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-02
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from ..cleaning.personal_data import personal_columns
-from ..report.claims import Claim, Measured, claim, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.values import readable
 from ..models.bundle import Bundle
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
+from ..planning.units import means_of
 from .report import costs_of, readable_groups
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-04
@@ -49,42 +50,51 @@ def sliced_columns(bundle: Bundle, plan: Plan, rows: pd.DataFrame) -> list[str]:
             if column["kind"] != "text" and column["name"] not in closed]
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-07
-def _compared(code: np.ndarray, size: int, losses: np.ndarray, least: int) -> pd.DataFrame:
+class _Losses(NamedTuple):
+    "The loss of each row, a code of those that are drawn together, and how many of those a slice needs"
+    rows: np.ndarray
+    together: np.ndarray | None
+    least: int
+
+
+def _compared(code: np.ndarray, size: int, losses: _Losses) -> pd.DataFrame:
     "Per slice with enough rows: code, rows, loss, low, high, difference from all other rows and its low end, p"
-    rows = np.bincount(code, minlength=size)
-    sums, squares = (np.bincount(code, losses ** power, minlength=size) for power in (1, 2))
-    large = np.flatnonzero((rows >= least) & (len(losses) - rows >= least))
-    n, rest = rows[large], len(losses) - rows[large]
-    mean, other = sums[large] / n, (losses.sum() - sums[large]) / rest
-    spread = np.sqrt(np.maximum(squares[large] / n - mean ** 2, 0) * n / (n - 1))
-    beyond = np.maximum(((losses ** 2).sum() - squares[large]) / rest - other ** 2, 0)
-    spread_others = np.sqrt(beyond * rest / (rest - 1))
-    error = np.hypot(spread / np.sqrt(n), spread_others / np.sqrt(rest))
-    p = stats.ttest_ind_from_stats(mean, spread, n, other, spread_others, rest, equal_var=False).pvalue
+    every, together, least = losses
+    found, whole = means_of(every, code, together, size), means_of(every, None, together)
+    squares, worth = np.bincount(code, every ** 2, minlength=size), whole.independent[0] / len(every)
+    large = np.flatnonzero((found.units >= least) & ((len(every) - found.rows) * worth >= least))
+    n, mean, error_inside, free = (part[large] for part in (found.rows, found.mean, found.error, found.degrees + 1))
+    rest = len(every) - n
+    other, rest_free = (every.sum() - n * mean) / rest, rest * worth  # a row of the others is worth as much as any
+    beyond = np.maximum(((every ** 2).sum() - squares[large]) / rest - other ** 2, 0)
+    error_others = np.sqrt(beyond / (rest_free - 1))
+    error = np.hypot(error_inside, error_others)
+    p = stats.ttest_ind_from_stats(mean, error_inside * np.sqrt(free), free, other, error_others * np.sqrt(rest_free),
+                                   rest_free, equal_var=False).pvalue
     p = np.where(error > 0, p, (mean == other).astype(float))  # losses that are all alike have no test
-    bar = 1.96 * spread / np.sqrt(n)
+    bar = 1.96 * error_inside
     return pd.DataFrame({"code": large, "rows": n, "loss": mean, "low": np.maximum(mean - bar, 0), "high": mean + bar,
                          "difference": mean - other, "sure_difference": mean - other - 1.96 * error, "p": p})
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-08
-def _single_slices(groups: dict[str, pd.Series], losses: np.ndarray, least: int) -> pd.DataFrame:
+def _single_slices(groups: dict[str, pd.Series], losses: _Losses) -> pd.DataFrame:
     parts = []
     for name, column in groups.items():
         labels = column.cat.categories
-        found = _compared(column.cat.codes.to_numpy().astype(int), len(labels), losses, least)
+        found = _compared(column.cat.codes.to_numpy().astype(int), len(labels), losses)
         parts.append(found.assign(parts=[((name, labels[code]),) for code in found["code"]], parent=0.0))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _pair_slices(groups: dict[str, pd.Series], losses: np.ndarray, least: int) -> pd.DataFrame:
+def _pair_slices(groups: dict[str, pd.Series], losses: _Losses) -> pd.DataFrame:
     "Slices by two columns at once; parent: the higher loss of the two columns alone"
     parts = []
     for one, other in combinations(groups, 2):
         first, second = groups[one].cat, groups[other].cat
         width = len(second.categories)
         codes = [column.codes.to_numpy().astype(int) for column in (first, second)]
-        found = _compared(codes[0] * width + codes[1], len(first.categories) * width, losses, least)
-        alone = [np.bincount(code, losses) / np.maximum(np.bincount(code), 1) for code in codes]
+        found = _compared(codes[0] * width + codes[1], len(first.categories) * width, losses)
+        alone = [np.bincount(code, losses.rows) / np.maximum(np.bincount(code), 1) for code in codes]
         halves = [found["code"].to_numpy() // width, found["code"].to_numpy() % width]
         names = [((one, first.categories[a]), (other, second.categories[b])) for a, b in zip(*halves)]
         parts.append(found.assign(parts=names, parent=np.maximum(alone[0][halves[0]], alone[1][halves[1]])))
@@ -101,21 +111,24 @@ SEGMENT_COLUMNS = ["slice", "where", "parts", "rows", "share", "loss", "low", "h
                    "ratio", "p", "q"]
 
 
-def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], most: int = 12) -> pd.DataFrame:
+def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], most: int = 12,
+                  together: np.ndarray | None = None) -> pd.DataFrame:
     """The slices that were looked at, the surely worst first: slice, where (the same in a sentence), parts (pairs of
     column and group), rows, share,
     loss, low, high, difference (from all other rows), sure_difference (low end of its 95 % interval), ratio (to all
     rows), p, q
 
-    losses: as `row_losses` gives them. columns: of `raw`; pairs are made of the `most` that differ most.
+    losses: as `row_losses` gives them. columns: of `raw`; pairs are made of the `most` that differ most. together: of
+    `drawn_together`, for these rows; a slice of fewer than 30 draws, or of 2 % of them, is not told.
     """
-    least = max(30, int(np.ceil(0.02 * len(losses))))
+    draws = len(losses) if together is None else len(np.unique(together))
+    asked = _Losses(losses, together, max(30, int(np.ceil(0.02 * draws))))
     groups = {name: _slice_groups(raw[name]) for name in columns}
-    singles = _single_slices(groups, losses, least)
+    singles = _single_slices(groups, asked)
     if singles.empty:
         return pd.DataFrame(columns=SEGMENT_COLUMNS)
     telling = singles.sort_values("p")["parts"].map(lambda parts: parts[0][0]).drop_duplicates().head(most)
-    pairs = _pair_slices({name: groups[name] for name in columns if name in set(telling)}, losses, least)
+    pairs = _pair_slices({name: groups[name] for name in columns if name in set(telling)}, asked)
     every = pd.concat([singles, pairs], ignore_index=True)
     every["q"] = stats.false_discovery_control(every["p"].clip(0, 1))
     every["slice"] = [", ".join(f"{name}: {label}" for name, label in parts) for parts in every["parts"]]
@@ -196,6 +209,10 @@ def segments_in_words(segments: pd.DataFrame, overall: float, name: str, unit: s
 
 def segments_claim(segments: pd.DataFrame, overall: float, name: str, unit: str = "score") -> Claim:
     "What the search for bad slices found, as a claim; name, unit: of the loss"
+    if segments.empty:
+        return claim("Where the {name} is highest is not measured: no slice of one or two columns has {least:row} "
+                     "that are draws of their own", name=name,
+                     least=chosen_value(30, "count", "rows that a slice needs"))
     worse = segments[(segments["difference"] > 0) & (segments["q"] <= LARGEST_Q)]
     if worse.empty:
         return claim("None of {slices:slice} surely has a higher {name} than the other rows (all rows: {overall})",
@@ -212,22 +229,27 @@ def segments_claim(segments: pd.DataFrame, overall: float, name: str, unit: str 
                  worse=count_of(len(worse), "slices that are worse beyond chance"))
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-23
-def errors_by_bin(losses: np.ndarray, column: pd.Series) -> pd.DataFrame:
-    "Per readable group of at least 10 rows of a column, in order: group, rows, loss, low, high"
-    groups = readable_groups(column.reset_index(drop=True))
-    seen = pd.Series(losses).groupby(groups, observed=True).agg(["size", "mean", "sem"])
-    seen = seen[seen["size"] >= 10].rename_axis("group").reset_index()
-    bar = 1.96 * seen["sem"]
-    return pd.DataFrame({"group": seen["group"].astype(str), "rows": seen["size"], "loss": seen["mean"],
-                         "low": (seen["mean"] - bar).clip(lower=0), "high": seen["mean"] + bar})
+def errors_by_bin(losses: np.ndarray, column: pd.Series, together: np.ndarray | None = None) -> pd.DataFrame:
+    """Per readable group of at least 10 rows of a column, in order: group, rows, loss, low, high, and the degrees of
+    freedom of its error
+
+    together: of `drawn_together`, for these rows, which then count once."""
+    groups = readable_groups(column.reset_index(drop=True)).cat
+    seen = means_of(losses, groups.codes.to_numpy().astype(int), together, len(groups.categories))
+    bar = 1.96 * seen.error
+    table = pd.DataFrame({"group": groups.categories.astype(str), "rows": seen.rows, "loss": seen.mean,
+                          "low": np.maximum(seen.mean - bar, 0), "high": seen.mean + bar,
+                          "degrees": seen.degrees})
+    return table[seen.units >= 10].reset_index(drop=True)
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-24
 _DRAWN = 12  # groups of one column in a picture
 
 
-def _tables(losses: np.ndarray, raw: pd.DataFrame, columns: list[str]) -> dict[str, pd.DataFrame]:
+def _tables(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], together: np.ndarray | None
+            ) -> dict[str, pd.DataFrame]:
     "Column -> `errors_by_bin`, for up to four columns with two groups or more"
-    tables = {column: errors_by_bin(losses, raw[column]) for column in columns[:4]}
+    tables = {column: errors_by_bin(losses, raw[column], together) for column in columns[:4]}
     return {column: table for column, table in tables.items() if len(table) > 1}
 
 
@@ -239,13 +261,13 @@ def _both_ends(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([ranked.head(_DRAWN // 2), ranked.tail(_DRAWN // 2)], ignore_index=True)
 
 
-def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], name: str, unit: str = "score"
-                         ) -> tuple[Any, str] | None:
+def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], name: str, unit: str = "score",
+                         together: np.ndarray | None = None) -> tuple[Any, str] | None:
     "The loss by value of up to four columns, one panel each, and a claim about the widest; None without columns"
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    tables = _tables(losses, raw, columns)
+    tables = _tables(losses, raw, columns, together)
     shown = {column: _both_ends(table) for column, table in tables.items()}
     if not tables:
         return None
@@ -268,11 +290,11 @@ def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[st
 # %% ../../../nbs/validation/05_segments.ipynb #segments-bin-claim
 def _beyond_chance(best: pd.Series, worst: pd.Series, groups: int) -> bool:
     "Whether two groups that were picked after looking differ by Welch's test, with all pairs of groups counted"
-    errors = [(row["high"] - row["loss"]) / 1.96 * np.sqrt(row["rows"]) for row in (best, worst)]
+    errors = [(row["high"] - row["loss"]) / 1.96 * np.sqrt(row["degrees"] + 1) for row in (best, worst)]
     if not any(errors):
         return bool(best["loss"] < worst["loss"])
-    p = stats.ttest_ind_from_stats(best["loss"], errors[0], best["rows"], worst["loss"], errors[1], worst["rows"],
-                                   equal_var=False).pvalue
+    p = stats.ttest_ind_from_stats(best["loss"], errors[0], best["degrees"] + 1, worst["loss"], errors[1],
+                                   worst["degrees"] + 1, equal_var=False).pvalue
     return bool(p * groups * (groups - 1) / 2 <= LARGEST_Q)
 
 

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .fold_fits import answered_rows
-from ..metrics import (PAIRED, RANKED, choose_threshold, draws_for, metrics_of, resampled_counts,
-                                     resampled_groups)
+from ..metrics import PAIRED, RANKED, choose_threshold, draws_for, metrics_of, resampled_counts
 from ...report.claims import Measured, claim
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
@@ -69,8 +68,8 @@ class Judge(NamedTuple):
         rows = int(self.rows.sum())
         yield np.ones((1, rows))
         draws = draws_for(rows, self.resamples)
-        yield from resampled_counts(rows, draws, self.seed) if self.groups is None else \
-            resampled_groups(self.groups[self.rows], draws, self.seed)
+        yield from resampled_counts(rows, draws, self.seed,
+                                    together=None if self.groups is None else self.groups[self.rows])
 
     def gain(self, scores: np.ndarray, over: np.ndarray) -> tuple[float, float, float]:
         "How much better `scores` are than `over`, above 0 for better whatever the metric, with a 95 % interval"
