@@ -4769,6 +4769,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'epochkit/planning/units.py'),
                                          'epochkit.planning.units.Means.share_ends': ( 'planning/units.html#means.share_ends',
                                                                                        'epochkit/planning/units.py'),
+                                         'epochkit.planning.units._of_one_time': ( 'planning/units.html#_of_one_time',
+                                                                                   'epochkit/planning/units.py'),
                                          'epochkit.planning.units.drawn_together': ( 'planning/units.html#drawn_together',
                                                                                      'epochkit/planning/units.py'),
                                          'epochkit.planning.units.means_of': ('planning/units.html#means_of', 'epochkit/planning/units.py'),

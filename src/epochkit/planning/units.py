@@ -13,14 +13,21 @@ import pandas as pd
 from scipy import stats
 
 from .plan import Plan
-from .splits import units_of
+from .splits import moments, units_of
 
 # %% ../../../nbs/planning/19_units.ipynb #f45f7936
 def drawn_together(rows: pd.DataFrame, plan: Plan) -> np.ndarray | None:
-    """Code per row, (n_rows,), of those that are no independent draws: of one group of the plan, or equal in every
-    feature; None where every row is a draw of its own"""
-    codes = units_of(rows, plan)
+    """Code per row, (n_rows,), of those that are no independent draws: of one group of the plan; where it splits by
+    time, of one moment or stretch of moments; else equal in every feature. None where every row is a draw of its own"""
+    by_time = plan.split.strategy == "time" and not plan.data.group and plan.data.time in rows
+    codes = _of_one_time(rows[plan.data.time]) if by_time else units_of(rows, plan)
     return codes if len(np.unique(codes)) < len(codes) else None
+
+
+def _of_one_time(column: pd.Series) -> np.ndarray:
+    found = np.unique(moments(column).to_numpy(), return_inverse=True)[1]
+    count = found.max(initial=-1) + 1
+    return found if 2 * count <= len(found) else found // max(1, round(count ** (1 / 3)))
 
 # %% ../../../nbs/planning/19_units.ipynb #5be3fc19
 class Means(NamedTuple):

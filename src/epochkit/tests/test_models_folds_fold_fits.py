@@ -134,11 +134,11 @@ def test_folds_go_as_the_plan_splits_and_only_time_cannot_be_dealt_anew():
     raw = source.head(400).assign(row_id=range(400))
     features = raw[["row_id"]].assign(split=np.where(np.arange(400) % 4, "train", "validation"))[::-1]
     ids = features.loc[features["split"] == "train", "row_id"].to_numpy()
-    for data, strategy, repeats, groups in (('time = "s1"', "time", 1, None), ('group = "s1"', "group", 3, 290), ("", "random", 3, None)):
+    for data, strategy, repeats in (('time = "s1"', "time", 1), ('group = "s1"', "group", 3), ("", "random", 3)):
         text = f'[data]\nsource = "demo:diabetes"\ntarget = "progression"\n{data}\n[split]\nstrategy = "{strategy}"'
         folds, fresh, codes, ties = plan_folds(features, raw, make_plan(parse_brief(text), source, settings))
         assert len(folds) == 5 * repeats and len(fresh) == (0 if strategy == "time" else 5), strategy
-        assert (codes is None) == (groups is None) and (codes is None or len(codes) == 300)
+        assert (codes is None) == (strategy == "random") and (codes is None or len(codes) == 300)
         if strategy == "time":
             when = raw.set_index("row_id")["s1"].loc[ids].to_numpy()
             assert all(when[learn].max() < when[answer].min() for learn, answer in folds)

@@ -21,6 +21,21 @@ def test_rows_of_a_group_and_equal_rows_are_drawn_together():
     assert len(np.unique(codes[:4])) == 4 and (codes[4::2] == codes[5::2]).all()
 
 
+def test_by_time_rows_of_a_moment_or_of_a_stretch_of_moments_are_drawn_together():
+    plan, frame = diabetes_with('strategy = "random"')
+    update = {"data": plan.data.model_copy(update={"time": "day"}), "split": plan.split.model_copy(update={"strategy": "time"})}
+    days, order = pd.Series(pd.date_range("2024-01-01", periods=125)), np.random.default_rng(0).permutation(125)
+    series = frame.head(125).assign(day=days[order].to_numpy())
+    codes = drawn_together(series, plan.model_copy(update=update))
+    assert (codes == order // 5).all() and drawn_together(series, plan) is None
+    panel = pd.concat([series] * 3, ignore_index=True)
+    assert (drawn_together(panel, plan.model_copy(update=update)) == np.tile(order, 3)).all()
+    text = drawn_together(series.assign(day=series["day"].astype(str)), plan.model_copy(update=update))
+    assert (text == codes).all()
+    grouped = update | {"data": plan.data.model_copy(update={"time": "day", "group": "unit"})}
+    assert len(np.unique(drawn_together(series.assign(unit=order % 7), plan.model_copy(update=grouped)))) == 7
+
+
 def test_a_mean_over_units_of_one_row_has_the_usual_error():
     rng = np.random.default_rng(0)
     values, codes = rng.normal(size=300), rng.integers(0, 3, 300)
