@@ -37,6 +37,26 @@ def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
     assert any(line.get_linestyle() == "--" for line in axes.lines)
 
 
+def test_by_time_the_picture_is_drawn_by_the_score_that_the_choice_was_made_on():
+    from epochkit.models.candidates import Candidate
+    from epochkit.models.folds.fold_fits import Ties
+    data, plan = data_and_plan("regression", "rmse")
+    random, timed = np.random.default_rng(8), data._replace(ties=Ties(order=np.arange(len(data.y))))
+
+    def answered(name, early, late):
+        output = data.y_validation + late * random.normal(size=len(data.y_validation))
+        return Candidate(name, name, out_of_fold=data.y + early * random.normal(size=len(data.y)), output=output,
+                         metrics={"rmse": {"value": early, "low": early, "high": early}}, fold_values=(early,),
+                         validation={"rmse": {"value": late}})
+    found = [answered("catboost", 1.0, 90.0), answered("lightgbm", 2.0, 3.0)]
+    for given, first, strokes in ((data, "catboost", 1), (timed, "lightgbm", 2)):
+        choice = choose_best(found, given, plan)
+        axes = comparison_figure(found, choice, plan).axes[0]
+        assert choice.best.framework == first == axes.get_yticklabels()[-1].get_text()
+        assert len(axes.lines[0].get_xdata()) == strokes and ("validation" in axes.get_xlabel()) == (strokes == 2)
+        assert axes.lines[3].get_xdata()[0] == choice.scores[first]["value"]
+
+
 @pytest.mark.parametrize("task,primary,words", [("binary", "roc_auc", "costs"), ("multiclass", "f1", "commonest error"),
                                                 ("regression", "rmse", "Half of")])
 def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
