@@ -774,7 +774,7 @@ def write_training_files(folder: Path, candidates: list[Candidate], choice: Choi
     best, places = choice.best, {item.name: item for item in choice.standings}
     shared = {"training_run_id": run_id, "task": plan.data.task, "primary_metric": plan.metric.primary,
               "maximize": plan.metric.maximize}
-    comparison = {**shared, "best_framework": best.framework,
+    comparison = {**shared, "best_framework": best.framework, "validation_took_part": choice.by_time,
                   "models": [_metrics_entry(item, places.get(item.framework)) for item in candidates]}
     winner = {**shared, **_winner_entry(candidates, choice, plan),
               "model_file": models[best.framework].relative_to(folder).as_posix(),

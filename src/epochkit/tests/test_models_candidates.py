@@ -557,6 +557,7 @@ def test_the_files_of_phase_1_agree(tmp_path):
     table = pd.read_csv(files["model_comparison_summary.csv"])
     assert metrics["best_framework"] == best[
         "framework"] and metrics["training_run_id"] == best["training_run_id"] == "run-1"
+    assert metrics["validation_took_part"] is False
     assert len(metrics["models"]) == len(table) == 4 and best["chosen_because"] == choice.reason
     winner = next(model for model in metrics["models"] if model["framework"] == best["framework"])
     assert winner["metrics"]["roc_auc"]["value"] == best["value"] == choice.best.value("roc_auc")

@@ -77,10 +77,13 @@ def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     tuning = Tuning(trials, untuned, untuned, False, "tpe", 1.0)
     figure, claim = impact_figure(tuning, plan)
     top, best = top_trials_figure(tuning, plan)
-    assert best.startswith(f"None of {len(values)} trials beats")
+    assert best.startswith(f"None of {len(values)} trial")
     if len(values) == 1:
         assert claim.startswith("No trial of LogisticRegression gave a value")
     else:
-        assert "most with C: association" in claim and len(
+        assert "(C does most: association" in claim and len(
             [axes for axes in figure.axes if axes.get_visible()]) == 2
         assert [label.get_text() for label in top.axes[0].get_yticklabels()] == ["trial 0", "trial 3", "trial 1"]
+        for start, at, name in ((None, 0.9, "untuned"), (trials[0], 0.6, "untuned (trial 0)")):
+            shown = [draw(tuning._replace(start=start), plan)[0].axes[0].lines[-1] for draw in (top_trials_figure, impact_figure)]
+            assert shown[0].get_label() == name and shown[0].get_xdata()[0] == at == shown[1].get_ydata()[0]
