@@ -99,8 +99,8 @@ def test_epk002_rings_when_the_test_is_far_below(plan, validation, test, expecte
     found = result(Evidence(plan, tuned=tuned, test={"roc_auc": around(test)}), "EPK002")
     assert found.result == expected and (expected == "not measured" or "chance alone explains up to 0.042" in found.reason)
     if validation == 0.87:
-        assert "on test: 0.040 worse, and far is from 0.087 worse on" in found.reason and found.limit == pytest.approx(0.087)
-    assert validation != 0.80 or "on test: 0.060 better, and far" in found.reason
+        assert "on test, which is 0.040 worse; 0.087 worse counts as far" in found.reason and found.limit == pytest.approx(0.087)
+    assert validation != 0.80 or "on test, which is 0.060 better; 0.08" in found.reason
 
 
 def test_epk002_a_gap_that_chance_explains_is_a_notice_and_errors_have_no_floor(plan, numbers):

@@ -290,8 +290,8 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
         return _not_measured("005 says no score of the chosen model" if before is None else f"no {primary} on test")
     gap, limit = evidence.sign * (before - after), noticeable(primary, before)
     chance = validation_gap(tuned.get("interval") or {}, evidence.test[primary], evidence.sign > 0).get("expected")
-    told = f"{primary} {evidence.told(before)} over the folds where it was chosen, {evidence.told(after)} on test: " \
-           f"{evidence.told(abs(gap))} {'worse' if gap > 0 else 'better'}, and far is from {evidence.told(limit)} worse on"
+    told = f"{primary} {evidence.told(before)} over the folds where it was chosen, {evidence.told(after)} on test, " \
+           f"which is {evidence.told(abs(gap))} {'worse' if gap > 0 else 'better'}; {evidence.told(limit)} worse counts as far"
     told += "; there is no interval to judge by" if chance is None else \
         f"; chance alone explains up to {evidence.told(chance)}"
     if gap < limit:
