@@ -30,7 +30,7 @@ from .folds.fold_fits import (FoldFit, FoldTask, TrainingData, answered_rows, be
                                              fit_fold, fold_codes, out_of_fold)
 from .folds.rules import TodaysRule, decision_labels, rule_values
 from .frameworks.base import TIME_IS_UP, FrameworkModel, frameworks_for, known_frameworks
-from .metrics import choose_threshold, draws_for, measure
+from .metrics import choose_threshold, draws_for, interval_ends, measure
 from .resume import WorkStore, joblib_bytes
 from ..report.claims import Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
@@ -607,16 +607,20 @@ def _comparison_row(item: Candidate, primary: str, standing: Standing | None) ->
     }
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15
-def comparison_table(candidates: list[Candidate], plan: Plan, found: list[Standing] | None = None) -> pd.DataFrame:
-    """One row per framework, best primary metric first and skipped ones last
+def comparison_table(candidates: list[Candidate], plan: Plan, choice: "Choice | None" = None) -> pd.DataFrame:
+    """One row per framework, best primary metric first and skipped ones last; by time the one with the validation rows
 
     Columns: model, framework, status, all metrics over the folds, the primary one's interval, its distance to the best
     on the same rows with interval, whether it ties, its value on the validation rows, folds, rows, rounds, seconds,
     CPU seconds, MB, milliseconds per row, device, reason and MLflow run.
     """
-    primary, places = plan.metric.primary, {item.name: item for item in found or ()}
+    primary, places = plan.metric.primary, {item.name: item for item in (choice.standings if choice else ())}
     table = pd.DataFrame([_comparison_row(item, primary, places.get(item.framework)) for item in candidates])
-    table = table.sort_values(primary, ascending=not plan.metric.maximize, na_position="last", kind="stable")
+    leads_by = primary
+    if choice and choice.by_time:
+        leads_by = f"{primary}_with_validation"
+        table.insert(3, leads_by, [choice.scores.get(item.framework, {}).get("value") for item in candidates])
+    table = table.sort_values(leads_by, ascending=not plan.metric.maximize, na_position="last", kind="stable")
     return table.reset_index(drop=True)
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-15-a
@@ -631,14 +635,17 @@ SIMPLEST_FIRST = ("linear", "statsmodels", "random_forest", "extra_trees", "hist
                   "xgboost", "catboost", "torch", "tensorflow")
 
 
-_LATEST = ", the validation rows, which come last, counted as one more fold"
-
-
 class Choice(NamedTuple):
-    "The candidate to go on with, why, and where all of them stand, the best first"
+    """The candidate to go on with, why, and where all of them stand, the best first
+
+    scores: framework -> value, low and high of the primary metric on the answers that the choice was made on. by_time:
+    the validation rows, which come last, are among them as one more fold.
+    """
     best: Candidate
     reason: str
     standings: list[Standing]
+    scores: dict[str, dict[str, float | None]] = {}
+    by_time: bool = False
 
     @property
     def ties(self) -> list[str]:
@@ -660,8 +667,20 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
     found = standings(judge_of(data, plan), seen)
     place = {name: number for number, name in enumerate(SIMPLEST_FIRST)}
     name, reason = proposed(found, {name: place.get(name, len(place)) for name in able})
-    told = claim("{why}{latest}", why=reason, latest=_LATEST * data.by_time)
-    return Choice(able[name], told.in_names({item.framework: item.title for item in able.values()}), found)
+    told = claim("{why}", why=reason).in_names({item.framework: item.title for item in able.values()})
+    return Choice(able[name], told, found, _scores(candidates, data, plan), data.by_time)
+
+
+def _scores(candidates: list[Candidate], data: TrainingData, plan: Plan) -> dict[str, dict[str, float | None]]:
+    "Framework -> value, low and high of the primary metric on the answers that the choice is made on"
+    primary, judge, found = plan.metric.primary, judge_of(data, plan), {}
+    for item in (item for item in candidates if item.value(primary) is not None):
+        found[item.framework] = item.metrics[primary]
+        if data.by_time:
+            said = evidence(item.out_of_fold, item.output, data)
+            drawn = judge._replace(rows=answered_rows(said)).scores(said)
+            found[item.framework] = dict(zip(("value", "low", "high"), (float(drawn[0]), *interval_ends(drawn[1:]))))
+    return found
 
 # %% ../../../nbs/models/05_candidates.ipynb #60modelutils-19
 def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) -> str:
@@ -670,15 +689,26 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
     titles = {item.framework: item.title for item in candidates}
     close = [titles[name] for name in choice.ties if name != best.framework]
     dummy = next((item for item in candidates if item.baseline and item.value(primary) is not None), None)
-    floor = "" if dummy is None else claim(" (without knowing anything {floor})", floor=fold_score(dummy, plan))
+    floor = "" if dummy is None else claim(" (without knowing anything {floor})",
+                                           floor=_leading_score(dummy, choice, plan))
+    late = ", and the validation rows, which come last, as one more" if choice.by_time else ""
     leads = choice.standings[0].name == best.framework
     rest = f"on the same rows {', '.join(close)} {'ties' if len(close) == 1 else 'tie'} with the best" if close else \
         "on the same rows no other framework ties with it"
-    return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{why}; {rest}",
+    return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{late}"
+                 "{why}; {rest}",
                  title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
-                 value=fold_score(best, plan),
-                 why=claim(": {reason}", reason=choice.reason) if not leads or _LATEST in choice.reason else "",
+                 value=_leading_score(best, choice, plan), late=late,
+                 why="" if leads else claim(": {reason}", reason=choice.reason),
                  folds=count_of(len(best.fold_values), "folds of the training rows"))
+
+
+def _leading_score(item: Candidate, choice: Choice, plan: Plan) -> Measured:
+    "The primary metric of a candidate on the answers that the choice was made on"
+    if not choice.by_time:
+        return fold_score(item, plan)
+    return Measured(choice.scores[item.framework]["value"], "score", f"{plan.metric.primary} of {item.title}",
+                    rule="untuned, folds of the training rows and validation rows")
 
 
 def fold_score(item: Candidate, plan: Plan) -> Measured:
@@ -754,14 +784,14 @@ def write_training_files(folder: Path, candidates: list[Candidate], choice: Choi
     best, places = choice.best, {item.name: item for item in choice.standings}
     shared = {"training_run_id": run_id, "task": plan.data.task, "primary_metric": plan.metric.primary,
               "maximize": plan.metric.maximize}
-    comparison = {**shared, "best_framework": best.framework,
+    comparison = {**shared, "best_framework": best.framework, "validation_took_part": choice.by_time,
                   "models": [_metrics_entry(item, places.get(item.framework)) for item in candidates]}
     winner = {**shared, **_winner_entry(candidates, choice, plan),
               "model_file": models[best.framework].relative_to(folder).as_posix(),
               "model_sha256": sha256_of(models[best.framework]),
               "metrics": {name: metric["value"] for name, metric in best.metrics.items()},
               "finding": comparison_claim(candidates, choice, plan)}
-    table = comparison_table(candidates, plan, choice.standings).to_csv(index=False)
+    table = comparison_table(candidates, plan, choice).to_csv(index=False)
     return {"all_models_metrics.json": write_json(folder / "all_models_metrics.json", comparison),
             "model_comparison_summary.csv": write_text(folder / "model_comparison_summary.csv", table),
             "best_model_info.json": write_json(folder / "best_model_info.json", winner)}

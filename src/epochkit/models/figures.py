@@ -28,35 +28,37 @@ def comparison_figure(candidates: list[Candidate], choice: Choice, plan: Plan) -
 
     use_style()
     primary, best = plan.metric.primary, choice.best
-    shown = [item for item in candidates if not item.baseline and item.value(primary) is not None]
-    shown.sort(key=lambda item: item.value(primary), reverse=not plan.metric.maximize)
+    shown = [item for item in candidates if not item.baseline and item.framework in choice.scores]
+    shown.sort(key=lambda item: choice.scores[item.framework]["value"], reverse=not plan.metric.maximize)
     figure = Figure(figsize=(9, 1.4 + 0.5 * len(shown)))
     axes = figure.subplots()
     for row, item in enumerate(shown):
-        metric = item.metrics[primary]
+        metric = choice.scores[item.framework]
         colour = COLOURS["orange"] if item is best else COLOURS["blue"]
         axes.hlines(row, metric["low"] or metric["value"], metric["high"] or metric["value"], color=colour, linewidth=3,
                     alpha=0.5)
-        folds = [value for value in item.fold_values if value is not None]
+        late = [item.validation.get(primary, {}).get("value")] if choice.by_time else []
+        folds = [value for value in (*item.fold_values, *late) if value is not None]
         axes.plot(folds, [row - 0.22] * len(folds), "|", color=COLOURS["grey"], markersize=7)
         axes.plot(metric["value"], row, "o", color=colour, markersize=9)
         axes.annotate(readable(metric["value"]), (metric["value"], row), xytext=(0, 8), textcoords="offset points",
                       ha="center")
-    room = _draw_baseline(axes, candidates, plan)
+    room = _draw_baseline(axes, candidates, choice, plan)
     axes.set_yticks(range(len(shown)), [item.title for item in shown])
     axes.set_ylim(-0.6 - room, len(shown) - 0.2)
-    axes.set_xlabel(f"{primary} over the folds (strokes: each fold), with 95% interval")
+    late = ", of which the validation rows are the last" if choice.by_time else ""
+    axes.set_xlabel(f"{primary} over the folds{late} (strokes: each fold), with 95% interval")
     return figure
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04-a
-def _draw_baseline(axes: Any, candidates: list[Candidate], plan: Plan) -> float:
+def _draw_baseline(axes: Any, candidates: list[Candidate], choice: Choice, plan: Plan) -> float:
     "A dashed line at each baseline's value, named where the better models lie; the room that more than one name takes"
-    primary = plan.metric.primary
     offset, side = (6, "left") if plan.metric.maximize else (-6, "right")
-    drawn = [item for item in candidates if item.baseline and item.value(primary) is not None]
+    drawn = [item for item in candidates if item.baseline and item.framework in choice.scores]
     for number, item in enumerate(drawn):
-        axes.axvline(item.value(primary), color=COLOURS["grey"], linestyle="--")
-        axes.annotate(item.title, (item.value(primary), -0.5 - 0.35 * number), xytext=(offset, 0),
+        value = choice.scores[item.framework]["value"]
+        axes.axvline(value, color=COLOURS["grey"], linestyle="--")
+        axes.annotate(item.title, (value, -0.5 - 0.35 * number), xytext=(offset, 0),
                       textcoords="offset points", ha=side)
     return max(0, len(drawn) - 1) * 0.35
 
@@ -170,7 +172,7 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     panels = figure.subplots(max(1, math.ceil(len(table) / columns)), columns, squeeze=False, sharey=True).ravel()
     for axes, row in zip(panels, table.itertuples()):
         _draw_parameter(axes, row, done, space.get(row.parameter))
-        axes.axhline(tuning.untuned.value(plan.metric.primary), color=COLOURS["grey"], linestyle="--")
+        axes.axhline(tuning.untuned_value(plan.metric.primary), color=COLOURS["grey"], linestyle="--")
     for axes in panels[::columns]:
         axes.set_ylabel(plan.metric.primary)
     for axes in panels[len(table):]:
@@ -202,10 +204,11 @@ def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
         return f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
     name, primary, title = table["parameter"].iloc[0], plan.metric.primary, tuning.untuned.title
     impact = float(table["impact"].iloc[0])
-    leaning = "goes with {name} most (association {impact}; the search leans to what did well, so this is no effect)"
+    leaning = "{primary} of {title} goes with {name} most (association {impact}; the search leans to what did well, " \
+              "so this is no effect)"
     if impact <= 2 / math.sqrt(len(values)):  # about what the ranks of unrelated numbers reach in one of twenty
-        leaning = "goes clearly with no setting (most with {name}: association {impact})"
-    return claim(f"{{primary}} of {{title}} {leaning}; it ran from {{low}} to {{high}} in the {{trials:trial}} that "
+        leaning = "No setting of {title} clearly goes with {primary} ({name} does most: association {impact})"
+    return claim(f"{leaning}; {{primary}} ran from {{low}} to {{high}} in the {{trials:trial}} that "
                  "gave a value (dashed: untuned)",
                  primary=primary, title=title, name=name, trials=count_of(len(values), "trials that gave a value"),
                  impact=Measured(impact, "effect", f"association of {name} with {primary}", len(values)),
@@ -214,7 +217,7 @@ def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-a
 def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
-    "The ten best trials with the untuned winner as a dashed line, and the claim"
+    "The ten best trials with the untuned settings as a dashed line, and the claim"
     from matplotlib.figure import Figure
 
     use_style()
@@ -225,8 +228,8 @@ def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
         axes.plot(trial.value, row, "o", markersize=9, color=COLOURS["orange"] if trial is top[0] else COLOURS["blue"])
         told = f"{trial.value:,.0f}" if abs(trial.value) >= 1000 else f"{trial.value:.4g}"
         axes.annotate(told, (trial.value, row), xytext=(9, -4), textcoords="offset points")
-    untuned = tuning.untuned.value(primary)
-    axes.axvline(untuned, color=COLOURS["grey"], linestyle="--", label="untuned winner")
+    name = "untuned" if tuning.start is None else f"untuned (trial {tuning.start.number})"
+    axes.axvline(tuning.untuned_value(primary), color=COLOURS["grey"], linestyle="--", label=name)
     axes.set_yticks(range(len(top)), [f"trial {trial.number}" for trial in reversed(top)])
     axes.margins(x=0.15)
     axes.set_xlabel(f"{primary} over the folds of the training rows")

@@ -157,13 +157,14 @@ def loss_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, s
     axes.legend()
     place = wide["others"].idxmax() if plan.metric.maximize else wide["others"].idxmin()
     used = wide.index[np.argmin(np.abs(wide.index - best.size))]
-    gap = abs(wide["training"][used] - wide["others"][used])
     return figure, claim("On one fold, of {sizes:size} tried, {place:round} {are} best on its other rows ({primary} "
-                         "{best}; with {used}, near those in use: {reached}, {gap} from the rows learned from)",
+                         "{best}; {used}, near those in use, reach {reached} there and {seen} on the rows that they "
+                         "learned from)",
                          primary=primary, are="is" if place == 1 else "are",
                          sizes=count_of(len(wide), "sizes that were tried"),
                          place=count_of(place, "rounds that are best on other rows"),
                          used=count_of(used, "rounds of the curve that are nearest to those used"),
                          best=Measured(float(wide["others"][place]), "score", f"{primary} of {place} rounds"),
                          reached=Measured(float(wide["others"][used]), "score", f"{primary} of {used} rounds"),
-                         gap=Measured(float(gap), "score", f"distance of {primary} on rows learned from and on others"))
+                         seen=Measured(float(wide["training"][used]), "score",
+                                       f"{primary} of {used} rounds on rows learned from"))

@@ -24,7 +24,7 @@ from .candidates import (Bench, Candidate, bench, better, completed, evidence, f
                                         rounds_by_later_rows, train_candidate)
 from .folds.fold_fits import TrainingData, answered_rows
 from .shared_study import SharedStudy
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Claim, Measured, claim, count_of
 from ..report.progress_bars import ProgressBar
 from ..planning.plan import Plan
 from ..lifecycle.tracking import TrackedRun
@@ -51,7 +51,8 @@ class Tuning(NamedTuple):
     """All trials, the winner (the best trial's, or `untuned` when none is better), and how the search went
 
     sampler: grid or tpe. seconds: over all attempts. stopped: why it ended before its trials were used, or nothing.
-    gain: of the best trial over `untuned`, above 0 for better, with its 95 % interval; on `checked_on`.
+    gain: of the best trial over `untuned`, above 0 for better, with its 95 % interval; on `checked_on`. start: the
+    trial that has the settings of `untuned`, where one has them.
     """
     trials: list[Trial]
     winner: Candidate
@@ -62,6 +63,16 @@ class Tuning(NamedTuple):
     stopped: str = ""
     gain: tuple[float, float, float] | None = None
     checked_on: str = ""
+    start: Trial | None = None
+
+    def untuned_value(self, primary: str) -> float | None:
+        "The primary metric of the untuned settings as trials have theirs: that of `start`, where there is one"
+        return self.untuned.value(primary) if self.start is None else self.start.value
+
+    def came_back(self, plan: Plan) -> bool:
+        "Whether no trial has better settings than `untuned`, which were among them"
+        best = best_trials(self.trials, plan, 1)
+        return bool(best) and self.start is not None and best[0].params == self.start.params
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-04-b
 class _Grid:
@@ -223,6 +234,18 @@ def _report_progress(finished: _Finished, number: int, count: int) -> None:
         finished.store.report((first + number) / (first + count + 1),
                               f"trial {number + 1} of {count}" if number < count else "registering the model")
 
+# %% ../../../nbs/models/06_tuning.ipynb #tuning-start
+def _is_default(params: dict[str, Any], model: Any, rows: int) -> bool:
+    "Whether these are the settings that the framework comes with, for a fit on so many rows"
+    chosen = model.chosen_for(rows)
+
+    def same(name: str, value: Any) -> bool:
+        default, values = model.settings[name], model.space[name]
+        default = chosen.get(name) if default is None and name in chosen else default
+        nothing = default == 0 and isinstance(values, Range) and values.log and value == values.low
+        return bool(nothing or value == default)
+    return all(same(name, value) for name, value in params.items())
+
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08
 def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun | None = None, trials: int | None = None,
          minutes: float | None = None, store: WorkStore | None = None, died: str = "", workers: int = 0,
@@ -237,8 +260,8 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
     """
     cls = known_frameworks()[untuned.framework]
     model = cls(task=plan.data.task)
-    search, count, sampler = _search(model, plan, trials or plan.budget.tuning_trials,
-                                     len(data.folds[0][0]) if data.folds else len(data.y))
+    rows = len(data.folds[0][0]) if data.folds else len(data.y)
+    search, count, sampler = _search(model, plan, trials or plan.budget.tuning_trials, rows)
     finished, limit_s = _Finished(plan, store, study, model), 60 * (minutes or plan.budget.tuning_minutes)
     if died:
         _save_death(finished, died, count)
@@ -250,11 +273,14 @@ def tune(untuned: Candidate, data: TrainingData, plan: Plan, track: TrackedRun |
         _make_trials(cls, search, count, limit_s, finished, at, track, _share_learned(untuned, data))
     finished.show(last=True)
     _report_progress(finished, count, count)
+    start = next((trial for trial in finished.trials if trial.value is not None
+                  and _is_default(trial.params, model, rows)), None)
+    best = None if start and finished.best and plain(finished.best.parameters) == start.params else finished.best
     gain, checked_on, tuned = made_once(
-        store, "checked", lambda: _checked(cls, finished.best, untuned, data, plan, workers))
+        store, "checked", lambda: _checked(cls, best, untuned, data, plan, workers))
     improved, winner = tuned is not None, tuned or untuned
     return Tuning(finished.trials, winner, untuned, improved, sampler, finished.seconds, finished.stopped, gain,
-                  checked_on)
+                  checked_on, start)
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-08-c
 def _make_trials(cls: Any, search: Any, count: int, limit_s: float, finished: _Finished, at: Bench,
@@ -308,8 +334,9 @@ def _checked_later(cls: Any, best: Candidate, untuned: Candidate, data: Training
     judge = judge_of(data, plan)
     judge = judge._replace(rows=np.arange(len(judge.y)) >= len(data.y))
     gain = judge.gain(*(judge.scores(evidence(item.out_of_fold, item.output, data)) for item in (tuned, untuned)))
-    checked_on = "later rows, which chose the rounds of both and nothing else" if rounds_by_later_rows(cls, data) else \
-        "later rows, which the search never saw"
+    checked_on = "later rows, which the search never saw"
+    if rounds_by_later_rows(cls, data):
+        checked_on += " (how many rounds each of the two has was chosen on them)"
     return gain, checked_on, tuned if gain[0] > 0 else None
 
 
@@ -416,12 +443,28 @@ def best_trials(trials: list[Trial], plan: Plan, most: int = 10) -> list[Trial]:
     done = [trial for trial in trials if trial.value is not None]
     return sorted(done, key=lambda trial: trial.value, reverse=plan.metric.maximize)[:most]
 
+# %% ../../../nbs/models/06_tuning.ipynb #tuning-came-back
+def _came_back_claim(tuning: Tuning, plan: Plan) -> Claim:
+    "What a search says that found nothing better than the settings that it started from"
+    primary, title = plan.metric.primary, tuning.untuned.title
+    same = sum(trial.params == tuning.start.params for trial in tuning.trials)
+    start = Measured(float(tuning.start.value), "score", f"{primary} of {title}", rule="untuned, as a trial is made")
+    grown = "" if str(fold_score(tuning.untuned, plan)) == str(start) else claim(
+        "; {untuned} with the rounds that {title} was given by later rows", title=title,
+        untuned=fold_score(tuning.untuned, plan))
+    return claim("The search came back to the settings it started from: none of {others:other trial} is better than "
+                 "the untuned {title} ({primary} {start} over the folds{grown}), so its settings stay as they were",
+                 primary=primary, title=title, start=start, grown=grown, others=count_of(
+                     len(tuning.trials) - same, "trials of the search with other settings"))
+
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-17-a
 def tuning_claim(tuning: Tuning, plan: Plan) -> str:
     "The finding of phase 2 in one sentence: the gain with its interval, from how many trials, on which rows"
     primary, trials = plan.metric.primary, count_of(len(tuning.trials), "trials of the search")
+    if tuning.came_back(plan):
+        return _came_back_claim(tuning, plan)
     if tuning.gain is None:
-        return claim("None of {trials} trials beats the untuned {title} ({primary} {untuned} over the folds): its "
+        return claim("None of {trials:trial} beats the untuned {title} ({primary} {untuned} over the folds): its "
                      "settings stay as they were",
                      trials=trials, title=tuning.untuned.title, primary=primary,
                      untuned=fold_score(tuning.untuned, plan))

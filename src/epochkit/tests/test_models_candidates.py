@@ -489,7 +489,7 @@ def test_the_best_is_first_in_the_table_and_never_the_dummy():
     plan, data = small_plan("regression", "rmse", maximize=False), small_data("regression")
     found = train_candidates(data, plan, frameworks={**QUICK, "broken": Broken})
     choice = choose_best(found, data, plan)
-    table = comparison_table(found, plan, choice.standings)
+    table = comparison_table(found, plan, choice)
     assert table["framework"].iloc[0] == choice.best.framework == "linear" and table["behind_best"].iloc[0] == 0
     assert table["status"].tolist()[-1] == "skipped" and "dummy" in set(table["framework"])
     with pytest.raises(PipelineError, match="no framework gave a model"):
@@ -508,7 +508,16 @@ def test_by_time_the_later_rows_take_part_in_the_choice_as_one_more_fold():
     assert choose_best(found, data, plan).best.framework == "catboost"
     timed = data._replace(ties=Ties(order=np.arange(len(data.y))))
     choice, judge = choose_best(found, timed, plan), judge_of(timed, plan)
-    assert "which come last" in choice.reason and "which come last" not in choose_best(found, data, plan).reason
+    pooled = np.concatenate([found[1].out_of_fold - data.y, found[1].output - data.y_validation])
+    value = np.sqrt((pooled ** 2).mean())
+    assert choice.scores["lightgbm"]["value"] == pytest.approx(value) and choice.scores["lightgbm"]["low"] < value
+    early, said = choose_best(found, data, plan), comparison_claim(found, choice, plan)
+    assert early.scores["catboost"]["value"] == 1.0 and "which come last" not in comparison_claim(found, early, plan)
+    assert said.startswith(f"lightgbm leads with rmse {value:.3f} over") and "which come last" in said
+    table = comparison_table(found, plan, choice)
+    assert table["framework"].tolist() == ["lightgbm", "catboost"] and table["rmse"].tolist() == [2.0, 1.0]
+    assert table["rmse_with_validation"].is_monotonic_increasing and table["behind_best"].iloc[0] == 0
+    assert "rmse_with_validation" not in comparison_table(found, plan, early)
     assert choice.best.framework == "lightgbm" and len(judge.y) == len(data.y) + len(data.y_validation)
     assert set(np.unique(judge.parts)) == set(range(len(data.folds) + 1))
     assert np.isnan(evidence(data.y, None, timed)[len(data.y):]).all() and evidence(data.y, None, data) is data.y
@@ -548,6 +557,7 @@ def test_the_files_of_phase_1_agree(tmp_path):
     table = pd.read_csv(files["model_comparison_summary.csv"])
     assert metrics["best_framework"] == best[
         "framework"] and metrics["training_run_id"] == best["training_run_id"] == "run-1"
+    assert metrics["validation_took_part"] is False
     assert len(metrics["models"]) == len(table) == 4 and best["chosen_because"] == choice.reason
     winner = next(model for model in metrics["models"] if model["framework"] == best["framework"])
     assert winner["metrics"]["roc_auc"]["value"] == best["value"] == choice.best.value("roc_auc")

@@ -37,6 +37,26 @@ def test_every_model_stands_in_the_comparison_and_the_dummy_is_a_line():
     assert any(line.get_linestyle() == "--" for line in axes.lines)
 
 
+def test_by_time_the_picture_is_drawn_by_the_score_that_the_choice_was_made_on():
+    from epochkit.models.candidates import Candidate
+    from epochkit.models.folds.fold_fits import Ties
+    data, plan = data_and_plan("regression", "rmse")
+    random, timed = np.random.default_rng(8), data._replace(ties=Ties(order=np.arange(len(data.y))))
+
+    def answered(name, early, late):
+        output = data.y_validation + late * random.normal(size=len(data.y_validation))
+        return Candidate(name, name, out_of_fold=data.y + early * random.normal(size=len(data.y)), output=output,
+                         metrics={"rmse": {"value": early, "low": early, "high": early}}, fold_values=(early,),
+                         validation={"rmse": {"value": late}})
+    found = [answered("catboost", 1.0, 90.0), answered("lightgbm", 2.0, 3.0)]
+    for given, first, strokes in ((data, "catboost", 1), (timed, "lightgbm", 2)):
+        choice = choose_best(found, given, plan)
+        axes = comparison_figure(found, choice, plan).axes[0]
+        assert choice.best.framework == first == axes.get_yticklabels()[-1].get_text()
+        assert len(axes.lines[0].get_xdata()) == strokes and ("validation" in axes.get_xlabel()) == (strokes == 2)
+        assert axes.lines[3].get_xdata()[0] == choice.scores[first]["value"]
+
+
 @pytest.mark.parametrize("task,primary,words", [("binary", "roc_auc", "costs"), ("multiclass", "f1", "commonest error"),
                                                 ("regression", "rmse", "Half of")])
 def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
@@ -57,10 +77,13 @@ def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     tuning = Tuning(trials, untuned, untuned, False, "tpe", 1.0)
     figure, claim = impact_figure(tuning, plan)
     top, best = top_trials_figure(tuning, plan)
-    assert best.startswith(f"None of {len(values)} trials beats")
+    assert best.startswith(f"None of {len(values)} trial")
     if len(values) == 1:
         assert claim.startswith("No trial of LogisticRegression gave a value")
     else:
-        assert "most with C: association" in claim and len(
+        assert "(C does most: association" in claim and len(
             [axes for axes in figure.axes if axes.get_visible()]) == 2
         assert [label.get_text() for label in top.axes[0].get_yticklabels()] == ["trial 0", "trial 3", "trial 1"]
+        for start, at, name in ((None, 0.9, "untuned"), (trials[0], 0.6, "untuned (trial 0)")):
+            shown = [draw(tuning._replace(start=start), plan)[0].axes[0].lines[-1] for draw in (top_trials_figure, impact_figure)]
+            assert shown[0].get_label() == name and shown[0].get_xdata()[0] == at == shown[1].get_ydata()[0]

@@ -27,6 +27,11 @@ def test_what_is_told_apart_has_a_curve_per_class_and_the_auc_as_claim(task, pri
     auc = best.metrics["roc_auc"]
     blend = ranking_figure(best._replace(title="Blend of A 60%, B 40%"), data, plan)[1]
     assert blend.startswith("The blend of 2 models ranks") and {"members", "rows", "auc", "precision"} == set(blend.values)
+    assert claim.endswith("; the folds also chose the framework)") and "its members and their weights)" in blend
+    tuned = best._replace(parameters={"C": 1.0})
+    assert ranking_figure(tuned, data, plan)[1].endswith("; the folds also chose the framework and its settings)")
+    assert mistakes_figure(tuned, data, plan)[1].endswith("its settings and the threshold" if task == "binary" else "and its settings")
+    assert chosen_by_folds(True, 2) == "its members, their weights and the settings of one"
     assert f"{auc['value']:.3f}" in claim and "to" in claim and len(figure.legends[0].get_texts()) == lines
     left = figure.axes[0].lines[0]
     area = np.trapezoid(left.get_ydata(), left.get_xdata())

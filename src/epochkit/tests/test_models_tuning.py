@@ -73,7 +73,7 @@ def test_no_settings_are_fitted_twice_and_the_search_ends_where_none_are_left(mo
     tuning = tune(untuned_of(FewSteps, data, plan), data, plan)
     assert len(tuning.trials) == 6 == len({str(trial.params) for trial in tuning.trials}) and tuning.sampler == "tpe"
     assert tuning.stopped == "with 6 of 12 trials: the space has no other settings"
-    assert tuning_claim(tuning, plan).values["trials"].value == 6
+    assert tuning_claim(tuning, plan).values["others"].value == 5
     data, plan = small(trials=5)
     tuning = tune(untuned_of(FewSteps, data, plan), data, plan)
     assert len({str(trial.params) for trial in tuning.trials}) == 5 and not tuning.stopped
@@ -229,6 +229,28 @@ def test_the_parameter_that_moves_the_metric_comes_first():
     assert table.set_index("parameter").loc["flat", "impact"] == 0.0 and parameter_impact([]).empty
 
 
+def test_a_search_that_comes_back_to_the_untuned_settings_measures_no_gain_and_gives_the_value_that_trials_have():
+    from epochkit.models.frameworks.base import known_frameworks
+    from epochkit.models.tuning import _is_default
+    for name, searched in (("xgboost", False), ("random_forest", False), ("linear", True)):
+        model = known_frameworks()[name](task="regression")
+        first = _search(model, small()[1], 20, 1_000)[0].ask(0)
+        assert _is_default(first, model, 1_000) != searched, name
+        assert not _is_default(first | {next(iter(first)): 0.123}, model, 1_000)
+    data, plan = small(trials=6)
+    forest = untuned_of(frameworks_for("binary")["random_forest"], data, plan)
+    kept = tune(forest, data, plan)
+    assert kept.start is not None and kept.start.number == 0 and kept.start.value == pytest.approx(forest.value("roc_auc"))
+    leads = [trial._replace(value=0.99 if trial.number == 0 else 0.5, params=trial.params | {"max_features": 0.3} if trial.number else trial.params)
+             for trial in kept.trials]
+    back = kept._replace(trials=leads, start=leads[0], gain=None, improved=False)
+    assert back.came_back(plan) and back.untuned_value("roc_auc") == 0.99 != forest.value("roc_auc")
+    said = tuning_claim(back, plan)
+    assert "came back to the settings it started from: none of 5 other trials is better" in said and "roc_auc 0.990 over the folds; " in said
+    assert "rounds" not in tuning_claim(back._replace(start=leads[0]._replace(value=forest.value("roc_auc"))), plan)
+    assert not back._replace(start=None).came_back(plan) and "None of 6 trials beats" in tuning_claim(back._replace(start=None), plan)
+
+
 def test_a_gain_says_whether_it_may_be_chance_and_where_it_was_measured():
     data, plan = small()
     untuned = untuned_of(frameworks_for("binary")["linear"], data, plan)
@@ -237,7 +259,7 @@ def test_a_gain_says_whether_it_may_be_chance_and_where_it_was_measured():
     assert "may be chance" in tuning_claim(tuning, plan) and "never saw" in tuning_claim(tuning, plan)
     assert "chance" not in tuning_claim(tuning._replace(gain=(0.02, 0.01, 0.03)), plan)
     worse = tuning._replace(improved=False, gain=(-0.02, -0.03, 0.01))
-    assert "settings stay as they were" in tuning_claim(worse, plan) and "None of 1 trials" in tuning_claim(
+    assert "settings stay as they were" in tuning_claim(worse, plan) and "None of 1 trial beats" in tuning_claim(
         tuning._replace(gain=None, improved=False), plan)
 
 
@@ -269,7 +291,7 @@ def test_by_time_the_gain_is_measured_on_the_later_rows_that_the_search_never_sa
         turned = _checked(Moody, strong, weak, later, plan, 0)
     assert gain[0] > 0.5 and checked_on == "later rows, which the search never saw" and tuned.model is not None
     assert turned[0][0] < 0 and turned[2] is None
-    assert growing[0] == gain and growing[1] == "later rows, which chose the rounds of both and nothing else"
+    assert growing[0] == gain and growing[1].startswith(f"{checked_on} (how many rounds each")
 
 
 def test_a_trial_that_is_worse_than_most_after_two_folds_is_given_up():

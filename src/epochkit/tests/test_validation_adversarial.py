@@ -111,17 +111,26 @@ def test_a_population_is_shifted_by_counting_its_rows(loans):
     assert y[low.weights == 3].mean() > y.mean()
 
 
-def test_another_training_is_tried_where_it_is_quick(loans):
+def test_each_member_that_takes_a_seed_is_trained_again_where_that_is_quick(loans):
+    from dataclasses import replace
+    from epochkit.models.folds.blend import Blend, ProbabilityScale
     from epochkit.models.frameworks.base import known_frameworks
     bundle, frame, plan, features, y = loans
-    from dataclasses import replace
-    assert "takes no seed" in seed_spread(bundle, frame, plan, features, y, 0.1)["not_measured"]
-    forest = replace(bundle, model=known_frameworks()["random_forest"]("binary", n_estimators=20).fit(features, y))
-    found = seed_spread(forest, frame, plan, features, y, 0.1, seeds=(1, 2))
-    assert len(found["values"]) == 2 and 0 < found["spread"] < 0.1
-    assert "took 9.0 s" in seed_spread(forest, frame, plan, features, y, 9.0)["not_measured"]
-    assert "unknown time" in seed_spread(forest, frame, plan, features, y, None)["not_measured"]
-    assert "could not be trained again" in seed_spread(forest, frame, plan, features.iloc[:5], y, 0.1)["not_measured"]
+    assert "LogisticRegression takes no seed" in seed_spread(bundle, frame, plan, features, y, {})["not_measured"]
+    made = {name: known_frameworks()[name]("binary", **params).fit(features, y) for name, params in
+            {"random_forest": {"n_estimators": 20}, "linear": {"C": 1.0}, "xgboost": {"n_estimators": 30}}.items()}
+
+    def spread(names, features=features, **seconds):
+        blend = Blend("binary", {name: made[name] for name in names}, dict.fromkeys(names, 1 / len(names)), 2, ProbabilityScale(2.0, 0.1))
+        return seed_spread(replace(bundle, model=blend), frame, plan, features, y[:len(features)], dict.fromkeys(names, 0.1) | seconds, seeds=(1, 2))
+    alone, mixed = spread(["random_forest"]), spread(["random_forest", "linear"])
+    assert len(alone["values"]) == 2 and 0 < alone["spread"] < 0.1 and alone["members"] == ["RandomForest"] and not alone["others"]
+    assert mixed["members"] == ["RandomForest"] and mixed["others"] == ["LogisticRegression is the same with each seed"]
+    assert 0 < mixed["spread"] != alone["spread"] and "is the same with each seed" in spread(["linear"])["not_measured"]
+    both = spread(["random_forest", "xgboost"], random_forest=9.0)
+    assert both["members"] == ["XGBoost"] and "RandomForest took 9.0 s to train, and 2 s are allowed" in both["others"]
+    assert "an unknown time" in spread(["random_forest"], random_forest=None)["not_measured"]
+    assert "could not be trained again" in spread(["random_forest"], features.iloc[:0])["not_measured"]
 
 
 def test_the_claim_names_a_disturbance_that_surely_costs_something():

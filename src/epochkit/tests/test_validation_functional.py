@@ -112,6 +112,10 @@ def test_a_gap_within_chance_and_one_beyond_it():
     fall = validation_gap(near, far, True)
     assert not fall["inside"] and fall["gap"] == pytest.approx(-0.15) and fall["high"] < 0
     assert "the test is worse" in gap_in_words(fall, "roc_auc") and "the test is better" in gap_in_words(validation_gap(far, near, True), "f1")
+    for gap, known in ((fall, False), (validation_gap(far, near, True, 900), True), (validation_gap(near, far, True, 900), True)):
+        assert ("also learned from the validation rows" in gap_follows(gap)) == known
+        assert gap_follows(gap).startswith("the test rows are") == (gap["gap"] < 0) and "easy" not in gap_follows(gap)
+    assert gap_follows(same) == gap_follows({}) == ""
     assert validation_gap(near, far, False)["gap"] == pytest.approx(0.15)
     assert validation_gap(near, {"value": 0.8}, True) == {} and "not known" in gap_in_words({}, "f1")
     edge = {"validation": 0.8683, "test": 0.8300, "gap": -0.0383, "expected": 0.0380, "inside": False}

@@ -145,6 +145,13 @@ def test_a_busy_machine_and_an_older_report_do_not_shut_the_gate(tested):
     assert robust.observed == 0.03 and robust.reason.startswith("3.0 % (1.0 % to 5.0 %) of the gain") and "lower end decides" in robust.reason
 
 
+def test_a_point_that_waits_for_a_person_is_named_and_fails_nothing(tested):
+    context, *_ = tested
+    points = [{"point": "a", "result": "pass"}, {"point": "b", "result": "open"}]
+    told = CHECKS[6]["compliance"](context(report={"compliance": points}))
+    assert (told.result, told.observed, told.reason) == ("pass", 0, "open: b")
+
+
 def test_a_threshold_that_flags_nobody_is_told_with_what_it_costs(tested):
     context, *_ = tested
     silent = CHECKS[6][DECISION](context(report={"threshold": 1.1}))

@@ -98,6 +98,9 @@ def test_epk002_rings_when_the_test_is_far_below(plan, validation, test, expecte
     tuned = {"value": validation, "interval": around(validation)} if validation else {}
     found = result(Evidence(plan, tuned=tuned, test={"roc_auc": around(test)}), "EPK002")
     assert found.result == expected and (expected == "not measured" or "chance alone explains up to 0.042" in found.reason)
+    if validation == 0.87:
+        assert "on test, which is 0.040 worse; 0.087 worse counts as far" in found.reason and found.limit == pytest.approx(0.087)
+    assert validation != 0.80 or "on test, which is 0.060 better; 0.08" in found.reason
 
 
 def test_epk002_a_gap_that_chance_explains_is_a_notice_and_errors_have_no_floor(plan, numbers):
@@ -115,13 +118,24 @@ def test_epk003_rings_when_the_winner_is_one_of_several(plan):
     assert result(compared(plan, noise={"xgboost": 0.2}), "EPK003").result == "not measured"
 
 
+def test_by_time_the_winner_cannot_win_again_on_rows_that_chose_it(plan):
+    evidence = compared(plan, noise={"linear": 0.3, "xgboost": 0.1, PLAIN: 0.2})
+    timed = dataclasses.replace(evidence, comparison={**evidence.comparison, "validation_took_part": True})
+    assert result(evidence, "EPK003").result == "pass" and result(timed, "EPK003").result == "not measured"
+    assert "took part in the choice" in result(timed, "EPK003").reason
+    for code in ("EPK006", "EPK007"):
+        assert result(timed, code).reason == f"{result(evidence, code).reason}; the validation rows took part in the choice, which favours what was chosen"
+
+
 def test_epk004_rings_at_an_end_that_something_lies_beyond(plan):
     space = {"depth": Range(2, 10), "share": Range(0.5, 1.0), "rate": Range(0.01, 1.0, log=True), "kind": ("a", "b")}
     def tuned(**parameters):
         return result(Evidence(plan, tuned={"tuned": True, "parameters": parameters}, space=space), "EPK004")
     assert tuned(depth=5, share=1.0, rate=0.1, kind="a").result == "pass"
     assert tuned(depth=10, share=0.7, rate=0.0101).reason == "depth = 10, its upper end 10; rate = 0.0101, its lower end 0.01"
-    assert tuned(depth=10).result == "notice"
+    assert tuned(depth=10).result == "notice" and tuned(depth=5).reason == "3 tuned values lie inside their ranges"
+    alone = Evidence(plan, tuned={"tuned": True, "parameters": {"depth": 5}}, space={"depth": space["depth"]})
+    assert result(alone, "EPK004").reason == "1 tuned value lies inside its range"
     assert result(Evidence(plan, tuned={"tuned": False}, space=space), "EPK004").result == "not measured"
 
 

@@ -169,6 +169,28 @@ def test_speed_is_measured(loans):
                ) == 5 and speed["latency_p95_ms"] >= speed["latency_p50_ms"] > 0 < speed["rows_per_second"]
 
 
+from types import SimpleNamespace
+
+
+def points_after(loans, decisions):
+    bundle, _, plan, _ = loans
+    events = [SimpleNamespace(kind="decision", epoch=epoch, data={"decision": decision}) for epoch, decision in decisions.items()]
+    return compliance(bundle, plan, SimpleNamespace(ledger=SimpleNamespace(events=lambda: events)))
+
+
+def test_a_gate_that_nobody_decided_is_an_open_point_and_no_pass(loans):
+    persons, nobody = dict.fromkeys((1, 3, 4), "approved"), dict.fromkeys((1, 3, 4, 6), "unattended")
+    for decisions, result, seen in ((persons, "pass", "001 approved, 003 approved, 004 approved"), (persons | {3: "unattended"}, "open", "nobody decided gate 003"),
+                                    (nobody, "open", "nobody decided gates 001, 003 and 004"), ({1: "approved", 3: "unattended"}, "fail", "004 not decided")):
+        point = points_after(loans, decisions)[1]
+        assert point["point"] == "a person decided gates 001, 003 and 004" and point["result"] == result and seen in point["seen"]
+    held = [{"point": str(n), "result": "pass", "seen": ""} for n in range(4)]
+    said, follows = compliance_in_words([*held, points_after(loans, nobody)[1]])
+    assert said == "4 of 5 compliance points hold; 1 is open: nobody decided gates 001, 003 and 004" and "has to decide" in follows
+    assert compliance_in_words(held) == ("4 of 4 compliance points hold", "")
+    assert "not promoted" in compliance_in_words([*held, held[0] | {"result": "fail"}])[1]
+
+
 def test_a_long_table_is_scored_in_parts_that_give_the_scores_of_the_whole(loans):
     bundle, rows, *_ = loans
     sizes = []

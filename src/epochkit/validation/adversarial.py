@@ -17,6 +17,8 @@ import pandas as pd
 from ..report.claims import Claim, Measured, claim, count_of, together
 from ..core.errors import PipelineError
 from ..models.bundle import Bundle
+from ..models.folds.blend import Blend
+from ..models.folds.fold_fits import model_output
 from ..models.smallest_change import nearest_flip
 from ..planning.plan import Plan
 from ..planning.units import drawn_together
@@ -255,25 +257,62 @@ def disturbance_claim(losses: list[dict[str, Any]]) -> Claim:
                  sure=count_of(len(sure), "disturbances whose interval of the loss lies above zero"))
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-29
-def seed_spread(bundle: Bundle, raw: pd.DataFrame, plan: Plan, features: pd.DataFrame, y: np.ndarray,
-                seconds: float | None, most_seconds: float = 2.0, seeds: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
-    """value per seed and their spread (standard deviation) of the primary metric on `raw`, or not_measured: why
+def _trained_again(model: Any, features: pd.DataFrame, y: np.ndarray, seed: int) -> Any:
+    "The same model, of as many rounds, trained with another seed"
+    rounds = {"size": model.size_} if getattr(model, "size_", None) else {}
+    return type(model)(**model.get_params() | {"seed": seed}).fit(features, y, **rounds)
 
-    features, y: what the model was trained on, (n_rows, n_features). seconds: what that took, None when not known.
-    """
-    parameters = bundle.model.get_params() if hasattr(bundle.model, "get_params") else {}
-    if "seed" not in parameters:
-        return {"not_measured": "the model takes no seed, as one of several models does not"}
+
+def _reseeded(model: Any, features: pd.DataFrame, y: np.ndarray, seconds: float | None, most_seconds: float,
+              seeds: tuple[int, ...]) -> tuple[list[Any], str]:
+    "One member trained once per seed, or none and why"
+    if "seed" not in (model.get_params() if hasattr(model, "get_params") else {}):
+        return [], "takes no seed"
     if seconds is None or seconds > most_seconds:
         took = "an unknown time" if seconds is None else f"{seconds:.1f} s"
-        return {"not_measured": f"training took {took}, and is repeated only within {most_seconds:g} s"}
-    truth, rows, once = codes_of(raw[plan.data.target], plan), bundle.features(raw), np.ones((1, len(raw)))
+        return [], f"took {took} to train, and {most_seconds:g} s are allowed"
+    try:
+        return [_trained_again(model, features, y, seed) for seed in seeds], ""
+    except (TypeError, ValueError, PipelineError) as error:
+        return [], f"could not be trained again: {error}"
+
+
+def _as_blend(bundle: Bundle) -> Blend:
+    "The served model as the blend that it is, or one of itself alone"
+    if isinstance(bundle.model, Blend):
+        return bundle.model
+    name = getattr(bundle.model, "name", "")
+    return Blend(bundle.task, {name: bundle.model}, {name: 1.0}, len(bundle.classes))
+
+
+def _title(model: Any) -> str:
+    return getattr(model, "title", type(model).__name__)
+
+# %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-29-a
+def seed_spread(bundle: Bundle, raw: pd.DataFrame, plan: Plan, features: pd.DataFrame, y: np.ndarray,
+                seconds: Mapping[str, float | None], most_seconds: float = 2.0,
+                seeds: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
+    """value per seed and their spread (standard deviation) of the primary metric on `raw`, titles of the members that
+    were trained again, and why others were not; or not_measured: why
+
+    features, y: what the model was trained on, (n_rows, n_features). seconds: that each member takes, by its name.
+    """
+    model, truth, rows = _as_blend(bundle), codes_of(raw[plan.data.target], plan), bundle.features(raw)
+    task, once, again, others = bundle.task, np.ones((1, len(raw))), {}, []
+    for name, member in model.members.items():
+        made, why = _reseeded(member, features, y, seconds.get(name), most_seconds, seeds)
+        said = [model_output(one, rows, task, len(model.classes_)) for one in made]
+        if said and all(np.array_equal(one, said[0]) for one in said):
+            made, why = [], "is the same with each seed"
+        again |= {name: made} if made else {}
+        others += [f"{_title(member)} {why}"] if why else []
+    if not again:
+        return {"not_measured": "; ".join(others)}
     values = []
-    for seed in seeds:
-        try:
-            model = type(bundle.model)(**parameters | {"seed": seed}).fit(features, y)
-        except (TypeError, ValueError, PipelineError) as error:
-            return {"not_measured": f"it could not be trained again: {error}"}
-        output = model.predict(rows) if bundle.task == "regression" else model.predict_proba(rows)
+    for place in range(len(seeds)):
+        members = {name: again[name][place] if name in again else member for name, member in model.members.items()}
+        seeded = Blend(task, members, model.weights, len(model.classes_), model.calibrated)
+        output = model_output(seeded, rows, task, len(model.classes_))
         values.append(float(primary_values(plan, truth, output, bundle.threshold, once)[0]))
-    return {"values": values, "spread": float(np.std(values, ddof=1))}
+    return {"values": values, "spread": float(np.std(values, ddof=1)), "others": others,
+            "members": [_title(model.members[name]) for name in again]}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['decisive', 'criteria_outcomes', 'outcomes_in_words', 'metric_in_words', 'cost_curve', 'decision_value',
            'decision_in_words', 'lift_table', 'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap',
-           'same_settings', 'gap_in_words', 'covered_rows', 'coverage_measured', 'coverage_in_words']
+           'same_settings', 'gap_in_words', 'gap_follows', 'covered_rows', 'coverage_measured', 'coverage_in_words']
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-02
 import json
@@ -265,6 +265,15 @@ def gap_in_words(gap: dict[str, Any], metric: str, unit: str = "score") -> Claim
     hardly = "just above that, " if str(apart) == str(expected) else ""
     return claim("{said}; here it is {hardly}{apart}, and the test is {way}.", said=said, apart=apart, hardly=hardly,
                  way="worse" if gap["gap"] < 0 else "better")
+
+# %% ../../../nbs/validation/03_functional.ipynb #functional-30-a
+def gap_follows(gap: dict[str, Any]) -> str:
+    "What follows where the test is better or worse than promised; nothing where it is as chance allows"
+    if not gap or gap["inside"]:
+        return ""
+    two = "the tested model also learned from the validation rows, so these are not two samples of one model"
+    return "; ".join([*(["the test rows are the ones to believe"] if gap["gap"] < 0 else []),
+                      *([two] if gap.get("learned") else []), "what else made the difference was not looked at"])
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-34
 def covered_rows(coverage: Coverage, y: np.ndarray, output: np.ndarray) -> np.ndarray:

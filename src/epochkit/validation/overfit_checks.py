@@ -28,6 +28,7 @@ from ..models.metrics import measure
 from ..models.registration import target_column
 from ..planning.plan import Plan
 from ..planning.units import drawn_together
+from ..report.claims import claim, count_of
 from .adversarial import at_most
 from .functional import validation_gap
 from .report import ScoredAnswers, codes_of, metric_text, resampled_primary
@@ -86,6 +87,11 @@ class Evidence:
         if self.judged != HANDED_ON:
             return self.judged
         return f"the blend of {len(members)}" if len(members) > 1 else self.tuned.get("framework", self.judged)
+
+    @property
+    def validation_took_part(self) -> bool:
+        "Whether the validation rows had a part in the choice of 005: by time they are one more fold, the last one"
+        return bool(self.comparison.get("validation_took_part"))
 
     def told(self, value: float) -> str:
         "A value of the primary metric, in words"
@@ -290,7 +296,9 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
         return _not_measured("005 says no score of the chosen model" if before is None else f"no {primary} on test")
     gap, limit = evidence.sign * (before - after), noticeable(primary, before)
     chance = validation_gap(tuned.get("interval") or {}, evidence.test[primary], evidence.sign > 0).get("expected")
-    told = f"{primary} {evidence.told(before)} over the folds where it was chosen, {evidence.told(after)} on test"
+    told = f"{primary} {evidence.told(before)} over the folds where it was chosen, {evidence.told(after)} on test, " \
+           f"which is {evidence.told(abs(gap))} {'worse' if gap > 0 else 'better'}; {evidence.told(limit)} worse " \
+           "counts as far"
     told += "; there is no interval to judge by" if chance is None else \
         f"; chance alone explains up to {evidence.told(chance)}"
     if gap < limit:
@@ -301,6 +309,8 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
 @overfit_check("EPK003", "the winner wins again on other rows", "another model may win on other rows")
 def stable_winner(evidence: Evidence) -> OverfitFinding:
     "How often the winner of 005 is best on resamples of the validation rows"
+    if evidence.validation_took_part:
+        return _not_measured("the validation rows took part in the choice, as its last fold, so they are no other rows")
     winner, known = evidence.judged, evidence.models()
     alone = winner == HANDED_ON and len(evidence.tuned.get("members") or {}) < 2
     rivals = {name: value for name, value in evidence.resampled.items() if not known.get(name, {}).get("baseline")
@@ -344,7 +354,9 @@ def inside_the_space(evidence: Evidence) -> OverfitFinding:
     given = evidence.tuned.get("parameters") or {}  # of each member, where a blend is handed on
     edges = edges_reached(given.get(evidence.tuned.get("framework"), given), evidence.space)
     told = "; ".join(f"{name} = {where}" for name, where in edges.items())
-    return _said("notice" if edges else "pass", len(edges), 0, told or f"{len(searched)} tuned values lie inside")
+    return _said("notice" if edges else "pass", len(edges), 0,
+                 told or claim("{inside:tuned value lies inside its range|tuned values lie inside their ranges}",
+                               inside=count_of(len(searched), "tuned values inside their ranges")))
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-33
 def single_feature_scores(evidence: Evidence, most_rows: int = 20_000, most_features: int = 300) -> dict[str, float]:
@@ -450,13 +462,17 @@ _OF_THE_LEADER = ("EPK003", "EPK005", "EPK006", "EPK007")  # these ask about the
 
 
 def _of_the_leader(said: OverfitFinding, evidence: Evidence) -> OverfitFinding:
-    "The finding, with whom it judges where a blend is handed on and an older 005 kept no answers of it"
-    blend = len(evidence.tuned.get("members") or ()) > 1
-    if not blend or evidence.judged == HANDED_ON or said.result == "not measured":
+    """The finding, with whom it judges where a blend is handed on and an older 005 kept no answers of it, and that its
+    rows are not new to the choice where they took part in it"""
+    if said.result == "not measured":
         return said
-    leader = evidence.comparison.get("best_framework")
-    return said._replace(reason=f"{said.reason}; judged is {leader}, which leads the comparison of 005, not the blend "
-                                "that is handed on")
+    reason = said.reason
+    if len(evidence.tuned.get("members") or ()) > 1 and evidence.judged != HANDED_ON:
+        reason += f"; judged is {evidence.comparison.get('best_framework')}, which leads the comparison of 005, not " \
+                  "the blend that is handed on"
+    if evidence.validation_took_part:
+        reason += "; the validation rows took part in the choice, which favours what was chosen"
+    return said._replace(reason=reason)
 
 
 def overfit_findings(evidence: Evidence) -> list[OverfitFinding]:

@@ -6,7 +6,7 @@
 __all__ = ['SAME_SCORE', 'open_test_rows', 'codes_of', 'bundle_output', 'costs_of', 'metrics_on', 'baseline_metrics', 'beats',
            'metric_unit', 'metric_text', 'time_scoring', 'edge_rows', 'try_edge_cases', 'measured_again', 'disturb',
            'number_inputs', 'primary_values', 'ScoredAnswers', 'resampled_primary', 'relative_loss', 'robustness',
-           'noise_in_words', 'readable_groups', 'compliance']
+           'noise_in_words', 'readable_groups', 'compliance', 'compliance_in_words']
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-02
 import time
@@ -26,7 +26,7 @@ from ..models.metrics import PAIRED, RANKED, draws_for, interval_ends, measure, 
 from ..planning.plan import Plan
 from ..planning.units import drawn_together
 from ..record.events import latest
-from ..report.claims import Claim, Measured, claim, column_unit, count_of
+from ..report.claims import Claim, Measured, claim, column_unit, count_of, together
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04
 def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
@@ -78,21 +78,24 @@ def _best_constant_cost(y: np.ndarray, plan: Plan, together: np.ndarray | None) 
     return {"expected_cost": min((rule["expected_cost"] for rule in rules), key=lambda cost: cost["value"])}
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04-d
-def baseline_metrics(y_train: np.ndarray, raw: pd.DataFrame, plan: Plan) -> dict[str, dict[str, float | None]]:
-    """The same metrics for a model that always says what training rows say on average: the shares of the classes, the
-    mean, for the absolute error the median; and of two classes the cheaper rule for the costs"""
-    y, together = codes_of(raw[plan.data.target], plan), drawn_together(raw, plan)
+def baseline_metrics(y_fitted: np.ndarray, raw: pd.DataFrame, plan: Plan) -> dict[str, dict[str, float | None]]:
+    """The same metrics for a model that always says what rows say on average: the shares of the classes, the mean, for
+    the absolute error the median; and of two classes the cheaper rule for the costs
+
+    y_fitted: codes or numbers of all rows that the served model was fitted on, training and validation, (n_rows,).
+    """
+    y, units = codes_of(raw[plan.data.target], plan), drawn_together(raw, plan)
     if plan.classification:
-        shares = np.bincount(y_train.astype(int), minlength=len(plan.data.classes)) / len(y_train)
+        shares = np.bincount(y_fitted.astype(int), minlength=len(plan.data.classes)) / len(y_fitted)
         output: np.ndarray = np.tile(shares, (len(y), 1))
     else:
-        output = np.full(len(y), y_train.mean())
-    baseline = measure(plan.data.task, y, output, None, costs_of(plan), together=together)
+        output = np.full(len(y), y_fitted.mean())
+    baseline = measure(plan.data.task, y, output, None, costs_of(plan), together=units)
     if not plan.classification:
-        middle = measure(plan.data.task, y, np.full(len(y), np.median(y_train)), None, costs_of(plan),
-                         together=together)
+        middle = measure(plan.data.task, y, np.full(len(y), np.median(y_fitted)), None, costs_of(plan),
+                         together=units)
         return baseline | {"mae": middle["mae"]}
-    return baseline | _best_constant_cost(y, plan, together) if plan.data.task == "binary" else baseline
+    return baseline | _best_constant_cost(y, plan, units) if plan.data.task == "binary" else baseline
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04-e
 def beats(metrics: dict[str, dict[str, float | None]], baseline: dict[str, dict[str, float | None]],
@@ -396,22 +399,44 @@ def _leak_audit_recorded(events: list[Any]) -> tuple[bool, str]:
         return False, "no record"
     return any("leak_audit.json" in path for path in finished.data["outputs"]), "leak_audit.json is recorded"
 
+# %% ../../../nbs/validation/01_report.ipynb #report-gates-decided
+def _gates_decided(events: list[Any]) -> tuple[bool | None, str]:
+    "(whether persons decided gates 001, 003 and 004, None where one was passed without, what was seen)"
+    decided = {event.epoch: event.data["decision"] for event in events if event.kind == "decision"}
+    asked = {epoch: decided.get(epoch, "not decided") for epoch in (1, 3, 4)}
+    seen = ", ".join(f"{epoch:03d} {decision}" for epoch, decision in asked.items())
+    if "not decided" in asked.values():
+        return False, seen
+    nobody = [f"{epoch:03d}" for epoch, decision in asked.items() if decision == "unattended"]
+    gates = "gate" if len(nobody) == 1 else "gates"
+    return (None, f"nobody decided {gates} {together(nobody)}") if nobody else (True, seen)
+
 # %% ../../../nbs/validation/01_report.ipynb #66validation-14-2
 def compliance(bundle: Bundle, plan: Plan, run: EpochRun) -> list[dict[str, str]]:
-    "point, result, seen for each thing the plan demands of any model"
+    """point, result (pass, fail, or open: a person's to settle), seen for each thing the plan demands of any model"""
     events, barred = run.ledger.events(), _barred_inputs(bundle, plan)
-    decided = {event.epoch: event.data["decision"] for event in events if event.kind == "decision"}
-    decisions = ", ".join(f"{epoch:03d} {decision}" for epoch, decision in sorted(decided.items()))
-    if decided and {*decided.values()} == {"unattended"}:
-        decisions = f"by no person: {decisions}"
     traced = any(event.kind == "features" for event in events)
     training = bundle.info.get("training_sha256") or bundle.info.get("training_data_sha256")
     inputs = ", ".join(barred) or f"{len(set(bundle.input_columns))} inputs, none barred"
     points = [
         ("protected, dropped and identifying columns are no inputs", not barred, inputs),
-        ("gates 001, 003 and 004 were decided", {1, 3, 4} <= set(decided), decisions),
+        ("a person decided gates 001, 003 and 004", *_gates_decided(events)),
         ("the leak audit was made", *_leak_audit_recorded(events)),
         ("every feature has provenance", traced, "features are in the lineage"),
         ("the model's training data is recorded", bool(training), str(training)[:16]),
     ]
-    return [{"point": point, "result": "pass" if fine else "fail", "seen": seen} for point, fine, seen in points]
+    named = {True: "pass", False: "fail"}
+    return [{"point": point, "result": named.get(fine, "open"), "seen": seen} for point, fine, seen in points]
+
+
+def compliance_in_words(points: list[dict[str, str]]) -> tuple[Claim, str]:
+    "How many points of `compliance` hold and which are open, and what follows"
+    waiting = [point["seen"] for point in points if point["result"] == "open"]
+    said = claim("{holding} of {points:compliance point} hold{open}", open=claim(
+        "; {waiting:is|are} open: {seen}", seen="; ".join(waiting), waiting=count_of(
+            len(waiting), "compliance points that are open")) if waiting else "",
+        holding=count_of(sum(point["result"] == "pass" for point in points), "compliance points that hold"),
+        points=count_of(len(points), "compliance points"))
+    if any(point["result"] == "fail" for point in points):
+        return said, "the model is not promoted before they do"
+    return said, "a person has to decide these gates before the model is relied on" if waiting else ""
