@@ -112,8 +112,8 @@ def share_of_units(p, there):
     bad, names = p.bad[there], [name for name in Plan.read(p.plan).feature_columns if name in p.seen]
     unit = p.seen.groupby(names, dropna=False, observed=True).ngroup()[there]
     apart, n = (bad - bad.mean()).groupby(unit).sum(), len(bad)
-    error = len(apart) / (len(apart) - 1) * (apart ** 2).sum() / n ** 2
-    worth = min(n, 1 + bad.var(ddof=0) / error) if bad.var(ddof=0) > 0 else len(apart)
+    error = len(apart) / max(1, len(apart) - 1) * (apart ** 2).sum() / n ** 2
+    worth = min(n, 1 + bad.var(ddof=0) / error) if error > 0 else len(apart)
     share, z = bad.mean(), stats.norm.isf(0.025)
     middle, reach = share + z * z / (2 * worth), z * math.sqrt(share * (1 - share) / worth + z * z / (4 * worth ** 2))
     return share, max(0.0, (middle - reach) / (1 + z * z / worth)), min(1.0, (middle + reach) / (1 + z * z / worth))
