@@ -106,6 +106,19 @@ def alone(p, name):
     return area, area - reach, area + reach
 
 
+def share_of_units(p, there):
+    "The share of bad rows, with Wilson's interval, among `there`, rows that are equal in every feature as one draw"
+    from epochkit.planning.plan import Plan
+    bad, names = p.bad[there], [name for name in Plan.read(p.plan).feature_columns if name in p.seen]
+    unit = p.seen.groupby(names, dropna=False, observed=True).ngroup()[there]
+    apart, n = (bad - bad.mean()).groupby(unit).sum(), len(bad)
+    error = len(apart) / max(1, len(apart) - 1) * (apart ** 2).sum() / n ** 2
+    worth = min(n, 1 + bad.var(ddof=0) / error) if error > 0 else len(apart)
+    share, z = bad.mean(), stats.norm.isf(0.025)
+    middle, reach = share + z * z / (2 * worth), z * math.sqrt(share * (1 - share) / worth + z * z / (4 * worth ** 2))
+    return share, max(0.0, (middle - reach) / (1 + z * z / worth)), min(1.0, (middle + reach) / (1 + z * z / worth))
+
+
 def wilson(hits, n):
     interval = stats.binomtest(int(hits), int(n)).proportion_ci(method="wilson")
     return hits / n, interval.low, interval.high
@@ -126,7 +139,7 @@ def inside(column, words):
 
 def rate(p, name, label):
     there = inside(p.seen[name], label)
-    return wilson(p.bad[there].sum(), there.sum())
+    return share_of_units(p, there)
 
 
 def outlier_shares(p):
@@ -277,7 +290,7 @@ def _(p, said):
 def _(p, said):
     far, outstanding = odd(p)
     found = {"odd": far.sum(), "all": len(far), "often": (outstanding == said.words.get("name")).sum(),
-             "inside": wilson(p.bad[far].sum(), far.sum()), "outside": p.bad[~far].mean()}
+             "inside": share_of_units(p, far), "outside": p.bad[~far].mean()}
     return {name: found[name] for name in said.values}
 
 
@@ -1609,7 +1622,7 @@ def test_every_number_on_a_card_of_a_column_is_recomputed(project):
                     checked += 1
         for row in card["labels"]:
             there = column.isna() if row["label"] == "(missing)" else column.astype(str) == row["label"]
-            assert (row["rows"], row["mean"], row["low"], row["high"]) == pytest.approx((there.sum(), *wilson(bad[there].sum(), there.sum())), abs=1e-6)
+            assert (row["rows"], row["mean"], row["low"], row["high"]) == pytest.approx((there.sum(), *share_of_units(project, there)), abs=1e-6)
     assert checked > 150
 
 
