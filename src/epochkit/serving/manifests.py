@@ -73,7 +73,7 @@ def _range_text(column: Mapping[str, Any]) -> str:
         shown = column["categories"][:8]
         return ", ".join(map(str, shown)) + (f" and {len(column['categories']) - len(shown)} more"
                                              if len(column["categories"]) > len(shown) else "")
-    ends = [readable_cell(column["name"], column.get(end)) for end in ("minimum", "maximum")]
+    ends = [readable_cell(column.get(end), column.get("years", False)) for end in ("minimum", "maximum")]
     return "" if column.get("minimum") is None else " to ".join(ends)
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-15-b
