@@ -245,7 +245,8 @@ def with_key(bundle: Any, settings: Settings | None = None) -> Any:
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-10
 def input_schema(frame: pd.DataFrame, roles: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
-    "One entry per column of the raw training rows: name, kind, categories, minimum, maximum, nullable, example, of numbers years"
+    """One entry per column of the raw training rows: name, kind, categories, minimum, maximum, nullable, example, and
+    for a number `years`: whether it holds calendar years"""
     return [_column_schema(frame[name], roles.get(name, {}).get("role", "")) for name in frame.columns]
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-10-a

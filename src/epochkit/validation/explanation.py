@@ -7,6 +7,8 @@ __all__ = ['explain_rows', 'global_importance', 'shuffled_losses', 'importance_a
            'followed_in_words', 'explanation_in_words', 'importance_figure']
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-02
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -148,10 +150,16 @@ def _signed(value: float) -> str:
     return f"{'-' if value < 0 else '+'}{readable(abs(float(value)))}"
 
 
-def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
-    "What the scores follow, whether both measures agree, and one row as an example, a sentence each"
+def explanation_in_words(found: dict[str, Any], metric: str,
+                         labels: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """What the scores follow, whether both measures agree, and one row as an example, a sentence each
+
+    labels: what people call a column."""
     total = sum(row["importance"] for row in found["importance"]) or 1.0
-    first = followed_in_words(found["importance"], 3, shares=True)
+    def named(column: str) -> str:
+        return labels.get(column, column)
+    called = [row | {"column": named(row["column"])} for row in found["importance"]]
+    first = followed_in_words(called, 3, shares=True)
     lines = [f"{begun(first)}, each with all that is made of it: shares of all contributions to the "
              f"{found['explains']}, over {found['rows']} rows."]
     agreement, loss = found["agreement"]["rank_correlation"], {row["column"]: row["loss"] for row in found["shuffled"]}
@@ -161,11 +169,11 @@ def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     idle = [row["column"] for row in found["importance"]
             if row["importance"] > 0.05 * total and loss.get(row["column"], 1) <= 0]
     if idle:
-        lines.append(f"Moved the scores and helped nothing on these rows: {', '.join(idle)}.")
+        lines.append(f"Moved the scores and helped nothing on these rows: {', '.join(map(named, idle))}.")
     years = {*found.get("years", ())}
     for told in found["examples"][:1]:
-        parts = [f"{part['column']} = {_cell_text(part['value'], part['column'] in years)} ({_signed(part['contribution'])})"
-                 for part in told["contributions"][:3]]
+        parts = [f"{named(part['column'])} = {_cell_text(part['value'], part['column'] in years)} "
+                 f"({_signed(part['contribution'])})" for part in told["contributions"][:3]]
         answer, base = (f"{readable(float(told[key]))} {found.get('unit', '')}".strip() for key in ("answer", "base"))
         lines.append(f"Row {told['row_id']}: {told['explains']} {answer}, where the rows it is compared "
                      f"with have {base} on average; most by {', '.join(parts)}.")

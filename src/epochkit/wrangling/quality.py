@@ -113,6 +113,7 @@ def data_dictionary(frame: Columns, roles: dict[str, dict[str, str]], protected:
             "missing": round(float(column.isna().mean()),
                              6), "distinct": distinct, "protected": name in set(protected)
         }
-        values = {"minimum": low, "maximum": high, "years": holds_years(column), "commonest": None if common is None else common.to_dict()}
+        values = {"minimum": low, "maximum": high, "years": holds_years(column),
+                  "commonest": None if common is None else common.to_dict()}
         entries.append(entry | {"reason": "not shown"} if entry["protected"] else entry | values)
     return entries
