@@ -19,7 +19,7 @@ from .columns import rates_by_label
 from .explore import Exploration
 from .recommendations import recommendation_table
 from .findings import alone_value
-from .structure_findings import effect_value, outcome_value
+from .structure_findings import effect_value, outcome_value, value_of_column
 from ..report.claims import Claim, Measured, claim, column_unit, count_of
 from ..report.templates import render
 from ..report.values import Html, share_text

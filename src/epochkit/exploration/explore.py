@@ -257,10 +257,10 @@ def _absent(value: object) -> bool:
     return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-15
-_SINGLE, _FEWEST = ("min", "max"), 10
+_SINGLE, _FEWEST = ("min", "max", "first", "last"), 10
 
 
-def shown_profile(found: Exploration, private: Iterable[str]) -> pd.DataFrame:
+def shown_profile(found: Exploration, private: Iterable[str] = ()) -> pd.DataFrame:
     """The profile as it is shown: of `private` columns no lowest and highest value and no label or middle of few rows,
     of columns of years the numbers as years"""
     table = found.profile.copy()
@@ -275,16 +275,21 @@ def shown_profile(found: Exploration, private: Iterable[str]) -> pd.DataFrame:
                       ("mean", "min", "q25", "median", "q75", "max"))
 
 
-def summary_of(found: Exploration) -> dict[str, Any]:
-    "`statistical_summary.json`: rows, every column, the target, and each table of the exploration as records"
+def summary_of(found: Exploration, private: Iterable[str] = ()) -> dict[str, Any]:
+    """`statistical_summary.json`: rows, every column, the target, and each table of the exploration as records
+
+    private: columns of which no single value is kept, as `shown_profile` shows none."""
     target, plan = found.rows[found.plan.data.target], found.plan
     about = class_balance(target) if plan.classification else {
         name: float(value) for name, value in {**target.astype(float).describe(), "skewness": target.skew()}.items()}
     names = ("associations", "interactions", "missing", "mechanisms", "patterns", "outliers", "spreads", "redundant",
              "dates", "texts", "protected")
-    records = {name: getattr(found, name).to_dict("records") for name in names}
+    hidden = {*private}
+    records = {name: [{key: value for key, value in row.items()
+                       if key not in _SINGLE or row.get("column") not in hidden}
+                      for row in getattr(found, name).to_dict("records")] for name in names}
     columns = {row["column"]: {key: value for key, value in row.items() if key != "column" and not _absent(value)}
-               for row in found.profile.to_dict("records")}
+               for row in shown_profile(found, hidden).to_dict("records")}
     return {
         "rows": len(found.rows), "rows_analysed": "training and validation rows; test rows were never read",
         "forbidden": found.forbidden, "target": {"column": target.name, "task": plan.data.task,

@@ -25,6 +25,7 @@ import pandas as pd
 from ..core.files import read_json, write_bytes
 from ..cleaning.personal_data import privacy_key, private_columns
 from ..cleaning.raw_rows import CleanedRows, RowCleaner, plain_cleaner
+from ..cleaning.years import holds_years
 from ..planning.column_roles import label_of
 from ..planning.plan import load_plan
 from ..report.claims import together
@@ -244,7 +245,8 @@ def with_key(bundle: Any, settings: Settings | None = None) -> Any:
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-10
 def input_schema(frame: pd.DataFrame, roles: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
-    "One entry per column of the raw training rows: name, kind, categories, minimum, maximum, nullable, example"
+    """One entry per column of the raw training rows: name, kind, categories, minimum, maximum, nullable, example, and
+    for a number `years`: whether it holds calendar years"""
     return [_column_schema(frame[name], roles.get(name, {}).get("role", "")) for name in frame.columns]
 
 # %% ../../../nbs/models/03_bundle.ipynb #62bundle-10-a
@@ -254,7 +256,8 @@ def _column_schema(column: pd.Series, role: str) -> dict[str, Any]:
     entry["nullable"], kind = bool(column.isna().any()), _kind(known, role)
     if kind == "number":
         values = known.astype(float)
-        found = {"minimum": float(values.min()), "maximum": float(values.max()), "example": float(values.median())}
+        found = {"minimum": float(values.min()), "maximum": float(values.max()), "example": float(values.median()),
+                 "years": holds_years(values)}
     elif kind == "datetime":
         times = pd.to_datetime(known)
         found = {

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'COVERED', 'resolve_metric', 'PlannedData', 'PlannedMetric',
-           'Plan', 'with_units', 'load_plan', 'make_plan', 'check_baseline_column', 'check_behaviour',
+           'Plan', 'with_units', 'load_plan', 'project_name', 'make_plan', 'check_baseline_column', 'check_behaviour',
            'settle_fairness', 'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria',
            'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured',
            'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
@@ -136,6 +136,12 @@ def load_plan(settings: Settings) -> Plan:
     if not path.exists():
         raise DependencyError(f"there is no plan at {path}: run 'epoch run 1'")
     return Plan.read(read_json(path))
+
+
+def project_name(settings: Settings) -> str:
+    "What the brief calls the project, as the plan has it; the name of its code where there is no plan"
+    path = settings.folder(1) / "project_plan.json"
+    return load_plan(settings).project.name if path.exists() else settings.project
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11-data
 def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,

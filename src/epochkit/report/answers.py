@@ -6,12 +6,13 @@
 __all__ = ['StoryAnswer', 'told_findings', 'StoryFindings']
 
 # %% ../../../nbs/report/09_answers.ipynb #answers-02
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadInputError
 from ..core.files import write_json
-from .claims import begun, stated_of
+from .claims import begun, in_names, stated_of
 from .values import Sentence, as_markdown
 
 # %% ../../../nbs/report/09_answers.ipynb #answers-04
@@ -58,13 +59,15 @@ def _finding(said: str, consequence: str, step: str) -> str:
 class StoryFindings:
     "The findings of a story: told in one form, and kept by name in `findings.json` of the epoch's artifacts"
 
-    def __init__(self, artifacts: Path | str) -> None:
-        self.path, self._kept = Path(artifacts) / "findings.json", {}
+    def __init__(self, artifacts: Path | str, labels: Mapping[str, str] | None = None) -> None:
+        "`labels` is what people call a column"
+        self.path, self.labels, self._kept = Path(artifacts) / "findings.json", labels or {}, {}
 
     def tell(self, **findings: tuple[str, str, str]) -> Any:
         """The findings as Markdown, by name: claim, consequence and next step each
 
         BadInputError for one without a claim."""
+        findings = {name: tuple(in_names(part, self.labels) for part in parts) for name, parts in findings.items()}
         shown = _placed(told_findings(*findings.values()))
         self._kept |= findings
         write_json(self.path, [{"id": name, "claim": str(said), "consequence": str(consequence), "action": str(step),

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import read_json, write_bytes, write_json, write_text
+from .claims import in_names
 from .templates import render, render_macro, stylesheet
 from .tables import table_html
 from .theme import COLOURS, THEMES, variables
@@ -402,6 +403,26 @@ def stored_picture(folder: Path | str, name: str, width: int = 800) -> object:
         raise unknown_name("picture", name, listed)
     return Image(Path(folder) / listed[name]["png"], width=width, alt=listed[name]["claim"])
 
+# %% ../../../nbs/report/05_figures.ipynb #figures-names
+_NAME_CHARACTERS = 34
+
+
+def _in_names(figure: Any, labels: Mapping[str, str]) -> Any:
+    "The matplotlib figure with the columns at its axes, ticks and panels under the names of `labels`, long ones cut"
+    short = {name: textwrap.shorten(label, _NAME_CHARACTERS, placeholder="…") for name, label in labels.items()}
+    def named(text: str) -> str:
+        return text if re.fullmatch(r"[\d.,\u2212-]*", text) else in_names(text, short)
+    for axes in figure.axes if labels else ():
+        for place in ("left", "center"):
+            if (said := named(axes.get_title(place))) != axes.get_title(place):
+                axes.set_title(said, loc=place)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set_text(named(axis.label.get_text()))
+            told = [text.get_text() for text in axis.get_ticklabels()]
+            if (said := [named(text) for text in told]) != told:
+                axis.set_ticks(axis.get_ticklocs(), said)
+    return figure
+
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-24
 class Figures:
     "The figures of one run: each saved as PNG and HTML, all listed in `figures.json`"
@@ -409,7 +430,7 @@ class Figures:
     def __init__(self, folder: Path | str, subfolder: str = "figures", keep: bool = False,
                  labels: Mapping[str, str] | None = None, note: str = ""):
         """`folder` holds figures.json, its `subfolder` the files; `keep` adds to a manifest that is already there;
-        `labels` is what people call a column, in titles; `note` stands behind each claim"""
+        `labels` is what people call a column, in titles and at axes; `note` stands behind each claim"""
         self.folder, self.subfolder, self.labels, self.note = Path(folder), subfolder, labels or {}, note
         self.manifest = self.folder / "figures.json"
         self.entries: list[dict] = read_json(self.manifest) if keep and self.manifest.is_file() else []
@@ -425,7 +446,7 @@ class Figures:
         if hasattr(figure, "to_plotly_json"):
             page, png, skipped = self._plotly(figure, name, claim)
         else:
-            figure = getattr(figure, "figure", figure)
+            figure = _in_names(getattr(figure, "figure", figure), self.labels)
             png, skipped = _matplotlib_png(figure, claim), ""
             page = _figure_page(claim, image_html(png, alt=claim))
         entry = {"name": name, "claim": claim, **stated, "html": self._place(f"{name}.html"), "png": None}

@@ -50,15 +50,10 @@ def _readable_real(value: float) -> str:
     return f"{value:.2e}" if size < 5e-6 else f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 
 # %% ../../../nbs/report/01_values.ipynb #values-year
-_YEAR = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=Y))(?:year|yr|Year|Yr|YEAR|YR)(?![a-z])")
-
-
-def readable_cell(name: str, value: object) -> str:
-    "A value of the column `name` as `readable` writes it; a year, by the name and from 1500 to 2300, in four digits"
+def readable_cell(value: object, years: bool = False) -> str:
+    "A value of a column as `readable` writes it; a whole number of a column of calendar `years` in its digits alone"
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if number and 1500 <= value <= 2300 and float(value).is_integer() and _YEAR.search(name):
-        return str(int(value))
-    return readable(value)
+    return readable(Year(value) if years and number and float(value).is_integer() else value)
 
 # %% ../../../nbs/report/01_values.ipynb #values-percent
 def share_text(share: float) -> str:

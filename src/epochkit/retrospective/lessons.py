@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of, stated_of, stored_claim, together
+from ..report.claims import (Claim, Measured, chosen_value, claim, count_of, in_names, stated_of, stored_claim,
+                                    together)
 from ..report.values import as_markdown, duration
 from .comparison import criterion_told
 from .playbook import LESSONS, NOTHING_TO_CHANGE
@@ -57,13 +58,21 @@ def role_of(epoch: int) -> str:
     return next((role for role, epochs in LESSONS.items() if epoch in epochs), next(iter(LESSONS)))
 
 
+def _in_names(lesson: Lesson, record: ProjectRecord) -> Lesson:
+    "The lesson with the names that people know for columns"
+    labels = record.plan.data.labels if record.plan else {}
+    return lesson._replace(**{part: in_names(getattr(lesson, part), labels)
+                              for part in ("said", "consequence", "change")})
+
+
 def make_lessons(record: ProjectRecord) -> list[Lesson]:
     "Every lesson that the record carries, the urgent ones first"
     found = []
     for role, rule in _RULES:
         told = rule(record)
         several = [told] if isinstance(told, Lesson) else list(told or [])
-        found += [lesson._replace(role=lesson.role or role, id=rule.__name__.strip("_")) for lesson in several]
+        found += [_in_names(lesson, record)._replace(role=lesson.role or role, id=rule.__name__.strip("_"))
+                  for lesson in several]
     return sorted(found, key=lambda lesson: -lesson.urgency)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-08
@@ -79,7 +88,9 @@ def _open_criteria(record: ProjectRecord) -> Iterator[Lesson]:
         said = claim("'{name}' is {how}: {observed}, demanded is {operator} {limit}", name=item["criterion"],
                      how=item.get("judgement", "missed"), operator=item["operator"], **values)
         yield Lesson(said, f"on another sample it may be missed ({item['detail']})" if unsure
-                     else "the project does not deliver what was agreed",
+                     else claim("{short} lack to what was agreed", short=Measured(
+                         abs(float(item["observed"]) - float(item["limit"])), "",
+                         f"distance of '{item['criterion']}' from its limit")),
                      "decide whether the limit or the model has to move, and write it into the brief",
                      "a decision", item["epoch"], 2 if unsure else 3, role_of(item["epoch"]))
 
@@ -92,7 +103,8 @@ def _unmeasured_criteria(record: ProjectRecord) -> Lesson | None:
     said = claim("{count} of {all:criterion|criteria} could not be measured: {names}", names=", ".join(names),
                  count=count_of(len(names), "criteria that were not measured"),
                  all=count_of(len(record.judged), "criteria of the plan"))
-    return Lesson(said, "nobody knows whether they hold",
+    return Lesson(said, claim("what 006 and 007 say of the project rests on the other {rest}", rest=count_of(
+        len(record.judged) - len(names), "criteria that were measured")),
                   "give each criterion that was not measured a way to measure it, or "
                   "take it out of the plan", again=1, urgency=2)
 
@@ -140,9 +152,9 @@ def _people_waited_for(record: ProjectRecord) -> Lesson | None:
                  waited=Measured(sum(waits), "s", "time from the ends of runs to the decisions on them"),
                  work=Measured(work, "s", "time that the epochs worked"))
     slow = sum(waits) > work
-    return Lesson(said, "the project waited longer for decisions than for the machine" if slow
-                  else "decisions held the project up less than the machine did",
-                  "agree on who looks at a gate, and by when" if slow else "keep the reviewers close", "a decision")
+    return Lesson(said, claim("the decisions took {times} as long as the machine", times=Measured(
+        sum(waits) / work if work else 0.0, "times", "time of decisions over time of work")),
+                  "agree on who looks at a gate, and by when" if slow else NOTHING_TO_CHANGE, "a decision")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-10-1
 @lesson_rule("business_analysis")
@@ -191,7 +203,8 @@ def _cells_mended(record: ProjectRecord) -> Lesson | None:
                  cells=count_of(sum(step["cells"] for step in steps), "cells that cleaning changed"),
                  steps=count_of(len(steps), "rules of cleaning that changed something"),
                  most=count_of(most["cells"], f"cells that '{most['step']}' changed"))
-    return Lesson(said, most["why"], "ask whether this can be settled where the data is entered",
+    return Lesson(said, most["why"], claim("ask whether '{name}' can be settled where the data is entered",
+                                           name=most["step"]),
                   "a question to the owner of the data", 2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-12-2
@@ -203,7 +216,10 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
         return None
     said = claim("'{name}' is empty in {share} of the rows, more than any other column", name=name,
                  share=Measured(gaps[name], "share", f"rows without '{name}' after cleaning"))
-    return Lesson(said, "for those rows the model has to answer without it", f"find out why '{name}' is not filled in",
+    rows = record.found("data_quality_report.json", "rows_out")
+    return Lesson(said, claim("about {rows:row} {are} answered without it", rows=count_of(
+        round(gaps[name] * rows), f"rows without '{name}' after cleaning", rows), are="is" if round(
+            gaps[name] * rows) == 1 else "are"), claim("find out why '{name}' is not filled in", name=name),
                   "a question to the owner of the data", 2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-delivered
@@ -231,7 +247,11 @@ def _leaks_found(record: ProjectRecord) -> Lesson | None:
                                     for item in suspects))
     said = claim("{count:column|columns} may know the answer: {names}",
                  count=count_of(len(suspects), "leak suspects of 003"), names=names)
-    return Lesson(said, "a score with such a column would not hold on new rows", "settle when each of them is known: "
+    critical = sum(item.get("severity") == "critical" for item in suspects)
+    return Lesson(said, claim("{critical} of them {are} critical, and on_leak is {way}", way=record.plan.data.on_leak,
+                              are="is" if critical == 1 else "are",
+                              critical=count_of(critical, "columns under critical suspicion")),
+                  "settle when each of them is known: "
                   "known_before or known_after in [data] of the brief", again=3, urgency=2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-strongest
@@ -243,7 +263,8 @@ def _strongest_column(record: ProjectRecord) -> Lesson | None:
         return None
     name = found["words"]["name"]
     return Lesson(stored_claim(found["claim"], found), found["consequence"],
-                  f"make sure that {name} is known when an answer is asked for, and means the same then",
+                  claim("make sure that {name} is known when an answer is asked for, and means the same then",
+                        name=name),
                   "a question to the owner of the data")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-14-1
@@ -308,7 +329,12 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
         return Lesson(said, f"on the validation rows it is not certain either ({shaken['code']}): {shaken['reason']}",
                       "try all of them again when there are more rows: which is best is not settled",
                       "work on the frameworks", 5)
-    return Lesson(said, "which of those that tie is taken is a question of cost, not of accuracy",
+    tied = sorted((item["cpu_seconds"] or 0, item["model"]) for item in models if item["behind_best"]["ties"])
+    return Lesson(said, claim("of those that tie, {cheapest} took {least} of the processors and {dearest} {longest}",
+                              cheapest=tied[0][1], dearest=tied[-1][1], least=Measured(
+                                  tied[0][0], "s", f"processor time of {tied[0][1]}"), longest=Measured(
+                                      tied[-1][0], "s", f"processor time of {tied[-1][1]}")) if len(tied) > 1
+                  else claim("{best} is the choice by its score alone", best=best),
                   f"on data like this begin without {', '.join(unused)}" if unused else
                   "take the one that is cheapest to run", "work on the frameworks", 5)
 
@@ -397,12 +423,14 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
     shuffled = record.found("explanations.json", "shuffled")
     if not shuffled:
         return Lesson(said, "what a fault in a column would cost was not measured",
-                      f"watch '{first['column']}' first when the model is in use", "work on monitoring", 7)
+                      claim("watch '{name}' first when the model is in use", name=first["column"]),
+                      "work on monitoring", 7)
     harm = max(shuffled, key=lambda row: row["loss"])
     cost = claim("when its cells are shuffled among the rows, '{harmful}' takes most from {metric}: {loss}",
                  harmful=harm["column"], metric=record.plan.metric.primary,
                  loss=Measured(harm["loss"], "score", f"loss with the cells of '{harm['column']}' shuffled"))
-    return Lesson(said, cost, f"watch '{harm['column']}' first when the model is in use", "work on monitoring", 7)
+    return Lesson(said, cost, claim("watch '{harmful}' first when the model is in use", harmful=harm["column"]),
+                  "work on monitoring", 7)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-2
 @lesson_rule("model_testing")
@@ -424,10 +452,12 @@ def _where_it_fails(record: ProjectRecord) -> Lesson | None:
                  times=Measured(float(worst["ratio"]), "times", f"error where {where} over that of all rows"),
                  sure=count_of(len(sure), "slices that are worse beyond chance"),
                  all=count_of(len(table), "slices that were tried"))
-    return Lesson(said, "decisions there are worse than the overall score says" if len(sure) else
-                  "that no slice is surely worse does not show that all are alike",
-                  f"let a person look at rows where {where}" if len(sure)
-                  else "search for bad slices again when more rows are known",
+    overall = Measured(float(worst["loss"] / worst["ratio"]), record.found("test_report.json", "loss_unit") or "",
+                       "error of all test rows") if worst["ratio"] else "nothing"
+    return Lesson(said, claim("all rows have {overall}{chance}", overall=overall, chance="" if len(sure) else claim(
+        ": with so many tried, q is {q}", q=Measured(float(worst["q"]), "p", f"q of the slice where {where}"))),
+                  claim("let a person look at rows where {where}", where=where) if len(sure)
+                  else claim("look again where {where} when more rows are known", where=where),
                   "a decision" if len(sure) else "new rows", urgency=2 if len(sure) else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-3
@@ -452,9 +482,9 @@ def _for_whom(record: ProjectRecord) -> Iterator[Lesson]:
         yield Lesson(said, claim("below the plan's limit of {own}", own=own_limit) if missed else claim(
             "within the plan's limit of {own}, below the usual {usual}", own=own_limit, usual=usual_limit)
             if unusual else claim("above the usual limit of {usual}", usual=usual_limit),
-                     f"decide whether these differences between groups of {item['attribute']} may stay, with the "
-                     f"reason in [fairness]" if unusual
-                     else f"compare the groups of {item['attribute']} again with each new model",
+                     claim("decide whether these differences between groups of {name} may stay, with the reason in "
+                           "[fairness]" if unusual else "compare the groups of {name} again with each new model",
+                           name=item["attribute"]),
                      "a decision", 6, 3 if missed else 2 if unusual else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-4
@@ -523,8 +553,8 @@ def _validation_and_test(record: ProjectRecord) -> Lesson | None:
     return Lesson(said, "the validation score could be believed" if gap["inside"] else
                   "the validation score promised more than the test kept" if gap["gap"] < 0
                   else "the test came out better than promised",
-                  "promise the score of the test rows, with its interval", "a decision", urgency=1 if gap["inside"]
-                  else 2)
+                  claim("promise {after}, the score of the test rows", after=said.values["after"]), "a decision",
+                  urgency=1 if gap["inside"] else 2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20
 @lesson_rule("mlops_deployment")
@@ -542,7 +572,7 @@ def _service_speed(record: ProjectRecord) -> Lesson | None:
                   else claim("{faster} faster than it has to be",
                              faster=Measured(limit / p95, "times", "allowed time over the time for one row")),
                   "try one model instead of a blend before adding machines" if tight
-                  else "measure the load of real use before paying for a larger machine",
+                  else NOTHING_TO_CHANGE,
                   "work on the service", 7, 2 if tight else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20-1
@@ -562,7 +592,9 @@ def _troubles(record: ProjectRecord) -> Iterator[Lesson]:
                      epoch=f"{row['epoch']:03d}", runs=count_of(row["runs"], f"runs of epoch {row['epoch']:03d}"),
                      **{f"part{n}": part for n, part in enumerate(told)})
         errors = ", ".join(row.get("errors", []))
-        yield Lesson(said, f"the errors were: {errors}" if errors else "work was done more than once",
+        yield Lesson(said, f"the errors were: {errors}" if errors else claim(
+            "{again:run|runs} more than the work needed", again=count_of(
+                row["runs"] - 1, f"further runs of epoch {row['epoch']:03d}")),
                      "read .context/error_log.json before a similar project" if errors else "read the comments in "
                      ".context/approval_log.json before a similar project", "reading", role=role_of(row["epoch"]),
                      urgency=2)
@@ -600,8 +632,8 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
                      share=Measured(seconds / total, "share", f"part of all time that {role} took"),
                      peak=Measured(peak, "MB", f"peak memory of {role}"))
         large = "; its peak decides how much memory the project needs" if peak == most else ""
-        yield Lesson(said, ("to make the project faster, begin here" if seconds > total / 4 else
-                            "a faster version would hardly be felt") + large,
+        yield Lesson(said, claim("without it all epochs would have taken {rest}{large}", large=large, rest=Measured(
+            total - seconds, "s", f"time of all epochs without {role}")),
                      "lower fit_seconds or tuning_trials in [budget] where a rougher answer is enough" if 5 in epochs
                      else
                      NOTHING_TO_CHANGE if seconds < total / 4 else "run it on fewer rows while the plan still changes",
@@ -665,7 +697,7 @@ def _in_few_words(lessons: Iterable[Lesson]) -> str:
         if lesson.id in ("troubles", "warnings_stay"):
             number = f" of epoch {lesson.again:03d}" if lesson.again else ""
             return ("warnings" if lesson.id == "warnings_stay" else "runs that failed or were repeated") + number
-        of = f" of {lesson.said.words['name']}" if lesson.id in ("for_whom", "open_criteria") else ""
+        of = f" of {lesson.said.places['name']}" if lesson.id in ("for_whom", "open_criteria") else ""
         return _FEW_WORDS.get(lesson.id, lesson.id.replace("_", " ")) + of
     return ", ".join(dict.fromkeys(map(subject, lessons)))
 

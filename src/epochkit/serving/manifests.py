@@ -25,6 +25,7 @@ from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..core.settings import Settings, epoch_of
 from .service import Limits
 from ..report.templates import render
+from ..planning.plan import project_name
 from ..report.values import as_markdown, readable_cell, readable
 from .api import API_KEY_VARIABLE
 from ..record.ledger import Ledger
@@ -45,7 +46,7 @@ def _origin(bundle: Any) -> list[tuple[str, str]]:
     "(name, value) of what the model is and where it comes from; what is not known is left out"
     info = bundle.info
     facts = {
-        "Model": info.get("model"), "Version": bundle.version,
+        "Registered as": info.get("model"), "Version": bundle.version,
         "Made of": info.get("model_type") or info.get("framework"), "Task": bundle.task, "Target": bundle.target,
         "Positive class": bundle.positive, "Decision threshold": bundle.threshold,
         "Run": info.get("run_id"), "Training data (sha256)": info.get("training_data_sha256"),
@@ -73,7 +74,7 @@ def _range_text(column: Mapping[str, Any]) -> str:
         shown = column["categories"][:8]
         return ", ".join(map(str, shown)) + (f" and {len(column['categories']) - len(shown)} more"
                                              if len(column["categories"]) > len(shown) else "")
-    ends = [readable_cell(column["name"], column.get(end)) for end in ("minimum", "maximum")]
+    ends = [readable_cell(column.get(end), column.get("years", False)) for end in ("minimum", "maximum")]
     return "" if column.get("minimum") is None else " to ".join(ends)
 
 # %% ../../../nbs/serving/08_manifests.ipynb #76deployment-15-b
@@ -115,11 +116,12 @@ def _inputs(schema: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 # %% ../../../nbs/serving/08_manifests.ipynb #deploy-card
 def model_card(bundle: Any, plan: Mapping[str, Any] | None = None, test_report: Mapping[str, Any] | None = None) -> str:
     "The model card as Markdown"
-    info, report = bundle.info, test_report or {}
+    info, report, named = bundle.info, test_report or {}, ((plan or {}).get("project") or {}).get("name")
     failed = [{"name": check["name"], "reason": check.get("reason") or check.get("observed")}
               for check in report.get("checks", []) if check.get("result") == "fail"]
     return render(
-        "model_card.md.j2", name=info.get("model") or bundle.target, version=bundle.version, purpose=_purpose(plan),
+        "model_card.md.j2", name=as_markdown(named or info.get("model") or bundle.target),
+        version=bundle.version, purpose=_purpose(plan),
         unattended=(info.get("reason") or "no reason recorded") if info.get("unattended") else "",
         waivers=info.get("waivers") or (), facts=_origin(bundle), metrics=_worth(report), failed=failed,
         inputs=_inputs(bundle.input_schema), ranges=as_markdown(_whose_ranges(info, report)),
@@ -155,7 +157,8 @@ def deployment_facts(settings: Settings, bundle: Any, folder: Path, sha256: str,
     command = _image_command(settings, choices.app_port)
     lock, kept = pinned_versions(_lock(settings)), f"/home/service/project/data/{settings.project}/{epoch_of(7).folder}"
     return {
-        "project": settings.project, "slug": slug, "version": bundle.version, "sha256": sha256, "before": before,
+        "name": as_markdown(project_name(settings)), "project": settings.project, "slug": slug,
+        "version": bundle.version, "sha256": sha256, "before": before,
         "standing": _standing(bundle.info), "unattended": bool(bundle.info.get("unattended")),
         "image": f"{slug}:{bundle.version}",
         "app_image": f"{slug}-app:{bundle.version}", "watched": choices.server_store,

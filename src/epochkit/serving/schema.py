@@ -75,7 +75,7 @@ def _in_training(column: Mapping[str, Any], most: int = 12) -> str:
     low, high = column["minimum"], column["maximum"]
     if low is None or high is None:
         return ""
-    return " to ".join(readable_cell(str(column["name"]), end) for end in (low, high))
+    return " to ".join(readable_cell(end, column.get("years", False)) for end in (low, high))
 
 
 def _documented(column: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
@@ -158,15 +158,15 @@ def range_notes(columns: Mapping[str, list[Any]], schema: list[dict[str, Any]]) 
 
 def _unusual(values: list[Any], column: Mapping[str, Any]) -> list[tuple[int, str]]:
     "Positions of the unusual values of one column, and what is unusual"
-    low, high, kind = column["minimum"], column["maximum"], column["kind"]
+    low, high, kind, years = *(column[name] for name in ("minimum", "maximum", "kind")), column.get("years", False)
     if kind == "category" and column["categories"]:
         known, text = {*column["categories"], None}, "a category that training did not see"
         return [(at, text) for at, value in enumerate(values) if value not in known and label_of(value) not in known]
     found: list[tuple[int, str]] = []
     if kind == "number" and low is not None:
-        text = f"below the training range, which starts at {readable_cell(str(column['name']), low)}"
+        text = f"below the training range, which starts at {readable_cell(low, years)}"
         found += [(at, text) for at, value in enumerate(values) if value is not None and value < low]
     if kind == "number" and high is not None:
-        text = f"above the training range, which ends at {readable_cell(str(column['name']), high)}"
+        text = f"above the training range, which ends at {readable_cell(high, years)}"
         found += [(at, text) for at, value in enumerate(values) if value is not None and value > high]
     return found

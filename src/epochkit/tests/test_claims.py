@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedKFold
 from epochkit.core.settings import load_settings
 from epochkit.planning.plan import load_plan
 from epochkit.planning.splits import cross_folds
-from epochkit.report.claims import Stated, contradictions, stated_claims
+from epochkit.report.claims import Stated, contradictions, in_names, stated_claims
 
 pytestmark = pytest.mark.lifecycle
 RECOMPUTES: dict[str, tuple[Callable, dict[str, float]]] = {}
@@ -142,14 +142,16 @@ def rate(p, name, label):
     return share_of_units(p, there)
 
 
+def far_out(values):
+    "Which values lie beyond the fences and beyond a robust z of 3.5"
+    low, high = np.percentile(values, [25, 75])
+    mad = stats.median_abs_deviation(values)
+    z = (values - np.median(values)) / (mad / 0.6745 if mad else 1.253314 * np.abs(values - np.median(values)).mean())
+    return ((values < low - 1.5 * (high - low)) | (values > high + 1.5 * (high - low))) & (np.abs(z) > 3.5)
+
+
 def outlier_shares(p):
-    shares = {}
-    for name in p.numbers:
-        values = p.seen[name].dropna().to_numpy(float)
-        low, high = np.percentile(values, [25, 75])
-        mad = stats.median_abs_deviation(values)
-        z = (values - np.median(values)) / (mad / 0.6745 if mad else 1.253314 * np.abs(values - np.median(values)).mean())
-        shares[name] = int((((values < low - 1.5 * (high - low)) | (values > high + 1.5 * (high - low))) & (np.abs(z) > 3.5)).sum())
+    shares = {name: int(far_out(p.seen[name].dropna().to_numpy(float)).sum()) for name in p.numbers}
     return pd.Series(shares), pd.Series(shares) / p.seen[p.numbers].count()
 
 
@@ -200,7 +202,7 @@ def _(p, said):
 
 @recomputes("003", "strongest_number", "leaks (finding)", alone=0.008, alone_ends=0.009)
 def _(p, said):
-    return {"alone": alone(p, said.words.get("name") or said.words["best"])}
+    return {"alone": alone(p, said.words.get("name") or said.words["best"]), "scored": len(p.features)}
 
 
 def removed(p, name):
@@ -216,7 +218,8 @@ def removed(p, name):
 def _(p, said):
     bent = [name for name in p.numbers if removed(p, name) >= 0.01 and with_target(p, name)[0] < 0.1]
     assert {*said.words.get("rest", "").split(", ")} == {*(name for name in bent if name != said.words["name"])} or len(bent) == 1
-    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0]}
+    tenths = p.bad.groupby(pd.qcut(p.seen[said.words["name"]], 10, duplicates="drop"), observed=True).mean()
+    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0], "low": tenths.min(), "high": tenths.max()}
 
 
 @recomputes("003", "by_target")
@@ -225,12 +228,12 @@ def _(p, said):
     return {"high": middles[said.words["most"]], "low": middles[said.words["least"]]}
 
 
-@recomputes("003", "category_rates", "category_rates (finding)", "protected (finding)")
+@recomputes("003", "category_rates", "category_rates (finding)")
 def _(p, said):
     return {end: rate(p, said.words["name"], said.words[word]) for end, word in (("high", "most"), ("low", "least"))}
 
 
-@recomputes("003", "protected")
+@recomputes("003", "protected", "protected (finding)")
 def _(p, said):
     high, low = (rate(p, said.words["name"], said.words[word]) for word in ("most", "least"))
     return {"high": high, "low": low, "apart": high[0] - low[0]}
@@ -239,13 +242,14 @@ def _(p, said):
 @recomputes("003", "missing_values", "informative_gaps (finding)")
 def _(p, said):
     gone = p.seen[said.words["name"]].isna()
-    return {"missing": p.bad[gone].mean(), "present": p.bad[~gone].mean()}
+    missing, present = p.bad[gone].mean(), p.bad[~gone].mean()
+    return {"missing": missing, "present": present, "apart": abs(missing - present)}
 
 
 @recomputes("003", "missing_cells (finding)")
 def _(p, said):
     shares = p.seen[p.features].isna().mean()
-    return {"gappy": (shares > 0).sum(), "all": len(p.features), "share": shares.max()}
+    return {"gappy": (shares > 0).sum(), "all": len(p.features), "share": shares.max(), "whole": len(p.seen[p.features].dropna()) / len(p.seen)}
 
 
 @recomputes("003", "missing_pattern")
@@ -268,13 +272,13 @@ def _(p, said):
     tests = pd.DataFrame(tests, columns=["name", "other", "effect", "p"])
     best = tests.assign(q=stats.false_discovery_control(tests["p"])).sort_values("effect").groupby("name").tail(1)
     told = best[(best["q"] < 0.05) & (best["effect"] >= 0.1)]
-    return {"told": len(told), "tested": len(gappy), "effect": told["effect"].max()}
+    return {"told": len(told), "tested": len(gappy), "effect": told["effect"].max(), "all": p.bad.mean(), "without": p.bad[p.seen[p.features].dropna().index].mean()}
 
 
 @recomputes("003", "distributions", "skewed_numbers (finding)")
 def _(p, said):
     found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1, "rows": len(p.seen),
-             "skewness": p.seen[said.words["name"]].skew()}
+             "skewness": p.seen[said.words["name"]].skew(), "mean": p.seen[said.words["name"]].mean(), "median": p.seen[said.words["name"]].median()}
     return {name: found[name] for name in said.values}
 
 
@@ -283,6 +287,8 @@ def _(p, said):
     counts, shares = outlier_shares(p)
     found = {"many": (shares >= 0.01).sum(), "all": len(p.numbers), "limit": 0.01, "share": shares.max(),
              "both": counts[said.words["name"]]}
+    values = p.seen[said.words["name"]].dropna().to_numpy(float)
+    found |= {"mean": values.mean(), "without": values[~far_out(values)].mean()}
     return {name: found[name] for name in said.values}
 
 
@@ -333,7 +339,8 @@ def inflation(p, name):
 
 @recomputes("003", "repeated_information (finding)")
 def _(p, said):
-    return {"vif": inflation(p, said.words["name"]), "limit": 10}
+    vif = inflation(p, said.words["name"])
+    return {"vif": vif, "limit": 10, "wider": math.sqrt(vif)}
 
 
 @recomputes("003", "pair_plot", rho=0.0005)
@@ -1031,7 +1038,8 @@ def _(p, said):
 @learns("people_waited_for")
 def _(p, said):
     decided = {event["epoch"] for event in ledger(p) if event["kind"] == "decision" and event["data"]["decision"] != "unattended"}
-    return {"gates": len(decided), "waited": waited_for(p), "work": spent(p)["seconds"].sum()}
+    work = spent(p)["seconds"].sum()
+    return {"gates": len(decided), "waited": waited_for(p), "work": work, "times": waited_for(p) / work}
 
 
 @learns("estimates_held", furthest=0.01)
@@ -1079,7 +1087,7 @@ def _(p, said):
 def _(p, said):
     gaps = p.table.drop(columns="row_id").isna().mean()
     assert gaps.idxmax() == said.words["name"]
-    return {"share": gaps.max()}
+    return {"share": gaps.max(), "rows": p.table[gaps.idxmax()].isna().sum()}
 
 
 @learns("strongest_column", alone=0.008, alone_ends=0.009)
@@ -1103,7 +1111,8 @@ def _(p, said):
     behind = table[table["behind_low"] > 0]
     others = table[table["behind_best"] != 0]
     assert len(others) == len(table) - 1 and said.words["best"] == table.loc[table["behind_best"] == 0, "model"].item()
-    return {"ties": (others["behind_low"] <= 0).sum(), "others": len(others), "behind": len(behind), "spent": behind["cpu_seconds"].sum()}
+    return {"ties": (others["behind_low"] <= 0).sum(), "others": len(others), "behind": len(behind), "spent": behind["cpu_seconds"].sum(),
+            "least": table[table["behind_low"] <= 0]["cpu_seconds"].min(), "longest": table[table["behind_low"] <= 0]["cpu_seconds"].max()}
 
 
 @learns("checks_open")
@@ -1161,7 +1170,7 @@ def _(p, said):
     worst = table[table["where"] == said.words["where"]].iloc[0]
     assert worst["difference"] == (sure if len(sure) else table)["difference"].max() or len(sure)
     return {"rows": worst["rows"], "loss": (worst["loss"], worst["low"], worst["high"]), "times": worst["loss"] / costs.mean(), "sure": len(sure),
-            "all": len(table)}
+            "all": len(table), "overall": costs.mean(), "q": worst["q"]}
 
 
 @learns("for_whom", ratio_ends=0.012)
@@ -1221,7 +1230,8 @@ def _(p, said):
     role = next(item["role"] for item in p.json("008", "lessons.json") if item["claim"] == said.text)
     own = table.loc[{"business_analysis": [1], "data_wrangling": [2], "eda_feature_engineering": [3, 4], "model_development": [5], "model_testing": [6],
                      "mlops_deployment": [7]}[role]]
-    return {"seconds": own["seconds"].sum(), "share": own["seconds"].sum() / table["seconds"].sum(), "peak": own["peak_mb"].max()}
+    return {"seconds": own["seconds"].sum(), "share": own["seconds"].sum() / table["seconds"].sum(), "peak": own["peak_mb"].max(),
+            "rest": table["seconds"].sum() - own["seconds"].sum()}
 
 
 # --- the findings that stories tell
@@ -1293,7 +1303,7 @@ def association(table, p, name):
 
 @recomputes("004", "importance (finding)", clear=3)
 def _(p, said):
-    found = RECOMPUTES["004 feature_importance"][0](p, said)
+    found = RECOMPUTES["004 feature_importance"][0](p, said) | {"left": len(p.json("004", "feature_gain.json")["left_out"])}
     return {name: found[name] for name in said.values}
 
 
@@ -1528,12 +1538,14 @@ def test_every_value_of_every_claim_is_what_other_code_computes(claims, project)
 
 def test_every_number_in_a_claim_is_a_value(claims, project):
     names = {*map(str, project.table.columns), *(str(label) for name in project.labels for label in project.table[name].unique())}
-    bare = []
+    bare, called = [], ""
     for said in claims:
         rest = said.text
         known = " ".join([*names, *(value["of"] for value in (said.values).values())])
         words = [word for words in said.words.values() for word in (words, *re.split(", | and ", words))]
-        for text in sorted([*(value["text"] for value in (said.values).values()), *(word for word in words if word in known)], key=len, reverse=True):
+        called = " ".join(in_names(word, project.plan["data"]["labels"]) for word in words if word in known)
+        words += [in_names(word, project.plan["data"]["labels"]) for word in words]
+        for text in sorted([*(value["text"] for value in (said.values).values()), *(word for word in words if word in known or word in called)], key=len, reverse=True):
             rest = re.sub(rf"(?<![\d.,]){re.escape(text)}(?!\d|[.,]\d)", " ", rest) if text else rest
         if re.search(r"\d", re.sub(r"(95|68) % intervals?|[Ee]poch 00\d|R²|(?<![\d.])00[1-8]\b|gates?: [\d, ]+|nobody decided \([\d, ]+\)|[Vv]ersion \d+", "", rest)):
             bare.append(f"{said.place}: {rest}")

@@ -6,6 +6,10 @@ from epochkit.cleaning.years import *
 from epochkit.cleaning.years import *
 
 
+def test_a_schema_tells_its_columns_of_years():
+    assert year_columns([{"name": "built", "years": True}, {"name": "price", "years": False}, {"name": "home"}]) == {"built"}
+
+
 def test_years_are_known_by_their_values_and_shown_without_a_mark():
     assert holds_years(pd.Series([*range(1900, 2008), 2207, None]))
     assert not holds_years(pd.Series(range(300, 3_000))) and not holds_years(pd.Series(["1990"] * 20))

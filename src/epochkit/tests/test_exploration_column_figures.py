@@ -64,6 +64,7 @@ def test_equal_targets_are_in_one_part_whatever_the_order_of_the_rows_and_named_
 
 
 def test_one_of_a_unit_is_written_in_the_singular():
+    from epochkit.exploration.structure_findings import value_of_column
     found = found_of("binary")
     units = found._replace(plan=SimpleNamespace(data=found.plan.data.model_copy(update={"units": {"income": "months"}})))
     assert [value_of_column(units, value, "income", "value", 9).text for value in (1, 2)] == ["1 month", "2 months"]

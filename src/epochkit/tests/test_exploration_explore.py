@@ -118,7 +118,9 @@ def test_of_private_columns_no_single_value_is_shown_and_years_are_years():
     plan = example_plan(protected=["age", "name"])
     plan.columns |= {"built": {"role": "numeric"}, "age": {"role": "numeric"}, "name": {"role": "categorical"}}
     found = explore(rows, plan)
-    shown = shown_profile(found, ["age", "name"]).set_index("column")
+    shown, kept = shown_profile(found, ["age", "name"]).set_index("column"), summary_of(found, ["age", "name"])["columns"]
+    assert {*summary_of(found)["columns"]["age"]} - {*kept["age"]} == {"min", "max"} and "most_common" not in kept["name"]
+    assert kept["income"]["min"] == rows["income"].min() and json.loads(json.dumps(plain(kept["built"])))["min"] == rows["built"].min()
     assert shown.loc["age", ["min", "max"]].isna().all() and shown.loc["age", "mean"] == pytest.approx(rows["age"].mean())
     assert pd.isna(shown.loc["name", "most_common"]) and shown.loc["home", "most_common"] == rows["home"].mode()[0]
     assert type(shown.loc["built", "min"]).__name__ == "Year" and shown.loc["income", "min"] == rows["income"].min()

@@ -65,7 +65,7 @@ def test_gaps_that_a_column_explains_are_said_with_its_name():
 
 def test_odd_rows_are_named_and_compared_only_when_there_are_ten():
     found = explore(rides(), plan_for())
-    table = pd.DataFrame({"score": np.arange(800.0), "odd": np.arange(800) > 796}, index=found.rows.index)
+    table = pd.DataFrame({"score": np.arange(800.0), "odd": np.arange(800) > 796, "stands_out": "price"}, index=found.rows.index)
     few = _odd_rows_finding(found._replace(odd=table))
     one = _odd_rows_finding(found._replace(odd=table.assign(odd=np.arange(800) == 17)))
     assert one["claim"].startswith("1 row of 800 is odd") and one["action"].startswith("look at row 17:")

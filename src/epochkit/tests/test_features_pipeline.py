@@ -221,6 +221,20 @@ def test_a_pipeline_that_was_pickled_before_derived_features_moved_still_finds_i
     assert pipeline.OwnFeatures is derived.OwnFeatures
 
 
+def test_a_feature_is_called_as_people_call_its_columns():
+    def item(feature, formula, *sources):
+        return {"feature": feature, "sources": sources, "formula": formula}
+    labels = {"amt": "Credit amount", "own": "Owns a home", "unused": "Unused"}
+    assert feature_words([
+        item("amt", "(amt - centre) / scale", "amt"), item("rate", "rate", "rate"), item("own_yes", "1 where own is yes, else 0", "own"),
+        item("own_rare", "1 where own is rare (3 labels), else 0", "own"), item("own_(missing)", "1 where own is (missing), else 0", "own"),
+        item("missing_amt_2", "1 where amt is missing, else 0", "amt"), item("amt_over_rate", "amt / rate", "amt", "rate"),
+        item("loan_to_price", "amt / price", "amt", "price"), item("amt_deviation_by_own", "amt - (mean)", "amt", "own"),
+    ], labels) == {**labels, "own_yes": "Owns a home is yes", "own_rare": "Owns a home is rare", "own_(missing)": "Owns a home is (missing)",
+                   "missing_amt_2": "Credit amount is missing", "amt_over_rate": "Credit amount over rate", "loan_to_price": "loan to price",
+                   "amt_deviation_by_own": "Credit amount deviation by Owns a home"}
+
+
 def test_no_feature_is_called_as_a_column_of_the_kit_or_as_the_target():
     names = ("row_id", "split", "y", "missing_x")
     raw = pd.DataFrame({"split": np.arange(60.0), "prediction": np.arange(60.0) ** 2, "x": [1.0, None, 3.0] * 20})

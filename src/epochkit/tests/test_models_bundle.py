@@ -118,6 +118,8 @@ def test_the_schema_tells_kinds_ranges_and_gaps_apart_and_is_plain_json():
     rows = pd.DataFrame({"n": [1, 2, 9], "c": ["b", "a", "a"], "t": pd.to_datetime(["2020-01-01", "2020-01-03", None]),
                          "f": [True, True, False], "free": ["x", "y", "z"], "whole": pd.array([1, None, 3], dtype="Int64")})
     rows["code"] = [1.0, 2.0, None]
+    built = input_schema(pd.DataFrame({"built": range(1950, 2000), "price": range(3000, 3050)}), {})
+    assert [entry["years"] for entry in built] == [True, False], "what the values say, not the name"
     schema = {
         entry["name"]: entry
         for entry in input_schema(rows, {"free": {"role": "text"}, "code": {"role": "categorical"}})

@@ -55,6 +55,13 @@ def test_findings_are_kept_by_name_with_the_values_of_all_their_sentences(tmp_pa
     assert (kept[1]["claim"], kept[1]["consequence"], kept[1]["action"]) == ("all is _said_", "", "go on")
 
 
+def test_a_finding_says_the_names_of_people_and_keeps_those_of_the_table(tmp_path):
+    findings = StoryFindings(tmp_path, {"amt": "Credit amount"})
+    findings.tell(a=(claim("{name} has {n:gap}", name="amt", n=count_of(2, "gaps of amt")), "so what", claim("fill {name}", name="amt")))
+    kept, = json.loads(findings.path.read_text())
+    assert (kept["claim"], kept["action"], kept["words"]) == ("Credit amount has 2 gaps", "fill Credit amount", {"name": "amt"})
+
+
 def test_a_finding_that_says_nothing_is_neither_told_nor_kept(tmp_path):
     with pytest.raises(BadInputError, match="says nothing"):
         StoryFindings(tmp_path).tell(a=("", "so what", ""))

@@ -123,6 +123,9 @@ def test_a_sentence_says_the_names_of_people_and_keeps_those_of_the_table():
     assert claim("{names}", names=together("abc")).in_names({"a": "Amount", "c": "Car"}) == "Amount, b and Car"
     assert claim("{name}", name="b and c").in_names({"b and c": "Both", "b": "B"}) == "Both"
     assert [together(names) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+    where = claim("worst where {where}", where="a is 1 to 2 and b is owner")
+    assert where.in_names({"a": "Amount", "b": "Home", "owner": "x"}) == "worst where Amount is 1 to 2 and Home is owner"
+    assert [in_names(words, {"a": "Amount"}) for words in ("a: 3, b: a", "a, raw", "an a")] == ["Amount: 3, b: a", "Amount, raw", "an a"]
     assert said.in_names({}) == said and pickle.loads(pickle.dumps(shown)) == shown
     assert str(Measured(12.0, column_unit("points"), "a")) == "12 points" and column_unit("s") == "s"
 

@@ -82,6 +82,19 @@ def test_a_picture_is_inside_the_page_which_keeps_its_place(tmp_path, bars):
     assert 'src="data:image/png;base64,iVBORw' in text and f'alt="a b" width="{width}" height="{height}"' in text
 
 
+def test_columns_at_axes_ticks_and_panels_have_the_names_of_people():
+    from epochkit.report.figures import _in_names
+    from matplotlib.figure import Figure
+
+    drawn = Figure().subplots(1, 2, sharey=True)
+    drawn[0].barh(["amt", "amt is up to 3", "home"], [3, 2, 1])
+    drawn[1].set(title="amt", xlabel="amt, raw", xticks=[1, 2])
+    _in_names(drawn[0].figure, {"amt": "Credit amount", "1": "One"})
+    assert [text.get_text() for text in drawn[0].get_yticklabels()] == ["Credit amount", "Credit amount is up to 3", "home"]
+    assert (drawn[1].get_title("left") + drawn[1].get_title(), drawn[1].get_xlabel()) == ("Credit amount", "Credit amount, raw")
+    assert [text.get_text() for text in drawn[1].get_xticklabels()] == ["1", "2"]
+
+
 def test_a_figure_is_saved_twice_and_listed_with_its_claim(tmp_path, bars):
     claim = "28 of 100 < 72"
     assert Figures(tmp_path).save(bars, "balance", claim) is bars

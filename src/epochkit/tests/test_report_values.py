@@ -17,9 +17,9 @@ def test_numbers_are_written_for_people():
 
 
 def test_a_year_has_no_comma_and_what_only_looks_like_one_has():
-    seen = [readable_cell(name, value) for name, value in (
-        ("Yr Sold", 2006.0), ("YearBuilt", 1971), ("Garage Yr Blt", 2207.0), ("Amount", 1971), ("years", 1971), ("Year", 24), ("year", None), ("Year", "new"))]
-    assert seen == ["2006", "1971", "2207", "1,971", "1,971", "24", "–", "new"]
+    seen = [readable_cell(value, years) for value, years in (
+        (2006.0, True), (1971, True), (2207.0, True), (1971, False), (24, True), (1971.5, True), (None, True), ("new", True), (True, True))]
+    assert seen == ["2006", "1971", "2207", "1,971", "24", "1,972", "–", "new", "yes"]
 
 
 @pytest.mark.parametrize("share, words", [(0.2831, "28.3 %"), (1e-05, "< 0.1 %"), (-1e-05, "> -0.1 %"), (0, "0 %"), (1, "100 %"),

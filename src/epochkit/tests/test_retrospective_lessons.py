@@ -16,7 +16,8 @@ def made_record(metric, slow, rows_out, worst, tuned, **more):
     files = {"data_quality_report.json": {"rows_in": 1_000, "rows_out": rows_out, "steps": [], "missing": {}},
              "segments.csv": pd.DataFrame([{"slice": worst, "rows": 40, "loss": 0.7, "low": 0.5, "high": 0.9, "difference": 0.3, "ratio": 2.0, "q": 0.01}]),
              "tuning_summary_report.json": {"trials": 30}} | more
-    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc"), serving=SimpleNamespace(latency_p95_ms=100))
+    plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc"), serving=SimpleNamespace(latency_p95_ms=100),
+                           data=SimpleNamespace(labels={}, on_leak="drop"))
     return ProjectRecord(plan, happened, [{"epoch": 6, "criterion": "primary metric", "outcome": "met", "judgement": "met", "observed": 0.8, "operator": ">=",
                                            "limit": 0.7, "detail": ""}], [], files, [Scenario("no tuning", metric, *tuned)])
 

@@ -105,6 +105,8 @@ def test_the_card_carries_the_mark_and_the_intervals():
     assert "- crashes on 'a \\| b': 1 row\n- Categories" in failing and "those of the training rows." in failing
     assert "go bad. Lose less." in model_card(Approved(),
                                               {"project": {"use_case": "Loans that go bad", "objective": "Lose less."}})
+    named = model_card(Approved(), {"project": {"name": "loan watch"}})
+    assert "# Model card: loan watch, version" in named and "| Registered as | example |" in named
     told = model_card(Approved(), test_report={"groups_in_words": ["Age: alike."], "gap_in_words": "auc fell by 0.1."})
     assert "## How groups fare\n\n- Age: alike.\n" in told and "## Known limits\n\n- auc fell by 0.1.\n- Categ" in told
     assert "How groups fare" not in model_card(Approved()) and "## Known limits\n\n- Categ" in model_card(Approved())
@@ -121,7 +123,7 @@ def test_the_card_says_what_is_refused_and_whose_ranges_it_shows():
 
     class Cleaned(ExampleBundle):
         info = {**ExampleBundle.info, "training_rows": 3_563}
-        input_schema = [*ExampleBundle.input_schema, dict(name="Yr Built", kind="number", categories=None, minimum=1872.0, maximum=2010.0,
+        input_schema = [*ExampleBundle.input_schema, dict(name="Yr Built", kind="number", categories=None, minimum=1872.0, maximum=2010.0, years=True,
                                                           nullable=False, example=1974.0)]
         cleaner = RowCleaner({column["name"]: "number" for column in ExampleBundle.input_schema}, rules=(rule,), wishes={"ranges": {"income": [0, 100]}})
     card = model_card(Cleaned(), test_report={"validation_gap": {"learned": 2_672}})

@@ -130,7 +130,10 @@ REPORT = {"edge_cases": [{"case": "income: huge", "result": "fail", "outcome": "
 
 
 def test_failures_come_from_what_was_found():
-    modes = failure_modes(REPORT)
+    modes, named = failure_modes(REPORT), failure_modes(REPORT, labels={"income": "Monthly income", "home": "Housing"})
+    assert named[1]["advice"] == "let a person decide the 10.0 % of rows where 'Monthly income' turns the score"
+    assert named[-1]["mode"] == "the model is worse where Housing is rent" and "Monthly income (8 of 19 each)" in named[4]["seen"]
+    assert modes[4]["advice"] == "have income, amount and age checked before a decision near the threshold"
     assert [mode["file"] for mode in modes] == ["edge_case_results.csv", "behaviour_rows.parquet", "robustness.json", "overfit_checks.json", "adversarial.parquet", "segments.csv"]
     assert modes[3]["mode"] == "another model wins (EPK003)"
     assert modes[-1]["mode"] == "the model is worse where home is rent"

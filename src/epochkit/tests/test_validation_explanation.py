@@ -85,8 +85,8 @@ def test_the_artifact_tells_three_rows_and_keeps_personal_values_out():
     lines = explanation_in_words(found, "roc_auc")
     assert lines[0].startswith("The scores follow ") and "rank correlation" in lines[1] and lines[-1].startswith("Row ")
     from epochkit.validation.explanation import _cell_text
-    assert [_cell_text("income", value) for value in (None, np.nan, 1600.0, np.int64(3), 0.125, "rent")] == ["missing", "missing", "1,600", "3", "0.125", "rent"]
-    assert _cell_text("Year Built", 1971.0) == "1971" and _cell_text("year", 2026) == "2026"
+    assert [_cell_text(value) for value in (None, np.nan, 1600.0, np.int64(3), 0.125, "rent")] == ["missing", "missing", "1,600", "3", "0.125", "rent"]
+    assert _cell_text(1971.0, years=True) == "1971" and _cell_text(2026) == "2,026"
     moved = found | {"shuffled": [row | {"loss": -0.1} for row in found["shuffled"]]}
     assert any("helped nothing on these rows: " in line for line in explanation_in_words(moved, "roc_auc"))
 
@@ -109,7 +109,7 @@ def test_a_tie_is_said_as_a_tie():
 
 def test_an_example_row_has_its_numbers_in_the_unit_of_the_target():
     found = {"importance": ranked((9, 1), (2, 1)), "shuffled": [], "agreement": {"rank_correlation": None}, "explains": "SalePrice", "rows": 62,
-             "unit": "USD", "examples": [{"row_id": 7, "explains": "SalePrice", "answer": 508_768.3, "base": 164_201.9, "contributions": [
+             "unit": "USD", "years": ["Year Built"], "examples": [{"row_id": 7, "explains": "SalePrice", "answer": 508_768.3, "base": 164_201.9, "contributions": [
                  {"column": "Year Built", "value": 1998.0, "contribution": -74_312.4}, {"column": "b", "value": 3_500.0, "contribution": 0.12}]}]}
     assert explanation_in_words(found, "mae")[-1] == ("Row 7: SalePrice 508,768 USD, where the rows it is compared with have 164,202 USD on average; "
                                                       "most by Year Built = 1998 (-74,312), b = 3,500 (+0.120).")

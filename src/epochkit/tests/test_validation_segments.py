@@ -109,7 +109,7 @@ def test_pictures_of_slices_say_what_was_found():
     even = errors_by_bin_figure((rng.random(900) < 0.2).astype(float), rows, ["age", "home"], "share wrong")[1]
     assert even.endswith(", as chance may make it among 6 groups of 2 columns")
     assert segments_figure(found.head(0), 0.1, "share wrong") is None and errors_by_bin_figure(losses, rows, [], "x") is None
-    assert segments_in_words(found.head(0), 0.1, "share wrong").startswith("Where the share wrong is highest is not measured")
+    assert segments_claim(found.head(0), 0.1, "share wrong").startswith("Where the share wrong is highest is not measured")
     assert len(errors_by_bin_figure(losses, rows, ["age"], "x")[0].axes) == 1
 
 

@@ -7,6 +7,8 @@ __all__ = ['STEPS', 'NO_INPUT', 'rule_scores', 'moved_up', 'wrong_way', 'reactio
            'judge_behaviour', 'rule_text', 'behaviour_figure', 'behaviour_claim']
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-02
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -137,12 +139,13 @@ def judge_behaviour(changes: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
     return found
 
 # %% ../../../nbs/validation/07_behaviour.ipynb #behaviour-20
-def rule_text(rule: dict[str, Any]) -> str:
-    "One rule and what was seen, as a sentence without its end; rule: of `judge_behaviour`"
+def rule_text(rule: dict[str, Any], labels: Mapping[str, str] = MappingProxyType({})) -> str:
+    "One rule and what was seen, as a sentence without its end; rule: of `judge_behaviour`; labels: names of columns"
+    name = labels.get(rule["column"], rule["column"])
     steps = f"as the rows {together(f'{100 * share:g} %' for share in STEPS)} further up have it"
-    what = {"invariant": f"'{rule['column']}' does not matter",
-            "increasing": f"more '{rule['column']}', {steps}, lifts the score or leaves it",
-            "decreasing": f"more '{rule['column']}', {steps}, lowers the score or leaves it"}[rule["demand"]]
+    what = {"invariant": f"'{name}' does not matter",
+            "increasing": f"more '{name}', {steps}, lifts the score or leaves it",
+            "decreasing": f"more '{name}', {steps}, lowers the score or leaves it"}[rule["demand"]]
     if rule["result"] == NO_INPUT:
         return f"{what}: not measured, the column is no input of the model"
     if rule["holds"] is None:

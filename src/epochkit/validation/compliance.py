@@ -9,13 +9,14 @@ __all__ = ['DUTY_RULES', 'Dossier', 'Shown', 'judge_duties', 'files_text', 'Stat
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-02
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..core.files import read_json, sha256_of
 from ..models.bundle import Bundle
 from ..planning.plan import Plan
 from ..record.events import Event, latest
-from ..report.claims import Measured, claim, count_of
+from ..report.claims import Measured, claim, count_of, in_names, together
 from ..report.values import share_text
 from .adversarial import most_often
 from .behaviour import NO_INPUT
@@ -162,7 +163,7 @@ def _general(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Stat
     return [
         Statement(f"The intended purpose is: {purpose.rstrip('.')}", _PLAN) if purpose
         else Statement("the intended purpose (use_case and objective in [project] of the brief)"),
-        Statement(f"The system is version {bundle.version} of the model {bundle.info.get('model', plan.project.name)}, "
+        Statement(f"The system is version {bundle.version} of the model {plan.project.name}, "
                   f"made with {made_of}", _MODEL),
         Statement(f"It takes {len(bundle.input_schema)} inputs of a row and says {_says(plan)}", _MODEL),
         Statement("the provider: name and address of who is responsible"),
@@ -304,31 +305,40 @@ def technical_documentation(plan: Plan, bundle: Bundle, report: Mapping[str, Any
     return "\n".join([*head, *lines, ""]), stands, missing
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-23
-def failure_modes(report: Mapping[str, Any], limit: float = 0.05) -> list[dict[str, str]]:
+def failure_modes(report: Mapping[str, Any], limit: float = 0.05,
+                  labels: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, str]]:
     """mode, seen, file and advice for each way to fail that the tests found; report: what `test_report.json` holds
 
-    limit: of the gain that a disturbed column may cost beyond doubt, as in `[metric] robustness`.
+    limit: of the gain that a disturbed column may cost beyond doubt, as in `[metric] robustness`; labels: what people
+    call a column.
     """
-    modes = [_mode(f"'{case['case']}' ends in no clear answer", case.get("answer") or case["outcome"],
-                   "edge_case_results.csv", "refuse such rows before they reach the model")
+    modes = [_mode(claim("'{case}' ends in no clear answer", case=case["case"]), case.get("answer") or case["outcome"],
+                   "edge_case_results.csv", claim("refuse '{case}' before it reaches the model", case=case["case"]))
              for case in report.get("edge_cases", ()) if case["result"] == "fail"]
-    modes += [_mode(f"the model answers by '{rule['column']}' against the rule '{rule['demand']}'",
-                    f"{share_text(1 - (rule['holds'] or 0))} of {rule['rows']:,} rows", "behaviour_rows.parquet",
-                    "let a person decide where this column turns the decision")
-              for rule in _tried(report) if rule["holds"] is None or rule["holds"] < 1]
-    modes += [_mode(f"the model loses quality when '{row['column']}' is disturbed: {row['what']}",
-                    "{} of the gain ({} to {})".format(*(share_text(row[key])
-                                                         for key in ("relative_loss", "low", "high"))),
-                    "robustness.json", f"watch '{row['column']}'")
+    modes += [_against_rule(rule) for rule in _tried(report) if rule["holds"] is None or rule["holds"] < 1]
+    modes += [_mode(claim("the model loses quality when '{name}' is disturbed: {what}", name=row["column"],
+                          what=row["what"]), "{} of the gain ({} to {})".format(
+                              *(share_text(row[key]) for key in ("relative_loss", "low", "high"))),
+                    "robustness.json", claim("watch '{name}'", name=row["column"]))
               for row in report.get("disturbances", ()) if row["low"] > limit]
     modes += [_mode(f"{finding['otherwise']} ({finding['code']})", finding["reason"],
                     "overfit_checks.json", f"see docs/checks/overfitting/{finding['code']}.md")
               for finding in report.get("overfit", ()) if finding["result"] in ("fail", "notice", "muted")]
-    return modes + _turned(report) + _worst_slices(report)
+    modes += _turned(report) + _worst_slices(report)
+    return [{part: str(in_names(said, labels)) for part, said in mode.items()} for mode in modes]
+
+
+def _against_rule(rule: Mapping[str, Any]) -> dict[str, str]:
+    against = 1 - (rule["holds"] or 0)
+    return _mode(claim("the model answers by '{name}' against the rule '{demand}'", name=rule["column"],
+                       demand=rule["demand"]),
+                 f"{share_text(against)} of {rule['rows']:,} rows", "behaviour_rows.parquet",
+                 claim("let a person decide the {share} of rows where '{name}' turns the score", name=rule["column"],
+                       share=share_text(against)))
 
 
 def _mode(mode: str, seen: str, file: str, advice: str) -> dict[str, str]:
-    return {"mode": mode, "seen": str(seen), "file": file, "advice": advice}
+    return {"mode": mode, "seen": seen, "file": file, "advice": advice}
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-24
 def _turned(report: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -336,20 +346,29 @@ def _turned(report: Mapping[str, Any]) -> list[dict[str, str]]:
     if near.get("median_distance") is None:
         return []
     often = most_often(near.get("columns") or {}, "near the threshold")
-    most = f", most often by {often}" if often else ""
+    most = claim(", most often by {often}", often=often) if often else ""
+    tried = f"the {near['rows']} of them that were tried" if near.get("rows") else "them"
     return [_mode("a small change of one column turns decisions near the threshold",
-                  f"half of them within {near['median_distance']:.2g} spreads{most}", "adversarial.parquet",
-                  "let a person look at scores near the threshold")]
+                  claim("half of {tried} within {far} spreads{most}", tried=tried, most=most,
+                        far=f"{near['median_distance']:.2g}"), "adversarial.parquet",
+                  claim("have {often} checked before a decision near the threshold", often=_first_columns(near)))]
+
+
+def _first_columns(near: Mapping[str, Any]) -> str:
+    "The columns that turn decisions, the three most frequent"
+    ranked = sorted(near.get("columns") or {}, key=lambda name: -near["columns"][name])
+    return together(ranked[:3]) or "the row"
 
 
 def _worst_slices(report: Mapping[str, Any], most: int = 3) -> list[dict[str, str]]:
     "The worst slices of `find_segments` that differ from all other rows beyond chance"
     sure = [row for row in report.get("segments", ()) if row["difference"] > 0 and row["q"] <= LARGEST_Q]
     name, unit = report.get("loss_name", "loss"), report.get("loss_unit", "score")
-    return [_mode(f"the model is worse where {row['where']}",
+    return [_mode(claim("the model is worse where {where}", where=row["where"]),
                   f"{name} {Measured(row['loss'], unit, name, None, row['low'], row['high'])} on {row['rows']:,} rows, "
                   f"{row['ratio']:.1f} times that of all rows",
-                  "segments.csv", "score these rows with a person, or gather more of them") for row in sure[:most]]
+                  "segments.csv", claim("let a person decide where {where}", where=row["where"]))
+            for row in sure[:most]]
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-26
 def _counted(count: int, one: str, many: str = "") -> str:
@@ -399,11 +418,11 @@ def monitoring_advice(report: Mapping[str, Any], plan: Plan) -> list[str]:
     for row in report.get("disturbances", ()):
         if row["kind"] != "shifted" and row["low"] > 0 and row["column"] not in seen and len(seen) < 3:
             seen.add(row["column"])
-            found.append(f"Watch '{row['column']}': {row['what']} costs {share_text(row['relative_loss'])} of "
-                         "the gain.")
+            found.append(f"Watch '{plan.data.label_of(row['column'])}': {row['what']} costs "
+                         f"{share_text(row['relative_loss'])} of the gain.")
     shifts = [row for row in report.get("disturbances", ()) if row["kind"] == "shifted" and row["low"] > 0]
-    found += [f"Look again when the population shifts: with '{row['column']}' ({row['what']}) the gain shrinks by "
-              f"{share_text(row['relative_loss'])}." for row in shifts[:2]]
+    found += [f"Look again when the population shifts: with '{plan.data.label_of(row['column'])}' ({row['what']}) the "
+              f"gain shrinks by {share_text(row['relative_loss'])}." for row in shifts[:2]]
     rate = report.get("positive_rate")
     if rate is not None:
         found.append(f"The model calls {share_text(rate)} of the test rows '{plan.data.positive}': a lasting "

@@ -7,12 +7,15 @@ __all__ = ['explain_rows', 'global_importance', 'shuffled_losses', 'importance_a
            'followed_in_words', 'explanation_in_words', 'importance_figure']
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-02
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..cleaning.years import year_columns
 from ..report.claims import Claim, Measured, begun, claim, column_unit, count_of, together
 from ..report.values import readable_cell, readable, share_text
 from ..models.bundle import Bundle
@@ -111,7 +114,7 @@ def make_explanations(bundle: Bundle, raw: pd.DataFrame, plan: Plan, seed: int =
             "base": explained["base"], "unit": column_unit(plan.data.units.get(plan.data.target, ""))
             if bundle.task == "regression" else "", "importance": importance.to_dict("records"),
             "shuffled": shuffled.to_dict("records"), "agreement": importance_agreement(importance, shuffled),
-            "examples": examples}
+            "years": sorted(year_columns(bundle.input_schema)), "examples": examples}
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-followed
 def followed_most(importance: list[dict[str, Any]], most: int) -> tuple[list[str], bool]:
@@ -139,23 +142,29 @@ def followed_in_words(importance: list[dict[str, Any]], most: int, shares: bool 
                  name=shown[0], others=count_of(len(names) - 1, "columns that the first cannot be told from"))
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-22
-def _cell_text(name: str, value: Any) -> str:
-    "A cell of a column as part of a sentence"
+def _cell_text(value: Any, years: bool = False) -> str:
+    "A cell of a column as part of a sentence; years: whether the column holds calendar years"
     if pd.isna(value):
         return "missing"
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     exact = f"{value:,.6g}" if number else str(value)
-    return readable_cell(name, value) if number and "," in exact else exact
+    return readable_cell(value, years) if number and "," in exact else exact
 
 
 def _signed(value: float) -> str:
     return f"{'-' if value < 0 else '+'}{readable(abs(float(value)))}"
 
 
-def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
-    "What the scores follow, whether both measures agree, and one row as an example, a sentence each"
+def explanation_in_words(found: dict[str, Any], metric: str,
+                         labels: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """What the scores follow, whether both measures agree, and one row as an example, a sentence each
+
+    labels: what people call a column."""
     total = sum(row["importance"] for row in found["importance"]) or 1.0
-    first = followed_in_words(found["importance"], 3, shares=True)
+    def named(column: str) -> str:
+        return labels.get(column, column)
+    called = [row | {"column": named(row["column"])} for row in found["importance"]]
+    first = followed_in_words(called, 3, shares=True)
     lines = [f"{begun(first)}, each with all that is made of it: shares of all contributions to the "
              f"{found['explains']}, over {found['rows']} rows."]
     agreement, loss = found["agreement"]["rank_correlation"], {row["column"]: row["loss"] for row in found["shuffled"]}
@@ -165,10 +174,11 @@ def explanation_in_words(found: dict[str, Any], metric: str) -> list[str]:
     idle = [row["column"] for row in found["importance"]
             if row["importance"] > 0.05 * total and loss.get(row["column"], 1) <= 0]
     if idle:
-        lines.append(f"Moved the scores and helped nothing on these rows: {', '.join(idle)}.")
+        lines.append(f"Moved the scores and helped nothing on these rows: {', '.join(map(named, idle))}.")
+    years = {*found.get("years", ())}
     for told in found["examples"][:1]:
-        parts = [f"{part['column']} = {_cell_text(part['column'], part['value'])} ({_signed(part['contribution'])})"
-                 for part in told["contributions"][:3]]
+        parts = [f"{named(part['column'])} = {_cell_text(part['value'], part['column'] in years)} "
+                 f"({_signed(part['contribution'])})" for part in told["contributions"][:3]]
         answer, base = (f"{readable(float(told[key]))} {found.get('unit', '')}".strip() for key in ("answer", "base"))
         lines.append(f"Row {told['row_id']}: {told['explains']} {answer}, where the rows it is compared "
                      f"with have {base} on average; most by {', '.join(parts)}.")

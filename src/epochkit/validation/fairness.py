@@ -7,6 +7,8 @@ __all__ = ['LEAST_ROWS', 'LEAST_DESERVING', 'group_rates', 'group_differences', 
            'group_rows', 'compared_columns', 'worst_measures', 'fairness_in_words', 'groups_figure']
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-02
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -185,20 +187,20 @@ def worst_measures(analysis: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return worst
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-21
-def _misses(analysis: dict[str, Any], limits: dict[str, float]) -> list[str]:
+def _misses(analysis: dict[str, Any], limits: dict[str, float], labels: Mapping[str, str]) -> list[str]:
     "What lies beyond these limits, per column, as parts of a sentence"
-    seen = [(item["attribute"], name, item["measures"][name]["value"]) for item in analysis["attributes"]
-            for name in limits]
+    seen = [(labels.get(item["attribute"], item["attribute"]), name, item["measures"][name]["value"])
+            for item in analysis["attributes"] for name in limits]
     return [f"{attribute} {name.replace('_', ' ')} {value:.2f}" for attribute, name, value in seen
             if meets(value, ">=" if name == "impact_ratio" else "<=", limits[name]) is False]
 
 
-def fairness_in_words(analysis: dict[str, Any]) -> list[str]:
-    "What the analysis found, one sentence per column and one about the limits"
-    lines = [f"{_column_claim(item, analysis)}." for item in analysis["attributes"]]
+def fairness_in_words(analysis: dict[str, Any], labels: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    "What the analysis found, one sentence per column and one about the limits; labels: what people call a column"
+    lines = [f"{_column_claim(item, analysis).in_names(labels)}." for item in analysis["attributes"]]
     if not analysis["limits"] or not lines:
         return lines
-    missed, usual = (_misses(analysis, analysis[key]) for key in ("limits", "usual_limits"))
+    missed, usual = (_misses(analysis, analysis[key], labels) for key in ("limits", "usual_limits"))
     lines.append(f"Beyond the plan's limits {'lie' if len(missed) > 1 else 'lies'} {', '.join(missed)}." if missed else
                  "No measure lies beyond the plan's limits.")
     if analysis["reason"] and usual:

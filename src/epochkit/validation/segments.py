@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGEST_Q', 'SEGMENT_COLUMNS', 'row_losses', 'closed_columns', 'sliced_columns', 'find_segments', 'with_primary',
-           'worst_errors', 'segments_figure', 'segments_in_words', 'segments_claim', 'errors_by_bin',
-           'errors_by_bin_figure', 'errors_by_bin_claim']
+           'worst_errors', 'segments_figure', 'segments_claim', 'errors_by_bin', 'errors_by_bin_figure',
+           'errors_by_bin_claim']
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-02
 from itertools import combinations
@@ -202,11 +202,6 @@ def _with_unit(name: str, unit: str) -> str:
     return name if unit == "score" else f"{name}, {unit}"
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-22
-def segments_in_words(segments: pd.DataFrame, overall: float, name: str, unit: str = "score") -> str:
-    "What the search for bad slices found, as one sentence"
-    return f"{segments_claim(segments, overall, name, unit)}."
-
-
 def segments_claim(segments: pd.DataFrame, overall: float, name: str, unit: str = "score") -> Claim:
     "What the search for bad slices found, as a claim; name, unit: of the loss"
     if segments.empty:

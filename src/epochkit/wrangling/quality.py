@@ -16,6 +16,7 @@ import pandas as pd
 from ..cleaning.distinct import Columns, distinct_values, has_more_values, repeated_rows
 from ..cleaning.order_rules import OrderRule, rows_out_of_order
 from ..cleaning.steps import text_columns, unit_in
+from ..cleaning.years import holds_years
 from ..core.brief import DataSection
 from .contract import MAX_CATEGORIES
 from .schema import column_limits
@@ -98,7 +99,7 @@ def unit_notes(data: DataSection, kinds: Mapping[str, str]) -> list[str]:
 def data_dictionary(frame: Columns, roles: dict[str, dict[str, str]], protected: Iterable[str] = (),
                     kinds: Mapping[str, str] | None = None, data: DataSection | None = None) -> list[dict[str, Any]]:
     """Per column: label, type, unit (found in its cells, else the brief's), role and its reason, share missing,
-    distinct values and, unless protected, range or commonest values"""
+    distinct values and, unless protected, range, whether it holds calendar years, or commonest values"""
     entries, kinds, data = [], kinds or {}, data or DataSection(source="-", target="-")
     for name in frame:
         column, role = frame[name], roles.get(name, {})
@@ -112,6 +113,7 @@ def data_dictionary(frame: Columns, roles: dict[str, dict[str, str]], protected:
             "missing": round(float(column.isna().mean()),
                              6), "distinct": distinct, "protected": name in set(protected)
         }
-        values = {"minimum": low, "maximum": high, "commonest": None if common is None else common.to_dict()}
+        values = {"minimum": low, "maximum": high, "years": holds_years(column),
+                  "commonest": None if common is None else common.to_dict()}
         entries.append(entry | {"reason": "not shown"} if entry["protected"] else entry | values)
     return entries

@@ -79,7 +79,7 @@ def traced_links(visit: Visit, found: dict[str, Any]) -> list[tuple[str, str, st
     links = [(f"Outcome: {visit.outcome(readable(one['label']))}", one["time"],
               "" if one is labels[-1] else "corrected later") for one in reversed(labels)]
     links = links or [("Outcome", "not known yet", "")]
-    inputs = "; ".join(f"{visit.label(name)}: {readable_cell(name, value)}"
+    inputs = "; ".join(f"{visit.label(name)}: {visit.cell(name, value)}"
                        for name, value in (answer["inputs"] or {}).items())
     return [*links, (f"Answer: {visit.said(answer['prediction'])}", f"{answer['time'][:19].replace('T', ' ')} UTC, by "
                      f"{answer['door']}, version {answer['version']}{probability}", ""), ("Inputs", inputs, "")]
@@ -127,7 +127,7 @@ def dictionary_table(visit: Visit) -> pd.DataFrame:
     rows = []
     for name, entry in visit.data.dictionary.items():
         low, high, common = entry.get("minimum"), entry.get("maximum"), entry.get("commonest")
-        ends = f"{readable_cell(name, low)} to {readable_cell(name, high)}"
+        ends = " to ".join(readable_cell(end, entry.get("years", False)) for end in (low, high))
         seen = ends if low is not None else ", ".join(common or {})
         missing = share_text(entry["missing"]) if entry.get("missing") is not None else "not measured"
         rows.append({"column": name, "is called": visit.label(name), "unit": visit.unit(name),

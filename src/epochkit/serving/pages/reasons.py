@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ...cleaning.years import year_columns
 from ...models.bundle import read_rows
 from ...models.contributions import bundle_answers, typical_row
 from ...models.smallest_change import nearest_flip, other_values, profiled_values
-from ...report.values import readable_cell, readable
+from ...report.values import readable
 from .visit import Visit
 from ..rows.explanations import contribution_in_words, explain_answers
 from ..service import clean_records
@@ -41,14 +42,15 @@ class Explained(NamedTuple):
 
 # %% ../../../../nbs/serving/pages/03_reasons.ipynb #pagereasons-05
 def _shown_value(visit: Visit, column: str, value: Any) -> str:
-    return "missing" if value is None else f"{readable_cell(column, value)} {visit.unit(column)}".strip()
+    return "missing" if value is None else f"{visit.cell(column, value)} {visit.unit(column)}".strip()
 
 
 def _reason(visit: Visit, part: Mapping[str, Any], typical: Any, explains: str) -> Reason:
     column, label, share = part["column"], visit.label(part["column"]), part["contribution"]
     if column in (visit.bundle.info.get("hidden_columns") or ()):
         return Reason(column, label, "not shown", share, f"{label} is not shown")
-    words = contribution_in_words(label, part["value"], typical, share, explains, visit.unit(column))
+    words = contribution_in_words(label, part["value"], typical, share, explains, visit.unit(column),
+                                  column in year_columns(visit.bundle.input_schema))
     return Reason(column, label, _shown_value(visit, column, part["value"]), share, words)
 
 

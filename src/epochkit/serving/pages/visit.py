@@ -11,9 +11,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from ...cleaning.years import year_columns
 from ...core.project import room_value
 from ...core.settings import Settings, load_settings
-from ...report.values import readable
+from ...report.values import readable, readable_cell
 from ..app import AppData, column_caption, load_app_data
 from ..service import PredictionService
 from ..store.writer import TRIAL_VARIABLE
@@ -53,6 +54,10 @@ class Visit(NamedTuple):
     def unit(self, column: str) -> str:
         return str((self.bundle.info.get("units") or {}).get(column)
                    or self.data.dictionary.get(column, {}).get("unit") or "")
+
+    def cell(self, column: str, value: Any) -> str:
+        "A value of a column, without its unit"
+        return readable_cell(value, column in year_columns(self.bundle.input_schema))
 
     def said(self, prediction: Any) -> str:
         "A prediction in the project's words"

@@ -9,21 +9,25 @@ __all__ = ['contribution_in_words', 'explainable_rows', 'explain_answers']
 import math
 from typing import Any
 
+from ...cleaning.years import year_columns
 from ...core.errors import BadInputError
 from ...core.files import plain
 from ...models.contributions import explain_row, typical_row
-from ...report.values import readable
+from ...report.values import readable, readable_cell
 from ..service import PredictionService, clean_records
 
 # %% ../../../../nbs/serving/rows/03_explanations.ipynb #rowexpl-05
-def _cell_words(value: Any, unit: str) -> str:
-    return "missing" if value is None else f"{readable(value)} {unit}".strip()
+def _cell_words(value: Any, unit: str, years: bool) -> str:
+    return "missing" if value is None else f"{readable_cell(value, years)} {unit}".strip()
 
 
-def contribution_in_words(column: str, value: Any, typical: Any, share: float, explains: str, unit: str = "") -> str:
-    "One contribution as a sentence; `share` of a probability is given in points, of a quantity as it is"
-    said = f"{column} = {_cell_words(value, unit)}"
-    said += "" if value == typical else f" (typical: {_cell_words(typical, unit)})"
+def contribution_in_words(column: str, value: Any, typical: Any, share: float, explains: str, unit: str = "",
+                          years: bool = False) -> str:
+    """One contribution as a sentence; `share` of a probability is given in points, of a quantity as it is
+
+    years: whether the column holds calendar years."""
+    said = f"{column} = {_cell_words(value, unit, years)}"
+    said += "" if value == typical else f" (typical: {_cell_words(typical, unit, years)})"
     by = f"{abs(100 * share):.2g} points" if explains.startswith("probability of ") else readable(abs(share))
     if not share:
         return f"{said} changes nothing"
@@ -57,12 +61,13 @@ def _explained(service: PredictionService, row: Any) -> dict[str, Any]:
     if not math.isfinite(told["answer"]):
         raise BadInputError("no finite score comes out of these values: check for numbers far outside the usual range")
     units, hidden = bundle.info.get("units") or {}, {*(bundle.info.get("hidden_columns") or ())}
+    years = year_columns(bundle.input_schema)
     ordinary, values = clean_records(typical)[0], clean_records(row)[0]
     parts = []
     for part in told["contributions"]:
         name, share = part["column"], part["contribution"]
         value = None if name in hidden else plain(values[name])
         words = f"{name} is not shown" if name in hidden else contribution_in_words(
-            name, value, ordinary[name], share, told["explains"], units.get(name, ""))
+            name, value, ordinary[name], share, told["explains"], units.get(name, ""), name in years)
         parts.append({"column": name, "value": value, "contribution": share, "words": words})
     return {**told, "contributions": parts, "model_version": str(bundle.version)}

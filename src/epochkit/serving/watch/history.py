@@ -18,6 +18,7 @@ import pandas as pd
 
 from ...core.errors import BadInputError, PipelineError
 from ...core.settings import Settings, check_writable
+from ...planning.plan import project_name
 from ...report.claims import Claim, Measured, claim, count_of
 from ...report.figures import COLOURS, Figures, use_style, write_page
 from ..store.predictions import Window
@@ -170,7 +171,7 @@ def write_history(settings: Settings, looks: list[dict[str, Any]]) -> Path:
     about = [f"{last['rows']:,} rows of version {last['version'] or 'none'}, {last['outcomes']:,} of them with their "
              f"outcome; looked at every {last['every']}, with at most {last['budget']:g} false alarm"
              f"{'s' * (last['budget'] != 1)} a quarter.", note]
-    return write_page(folder / "report.html", f"Monitoring of {settings.project}", [
+    return write_page(folder / "report.html", f"Monitoring of {project_name(settings)}", [
         ("What to do", [f"{last['action'].capitalize()}: {last['why']}.",
                         *([f"Command: {last['command']}"] if last["command"] else [])]),
         ("What rings, the heaviest first", causes), ("The last look", [one for one in about if one]),

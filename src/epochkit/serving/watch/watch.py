@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from ...core.project import room_value
 from ...core.settings import Settings, check_writable
+from ...planning.plan import project_name
 from ..monitoring import Alarms
 from ..store.predictions import Window
 from .alerts import ALERTS_VARIABLE, alert_channels, is_news, send_alert
@@ -46,7 +47,7 @@ def watch_once(settings: Settings, budget: Budget = Budget(), window: Window = W
         found |= {"since": window.since, "until": window.until}
         if asked:
             return Watched(found)
-        told = send_alert(settings.project, found, channels) if is_news(found, before) else {}
+        told = send_alert(project_name(settings), found, channels) if is_news(found, before) else {}
         keep_look(settings, found)
         return Watched(found, write_history(settings, [*before, found]), told)
 
