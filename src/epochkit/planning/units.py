@@ -19,7 +19,7 @@ from .splits import moments, units_of
 def drawn_together(rows: pd.DataFrame, plan: Plan) -> np.ndarray | None:
     """Code per row, (n_rows,), of those that are no independent draws: of one group of the plan; where it splits by
     time, of one moment or stretch of moments; else equal in every feature. None where every row is a draw of its own"""
-    by_time = plan.split.strategy == "time" and not plan.data.group and plan.data.time in rows
+    by_time = plan.data.time in rows and not plan.data.group and plan.split.strategy == "time"
     codes = _of_one_time(rows[plan.data.time]) if by_time else units_of(rows, plan)
     return codes if len(np.unique(codes)) < len(codes) else None
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
+from epochkit.planning.units import means_of
 from epochkit.report.claims import Claim
 from epochkit.exploration.explore import explore
 from epochkit.exploration.structure_findings import _interaction_finding, _odd_rows_finding
@@ -75,7 +75,7 @@ def test_odd_rows_are_named_and_compared_only_when_there_are_ten():
     odd = table.assign(odd=np.arange(800) > 700)
     apart = _odd_rows_finding(found._replace(odd=odd, outcome=outcome))
     inside = apart["values"]["inside"]
-    reach = stats.sem(outcome[700 + 1:]) * stats.t.ppf(0.975, 98)
+    reach = means_of(outcome[701:].to_numpy(), None, found.together[701:].to_numpy()).reach[0]
     assert "elsewhere" in apart["claim"] and (inside["low"], inside["high"]) == pytest.approx(
         (outcome[701:].mean() - reach, outcome[701:].mean() + reach))
     same = found.outcome.where(np.arange(800) <= 700, found.outcome[:701].mean())

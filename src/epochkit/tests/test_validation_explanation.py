@@ -39,7 +39,7 @@ class Several(Sum):
 
 
 def plan_of(task="binary", primary="roc_auc", maximize=True):
-    return SimpleNamespace(data=SimpleNamespace(task=task, target="y", classes=["good", "bad"], units={}, protected=["age"], ids=[], positive="bad", group=""),
+    return SimpleNamespace(data=SimpleNamespace(task=task, time="", target="y", classes=["good", "bad"], units={}, protected=["age"], ids=[], positive="bad", group=""),
                            feature_columns=["visit"], classification=task != "regression", profile={}, cleaning=SimpleNamespace(hash=["home"], mask=[]),
                            metric=SimpleNamespace(primary=primary, maximize=maximize, cost_false_positive=1.0, cost_false_negative=1.0))
 

@@ -57,7 +57,7 @@ def test_a_quantity_is_compared_by_its_mean_error_and_several_classes_by_how_oft
 def plan_for(task="binary", favourable="", **limits):
     fairness = SimpleNamespace(favourable=favourable, reason="", **{**dict(parity_difference=0.1, opportunity_difference=0.1,
                                                                          impact_ratio=0.8), **limits})
-    return SimpleNamespace(data=SimpleNamespace(task=task, protected=["sex", "age"], classes=["good", "bad"], positive="bad", group=""),
+    return SimpleNamespace(data=SimpleNamespace(task=task, time="", protected=["sex", "age"], classes=["good", "bad"], positive="bad", group=""),
                            feature_columns=["visit"],
                            fairness=fairness, split=SimpleNamespace(seed=1), classification=task != "regression")
 

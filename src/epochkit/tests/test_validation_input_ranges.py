@@ -8,7 +8,7 @@ from epochkit.validation.input_ranges import *
 
 
 def planned(task):
-    return SimpleNamespace(data=SimpleNamespace(task=task, classes=[] if task == "regression" else list("abc")[:3 - (task == "binary")],
+    return SimpleNamespace(data=SimpleNamespace(task=task, time="", classes=[] if task == "regression" else list("abc")[:3 - (task == "binary")],
                                                 target="price", units={"price": "EUR"}, group=""), feature_columns=["visit"],
                            classification=task != "regression",
                            metric=SimpleNamespace(cost_false_positive=1.0, cost_false_negative=1.0))
