@@ -227,7 +227,8 @@ def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame, unit: 
     beyond = (np.abs(table["error"]) > 1.96 * table["sem"]).sum()
     return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; {bias}; in {beyond} of "
                  "{parts:part} by size the mean error is beyond chance, each judged by itself{chosen}",
-                 model=_name(best), chosen=_also_chose(best), rows=count_of(len(error), "rows that are answered over the folds"),
+                 model=_name(best), chosen=_also_chose(best),
+                 rows=count_of(len(error), "rows that are answered over the folds"),
                  half=value(half, "median error"), most=value(most, "95 % quantile of the error"),
                  share=chosen_value(0.95, "share", "share of the errors"),
                  bias=bias_claim(error, unit, _RULE),

@@ -291,7 +291,8 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
     gap, limit = evidence.sign * (before - after), noticeable(primary, before)
     chance = validation_gap(tuned.get("interval") or {}, evidence.test[primary], evidence.sign > 0).get("expected")
     told = f"{primary} {evidence.told(before)} over the folds where it was chosen, {evidence.told(after)} on test, " \
-           f"which is {evidence.told(abs(gap))} {'worse' if gap > 0 else 'better'}; {evidence.told(limit)} worse counts as far"
+           f"which is {evidence.told(abs(gap))} {'worse' if gap > 0 else 'better'}; {evidence.told(limit)} worse " \
+           "counts as far"
     told += "; there is no interval to judge by" if chance is None else \
         f"; chance alone explains up to {evidence.told(chance)}"
     if gap < limit:
