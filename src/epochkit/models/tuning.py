@@ -436,9 +436,11 @@ def _came_back_claim(tuning: Tuning, plan: Plan) -> Claim:
     primary, title = plan.metric.primary, tuning.untuned.title
     same = sum(trial.params == tuning.start.params for trial in tuning.trials)
     start = Measured(float(tuning.start.value), "score", f"{primary} of {title}", rule="untuned, as a trial is made")
-    before = fold_score(tuning.untuned, plan)
+    before, own = fold_score(tuning.untuned, plan), "rounds and rows"
+    if tuning.untuned.threshold is not None:
+        own = "rounds, rows and threshold"
     compared = "" if str(before) == str(start) else claim(
-        "; {untuned} in the comparison, which has its own rounds, rows and threshold", untuned=before)
+        "; {untuned} in the comparison, which has its own {own}", untuned=before, own=own)
     return claim("The search came back to the settings it started from: none of {others:other trial} is better than "
                  "the untuned {title} ({primary} {start} over the folds{compared}), so its settings stay as they were",
                  primary=primary, title=title, start=start, compared=compared, others=count_of(
