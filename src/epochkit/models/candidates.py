@@ -689,16 +689,15 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
     titles = {item.framework: item.title for item in candidates}
     close = [titles[name] for name in choice.ties if name != best.framework]
     dummy = next((item for item in candidates if item.baseline and item.value(primary) is not None), None)
-    floor = "" if dummy is None else claim(" (without knowing anything {floor})",
-                                           floor=_leading_score(dummy, choice, plan))
+    value, blind = (item and _leading_score(item, choice, plan) for item in (best, dummy))
+    floor = "" if dummy is None else claim(" (without knowing anything {floor})", floor=blind)
     late = ", and the validation rows, which come last, as one more" if choice.by_time else ""
     leads = choice.standings[0].name == best.framework
     rest = f"on the same rows {', '.join(close)} {'ties' if len(close) == 1 else 'tie'} with the best" if close else \
         "on the same rows no other framework ties with it"
-    return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{late}"
-                 "{why}; {rest}",
-                 title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
-                 value=_leading_score(best, choice, plan), late=late,
+    return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{late}{why}; "
+                 "{rest}", title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
+                 value=value, late=late,
                  why="" if leads else claim(": {reason}", reason=choice.reason),
                  folds=count_of(len(best.fold_values), "folds of the training rows"))
 

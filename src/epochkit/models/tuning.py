@@ -449,12 +449,14 @@ def _came_back_claim(tuning: Tuning, plan: Plan) -> Claim:
     primary, title = plan.metric.primary, tuning.untuned.title
     same = sum(trial.params == tuning.start.params for trial in tuning.trials)
     start = Measured(float(tuning.start.value), "score", f"{primary} of {title}", rule="untuned, as a trial is made")
-    grown = "" if str(fold_score(tuning.untuned, plan)) == str(start) else claim(
-        "; {untuned} with the rounds that {title} was given by later rows", title=title,
-        untuned=fold_score(tuning.untuned, plan))
+    before, own = fold_score(tuning.untuned, plan), "rounds and rows"
+    if tuning.untuned.threshold is not None:
+        own = "rounds, rows and threshold"
+    compared = "" if str(before) == str(start) else claim(
+        "; {untuned} in the comparison, which has its own {own}", untuned=before, own=own)
     return claim("The search came back to the settings it started from: none of {others:other trial} is better than "
-                 "the untuned {title} ({primary} {start} over the folds{grown}), so its settings stay as they were",
-                 primary=primary, title=title, start=start, grown=grown, others=count_of(
+                 "the untuned {title} ({primary} {start} over the folds{compared}), so its settings stay as they were",
+                 primary=primary, title=title, start=start, compared=compared, others=count_of(
                      len(tuning.trials) - same, "trials of the search with other settings"))
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-17-a

@@ -237,7 +237,7 @@ def test_a_search_that_comes_back_to_the_untuned_settings_measures_no_gain_and_g
         first = _search(model, small()[1], 20, 1_000)[0].ask(0)
         assert _is_default(first, model, 1_000) != searched, name
         assert not _is_default(first | {next(iter(first)): 0.123}, model, 1_000)
-    data, plan = small(trials=6)
+    data, plan = small(trials=4)
     forest = untuned_of(frameworks_for("binary")["random_forest"], data, plan)
     kept = tune(forest, data, plan)
     assert kept.start is not None and kept.start.number == 0 and kept.start.value == pytest.approx(forest.value("roc_auc"))
@@ -246,9 +246,9 @@ def test_a_search_that_comes_back_to_the_untuned_settings_measures_no_gain_and_g
     back = kept._replace(trials=leads, start=leads[0], gain=None, improved=False)
     assert back.came_back(plan) and back.untuned_value("roc_auc") == 0.99 != forest.value("roc_auc")
     said = tuning_claim(back, plan)
-    assert "came back to the settings it started from: none of 5 other trials is better" in said and "roc_auc 0.990 over the folds; " in said
+    assert "came back to the settings it started from: none of 3 other trials is better" in said and "roc_auc 0.990 over the folds; " in said
     assert "rounds" not in tuning_claim(back._replace(start=leads[0]._replace(value=forest.value("roc_auc"))), plan)
-    assert not back._replace(start=None).came_back(plan) and "None of 6 trials beats" in tuning_claim(back._replace(start=None), plan)
+    assert not back._replace(start=None).came_back(plan) and "None of 4 trials beats" in tuning_claim(back._replace(start=None), plan)
 
 
 def test_a_gain_says_whether_it_may_be_chance_and_where_it_was_measured():

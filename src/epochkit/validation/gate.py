@@ -207,8 +207,9 @@ def compliance_is_complete(context: GateContext) -> CheckResult:
     points = context.json("test_report.json")["compliance"]
     failed = [item["point"] for item in points if item["result"] not in ("pass", "open")]
     waiting = [f"open: {item['point']}" for item in points if item["result"] == "open"]
-    return verdict(bool(points) and not failed, len(failed), 0,
-                   ", ".join([*failed, *waiting]) or f"{len(points)} points")
+    told = ", ".join([*failed, *waiting]) or f"{len(points)} points"
+    return verdict(bool(points) and not failed, len(failed), 0, told)
+
 
 # %% ../../../nbs/validation/02_gate.ipynb #66validation-19-f
 @gate_check(6, "the sealed rows were tested")
