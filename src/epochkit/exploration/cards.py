@@ -15,7 +15,7 @@ import pandas as pd
 
 from .associations import numbers_of
 from .column_figures import value_of_column
-from .columns import wilson_interval
+from .columns import fewest_label_rows, wilson_interval
 from .explore import Exploration
 from .recommendations import recommendation_table
 from .findings import alone_value
@@ -96,7 +96,7 @@ def _values_line(tables: CardTables, name: str, facts: pd.Series) -> str:
                                                 f"share of rows with {facts['most_common']} in {name}",
                                                 int(facts["rows"])),
                      rare_labels=count_of(facts["rare_labels"], f"rare labels of {name}", n),
-                     limit=count_of(10, "rows below which a label is rare"))
+                     limit=count_of(fewest_label_rows(int(facts["rows"])), "rows below which a label is rare"))
     if facts["kind"] == "date":
         return claim("{distinct} different ones from {first} to {last}", distinct=distinct,
                      first=str(facts["first"])[:19], last=str(facts["last"])[:19])

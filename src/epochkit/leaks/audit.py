@@ -198,7 +198,7 @@ def _suspects(found: Mapping[str, list[Leak]]) -> list[dict[str, Any]]:
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why19
 def _report(rows: _Rows, entries: list[dict[str, Any]], alone: Mapping[str, Alone], settled: Iterable[str],
             note: str = "") -> dict[str, Any]:
-    """The audit as it is written to `leak_audit.json`: suspects, and apart from them the columns that the brief settled;
+    """The audit as it is written to `leak_audit.json`: suspects, and apart from them what the brief settled;
     alone: the score of each column"""
     settled = {*settled}
     ranked = sorted(((name, found) for name, found in alone.items() if name not in settled),
@@ -266,7 +266,7 @@ def _with_kin(rows: _Rows, kinds: Mapping[str, str], found: Mapping[str, list[Le
 def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
           known_after: Iterable[str] = (), time: str = "", group: str = "", strategy: str = "random",
           known_before: Iterable[str] = ()) -> dict[str, Any]:
-    """Suspects with reason, severity and evidence; what the brief settled; every other column's single score; thresholds
+    """Suspects with reason, severity and evidence; what the brief settled; every other column's score; thresholds
 
     kinds: name -> number, category, date, text or id. time, group: columns of `frame` that order and bind its rows;
     strategy: how it is split. known_after, known_before: columns that the brief says are known then.

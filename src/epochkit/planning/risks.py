@@ -83,7 +83,7 @@ def leaking_column(plan: Plan) -> tuple | None:
     if suspects:
         evidence = f"suspected already: {_names(suspects)}"
     elif late:
-        evidence = f"the brief keeps out what is known only after the outcome: {_names(late)}; epoch 003 looks for others"
+        evidence = f"the brief keeps out {_names(late)}, known only after the outcome; epoch 003 looks for others"
     return ("a column knows the answer", 5 if suspects else 2, 5, evidence,
             f"the leak audit of epoch 003, then on_leak = \"{plan.data.on_leak}\"")
 
