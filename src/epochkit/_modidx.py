@@ -1696,6 +1696,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'epochkit/exploration/time.py'),
                                            'epochkit.exploration.time.drift': ( 'exploration/time.html#drift',
                                                                                 'epochkit/exploration/time.py'),
+                                           'epochkit.exploration.time.lag_words': ( 'exploration/time.html#lag_words',
+                                                                                    'epochkit/exploration/time.py'),
                                            'epochkit.exploration.time.lags_of': ( 'exploration/time.html#lags_of',
                                                                                   'epochkit/exploration/time.py'),
                                            'epochkit.exploration.time.moments_of': ( 'exploration/time.html#moments_of',

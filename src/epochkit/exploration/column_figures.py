@@ -346,7 +346,7 @@ def distributions_picture(found: Exploration, most: int = 12) -> ExplorationPict
         axis.set_visible(False)
     by_skewness = found.outliers.sort_values("skewness", key=abs, ascending=False)
     skewed = int((by_skewness["skewness"].abs() > 1).sum())
-    return figure, claim("{skewed} of {all:number} {are} strongly skewed in {rows:analysed row} (orange, skewness "
+    return figure, claim("{skewed} of {all:number} of three values or more {are} strongly skewed in {rows:analysed row} (orange, skewness "
                          "beyond {limit}){most} {name} ({skewness})",
                          are="is" if skewed == 1 else "are", most=first_of(skewed, "; the largest is that of"),
                          name=by_skewness.iloc[0]["column"],

@@ -24,7 +24,8 @@ from .relation_figures import (association_matrix_picture, correlation_picture, 
                                                    odd_rows_picture, pair_picture)
 from .structure_findings import (each_with, effect_value, label_value, outcome_value, partial_words, way_over_time,
                                                      whole_periods)
-from .time import TimeBehaviour, date_parts, lags_of, outcome_by_order, period_words, step_words
+from .time import (TimeBehaviour, date_parts, lag_words, lags_of, outcome_by_order, period_words,
+                                       step_words)
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, first_of
 from ..report.figures import COLOURS, Figures
 from ..report.values import Sentence
@@ -133,10 +134,10 @@ def memory_picture(found: Exploration) -> ExplorationPicture | None:
                       label="what chance reaches", linewidth=0)
     axis.axhline(0, color="#8C8C8C", linewidth=0.8)
     within = f" within {found.plan.data.group}" if found.plan.data.group else ""
-    step = step_words(time.moments)
-    axis.set(xlabel=f"lag in steps of {named(found, time.column)} ({step}){within}",
+    axis.set(xlabel=f"lag in steps of {named(found, time.column)} ({step_words(time.moments)}){within}",
              ylabel="autocorrelation, trend removed")
     axis.legend(loc="upper right")
+    step = lag_words(time.moments, bool(within))
     return figure, _memory_claim(found, table.set_index("lag")["correlation"], lags, step)
 
 

@@ -361,7 +361,7 @@ def _skew_finding(found: Exploration) -> Finding | None:
     first = skewed.iloc[0]
     return finding(
         "skewed_numbers",
-        claim("{skewed} of {all:number} {are} strongly skewed{most} {name} (skewness {skewness})", name=first["column"],
+        claim("{skewed} of {all:number} of three values or more {are} strongly skewed{most} {name} (skewness {skewness})", name=first["column"],
               are="is" if len(skewed) == 1 else "are", most=first_of(len(skewed), ":"),
               all=count_of(len(table), "numbers with three values or more", len(found.rows)),
               **skewness_values(found, skewed)),
@@ -437,8 +437,8 @@ def _repetition_finding(found: Exploration, advice: Advice) -> Finding | None:
     else:
         pair = found.redundant.iloc[0]
         value = float(pair["value"])
-        seen = claim("{pairs:pair} of features with nearly the same content, closest {first} and "
-                     "{second} ({measure} {value})",
+        seen = claim("{pairs:pair} of features with nearly the same content{closest} {first} and "
+                     "{second} ({measure} {value})", closest=":" if len(found.redundant) == 1 else ", closest",
                      first=pair["first"], second=pair["second"], measure=pair["measure"],
                      pairs=count_of(len(found.redundant), "pairs of features that repeat each other", len(found.rows)),
                      value=effect_value(value, f"{pair['first']} and {pair['second']}", len(found.rows),

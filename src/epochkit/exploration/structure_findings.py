@@ -18,7 +18,7 @@ from .columns import course_of, outcome_interval
 from .explore import Exploration
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of, first_of
 from ..report.figures import readable
-from .time import TimeBehaviour, lags_of, outcome_by_order, period_words, step_words
+from .time import TimeBehaviour, lag_words, lags_of, outcome_by_order, period_words
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-05
 Finding = dict[str, Any]
@@ -181,7 +181,7 @@ def _normality_claim(found: Exploration, far: int, tested: int, unequal: pd.Data
                      few=chosen_value(20, "", "different values that are too few to test for a normal distribution")
                      ) if numbers > tested else ""
     widest = "" if unequal.empty else claim(
-        ", most for {name} ({ratio})", name=unequal["column"].iloc[0], ratio=Measured(
+        "{which} {name} ({ratio})", which=", most for" if len(unequal) > 1 else ":", name=unequal["column"].iloc[0], ratio=Measured(
             float(unequal["ratio"].iloc[0]), "times", f"largest over smallest spread of {unequal['column'].iloc[0]}",
             len(found.rows), rule="mean distance from the median"))
     return claim("{far} of {tested:number} {are} surely not normally distributed{untested}; the spread {between} "
@@ -289,8 +289,9 @@ def _memory_finding(found: Exploration) -> Finding | None:
                                          len(found.rows)) for lag in lags}
     return finding(
         "time_memory",
-        claim("after the trend is removed the {outcome} still follows earlier steps of {step}{group}: {steps}",
-              outcome=found.outcome_words, steps=each_with(steps, len(steps)), step=step_words(time.moments),
+        claim("after the trend is removed the {outcome} still follows earlier steps{group} (a step is {step}): {steps}",
+              outcome=found.outcome_words, steps=each_with(steps, len(steps)),
+              step=lag_words(time.moments, bool(found.plan.data.group)),
               group=" of its group" if found.plan.data.group else ""), float(values[lags[0]]),
         "neighbouring rows are not independent: intervals from a random split are too narrow",
         "try lags and rolling means of the columns, from the past only")

@@ -118,7 +118,7 @@ def test_no_number_is_called_skewed_where_none_is():
     said = distributions_picture(straight)[1]
     assert said.startswith("0 of") and "; the largest is that of" in said and ", most" not in said
     one = found._replace(outliers=found.outliers.assign(skewness=[2.0] + [0.5] * (len(found.outliers) - 1)))
-    assert re.search(r"1 of \d+ numbers is strongly skewed .*\): \w+ \(2", distributions_picture(one)[1])
+    assert re.search(r"1 of \d+ numbers of three values or more is strongly skewed .*\): \w+ \(2", distributions_picture(one)[1])
 
 
 @pytest.mark.parametrize("shares, words", [([0.005, 0], "0 of 2 numbers have 1 % or more outliers by both rules; the largest share is that of"),

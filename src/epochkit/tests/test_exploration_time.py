@@ -16,6 +16,7 @@ from epochkit.exploration.time import *
 def test_periods_and_steps_have_the_names_that_people_use(first, count, step, name, words, lag):
     moments = pd.Series(pd.date_range(first, periods=count, freq=step))
     assert period_words(moments[0], name) == words and step_words(moments) == lag
+    assert lag_words(moments, False) == lag and lag_words(pd.concat([moments, moments]), False) == f"{lag}, the mean of its rows"
     assert step_words(pd.Series([1, 2, 3])) == "1 step" and step_words(pd.Series([5.0, 10])) == "5 units" and period_words(40.0, "5 steps") == "40"
 
 
