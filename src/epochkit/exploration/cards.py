@@ -117,14 +117,14 @@ def _gap_lines(tables: CardTables, name: str, facts: pd.Series) -> list[tuple[st
     found, gone = tables.found, int(facts["missing"])
     lines = [("Gaps", claim(
         "{missing:cell} ({missing_share}); the {outcome} is {when_missing} there and {when_present} elsewhere (effect "
-        "{effect}, q = {q_value})", missing=missing, missing_share=share, outcome=found.outcome_words,
+        "{effect}, q {q_value:=})", missing=missing, missing_share=share, outcome=found.outcome_words,
         when_missing=outcome_value(found, row["when_missing"], f"{name} is missing", gone),
         when_present=outcome_value(found, row["when_present"], f"{name} is there", n - gone),
         effect=effect_value(row["effect"], f"gaps of {name} with the target", n),
         q_value=Measured(float(row["q_value"]), "p", f"q of the gaps of {name}", n)))]
     if why is not None and why["told_by"]:
         lines.append(("Where gaps are", claim(
-            "{told_by} tells (effect {effect}, q = {q_value}): the gaps are not random", told_by=str(why["told_by"]),
+            "{told_by} tells (effect {effect}, q {q_value:=}): the gaps are not random", told_by=str(why["told_by"]),
             effect=effect_value(why["effect"], f"gaps of {name} with {why['told_by']}", n),
             q_value=Measured(float(why["q_value"]), "p", f"q of the gaps of {name} with {why['told_by']}", n))))
     elif why is not None:
@@ -153,7 +153,7 @@ def _target_line(tables: CardTables, name: str) -> list[tuple[str, str]]:
     if row is None or not np.isfinite(row["effect"]):
         return []
     n = int(row["rows"])
-    told = claim("{strength}: {measure} {effect}, q = {q_value}", strength=str(row["strength"]),
+    told = claim("{strength}: {measure} {effect}, q {q_value:=}", strength=str(row["strength"]),
                  measure=str(row["measure"]),
                  effect=effect_value(row["effect"], f"association of {name} with {target}", n, row["measure"]),
                  q_value=Measured(float(row["q_value"]), "p", f"q of {name} with {target}", n, rule=row["measure"]))

@@ -192,8 +192,8 @@ def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value
     taken_back = "; 001 assumed that the order of the rows does not matter, and this test says otherwise" if \
         p_value < 0.05 and not found.plan.data.time else ""
     return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: {more} "
-                 "(effect {effect}, p {equals}{p}){taken_back}",
-                 outcome=found.outcome_words, more=more, taken_back=taken_back, equals="= " * (p_value >= 0.001),
+                 "(effect {effect}, p {p:=}){taken_back}",
+                 outcome=found.outcome_words, more=more, taken_back=taken_back,
                  low=outcome_value(found, table["mean"].min(), "rows lie in the lowest stretch", n),
                  high=outcome_value(found, table["mean"].max(), "rows lie in the highest stretch", n),
                  stretches=count_of(len(table), "stretches of rows", n),

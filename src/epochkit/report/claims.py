@@ -94,7 +94,10 @@ class Measured:
         return f"{_KINDS[self.kind]}{self.text} ({level}{low} to {high})"
 
     def __format__(self, noun: str) -> str:
-        "With a noun, in its right number: `{rows:row}`, `{classes:class|classes}`"
+        """With a noun, in its right number: `{rows:row}`, `{classes:class|classes}`; with `=` before a number that has
+        no sign of its own: `p {p:=}`, which is p = 0.02 or p < 0.001"""
+        if noun == "=":
+            return str(self) if str(self).startswith("<") else f"= {self}"
         one, _, many = noun.partition("|")
         return f"{self} {one if self.value == 1 else many or one + 's'}" if noun else str(self)
 

@@ -47,6 +47,11 @@ def test_a_score_has_its_interval_where_there_is_one_and_is_words_where_it_is_no
     assert str(in_unit(sold, "USD")) == "12,866 USD (11,753 to 14,158)" and in_unit("no number", "USD") == "no number"
 
 
+def test_a_chance_has_one_sign():
+    assert [f"p {Measured(value, 'p', 'chance'):=}" for value in (0.025, 0.0)] == ["p = 0.025", "p < 0.001"]
+    assert claim("q {q:=}", q=Measured(0, "p", "q")).values["q"].value == 0
+
+
 def test_of_one_or_of_none_there_is_no_most():
     said = {count: f"{count} odd{first_of(count, '; the nearest is')} b" for count in (0, 1, 2)}
     assert said == {0: "0 odd; the nearest is b", 1: "1 odd: b", 2: "2 odd, most b"}
