@@ -267,11 +267,15 @@ def _about_letters(name: str, kind: str, stats: ColumnStats) -> list[dict[str, A
 _TIME_WORDS = {"clock": "a time of day", "duration": "minutes and seconds", "h:mm": "hours and minutes"}
 
 # %% ../../../nbs/cleaning/05_profile.ipynb #profile-about-losses
+_CLEAR_MAJORITY = 2 / 3
+
+
 def _about_losses(name: str, kind: str, stats: ColumnStats, quiet: bool) -> list[dict[str, Any]]:
     "A column that is numbers for the most part and text because of the rest, and marks that may be labels"
     cells, found = stats.cells, []
-    numeric = max(cells["point"], cells["comma"]) + time_cells(stats) * bool(stats.counts_of("time"))
-    if kind == "text" and 0.5 * cells["present"] <= numeric < NUMBER_SHARE * cells["present"] and cells["unread"]:
+    numeric = max(cells["point"], cells["comma"]) + time_cells(stats) * bool(stats.counts_of("time")) - cells["limit"]
+    clear = _CLEAR_MAJORITY * cells["present"] <= numeric < NUMBER_SHARE * cells["present"]  # <100 is none
+    if kind == "text" and clear and cells["unread"]:
         shown = "" if quiet else f", such as {', '.join(map(repr, stats.unread))}"
         text = (f"column '{name}' is text, because {cells['unread']:,} of {cells['present']:,} cells are no "
                 f"numbers{shown}: say which mean no answer in [cleaning.missing], or {_key(name)} = \"1.5\" in "

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .associations import numbers_of
-from .column_figures import value_of_column
-from .columns import rates_by_label
+from .columns import fewest_label_rows, rates_by_label
 from .explore import Exploration
 from .recommendations import recommendation_table
 from .findings import alone_value
@@ -96,7 +95,7 @@ def _values_line(tables: CardTables, name: str, facts: pd.Series) -> str:
                                                 f"share of rows with {facts['most_common']} in {name}",
                                                 int(facts["rows"])),
                      rare_labels=count_of(facts["rare_labels"], f"rare labels of {name}", n),
-                     limit=count_of(10, "rows below which a label is rare"))
+                     limit=count_of(fewest_label_rows(int(facts["rows"])), "rows below which a label is rare"))
     if facts["kind"] == "date":
         return claim("{distinct} different ones from {first} to {last}", distinct=distinct,
                      first=str(facts["first"])[:19], last=str(facts["last"])[:19])
@@ -117,14 +116,14 @@ def _gap_lines(tables: CardTables, name: str, facts: pd.Series) -> list[tuple[st
     found, gone = tables.found, int(facts["missing"])
     lines = [("Gaps", claim(
         "{missing:cell} ({missing_share}); the {outcome} is {when_missing} there and {when_present} elsewhere (effect "
-        "{effect}, q = {q_value})", missing=missing, missing_share=share, outcome=found.outcome_words,
+        "{effect}, q {q_value:=})", missing=missing, missing_share=share, outcome=found.outcome_words,
         when_missing=outcome_value(found, row["when_missing"], f"{name} is missing", gone),
         when_present=outcome_value(found, row["when_present"], f"{name} is there", n - gone),
         effect=effect_value(row["effect"], f"gaps of {name} with the target", n),
         q_value=Measured(float(row["q_value"]), "p", f"q of the gaps of {name}", n)))]
     if why is not None and why["told_by"]:
         lines.append(("Where gaps are", claim(
-            "{told_by} tells (effect {effect}, q = {q_value}): the gaps are not random", told_by=str(why["told_by"]),
+            "{told_by} tells (effect {effect}, q {q_value:=}): the gaps are not random", told_by=str(why["told_by"]),
             effect=effect_value(why["effect"], f"gaps of {name} with {why['told_by']}", n),
             q_value=Measured(float(why["q_value"]), "p", f"q of the gaps of {name} with {why['told_by']}", n))))
     elif why is not None:
@@ -153,7 +152,7 @@ def _target_line(tables: CardTables, name: str) -> list[tuple[str, str]]:
     if row is None or not np.isfinite(row["effect"]):
         return []
     n = int(row["rows"])
-    told = claim("{strength}: {measure} {effect}, q = {q_value}", strength=str(row["strength"]),
+    told = claim("{strength}: {measure} {effect}, q {q_value:=}", strength=str(row["strength"]),
                  measure=str(row["measure"]),
                  effect=effect_value(row["effect"], f"association of {name} with {target}", n, row["measure"]),
                  q_value=Measured(float(row["q_value"]), "p", f"q of {name} with {target}", n, rule=row["measure"]))

@@ -23,24 +23,25 @@ from .explore import Exploration
 from .relation_figures import (association_matrix_picture, correlation_picture, glance_picture,
                                                    interactive_picture, missing_pattern_picture, missing_picture,
                                                    odd_rows_picture, pair_picture)
-from .structure_findings import effect_value, label_value, outcome_value
-from .time import TimeBehaviour, date_parts, lags_of, outcome_by_order
-from ..report.claims import Claim, Measured, chosen_value, claim, count_of
-from ..report.figures import COLOURS, Figures, readable
+from .structure_findings import (each_with, effect_value, label_value, outcome_value, partial_words,
+                                                     way_over_time, whole_periods)
+from .time import (TimeBehaviour, date_parts, lag_words, lags_of, outcome_by_order, period_words,
+                                       step_words)
+from ..report.claims import Claim, Measured, chosen_value, claim, count_of, first_of
+from ..report.figures import COLOURS, Figures
 from ..report.values import Sentence
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-why02
 def _trend_claim(found: Exploration, time: TimeBehaviour) -> Claim:
     "Which way the outcome goes over time, and where it is lowest and highest"
-    table = time.periods
+    table, place = whole_periods(time), "in" if time.kind == "date" else "at"
     low, high = table.loc[table["mean"].idxmin()], table.loc[table["mean"].idxmax()]
-    when = (lambda moment: str(moment)[:10]) if time.kind == "date" else (lambda moment: readable(float(moment)))
-    way = "rises" if time.trend >= 0.1 else "falls" if time.trend <= -0.1 else "has no clear trend"
-    ends = {name: outcome_value(found, row["mean"], f"{time.column} is in its {which} {time.period_name}")
-            for name, which, row in (("low", "lowest", low), ("high", "highest", high))}
-    return claim("The {outcome} {way} over {time} (Spearman {trend}): lowest {low} at {start}, highest {high} at {end}",
-                 outcome=found.outcome_words, way=way, time=time.column, start=when(low["period"]),
-                 end=when(high["period"]), **ends,
+    start, end = (period_words(row["period"], time.period_name) for row in (low, high))
+    ends = {name: outcome_value(found, row["mean"], f"{time.column} is in {when}", int(row["rows"]))
+            for name, when, row in (("low", start, low), ("high", end, high))}
+    return claim("The {outcome} {way} over {time} (Spearman {trend}): lowest {low} {place} {start}, highest {high} "
+                 "{place} {end}{partial}", outcome=found.outcome_words, way=way_over_time(time), time=time.column,
+                 start=start, end=end, place=place, partial=partial_words(time), **ends,
                  trend=effect_value(time.trend, f"{found.outcome_words} over {time.column}", rule="Spearman"))
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-05
@@ -61,7 +62,8 @@ def time_picture(found: Exploration) -> ExplorationPicture | None:
                        y=[*(factor * table["high"]).round(4), *(factor * table["low"]).round(4)[::-1]], fill="toself",
                        line={"width": 0}, fillcolor="rgba(0,114,178,0.18)", name="95 % interval", hoverinfo="skip")
     figure.add_scatter(x=x, y=mean, mode="lines+markers", line={"color": COLOURS["blue"], "width": 2},
-                       marker={"size": 5}, name="mean", customdata=table["rows"],
+                       marker={"size": 5, "symbol": [f"circle{'' if whole else '-open'}" for whole in table["whole"]]},
+                       name="mean", customdata=table["rows"],
                        hovertemplate="%{x}: %{y:,}<br>%{customdata:,} rows<extra></extra>")
     return figure, _trend_claim(found, time)
 
@@ -72,15 +74,27 @@ def _season_claim(found: Exploration, time: TimeBehaviour, parts: pd.DataFrame) 
     if seen_twice.empty:
         return claim("No cycle was seen twice: {days:day} can't tell a season from a trend", days=count_of(
             (time.moments.max() - time.moments.min()).days, f"days from the first to the last {time.column}"))
-    first = seen_twice.iloc[0]
+    first, once = seen_twice.iloc[0], _seen_once(found, parts[~parts["enough"].astype(bool)])
     clear = first["q_value"] < 0.05 and first["effect"] >= 0.1
     effect = effect_value(first["effect"], f"association of the {first['part']} with the {found.outcome_words}",
                           rule="once the trend is removed")
     if not clear:
-        return claim("No season: the strongest part of the date, the {part}, has an effect of {effect}",
-                     part=first["part"], effect=effect)
-    return claim("The {outcome} follows the {part} most (effect {effect} once the trend is removed)",
-                 outcome=found.outcome_words, part=first["part"], effect=effect)
+        return claim("No cycle that was seen twice is clear: the strongest, the {part}, has an effect of {effect}"
+                     "{once}", part=first["part"], effect=effect, once=once)
+    return claim("The {outcome} follows the {part} {most}(effect {effect} once the trend is removed){once}",
+                 outcome=found.outcome_words, part=first["part"], effect=effect, once=once,
+                 most="most " * (len(seen_twice) > 1))
+
+
+def _seen_once(found: Exploration, parts: pd.DataFrame) -> Claim | str:
+    "The parts whose cycle was seen only once, each with its effect, which may be the trend's; nothing without one"
+    if parts.empty:
+        return ""
+    what = f"with the {found.outcome_words}"
+    values = {f"the {row.part}": effect_value(row.effect, f"association of the {row.part} {what}", rule="seen once")
+              for row in parts.itertuples()}
+    return claim("; {each} {was} seen only once and can't be told from a trend", each=each_with(values, len(values)),
+                 was="was" if len(values) == 1 else "were")
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-05-a
 _PART_NAMES = {"weekday": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
@@ -123,12 +137,14 @@ def memory_picture(found: Exploration) -> ExplorationPicture | None:
                       label="what chance reaches", linewidth=0)
     axis.axhline(0, color="#8C8C8C", linewidth=0.8)
     within = f" within {found.plan.data.group}" if found.plan.data.group else ""
-    axis.set(xlabel=f"lag in steps of {named(found, time.column)}{within}", ylabel="autocorrelation, trend removed")
+    axis.set(xlabel=f"lag in steps of {named(found, time.column)} ({step_words(time.moments)}){within}",
+             ylabel="autocorrelation, trend removed")
     axis.legend(loc="upper right")
-    return figure, _memory_claim(found, table.set_index("lag")["correlation"], lags)
+    step = lag_words(time.moments, bool(within))
+    return figure, _memory_claim(found, table.set_index("lag")["correlation"], lags, step)
 
 
-def _memory_claim(found: Exploration, values: pd.Series, lags: list[int]) -> Claim:
+def _memory_claim(found: Exploration, values: pd.Series, lags: list[int], step: str) -> Claim:
     "The autocorrelation at the first lags that are beyond chance, or the largest where none is"
     what = f"autocorrelation of the {found.outcome_words}"
     if not lags:
@@ -137,8 +153,8 @@ def _memory_claim(found: Exploration, values: pd.Series, lags: list[int]) -> Cla
     effects = [effect_value(values[lag], f"{what} at lag {lag}", len(found.rows)) for lag in lags]
     steps = [chosen_value(lag, "", f"lag of {lag} steps") for lag in lags]
     more = claim(", {another} at lag {further}", another=effects[1], further=steps[1]) if len(lags) > 1 else ""
-    return claim("The {outcome} remembers: autocorrelation {effect} at lag {lag}{more}", outcome=found.outcome_words,
-                 effect=effects[0], lag=steps[0], more=more)
+    return claim("The {outcome} remembers: autocorrelation {effect} at lag {lag}{more} (a lag is {step})",
+                 outcome=found.outcome_words, effect=effects[0], lag=steps[0], more=more, step=step)
 
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-05-c
 def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | None:
@@ -156,10 +172,13 @@ def drift_picture(found: Exploration, most: int = 15) -> ExplorationPicture | No
              ylabel="feature", xlim=(0, 1.12))
     axis.grid(axis="y", visible=False)
     moved = time.drift[(time.drift["q_value"] < 0.05) & (time.drift["effect"] >= 0.3)]
-    word = "change with the age of a group" if time.by_group else "drift"
+    word = ("changes" if len(moved) == 1 else "change") + " with the age of a group" if time.by_group else \
+        "drifts" if len(moved) == 1 else "drift"
     first = time.drift.iloc[0]
-    return figure, claim("{moved} of {columns:column} {word} (orange), most {name} (effect {effect})", word=word,
-                         name=first["column"], columns=count_of(len(time.drift), "columns that are compared over time"),
+    nearest = "; the largest distance is that of"
+    return figure, claim("{moved} of {columns:column} {word} (orange){most} {name} (effect {effect})", word=word,
+                         name=first["column"], most=first_of(len(moved), nearest),
+                         columns=count_of(len(time.drift), "columns that are compared over time"),
                          moved=count_of(len(moved), "columns that move by 0.3 or more, q below 0.05", len(found.rows)),
                          effect=effect_value(first["effect"], f"distance of {first['column']} between first and last "
                                              "quarter of time", len(found.rows)))
@@ -173,9 +192,11 @@ def _order_claim(found: Exploration, table: pd.DataFrame, effect: float, p_value
                      rows=count_of(len(found.rows), "rows that are analysed"),
                      why="no stretches of thirty rows to compare" if len(table) < 2 else "the same in every row")
     more, n = "more than chance" if p_value < 0.05 else "no more than chance explains", len(found.rows)
+    taken_back = "; 001 assumed that the order of the rows does not matter, and this test says otherwise" if \
+        p_value < 0.05 and not found.plan.data.time else ""
     return claim("Along the rows the {outcome} lies between {low} and {high} in {stretches:stretch|stretches}: {more} "
-                 "(effect {effect}, p = {p})",
-                 outcome=found.outcome_words, more=more,
+                 "(effect {effect}, p {p:=}){taken_back}",
+                 outcome=found.outcome_words, more=more, taken_back=taken_back,
                  low=outcome_value(found, table["mean"].min(), "rows lie in the lowest stretch", n),
                  high=outcome_value(found, table["mean"].max(), "rows lie in the highest stretch", n),
                  stretches=count_of(len(table), "stretches of rows", n),

@@ -14,15 +14,15 @@ from typing import Any
 import pandas as pd
 
 from .associations import is_measurable, numbers_of
-from .columns import class_balance, rates_by_label
+from .columns import class_balance, fewest_label_rows, rates_by_label
 from .missing_and_outliers import beyond_both
 from .recommendations import advice_of
 from .relations import sum_of
 from .explore import Exploration
-from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of
+from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of, first_of
 from epochkit.exploration.structure_findings import (
-    Finding, counted, difference_value, each_with, effect_value, finding, list_of_parts, outcome_value, range_claim,
-    some_of, structure_findings, value_of_column
+    Finding, counted, difference_value, each_with, effect_value, features_counted, finding, list_of_parts,
+    outcome_value, range_claim, some_of, structure_findings, value_of_column
 )
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-advice
@@ -293,20 +293,18 @@ def whole_rows(found: Exploration) -> Measured:
 
 def _missing_finding(found: Exploration, advice: Advice) -> Finding:
     "How many features have gaps and which has most, or that no cell is missing"
-    table = found.missing
+    table = found.missing[~found.missing["column"].isin(found.forbidden)]
     if table.empty:
-        return finding("missing_cells", claim("no cell is missing in {all:feature}",
-                                              all=count_of(len(found.features), "features")), 0,
-                        "nothing has to be imputed",
-                        "decide in 007 whether a gap is refused or filled with the median")
+        return finding("missing_cells", claim("no cell is missing in {all:feature}{aside}", **features_counted(found)),
+                       0, "nothing has to be imputed",
+                       "decide in 007 whether a gap is refused or filled with the median")
     first, dropped = table.iloc[0], {item["column"] for item in advice["drop"]}
     own = [name for name in table["column"] if name in advice["missing_indicator"] and name not in dropped]
     return finding(
         "missing_cells",
-        claim("{gappy} of {all:feature} {have} gaps, most {name} ({share})", name=first["column"],
-              have="has" if len(table) == 1 else "have",
+        claim("{gappy} of {all:feature}{aside} {have} gaps{most} {name} ({share})", name=first["column"],
+              have="has" if len(table) == 1 else "have", most=first_of(len(table), ":"), **features_counted(found),
               gappy=count_of(len(table), "features with gaps", len(found.rows)),
-              all=count_of(len(found.features), "features"),
               share=Measured(float(first["share"]), "share", f"missing cells of {first['column']}", len(found.rows))),
         float(first["share"]),
         claim("{whole} of the rows have no gap: a model that cannot hold gaps would learn from these alone",
@@ -413,14 +411,17 @@ def _skew_finding(found: Exploration, advice: Advice) -> Finding | None:
     first = skewed.iloc[0]
     return finding(
         "skewed_numbers",
-        claim("{skewed:strongly skewed number}, most {name} (skewness {skewness})", name=first["column"],
+        claim("{skewed} of {all:number} of three values or more {are} strongly skewed{most} {name} "
+              "(skewness {skewness})", name=first["column"],
+              are="is" if len(skewed) == 1 else "are", most=first_of(len(skewed), ":"),
+              all=count_of(len(table), "numbers with three values or more", len(found.rows)),
               **skewness_values(found, skewed)),
         float(first["skewness"]), _middles_claim(found, first["column"]),
         claim("as advised below: {treated}", treated=_treated(skewed["column"], _shape_words(advice), "left out")))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why38
 def _rare_labels_finding(found: Exploration, advice: Advice) -> Finding | None:
-    "Categories with labels of fewer than ten rows; None without them"
+    "Categories with rare labels; None without them"
     table = found.profile[(found.profile["kind"] == "category") & found.profile["column"].isin(found.features)]
     rare = table[table["rare_labels"] > 0] if "rare_labels" in table else table.head(0)
     if rare.empty:
@@ -432,9 +433,10 @@ def _rare_labels_finding(found: Exploration, advice: Advice) -> Finding | None:
         if advice["encoding"].get(name) == "one-hot"} | {item["column"]: "left out" for item in advice["drop"]}
     return finding(
         "rare_labels",
-        claim("{rare:category|categories} with labels of fewer than {limit:row}, most {name} ({labels} of {all:label})",
-              name=first["column"], rare=count_of(len(rare), "categories with rare labels", len(found.rows)),
-              limit=count_of(10, "rows below which a label is rare"),
+        claim("{rare:category|categories} with labels of fewer than {limit:row}{most} {name} ({labels} of {all:label})",
+              name=first["column"], most=first_of(len(rare), ":"),
+              rare=count_of(len(rare), "categories with rare labels", len(found.rows)),
+              limit=count_of(fewest_label_rows(int(first["rows"])), "rows below which a label is rare"),
               labels=count_of(first["rare_labels"], f"rare labels of {first['column']}", len(found.rows)),
               all=count_of(first["distinct"], f"labels of {first['column']}", len(found.rows))),
         int(first["rare_labels"]),
@@ -499,8 +501,8 @@ def _repetition_finding(found: Exploration, advice: Advice) -> Finding | None:
         value, repeated = float(pair["value"]), found.redundant["second"].nunique()
         follows = claim("{repeated:feature says|features say} nearly what another one says",
                         repeated=count_of(repeated, "features that nearly repeat another", len(found.rows)))
-        seen = claim("{pairs:pair} of features with nearly the same content, closest {first} and "
-                     "{second} ({measure} {value})",
+        seen = claim("{pairs:pair} of features with nearly the same content{closest} {first} and "
+                     "{second} ({measure} {value})", closest=":" if len(found.redundant) == 1 else ", closest",
                      first=pair["first"], second=pair["second"], measure=pair["measure"],
                      pairs=count_of(len(found.redundant), "pairs of features that repeat each other", len(found.rows)),
                      value=effect_value(value, f"{pair['first']} and {pair['second']}", len(found.rows),

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from .associations import association_of, numbers_of
+from .columns import fewest_label_rows
 from .explore import Exploration
 from .structure_findings import outcome_value
 from .time import lags_of
@@ -107,7 +108,7 @@ def encoding_advice(found: Exploration) -> Recommendations:
 # %% ../../../nbs/exploration/09_recommendations.ipynb #43afeaturead-10-b
 def rare_label_advice(found: Exploration) -> Recommendations:
     "The fewest rows a label needs to stand for itself, for categories that have rarer ones, and why"
-    least = max(10, round(0.001 * len(found.rows)))
+    least = fewest_label_rows(len(found.rows))
     advice = {}
     for name, counts in _categories(found):
         rare = counts[counts < least]

@@ -20,7 +20,7 @@ from .column_figures import (ExplorationPicture, canvas, groups_of, named, numbe
 from .explore import Exploration
 from .relations import effect_matrix, spearman_matrix
 from .findings import gap_values, inflation_value
-from .structure_findings import counted, effect_value, outcome_value, some_of
+from .structure_findings import counted, effect_value, features_counted, outcome_value, some_of
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of
 from ..report.figures import COLOURS, use_style
 from ..report.values import share_text
@@ -48,8 +48,7 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
         figure, axes = canvas(1.8)
         axes[0, 0].barh(["all features"], [100], color=COLOURS["green"])
         axes[0, 0].set(xlabel="filled cells (%)", ylabel="")
-        return figure, claim("No cell is missing in {all:feature} of {rows:row}",
-                             all=count_of(len(found.features), "features"),
+        return figure, claim("No cell is missing in {all:feature}{aside} of {rows:row}", **features_counted(found),
                              rows=count_of(len(found.rows), "rows that are analysed"))
     figure, axes = canvas(1.7 + 0.36 * max(2, len(table)), columns=2)
     left, right = axes[0]
@@ -162,8 +161,7 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
     "Every column at a glance: missing, different values, skewness, outliers, effect, each from nothing to its largest"
     facts = found.profile[found.profile["column"].isin(found.features)].set_index("column")
     effect = found.associations.set_index("column")["effect"].reindex(facts.index)
-    odd = found.outliers.set_index("column")["share"].reindex(facts.index)
-    skew = facts["skewness"].abs() if "skewness" in facts else pd.Series(np.nan, facts.index)
+    odd, skew = (found.outliers.set_index("column")[name].reindex(facts.index).abs() for name in ("share", "skewness"))
     columns = {
         "missing": facts["missing_share"], "different\nvalues": facts["distinct"] / facts["rows"].clip(lower=1),
         "|skewness|": skew, "outliers": odd, "effect on\ntarget": effect
@@ -183,14 +181,14 @@ def glance_picture(found: Exploration, most: int = 30) -> ExplorationPicture:
     axis.xaxis.tick_top()
     axis.grid(False)
     axis.spines[:].set_visible(False)
-    gappy, skewed = int((facts["missing_share"] > 0).sum()), int((skew > 1).sum())
+    gappy = int((facts["missing_share"].drop(found.forbidden) > 0).sum())
     n = len(found.rows)
     cut = claim(" ({hidden} more not drawn)", hidden=count_of(len(facts) - len(table), "features that are not drawn")
                 ) if len(facts) > len(table) else ""
-    return figure, claim("{all:feature} at a glance{cut}: {gappy} with gaps, {skewed} strongly skewed, {many} with "
-                         "{limit} outliers or more",
-                         cut=cut, all=count_of(len(facts), "features"), gappy=count_of(gappy, "features with gaps", n),
-                         skewed=count_of(skewed, "numbers with a skewness beyond 1", n),
+    return figure, claim("{all:feature} at a glance{aside}{cut}: {gappy} with gaps, {skewed} strongly skewed, {many} "
+                         "with {limit} outliers or more",
+                         cut=cut, **features_counted(found), gappy=count_of(gappy, "features with gaps", n),
+                         skewed=count_of((skew > 1).sum(), "numbers with a skewness beyond 1", n),
                          many=count_of((odd >= 0.01).sum(), "numbers with 1 % outliers or more", n,
                                        "fences and robust z"),
                          limit=chosen_value(0.01, "share", "share of outliers that is called many"))
@@ -328,7 +326,7 @@ def _pairs_claim(found: Exploration) -> str:
     "How many pairs go together beyond chance, how many strongly, and the closest one"
     pairs = found.pairs.dropna(subset=["effect"])
     if pairs.empty:
-        return claim("None of {all:column} can be compared with another", all=count_of(len(found.features), "features"))
+        return claim("None of {all:feature}{aside} can be compared with another", **features_counted(found))
     shown = len({*pairs["first"], *pairs["second"]})
     all_columns = sum(kind != "text" for kind in found.features.values()) - len(found.forbidden)
     cut = claim(" (the {shown} strongest of {columns:column})", shown=count_of(shown, "columns that are compared"),
@@ -382,7 +380,7 @@ def association_matrix_picture(found: Exploration) -> ExplorationPicture | None:
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why16
 def _corner_claim(found: Exploration, names: list[str]) -> str:
     "The outcome in the highest and the lowest corner of two numbers, or that they rarely vary independently"
-    high = [found.rows[name].rank(pct=True) > 0.5 for name in names]
+    high = [found.rows[name] > found.rows[name].median() for name in names]
     known = found.rows[names].notna().all(axis=1)
     cells = {}
     for a, b in product((True, False), (True, False)):

@@ -196,12 +196,18 @@ def _suspects(found: Mapping[str, list[Leak]]) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda item: (item["severity"] != "critical", str(item["column"])))
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why19
-def _report(rows: _Rows, suspects: list[dict[str, Any]], alone: Mapping[str, Alone],
+def _report(rows: _Rows, entries: list[dict[str, Any]], alone: Mapping[str, Alone], settled: Iterable[str],
             note: str = "") -> dict[str, Any]:
-    "The audit as it is written to `leak_audit.json`; alone: the score of each column"
-    ranked = sorted(alone.items(), key=lambda item: -item[1].score)
+    """The audit as it is written to `leak_audit.json`: suspects, and apart from them what the brief settled;
+    alone: the score of each column"""
+    settled = {*settled}
+    ranked = sorted(((name, found) for name, found in alone.items() if name not in settled),
+                    key=lambda item: -item[1].score)
     return {
-        "suspects": suspects, "single_column_scores": {name: round(found.score, 4) for name, found in ranked},
+        "suspects": [item for item in entries if item["column"] not in settled],
+        "settled": [{key: item[key] for key in ("column", "reason", "also")} for item in entries
+                    if item["column"] in settled],
+        "single_column_scores": {name: round(found.score, 4) for name, found in ranked},
         "single_column_intervals": {name: [round(found.low, 4), round(found.high, 4)] for name, found in ranked},
         "measure": "AUC" if rows.classification else "R2 of ranks", "rows_looked_at": len(rows.sample), "note": note,
         "thresholds": LEAK_THRESHOLDS
@@ -260,16 +266,17 @@ def _with_kin(rows: _Rows, kinds: Mapping[str, str], found: Mapping[str, list[Le
 def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
           known_after: Iterable[str] = (), time: str = "", group: str = "", strategy: str = "random",
           known_before: Iterable[str] = ()) -> dict[str, Any]:
-    """Suspects with reason, severity and evidence; every column's single score; the thresholds
+    """Suspects with reason, severity and evidence; what the brief settled; every other column's score; thresholds
 
     kinds: name -> number, category, date, text or id. time, group: columns of `frame` that order and bind its rows;
     strategy: how it is split. known_after, known_before: columns that the brief says are known then.
     """
     rows = _Rows(frame, target_name, classification, seed, time, group, strategy)
     told = _known_after(known_after, frame)
+    settled = [name for name in told if name not in (time, group)]
     if len(rows.all) < FEWEST_ROWS or rows.sample[target_name].nunique() < 2:
         note = f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance: nothing was looked at"
-        return _report(rows, _suspects(told), {}, note)
+        return _report(rows, _suspects(told), {}, settled, note)
 
     def says_something(column: pd.Series) -> bool:
         return column.nunique() >= 2 or column.isna().any()
@@ -278,7 +285,7 @@ def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], class
     scores = {name: found.score for name, found in alone.items()}
     honest = list(known_before)
     found = _with_kin(rows, kinds, _cleared(told | _all_leaks(rows, kinds, scores, told), honest), honest)
-    return _report(rows, _suspects(found), alone)
+    return _report(rows, _suspects(found), alone, settled)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-15
 _KINDS = {
@@ -336,9 +343,11 @@ def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts:
     report = audit(frame, data.target, looked_at, plan.classification, seed, getattr(data, "known_after", []), time,
                    group, strategy, getattr(data, "known_before", []))
     features = [name for name in plan.feature_columns if name in frame]
-    groups, leaks = _group_leaks(frame, looked_at, plan, parts, group, strategy)
+    settled = {item["column"] for item in report["settled"]}
+    open_ones = {name: kind for name, kind in looked_at.items() if name not in settled}
+    groups, leaks = _group_leaks(frame, open_ones, plan, parts, group, strategy)
     named = {item["column"] for item in report["suspects"]}
-    early = _suspected_in_001(plan, looked_at, leaks.keys() | named)
+    early = _suspected_in_001(plan, open_ones, leaks.keys() | named)
     report["suspects"] += [_suspect(name, [leak]) for name, leak in {**leaks, **early}.items() if name not in named]
     compared = {name: looked_at[name] for name in features if name in looked_at and name != time}
     whole = frame[group] if strategy in ("group", "group_time") and group in frame else None

@@ -696,8 +696,8 @@ def comparison_claim(candidates: list[Candidate], choice: Choice, plan: Plan) ->
     rest = f"on the same rows {', '.join(close)} {'ties' if len(close) == 1 else 'tie'} with the best" if close else \
         "on the same rows no other framework ties with it"
     return claim("{title} {leads} with {primary} {value}{floor} over {folds:fold} of the training rows{late}{why}; "
-                 "{rest}", title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor, rest=rest,
-                 value=value, late=late,
+                 "{rest}", title=best.title, leads="leads" if leads else "is proposed", primary=primary, floor=floor,
+                 rest=rest, value=value, late=late,
                  why="" if leads else claim(": {reason}", reason=choice.reason),
                  folds=count_of(len(best.fold_values), "folds of the training rows"))
 

@@ -396,9 +396,9 @@ _LOOKED_AT = 20_000
 
 
 def _suspected(frame: pd.DataFrame, name: str, role: Role, data: DataSection, seen: dict) -> Role:
-    "The role, or leak_suspect when the column is known only after the outcome or is the target under another name"
+    "The role; known_after where the brief says so, leak_suspect when the column is the target under another name"
     if name in data.known_after:
-        return Role("leak_suspect", "the brief says that it is known only after the outcome", role.role)
+        return Role("known_after", "the brief says that it is known only after the outcome", role.role)
     if role.role in ("id", "constant", "text", "datetime") or name in data.known_before:
         return role
     pair = (name, data.target)
@@ -548,7 +548,7 @@ def kin_suspects(frame: pd.DataFrame, target: str, critical: Iterable[str],
 # %% ../../../nbs/planning/01_column_roles.ipynb #roles-of-kin
 def _roles_of_kin(frame: pd.DataFrame, roles: dict[str, Role], data: DataSection) -> dict[str, Role]:
     "Columns that become leak suspects by kin; a time column of the brief stays one, with the doubt in its reason"
-    critical = [name for name, role in roles.items() if role.role == "leak_suspect"]
+    critical = [name for name, role in roles.items() if role.role in ("leak_suspect", "known_after")]
     honest = [name for name, role in roles.items() if role.role in ("id", "constant", "group") or name in data.drop]
     found = kin_suspects(frame.head(_LOOKED_AT), data.target, critical, [*honest, *data.known_before])
     return {name: roles[name]._replace(reason=f"{roles[name].reason}; but {kin.reason}") if name == data.time

@@ -222,7 +222,7 @@ class BriefFields(_FieldMapping):
 
 # %% ../../../nbs/planning/15_form_widgets.ipynb #formwidgets-22
 TICKS = {"known_after": "known after", "drop": "leave out", "protected": "protected"}
-_ROLE_KINDS = {"leak_suspect": "fail", "target": "pass", "constant": "skipped", "id": "skipped"}
+_ROLE_KINDS = {"leak_suspect": "fail", "target": "pass"} | dict.fromkeys(("known_after", "constant", "id"), "skipped")
 _AUTO = widgets.Layout(width="auto")
 _ROLE_OPTIONS = [("role as inferred", ""), *((item.replace("_", " "), item) for item in ROLES)]
 

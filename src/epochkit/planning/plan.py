@@ -51,7 +51,7 @@ def resolve_metric(metric: MetricSection, task: str) -> tuple[str, bool]:
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-09
 FEATURE_KINDS = ("numeric", "categorical", "boolean", "high_cardinality", "datetime", "text")
-STRUCTURE = ("target", "group", "id", "constant")
+STRUCTURE = ("target", "group", "id", "constant", "known_after")
 
 
 class PlannedData(DataSection):
@@ -102,13 +102,14 @@ class Plan(BaseModel):
 
     @cached_property
     def feature_columns(self) -> list[str]:
-        "Columns that may become features, in the source's order; dropped, protected ones and today's rule never do"
+        """Columns that may become features, in the source's order; those that the brief drops, protects or calls known
+        only after the outcome, and today's rule, never do"""
         barred = {*self.data.drop, *self.data.protected, self.metric.baseline_column}
         return [name for name in self.columns
                 if name not in barred and self.kind_of(name) in FEATURE_KINDS and self._foreseeable(name)]
 
     def kind_of(self, name: str) -> str:
-        "What a column holds: its role, and for a time column or a leak suspect the role it would have had"
+        "What a column holds: its role, and for a time column, a leak suspect or a late one the role it would have had"
         return self.columns[name].get("kind") or self.columns[name]["role"]
 
     def _foreseeable(self, name: str) -> bool:

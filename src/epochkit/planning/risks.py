@@ -76,9 +76,14 @@ def duplicates(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-g
 @risk_rule
 def leaking_column(plan: Plan) -> tuple | None:
-    "Certain when the roles hold a leak suspect, and never absent"
+    "Certain when the roles hold a leak suspect, and never absent; what the brief settles is no suspect"
     suspects = [name for name, column in plan.columns.items() if column["role"] == "leak_suspect"]
-    evidence = f"suspected already: {_names(suspects)}" if suspects else "none is known yet; epoch 003 looks"
+    late = [name for name, column in plan.columns.items() if column["role"] == "known_after"]
+    evidence = "none is suspected; epoch 003 looks"
+    if suspects:
+        evidence = f"suspected already: {_names(suspects)}"
+    elif late:
+        evidence = f"the brief keeps out {_names(late)}, known only after the outcome; epoch 003 looks for others"
     return ("a column knows the answer", 5 if suspects else 2, 5, evidence,
             f"the leak audit of epoch 003, then on_leak = \"{plan.data.on_leak}\"")
 

@@ -156,7 +156,7 @@ def outlier_shares(p):
 
 
 def skewness(p):
-    return p.seen[p.numbers].skew().abs().sort_values(ascending=False)
+    return p.seen[[name for name in p.numbers if p.seen[name].nunique() > 2]].skew().abs().sort_values(ascending=False)
 
 
 def odd(p):
@@ -277,7 +277,7 @@ def _(p, said):
 
 @recomputes("003", "distributions", "skewed_numbers (finding)")
 def _(p, said):
-    found = {"skewed": (skewness(p) > 1).sum(), "all": len(p.numbers), "limit": 1, "rows": len(p.seen),
+    found = {"skewed": (skewness(p) > 1).sum(), "all": len(skewness(p)), "limit": 1, "rows": len(p.seen),
              "skewness": p.seen[said.words["name"]].skew(), "mean": p.seen[said.words["name"]].mean(), "median": p.seen[said.words["name"]].median()}
     return {name: found[name] for name in said.values}
 
@@ -360,7 +360,7 @@ def _(p, said):
         inside = pd.Series(True, p.seen.index)
         for which in ("first", "second"):
             values = p.seen[said.words[which]]
-            inside &= ((values.rank(pct=True) > 0.5) == (said.words[f"{end}_{which}"] == "high")) & values.notna()
+            inside &= ((values > values.median()) == (said.words[f"{end}_{which}"] == "high")) & values.notna()
         return p.bad[inside].mean()
     return {"most": corner("most"), "least": corner("least")}
 
@@ -490,7 +490,7 @@ def _(p, said):
 def _(p, said):
     table = p.table[p.numbers].corr("spearman")
     pairs = table.where(np.triu(np.ones(table.shape, bool), 1)).stack().dropna()
-    return {"rho": pairs[pairs.abs().idxmax()], "close": (pairs.abs() > 0.8).sum(), "pairs": len(pairs), "limit": 0.8}
+    return {"rho": pairs[pairs.abs().idxmax()], "close": (pairs.abs() > 0.8).sum(), "pairs": len(pairs), "columns": len(table), "limit": 0.8}
 
 
 def part_of(p, name):

@@ -210,6 +210,14 @@ def test_what_can_be_read_in_two_ways_is_told_with_the_key_that_settles_it(value
     assert found == kind and all(word in told for word in words), told
 
 
+def test_bands_are_labels_and_a_column_that_is_half_numbers_is_not_to_be_emptied():
+    bands = ["<100"] * 603 + ["no known savings"] * 183 + ["100<=X<500"] * 103 + ["500<=X<1000"] * 63 + [">=1000"] * 48
+    kind, read, told = as_read(bands, "savings")
+    assert kind == "text" and read == bands and "to empty them" not in told
+    half, clear = (as_read(["5", "6", "7", "8", *["abc"] * count], "x") for count in (4, 1))
+    assert half[0] == clear[0] == "text" and "to empty them" not in half[2] and "1 of 5 cells are no numbers" in clear[2]
+
+
 @pytest.mark.parametrize("values, wishes, kind, clean", [
     (["577", "2.072"], {"numbers": "1,234.56"}, "number", [577, 2.072]), (["577", "2.072"], {"numbers": "1.234,56"}, "number comma", [577, 2072]),
     (["1,577", "2,072"], {"numbers": "1,5"}, "number comma", [1.577, 2.072]), (["1E5", "3E9"], {"numbers": "1e5"}, "number", [1e5, 3e9]),

@@ -74,6 +74,14 @@ def test_the_outcome_is_the_positive_class_or_the_value(loans):
     assert balance["naive_accuracy"] == 0.75 and balance["rarest"] == "bad" and balance["imbalance"] == 3
 
 
+def test_a_curve_rises_only_where_no_later_point_lies_clearly_below_an_earlier_one():
+    error = pd.Series([0.5] * 5)
+    for means, way in (([1, 2, 3, 4, 5], "rises"), ([1, 2, 1.8, 4, 5], "rises"), ([5, 4, 3, 2, 1], "falls"),
+                       ([1, 6, 2, 7, 9], "goes up and down"), ([1, 1.3, 1, 1, 1], "hardly changes")):
+        assert course_of(pd.Series(means, dtype=float), error) == way
+    assert course_of(pd.Series([1.0, 3.0]), pd.Series([np.nan, np.nan])) == "rises"
+
+
 def test_rates_keep_missing_as_a_label_of_its_own():
     table = rates_by_label(pd.Series(["a", "a", None, "b"]), pd.Series([1.0, 0.0, 1.0, 0.0])).set_index("label")
     assert table.loc["(missing)", "mean"] == 1 and table.loc["a", "mean"] == 0.5 and table.loc["b", "rows"] == 1

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from epochkit.exploration.figures import _memory_claim
+from epochkit.exploration.figures import _memory_claim, _season_claim
 from epochkit.core.files import read_notebook
 from epochkit.exploration.explore import explore
 from epochkit.testing.examples import planned_example as example
@@ -45,9 +45,9 @@ def test_a_table_without_time_groups_texts_or_protected_columns_has_none_of_them
 
 def test_the_lags_that_are_told_are_values():
     found, values = SimpleNamespace(outcome_words="mean of y", rows=range(300)), pd.Series([0.5, 0.1, 0.42], index=[1, 2, 7])
-    said = {len(lags): _memory_claim(found, values, lags) for lags in ([1, 7], [7], [])}
-    assert said[2] == "The mean of y remembers: autocorrelation 0.50 at lag 1, 0.42 at lag 7" and said[2].values["further"].value == 7
-    assert said[1].endswith("0.42 at lag 7") and said[0] == "No step before says much: the largest autocorrelation is 0.50"
+    said = {len(lags): _memory_claim(found, values, lags, "1 day") for lags in ([1, 7], [7], [])}
+    assert said[2] == "The mean of y remembers: autocorrelation 0.50 at lag 1, 0.42 at lag 7 (a lag is 1 day)" and said[2].values["further"].value == 7
+    assert said[1].endswith("0.42 at lag 7 (a lag is 1 day)") and said[0] == "No step before says much: the largest autocorrelation is 0.50"
 
 
 def test_the_word_that_tells_is_drawn():
@@ -55,6 +55,40 @@ def test_the_word_that_tells_is_drawn():
     rows["note"] = np.where(rows["y"] == "bad", "late again and again", "all is fine here")
     figure, claim = words_picture(explore(rows, plan))
     assert "in note the share of y = bad is" in claim and len(figure.axes[0].patches) >= 3
+
+
+def seasons_told(**parts):
+    table = pd.DataFrame([{"part": name, "effect": effect, "q_value": 0.001, "enough": enough} for name, (effect, enough) in parts.items()])
+    time = SimpleNamespace(moments=pd.Series(pd.date_range("2011-01-01", periods=585)), column="day")
+    return _season_claim(SimpleNamespace(outcome_words="mean y"), time, table.sort_values("effect", ascending=False))
+
+
+def test_a_cycle_that_was_seen_once_is_told_as_such_and_not_as_no_season():
+    said = seasons_told(month=(0.31, False), weekday=(0.03, True))
+    assert said == ("No cycle that was seen twice is clear: the strongest, the weekday, has an effect of 0.03; the month (0.31) was seen only once "
+                    "and can't be told from a trend")
+    assert seasons_told(month=(0.31, False), weekday=(0.2, True)).endswith("removed); the month (0.31) was seen only once and can't be told from a trend")
+    assert seasons_told(weekday=(0.2, True)) == "The mean y follows the weekday (effect 0.20 once the trend is removed)"
+    assert "most (effect" in seasons_told(weekday=(0.2, True), hour=(0.3, True)) and "can't tell a season" in seasons_told(month=(0.31, False))
+
+
+def test_a_chance_is_never_nothing_and_the_assumption_of_001_is_taken_back_where_the_order_tells():
+    rows, plan = example()
+    rows = rows.sort_values("y", ignore_index=True).assign(row_id=range(len(rows)))
+    said = row_order_picture(explore(rows, plan))[1]
+    assert ", p < 0.001)" in said and "p = " not in said and said.endswith("and this test says otherwise")
+    timed = row_order_picture(explore(*example(time="day", group="unit")))[1]
+    assert "001 assumed" not in timed and ("p = " in timed) == (timed.values["p"].value >= 0.001)
+
+
+def test_the_drift_of_none_or_of_one_has_no_most():
+    found = of()
+    for effects, words in (([0.1, 0.05], "0 of 2 columns change with the age of a group (orange); the largest distance is that of"),
+                           ([0.5, 0.05], "1 of 2 columns changes with the age of a group (orange): "),
+                           ([0.5, 0.4], "2 of 2 columns change with the age of a group (orange), most ")):
+        drift = found.time.drift.dropna(subset=["effect"]).head(2).assign(effect=effects, q_value=0.001)
+        said = drift_picture(found._replace(time=found.time._replace(drift=drift, by_group=True)))[1]
+        assert said.startswith(words), said
 
 
 def test_a_drawn_picture_is_saved_with_its_claim_and_a_missing_one_is_a_sentence(tmp_path):

@@ -145,8 +145,8 @@ def test_outliers_tails_and_rare_labels_are_named():
     rows = example_rows()
     rows.loc[:2, "home"] = ["tent", "boat", "van"]
     found = by_id(rows)
-    assert "most assets" in found["skewed_numbers"]["claim"] and found["skewed_numbers"]["value"] > 1
-    assert found["rare_labels"]["value"] == 3 and "most home (3 of 6 labels)" in found["rare_labels"]["claim"]
+    assert found["skewed_numbers"]["claim"].startswith("1 of 4 numbers of three values or more is strongly skewed: assets (") and found["skewed_numbers"]["value"] > 1
+    assert found["rare_labels"]["value"] == 3 and ": home (3 of 6 labels)" in found["rare_labels"]["claim"]
     assert found["rare_labels"]["action"].endswith("one-hot with rare labels in one column: home")
     assert "rare_labels" not in by_id(example_rows())
 

@@ -78,3 +78,31 @@ def test_a_wide_table_is_cut_and_the_claim_says_so():
     assert "60 strongest of 90" in association_matrix_picture(found)[1] and "60 more not drawn" in glance_picture(
         found)[1]
     assert "<b>" not in str(interactive_picture(found)[0].data[0].hovertemplate)
+
+
+def test_high_is_above_the_median_and_the_median_itself_is_low():
+    rng = np.random.default_rng(3)
+    hour, felt = np.tile(np.arange(25.0), 40), np.repeat(np.arange(40.0), 25)
+    rows = pd.DataFrame({"row_id": range(1000), "x": hour, "z": felt, "y": 4 * hour + felt + rng.normal(0, 1, 1000)})
+    _, plan = example("regression")
+    plan.feature_columns, plan.columns = ["x", "z"], {name: {"role": "numeric", "reason": ""} for name in ("x", "y", "z")}
+    said = interactive_picture(explore(rows, plan))[1]
+    assert said.values["most"].value == pytest.approx(rows.loc[(rows["x"] > 12) & (rows["z"] > 19.5), "y"].mean())
+    assert said.values["least"].value == pytest.approx(rows.loc[(rows["x"] <= 12) & (rows["z"] <= 19.5), "y"].mean())
+
+
+def test_the_glance_counts_what_the_other_pictures_count_and_names_what_is_left_aside():
+    rows, plan = example()
+    rows["flag"] = (np.arange(len(rows)) % 20 == 0).astype(int)
+    plan.columns["flag"], plan.feature_columns = {"role": "numeric", "reason": ""}, [*plan.feature_columns, "flag"]
+    found = explore(rows, plan, leaks={"suspects": [{"column": "income", "severity": "critical"}]})
+    said = glance_picture(found)[1]
+    assert said.startswith(f"{len(plan.feature_columns) - 1} features at a glance (1 more column left aside under suspicion of a leak): ")
+    assert said.values["skewed"].value == (found.outliers["skewness"].abs() > 1).sum() and rows["flag"].skew() > 1
+    none = missing_picture(explore(rows.dropna(axis=1), plan_of(plan, rows), leaks={"suspects": []}))[1]
+    assert none.startswith(f"No cell is missing in {none.values['all'].value} feature")
+
+
+def plan_of(plan, rows):
+    plan.feature_columns = [name for name in plan.feature_columns if rows[name].notna().all()]
+    return plan

@@ -99,6 +99,33 @@ def test_numbers_far_from_normal_call_for_ranks():
     assert " of 1 number " in told and "(1 more takes 20 values or fewer and is not tested)" in told
 
 
+def counted_of(daily, first="2011-01-01"):
+    days = pd.date_range(first, periods=len(daily))
+    rows = pd.DataFrame({"row_id": range(len(days)), "day": days, "riders": daily,
+                         "price": np.random.default_rng(0).normal(size=len(days))})
+    plan = plan_for(protected=[])
+    plan.feature_columns = ["price"]
+    return said(rows, plan)["time_trend"]["claim"]
+
+
+def test_a_trend_rises_only_where_it_does_and_a_part_of_a_month_is_left_out():
+    steps, noise = np.arange(585), np.random.default_rng(0).normal(0, 1, 585)
+    straight = counted_of(100 + steps + noise)
+    assert straight.startswith("the mean riders rises over day") and "Jul 2012; Aug 2012 is not a whole month and left out" in straight
+    months = pd.Series(100 + steps + noise).groupby(pd.date_range("2011-01-01", periods=585).to_period("M")).mean()
+    assert [straight.values[end].value for end in ("first", "last")] == pytest.approx([months.iloc[0], months.iloc[-2]])
+    waves = counted_of(100 + 0.2 * steps + 80 * np.sin(steps / 58) + noise)
+    assert "goes up and down, on the whole up, over day" in waves and "rises" not in waves
+
+
+def test_the_features_are_counted_once_and_what_is_left_aside_is_named():
+    found = explore(rides(), plan_for(time="", protected=[]))
+    assert features_counted(found)["all"].value == len(found.features) and features_counted(found)["aside"] == ""
+    suspected = found._replace(forbidden=[next(iter(found.features))])
+    counted_now = features_counted(suspected)
+    assert counted_now["all"].value == len(found.features) - 1 and counted_now["aside"] == " (1 more column left aside under suspicion of a leak)"
+
+
 def test_time_is_told_with_its_season_memory_and_drift():
     found = said(rides().drop(index=range(300, 340)), plan_for())
     assert "weekday" in found["time_trend"]["claim"] and "weekday" in found["time_trend"]["action"] and "lag" in found[
@@ -111,6 +138,7 @@ def test_time_is_told_with_its_season_memory_and_drift():
 def test_the_order_of_the_rows_is_told_where_it_tells_and_no_column_explains_it():
     rows = rides().sort_values("riders").assign(day=lambda table: table["day"].astype(str))
     found = said(rows, plan_for(time="", protected=[]))
+    assert "assumption that their order does not matter does not hold" in found["row_order"]["claim"]
     assert "changes along the rows" in found["row_order"]["claim"] and found["row_order"]["value"] > 0.9
     assert "row_order" not in said(rows.sample(frac=1, random_state=0), plan_for(time="", protected=[]))
     assert "row_order" not in said(rides(), plan_for())

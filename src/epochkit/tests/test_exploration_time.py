@@ -8,6 +8,30 @@ from epochkit.planning.plan import PlannedData
 from epochkit.exploration.time import *
 
 
+@pytest.mark.parametrize("first, count, step, name, words, lag", [
+    ("2024-01-01", 48, "h", "hour", "2024-01-01 00:00", "1 hour"), ("2024-01-01", 50, "D", "day", "2024-01-01", "1 day"),
+    ("2024-01-01", 50, "W-MON", "week", "the week of 2024-01-01", "1 week"), ("2024-01-01", 40, "MS", "month", "Jan 2024", "1 month"),
+    ("2024-01-01", 40, "QS", "quarter", "Q1 2024", "1 quarter"), ("1990-01-01", 30, "YS", "year", "1990", "1 year"),
+    ("2024-01-01", 48, "6h", "hour", "2024-01-01 00:00", "6 hours")])
+def test_periods_and_steps_have_the_names_that_people_use(first, count, step, name, words, lag):
+    moments = pd.Series(pd.date_range(first, periods=count, freq=step))
+    assert period_words(moments[0], name) == words and step_words(moments) == lag
+    assert lag_words(moments, False) == lag and lag_words(pd.concat([moments, moments]), False) == f"{lag}, the mean of its rows"
+    assert step_words(pd.Series([1, 2, 3])) == "1 step" and step_words(pd.Series([5.0, 10])) == "5 units" and period_words(40.0, "5 steps") == "40"
+
+
+def test_a_first_or_last_period_that_the_moments_do_not_fill_is_not_whole():
+    def whole(first, last, freq="D"):
+        moments = pd.Series(pd.date_range(first, last, freq=freq))
+        table, name = outcome_over_time(moments, pd.Series(np.arange(len(moments), dtype=float)))
+        return name, table["whole"].tolist()
+    name, found = whole("2011-01-01", "2012-08-07")
+    assert name == "month" and found == [True] * 19 + [False]
+    assert whole("2011-01-20", "2012-08-31")[1] == [False] + [True] * 19
+    assert all(whole("2009-01-01", "2012-08-01", "MS")[1]), "one moment a month fills its month"
+    assert outcome_over_time(pd.Series(range(300)), pd.Series(range(300)))[0]["whole"].all()
+
+
 def calendar(n=1096, seed=7):
     rng, days = np.random.default_rng(seed), pd.date_range("2022-01-01", periods=n)
     steps = np.arange(n)

@@ -45,11 +45,17 @@ def test_every_way_to_know_the_class_is_found(loans):
     assert any("another name" in reason for reason in found["code"]["also"])
 
 
-def test_what_the_brief_says_is_enough(loans):
-    found = check(loans, more={"known_after": ["age", "gone"]})
-    assert set(found) == {"age"
-                          } and found["age"]["severity"] == "critical" and "the brief says" in found["age"]["reason"]
-    assert check(loans.head(9), more={"known_after": ["age"]}).keys() == {"age"}
+def test_what_the_brief_says_is_enough_and_settled(loans):
+    kinds = {"income": "number", "age": "number", "age_code": "number"}
+    loans["age_code"] = loans["age"] % 7
+    report = audit(loans, "Status", kinds, True, known_after=["age", "gone"])
+    assert [item["column"] for item in report["settled"]] == ["age"] and "the brief says" in report["settled"][0]["reason"]
+    assert set(report["single_column_scores"]) == {"income", "age_code"}, "a settled column is no candidate"
+    assert [(item["column"], item["check"]) for item in report["suspects"]] == [("age_code", "kin")], "its kin still is"
+    few = audit(loans.head(9), "Status", kinds, True, known_after=["age"])
+    assert few["suspects"] == [] and few["settled"][0]["column"] == "age"
+    used = audit(loans, "Status", kinds, True, known_after=["age"], group="age")
+    assert used["suspects"][0]["column"] == "age" and used["suspects"][0]["severity"] == "critical" and used["settled"] == []
 
 
 def test_a_key_that_predicts_is_a_warning_unless_the_split_follows_it(loans):
@@ -168,14 +174,16 @@ def test_the_plan_says_what_is_looked_at(loans):
     loans.loc[500] = loans.loc[3]
     loans["fee"] = 1.5 * loans["debts"]
     report = audit_plan(loans, planned(known_after=["fee"]), kinds, parts)
-    assert set(report["single_column_scores"]) == {"income", "home", "row_id", "fee"} and report["on_leak"] == "drop"
+    assert set(report["single_column_scores"]) == {"income", "home", "row_id"} and report["on_leak"] == "drop"
     assert all(low < report["single_column_scores"][name] <= high for name, (low, high) in report["single_column_intervals"].items())
-    assert [(item["column"], item["check"]) for item in report["suspects"]] == [("fee", "known after")]
+    assert report["suspects"] == [] and [item["column"] for item in report["settled"]] == ["fee"]
     assert report["repeated_in_validation"] == {
         "rows": 1, "share": 0.005, "nearly": report["repeated_in_validation"]["nearly"], "same_outcome": 1.0
     }
     assert 0.4 < report["train_against_validation"]["auc"] < 0.6
-    assert suspects_table(report)["severity"].tolist() == ["critical"] and suspects_table({"suspects": []}).empty
+    assert suspects_table(report).empty
+    asked = audit_plan(loans, planned(), kinds, parts)
+    assert suspects_table(asked)["column"].tolist() == ["fee"] and asked["settled"] == []
 
 
 def test_groups_on_both_sides_are_a_warning(loans):

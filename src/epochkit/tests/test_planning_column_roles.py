@@ -167,6 +167,8 @@ def test_the_brief_clears_a_column_and_a_time_column_keeps_its_role_and_the_doub
     assert {name for name, role in told.items() if role.role == "leak_suspect"} == {"churn_code"}
     timed = column_roles(members(), DataSection(source="a.csv", target="churn", time="status_date"))["status_date"]
     assert timed.role == "time" and "named in the brief; but its name belongs to 'status'" in timed.reason
+    late = column_roles(members(), DataSection(source="a.csv", target="churn", known_after=["status"]))
+    assert late["status"].role == "known_after" and late["status_date"].role == "leak_suspect", "its kin is asked about"
     with pytest.raises(BadInputError, match="'visits' in known_after and in known_before"):
         column_roles(members(), DataSection(source="a.csv", target="churn", known_after=["visits"],
                                             known_before=["visits"]))
@@ -229,6 +231,7 @@ def test_a_copy_of_the_target_is_suspected_and_an_honest_column_is_not():
     classes = pd.DataFrame({"y": ["good", "bad", "bad"] * 20, "code": [1, 0, 0] * 20, "honest": [1, 0, 1, 0] * 15})
     found = column_roles(classes, DataSection(source="a.csv", target="y", known_after=["honest"]))
     assert {name: role.role
-            for name, role in found.items()} == {"y": "target", "code": "leak_suspect", "honest": "leak_suspect"}
+            for name, role in found.items()} == {"y": "target", "code": "leak_suspect", "honest": "known_after"}
+    assert found["honest"].kind == "boolean" and "the brief says" in found["honest"].reason
     three = pd.DataFrame({"y": ["yes", "no", "no"] * 40, "state": ["left", "stayed", "joined"] * 40})
     assert column_roles(three, DataSection(source="a.csv", target="y"))["state"].role == "leak_suspect"

@@ -83,7 +83,7 @@ def test_fill_in_save_and_read_again(settings):
     for name in ("Age", "Marital"):
         form._list.rows[name].ticks["protected"].value = True
     form._list.rows["Amount"].ticks["known_after"].value = True
-    assert form.fields["data", "protected"].value == ["Age", "Marital"] and "leak suspect" in form._list.rows["Amount"].what.value
+    assert form.fields["data", "protected"].value == ["Age", "Marital"] and "known after" in form._list.rows["Amount"].what.value
     form._list.rows["Amount"].ticks["known_after"].value = False
     assert not form.save_button.disabled and "No question is open." in form.status.value and len(form.columns.children) == 14
     form.save_button.click()

@@ -129,10 +129,10 @@ def test_what_may_become_a_feature(diabetes, changes, expected):
     data = diabetes.data.model_copy(update={"protected": []} | changes.get("data", {}))
     roles = {
         "key": "id", "same": "constant", "unit": "group", "date": "datetime", "words": "text", "late": "leak_suspect",
-        "age": "numeric", "y": "target"
+        "age": "numeric", "paid": "known_after", "y": "target"
     }
     columns = {name: {"role": role, "reason": "-"} for name, role in roles.items()}
-    columns["late"]["kind"] = "categorical"
+    columns["late"]["kind"] = columns["paid"]["kind"] = "categorical"
     if data.time:
         columns[data.time] = {"role": "time", "reason": "-", "kind": roles[data.time]}
     split = diabetes.split.model_copy(update=changes.get("split", {}))

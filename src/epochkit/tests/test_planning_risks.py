@@ -57,6 +57,18 @@ def test_a_leak_suspect_and_personal_data_are_large_risks(credit):
     assert "Home (e-mail)" in risks["personal data spreads"]["evidence"]
 
 
+def test_what_the_brief_calls_known_after_is_no_question_no_feature_and_no_open_risk(credit):
+    said = {"role": "known_after", "reason": "the brief says that it is known only after the outcome", "kind": "numeric"}
+    settled = type(credit)(**credit.model_dump() | {"columns": credit.columns | {"Amount": said}})
+    risk = {risk["risk"]: risk for risk in make_risks(settled)}["a column knows the answer"]
+    before = {risk["risk"]: risk for risk in make_risks(credit)}["a column knows the answer"]
+    assert risk["score"] == before["score"] == 10 and "the brief keeps out" in risk["evidence"] and "Amount" in risk["evidence"]
+    assert "Amount" in credit.feature_columns and "Amount" not in settled.feature_columns
+    assert not [item for item in questions_of(settled) if "known_after" in item.key]
+    suspect = settled.model_copy(update={"columns": settled.columns | {"Amount": said | {"role": "leak_suspect"}}})
+    assert [item.question for item in questions_of(suspect) if "known_after" in item.key][0].startswith("When is 'Amount' known?")
+
+
 def test_a_law_in_the_brief_applies_and_a_suggested_one_is_a_question(credit):
     project = credit.project.model_copy(update={"regulations": ["gdpr", "Swiss FADP"]})
     duties = make_duties(credit.model_copy(update={"project": project}))

@@ -12,7 +12,7 @@ from epochkit.report.claims import *
 @pytest.mark.parametrize("value, unit, text", [
     (0.2816, "share", "28.2 %"), (0.26, "points", "26.0 points"), (3563, "count", "3,563"), (183, "s", "3 min 3 s"),
     (10.4, "ms", "10.4 ms"), (1178.4, "MB", "1,178 MB"), (0.6897, "score", "0.690"), (0.00046, "score", "0.0005"), (54.1234, "score", "54.1"), (0.3119, "effect", "0.31"),
-    (2.7, "times", "2.7 times"), (0.718, "p", "0.72"), (1034, "euro", "1,034 euro"), (7, "", "7"),
+    (2.7, "times", "2.7 times"), (0.718, "p", "0.72"), (0.0, "p", "< 0.001"), (4e-9, "p", "< 0.001"), (0.0012, "p", "0.0012"), (1034, "euro", "1,034 euro"), (7, "", "7"),
     (1.02, "relative", "102.0 %"), (-0.0001, "effect", "0.00")])
 def test_the_unit_decides_how_a_value_is_written(value, unit, text):
     assert str(Measured(value, unit, "it")) == Measured(value, unit, "it").text == text
@@ -45,6 +45,16 @@ def test_a_score_has_its_interval_where_there_is_one_and_is_words_where_it_is_no
     assert list(map(str, said)) == ["0.800 (0.700 to 0.900)", "0.800", "no number"]
     sold = score_value({"value": 12_865.56, "low": 11_753.49, "high": 14_157.97}, "mae", 590, "served model")
     assert str(in_unit(sold, "USD")) == "12,866 USD (11,753 to 14,158)" and in_unit("no number", "USD") == "no number"
+
+
+def test_a_chance_has_one_sign():
+    assert [f"p {Measured(value, 'p', 'chance'):=}" for value in (0.025, 0.0)] == ["p = 0.025", "p < 0.001"]
+    assert claim("q {q:=}", q=Measured(0, "p", "q")).values["q"].value == 0
+
+
+def test_of_one_or_of_none_there_is_no_most():
+    said = {count: f"{count} odd{first_of(count, '; the nearest is')} b" for count in (0, 1, 2)}
+    assert said == {0: "0 odd; the nearest is b", 1: "1 odd: b", 2: "2 odd, most b"}
 
 
 def test_a_noun_follows_the_number():

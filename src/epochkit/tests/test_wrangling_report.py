@@ -36,10 +36,10 @@ def test_claims_follow_the_data():
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 50.0], "y": ["b", "a", "a", "a"]})
     assert target_figure(frame, plan_for("binary", "b"))[1] == "y is b in 1 of 4 rows (25.0 %)"
     assert "from b (1 row) to a (3 rows)" in target_figure(frame, plan_for("multiclass"))[1]
-    assert "1 of 1 numeric columns" in numbers_figure(frame, plan_for("binary"))[1]
+    assert "1 of 1 numeric features" in numbers_figure(frame, plan_for("binary"))[1]
     assert numbers_figure(frame, plan_for("binary", features=["nothing"])) is None
     flags = frame.assign(flag=[0, 0, 0, 1], code=[1, 2, 3, 3])
-    assert "1 of 1 numeric columns" in numbers_figure(flags,
+    assert "1 of 1 numeric features" in numbers_figure(flags,
                                                       plan_for("binary",
                                                                features=["x", "flag",
                                                                          "code"]))[1], "flags and codes are no numbers"
@@ -51,7 +51,26 @@ def test_the_share_between_the_quartiles_is_counted_and_no_skew_is_called_strong
     tied = pd.DataFrame({"y": [3.0] + [5.0] * 4 + [6.0] * 3 + [7.0] * 2, "x": np.arange(10.0)})
     assert target_figure(tied, plan_for("regression"))[1].startswith("70.0 % of the rows have y from 5 to 6 (")
     said = numbers_figure(tied, plan_for("regression"))[1]
-    assert said.startswith("0 of 1 numeric columns are strongly skewed") and "; the largest is that of x (0)" in said
+    assert said.startswith("0 of 1 numeric features are strongly skewed") and "; the largest is that of x (0)" in said
+
+
+def test_what_is_no_feature_is_named_and_not_counted():
+    frame = pd.DataFrame({"row_id": range(40), "x": np.arange(40.0), "late": np.arange(40.0) ** 4, "flag": [0, 1] * 20, "y": np.arange(40.0) ** 3})
+    plan = plan_for("regression")
+    plan.columns |= {"x": {"role": "numeric"}, "late": {"role": "known_after", "kind": "numeric"}, "flag": {"role": "boolean"}, "y": {"role": "target"}}
+    said = numbers_figure(frame, plan)[1]
+    assert said.endswith("; the largest is that of x (0); no features and not counted: late, y") and said.startswith("0 of 1 numeric features")
+    plan.data = plan.data.model_copy(update={"task": "binary"})
+    assert numbers_figure(frame.assign(y="a"), plan)[1].endswith("; no feature and not counted: late")
+
+
+@pytest.mark.parametrize("gaps, words", [
+    (0, "No cell is missing in 23 columns; 3 of them are not drawn"), (1, "1 of 23 columns has missing cells: c0 (10.0 %); cleaning added some in 0"),
+    (2, "2 of 23 columns have missing cells, most c"), (21, "; 1 of them is not drawn")])
+def test_a_title_says_how_many_columns_its_picture_leaves_out(gaps, words):
+    report = {"missing": {f"c{at}": dict.fromkeys(("before", "after"), 0.1 * (at < gaps)) for at in range(23)}}
+    figure, said = missing_figure(report)
+    assert words in said and len(figure.axes[0].get_yticks()) == min(gaps or 20, 20)
 
 
 def test_large_numbers_do_not_run_into_each_other():

@@ -17,7 +17,7 @@ import pandas as pd
 from ..cleaning.distinct import Columns, has_more_values
 from ..core.brief import DataSection
 from ..planning.plan import Plan
-from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
+from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of, first_of
 from ..report.figures import COLOURS, use_style
 from .quality import empty_cells
 
@@ -35,17 +35,27 @@ def _short(name: object, most: int = 28) -> str:
     return str(name) if len(str(name)) <= most else f"{str(name)[:most - 1]}…"
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-05-b
+def _not_drawn(count: int) -> Claim | str:
+    "How many of the columns that a title counts its picture leaves out; nothing where it draws all"
+    return claim("; {cut} of them {are} not drawn", cut=count_of(count, "columns that are not drawn"),
+                 are="is" if count == 1 else "are") if count else ""
+
+
 def missing_figure(report: dict[str, Any], most: int = 20, labels: Mapping[str, str] = {}) -> tuple["Figure", str]:
     "Bars of missing shares per column as delivered and after cleaning, and the claim; labels: names on the axis"
     shares = pd.DataFrame(report["missing"]).T.sort_values("after")
     shown = shares[(shares > 0).any(axis=1)].tail(most)
     if shown.empty:
-        said = claim("No cell is missing in {all:column}", all=count_of(len(shares), "columns of the table"))
         shown = shares.tail(most)
+        said = claim("No cell is missing in {all:column}{cut}", all=count_of(len(shares), "columns of the table"),
+                     cut=_not_drawn(len(shares) - len(shown)))
     else:
-        grew = int((shares["after"] > shares["before"]).sum())
-        said = claim("{gappy} of {all:column} have missing cells, most {name} ({share}); cleaning added some in {grew}",
-                     gappy=count_of((shares["after"] > 0).sum(), "columns with gaps", report.get("rows_out")),
+        grew, gappy = int((shares["after"] > shares["before"]).sum()), int((shares["after"] > 0).sum())
+        said = claim("{gappy} of {all:column} {have} missing cells{most} {name} ({share}); cleaning added some in "
+                     "{grew}{cut}", have="has" if gappy == 1 else "have",
+                     most=first_of(gappy, "; the largest share is that of"),
+                     cut=_not_drawn(int((shares > 0).any(axis=1).sum()) - len(shown)),
+                     gappy=count_of(gappy, "columns with gaps", report.get("rows_out")),
                      all=count_of(len(shares), "columns of the table"), name=str(shown.index[-1]),
                      share=Measured(float(shown["after"].iloc[-1]), "share", f"missing cells of {shown.index[-1]}",
                                     report.get("rows_out")),
@@ -253,12 +263,25 @@ _NUMBER = {"role": "numeric"}  # a column that a step of the user added
 
 
 def _skewness(frame: Columns, plan: Plan, hidden: Iterable[str]) -> pd.Series:
-    "Skewness of the numeric columns, codes and flags excepted, the strongest first"
+    "Skewness of the numeric features, codes and flags excepted, the strongest first"
     found = {}
     for name in _numbers(frame, plan, hidden):
-        if plan.columns.get(name, _NUMBER)["role"] == "numeric" and has_more_values(column := frame[name], 2):
+        if _is_quantity(plan, name) and has_more_values(column := frame[name], 2):
             found[name] = column.skew()
     return pd.Series(found, dtype=float).fillna(0).sort_values(key=abs, ascending=False)
+
+
+def _is_quantity(plan: Plan, name: str) -> bool:
+    "Whether the plan takes what a column holds for a quantity, no code and no flag"
+    entry = plan.columns.get(name, _NUMBER)
+    return (entry.get("kind") or entry["role"]) == "numeric"
+
+
+def _no_features(frame: Columns, plan: Plan) -> list[str]:
+    "The numeric columns of the plan that become no feature: the target of a quantity, and what the brief keeps out"
+    types = frame.dtypes
+    return [name for name in plan.columns if name in types and types[name].kind in "iuf"
+            and name not in plan.feature_columns and (name == plan.data.target or _is_quantity(plan, name))]
 
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-d
 def _spread_panels(frame: Columns, names: list[str], data: DataSection) -> "Figure":
@@ -282,21 +305,23 @@ def _spread_panels(frame: Columns, names: list[str], data: DataSection) -> "Figu
 # %% ../../../nbs/wrangling/07_report.ipynb #34wranglingr-13-b
 def numbers_figure(frame: Columns, plan: Plan, most: int = 12,
                    hidden: Iterable[str] = ()) -> tuple["Figure", str] | None:
-    """Histogram and box of the numeric columns (no codes, no flags), the most skewed first, and the claim;
-    None without numeric columns"""
+    """Histogram and box of the numeric features (no codes, no flags), the most skewed first, and the claim, which names
+    the numeric columns that are no features; None without numeric features"""
     skew = _skewness(frame, plan, hidden)
     if skew.empty:
         return None
     figure, strong = _spread_panels(frame, [*skew.index[:most]], plan.data), int((skew.abs() > 1).sum())
     left = claim("; {left} more are not drawn",
-                 left=count_of(len(skew) - most, "numeric columns that are not drawn")) if len(skew) > most else ""
-    return figure, claim("{strong} of {all} numeric columns {are} strongly skewed in {rows:row} (skewness beyond "
-                         "{limit}){most} {name} ({skewness}){left}",
-                         left=left, are="is" if strong == 1 else "are",
-                         most=", most" if strong else "; the largest is that of",
+                 left=count_of(len(skew) - most, "numeric features that are not drawn")) if len(skew) > most else ""
+    aside = claim("; no {features} and not counted: {others}", features="feature" if len(others) == 1 else "features",
+                  others=", ".join(others)) if (others := _no_features(frame, plan)) else ""
+    return figure, claim("{strong} of {all} numeric features {are} strongly skewed in {rows:row} (skewness beyond "
+                         "{limit}){most} {name} ({skewness}){left}{aside}",
+                         left=left, are="is" if strong == 1 else "are", aside=aside,
+                         most=first_of(strong, "; the largest is that of"),
                          rows=count_of(len(frame), "rows of the clean table"),
                          strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
-                         name=str(skew.index[0]), all=count_of(len(skew), "numeric columns that vary", len(frame)),
+                         name=str(skew.index[0]), all=count_of(len(skew), "numeric features that vary", len(frame)),
                          limit=chosen_value(1, "", "skewness that is called strong"),
                          skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))
 
@@ -346,7 +371,9 @@ def correlation_figure(frame: pd.DataFrame, plan: Plan, most: int = 15,
     (first, second), close = pairs[0], int((np.abs(np.triu(table, 1)) > 0.8).sum())
     limit = chosen_value(0.8, "effect", "rank correlation that is called close")
     return figure, claim("{first} and {second} are correlated most (rank correlation {rho}); {close} of "
-                         "{pairs:pair} {are} beyond {limit}{note}", note=f" ({note})" if note else "",
+                         "{pairs:pair} among {columns:numeric column}, codes and flags with them, {are} beyond "
+                         "{limit}{note}", note=f" ({note})" if note else "",
+                         columns=count_of(len(names), "numeric columns that are correlated, codes and flags with them"),
                          first=str(names[first]), second=str(names[second]), limit=limit,
                          are="is" if close == 1 else "are",
                          close=count_of(close, "pairs of numeric columns with a rank correlation beyond 0.8",
