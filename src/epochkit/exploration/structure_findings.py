@@ -174,13 +174,14 @@ def _odd_rows_finding(found: Exploration) -> Finding | None:
     if not odd.any():
         return None
     inside, outside = found.outcome[odd].mean(), found.outcome[~odd].mean()
-    low, high = outcome_means(found.outcome[odd], np.zeros(odd.sum(), int), found.together).loc[0, ["low", "high"]]
+    means = outcome_means(found.outcome[odd], np.zeros(odd.sum(), int), found.together).iloc[0]
     furthest = found.rows.loc[found.odd["score"][odd].nlargest(3).index]
     rows = ", ".join(map(str, furthest["row_id"])) if "row_id" in found.rows else ""
     differ = claim("; their {outcome} is {inside}, elsewhere {outside}", outcome=found.outcome_words,
-                   inside=outcome_value(found, inside, "a row is odd as a whole", int(odd.sum()), low, high),
+                   inside=outcome_value(found, inside, "a row is odd as a whole", int(odd.sum()), means["low"],
+                                        means["high"]),
                    outside=outcome_value(found, outside, "no row is odd as a whole", int((~odd).sum()))
-                   ) if odd.sum() >= 10 and not low <= outside <= high else ""
+                   ) if means["units"] >= 10 and not means["low"] <= outside <= means["high"] else ""
     return finding(
         "odd_rows",
         claim("{odd:row} of {all} {are} odd as a whole: an isolation forest finds the combination of numbers rare"
