@@ -195,7 +195,8 @@ def _rows_left_out(record: ProjectRecord) -> Lesson | None:
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-12-1
 @lesson_rule("data_wrangling")
 def _cells_mended(record: ProjectRecord) -> Lesson | None:
-    steps = [step for step in record.found("data_quality_report.json", "steps") or [] if step.get("cells")]
+    steps = [step for step in record.found("data_quality_report.json", "steps") or []
+             if step.get("cells") and step["step"] != "column_kinds"]  # a date that is read as one was no fault
     if not steps:
         return None
     most = max(steps, key=lambda step: step["cells"])
@@ -314,10 +315,11 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
     used = {*(record.found("tuned_model_info.json", "members") or ())}
     unused = [item["model"] for item in behind if item["framework"] not in used]
     spent = sum(item["cpu_seconds"] or 0 for item in behind)
+    took_part = record.found("all_models_metrics.json", "validation_took_part")
     best = min(models, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]))["model"]
-    said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds; {behind} "
-                 "{lie} clearly behind and took {spent} of the processors",
-                 best=best, metric=record.plan.metric.primary,
+    said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds{late}; "
+                 "{behind} {lie} clearly behind and took {spent} of the processors",
+                 late=" and the validation rows" if took_part else "", best=best, metric=record.plan.metric.primary,
                  ties=count_of(len(models) - len(behind) - 1, "frameworks that tie with the best, without it"),
                  others=count_of(len(models) - 1, "frameworks that were compared with the best"),
                  behind=count_of(len(behind), "frameworks that lie clearly behind the best"),
@@ -479,9 +481,11 @@ def _for_whom(record: ProjectRecord) -> Iterator[Lesson]:
         missed, unusual = ratio["value"] < own, ratio["value"] < common
         own_limit, usual_limit = (chosen_value(limit, "", f"{whose} limit of the impact ratio")
                                   for limit, whose in ((own, "plan's"), (common, "usual")))
-        yield Lesson(said, claim("below the plan's limit of {own}", own=own_limit) if missed else claim(
-            "within the plan's limit of {own}, below the usual {usual}", own=own_limit, usual=usual_limit)
-            if unusual else claim("above the usual limit of {usual}", usual=usual_limit),
+        chance = ", and chance alone may make such a difference" if (ratio.get("by_chance") or 0) >= 0.05 else ""
+        yield Lesson(said, claim("below the plan's limit of {own}{chance}", own=own_limit, chance=chance) if missed
+                     else claim("within the plan's limit of {own}, below the usual {usual}{chance}", own=own_limit,
+                                usual=usual_limit, chance=chance)
+                     if unusual else claim("above the usual limit of {usual}", usual=usual_limit),
                      claim("decide whether these differences between groups of {name} may stay, with the reason in "
                            "[fairness]" if unusual else "compare the groups of {name} again with each new model",
                            name=item["attribute"]),

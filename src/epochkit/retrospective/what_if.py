@@ -96,7 +96,7 @@ def tuning_scenarios(summary: dict[str, Any], tuned: dict[str, Any], metric: str
     "Without the search, and with one model instead of a blend (or a blend instead of one model)"
     gain, blend, found = summary.get("gain") or {}, tuned.get("blend_gain"), []
     searched = f"{summary['trials']} trials on {summary.get('checked_on', 'the folds')}"
-    if gain.get("gain") is None and summary.get("improved") is False:
+    if summary.get("improved") is False:
         found.append(Scenario("no tuning", metric, 0.0, 0.0, 0.0,
                               basis=f"none of {summary['trials']} trials beat the defaults, "
                               "which were handed on"))

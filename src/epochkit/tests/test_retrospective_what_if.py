@@ -107,4 +107,6 @@ def test_a_number_has_no_threshold_and_what_is_missing_stands_last():
         "test_report.json": {}}
     found = what_if(files, plan, "the file was too large")
     assert found[0].scenario == "no tuning" and all(row.difference is None for row in found[1:])
+    files["tuning_summary_report.json"] |= {"improved": False}  # what was tried and not kept changes nothing
+    assert what_if(files, plan, "the file was too large")[0].difference == 0
     assert {"another framework", "another threshold", "half of the rows"} <= {row.scenario for row in found}

@@ -33,6 +33,12 @@ def test_groups_that_are_treated_alike_differ_by_chance():
     assert sum(found["by_chance"] < 0.05 for found in alike) <= 4 and np.mean([found["value"] for found in alike]) > 0.04
 
 
+def test_the_interval_of_a_ratio_reaches_beyond_one_where_chance_makes_the_difference():
+    found = group_differences(group_rates(*made({"a": 0.5, "b": 0.55}, 100)))
+    assert found["parity_difference"]["low"] < 0 < found["parity_difference"]["high"]
+    assert found["impact_ratio"]["low"] < found["impact_ratio"]["value"] < 1 < found["impact_ratio"]["high"]
+
+
 def test_small_groups_have_no_rate_and_one_group_no_difference():
     deserves, gets, groups = made({"a": 0.5, "b": 0.5}, 29)
     assert group_rates(deserves, gets, groups)["selection_rate"].isna().all()

@@ -92,7 +92,7 @@ def group_differences(table: pd.DataFrame, seed: int = 42, draws: int = 2_000) -
         one, other = (_drawn_shares(group, rate, draws, rng) for group in pair)
         ratio = name == "impact_ratio"
         drawn = one / np.maximum(other, 1e-9) if ratio else other - one
-        ends = np.quantile(np.minimum(drawn, 1 / np.maximum(drawn, 1e-9)) if ratio else drawn, [0.025, 0.975])
+        ends = np.quantile(drawn, [0.025, 0.975])
         found[name] = {"value": float((low / high if high else 1.0) if ratio else high - low), "low": float(ends[0]),
                        "high": float(ends[1]), "by_chance": _by_chance(table, rate, draws, rng),
                        "lowest": pair[0]["group"], "highest": pair[1]["group"]}
