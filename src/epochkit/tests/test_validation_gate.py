@@ -141,6 +141,8 @@ def test_a_busy_machine_and_an_older_report_do_not_shut_the_gate(tested):
     assert busy.result == "pass" and "the machine was busy" in busy.reason
     assert CHECKS[6]["latency"](context(speed={})).result == "pass"  # the report of a kit before rounds
     assert CHECKS[6]["robustness"](context(report={"robustness": [{"noise": 0.05, "relative_loss": 0.01}]})).result == "pass"
+    unmoved = CHECKS[6]["robustness"](context(report={"robustness": [NOISE[0] | {"moved": 0}]}))
+    assert unmoved.result == "skipped" and "moves no numeric input" in unmoved.reason
     robust = CHECKS[6]["robustness"](context())
     assert robust.observed == 0.03 and robust.reason.startswith("3.0 % (1.0 % to 5.0 %) of the gain") and "lower end decides" in robust.reason
 

@@ -122,6 +122,7 @@ def test_noise_costs_more_the_larger_it_is(loans):
     little, much = robustness(bundle, rows, plan, 0.5, (0.01, 2.0))
     inputs = number_inputs(bundle)
     for row in (little, much):
+        assert row["moved"] == len(inputs) - len([name for name in row["not_moved"].split(", ") if name])
         moved = [name for name in inputs if name not in row["not_moved"].split(", ")]
         assert all(not disturb(rows, bundle, row["noise"], plan.split.seed)[name].equals(rows[name].astype(float)) for name in moved)
         assert noise_in_words(row, inputs).startswith(f"{len(moved)} of {len(inputs)} numeric input")

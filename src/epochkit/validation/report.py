@@ -288,10 +288,11 @@ def relative_loss(plan: Plan, before: np.ndarray, after: np.ndarray, baseline: f
 # %% ../../../nbs/validation/01_report.ipynb #66validation-10-a
 def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float,
                shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25), draws: int = 5) -> list[dict[str, float]]:
-    """noise, value of the primary metric, relative_loss with its 95 % interval (low, high), and not_moved, per share
+    """noise, value of the primary metric, relative_loss with its 95 % interval (low, high), moved and not_moved, per
+    share
 
     baseline: value of the primary metric without a model. relative_loss: share of the gain over it that noise costs.
-    not_moved: names of the numeric inputs whose smallest step is larger than such noise.
+    not_moved: names of the numeric inputs whose smallest step is larger than such noise; moved: how many others.
     """
     noisy = {(share, draw): disturb(raw, bundle, share, plan.split.seed + draw)
              for share in shares for draw in range(draws)}
@@ -304,7 +305,7 @@ def robustness(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float,
         still = [name for name in number_inputs(bundle)
                  if all(_alike(raw[name], noisy[share, draw][name]) for draw in range(draws))]
         results.append({"noise": share, "value": float(after[0]), **relative_loss(plan, values[0, 0], after, baseline),
-                        "not_moved": ", ".join(still)})
+                        "moved": len(number_inputs(bundle)) - len(still), "not_moved": ", ".join(still)})
     return results
 
 
