@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..cleaning.years import holds_years
-from .ablation import GAIN_WORDS, GroupGain, unsure_words
+from .ablation import GAIN_WORDS, LOSS_WORDS, SCORES, GroupGain, unsure_words
 from ..report.claims import Measured, begun, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
 from ..report.values import Sentence, share_text
@@ -124,20 +124,21 @@ def _bars_with_interval(axis: Any, table: pd.DataFrame, columns: tuple[str, str,
     axis.grid(axis="y", visible=False)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-a-1
-def importance_picture(importance: pd.DataFrame, groups: dict[str, str], most: int = 15) -> FeaturePicture:
-    "Fall of the score when a feature is shuffled, beside its mutual information, each with its interval"
+def importance_picture(importance: pd.DataFrame, groups: dict[str, str], task: str, most: int = 15) -> FeaturePicture:
+    "What shuffling a feature costs, in the task's score, beside its mutual information, each with its interval"
     top = importance.head(most).iloc[::-1]
     figure, axes = _canvas(1.6 + 0.32 * max(4, len(top)), columns=2, sharey=True)
     colours = [COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")] for name in top["feature"]]
-    _bars_with_interval(axes[0, 0], top, ("importance", "low", "high"), colours, "fall of the score when shuffled")
+    _bars_with_interval(axes[0, 0], top, ("importance", "low", "high"), colours,
+                        f"what shuffling costs ({SCORES[task].removesuffix(' (lower)')})")
     _bars_with_interval(axes[0, 1], top, ("mutual_information", "information_low", "information_high"), colours,
                         "mutual information (nats)")
     _legend(axes[0, 1], [groups.get(name, "") for name in top["feature"]])
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
     ends = (float(first["low"]), float(first["high"])) if np.isfinite(first["low"]) else (None, None)
-    return figure, claim("{feature} matters most: shuffling it costs {importance} of the score; for {clear} of "
+    return figure, claim("{feature} matters most: shuffling it costs {importance} {scored}; for {clear} of "
                          "{all:feature} the loss is clearly above zero, each judged by itself",
-                         feature=first["feature"],
+                         feature=first["feature"], scored=LOSS_WORDS[task],
                          importance=Measured(float(first["importance"]), "score", f"importance of {first['feature']}",
                                              None, *ends, rule="shuffled on unseen folds of training rows"),
                          clear=count_of(clear, "features whose importance lies above zero", rule="each by itself"),
