@@ -99,7 +99,9 @@ def check_library_notebook(path: Path) -> list[str]:
                                        len(counts) + 1)) else ["is not executed from top to bottom in a fresh kernel"]
     errors = [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
     streams = [output for cell in cells for output in cell["outputs"] if output.get("name") == "stderr"]
-    return found + ["shows an error"] * bool(errors) + ["prints to stderr"] * bool(streams)
+    state = read_notebook(path).get("metadata", {}).get("widgets")
+    return found + ["shows an error"] * bool(errors) + ["prints to stderr"] * bool(streams) + [
+        "holds the state of its widgets (metadata.widgets): save it without"] * bool(state)
 
 # %% ../../../nbs/project/04_checks.ipynb #91projectche-12-b
 def check_epoch_notebook(path: Path) -> list[str]:

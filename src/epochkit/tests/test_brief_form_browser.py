@@ -81,7 +81,7 @@ def test_a_person_fills_in_the_form_answers_the_question_and_saves(lab, browser,
     row.locator("select").select_option(label="text")
     page.wait_for_selector(f"{FORM} .column >> text=set in the brief", timeout=20_000)
     page.locator(f"{FORM} .column", has_text="Größe in cm").get_by_label("known after").check()
-    page.wait_for_selector(f"{FORM} .column >> text=leak suspect", timeout=20_000)
+    page.wait_for_selector(f"{FORM} .column:has-text('Größe in cm') .chip:has-text('known after')", timeout=20_000)
     page.wait_for_selector(f"{FORM} >> text=No question is open.", timeout=20_000)
     save.click()
     page.wait_for_selector(f"{FORM} >> text=holds this brief", timeout=20_000)

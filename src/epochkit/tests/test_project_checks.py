@@ -42,6 +42,9 @@ def test_a_library_notebook_must_be_executed_in_order(tmp_path):
     assert "fresh kernel" in check_library_notebook(notebook(tmp_path / "a.ipynb", [code(1), code(3)]))[0]
     noisy = code(1, [{"output_type": "stream", "name": "stderr"}])
     assert check_library_notebook(notebook(tmp_path / "a.ipynb", [noisy])) == ["prints to stderr"]
+    saved = json.loads(notebook(tmp_path / "a.ipynb", [code(1)]).read_text())
+    (tmp_path / "a.ipynb").write_text(json.dumps(saved | {"metadata": {"widgets": {"state": {"a": 1}}}}))
+    assert "state of its widgets" in check_library_notebook(tmp_path / "a.ipynb")[0]
 
 
 def test_an_epoch_notebook_keeps_its_shape(tmp_path):
