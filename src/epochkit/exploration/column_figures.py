@@ -21,7 +21,7 @@ from .findings import (alone_value, association_values, ends_alone, quartiles_cl
                                            outlier_values, skewness_values)
 from .structure_findings import effect_value, label_value, outcome_value, value_of_column
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, first_of
-from ..report.figures import COLOURS, readable, use_style
+from ..report.figures import COLOURS, use_style
 from ..report.values import readable, share_text
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _parts_by_value(values: pd.Series, most: int = 10) -> pd.Series:
 
 def _course_claim(found: Exploration, name: str, row: pd.Series, means: pd.DataFrame) -> Claim:
     "Which way the target goes with a number: its ends where it goes one way, else where it is highest and lowest"
-    target, way = found.plan.data.target, course_of(means["y"], means["spread"])
+    target, way = found.plan.data.target, course_of(means["y"], means["reach"])
     one_way = way in ("rises", "falls")
     places = {"low": means.iloc[0 if one_way else means["y"].argmin()],
               "high": means.iloc[-1 if one_way else means["y"].argmax()]}
@@ -228,13 +228,12 @@ def _trend_picture(found: Exploration, name: str, row: pd.Series) -> Exploration
     part = _parts_by_value(values).astype(int)
     of_target = outcome_means(target[part.index].astype(float), part.to_numpy(), found.together)
     means = pd.DataFrame({"x": values, "part": part}).groupby("part")["x"].agg(x="median", low="min", high="max")
-    means = means.assign(rows=of_target["rows"], y=of_target["mean"],
-                         spread=(of_target["high"] - of_target["mean"]) / 1.96)
+    means = means.assign(rows=of_target["rows"], y=of_target["mean"], reach=of_target["high"] - of_target["mean"])
     figure, axes = canvas(4.2)
     axis = axes[0, 0]
     some = found.rows.sample(min(1500, len(found.rows)), random_state=0).index
     axis.scatter(values[some], target[some], s=10, alpha=0.3, color=COLOURS["grey"], label="rows")
-    axis.errorbar(means["x"], means["y"], yerr=1.96 * means["spread"], color=COLOURS["blue"], marker="o", capsize=3,
+    axis.errorbar(means["x"], means["y"], yerr=means["reach"], color=COLOURS["blue"], marker="o", capsize=3,
                   linewidth=2, label=f"mean of {len(means)} parts of {named(found, name)} by value, 95 % interval")
     axis.set(xlabel=titled(found, name), ylabel=titled(found, target.name))
     axis.legend()

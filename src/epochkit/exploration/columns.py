@@ -140,13 +140,14 @@ def outcome_means(outcome: pd.Series, codes: np.ndarray, together: pd.Series | N
     return pd.DataFrame({"rows": found.rows, "units": found.units, "mean": found.mean, "low": low, "high": high})
 
 
-def course_of(means: pd.Series, errors: pd.Series) -> str:
+def course_of(means: pd.Series, reaches: pd.Series) -> str:
     """rises, falls, goes up and down, or hardly changes: which way a curve goes, as far as the 95 % intervals of its
     points tell
 
-    means, errors: the mean and the standard error of each point, in order; an error that is missing counts as none"""
-    middle, error = means.to_numpy(float), errors.fillna(0.0).to_numpy(float)
-    steps, apart = middle[None, :] - middle[:, None], 1.96 * np.hypot(error[None, :], error[:, None])
+    means, reaches: the mean of each point and half the width of its interval, in order; one that is missing counts as
+    none"""
+    middle, reach = means.to_numpy(float), reaches.fillna(0.0).to_numpy(float)
+    steps, apart = middle[None, :] - middle[:, None], np.hypot(reach[None, :], reach[:, None])
     later = np.triu(np.ones(steps.shape, bool), 1)
     up, down = bool((steps > apart)[later].any()), bool((steps < -apart)[later].any())
     ways = {(True, False): "rises", (False, True): "falls", (True, True): "goes up and down"}

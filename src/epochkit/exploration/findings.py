@@ -427,7 +427,7 @@ def _rare_labels_finding(found: Exploration, advice: Advice) -> Finding | None:
     if rare.empty:
         return None
     rare = rare.sort_values("rare_labels", ascending=False, kind="stable")
-    counts = found.rows[rare.iloc[0]["column"]].value_counts()
+    counts, limit = found.rows[rare.iloc[0]["column"]].value_counts(), fewest_label_rows(int(rare.iloc[0]["rows"]))
     first, encoding = rare.iloc[0], advice["encoding"] | {
         name: "one-hot with rare labels in one column" for name in advice["rare_labels"]
         if advice["encoding"].get(name) == "one-hot"} | {item["column"]: "left out" for item in advice["drop"]}
@@ -436,12 +436,12 @@ def _rare_labels_finding(found: Exploration, advice: Advice) -> Finding | None:
         claim("{rare:category|categories} with labels of fewer than {limit:row}{most} {name} ({labels} of {all:label})",
               name=first["column"], most=first_of(len(rare), ":"),
               rare=count_of(len(rare), "categories with rare labels", len(found.rows)),
-              limit=count_of(fewest_label_rows(int(first["rows"])), "rows below which a label is rare"),
+              limit=count_of(limit, "rows below which a label is rare"),
               labels=count_of(first["rare_labels"], f"rare labels of {first['column']}", len(found.rows)),
               all=count_of(first["distinct"], f"labels of {first['column']}", len(found.rows))),
         int(first["rare_labels"]),
         claim("{held:row has|rows have} one of them in {name}", name=first["column"],
-              held=count_of(counts[counts < 10].sum(), f"rows with a rare label of {first['column']}",
+              held=count_of(counts[counts < limit].sum(), f"rows with a rare label of {first['column']}",
                             len(found.rows))),
         claim("encode by these rules: {treated}", treated=_treated(rare["column"], encoding, "left out")))
 

@@ -136,11 +136,16 @@ def _robust_z(values: pd.Series) -> pd.Series:
     return 0.6745 * distance / mad if mad > 0 else distance / (1.253314 * distance.abs().mean() or np.inf)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-18-a
+def _fences(values: pd.Series) -> tuple[float, float]:
+    "Tukey's: one and a half times the distance of the quartiles below the first and above the third"
+    first, third = values.quantile([0.25, 0.75])
+    return first - 1.5 * (third - first), third + 1.5 * (third - first)
+
+
 def beyond_both(values: pd.Series) -> pd.Series:
     "Which of the known values lie beyond the fences and beyond |robust z| 3.5"
-    first, third = values.quantile([0.25, 0.75])
-    reach = 1.5 * (third - first)
-    return ((values < first - reach) | (values > third + reach)) & (_robust_z(values).abs() > 3.5)
+    low, high = _fences(values)
+    return ((values < low) | (values > high)) & (_robust_z(values).abs() > 3.5)
 
 
 def outliers(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -150,13 +155,12 @@ def outliers(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         values = numbers_of(frame[name]).dropna()
         if values.nunique() < 3:
             continue
-        first, third = values.quantile([0.25, 0.75])
-        low, high = first - 1.5 * (third - first), third + 1.5 * (third - first)
-        beyond, far, both = (values < low) | (values > high), _robust_z(values).abs() > 3.5, beyond_both(values)
+        low, high = _fences(values)
+        beyond, far = (values < low) | (values > high), _robust_z(values).abs() > 3.5
         rows.append({
             "column": name, "low_fence": low, "high_fence": high, "beyond_fences": int(beyond.sum()),
-            "beyond_z": int(far.sum()), "both": int(both.sum()), "share": float(both.mean()),
-            "skewness": values.skew()
+            "beyond_z": int(far.sum()), "both": int((beyond & far).sum()), "share": float(
+                (beyond & far).mean()), "skewness": values.skew()
         })
     columns = ["column", "low_fence", "high_fence", "beyond_fences", "beyond_z", "both", "share", "skewness"]
     return pd.DataFrame(rows, columns=columns).sort_values("share", ascending=False, kind="stable", ignore_index=True)

@@ -280,7 +280,7 @@ def partial_words(time: TimeBehaviour) -> str | Claim:
 def way_over_time(time: TimeBehaviour) -> str:
     "Which way the outcome goes over the periods: rises, falls, hardly changes, or up and down with where it tends to"
     table = whole_periods(time)
-    way, tends = course_of(table["mean"], (table["high"] - table["low"]) / 3.92), abs(time.trend) >= 0.1
+    way, tends = course_of(table["mean"], (table["high"] - table["low"]) / 2), abs(time.trend) >= 0.1
     if way != "goes up and down":
         return way if tends or way == "hardly changes" else "has no clear trend"
     return f"goes up and down, on the whole {'up' if time.trend > 0 else 'down'}," if tends else "goes up and down"

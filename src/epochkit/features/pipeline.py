@@ -297,7 +297,7 @@ def provenance(pipeline: FeaturePipeline, reasons: dict[str, str] | None = None)
 
 # %% ../../../nbs/features/06_pipeline.ipynb #pipeline-words
 def feature_words(origins: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> dict[str, str]:
-    """What people read for a feature (name -> words); those that are called so already are left out
+    """What people read for a feature or a column (name -> words); features that are called so already are left out
 
     origins: feature, sources and formula of each, as `provenance` gives them; labels: what people call a column.
     """

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .candidates import Bench, Candidate, all_together, bench
-from .figures import bias_claim
+from .figures import bias_claim, errors_by_size
 from .folds.blend import Blend, ProbabilityScale
 from .folds.final import Composition, Member
 from .folds.fold_fits import (FoldTask, TrainingData, answered_rows, fit_fold, fold_codes, model_output)
@@ -189,14 +189,6 @@ def _mistakes_claim(best: Candidate, counts: np.ndarray, labels: list[str], low:
                                 rule=_RULE))
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-14
-def _parts_by_size(output: np.ndarray, error: np.ndarray, together: np.ndarray, parts: int = 10) -> pd.DataFrame:
-    "Mean prediction, mean error and its standard error in equally large parts of the rows, smallest predictions first"
-    parts = max(1, min(parts, len(output) // 20))
-    part = (np.argsort(np.argsort(output, kind="stable")) * parts) // len(output)
-    found = means_of(error, part, together)
-    return pd.DataFrame({"predicted": np.bincount(part, output) / found.rows, "error": found.mean, "sem": found.error})
-
-
 def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, str] | None:
     "Errors over predictions and beside a normal distribution, with the bias as claim; None for classes"
     if plan.data.task != "regression":
@@ -205,7 +197,7 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     from scipy.stats import norm
 
     y, output, _, together = _answered_rows(best, data)
-    error, table = output - y, _parts_by_size(output, output - y, together)
+    error, table = output - y, errors_by_size(output, output - y, together)
     use_style()
     figure = Figure(figsize=(10, 4.4))
     left, right = figure.subplots(1, 2)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RANKED', 'PAIRED', 'classification_metrics', 'decide', 'is_count', 'regression_metrics', 'draws_for',
-           'resampled_counts', 'metrics_of', 'measure', 'interval_ends', 'choose_threshold', 'DecisionWorth',
-           'decision_worth']
+           'resampled_counts', 'metrics_of', 'measure', 'interval_ends', 'score_bins', 'choose_threshold',
+           'DecisionWorth', 'decision_worth']
 
 # %% ../../../nbs/models/01_metrics.ipynb #59metrics-02
 import warnings
@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ..core.errors import BadInputError
 from ..report.values import readable
@@ -213,6 +214,14 @@ def interval_ends(drawn: np.ndarray, few: bool = False) -> tuple[float, float]:
     else:
         low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
     return float(low), float(high)
+
+# %% ../../../nbs/models/01_metrics.ipynb #metrics-bins
+def score_bins(scores: np.ndarray, bins: int = 10) -> np.ndarray:
+    """The bin of each row from 0, (n_rows,): of equally many rows, except that rows with one score share a bin; fewer
+    than `bins` where they would hold under 20 rows"""
+    bins = max(1, min(bins, len(scores) // 20))
+    share = pd.Series(scores).rank(method="average", pct=True).to_numpy()
+    return np.unique(np.clip((share * bins - 1e-9).astype(int), 0, bins - 1), return_inverse=True)[1]
 
 # %% ../../../nbs/models/01_metrics.ipynb #metrics-implied
 def _implied_threshold(metric: Any) -> float:

@@ -8,7 +8,7 @@ __all__ = ['STORAGE', 'study_storage', 'SharedStudy', 'study_of']
 # %% ../../../nbs/models/16_shared_study.ipynb #study-02
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.errors import BadInputError, explain, require_package
@@ -48,10 +48,11 @@ class SharedStudy:
         self._direction = "maximize" if maximize else "minimize"
         self._study, self._there, self._asked = None, set(), 0.0
 
-    def show(self, trials: Sequence[Any], last: bool = False) -> None:
-        """Adds the trials (Optuna's, with their number in `user_attrs["trial"]`) that the study lacks
+    def show(self, trials: Mapping[int, Any], as_optuna: Callable[[Any], Any], last: bool = False) -> None:
+        """Adds the trials, by their number, that the study lacks
 
-        last: asks a database that was away a moment ago too.
+        as_optuna: gives Optuna's trial for one of them, with its number in `user_attrs["trial"]`. last: asks a database
+        that was away a moment ago too.
         """
         if self.trouble and not last and time.monotonic() - self._asked < self.AGAIN_S:
             return
@@ -60,10 +61,10 @@ class SharedStudy:
         import sqlalchemy
         try:
             self._open()
-            for trial in trials:
-                if trial.user_attrs["trial"] not in self._there:
-                    self._study.add_trial(trial)
-                    self._there.add(trial.user_attrs["trial"])
+            for number, trial in trials.items():
+                if number not in self._there:
+                    self._study.add_trial(as_optuna(trial))
+                    self._there.add(number)
             self.trouble = ""
         except (optuna.exceptions.OptunaError, sqlalchemy.exc.SQLAlchemyError, OSError, RuntimeError) as error:
             self.trouble = self.trouble or explain(error).splitlines()[0]

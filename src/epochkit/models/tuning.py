@@ -199,7 +199,8 @@ class _Finished:
     def show(self, last: bool = False) -> None:
         "Shows the trials in the study that others look at, where there is one"
         if self.study:
-            self.study.show([_for_optuna(trial, self.model) for trial in self.trials], last)
+            self.study.show({trial.number: trial for trial in self.trials},
+                            lambda trial: _for_optuna(trial, self.model), last)
 
     def _save(self, trial: Trial, leads: bool) -> None:
         entry = self.store.save("trial", self.best if leads else None, trial=trial._asdict(), seconds=self.seconds,

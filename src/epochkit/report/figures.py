@@ -65,13 +65,17 @@ def markdown_html(text: str) -> Html:
     return Html(mistune.create_markdown(escape=True)(text))
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-14
+def _size_of(png: bytes) -> tuple[int, int] | None:
+    "Width and height in pixels; None of what does not begin as a PNG does: a signature, then its size (PNG, 11.2.1)"
+    return struct.unpack(">II", png[16:24]) if png.startswith(b"\x89PNG") and len(png) >= 24 else None
+
+
 def image_html(png: Path | bytes, alt: str, caption: str = "") -> Html:
-    """A picture as HTML with the file inside, so that the page travels alone; its width and height in pixels stand
-    beside it, so that a page keeps the place before the picture is drawn"""
+    """A picture as HTML with the file inside, so that the page travels alone; its width and height stand beside it, so
+    that a page keeps the place before the picture is drawn"""
     content = png if isinstance(png, bytes) else Path(png).read_bytes()
-    width, height = struct.unpack(">II", content[16:24])  # a PNG begins with a signature and its size: PNG, 11.2.1
     data = base64.b64encode(content).decode("ascii")
-    return render_macro("parts.html.j2", "figure", data=data, alt=alt, width=width, height=height, caption=caption)
+    return render_macro("parts.html.j2", "figure", data=data, alt=alt, size=_size_of(content), caption=caption)
 
 # %% ../../../nbs/report/05_figures.ipynb #17reporting-14-a
 def _content_html(content: object) -> Html:

@@ -17,7 +17,6 @@ from ..core.files import plain
 from ..models.bundle import read_rows, score_cleaned, value_column
 from ..core.settings import Settings
 from ..models.folds.comparison import Judge
-from ..models.folds.fold_fits import group_codes
 from ..models.metrics import metrics_of
 from ..planning.plan import Plan
 from ..record.ledger import Ledger
@@ -54,14 +53,14 @@ def _as_codes(outcomes: pd.Series, bundle: Any) -> np.ndarray:
 
 # %% ../../../nbs/serving/18_shadow.ipynb #shadow-07
 def _gain(plan: Plan, ours: tuple[Any, np.ndarray], theirs: tuple[Any, np.ndarray], outcomes: pd.Series,
-          groups: pd.Series | None) -> dict[str, Any]:
+          together: np.ndarray | None) -> dict[str, Any]:
     "Primary metric of both on rows with an outcome, and how much better ours is, with its 95 % interval"
     y, metric = _as_codes(outcomes, ours[0]), plan.metric
     known = np.isfinite(y)
     if known.sum() < 30:
         return {"metric": metric.primary, "outcomes": int(known.sum())}
     y = y[known].astype(int) if plan.classification else y[known]
-    codes = None if groups is None else group_codes(groups[known])
+    codes = None if together is None else together[known]
     judge = Judge(plan.data.task, metric, y, np.ones(len(y), bool), codes, plan.split.seed, resamples=500)
     costs = (metric.cost_false_positive, metric.cost_false_negative)
     scores = [np.concatenate([metrics_of(judge.task, y, output[known], bundle.threshold, costs, weights)[metric.primary]
@@ -72,12 +71,12 @@ def _gain(plan: Plan, ours: tuple[Any, np.ndarray], theirs: tuple[Any, np.ndarra
 
 # %% ../../../nbs/serving/18_shadow.ipynb #shadow-08
 def beside_predecessor(plan: Plan, bundle: Any, before: Any, rows: list[dict[str, Any]], outcomes: pd.Series,
-                       groups: pd.Series | None = None) -> dict[str, Any]:
+                       together: np.ndarray | None = None) -> dict[str, Any]:
     """The new version beside `before`, which holds Production; before: None where no version does
 
-    rows: raw rows. outcomes: their targets as the data holds them, (n_rows,). groups: whose row each is, drawn
-    together; None where rows are independent. `reason` says why nothing could be compared; `changed` is the share of
-    rows with another decision, `moved` the median distance of scores.
+    rows: raw rows. outcomes: their targets as the data holds them, (n_rows,). together: of `drawn_together`, for
+    these rows; None where each is a draw of its own. `reason` says why nothing could be compared; `changed` is the
+    share of rows with another decision, `moved` the median distance of scores.
     """
     if before is None:
         return {"before": None, "rows": 0,
@@ -101,7 +100,7 @@ def beside_predecessor(plan: Plan, bundle: Any, before: Any, rows: list[dict[str
         "moved": float(np.median(np.abs(values[0] - values[1]))),
         "same_cut": _cut_of(bundle) == _cut_of(before) != "",
         **_gain(plan, (bundle, output[both]), (before, other[both]), outcomes[both],
-                None if groups is None else groups[both])})
+                None if together is None else together[both])})
 
 
 def _cut_of(bundle: Any) -> str:

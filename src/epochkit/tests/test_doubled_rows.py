@@ -28,7 +28,7 @@ from epochkit.validation.input_ranges import answers_by_range
 from epochkit.validation.overfit_checks import Evidence
 from epochkit.validation.report import baseline_metrics, bundle_output, metrics_on, robustness
 from epochkit.validation.rule_gain import gain_over_rule
-from epochkit.validation.score_figures import _errors_by_size
+from epochkit.models.figures import errors_by_size
 from epochkit.validation.segments import errors_by_bin, find_segments, row_losses
 
 
@@ -91,7 +91,7 @@ EXACT = {
     "calibration": lambda at: widths(calibration_table(at.y, at.output[:, 1], at.together)),
     "bias": lambda at: (lambda value: np.array([value.high - value.low]))(
         bias_claim(at.output[:, 1] - at.y, "", "test rows", together=at.together).values["bias"]),
-    "errors by predicted size": lambda at: _errors_by_size(at.output[:, 1], at.output[:, 1] - at.y, at.together)["sem"],
+    "errors by predicted size": lambda at: errors_by_size(at.output[:, 1], at.output[:, 1] - at.y, at.together)["sem"],
     "labels of 003": lambda at: widths(rates_by_label(at.rows["home"], pd.Series(at.y.astype(float)), together=(
         None if at.together is None else pd.Series(at.together)))),
     "time of 003": lambda at: widths(outcome_over_time(at.rows["row_id"] % 400, at.rows["noise"], (

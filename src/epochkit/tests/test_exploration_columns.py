@@ -75,10 +75,10 @@ def test_the_outcome_is_the_positive_class_or_the_value(loans):
 
 
 def test_a_curve_rises_only_where_no_later_point_lies_clearly_below_an_earlier_one():
-    error = pd.Series([0.5] * 5)
+    reach = pd.Series([1.0] * 5)
     for means, way in (([1, 2, 3, 4, 5], "rises"), ([1, 2, 1.8, 4, 5], "rises"), ([5, 4, 3, 2, 1], "falls"),
                        ([1, 6, 2, 7, 9], "goes up and down"), ([1, 1.3, 1, 1, 1], "hardly changes")):
-        assert course_of(pd.Series(means, dtype=float), error) == way
+        assert course_of(pd.Series(means, dtype=float), reach) == way
     assert course_of(pd.Series([1.0, 3.0]), pd.Series([np.nan, np.nan])) == "rises"
 
 

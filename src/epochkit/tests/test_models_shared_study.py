@@ -12,6 +12,10 @@ def made(number, value=0.5):
     return optuna.trial.create_trial(value=value, user_attrs={"trial": number})
 
 
+def show(study, *trials, last=False):
+    study.show({trial.user_attrs["trial"]: trial for trial in trials}, lambda trial: trial, last)
+
+
 def numbers(address):
     study, = optuna.get_all_study_names(storage=address)
     return [trial.user_attrs["trial"] for trial in optuna.load_study(study_name=study, storage=address).trials]
@@ -21,26 +25,26 @@ def test_a_study_gets_each_trial_once_whatever_process_shows_it(tmp_path):
     address = f"sqlite:///{tmp_path}/optuna.db"
     first = SharedStudy(address, "a", maximize=False)
     for count in (1, 2, 2):
-        first.show([made(number) for number in range(count)])
-    SharedStudy(address, "a", maximize=False).show([made(number) for number in range(4)], last=True)
+        show(first, *map(made, range(count)))
+    show(SharedStudy(address, "a", maximize=False), *map(made, range(4)), last=True)
     assert numbers(address) == [0, 1, 2, 3] and not first.trouble and first.left_out(2) == ""
 
 
 def test_a_database_that_is_away_gets_what_it_missed_when_it_is_back(tmp_path):
     folder = tmp_path / "later"
     study = SharedStudy(f"sqlite:///{folder}/optuna.db", "a", maximize=True)
-    study.show([made(0)])
+    show(study, made(0))
     assert study.trouble and "1 of 1 trials are not in the study 'a'" in study.left_out(1)
     folder.mkdir()
-    study.show([made(0), made(1)])  # not asked again at once
+    show(study, made(0), made(1))  # not asked again at once
     assert study.trouble
-    study.show([made(0), made(1)], last=True)
+    show(study, made(0), made(1), last=True)
     assert not study.trouble and numbers(study.address) == [0, 1]
 
 
 def test_a_server_that_does_not_answer_is_told_without_the_password():
     study = SharedStudy("postgresql+psycopg://ada:secret@127.0.0.1:9/base", "a", maximize=True)
-    study.show([made(0)])
+    show(study, made(0))
     assert "refused" in study.trouble.lower() and "secret" not in study.left_out(3)
 
 
@@ -64,8 +68,8 @@ def test_a_real_postgresql_has_the_trials_with_their_states(monkeypatch):
     with postgres() as server:
         monkeypatch.setenv(STORAGE, f"postgresql://kit:{quote(server.password, safe='')}@127.0.0.1:{server.port}/postgres")
         study = SharedStudy(study_storage(), "a", maximize=True)
-        study.show([made(0), optuna.trial.create_trial(state=states.FAIL, user_attrs={"trial": 1}),
-                    optuna.trial.create_trial(state=states.PRUNED, intermediate_values={2: 0.4}, user_attrs={"trial": 2})])
+        show(study, made(0), optuna.trial.create_trial(state=states.FAIL, user_attrs={"trial": 1}),
+             optuna.trial.create_trial(state=states.PRUNED, intermediate_values={2: 0.4}, user_attrs={"trial": 2}))
         assert not study.trouble, study.trouble
         shown = optuna.load_study(study_name="a", storage=study.address).trials
         assert [(trial.state, trial.value) for trial in shown] == [

@@ -200,10 +200,10 @@ def test_the_study_that_others_look_at_has_every_trial_once_and_changes_nothing(
     data, plan = small(trials=12)
     untuned = untuned_of(Moody, data, plan)._replace(metrics={"roc_auc": {"value": 0.0, "low": 0.0, "high": 0.0}})
     alone, run = tune(untuned, data, plan), EpochRun(5, load_settings(home=tmp_path, env={}), {})
-    address, kept = f"sqlite:///{tmp_path}/optuna.db", []
+    address, kept, made = f"sqlite:///{tmp_path}/optuna.db", [], []
 
-    def interrupted(self, trials, last=False):
-        real(self, trials, last)
+    def interrupted(self, trials, as_optuna, last=False):
+        real(self, trials, lambda trial: made.append(trial.number) or as_optuna(trial), last)
         kept.append(len(trials))
         if kept.count(7) == 1 and kept[-1] == 7:
             raise KeyboardInterrupt
@@ -212,7 +212,7 @@ def test_the_study_that_others_look_at_has_every_trial_once_and_changes_nothing(
     for _ in range(2):
         with suppress(KeyboardInterrupt), WorkStore(run, "trials", seed=1) as store:
             shown = tune(untuned, data, plan, store=store, study=SharedStudy(address, "a", True))
-    assert numbers(shown) == numbers(alone) and kept[6] == 7 and kept[7] == 8
+    assert numbers(shown) == numbers(alone) and kept[6] == 7 and kept[7] == 8 and made == [*range(12)]
     found = optuna.load_study(study_name="a", storage=address).trials
     assert [(trial.user_attrs["trial"], trial.params, trial.value if trial.state.name == "COMPLETE" else None)
             for trial in found] == [(trial.number, trial.params, trial.value) for trial in alone.trials]

@@ -79,7 +79,9 @@ def test_a_picture_is_inside_the_page_which_keeps_its_place(tmp_path, bars):
     bars.savefig(tmp_path / "a_b.png")
     text = write_page(tmp_path / "p.html", "t", [("picture", tmp_path / "a_b.png")]).read_text()
     width, height = Image.open(tmp_path / "a_b.png").size
-    assert 'src="data:image/png;base64,iVBORw' in text and f'alt="a b" width="{width}" height="{height}"' in text
+    assert 'src="data:image/png;base64,iVBORw' in text and f'alt="a b" width="{width}" height="{height}">' in text
+    for damaged in (b"", b"\x89PNG", b"no picture, but some text of more than 24 bytes"):
+        assert 'alt="a b"></figure>' in image_html(damaged, "a b")
 
 
 def test_columns_at_axes_ticks_and_panels_have_the_names_of_people():

@@ -93,8 +93,8 @@ def test_rows_of_a_group_are_drawn_together(plan):
     noisy = type("N", (Before,), {"score": lambda self, frame: Before.score(self, frame).assign(
         probability=lambda found: (found["probability"] + 0.2 * np.sin(50 * found["probability"])).clip(0, 1))})()
     alone = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes)
-    four = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes, pd.Series(np.arange(200) // 50))
+    four = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes, np.arange(200) // 50)
     assert alone["gain"] == four["gain"] and (alone["low"], alone["high"]) != (four["low"], four["high"])
-    own = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes, pd.Series([None] * 200))
+    own = beside_predecessor(plan, ExampleBundle(), noisy, rows, outcomes, np.arange(200))
     assert own == alone
 

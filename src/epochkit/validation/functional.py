@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['decisive', 'criteria_outcomes', 'outcomes_in_words', 'metric_in_words', 'cost_curve', 'decision_value',
-           'decision_in_words', 'lift_table', 'score_bins', 'calibration_table', 'calibration_gap', 'validation_gap',
-           'same_settings', 'gap_in_words', 'gap_follows', 'covered_rows', 'coverage_measured', 'coverage_in_words']
+           'decision_in_words', 'lift_table', 'calibration_table', 'calibration_gap', 'validation_gap', 'same_settings',
+           'gap_in_words', 'gap_follows', 'covered_rows', 'coverage_measured', 'coverage_in_words']
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-02
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..models.folds.coverage import Coverage
-from ..models.metrics import decide
+from ..models.metrics import decide, score_bins
 from ..planning.plan import Plan, meets
 from ..planning.units import means_of
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of
@@ -190,14 +190,6 @@ def lift_table(y: np.ndarray, scores: np.ndarray, parts: int = 10, together: np.
     return table
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-25
-def score_bins(scores: np.ndarray, bins: int = 10) -> np.ndarray:
-    """The bin of each row from 0, (n_rows,): of equally many rows, except that rows with one score share a bin; fewer
-    than `bins` where they would hold under 20 rows"""
-    bins = max(1, min(bins, len(scores) // 20))
-    share = pd.Series(scores).rank(method="average", pct=True).to_numpy()
-    return np.unique(np.clip((share * bins - 1e-9).astype(int), 0, bins - 1), return_inverse=True)[1]
-
-
 def calibration_table(hit: np.ndarray, scores: np.ndarray, together: np.ndarray | None = None) -> pd.DataFrame:
     """Per bin of equally many rows, lowest scores first: rows, score (mean), rate, low, high
 

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..models.figures import bias_claim
+from ..models.figures import bias_claim, errors_by_size
 from ..report.claims import Claim, Measured, claim, column_unit, count_of, score_value
 from ..report.values import readable
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
-from ..planning.units import means_of
-from .functional import calibration_gap, calibration_table, cost_curve, lift_table, score_bins
+from .functional import calibration_gap, calibration_table, cost_curve, lift_table
 from .report import costs_of
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-04
@@ -204,7 +203,7 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np
     left.plot(ends, ends, color="#909090", linestyle="--", linewidth=1)
     left.set(xlabel=f"{name}, observed", ylabel=f"{name}, predicted")
     right.scatter(output, error, s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
-    table = _errors_by_size(output, error, together)
+    table = errors_by_size(output, error, together)
     right.errorbar(table["predicted"], table["error"], yerr=1.96 * table["sem"], fmt="o-", color=COLOURS["orange"],
                    capsize=3, label=f"mean of one of {len(table)} parts, with its 95 % interval")
     right.axhline(0, color="#909090", linestyle="--", linewidth=1)
@@ -221,13 +220,6 @@ def _bias_claim(error: np.ndarray, table: pd.DataFrame, bias: Claim) -> Claim:
                  "chance, each judged by itself", bias=bias,
                  beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error)),
                  parts=count_of(len(table), "parts by predicted size", len(error)))
-
-
-def _errors_by_size(output: np.ndarray, error: np.ndarray, together: np.ndarray | None) -> pd.DataFrame:
-    "Mean prediction, mean error and its standard error per part of the rows by predicted size"
-    part = score_bins(output)
-    found = means_of(error, part, together)
-    return pd.DataFrame({"predicted": np.bincount(part, output) / found.rows, "error": found.mean, "sem": found.error})
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-save
 def save_or_say(figures: Any, name: str, drawn: tuple[Any, str] | None, why_not: str) -> Any:
