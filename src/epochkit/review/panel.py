@@ -203,6 +203,7 @@ class ApprovalPanel(PanelForm):
                                      str(error) if isinstance(error, PipelineError) else explain(error))
         else:
             self.gate, self.message.value = read_gate(self.settings, self.number), receipt_html(event, waivers)
+            self.comment.placeholder = ""  # nothing is asked of a locked field
             self._show("decided")
             if self._decided:
                 self._decided(event)

@@ -51,7 +51,7 @@ def test_what_was_decided_stays_in_its_place_locked_until_someone_decides_again(
     panel.again.click()
     assert panel.again.layout.display == "none" and panel.approve.disabled and not panel.ticked
     assert not any(field.disabled for field in panel._inputs()) and panel._actions[0].layout.display == ""
-    assert "Receipt: event" in panel.message.value
+    assert "Receipt: event" in panel.message.value and panel.comment.placeholder
     again = ApprovalPanel(run.settings, 1)
     assert again._fields.layout.display == "none" and again.again.layout.display == ""
 
