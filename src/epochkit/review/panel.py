@@ -148,6 +148,8 @@ class PanelForm(PanelFields):
             show(row, what == "form")
         for field in self._inputs():
             field.disabled = what == "decided"
+        if what == "decided":
+            self.comment.placeholder = ""  # nothing is asked of a locked field
         show(self.again, what in ("decided", "again"))
         self._refresh()
 
@@ -203,7 +205,6 @@ class ApprovalPanel(PanelForm):
                                      str(error) if isinstance(error, PipelineError) else explain(error))
         else:
             self.gate, self.message.value = read_gate(self.settings, self.number), receipt_html(event, waivers)
-            self.comment.placeholder = ""  # nothing is asked of a locked field
             self._show("decided")
             if self._decided:
                 self._decided(event)
