@@ -26,27 +26,35 @@ from .groups import GroupStructure, group_structure
 from ..cleaning.years import holds_years, with_years
 from ..planning.plan import Plan
 from ..planning.table_rows import TableRows
-from ..planning.units import drawn_together
+from ..planning.units import Worth, drawn_together, worth_of
 from .relations import interactions, pair_associations, redundant_pairs, sampled, variance_inflation
 from .time import TimeBehaviour, behaviour_over_time, describe_dates, moments_of
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-06
-def spreads(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, most: int = 50) -> pd.DataFrame:
+def _equal_spread(groups: list[np.ndarray], worth: Worth) -> float:
+    "p-value of equal spread in groups of numbers (Brown and Forsythe 1974)"
+    freedom = min(sum(map(len, groups)) / worth.times, worth.units) - len(groups)
+    statistic = stats.levene(*groups, center="median").statistic / worth.times
+    return float(stats.f.sf(statistic, len(groups) - 1, freedom)) if freedom > 0 else np.nan
+
+
+def spreads(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, most: int = 50,
+            together: pd.Series | None = None) -> pd.DataFrame:
     """One row per number: the largest over the smallest spread (median absolute deviation of the groups) and
-    q_value of equal spread"""
-    target, rows = frame[plan.data.target], []
+    q_value of equal spread; together: of `drawn_together`, by the index of the frame"""
+    target, rows, of = frame[plan.data.target], [], None if together is None else together.reindex(frame.index)
     for name in [name for name, kind in kinds.items() if kind == "number" and frame[name].nunique() > 10][:most]:
         values = numbers_of(frame[name])
-        if plan.classification:
-            groups = [group.dropna().to_numpy() for _, group in values.groupby(target.astype(str))]
-        else:
-            thirds = pd.qcut(values.rank(method="first"), 3, labels=False)
-            groups = [group.to_numpy(float) for _, group in target.groupby(thirds)]
-        groups = [group for group in groups if len(group) >= 10]
-        width = [np.abs(group - np.median(group)).mean() for group in groups]
-        if len(groups) > 1 and min(width) > 0:
-            p_value = stats.levene(*groups, center="median").pvalue
-            rows.append({"column": name, "ratio": max(width) / min(width), "p_value": p_value})
+        groups = target.astype(str) if plan.classification else pd.qcut(
+            values.rank(method="first"), 3, labels=["low", "middle", "high"]).astype(object)
+        values = (values if plan.classification else target.astype(float)).where(groups.notna())
+        values = values[values.notna() & (values.groupby(groups).transform("count") >= 10)]
+        apart = (values - values.groupby(groups).transform("median")).abs()
+        width = apart.groupby(groups).mean()
+        if len(width) > 1 and width.min() > 0:
+            worth = worth_of(apart, groups[apart.index], None if of is None else of[apart.index].to_numpy())
+            rows.append({"column": name, "ratio": width.max() / width.min(), "p_value": _equal_spread(
+                [group.to_numpy() for _, group in values.groupby(groups)], worth)})
     table = pd.DataFrame(rows, columns=["column", "ratio", "p_value"])
     return table.assign(q_value=adjusted(table["p_value"].astype(float))).sort_values(
         "ratio", ascending=False, kind="stable", ignore_index=True)
@@ -205,19 +213,22 @@ def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,
     outcome, words = outcome_of(rows[plan.data.target], plan)
     codes = drawn_together(rows, plan)
     together = None if codes is None else pd.Series(codes, rows.index)
-    ranked = _with_scores_alone(associations(rows, features, plan), leaks)
+    ranked = _with_scores_alone(associations(rows, features, plan, together), leaks)
     order = {name: features[name] for name in ranked["column"] if name in trusted}
     training = rows if parts is None else rows[parts.reindex(rows.index) == "train"]
     named = [*features, plan.data.target]
     groups = (rows[named], ) if whole is None else map(pa.Table.to_pandas, whole.columns(named).groups(100_000))
     return Exploration(plan, rows, kinds, features, forbidden,
                        profile(rows if whole is None else _Whole(whole, plan), kinds), ranked,
-                       pair_associations(rows, order), _interactions_of(training, trusted, ranked, plan),
-                       missingness(rows, features, plan), gap_mechanisms(rows, trusted), gap_patterns(rows, features),
+                       pair_associations(rows, order, together=together),
+                       _interactions_of(training, trusted, ranked, plan), missingness(rows, features, plan, together),
+                       gap_mechanisms(rows, trusted, together=together), gap_patterns(rows, features),
                        columns_missing_together(rows, features), outliers(rows, trusted), odd_rows(rows, order),
-                       spreads(rows, order, plan), redundant_pairs(rows, trusted), variance_inflation(rows, trusted),
+                       spreads(rows, order, plan, together=together), redundant_pairs(rows, trusted),
+                       variance_inflation(rows, trusted),
                        behaviour_over_time(rows, trusted, plan, together), group_structure(rows, trusted, plan),
-                       describe_dates(rows, features, outcome), describe_texts(rows, features, outcome),
+                       describe_dates(rows, features, outcome, together),
+                       describe_texts(rows, features, outcome, together),
                        outcome_by_protected(rows, plan, outcome, together), outcome, words, _repeated(groups),
                        together)
 

@@ -15,16 +15,20 @@ from scipy import stats
 from .associations import adjusted, gap_effect, numbers_of
 from .columns import outcome_of
 from ..planning.plan import Plan
+from ..planning.units import Worth, worth_of
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-06
-def missingness(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan) -> pd.DataFrame:
-    "One row per column with gaps: how many, the outcome with and without a value, effect and q_value of the difference"
+def missingness(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, together: pd.Series | None = None
+                ) -> pd.DataFrame:
+    """One row per column with gaps: how many, the outcome with and without a value, effect and q_value of the
+    difference; together: of `drawn_together`, by the index of the frame"""
+    of = None if together is None else together.reindex(frame.index).to_numpy()
     outcome, _ = outcome_of(frame[plan.data.target], plan)
     target, rows = frame[plan.data.target], []
     for name in kinds:
         gone = frame[name].isna()
         if gone.any():
-            effect, p = gap_effect(gone, target, plan.classification)
+            effect, p = gap_effect(gone, target, plan.classification, of)
             rows.append({
                 "column": name, "missing": int(gone.sum()), "share": gone.mean(), "when_missing": outcome[gone].mean(),
                 "when_present": outcome[~gone].mean(), "effect": effect, "p_value": p
@@ -64,54 +68,66 @@ def columns_missing_together(frame: pd.DataFrame, kinds: Mapping[str, str], limi
     return sorted((group for group in groups if len(group) > 1), key=len, reverse=True)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-why02
-def _labels_on_gaps(codes: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _p_values(worth: list[Worth], chi2: np.ndarray, freedom: int) -> np.ndarray:
+    return np.array([each.p_value(value, freedom) for each, value in zip(worth, chi2)])
+
+
+def _labels_on_gaps(codes: np.ndarray, gone: np.ndarray, worth: list[Worth]) -> tuple[np.ndarray, np.ndarray]:
     "Cramér's V (bias corrected) of labels, 0 to L - 1 per row, with each column of gaps, and the p-values"
     n, labels, gaps = len(codes), np.bincount(codes), gone.sum(axis=0)
+    draws = n / np.array([each.times for each in worth])
     starts = np.cumsum(labels) - labels
     seen = np.add.reduceat(gone[np.argsort(codes, kind="stable")], starts, axis=0)
     expected, other = np.outer(labels, gaps / n), np.outer(labels, 1 - gaps / n)
     chi2 = ((seen - expected) ** 2 * (1 / expected + 1 / other)).sum(axis=0)
-    phi2 = np.maximum(0.0, chi2 / n - (len(labels) - 1) / (n - 1))
-    reach = min(len(labels) - (len(labels) - 1) ** 2 / (n - 1), 2 - 1 / (n - 1)) - 1
-    return np.sqrt(phi2 / max(1e-9, reach)), stats.chi2.sf(chi2, len(labels) - 1)
+    freedom, draws = len(labels) - 1, np.maximum(draws, 2)
+    phi2 = np.maximum(0.0, chi2 / n - freedom / (draws - 1))
+    reach = np.minimum(freedom - freedom ** 2 / (draws - 1), 1 - 1 / (draws - 1))
+    return np.sqrt(phi2 / np.maximum(1e-9, reach)), _p_values(worth, chi2, freedom)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-numbers
-def _numbers_on_gaps(values: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _numbers_on_gaps(values: np.ndarray, gone: np.ndarray, worth: list[Worth]) -> tuple[np.ndarray, np.ndarray]:
     "The correlation ratio on ranks of a number over each column of gaps, and the p-values (Kruskal and Wallis)"
     n, gaps, ranks = len(values), gone.sum(axis=0), stats.rankdata(values)
     ties = np.unique(values, return_counts=True)[1].astype(float)
     inside = ranks @ gone
     squares = inside ** 2 / gaps + (n * (n + 1) / 2 - inside) ** 2 / (n - gaps)
     h = (12 / (n * (n + 1)) * squares - 3 * (n + 1)) / (1 - (ties ** 3 - ties).sum() / (n ** 3 - n))
-    return np.sqrt(np.clip((h - 1) / (n - 2), 0, 1)), stats.chi2.sf(h, 1)
+    times = np.array([each.times for each in worth])
+    return np.sqrt(np.clip((h / times - 1) / np.maximum(n / times - 2, 1), 0, 1)), _p_values(worth, h, 1)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-tests
-def _gap_tests(column: pd.Series, kind: str, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _gap_tests(column: pd.Series, kind: str, gone: np.ndarray, together: np.ndarray | None
+               ) -> tuple[np.ndarray, np.ndarray]:
     "Effects and p-values of a column on where gaps are, one per column of `gone` (n_rows, n_gappy: 1.0 where a gap is)"
     values = pd.factorize(column.astype(str).where(column.notna()))[0] if kind == "category" else numbers_of(column)
     known = values >= 0 if kind == "category" else values.notna().to_numpy()
-    values, gone = np.asarray(values)[known], gone[known]
+    values, gone, together = np.asarray(values)[known], gone[known], None if together is None else together[known]
     gaps, nothing = gone.sum(axis=0), np.full(gone.shape[1], np.nan)
     enough = (gaps >= 5) & (gaps <= len(values) - 5)
     if len(values) < 30 or not enough.any() or (values == values[0]).all():
         return nothing, nothing
-    found = (_labels_on_gaps if kind == "category" else _numbers_on_gaps)(values, gone[:, enough])
+    seen = pd.Series(values.astype(str) if kind == "category" else values)
+    worth = [worth_of(seen, pd.Series(gap), together) for gap in gone[:, enough].T]
+    found = (_labels_on_gaps if kind == "category" else _numbers_on_gaps)(values, gone[:, enough], worth)
     answers = np.tile(nothing, (2, 1))
     answers[:, enough] = found
     return answers[0], answers[1]
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-14
-def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20) -> pd.DataFrame:
+def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20, together: pd.Series | None = None
+                   ) -> pd.DataFrame:
     """One row per column with gaps (the `most` gappy ones): the other column that tells best where they are,
-    effect, q_value, mechanism"""
+    effect, q_value, mechanism; together: of `drawn_together`, by the index of the frame"""
     frame = frame if len(frame) <= 10_000 else frame.sample(10_000, random_state=0)
+    of = None if together is None else together.reindex(frame.index).to_numpy()
     gone = frame[list(kinds)].isna()
     counts = gone.sum()
     enough = counts[(counts >= 10) & (len(frame) - counts >= 10)]
     gappy = enough.sort_values(ascending=False, kind="stable").index[:most]
     asked = [name for name, kind in kinds.items() if kind in ("number", "date", "category")]
     where = gone[gappy].to_numpy(float)
-    answers = {other: _gap_tests(frame[other], kinds[other], where) for other in asked if len(gappy)}
+    answers = {other: _gap_tests(frame[other], kinds[other], where, of) for other in asked if len(gappy)}
     tests = pd.DataFrame([(name, other, answers[other][0][at], answers[other][1][at])
                           for at, name in enumerate(gappy) for other in asked if other != name],
                          columns=["column", "told_by", "effect", "p_value"])

@@ -7,15 +7,16 @@ __all__ = ['sampled', 'spearman_matrix', 'pair_associations', 'effect_matrix', '
            'interactions']
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-02
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from .associations import adjusted, bins_of, numbers_of
+from ..planning.units import Worth, in_units, marks_of, product_worth
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06
 _MOST_CELLS = 10_000_000
@@ -53,27 +54,57 @@ def spearman_matrix(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(_spearman(frame, names)[0], names, names)
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-d
-def _number_pairs(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+class _Rows(NamedTuple):
+    "What tests of pairs must know of rows that are drawn together: marks of each column, first row of each unit"
+    marks: dict[str, np.ndarray]
+    starts: np.ndarray
+
+    def worth(self, pairs: Iterable[tuple[str, str]]) -> Worth:
+        "Of each pair, (n_pairs,)"
+        found = [product_worth(self.marks[first], self.marks[second], self.starts) for first, second in pairs]
+        return Worth(np.array([each.times for each in found]), len(self.starts))
+
+
+class _Apart:
+    "Rows that are draws of their own"
+
+    def worth(self, pairs: Iterable[tuple[str, str]]) -> Worth:
+        return Worth()
+
+
+def _rows_of(frame: pd.DataFrame, kinds: Mapping[str, str], together: pd.Series | None) -> _Rows | _Apart:
+    if together is None or frame.empty:
+        return _Apart()
+    order, starts = in_units(together.reindex(frame.index).to_numpy())
+    if len(starts) in (1, len(frame)):
+        return _Apart()
+    marks = {name: marks_of(frame[name].astype(str) if kinds[name] == "category" else numbers_of(frame[name]))[order]
+             for name in frame}
+    return _Rows(marks, starts)
+
+
+def _number_pairs(frame: pd.DataFrame, names: list[str], drawn: _Rows | _Apart) -> pd.DataFrame:
     "One row per pair of numbers: first, second, measure, effect, rows, p_value"
     rho, n = _spearman(frame, names)
     first, second = np.triu_indices(len(names), 1)
     effect, rows = np.abs(rho[first, second]), n[first, second]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = effect * np.sqrt((rows - 2) / (1 - effect ** 2))
     names = np.array(names, dtype=object)
+    worth = drawn.worth(zip(names[first], names[second]))
     return pd.DataFrame({
         "first": names[first], "second": names[second], "measure": "Spearman", "effect": effect, "rows": rows,
-        "p_value": np.where(rows > 2, 2 * stats.t.sf(t, np.maximum(1, rows - 2)), np.nan)
+        "p_value": worth.rank_p(effect, rows)
     })
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-e
-def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: list[str]) -> pd.DataFrame:
+def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: list[str], drawn: _Rows | _Apart
+                 ) -> pd.DataFrame:
     """Correlation ratio on ranks (bias corrected) of every number over every category,
     with the p-value of the Kruskal-Wallis test"""
     x, known = _ranked(frame, names)
     n, mean = known.sum(axis=0), x.sum(axis=0) / np.maximum(1, known.sum(axis=0))
     total, found = (x * x).sum(axis=0) - n * mean ** 2, []
     for label, codes in labels.items():
+        worth = drawn.worth((label, name) for name in names)
         groups = np.zeros((codes.max() + 1, len(codes)), dtype=bool)
         groups[codes, np.arange(len(codes))] = True
         counts, sums = groups.astype(float) @ known, groups.astype(float) @ x
@@ -81,16 +112,18 @@ def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: l
             between = np.where(counts > 0, sums ** 2 / counts, 0).sum(axis=0) - n * mean ** 2
             k = (counts > 0).sum(axis=0)
             share = np.where((total > 1e-12) & (k > 1), between / total, np.nan)
-            effect = np.sqrt(np.clip(1 - (1 - share) * (n - 1) / (n - k), 0, 1))
+            draws = n / worth.times
+            effect = np.sqrt(np.clip(1 - (1 - share) * (draws - 1) / np.where(draws > k, draws - k, np.nan), 0, 1))
         found.append(
             pd.DataFrame({
                 "first": label, "second": names, "measure": "correlation ratio", "effect": effect, "rows": n,
-                "p_value": stats.chi2.sf((n - 1) * share, np.maximum(1, k - 1))
+                "p_value": worth.p_value((n - 1) * share, np.maximum(1, k - 1))
             }))
     return pd.concat(found)
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-f
-def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray, drawn: _Rows | _Apart = _Apart()
+                ) -> dict[str, Any]:
     "Cramér's V of two columns of codes with bias correction, rows and p-value; missing where one never varies"
     height, width = a.max() + 1, b.max() + 1
     table = np.bincount(a * width + b, minlength=height * width).reshape(height, -1).astype(float)
@@ -98,25 +131,29 @@ def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray) -> dict[s
     (r, c), n, effect, p_value = table.shape, table.sum(), np.nan, np.nan
     if min(r, c) > 1:
         expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
-        chi2 = ((table - expected) ** 2 / expected).sum()
-        phi2, p_value = max(0.0, chi2 / n - (r - 1) * (c - 1) / (n - 1)), stats.chi2.sf(chi2, (r - 1) * (c - 1))
-        r, c = r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)
+        chi2, worth = ((table - expected) ** 2 / expected).sum(), drawn.worth([(first, second)])
+        draws = max(2.0, float(np.max(n / worth.times)))
+        p_value = float(np.max(worth.p_value(chi2, (r - 1) * (c - 1))))
+        phi2 = max(0.0, chi2 / n - (r - 1) * (c - 1) / (draws - 1))
+        r, c = r - (r - 1) ** 2 / (draws - 1), c - (c - 1) ** 2 / (draws - 1)
         effect = min(1.0, np.sqrt(phi2 / max(1e-9, min(r - 1, c - 1))))
     return {"first": first, "second": second, "measure": "Cramér's V", "effect": effect, "rows": n, "p_value": p_value}
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-g
-def pair_associations(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 60) -> pd.DataFrame:
+def pair_associations(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 60,
+                      together: pd.Series | None = None) -> pd.DataFrame:
     """Every pair of the first `most` numbers, dates and categories, the strongest first: first, second, measure,
-    effect (0 to 1), rows, p_value, q_value"""
+    effect (0 to 1), rows, p_value, q_value; together: of `drawn_together`, by the index of the frame"""
     names = [
         name for name, kind in kinds.items() if kind in ("number", "date", "category") and frame[name].nunique() > 1
     ][:most]
     frame = sampled(frame[names])
     numbers = [name for name in names if kinds[name] != "category"]
     labels = {name: bins_of(frame[name], "category") for name in names if kinds[name] == "category"}
-    found = [_number_pairs(frame, numbers)] if len(numbers) > 1 else []
-    found += [_mixed_pairs(frame, labels, numbers)] if numbers and labels else []
-    both_labels = [_label_pair(first, second, labels[first], labels[second])
+    drawn = _rows_of(frame, kinds, together)
+    found = [_number_pairs(frame, numbers, drawn)] if len(numbers) > 1 else []
+    found += [_mixed_pairs(frame, labels, numbers, drawn)] if numbers and labels else []
+    both_labels = [_label_pair(first, second, labels[first], labels[second], drawn)
                    for first, second in combinations(labels, 2)]
     found += [pd.DataFrame(both_labels)] if both_labels else []
     pairs = pd.concat(found, ignore_index=True) if found else pd.DataFrame(

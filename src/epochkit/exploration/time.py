@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from .associations import adjusted, auc_of, correlation_ratio, cramers_v, numbers_of, strength_of
+from .associations import (adjusted, auc_of, correlation_ratio, cramers_v, numbers_of,
+                                               rank_correlation, strength_of)
 from .columns import outcome_means, outcome_of, rates_by_label
 from ..planning.plan import Plan
+from ..planning.units import worth_of
 from ..report.values import readable
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-06
@@ -115,6 +116,10 @@ def lag_words(moments: pd.Series, grouped: bool) -> str:
     return step_words(moments) + ", the mean of its rows" * several
 
 # %% ../../../nbs/exploration/04_time.ipynb #time-order
+def _codes_of(together: pd.Series | None, rows: pd.Series | pd.DataFrame) -> np.ndarray | None:
+    return None if together is None else together.reindex(rows.index).to_numpy()
+
+
 def outcome_by_order(places: pd.Series, outcome: pd.Series, together: pd.Series | None = None
                      ) -> tuple[pd.DataFrame, float, float]:
     """first (place of a stretch), rows, mean, low and high (95 %) of the outcome in up to twenty stretches of at least
@@ -124,7 +129,8 @@ def outcome_by_order(places: pd.Series, outcome: pd.Series, together: pd.Series 
     starts = places.groupby(stretches).transform("first")
     table = rates_by_label(starts, outcome, count, together)
     table.insert(0, "first", table.pop("label").astype(int))
-    return table.sort_values("first", ignore_index=True), *correlation_ratio(outcome, stretches)
+    worth = worth_of(outcome, stretches.astype(str), _codes_of(together, outcome))
+    return table.sort_values("first", ignore_index=True), *correlation_ratio(outcome, stretches, worth)
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-10
 def date_parts(moments: pd.Series) -> dict[str, pd.Series]:
@@ -139,9 +145,10 @@ def date_parts(moments: pd.Series) -> dict[str, pd.Series]:
 _NEEDS_DAYS = {"hour": 3, "weekday": 28, "day": 90, "month": 730}
 
 
-def seasons(moments: pd.Series, outcome: pd.Series) -> pd.DataFrame:
+def seasons(moments: pd.Series, outcome: pd.Series, together: pd.Series | None = None) -> pd.DataFrame:
     """part, effect (correlation ratio on what the trend leaves), q_value, enough (was the cycle seen twice),
     strongest first"""
+    of = _codes_of(together, outcome)
     starts, _ = periods_of(moments)
     trend = outcome.groupby(starts).mean().rolling(11, center=True, min_periods=1).mean()
     rest, span = outcome - starts.map(trend).astype(float), (moments.max() - moments.min()).days
@@ -150,7 +157,8 @@ def seasons(moments: pd.Series, outcome: pd.Series) -> pd.DataFrame:
         if name != "year":
             yearly = outcome - moments.dt.year.map(outcome.groupby(moments.dt.year).mean())
             level = yearly if name == "month" else rest
-            effect, p_value = correlation_ratio(level[part.notna()], part.dropna())
+            worth = worth_of(level, part.astype(str).where(part.notna()), of)
+            effect, p_value = correlation_ratio(level[part.notna()], part.dropna(), worth)
             rows.append({
                 "part": name, "levels": int(part.nunique()), "effect": effect, "p_value": p_value,
                 "enough": span >= _NEEDS_DAYS[name]
@@ -200,11 +208,11 @@ def lags_of(memory: pd.DataFrame, most: int = 3) -> list[int]:
     return [*first, *sorted(sorted(peaks, key=lambda lag: (-round(values[lag], 1), lag))[:most - len(first)])]
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-why08
-def _category_shift(column: pd.Series, early: pd.Series, late: pd.Series) -> dict[str, Any]:
+def _category_shift(column: pd.Series, early: pd.Series, late: pd.Series, of: np.ndarray | None) -> dict[str, Any]:
     "Cramér's V of a category between early and late, the commonest label of both, and late rows with unseen labels"
     labels = column.astype(object).where(column.notna(), "(missing)").astype(str)
     some = early | late
-    effect, p_value = cramers_v(labels[some], late[some])
+    effect, p_value = cramers_v(labels[some], late[some], worth_of(labels.where(some), late, of))
     first, last = (labels[part].mode() for part in (early, late))
     return {
         "measure": "Cramér's V", "effect": effect, "p_value": p_value, "early": first.iloc[0] if len(first) else "",
@@ -213,7 +221,7 @@ def _category_shift(column: pd.Series, early: pd.Series, late: pd.Series) -> dic
     }
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-why09
-def _number_shift(column: pd.Series, early: pd.Series, late: pd.Series) -> dict[str, Any]:
+def _number_shift(column: pd.Series, early: pd.Series, late: pd.Series, of: np.ndarray | None) -> dict[str, Any]:
     "|2 AUC - 1| of a number between early and late, the median of both, and late values outside the early range"
     values = numbers_of(column)
     some = (early | late) & values.notna()
@@ -223,35 +231,39 @@ def _number_shift(column: pd.Series, early: pd.Series, late: pd.Series) -> dict[
     }
     if some.sum() < 20 or values[some].nunique() < 2 or late[some].nunique() < 2:
         return shift
-    p_value = stats.mannwhitneyu(values[some & late], values[some & early]).pvalue
+    p_value = correlation_ratio(values[some], late[some], worth_of(values.where(some), late, of))[1]
     outside = (values[late] < values[early].min()) | (values[late] > values[early].max())
     return shift | {"effect": abs(2 * auc_of(values[some], late[some]) - 1), "p_value": p_value,
                     "unseen": int(outside.sum())}
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-18
-def drift(frame: pd.DataFrame, kinds: Mapping[str, str], moments: pd.Series) -> pd.DataFrame:
+def drift(frame: pd.DataFrame, kinds: Mapping[str, str], moments: pd.Series, together: pd.Series | None = None
+          ) -> pd.DataFrame:
     """One row per column: measure, effect between the first and the last quarter of time, q_value, early, late,
     unseen (rows), strength"""
     order = moments.rank(pct=True)
     early, late = order <= 0.25, order > 0.75
-    shift_of = {"number": _number_shift, "category": _category_shift}
-    rows = [{"column": name, "kind": kind, **shift_of[kind](frame[name], early, late)} for name, kind in kinds.items()
-            if kind in shift_of]
+    shift_of, of = {"number": _number_shift, "category": _category_shift}, _codes_of(together, frame)
+    rows = [{"column": name, "kind": kind, **shift_of[kind](frame[name], early, late, of)}
+            for name, kind in kinds.items() if kind in shift_of]
     table = pd.DataFrame(rows, columns=["column", "kind", "measure", "effect", "p_value", "early", "late", "unseen"])
     table["q_value"] = adjusted(table["p_value"].astype(float))
     table["strength"] = [strength_of(effect) for effect in table["effect"].astype(float)]
     return table.drop(columns="p_value").sort_values("effect", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-why12
-def describe_dates(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Series) -> pd.DataFrame:
+def describe_dates(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Series,
+                   together: pd.Series | None = None) -> pd.DataFrame:
     """One row per date column: first, last, days, missing, parts that vary,
     the part that tells most with effect and q_value"""
-    rows, tests = [], []
+    rows, tests, of = [], [], _codes_of(together, frame)
     for name in (name for name, kind in kinds.items() if kind == "date"):
         moments = moments_of(frame[name])
         parts = date_parts(moments)
-        tests += [(name, part, *correlation_ratio(outcome[values.notna()], values.dropna()))
-                  for part, values in parts.items() if part != "year"]
+        for part, values in parts.items():
+            if part != "year":
+                worth = worth_of(outcome, values.astype(str).where(values.notna()), of)
+                tests.append((name, part, *correlation_ratio(outcome[values.notna()], values.dropna(), worth)))
         rows.append({
             "column": name, "first": str(moments.min()), "last": str(moments.max()),
             "days": (moments.max() - moments.min()).days, "missing": int(moments.isna().sum()),
@@ -310,10 +322,12 @@ def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Pla
     by_group = bool(plan.data.group) and moments.dtype.kind != "M"
     groups = frame[plan.data.group] if plan.data.group and plan.data.group in frame else None
     table, period = outcome_over_time(moments, outcome, together)
-    trend, trend_p = stats.spearmanr(moments.rank(), outcome) if outcome.nunique() > 1 else (np.nan, np.nan)
+    trend, trend_p = rank_correlation(moments.rank(), outcome, worth_of(
+        moments.rank(), outcome, _codes_of(together, outcome)))
     dated = moments.dtype.kind == "M"
     no_seasons = pd.DataFrame(columns=["part", "levels", "effect", "p_value", "enough", "q_value"])
     others = {other: kind for other, kind in kinds.items() if other != name}
-    return TimeBehaviour(name, "date" if dated else "number", by_group, moments, table, period, float(trend),
-                         float(trend_p), seasons(moments, outcome) if dated else no_seasons,
-                         autocorrelation(moments, outcome, groups), drift(frame, others, moments), time_gaps(moments))
+    return TimeBehaviour(name, "date" if dated else "number", by_group, moments, table, period, trend, trend_p,
+                         seasons(moments, outcome, together) if dated else no_seasons,
+                         autocorrelation(moments, outcome, groups), drift(frame, others, moments, together),
+                         time_gaps(moments))

@@ -24,6 +24,7 @@ from epochkit.leaks.relations import (
 )
 from ..planning.column_roles import kin_suspects
 from ..planning.plan import Plan
+from ..planning.units import drawn_together
 from .splits import groups_in_both_parts, judge_groups, shared_rows, train_against_validation
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-05
@@ -44,14 +45,17 @@ class _Rows:
     "Rows whose outcome is known, a sample of them, and the outcome of both"
 
     def __init__(self, frame: pd.DataFrame, target: str, classification: bool, seed: int, time: str, group: str,
-                 strategy: str):
+                 strategy: str, together: pd.Series | None):
         self.target, self.classification, self.seed = target, classification, seed
         self.time, self.group, self.strategy = time, group, strategy
-        self.all = frame[frame[target].notna()].head(_MOST_IN_ORDER).reset_index(drop=True)
+        known = frame[frame[target].notna()].head(_MOST_IN_ORDER)
+        self.all = known.reset_index(drop=True)
         few = len(self.all) <= _MOST_ROWS
-        self.sample = self.all if few else self.all.sample(_MOST_ROWS, random_state=seed).reset_index(drop=True)
+        drawn = self.all if few else self.all.sample(_MOST_ROWS, random_state=seed)
+        self.sample = drawn.reset_index(drop=True)
+        units = None if together is None else together.reindex(known.index).to_numpy()[drawn.index]
         blocks = _kept_apart(self.sample, time, group, strategy, seed)
-        self.outcome = TargetOutcome(self.sample[target], classification, seed, blocks)
+        self.outcome = TargetOutcome(self.sample[target], classification, seed, blocks, together=units)
         self.all_outcome = self.outcome if few else TargetOutcome(self.all[target], classification, seed)
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why04
@@ -265,13 +269,14 @@ def _with_kin(rows: _Rows, kinds: Mapping[str, str], found: Mapping[str, list[Le
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-11-b
 def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], classification: bool, seed: int = 42,
           known_after: Iterable[str] = (), time: str = "", group: str = "", strategy: str = "random",
-          known_before: Iterable[str] = ()) -> dict[str, Any]:
+          known_before: Iterable[str] = (), together: pd.Series | None = None) -> dict[str, Any]:
     """Suspects with reason, severity and evidence; what the brief settled; every other column's score; thresholds
 
     kinds: name -> number, category, date, text or id. time, group: columns of `frame` that order and bind its rows;
-    strategy: how it is split. known_after, known_before: columns that the brief says are known then.
+    strategy: how it is split. known_after, known_before: columns that the brief says are known then. together: of
+    `drawn_together`, by the index of the frame.
     """
-    rows = _Rows(frame, target_name, classification, seed, time, group, strategy)
+    rows = _Rows(frame, target_name, classification, seed, time, group, strategy, together)
     told = _known_after(known_after, frame)
     settled = [name for name in told if name not in (time, group)]
     if len(rows.all) < FEWEST_ROWS or rows.sample[target_name].nunique() < 2:
@@ -340,8 +345,10 @@ def audit_plan(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str], parts:
     """
     looked_at, data, strategy = _kinds_of(frame, plan, kinds), plan.data, getattr(plan.split, "strategy", "random")
     time, group, seed = getattr(data, "time", ""), getattr(data, "group", ""), plan.split.seed
+    codes = drawn_together(frame, plan)
+    together = None if codes is None else pd.Series(codes, frame.index)
     report = audit(frame, data.target, looked_at, plan.classification, seed, getattr(data, "known_after", []), time,
-                   group, strategy, getattr(data, "known_before", []))
+                   group, strategy, getattr(data, "known_before", []), together)
     features = [name for name in plan.feature_columns if name in frame]
     settled = {item["column"] for item in report["settled"]}
     open_ones = {name: kind for name, kind in looked_at.items() if name not in settled}

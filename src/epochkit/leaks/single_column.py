@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..planning.units import means_of
+
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-04
 LEAK_THRESHOLDS = {
     # among more classes a mark of one of them is a warning at most: species and parts have such marks
@@ -101,11 +103,12 @@ def auc(score: np.ndarray, positive: np.ndarray) -> float:
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-06
 class TargetOutcome:
     """The target as checks need it: `shares` (n_rows, n_classes or 1), `values` (numbers), `fold` of every row,
-    `measure` (AUC or R2 of ranks)"""
+    `measure` (AUC or R2 of ranks), `together`: code per row of those that are one draw, None where each is its own"""
 
     def __init__(self, target: pd.Series, classification: bool, seed: int = 42, blocks: pd.Series | None = None,
-                 folds: int = 5):
+                 folds: int = 5, together: np.ndarray | None = None):
         self.classification, self.measure = classification, "AUC" if classification else "R2 of ranks"
+        self.together = together
         if classification:
             codes, self.classes = pd.factorize(_few_classes(target.astype(str)), sort=True)
             self.shares, self.values = np.eye(len(self.classes))[codes], codes.astype(float)
@@ -120,16 +123,21 @@ class TargetOutcome:
         part = TargetOutcome.__new__(TargetOutcome)
         part.classification, part.measure, part.classes = self.classification, self.measure, self.classes
         part.shares, part.values, part.fold = self.shares[chosen], self.values[chosen], np.arange(chosen.sum()) % 5
+        part.together = None if self.together is None else self.together[chosen]
         return part
+
+    def scored_classes(self) -> list[int]:
+        "Codes of the classes that an AUC is the mean of: those with five rows in and out; of two the last"
+        counts = self.shares.sum(axis=0)
+        scored = [code for code in range(len(counts)) if min(counts[code], len(self.values) - counts[code]) >= 5]
+        return scored[-1:] if len(counts) == 2 else scored
 
     def score(self, predicted: np.ndarray) -> float:
         "AUC (mean over classes with at least five rows; binary: of the last class) or R2 on ranks"
         if not self.classification:
             rest = ((self.shares[:, 0] - predicted[:, 0]) ** 2).sum()
             return float(1 - rest / max(1e-12, ((self.shares[:, 0] - self.shares[:, 0].mean()) ** 2).sum()))
-        counts = self.shares.sum(axis=0)
-        scored = [code for code in range(len(counts)) if min(counts[code], len(self.values) - counts[code]) >= 5]
-        scored = scored[-1:] if len(counts) == 2 else scored
+        scored = self.scored_classes()
         return float(np.mean([auc(predicted[:, code], self.shares[:, code] > 0) for code in scored])) if scored else 0.5
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-why15
@@ -153,14 +161,30 @@ def score_lower_bound(outcome: TargetOutcome, score: float, cases: float | None 
     return score - 1.645 * score_error(outcome, score, cases)
 
 
+def _placements(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    "What each row adds to an AUC, (n_rows,), mean 0: the share of the other class that it is on the right side of"
+    ranks, found = stats.rankdata(score), np.zeros(len(score))
+    for side, sign in ((positive, 1), (~positive, -1)):
+        beyond = (ranks[side] - stats.rankdata(score[side])) / max(1, (~side).sum())
+        found[side] = sign * (beyond - beyond.mean()) * len(score) / side.sum()
+    return found
+
+
 def score_interval(outcome: TargetOutcome, predicted: np.ndarray, score: float) -> tuple[float, float]:
-    "The 95 % interval of the score, AUC or R2 on ranks, that a prediction (n_rows, n_classes or 1) has"
+    """The 95 % interval of the score, AUC or R2 on ranks, that a prediction (n_rows, n_classes or 1) has
+
+    An AUC by its placements (DeLong, DeLong and Clarke-Pearson 1988), R2 as a ratio of two means by the delta method,
+    which holds below 0 as well; rows that are drawn together are one.
+    """
     if outcome.classification:
-        reach = 1.96 * score_error(outcome, score)
-    else:  # a ratio of two means: its error by the delta method holds below 0 as well
+        each = [_placements(predicted[:, code], outcome.shares[:, code] > 0) for code in outcome.scored_classes()]
+        added = np.mean(each, axis=0) if each else np.zeros(len(outcome.values))
+    else:
         truth = outcome.shares[:, 0]
         rest, all_of_it = (truth - predicted[:, 0]) ** 2, (truth - truth.mean()) ** 2
-        reach = 1.96 * np.std(rest - (1 - score) * all_of_it) / (np.sqrt(len(truth)) * max(1e-12, all_of_it.mean()))
+        added = ((1 - score) * all_of_it - rest) / max(1e-12, all_of_it.mean())
+    error = float(means_of(added, None, outcome.together).error[0])
+    reach = 1.0 if np.isnan(error) else 1.96 * error
     return float(score - reach), float(min(1.0, score + reach))
 
 # %% ../../../nbs/leaks/01_single_column.ipynb #42aleakcheck-why18

@@ -5,9 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from epochkit.exploration.associations import associations
 from epochkit.exploration.columns import rates_by_label
-from epochkit.exploration.explore import explore
+from epochkit.exploration.explore import explore, spreads
+from epochkit.exploration.missing_and_outliers import missingness
+from epochkit.exploration.relations import pair_associations
 from epochkit.exploration.time import outcome_over_time
+from epochkit.leaks.audit import audit_plan
 from epochkit.models.candidates import all_together, bench, judge_of, judged, train_candidate
 from epochkit.models.figures import bias_claim
 from epochkit.models.fold_figures import error_figure, fold_importance, mistakes_figure
@@ -203,6 +207,36 @@ def test_003_draws_equal_rows_together(tested):
     protected = [item.protected for item in found]
     assert widths(protected[1]) == pytest.approx(widths(protected[0]))
     assert len(twice.rows) == 2 * len(once.rows)
+
+
+KINDS = {"income": "number", "noise": "number", "home": "category"}
+TESTS_OF_003 = {"associations": (associations, ["column"]), "pairs": (pair_associations, ["first", "second"]),
+                "spreads": (spreads, ["column"]), "missing": (missingness, ["column"])}
+
+
+@pytest.mark.parametrize("name", TESTS_OF_003)
+def test_a_p_value_of_003_is_the_same_on_doubled_rows(name, tested):
+    asked, keys = TESTS_OF_003[name]
+    same, doubled, alone = (each.set_index(keys).sort_index() for each in _tables(asked, name, tested))
+    assert len(same) >= 2 and doubled["q_value"].to_numpy(float) == pytest.approx(same["q_value"].to_numpy(float), rel=0.25, abs=0.01)
+    open_ones = same["q_value"].astype(float) > 1e-4
+    assert (alone["q_value"].astype(float)[open_ones] < same["q_value"].astype(float)[open_ones]).any()
+    if "effect" in same:
+        assert doubled["effect"].to_numpy() == pytest.approx(same["effect"].to_numpy(), abs=0.03)
+
+
+def _tables(asked, name, tested):
+    "The table of rows once, twice, and twice without a word that they are equal"
+    for at, together in zip((*tested, tested[1]), (None, tested[1].together, None)):
+        rows = at.rows.assign(income=at.rows["income"].where(np.arange(len(at.rows)) % 400 % 7 != 0),
+                              noise=at.rows["noise"].where(np.arange(len(at.rows)) % 400 % 5 != 0))
+        of = None if together is None else pd.Series(together, rows.index)
+        yield asked(rows, KINDS, **({} if name == "pairs" else {"plan": at.plan}), together=of)
+
+
+def test_the_score_of_a_column_alone_is_as_sure_on_doubled_rows(tested):
+    once, twice = (audit_plan(at.rows, at.plan, KINDS, pd.Series("train", at.rows.index))["single_column_intervals"] for at in tested)
+    assert len(once) == 3 and all(np.ptp(twice[name]) == pytest.approx(np.ptp(ends), rel=0.2) for name, ends in once.items())
 
 
 def test_few_units_are_not_measured(tested):

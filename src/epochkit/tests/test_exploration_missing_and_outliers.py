@@ -60,22 +60,26 @@ def test_a_handful_of_gaps_is_not_judged_and_an_empty_column_is_left_out(loans):
 
 
 def test_all_gaps_at_once_give_what_each_question_alone_gives(loans):
+    from itertools import product
+
     from epochkit.exploration.associations import correlation_ratio, cramers_v, numbers_of
+    from epochkit.planning.units import worth_of
     rng = np.random.default_rng(3)
     loans.loc[rng.random(900) < 0.2, "income"] = np.nan
     loans.loc[rng.random(900) < 0.1, "noise"] = np.nan
     loans["age"] = loans["age"].round(-1)
     gone = loans[["income", "noise", "age"]].isna()
     gone.loc[:2, "age"] = True
-    for name, kind in KINDS.items():
+    for (name, kind), of in product(KINDS.items(), (None, np.arange(900) // 3)):
         known = loans[name].notna()
-        effects, p_values = gaps_and_outliers._gap_tests(loans[name], kind, gone.to_numpy(float))
+        effects, p_values = gaps_and_outliers._gap_tests(loans[name], kind, gone.to_numpy(float), of)
         assert np.isnan(effects[2]) and np.isnan(p_values[2])
         for at, gap in enumerate(("income", "noise")):
             if gap != name:
                 column, gaps = loans.loc[known, name], gone.loc[known, gap]
-                one = (cramers_v(column.astype(str), gaps) if kind == "category"
-                       else correlation_ratio(numbers_of(column), gaps))
+                worth = worth_of(column, gaps, None if of is None else of[known])
+                one = (cramers_v(column.astype(str), gaps, worth) if kind == "category"
+                       else correlation_ratio(numbers_of(column), gaps, worth))
                 assert np.allclose((effects[at], p_values[at]), one, equal_nan=True), (name, gap)
 
 

@@ -43,6 +43,11 @@ def test_the_interval_of_a_score_holds_about_as_often_as_it_says(rng, task):
 
     def said(x, outcome):  # ranks of a fixed rule, so that the score has one true value
         return np.c_[-x, x] if outcome.classification else 0.5 + 0.2 * x
+
+    def twice(outcome):
+        outcome.shares, outcome.values = np.tile(outcome.shares, (2, 1)), np.tile(outcome.values, 2)
+        outcome.together = np.tile(np.arange(400), 2)
+        return outcome
     x, outcome = drawn(200_000)
     truth, held, widths = outcome.score(said(x, outcome)), 0, []
     for _ in range(200):
@@ -50,6 +55,9 @@ def test_the_interval_of_a_score_holds_about_as_often_as_it_says(rng, task):
         low, high = score_interval(outcome, said(x, outcome), outcome.score(said(x, outcome)))
         held, widths = held + (low <= truth <= high), [*widths, high - low]
     assert 0.88 <= held / 200 and 0.02 < min(widths) and max(widths) < 0.4
+    doubled = twice(outcome)
+    assert score_interval(doubled, said(np.tile(x, (2, 1)), doubled), doubled.score(said(np.tile(x, (2, 1)), doubled))) == pytest.approx(
+        (low, high), abs=0.005)
     assert (truth < 0) == (task == "noise")
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from epochkit.planning.units import drawn_together, means_of, wilson_interval
+from epochkit.planning.units import Worth, drawn_together, marks_of, means_of, wilson_interval, worth_of
 from epochkit.tests.test_planning_splits import diabetes_with
 from epochkit.planning.units import *
 
@@ -86,3 +86,45 @@ def test_the_interval_of_a_share_stays_inside_zero_and_one_and_is_wide_for_few_r
     assert low == 0 and 0.25 < high < 0.31
     low, high = wilson_interval(30, 100)
     assert (round(low, 3), round(high, 3)) == (0.219, 0.396)
+
+
+def test_a_test_of_two_columns_knows_no_more_of_rows_that_stand_twice():
+    rng = np.random.default_rng(3)
+    number, other, label = rng.normal(size=300), rng.normal(size=300), rng.choice(list("abc"), 300)
+    twice = [pd.Series(np.r_[each, each]) for each in (number, other, label)]
+    for first, second in ((0, 1), (0, 2), (2, 2)):
+        found = worth_of(twice[first], twice[second], np.r_[np.arange(300), np.arange(300)])
+        assert found.times == pytest.approx(2, rel=0.01) and found.units == 300
+    assert worth_of(twice[0], twice[1], None) == worth_of(twice[0], twice[1], np.arange(600)) == Worth()
+    assert Worth().p_value(4.0, 1) == stats.chi2.sf(4.0, 1) and Worth().rank_p(0.2, 50) == pytest.approx(_rank_p(0.2, 50))
+    assert np.isnan(Worth(1.0, 2).rank_p(0.5, 100)) and Worth(units=1).p_value(1e6, 1) > 0.9
+
+
+def _rank_p(rho, rows):
+    t = rho * np.sqrt((rows - 2) / (1 - rho**2))
+    return 2 * stats.t.sf(t, rows - 2)
+
+
+def test_columns_of_groups_that_have_nothing_to_do_with_each_other_are_told_so():
+    rng, told, plain, real, inside = np.random.default_rng(4), [], [], [], []
+    together, cycle = np.repeat(np.arange(40), 25), pd.Series(np.tile(np.arange(25.0), 40))
+
+    def p_value(first, second, of=None):
+        return worth_of(first, second, of).rank_p(stats.spearmanr(first, second).statistic, 1_000)
+    for _ in range(300):
+        first, second = (pd.Series(np.repeat(rng.normal(size=40), 25) + 0.5 * rng.normal(size=1_000)) for _ in range(2))
+        told.append(p_value(first, second, together)), plain.append(p_value(first, second))
+        real.append(p_value(first, first + second, together)), inside.append(worth_of(cycle, second, together).times)
+    told, plain, real = (np.mean(np.array(each) < 0.05) for each in (told, plain, real))
+    assert 0.003 < told < 0.06 and plain > 0.5 and real > 0.95  # heavy tails make the ratio careful, not blind
+    assert np.mean(inside) < 1.1
+
+
+def test_marks_of_labels_and_of_few_units():
+    many = marks_of(pd.Series([f"label {number % 30}" for number in range(300)]))
+    assert many.shape == (300, 9) and many.mean(axis=0) == pytest.approx(0, abs=1e-12)
+    assert marks_of(pd.Series([True, False, True])).shape == (3, 2) and marks_of(pd.Series([3.0, 1.0, 2.0])).shape == (3, 1)
+    one = worth_of(pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, 3.0, 2.0]), np.zeros(3, int))
+    assert one.units == 1 and np.isnan(one.rank_p(0.5, 3))
+    gaps = worth_of(pd.Series([1.0, np.nan, 2.0, 4.0]), pd.Series([1.0, 3.0, 2.0, 1.0]), np.array([0, 0, 1, 2]))
+    assert gaps == Worth()
