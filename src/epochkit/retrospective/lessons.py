@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.settings import EPOCHS
+from ..models.figures import saving_claim
 from ..report.claims import (Claim, Measured, chosen_value, claim, count_of, in_names, stated_of, stored_claim,
                                     together)
 from ..report.values import as_markdown, duration
@@ -443,24 +444,29 @@ def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
     worst = (sure if len(sure) else table.sort_values("difference", ascending=False)).iloc[0]
     where = str(worst.get("where", worst["slice"]))
-    said = claim("The largest {kind} is where {where} ({rows:row}): {loss}, {times} that of all rows; {sure} of "
-                 "{all:slice} {are} worse beyond chance", where=where,
-                 kind=record.found("test_report.json", "loss_name") or "error",
-                 are="is" if len(sure) == 1 else "are",
+    unit, kind = (record.found("test_report.json", name) or "" for name in ("loss_unit", "loss_name"))
+    saved, helps = saving_claim(worst, kind or "error", unit), worst.get("saves_low", 0) > 0
+    said = claim("The largest {kind} is where {where} ({rows:row}): {loss}, {times} that of all rows; in {sure} of "
+                 "{all:slice} it is larger beyond chance", where=where,
+                 kind=kind or "error",
                  rows=count_of(worst["rows"], f"test rows where {where}"),
-                 loss=Measured(float(worst["loss"]), record.found("test_report.json", "loss_unit") or "",
-                               f"error where {where}", int(worst["rows"]),
+                 loss=Measured(float(worst["loss"]), unit, f"error where {where}", int(worst["rows"]),
                                float(worst["low"]), float(worst["high"])),
                  times=Measured(float(worst["ratio"]), "times", f"error where {where} over that of all rows"),
-                 sure=count_of(len(sure), "slices that are worse beyond chance"),
+                 sure=count_of(len(sure), "slices where the error is larger beyond chance"),
                  all=count_of(len(table), "slices that were tried"))
-    overall = Measured(float(worst["loss"] / worst["ratio"]), record.found("test_report.json", "loss_unit") or "",
-                       "error of all test rows") if worst["ratio"] else "nothing"
-    return Lesson(said, claim("all rows have {overall}{chance}", overall=overall, chance="" if len(sure) else claim(
-        ": with so many tried, q is {q}", q=Measured(float(worst["q"]), "p", f"q of the slice where {where}"))),
-                  claim("let a person look at rows where {where}", where=where) if len(sure)
-                  else claim("look again where {where} when more rows are known", where=where),
-                  "a decision" if len(sure) else "new rows", urgency=2 if len(sure) else 1)
+    overall = "nothing"
+    if worst["ratio"]:
+        overall = Measured(float(worst["loss"] / worst["ratio"]), unit, "error of all test rows")
+    why, change = claim("; {saved}", saved=saved) if saved else "", "let a person look at rows where {where}"
+    if not len(sure):
+        why = claim(": with so many tried, q is {q}",
+                    q=Measured(float(worst["q"]), "p", f"q of the slice where {where}"))
+        change = "look again where {where} when more rows are known"
+    elif helps:
+        change = "tell who uses the answers that they err more where {where}"
+    return Lesson(said, claim("all rows have {overall}{why}", overall=overall, why=why), claim(change, where=where),
+                  "a decision" if len(sure) else "new rows", urgency=2 if len(sure) and not helps else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-3
 @lesson_rule("model_testing")

@@ -840,8 +840,17 @@ def _(p, said):
     found = {"slices": len(table), "overall": costs.mean(), "worse": len(worse)}
     if len(worse):
         worst = worse.iloc[0]
-        found |= {"rows": worst["rows"], "ratio": worst["loss"] / costs.mean(), "loss": (worst["loss"], worst["low"], worst["high"])}
+        found |= {"rows": worst["rows"], "ratio": worst["loss"] / costs.mean(), "loss": (worst["loss"], worst["low"], worst["high"])} | saved(p, worst)
     return {name: found[name] for name in said.values}
+
+
+def saved(p, worst):
+    "What the model saves in a slice over the best single answer for its rows, from the scored rows"
+    (y, _, _), (costs, raw), metric = scored_rows(p), costs_by_row(p), p.plan["metric"]
+    there = np.logical_and.reduce([inside(raw[name], label).to_numpy() for name, label in (part.split(" is ", 1) for part in worst["where"].split(" and "))])
+    single = min((metric["cost_false_positive"] * ~y[there], metric["cost_false_negative"] * y[there]), key=np.mean)
+    gain = single - costs[there]
+    return {"alike": single.mean(), "saves": (gain.mean(), *stats.t.interval(0.95, len(gain) - 1, gain.mean(), stats.sem(gain)))}
 
 
 @recomputes("006", "importance")
@@ -1170,7 +1179,7 @@ def _(p, said):
     worst = table[table["where"] == said.words["where"]].iloc[0]
     assert worst["difference"] == (sure if len(sure) else table)["difference"].max() or len(sure)
     return {"rows": worst["rows"], "loss": (worst["loss"], worst["low"], worst["high"]), "times": worst["loss"] / costs.mean(), "sure": len(sure),
-            "all": len(table), "overall": costs.mean(), "q": worst["q"]}
+            "all": len(table), "overall": costs.mean(), "q": worst["q"]} | (saved(p, worst) if len(sure) else {})
 
 
 @learns("for_whom", ratio_ends=0.012)

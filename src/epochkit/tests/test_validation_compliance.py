@@ -132,12 +132,19 @@ REPORT = {"edge_cases": [{"case": "income: huge", "result": "fail", "outcome": "
 def test_failures_come_from_what_was_found():
     modes, named = failure_modes(REPORT), failure_modes(REPORT, labels={"income": "Monthly income", "home": "Housing"})
     assert named[1]["advice"] == "let a person decide the 10.0 % of rows where 'Monthly income' turns the score"
-    assert named[-1]["mode"] == "the model is worse where Housing is rent" and "Monthly income (8 of 19 each)" in named[4]["seen"]
+    assert named[-1]["mode"] == "errors cost more where Housing is rent" and "Monthly income (8 of 19 each)" in named[4]["seen"]
     assert modes[4]["advice"] == "have income, amount and age checked before a decision near the threshold"
     assert [mode["file"] for mode in modes] == ["edge_case_results.csv", "behaviour_rows.parquet", "robustness.json", "overfit_checks.json", "adversarial.parquet", "segments.csv"]
     assert modes[3]["mode"] == "another model wins (EPK003)"
-    assert modes[-1]["mode"] == "the model is worse where home is rent"
+    assert modes[-1]["mode"] == "errors cost more where home is rent" and modes[-1]["advice"] == "let a person decide where home is rent"
     assert modes[-1]["seen"] == "loss 0.400 (0.300 to 0.500) on 120 rows, 2.0 times that of all rows"
+    helped, idle = ([row | {"alike": 0.4 + saves, "saves": saves, "saves_low": saves - 0.05, "saves_high": saves + 0.05}
+                     for row in REPORT["segments"]] for saves in (0.3, 0.02))
+    some = [{**row, "where": f"{row['where']} too", "q": 0.01} for row in idle[:1]]
+    failing, costly = failure_modes(REPORT | {"segments": [*helped, *some]})[-2:]
+    assert failing["mode"] == "the model is no better than one answer for all where home is rent too" and "let a person" in failing["advice"]
+    assert costly["mode"] == "errors cost more where home is rent" and "so the model saves 0.300 (0.250 to 0.350)" in costly["seen"]
+    assert costly["advice"] == "count on 0.400 (0.300 to 0.500) where home is rent, not on the mean of all rows"
     slices = [row | {"loss": 24_701.4, "low": 18_972.0, "high": 30_431.0} for row in REPORT["segments"]]
     sold = failure_modes(REPORT | {"segments": slices, "loss_name": "mean absolute error", "loss_unit": "USD"})
     assert sold[-1]["seen"] == "mean absolute error 24,701 USD (18,972 to 30,431) on 120 rows, 2.0 times that of all rows"

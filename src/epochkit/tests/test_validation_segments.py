@@ -95,13 +95,42 @@ def test_the_worst_errors_are_named_and_protected_values_stay_out():
     assert number[0]["row_id"] == 109 and number[0]["error"] == 9
 
 
+def test_a_slice_that_is_only_uncertain_is_told_from_one_where_the_model_fails():
+    from epochkit.models.figures import saving_claim
+    rng, rows = np.random.default_rng(5), pd.DataFrame({"kind": np.repeat(["sure", "uncertain", "missed"], [800, 200, 200])})
+    plan = planned()
+    plan.metric.cost_false_positive = plan.metric.cost_false_negative = 1.0
+    true = rng.random(1_200) < np.repeat([0.02, 0.5, 0.5], [800, 200, 200])
+    said = np.where(rows["kind"] == "uncertain", np.where(rng.random(1_200) < 0.8, true, ~true), rows["kind"] == "missed").astype(int)
+    output, y = np.column_stack([1 - said, said]).astype(float), true.astype(int)
+    losses, name = row_losses(y, output, 0.5, plan)
+    found = with_savings(find_segments(losses, rows, ["kind"]), losses, losses_alike(y, plan), rows).set_index("slice")
+    missed, uncertain = found.loc["kind: missed"], found.loc["kind: uncertain"]
+    assert missed["saves_low"] <= 0 and uncertain["saves_low"] > 0 and found["saves"].isna()["kind: sure"]
+    by_hand = min((y[800:1_000] != 0).mean(), (y[800:1_000] != 1).mean())
+    assert uncertain["alike"] == pytest.approx(by_hand) and uncertain["saves"] == pytest.approx(by_hand - losses[800:1_000].mean())
+    assert "so the model saves" in saving_claim(uncertain, name, "share") and "cannot tell" in saving_claim(missed, name, "share")
+    assert saving_claim(found.loc["kind: sure"], name, "share") == "" == saving_claim({}, name, "share")
+
+
+def test_the_loss_of_one_answer_is_in_the_measure_of_the_losses():
+    y, costly = np.array([0, 1, 1]), planned()
+    costly.metric.cost_false_positive, costly.metric.cost_false_negative = 2.0, 9.0
+    alike = losses_alike(y, costly)
+    for place in (0, 1):
+        output = np.tile(np.eye(2)[place], (3, 1))
+        assert alike[:, place] == pytest.approx(row_losses(y, output, 0.5, costly)[0])
+    numbers = losses_alike(np.arange(101.0), planned("regression"))
+    assert numbers.shape == (101, 19) and numbers.mean(axis=0).min() == pytest.approx(np.abs(np.arange(101) - 50).mean())
+
+
 def test_pictures_of_slices_say_what_was_found():
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"age": rng.integers(18, 70, 900), "home": rng.choice(["rent", "own"], 900)})
     losses = (rng.random(900) < np.where(rows["age"] < 30, 0.6, 0.15)).astype(float)
     found = find_segments(losses, rows, ["age", "home"])
     figure, claim = segments_figure(found, losses.mean(), "share wrong")
-    assert claim.startswith("It is worst where age is 18 to ") and "worse beyond chance: " in claim and not claim.endswith(".")
+    assert claim.startswith("The share wrong is highest where age is 18 to ") and "; it is higher beyond chance in " in claim
     assert figure.axes[0].get_ylim()[0] > 0
     figure, claim = errors_by_bin_figure(losses, rows, ["age", "home"], "share wrong")
     assert len(figure.axes) == 2 and claim.startswith("By age the share wrong ranges from")

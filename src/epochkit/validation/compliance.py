@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..core.files import read_json, sha256_of
 from ..models.bundle import Bundle
+from ..models.figures import saving_claim
 from ..planning.plan import Plan
 from ..record.events import Event, latest
 from ..report.claims import Measured, claim, count_of, in_names, together
@@ -361,14 +362,25 @@ def _first_columns(near: Mapping[str, Any]) -> str:
 
 
 def _worst_slices(report: Mapping[str, Any], most: int = 3) -> list[dict[str, str]]:
-    "The worst slices of `find_segments` that differ from all other rows beyond chance"
+    """The slices whose loss is above that of all other rows beyond chance: first those where the model is no better
+    than one answer for all of their rows"""
     sure = [row for row in report.get("segments", ()) if row["difference"] > 0 and row["q"] <= LARGEST_Q]
     name, unit = report.get("loss_name", "loss"), report.get("loss_unit", "score")
-    return [_mode(claim("the model is worse where {where}", where=row["where"]),
-                  f"{name} {Measured(row['loss'], unit, name, None, row['low'], row['high'])} on {row['rows']:,} rows, "
-                  f"{row['ratio']:.1f} times that of all rows",
-                  "segments.csv", claim("let a person decide where {where}", where=row["where"]))
-            for row in sure[:most]]
+    sure = sorted(sure, key=lambda row: (row.get("saves_low") or 0) > 0)
+    return [_slice_mode(row, name, unit) for row in sure[:most]]
+
+
+def _slice_mode(row: Mapping[str, Any], name: str, unit: str) -> dict[str, str]:
+    saved, helps = saving_claim(row, name, unit), (row.get("saves_low") or 0) > 0
+    loss = Measured(row["loss"], unit, name, None, row["low"], row["high"])
+    seen = f"{name} {loss} on {row['rows']:,} rows, {row['ratio']:.1f} times that of all rows"
+    seen += f"; {saved}" * bool(saved)
+    if helps:
+        return _mode(claim("errors cost more where {where}", where=row["where"]), seen, "segments.csv",
+                     claim("count on {loss} where {where}, not on the mean of all rows", loss=loss, where=row["where"]))
+    said = "the model is no better than one answer for all" if saved else "errors cost more"
+    return _mode(claim(said + " where {where}", where=row["where"]), seen, "segments.csv",
+                 claim("let a person decide where {where}", where=row["where"]))
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-26
 def _counted(count: int, one: str, many: str = "") -> str:
