@@ -234,7 +234,7 @@ class BudgetSection(_Section):
     cost_limit: float | None = Field(None, gt=0)
 
 # %% ../../../nbs/core/05_brief.ipynb #brief-behaviour
-CHECK_CODES = tuple(f"EPK{number:03d}" for number in range(1, 9))  # findings of 006 about overfit and noise
+CHECK_CODES = tuple(f"EPK{number:03d}" for number in range(1, 10))  # findings of 006 about overfit and noise
 
 
 class BehaviourSection(_Section):

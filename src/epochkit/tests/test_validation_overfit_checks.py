@@ -11,7 +11,7 @@ from epochkit.features.pipeline import FeaturePipeline
 from epochkit.models.frameworks.base import Range
 from epochkit.models.metrics import measure
 from epochkit.planning.plan import make_plan
-from epochkit.validation.overfit_checks import _by_knowing_nothing
+from epochkit.validation.overfit_checks import _by_knowing_nothing, later_scores
 from epochkit.sources.catalog import open_source
 from epochkit.validation.overfit_checks import *
 
@@ -276,3 +276,45 @@ def test_a_tuned_model_stands_in_the_place_of_its_untuned_self(plan):
                                    comparison={**evidence.comparison, "models": evidence.comparison["models"][:-1]})
     assert result(evidence, "EPK003").reason.startswith("xgboost is best in 100%")
 
+
+
+def in_order(plan, drifting, seed=0, rows=2_000):
+    "Rows whose answer follows `a` in the same way throughout, or the other way round in the last fifth"
+    rng, turned = np.random.default_rng(seed), np.arange(rows) >= 0.8 * rows
+    table = pd.DataFrame({"row_id": range(rows), "a": rng.normal(size=rows), "b": rng.normal(size=rows)})
+    y = np.where(drifting & turned, -1, 1) * table["a"].to_numpy() + rng.normal(0, 0.5, rows)
+    y = (y > 0).astype(int) if plan.classification else y
+    part = rng.random(rows) < 0.75
+    return Evidence(plan, pipeline=FeaturePipeline({"a": "numeric", "b": "numeric"}), raw_train=table[part], raw_validation=table[~part],
+                    y_train=y[part], y_validation=y[~part])
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_epk009_rings_when_rows_that_come_later_are_others(task, plan, numbers):
+    asked = plan if task == "binary" else numbers
+    quiet, loud = (result(in_order(asked, drifting), "EPK009") for drifting in (False, True))
+    assert quiet.result == "pass" and loud.result == "notice" and "of 2,000 training and validation rows" in loud.reason
+    worse = quiet.observed - loud.observed if task == "binary" else loud.observed - quiet.observed
+    assert worse > 0.5 and quiet.observed == pytest.approx(quiet.limit, rel=0.1)
+    assert ("more than one answer for all of the last fifth" in loud.reason) == (task == "binary")
+
+
+def test_epk009_by_hand_and_where_it_cannot_be_measured(plan, monkeypatch):
+    evidence = in_order(plan, True)
+    metric, later, _, _ = later_scores(evidence)
+    rows = pd.concat([evidence.raw_train, evidence.raw_validation]).sort_values("row_id")
+    y = pd.concat([pd.Series(evidence.y_train, evidence.raw_train.index), pd.Series(evidence.y_validation, evidence.raw_validation.index)]).sort_index()
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+    model = HistGradientBoostingClassifier(max_iter=40, early_stopping=False).fit(rows[["a", "b"]][:1_600], y[:1_600])
+    said = model.predict_proba(rows[["a", "b"]][1_600:])[:, 1]
+    assert metric == "roc_auc" and later.value == pytest.approx(roc_auc_score(y[1_600:], said), abs=0.02)
+    dated = plan.model_copy(update={"data": plan.data.model_copy(update={"time": "day"})})
+    assert result(Evidence(dated), "EPK009").reason == "'day' says when the rows are of: see EPK008"
+    sorted_rows = in_order(plan, False)
+    first = np.concatenate([sorted_rows.raw_train["row_id"], sorted_rows.raw_validation["row_id"]]).argsort()
+    y = np.sort(np.concatenate([sorted_rows.y_train, sorted_rows.y_validation]))
+    by_row = np.empty(len(y), int)
+    by_row[first] = y
+    alike = dataclasses.replace(sorted_rows, y_train=by_row[:len(sorted_rows.y_train)], y_validation=by_row[len(sorted_rows.y_train):])
+    assert result(alike, "EPK009").result == "not measured" and "not defined on the last fifth" in result(alike, "EPK009").reason

@@ -9,7 +9,7 @@
 - `behaviour`: What must hold whatever the score is: which way a column moves it, and what it may not react to.
 - `edge_cases`: Every odd value for every column, and odd values together, asked of the service itself: each ends in a score or in one clear error.
 - `adversarial`: How little it takes to turn a decision, and what a disturbed column costs, each against what chance does anyway.
-- `overfit_checks`: Eight questions about a model that looks good, each with a code that stays, a page that says what to do, and a reason where it is muted.
+- `overfit_checks`: Nine questions about a model that looks good, each with a code that stays, a page that says what to do, and a reason where it is muted.
 - `compliance`: Each duty of the plan with the file that shows it, or "open"; and a draft of the technical documentation that a high-risk system needs.
 - `gate_checks`: Behaviour, overfit, coverage and duties at the gate: four checks over what the notebooks before measured.
 - `score_figures`: What the scores tell apart, what they mean and what a threshold costs: each picture with one claim, computed from the test rows.
