@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import epochkit
+from epochkit.core.brief import CHECK_CODES
 from epochkit.core.errors import BadInputError
 from epochkit.core.settings import load_settings
 from epochkit.project.documentation import *
@@ -23,7 +24,7 @@ def test_a_limit_names_its_measure_or_says_that_it_is_fixed():
 
 def test_every_overfit_check_has_a_page_that_says_what_to_do_and_how_it_is_muted():
     found = overfit_pages()
-    assert len(found) == 8 and "EPK003 = " in found["checks/overfitting/EPK003.md"]
+    assert len(found) == len(CHECK_CODES) and "EPK003 = " in found["checks/overfitting/EPK003.md"]
     assert all("## What to do" in text and "nbs/validation/10_overfit_checks.ipynb" in text for text in found.values())
 
 
