@@ -6962,6 +6962,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'epochkit/serving/monitoring.py'),
                                              'epochkit.serving.monitoring.inject_shift': ( 'serving/monitoring.html#inject_shift',
                                                                                            'epochkit/serving/monitoring.py'),
+                                             'epochkit.serving.monitoring.latest_drift': ( 'serving/monitoring.html#latest_drift',
+                                                                                           'epochkit/serving/monitoring.py'),
                                              'epochkit.serving.monitoring.measured_columns': ( 'serving/monitoring.html#measured_columns',
                                                                                                'epochkit/serving/monitoring.py'),
                                              'epochkit.serving.monitoring.monitor': ( 'serving/monitoring.html#monitor',

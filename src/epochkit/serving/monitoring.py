@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SHIFTS', 'Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_noise_floor', 'column_drift', 'error_rate',
            'performance_drop', 'drift_report', 'measured_columns', 'unmeasured_columns', 'drifting_columns',
-           'rehearsed_columns', 'inject_shift', 'alarm_power', 'shift_text', 'power_table', 'power_figure',
-           'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
+           'rehearsed_columns', 'latest_drift', 'inject_shift', 'alarm_power', 'shift_text', 'power_table',
+           'power_figure', 'drift_table', 'drift_figure', 'served_rows', 'Served', 'served_in', 'monitor']
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-02
 import math
@@ -294,6 +294,15 @@ def rehearsed_columns(served: Mapping[str, Any], shifted: Mapping[str, Any]) -> 
     """The columns that ring in the report of a rehearsal, among those that the report of the served rows measured, so
     that both are counts of the same columns; among all where it measured none"""
     return drifting_columns(shifted, measured_columns(served) or None)
+
+# %% ../../../nbs/serving/05_monitoring.ipynb #monitoring-latest
+def latest_drift(rows: pd.DataFrame, scores: pd.DataFrame, schema: list[dict[str, Any]], many: int,
+                 alarms: Alarms = Alarms()) -> dict[str, Any]:
+    """As `drift_report`, of the last `many` rows against those before them
+
+    rows: inputs in their order, of time or of the source, (n_rows, n_inputs). scores: of these rows."""
+    before = reference_profile(rows.iloc[:-many], scores.iloc[:-many], schema)
+    return drift_report(before, rows.iloc[-many:], scores.iloc[-many:], alarms)
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-23
 def inject_shift(frame: pd.DataFrame, reference: Mapping[str, Any], columns: list[str] | None = None,

@@ -1412,7 +1412,7 @@ def _(p, said):
 @recomputes("007", "alarm (finding)")
 def _(p, said):
     found = RECOMPUTES["007 answer"][0](p, said)
-    return {"quiet": found["watched"] - found["quiet"], "watched": found["watched"], "rang": found["loud"]}
+    return {"quiet": found["watched"] - found["quiet"], "watched": found["watched"], "rang": found["loud"], "late": found["late"], "last": found["last"]}
 
 
 @recomputes("007", "files (finding)")
@@ -1497,7 +1497,7 @@ def _(p, said):
     over = lambda report: sum((row.get("psi") or 0) > (row.get("limit") or math.inf) for row in [*report["features"], *report["scores"]])
     return {"allowed": 1e-6, "known": len(p.json("006", "known_scores.json")), "tried": sum("app" in row for row in rows), "two": away(rows, ("notebook", "api")),
             "three": away([row for row in rows if "app" in row], ("notebook", "api", "app")), "watched": len(served["features"]) + len(served["scores"]), "quiet": over(served),
-            "loud": over(shifted)}
+            "loud": over(shifted), "late": over(p.json("007", "drift_latest.json")), "last": served["rows"]}
 
 
 @recomputes("008", "answer")

@@ -134,6 +134,16 @@ def test_error_rate_and_performance():
     assert performance_drop(10.0, 10.4, maximize=False)["result"] == "ok"
 
 
+def test_the_last_rows_ring_where_time_moves_a_column_and_stay_silent_where_it_does_not():
+    frame, scores = make(2_000)
+    calm = latest_drift(frame, scores, SCHEMA, 300)
+    assert drifting_columns(calm) == [] and (calm["rows"], calm["reference_rows"]) == (300, 1_700)
+    moving = frame.assign(income=frame["income"] + np.linspace(0, 40, 2_000))
+    assert drifting_columns(latest_drift(moving, scores, SCHEMA, 300)) == ["income"]
+    by_chance = moving.sample(frac=1, random_state=0)
+    assert drifting_columns(latest_drift(by_chance, scores.loc[by_chance.index], SCHEMA, 300)) == []
+
+
 def test_an_injected_shift_rings_every_alarm_it_should():
     reference = reference_profile(*make(1_500), SCHEMA)
     frame, scores = make(200, seed=4)
