@@ -202,8 +202,9 @@ class ClusterWorkers:
     def share(self, value: Any) -> Shared:
         "What stands for `value` among the arguments of calls; it goes to the cluster once, and again where it is lost"
         name = f"value {len(self._shared)}"
+        import cloudpickle
         with warnings.catch_warnings(action="ignore"):  # of its size: what is scattered does not outlive its worker
-            self._shared[name] = self._client.submit(pickle.loads, pickle.dumps(value), pure=False)
+            self._shared[name] = self._client.submit(pickle.loads, cloudpickle.dumps(value), pure=False)
         return Shared(name)
 
     def submit(self, key: Any, function: Callable, *args: Any, within_s: float | None = None) -> None:

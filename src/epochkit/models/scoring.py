@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from ..core.errors import BadInputError
 from ..core.cluster import open_workers
+from ..core.workers import in_order
 from ..core.files import read_json, sha256_of, write_bytes, write_json
 from ..core.services import disk_trouble
 from ..core.settings import Settings
@@ -296,24 +297,9 @@ def _processes(bundle: Any, rows: int, settings: Settings | None) -> int:
 
 def _parts(work: ScoreWork, kept: int, workers: Any) -> Iterator[tuple[int, MadePart]]:
     "The parts from number `kept` on, in their order"
-    bundle, number, asked, made = workers.share(work.bundle), kept, {}, {}
-
-    def next_part() -> MadePart:
-        while number not in made:
-            outcome = workers.outcome()
-            made[outcome.key] = outcome.value or made_part(work.bundle, *asked[outcome.key])
-        asked.pop(number)
-        return made.pop(number)
-    for last, chunk in _chunks(work, kept):
-        asked[last] = (chunk, work.ids(last, len(chunk)) if work.keep else [], work.out.suffix.lower(),
-                       last * work.chunk_rows)
-        workers.submit(last, made_part, bundle, *asked[last])
-        if len(asked) > 2 * workers.count:
-            yield number, next_part()
-            number += 1
-    while asked:
-        yield number, next_part()
-        number += 1
+    calls = ((chunk, work.ids(number, len(chunk)) if work.keep else [], work.out.suffix.lower(),
+              number * work.chunk_rows) for number, chunk in _chunks(work, kept))
+    return enumerate(in_order(workers, made_part, work.bundle, calls), kept)
 
 # %% ../../../nbs/models/10_scoring.ipynb #scoring-24
 def _finished(work: ScoreWork, records: list[dict[str, Any]], kept: int, started: float) -> ScoreReport:

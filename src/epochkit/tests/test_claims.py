@@ -56,30 +56,54 @@ def project_of(home: Path) -> SimpleNamespace:
         json=lambda epoch, name: json.loads((folders[epoch] / name).read_text()))
 
 
-def correlation_ratio(values, groups):
-    parts = [part for _, part in values.groupby(groups)]
-    h, p = stats.kruskal(*parts)
-    return math.sqrt(max(0.0, (h - len(parts) + 1) / (len(values) - len(parts)))), p
+def units_of(p):
+    "Rows that are equal in every feature are one draw"
+    from epochkit.planning.plan import Plan
+    return p.seen.groupby([name for name in Plan.read(p.plan).feature_columns if name in p.seen], dropna=False, observed=True).ngroup()
 
 
-def cramers_v(a, b):
-    table = pd.crosstab(a, b).to_numpy()
-    chi2, p = stats.chi2_contingency(table, correction=False)[:2]
-    n, (r, c) = table.sum(), table.shape
-    phi2 = max(0.0, chi2 / n - (r - 1) * (c - 1) / (n - 1))
+def counted(first, second, units):
+    """How often a test of two columns counts its rows, and how many draws they are: variance of the sums of products over
+    the units over that over the rows"""
+    def scores(column):
+        texts, number = column.astype(str), column.dtype.kind in "iuf"
+        few = texts.where(texts.isin(texts.value_counts().index[:8]), "the rest")
+        found = column.rank().to_frame() if number else pd.get_dummies(few).astype(float)
+        return ((found - found.mean()) / found.std(ddof=0)).to_numpy()
+    products = np.einsum("na,nb->nab", scores(first), scores(second)).reshape(len(first), -1)
+    products = pd.DataFrame(products - products.mean(axis=0))
+    sums = products.groupby(units[first.index].to_numpy()).sum()
+    return max(1.0, len(sums) / (len(sums) - 1) * (sums ** 2).sum().sum() / (products ** 2).sum().sum()), len(sums)
+
+
+def chance_of(chi2, freedom, times, draws):
+    return stats.f.sf(chi2 / times / freedom, freedom, draws - 1)
+
+
+def correlation_ratio(values, groups, units):
+    parts, (times, draws) = [part for _, part in values.groupby(groups)], counted(values, groups, units)
+    h, k = stats.kruskal(*parts)[0], len(parts)
+    return math.sqrt(max(0.0, (h / times - k + 1) / (len(values) / times - k))), chance_of(h, k - 1, times, draws)
+
+
+def cramers_v(a, b, units):
+    (times, draws), table = counted(a, b, units), pd.crosstab(a, b).to_numpy()
+    chi2, rows, (r, c) = stats.chi2_contingency(table, correction=False)[0], table.sum(), table.shape
+    n, p = rows / times, chance_of(chi2, (r - 1) * (c - 1), times, draws)
+    phi2 = max(0.0, chi2 / rows - (r - 1) * (c - 1) / (n - 1))
     return math.sqrt(phi2 / (min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1)), p
 
 
 def with_target(p, name):
     "Effect and p-value of a feature with the target, its gaps included"
-    column, y = p.seen[name], p.seen[p.target]
+    column, y, units = p.seen[name], p.seen[p.target], units_of(p)
     gone = column.isna()
     if name in p.labels:
-        return cramers_v(column.fillna("(missing)") if gone.sum() >= 5 else column[~gone], y if gone.sum() >= 5 else y[~gone])
-    effect, chance = correlation_ratio(column[~gone], y[~gone])
+        return cramers_v(column.fillna("(missing)") if gone.sum() >= 5 else column[~gone], y if gone.sum() >= 5 else y[~gone], units)
+    effect, chance = correlation_ratio(column[~gone], y[~gone], units)
     if gone.sum() < 5:
         return effect, chance
-    gap, gap_chance = cramers_v(gone, y)
+    gap, gap_chance = cramers_v(gone, y, units)
     share = p.bad[~gone].var(ddof=0) * (~gone).sum() / (p.bad.var(ddof=0) * len(y))
     return math.sqrt(gap ** 2 + share * effect ** 2), min(1, 2 * min(chance, gap_chance))
 
@@ -261,14 +285,14 @@ def _(p, said):
 
 @recomputes("003", "gap_mechanism (finding)")
 def _(p, said):
-    gappy = [name for name in p.features if p.seen[name].isna().sum() >= 10]
+    gappy, units = [name for name in p.features if p.seen[name].isna().sum() >= 10], units_of(p)
     tests = []
     for name in gappy:
         for other in (other for other in p.features if other != name):
             there = p.seen[other].notna()
             gone, column = p.seen.loc[there, name].isna(), p.seen.loc[there, other]
             if 5 <= gone.sum():
-                tests.append((name, other, *(cramers_v(column, gone) if other in p.labels else correlation_ratio(column, gone))))
+                tests.append((name, other, *(cramers_v(column, gone, units) if other in p.labels else correlation_ratio(column, gone, units))))
     tests = pd.DataFrame(tests, columns=["name", "other", "effect", "p"])
     best = tests.assign(q=stats.false_discovery_control(tests["p"])).sort_values("effect").groupby("name").tail(1)
     told = best[(best["q"] < 0.05) & (best["effect"] >= 0.1)]
@@ -302,19 +326,21 @@ def _(p, said):
 
 @recomputes("003", "association_matrix")
 def _(p, said):
-    pairs = []
+    pairs, units = [], units_of(p)
     for at, first in enumerate(p.features):
         for second in p.features[at + 1:]:
             both = p.seen[[first, second]].dropna()
             texts = p.seen[[first, second]].astype(object).fillna("(missing)")
             if first in p.labels and second in p.labels:
-                pairs.append((first, second, *cramers_v(texts[first], texts[second])))
+                pairs.append((first, second, *cramers_v(texts[first], texts[second], units)))
             elif first in p.labels or second in p.labels:
                 label, number = (first, second) if first in p.labels else (second, first)
                 there = p.seen[number].notna()
-                pairs.append((first, second, *correlation_ratio(p.seen.loc[there, number], texts.loc[there, label])))
+                pairs.append((first, second, *correlation_ratio(p.seen.loc[there, number], texts.loc[there, label], units)))
             else:
-                rho, chance = stats.spearmanr(both[first], both[second])
+                rho, (times, draws) = stats.spearmanr(both[first], both[second])[0], counted(both[first], both[second], units)
+                freedom = min(len(both) / times, draws) - 2
+                chance = stats.f.sf(freedom * rho ** 2 / (1 - rho ** 2), 1, freedom)
                 pairs.append((first, second, abs(rho), chance))
     table = pd.DataFrame(pairs, columns=["first", "second", "effect", "p"])
     clear = table["effect"][stats.false_discovery_control(table["p"]) < 0.05]
@@ -370,7 +396,7 @@ def _(p, said):
     count = int(said.values["stretches"]["value"])
     stretch = pd.Series(np.arange(len(p.seen)) * count // len(p.seen), p.seen.index)
     means = p.bad.groupby(stretch).mean()
-    effect, chance = correlation_ratio(p.bad, stretch)
+    effect, chance = correlation_ratio(p.bad, stretch.astype(str), units_of(p))
     return {"low": means.min(), "high": means.max(), "stretches": min(20, len(p.seen) // 30), "effect": effect, "p": chance}
 
 

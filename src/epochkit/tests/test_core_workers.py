@@ -12,6 +12,34 @@ from epochkit.core.workers import _KEPT, Workers, end_kept_workers
 from epochkit.core.workers import *
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_calls_come_back_in_their_order_and_few_are_open(count):
+    asked = []
+
+    def calls():
+        for number in range(12):
+            asked.append(number)
+            yield number, 0.02 * (number % 3)
+
+    def slow(base, number, seconds):
+        time.sleep(seconds)
+        return base + number, os.getpid()
+    with Workers(count) as workers:
+        for place, (value, made_by) in enumerate(in_order(workers, slow, 100, calls())):
+            assert value == 100 + place and (made_by == os.getpid()) == (not count)
+            assert len(asked) - place <= 2 * count + 1
+        assert len(asked) == 12 and len(workers) == 0
+
+
+def test_a_call_that_fails_there_is_made_here_and_its_error_is_told():
+    with Workers(1) as workers:
+        here = os.getpid()
+        found = list(in_order(workers, lambda base, number: number if os.getpid() == here else 1 / 0, 0, ((1,), (2,))))
+        assert found == [1, 2]
+        with pytest.raises(ZeroDivisionError):
+            list(in_order(workers, lambda base, number: base / number, 1, ((1,), (0,))))
+
+
 def bad_call(kind):
     "What libraries do: end by a signal, hang, fail, take all memory, or work"
     if kind == "crash":

@@ -23,6 +23,50 @@ from epochkit.core.errors import BadInputError, DataQualityError, ResourceLimitE
 from epochkit.wrangling.loading import *
 
 
+def in_the_family_of(table):
+    return table.assign(n=table["n"].where(table["n"] != 4))
+
+
+def test_two_processes_and_a_cluster_whose_processes_are_killed_clean_to_the_same_bytes(tmp_path, rules, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    from epochkit.tests.dask_cluster import dask_cluster
+    cleaning_rule("four_is_none", columns=("n",))(in_the_family_of)
+    table = Table(pd.concat([a_table(900), a_table(900).head(7)], ignore_index=True))
+
+    def cleaned(name, **engine):
+        settings = settings_at(tmp_path / name).model_copy(update=engine)
+        result = clean_and_gather(loading.work_on(table, a_plan(), settings, tmp_path / name))
+        return result.path.read_bytes(), result.steps, result.blank
+    alone = cleaned("alone")
+    assert any(count.step == "four_is_none" and count.cells for count in alone[1])
+    monkeypatch.setattr(loading.Work, "batch", 2)
+    monkeypatch.setattr(loading, "_ALONE_CELLS", 10)
+    asked, counted = [], loading._processes
+    monkeypatch.setattr(loading, "_processes", lambda *given: asked.append(counted(*given)) or asked[-1])
+    assert cleaned("two") == alone and asked == [min(2, os.cpu_count())]
+    write, killed = loading._write_part, []
+
+    def killing(place, number, rows, record):
+        if number % 30 == 10:
+            with distributed.Client(address, set_as_default=False) as client:
+                os.kill(killed.append(pid := sorted(client.run(os.getpid).values())[0]) or pid, signal.SIGKILL)
+        return write(place, number, rows, record)
+    monkeypatch.setattr(loading, "_write_part", killing)
+    with dask_cluster(tmp_path) as (address, _):
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+        assert cleaned("there", engine="dask") == alone
+    assert len(killed) == 3 and asked[1:] == [1]
+
+
+def test_the_key_of_hashed_columns_stays_in_this_process(tmp_path):
+    asked = loading.work_on(Table(a_table()), a_plan(cleaning={"hash": ["key"]}), settings_at(tmp_path), tmp_path)
+    hashing = SimpleNamespace(cleaner=SimpleNamespace(wishes=asked.plan.cleaning))
+    plain = SimpleNamespace(cleaner=SimpleNamespace(wishes=CleaningSection()))
+    there = asked._replace(settings=asked.settings.model_copy(update={"engine": "dask"}))
+    assert (loading._processes(there, hashing, 10**9), loading._processes(there, plain, 10), loading._processes(asked, plain, 10)) == (0, 1, 0)
+    assert loading._processes(asked, plain, 10**9) == min(2, os.cpu_count()) and loading._processes(there, plain, 0) == 0
+
+
 @pytest.fixture(autouse=True)
 def rules(monkeypatch):
     "No rules but those of the test, whatever other tests imported"
