@@ -218,7 +218,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Score the kit's models on given test rows.")
     parser.add_argument("sets", nargs="*", default=[], help="names of sets; none for all of them")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "epoch-quality")
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / f"epoch-quality-{commit()}",
+                        help="where the homes are kept; by default one folder for each commit, because a home of other code is stale")
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"), help="where results are kept")
     given = parser.parse_args()
     if not (DATA / "splits").is_dir():
