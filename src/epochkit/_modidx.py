@@ -3346,6 +3346,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'epochkit/models/folds/blend.py'),
                                              'epochkit.models.folds.blend._fitted': ( 'models/folds/blend.html#_fitted',
                                                                                       'epochkit/models/folds/blend.py'),
+                                             'epochkit.models.folds.blend._greedy_weights': ( 'models/folds/blend.html#_greedy_weights',
+                                                                                              'epochkit/models/folds/blend.py'),
                                              'epochkit.models.folds.blend._percents': ( 'models/folds/blend.html#_percents',
                                                                                         'epochkit/models/folds/blend.py'),
                                              'epochkit.models.folds.blend.blend_gain': ( 'models/folds/blend.html#blend_gain',

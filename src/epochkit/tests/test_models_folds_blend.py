@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from epochkit.models.folds.blend import Blend, ProbabilityScale, blend_gain, blend_weights, probability_scale
 from epochkit.models.folds.comparison import Judge
@@ -26,6 +27,18 @@ def test_two_that_err_apart_share_the_weight_and_a_copy_of_the_truth_takes_all()
     weights = blend_weights(judge, {"a": y + random.normal(size=400), "b": y + random.normal(size=400)})
     assert 0.3 < weights["a"] < 0.7 and abs(sum(weights.values()) - 1) < 1e-9
     assert blend_weights(judge, {"a": y + random.normal(size=400), "truth": y}) == {"truth": 1.0}
+
+
+def test_a_member_that_brings_less_than_a_tenth_of_the_gain_goes_and_one_with_errors_of_its_own_stays():
+    from epochkit.models.folds.blend import _greedy_weights
+    before, after, random = [], [], np.random.default_rng(7)
+    for _ in range(20):
+        y, error = random.normal(size=300), random.normal(size=300)
+        outputs = {"a": y + random.normal(size=300), "b": y + error, "nearly b": y + error + 0.2 * random.normal(size=300)}
+        judge = Judge("regression", RMSE, y, np.ones(300, bool), resamples=0)
+        before.append(_greedy_weights(judge, outputs, 20)), after.append(blend_weights(judge, outputs))
+    assert np.mean([len(weights) == 3 for weights in before]) > 0.3 and np.mean([len(weights) == 2 for weights in after]) > 0.8
+    assert all("a" in weights and sum(weights.values()) == pytest.approx(1) for weights in after)
 
 
 def test_a_blend_is_kept_for_a_gain_and_not_for_noise():
