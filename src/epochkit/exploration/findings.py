@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Advice', 'quartiles_claim', 'ends_alone', 'alone_value', 'association_values', 'whole_rows', 'gap_values',
-           'outlier_values', 'skewness_values', 'inflation_value', 'findings', 'insights_of', 'finding_text']
+           'outlier_values', 'no_width_claim', 'skewness_values', 'inflation_value', 'findings', 'insights_of',
+           'finding_text']
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-02
 import math
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from .associations import is_measurable, numbers_of
+from .associations import bins_of, is_measurable, numbers_of
 from .columns import class_balance, fewest_label_rows, rates_by_label
 from .missing_and_outliers import beyond_both
 from .recommendations import advice_of
@@ -178,6 +179,16 @@ def _second_words(found: Exploration, table: pd.DataFrame) -> str:
                  next_effect=effect_value(row["effect"], of, len(found.rows), row["measure"]))
 
 
+def _explained_claim(found: Exploration, clear: pd.DataFrame) -> Claim:
+    "How much of the uncertainty about the target the clear feature with the most information removes by itself"
+    most = clear.sort_values("information", ascending=False, kind="stable").iloc[0]
+    return claim("{name} by itself removes {information} of the uncertainty about {target} beyond chance",
+                 name=most["column"], target=found.plan.data.target,
+                 information=Measured(float(most["information"]), "share", f"uncertainty of {found.plan.data.target} "
+                                      f"that {most['column']} removes", len(found.rows),
+                                      rule="tenths and common values, beyond chance"))
+
+
 def _strongest_finding(found: Exploration) -> Finding | None:
     "The feature that tells most about the target, and how many have a measurable effect; None without any"
     table = found.associations[~found.associations["column"].isin(found.forbidden)].dropna(subset=["effect"])
@@ -193,7 +204,7 @@ def _strongest_finding(found: Exploration) -> Finding | None:
               alone=_alone_words(found, first), gaps=_gap_words(found, first), second=_second_words(found, table),
               **association_values(found, table)),
         float(first["effect"]),
-        claim("there is signal to learn from: {leading}", leading=leading) if len(clear) else claim(
+        _explained_claim(found, clear) if len(clear) else claim(
             "no single feature has an effect of {limit}: only combinations could explain it",
             limit=chosen_value(0.1, "effect", "effect below which it is negligible")),
         claim("build features on {leading} first", leading=leading) if len(clear)
@@ -239,8 +250,8 @@ def _curve_finding(found: Exploration) -> Finding | None:
     first = bent.sort_values("information", ascending=False).iloc[0]
     return finding(
         "curves",
-        claim("{name} goes with {target} in a way that ranks hardly see: knowing its tenth removes {information} of "
-              "the uncertainty beyond chance, at a rank effect of {effect}{others}",
+        claim("{name} goes with {target} in a way that ranks hardly see: knowing its part by value removes "
+              "{information} of the uncertainty beyond chance, at a rank effect of {effect}{others}",
               others=claim("; so {do} {rest}", do="does" if len(bent) == 2 else "do", rest=some_of(list(
                   bent.sort_values("information", ascending=False)["column"])[1:])) if len(bent) > 1 else "",
               name=first["column"], target=found.plan.data.target,
@@ -250,18 +261,21 @@ def _curve_finding(found: Exploration) -> Finding | None:
               effect=effect_value(first["effect"], f"association of {first['column']} with {found.plan.data.target}",
                                   len(found.rows), first["measure"])),
         float(first["information"]),
-        _tenths_claim(found, first["column"]),
+        _parts_claim(found, first["column"]),
         claim("use trees, bins or splines for {names}", names=some_of(list(bent["column"]))))
 
 
-def _tenths_claim(found: Exploration, name: str) -> Claim:
-    "Between which outcomes the tenths of a number lie"
+def _parts_claim(found: Exploration, name: str) -> Claim:
+    "Between which outcomes the parts of a number lie that its information is measured on"
     values = numbers_of(found.rows[name])
-    tenths = found.outcome.groupby(pd.qcut(values, 10, duplicates="drop"), observed=True).mean()
-    low, high = (outcome_value(found, value, f"{name} is in the tenth with the {end}", len(values))
-                 for value, end in ((tenths.min(), "lowest"), (tenths.max(), "highest")))
-    return claim("in its tenths the {outcome} lies between {low} and {high}, not in their order",
-                 outcome=found.outcome_words, low=low, high=high)
+    known = found.outcome[values.notna()]
+    parts = known.groupby(bins_of(values[values.notna()], "number")).agg(["mean", "size"])
+    parts = parts[parts["size"] >= _FEW_ROWS].sort_values("mean")
+    low, high = (outcome_value(found, part["mean"], f"{name} is in the part with the {end}", int(part["size"]))
+                 for part, end in ((parts.iloc[0], "lowest"), (parts.iloc[-1], "highest")))
+    return claim("in its {parts:part} (tenths, and values of many rows by themselves) the {outcome} lies between {low} "
+                 "and {high}, not in their order", outcome=found.outcome_words, low=low, high=high,
+                 parts=count_of(len(parts), f"parts of {name} by value", len(known)))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why24
 def _label_finding(found: Exploration, advice: Advice) -> Finding | None:
@@ -280,8 +294,9 @@ def _label_finding(found: Exploration, advice: Advice) -> Finding | None:
     return finding(
         "category_rates",
         range_claim(found, name, low, high), float(high["mean"] - low["mean"]),
-        "their 95 % intervals do not overlap: the label carries signal"
-        if apart else "their 95 % intervals overlap: the label alone decides little",
+        claim("the two labels lie {apart} apart", apart=difference_value(
+            found, high["mean"] - low["mean"], f"the highest and the lowest label of {name}")) if apart
+        else "their 95 % intervals overlap: no difference between the two is shown",
         claim("encode {name} as {way}", name=name, way=advice["encoding"][name]))
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why28
@@ -352,7 +367,7 @@ def gap_values(found: Exploration, row: pd.Series) -> dict[str, Measured]:
 
 # %% ../../../nbs/exploration/10_findings.ipynb #outlier-values
 def outlier_values(found: Exploration) -> dict[str, Measured]:
-    "Outliers of the number that has most, how many numbers have a share of `limit` or more, and of how many"
+    "Outliers of the number that has most, and how many numbers have a share of `limit` or more"
     first, n = found.outliers.iloc[0], len(found.rows)
     return {"both": count_of(first["both"], f"outliers of {first['column']}", n, "fences and robust z"),
             "share": Measured(float(first["share"]), "share", f"outliers of {first['column']} among its values", n,
@@ -362,6 +377,13 @@ def outlier_values(found: Exploration) -> dict[str, Measured]:
             "limit": chosen_value(0.01, "share", "share of outliers that is called many")}
 
 # %% ../../../nbs/exploration/10_findings.ipynb #43exploratio-why34
+def no_width_claim(found: Exploration) -> Claim | str:
+    "How many numbers have the same value in their whole middle half, so that no outlier is measured; empty for none"
+    left = int(found.outliers["share"].isna().sum())
+    return claim("; not measured for {left:number} whose quartiles are one value",
+                 left=count_of(left, "numbers whose middle half has no width", len(found.rows))) if left else ""
+
+
 def _pulled_claim(found: Exploration, name: str) -> Claim:
     "The mean of a number with and without the values that both rules call outliers"
     values = numbers_of(found.rows[name]).dropna()
@@ -380,8 +402,8 @@ def _outlier_finding(found: Exploration, advice: Advice) -> Finding | None:
     return finding(
         "outliers",
         claim("{name} has {both:value} ({share}) that fences and robust z both call outliers; "
-              "{many:feature} with {limit} or more",
-              name=first["column"], **outlier_values(found)), float(first["share"]),
+              "{many:feature} with {limit} or more{aside}",
+              name=first["column"], aside=no_width_claim(found), **outlier_values(found)), float(first["share"]),
         _pulled_claim(found, first["column"]),
         claim("look at the furthest and keep the rows ({treated})",
               treated=_treated(table["column"], _shape_words(advice), "left out")))
@@ -547,6 +569,12 @@ def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
 def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     "Equal rows, and validation rows with the features of a training row"
     repeated = leaks["repeated_in_validation"]
+    equal = count_of(found.duplicates, "rows equal to an earlier one", len(found.rows), "features and target")
+    if found.plan.split.strategy == "random" and not repeated["rows"]:  # nothing else could come out
+        return finding("repeated_rows", claim("{equal:analysed row equals|analysed rows equal} an earlier one in "
+                                              "features and target", equal=equal), found.duplicates,
+                       "the split keeps rows with equal features in one part, so no validation row repeats a training "
+                       "row", "nothing to do")
     consequence = "no validation row can be answered from memory"
     if repeated["share"] > 0.01:
         consequence = claim("memory alone could answer {known} of the validation rows", known=Measured(
@@ -558,7 +586,7 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
         "repeated_rows",
         claim("{equal:analysed row equals|analysed rows equal} an earlier one in features and target, and "
               "{repeated:validation row has|validation rows have} the features of a training row",
-              equal=count_of(found.duplicates, "rows equal to an earlier one", len(found.rows), "features and target"),
+              equal=equal,
               repeated=count_of(repeated["rows"], "validation rows with the features of a training row")),
         found.duplicates, consequence,
         "group equal rows into one split" if repeated["share"] > 0.01 else "nothing to do")
