@@ -1464,6 +1464,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'epochkit/exploration/findings.py'),
                                                'epochkit.exploration.findings.association_values': ( 'exploration/findings.html#association_values',
                                                                                                      'epochkit/exploration/findings.py'),
+                                               'epochkit.exploration.findings.effect_of': ( 'exploration/findings.html#effect_of',
+                                                                                            'epochkit/exploration/findings.py'),
                                                'epochkit.exploration.findings.ends_alone': ( 'exploration/findings.html#ends_alone',
                                                                                              'epochkit/exploration/findings.py'),
                                                'epochkit.exploration.findings.finding_text': ( 'exploration/findings.html#finding_text',

@@ -8,7 +8,7 @@ __all__ = ['missing_picture', 'missing_pattern_picture', 'odd_rows_picture', 'gl
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-02
 from itertools import product
-from textwrap import fill
+from textwrap import fill, shorten
 from typing import Any
 
 import numpy as np
@@ -257,7 +257,7 @@ def _densities(axis: Any, values: pd.Series, groups: pd.Series, colours: dict[st
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-grid
 def _pair_grid(found: Exploration, some: pd.DataFrame, names: list[str], colours: dict[str, str]) -> Any:
     "Scatter plots below the diagonal and densities on it; `some` has the columns `names` and a `group` per row"
-    words = [fill(named(found, name), 16) for name in names]
+    words = [fill(shorten(found.plan.data.label_of(name), 54, placeholder="…"), 18) for name in names]
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     size = len(names)
@@ -284,8 +284,9 @@ def _grid_claim(found: Exploration, whole: pd.DataFrame, drawn: int, moved: int)
     """How alike the numbers of `whole` are, which stronger ones were left out, of which rows that is said, and how many
     points were moved to the edge"""
     names, n = [*whole], len(found.rows)
-    ranks, (above, beside) = spearman_matrix(whole, names).abs().to_numpy(), np.triu_indices(len(names), 1)
-    ranks, most_at = ranks[above, beside], int(np.argmax(ranks[above, beside]))
+    above, beside = np.triu_indices(len(names), 1)
+    signed = spearman_matrix(whole, names).fillna(0).to_numpy()[above, beside]
+    most_at = int(np.argmax(np.abs(signed)))
     ordered = numbers_by_strength(found)
     passed = [name for name in ordered[:max(map(ordered.index, names))] if name not in names]
     without = claim(", without {passed}, which {take} too few values, mostly one, or none in most rows,",
@@ -298,13 +299,13 @@ def _grid_claim(found: Exploration, whole: pd.DataFrame, drawn: int, moved: int)
                  lie="lies" if moved == 1 else "lie",
                  middle=chosen_value(0.99, "share", "values that are drawn in place"),
                  moved=count_of(moved, "points that are drawn nearer than they are")) if moved else ""
-    words = ("The {shown} strongest numbers{without} say different things: their rank correlations with one another "
-             "stay at or below {rho} ({first} and {second}){of_rows}{some}{edge}" if ranks.max() < 0.5 else
+    words = ("The {shown} strongest numbers{without} say different things: the largest rank correlation among them is "
+             "{rho} ({first} and {second}){of_rows}{some}{edge}" if abs(signed[most_at]) < 0.5 else
              "Of the {shown} strongest numbers{without} {first} and {second} repeat each other most: rank correlation "
              "{rho}{of_rows}{some}{edge}")
     return claim(words, shown=count_of(len(names), "strongest numbers that are drawn"), without=without, edge=edge,
                  first=names[above[most_at]], second=names[beside[most_at]], of_rows=of_rows, some=some,
-                 rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(whole),
+                 rho=effect_value(signed[most_at], f"largest correlation among {', '.join(names)}", len(whole),
                                   "Spearman"))
 
 

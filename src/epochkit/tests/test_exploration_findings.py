@@ -227,6 +227,15 @@ def test_a_leak_and_repeated_rows_are_said_aloud():
     assert "0 validation rows have" in given["claim"], "where the split was given it is counted"
 
 
+def test_a_rank_correlation_that_names_the_strongest_column_keeps_its_sign():
+    rows = example_rows().drop(columns="same")
+    rows["Status"] = -rows["income"] + np.random.default_rng(2).normal(0, 300, len(rows))
+    plan = example_plan("regression")
+    plan.feature_columns.remove("same")
+    said = by_id(rows, plan)["strongest_features"]["claim"]
+    assert said.values["effect"].value == pytest.approx(rows["income"].corr(rows["Status"], "spearman")) and "(Spearman -0.9" in said
+
+
 def test_what_follows_from_a_strong_feature_or_label_is_a_number_of_it():
     rows = example_rows(1_500)
     rows["home"] = np.where((rows["Status"] == "bad") & (rows.index % 3 > 0), "rent", rows["home"])
