@@ -7,7 +7,6 @@ __all__ = ['missing_picture', 'missing_pattern_picture', 'odd_rows_picture', 'gl
            'pair_picture', 'association_matrix_picture', 'interactive_picture']
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-02
-from itertools import product
 from textwrap import fill, shorten
 from typing import Any
 

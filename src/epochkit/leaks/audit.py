@@ -310,7 +310,8 @@ def _kinds_of(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str]) -> dict
         if kind and name in frame:
             of_words = kind == "number" and not pd.api.types.is_numeric_dtype(frame[name])
             chosen[name] = "category" if of_words else kind
-    keys = [name for name, kind in kinds.items() if kind == "id" and name in frame and name not in {*plan.data.ids, *OWN_COLUMNS}]
+    known = {*plan.data.ids, *OWN_COLUMNS}
+    keys = [name for name, kind in kinds.items() if kind == "id" and name in frame and name not in known]
     return chosen | dict.fromkeys(keys, "id")
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why27

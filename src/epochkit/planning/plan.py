@@ -165,7 +165,8 @@ def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
 def said_in(brief: Brief) -> list[str]:
     "The keys that the brief has itself, as `split.strategy`; one that is left to the kit (`auto`) is not said"
     return sorted(f"{section}.{key}" for section in type(brief).model_fields
-                  for key in getattr(brief, section).model_fields_set if getattr(getattr(brief, section), key) != "auto")
+                  for key in getattr(brief, section).model_fields_set
+                  if getattr(getattr(brief, section), key) != "auto")
 
 
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:

@@ -115,8 +115,8 @@ def with_twin_rules(rules: Iterable[Mapping[str, Any]], kept: Iterable[Mapping[s
     "The rules of the report, and those that the twin keeps beside them; kept: of `twin_check`"
     rules = [*rules]
     there = {rule["rule"] for rule in rules}
-    return rules + [{"rule": rule["rule"], "columns": rule["columns"], "why": "no row that the twin learned from breaks "
-                     "it", "from": "found for the twin", "rows": rule["rows"], "broken": 0}
+    return rules + [{"rule": rule["rule"], "columns": rule["columns"], "why": "no row that the twin learned from "
+                     "breaks it", "from": "found for the twin", "rows": rule["rows"], "broken": 0}
                     for rule in kept if rule["rule"] not in there]
 
 

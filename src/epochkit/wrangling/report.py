@@ -159,7 +159,7 @@ def lowest_claim(cleaned: Mapping[str, float]) -> Claim:
 
 
 def marked_claim(gaps: pd.Series, plan: Plan) -> Claim | str:
-    "How many empty cells are in columns whose mark for a gap the brief names; nothing without any; gaps: of each column"
+    "How many empty cells are in columns whose mark for a gap the brief names, or nothing; gaps: of each column"
     named = [name for name in plan.cleaning.missing if gaps.get(name, 0)]
     return claim("; {marked} of them in {names}, whose mark the brief names: keep such a gap as a value of its own",
                  names=", ".join(map(str, named)),
@@ -332,7 +332,8 @@ def numbers_figure(frame: Columns, plan: Plan, most: int = 12,
                          most=first_of(strong, "; the largest is that of"),
                          rows=count_of(len(frame), "rows of the clean table"),
                          strong=count_of(strong, "numbers with a skewness beyond 1", len(frame)),
-                         name=str(skew.index[0]), all=count_of(len(skew), "numeric features of three values or more", len(frame)),
+                         name=str(skew.index[0]), all=count_of(len(skew), "numeric features of three values or more",
+                                                             len(frame)),
                          limit=chosen_value(1, "", "skewness that is called strong"),
                          skewness=Measured(float(skew.iloc[0]), "", f"skewness of {skew.index[0]}", len(frame)))
 
@@ -457,8 +458,8 @@ def _broken_table(entries: list[dict[str, Any]], none: str) -> object:
 _DIMENSIONS = (
     "Completeness: cells that hold a value. Uniqueness: rows whose key no other row has. Validity: cells that were "
     "delivered as brief and plan allow, and keep a contract that was there before; one that cleaning emptied stays "
-    "counted. Consistency: rows that keep the rules across columns and the usual spelling. Timeliness: age of the newest "
-    "row against the brief. What could not have come out otherwise is not measured.")
+    "counted. Consistency: rows that keep the rules across columns and the usual spelling. Timeliness: age of the "
+    "newest row against the brief. What could not have come out otherwise is not measured.")
 
 
 def _score_text(score: float) -> str:
