@@ -142,6 +142,6 @@ def personal_columns(frame: pd.DataFrame) -> set[str]:
 
 
 def hide(frame: pd.DataFrame, private: Iterable[str]) -> pd.DataFrame:
-    "The table for showing: `private` columns and those that look personal in it are masked"
+    "The table for showing: cells of `private` columns and of those that look personal in it read (hidden)"
     columns = {*private} & {*frame} | personal_columns(frame)
-    return frame.assign(**{name: mask_cells(frame[name]) for name in columns})
+    return frame.assign(**{name: frame[name].astype(object).mask(frame[name].notna(), "(hidden)") for name in columns})

@@ -71,11 +71,17 @@ def _number_line(tables: CardTables, name: str, facts: pd.Series) -> Claim:
     numbers = numbers_of(tables.found.rows[name]).dropna()
     values["inside"] = Measured(float(numbers.between(*numbers.quantile([0.25, 0.75])).mean()), "share",
                                 f"share of {name} from its lower to its upper quartile", n)
-    return claim("{distinct} different ones from {min} to {max}; {inside} from {q25} to {q75} (quartiles), median "
-                 "{median}; mean {mean}, standard deviation {std}, skewness {skewness}; {zeros:zero}",
-                 distinct=count_of(facts["distinct"], f"different values of {name}", n), **values,
-                 skewness=Measured(float(facts["skewness"]), "", f"skewness of {name}", n),
-                 zeros=count_of(facts["zeros"], f"zeros of {name}", n))
+    middle = claim("{inside} are {median}", inside=values["inside"], median=values["median"]) \
+        if facts["q25"] == facts["q75"] else claim(
+            "{inside} from {q25} to {q75} (quartiles), median {median}",
+            **{key: values[key] for key in ("inside", "q25", "median", "q75")})
+    zeros = claim("; {zeros:zero}", zeros=count_of(facts["zeros"], f"zeros of {name}", n)) \
+        if facts["min"] <= 0 <= facts["max"] else ""
+    return claim("{distinct} different ones from {min} to {max}; {middle}; mean {mean}, standard deviation {std}, "
+                 "skewness {skewness}{zeros}", middle=middle, zeros=zeros,
+                 distinct=count_of(facts["distinct"], f"different values of {name}", n),
+                 **{key: values[key] for key in ("min", "max", "mean", "std")},
+                 skewness=Measured(float(facts["skewness"]), "", f"skewness of {name}", n))
 
 
 def _values_line(tables: CardTables, name: str, facts: pd.Series) -> str:
@@ -137,6 +143,8 @@ def _outlier_line(tables: CardTables, name: str) -> list[tuple[str, str]]:
     if row is None or tables.is_private(name):
         return []
     n, found = int(tables.by_column["profile"].loc[name, "rows"]), tables.found
+    if not np.isfinite(row["share"]):
+        return [("Outliers", "not measured: the quartiles are one value, so the fences have no width")]
     return [("Outliers", claim(
         "{both:value} ({share}) beyond both rules; the fences are {low_fence} and {high_fence}",
         both=count_of(row["both"], f"outliers of {name}", n, "fences and robust z"),

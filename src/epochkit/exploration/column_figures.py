@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .associations import auc_of, numbers_of
+from .associations import auc_of, correlation_ratio, numbers_of
 from .columns import course_of, outcome_means, rates_by_label
 from .explore import Exploration
 from .findings import (alone_value, association_values, ends_alone, quartiles_claim,
-                                           outlier_values, skewness_values)
+                                           no_width_claim, outlier_values, skewness_values)
+from .missing_and_outliers import has_width
 from .structure_findings import effect_value, label_value, outcome_value, value_of_column
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, first_of
+from ..planning.units import worth_of
 from ..report.figures import COLOURS, use_style
 from ..report.values import readable, share_text
 
@@ -60,13 +62,13 @@ def canvas(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any)
     return pyplot.subplots(rows, columns, figsize=(9, height), squeeze=False, **options)
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #figures-thirds
-def _thirds(target: pd.Series, name: str) -> pd.Series:
+def _thirds(target: pd.Series) -> pd.Series:
     "Three parts by value, equal values in one: thirds, or named by their values where ties make them anything else"
     below = target.value_counts(normalize=True).sort_index().cumsum()
     first, second = ((below - share).abs().idxmin() for share in (1 / 3, 2 / 3))
     part = (target > first).astype(int) + (target > second)
     shares = part.value_counts(normalize=True).sort_index()
-    names = [f"lowest third of {name}", "middle third", "highest third"]
+    names = ["lowest third", "middle third", "highest third"]
     if len(shares) < 3 or (shares - 1 / 3).abs().max() > 0.01:
         ends = target.groupby(part).agg(["min", "max"]).map(readable)
         spans = [low if low == high else f"{low} to {high}" for low, high in ends.to_numpy()]
@@ -84,22 +86,23 @@ def groups_of(found: Exploration) -> tuple[pd.Series, dict[str, str]]:
         colours = dict(zip(names, (COLOURS[name] for name in ("blue", "green", "purple", "sky", "red", "grey"))))
         colours |= {positive: COLOURS["orange"]} if positive else {}
         return labels.where(labels.isin([*names, positive]), "other"), colours
-    parts = _thirds(target, found.plan.data.label_of(target.name))
+    parts = _thirds(target)
     return parts.astype(str), dict(zip(parts.cat.categories, (COLOURS["blue"], COLOURS["grey"], COLOURS["orange"])))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-c
 def numbers_by_strength(found: Exploration) -> list[str]:
-    "Numeric features that are no leak, those with the strongest association first"
-    ranked = found.associations[found.associations["kind"] == "number"].dropna(subset=["effect"])["column"]
+    "Numeric features that are no leak, those whose values have the strongest association first; gaps do not count"
+    numbers = found.associations[found.associations["kind"] == "number"].dropna(subset=["value_effect"])
+    ranked = numbers.sort_values("value_effect", ascending=False, kind="stable")["column"]
     return [name for name in ranked if found.rows[name].nunique() > 2 and name not in found.forbidden]
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-04-d
 def varied_numbers(found: Exploration, levels: int = 3) -> list[str]:
-    """`numbers_by_strength`, but those of fewer values than `levels`, or with the same value in most rows,
-    only where there are no two others"""
+    """`numbers_by_strength`, but those of fewer values than `levels`, with the same value in most rows, or with a gap
+    in most, only where there are no two others"""
     names = numbers_by_strength(found)
-    varied = [name for name in names if found.rows[name].nunique() >= levels
-              and numbers_of(found.rows[name]).quantile(0.25) < numbers_of(found.rows[name]).quantile(0.75)]
+    varied = [name for name in names if found.rows[name].nunique() >= levels and has_width(found.rows[name])
+              and found.rows[name].notna().mean() >= 0.5]
     return varied if len(varied) > 1 else names
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why05
@@ -168,23 +171,35 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
                          **association_values(found, honest))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why09
-def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.Series, values: pd.Series) -> str:
-    "How well the number separates the classes: AUC and direction for two, the effect for several"
+def _side_of(found: Exploration, values: pd.Series, is_positive: pd.Series) -> str:
+    "Whether the values tend to be higher or lower in the positive class; empty where chance explains the difference"
+    known, of = values.notna(), None if found.together is None else found.together[values.index].to_numpy()
+    worth = worth_of(values, is_positive.astype(str), of)
+    p_value = correlation_ratio(values[known], is_positive[known].astype(str), worth)[1]
+    return ("higher" if auc_of(values[known], is_positive[known]) > 0.5 else "lower") if p_value < 0.05 else ""
+
+
+def _separation_claim(found: Exploration, name: str, row: pd.Series, labels: pd.Series, values: pd.Series) -> Claim:
+    "How well the values separate the classes: AUC and side for two, as far as beyond chance; the effect for several"
     positive, known = found.plan.data.positive, values.notna()
+    rows = claim(", in {rows:row} that have it", rows=count_of(known.sum(), f"rows with {name}", len(values))) \
+        if not known.all() else ""
     if found.plan.data.task != "binary":
-        effect = effect_value(row["effect"], f"association of {name} with {found.plan.data.target}", len(found.rows),
-                              row["measure"])
-        return claim("{name} separates the classes of {target} best of all numbers ({measure} {effect})", name=name,
-                     target=found.plan.data.target, measure=row["measure"], effect=effect)
+        effect = effect_value(row["value_effect"], f"association of the values of {name} with {found.plan.data.target}",
+                              int(known.sum()), "correlation ratio")
+        return claim("{name} separates the classes of {target} best of all numbers by rank (correlation ratio {effect}"
+                     "{rows})", name=name, target=found.plan.data.target, effect=effect, rows=rows)
     auc, alone = auc_of(values[known], labels[known] == positive), row.get("alone", float("nan"))
-    score = alone_value(found, name, alone, ends_alone(row)) if alone == alone else Measured(
+    whole = alone == alone and known.all()  # the score alone knows the gaps too
+    score = alone_value(found, name, alone, ends_alone(row)) if whole else Measured(
         max(auc, 1 - auc), "score", f"AUC of {name} alone", int(known.sum()), rule="its values as they are")
-    way = "alone, cross-validated" if alone == alone else "alone, its values as they are"
-    other = next(label for label in labels.unique() if label != positive)
-    side = "higher" if auc > 0.5 else "lower"
-    return claim("{name} is the number that separates {positive} from {other} best: it tends to be {side} when "
-                 "{positive}, AUC {alone} {way}",
-                 name=name, positive=positive, other=other, side=side, alone=score, way=way)
+    side = _side_of(found, values, labels == positive)
+    tends = claim("it tends to be {side} when {positive}", side=side, positive=positive) if side else \
+        "on neither side beyond chance"
+    return claim("{name} is the number that separates {positive} from {other} best by rank: {tends}, AUC {alone} {way}"
+                 "{rows}", name=name, positive=positive, tends=tends, alone=score, rows=rows,
+                 other=next(label for label in labels.unique() if label != positive),
+                 way="alone, cross-validated" if whole else "alone, its values as they are")
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why11
 def _parts_by_value(values: pd.Series, most: int = 10) -> pd.Series:
@@ -349,13 +364,14 @@ def _apart_claim(found: Exploration, name: str, labels: pd.Series) -> str:
     middles = middles[labels.value_counts().reindex(middles.index) >= 10]
     if len(middles) < 2:
         return claim("{name} can't be compared between groups: too few rows in them", name=name)
-    article = "" if found.plan.classification else "the " if "third" in str(
-        middles.index[0]) else f"{found.plan.data.target} "
+    thirds = not found.plan.classification and str(middles.index[0]).endswith("third")
+    article = "" if found.plan.classification else "the " if thirds else f"{found.plan.data.target} "
+    of_target = claim(" of {target}", target=found.plan.data.target) if thirds else ""
     high, low = (value_of_column(found, middles.iloc[at], name, f"median of {name} for {middles.index[at]}",
                               int((labels == middles.index[at]).sum())) for at in (-1, 0))
-    return claim("The median of {name} is {high} for {article}{most} and {low} for {article}{least}; boxes reach "
-                 "from quartile to quartile",
-                 name=name, high=high, low=low, article=article, most=str(middles.index[-1]),
+    return claim("The median of {name} is {high} for {article}{most} and {low} for {article}{least}{of_target}; boxes "
+                 "reach from quartile to quartile",
+                 name=name, of_target=of_target, high=high, low=low, article=article, most=str(middles.index[-1]),
                  least=str(middles.index[0]))
 
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-15
@@ -389,7 +405,8 @@ def by_target_picture(found: Exploration, most: int = 6) -> ExplorationPicture |
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-16
 def outlier_picture(found: Exploration, most: int = 10) -> ExplorationPicture | None:
     "Box plots of the numbers with most outliers, in robust units so that they share an axis; None without numbers"
-    table = found.outliers.head(most)[::-1]
+    every = found.outliers.dropna(subset=["share"])
+    table = every.head(most)[::-1]
     if table.empty:
         return None
     figure, axes = canvas(1.6 + 0.42 * len(table))
@@ -398,7 +415,7 @@ def outlier_picture(found: Exploration, most: int = 10) -> ExplorationPicture | 
     for name in table["column"]:
         values = numbers_of(found.rows[name]).dropna()
         low, middle, high = values.quantile([0.25, 0.5, 0.75])
-        boxes.append(((values - middle) / ((high - low) or values.std() or 1)).clip(-12, 12))
+        boxes.append(((values - middle) / (high - low)).clip(-12, 12))
     drawn = axis.boxplot(boxes, orientation="horizontal", tick_labels=[named(found, name) for name in table["column"]],
                          patch_artist=True, widths=0.6,
                          flierprops={"marker": "o", "markersize": 3, "alpha": 0.3,
@@ -406,13 +423,12 @@ def outlier_picture(found: Exploration, most: int = 10) -> ExplorationPicture | 
                          boxprops={"facecolor": "#BAD2DE", "edgecolor": COLOURS["blue"]})
     axis.set(xlabel="distance from the median in quartile distances (beyond 12 drawn at 12)", ylabel="feature")
     axis.grid(axis="y", visible=False)
-    first, n = found.outliers.iloc[0], len(found.rows)
+    first, n = every.iloc[0], len(found.rows)
+    measured = {"all": count_of(len(every), "numbers whose outliers are measured", n), "aside": no_width_claim(found)}
     if not len(drawn["fliers"]) or first["both"] == 0:
-        return figure, claim("No value of {all:number} is an outlier by both rules",
-                             all=count_of(len(found.outliers), "numbers with three values or more", n))
+        return figure, claim("No value of {all:number} is an outlier by both rules{aside}", **measured)
     values = outlier_values(found)
     return figure, claim("{many} of {all:number} {have} {limit} or more outliers by both rules{most} {name} "
-                         "({both:value}, {share})",
+                         "({both:value}, {share}){aside}",
                          name=first["column"], have="has" if values["many"].value == 1 else "have",
-                         most=first_of(values["many"].value, "; the largest share is that of"), **values,
-                         all=count_of(len(found.outliers), "numbers with three values or more", n))
+                         most=first_of(values["many"].value, "; the largest share is that of"), **values, **measured)

@@ -58,11 +58,13 @@ def time_picture(found: Exploration) -> ExplorationPicture | None:
         "legend": {"orientation": "h", "y": 1.08},
         "yaxis": {"title": found.outcome_words + (" (%)" if factor == 100 else "")}
     })
-    figure.add_scatter(x=[*x, *x[::-1]],
-                       y=[*(factor * table["high"]).round(4), *(factor * table["low"]).round(4)[::-1]], fill="toself",
+    sure = table[table["enough"].astype(bool)]  # the band of few rows would squeeze the curve
+    figure.add_scatter(x=[*sure["period"], *sure["period"][::-1]],
+                       y=[*(factor * sure["high"]).round(4), *(factor * sure["low"]).round(4)[::-1]], fill="toself",
                        line={"width": 0}, fillcolor="rgba(0,114,178,0.18)", name="95 % interval", hoverinfo="skip")
     figure.add_scatter(x=x, y=mean, mode="lines+markers", line={"color": COLOURS["blue"], "width": 2},
-                       marker={"size": 5, "symbol": [f"circle{'' if whole else '-open'}" for whole in table["whole"]]},
+                       marker={"size": 5, "symbol": [f"circle{'' if named_one else '-open'}"
+                                                       for named_one in table["whole"] & table["enough"]]},
                        name="mean", customdata=table["rows"],
                        hovertemplate="%{x}: %{y:,}<br>%{customdata:,} rows<extra></extra>")
     return figure, _trend_claim(found, time)

@@ -331,7 +331,7 @@ def advice_of(found: Exploration, leaks: Mapping[str, Any]) -> dict[str, Any]:
         "interactions": _pairs(found), "date": date_advice(found), "text": text_advice(found),
         "about_time": about_time(found), "about_groups": about_groups(found), "protected": _about_protected(found),
         "recommended": _recommended(found, [item["column"] for item in drops]),
-        "outlier_counts": {row.column: int(row.both) for row in found.outliers.itertuples(index=False)},
+        "outlier_counts": {row.column: int(row.both) for row in found.outliers.dropna(subset=["both"]).itertuples()},
         "reasons": {key: {name: reason for name, (_, reason) in each.items()} for key, each in advice.items()},
         "leaks": {"on_leak": found.plan.data.on_leak, "suspects": leaks["suspects"]}
     }

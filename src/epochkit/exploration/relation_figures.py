@@ -7,7 +7,7 @@ __all__ = ['missing_picture', 'missing_pattern_picture', 'odd_rows_picture', 'gl
            'pair_picture', 'association_matrix_picture', 'interactive_picture']
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-02
-from itertools import product
+from textwrap import fill, shorten
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..cleaning.years import holds_years
 from .associations import numbers_of
+from .columns import outcome_means
 from .column_figures import (ExplorationPicture, canvas, groups_of, named, numbers_by_strength,
                                                  short, titled, varied_numbers)
 from .explore import Exploration
@@ -56,6 +57,7 @@ def missing_picture(found: Exploration, most: int = 15) -> ExplorationPicture:
     bars = left.barh(names, 100 * table["share"], color=COLOURS["blue"], height=0.6)
     left.bar_label(bars, [share_text(share) for share in table["share"]], padding=3, fontsize=9)
     left.set(xlabel="missing cells (% of rows)", ylabel="feature", xlim=(0, 118 * table["share"].max()))
+    left.set_xticks([tick for tick in left.get_xticks() if tick <= 100])  # beyond lies room for the words
     factor = 100 if found.plan.classification else 1
     places = np.arange(len(table))
     right.hlines(places, factor * table["when_present"], factor * table["when_missing"], color="#C8C8C8", linewidth=2)
@@ -89,6 +91,7 @@ def missing_pattern_picture(found: Exploration, most: int = 18) -> ExplorationPi
     bars = right.barh(range(len(table)), 100 * table["share"], color=COLOURS["blue"], height=0.6)
     right.bar_label(bars, [counted(rows, "row") for rows in table["rows"]], padding=4, fontsize=9)
     right.set(xlabel="rows (%)", xlim=(0, 135 * table["share"].max()))
+    right.set_xticks([tick for tick in right.get_xticks() if tick <= 100])  # beyond lies room for the words
     right.grid(axis="y", visible=False)
     whole = found.patterns[found.patterns["columns"] == 0]["share"].sum()
     first = table.iloc[0]
@@ -253,7 +256,7 @@ def _densities(axis: Any, values: pd.Series, groups: pd.Series, colours: dict[st
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #pair-grid
 def _pair_grid(found: Exploration, some: pd.DataFrame, names: list[str], colours: dict[str, str]) -> Any:
     "Scatter plots below the diagonal and densities on it; `some` has the columns `names` and a `group` per row"
-    words = [named(found, name) for name in names]
+    words = [fill(shorten(found.plan.data.label_of(name), 54, placeholder="…"), 18) for name in names]
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     size = len(names)
@@ -269,31 +272,39 @@ def _pair_grid(found: Exploration, some: pd.DataFrame, names: list[str], colours
             axis.scatter(some[names[column]], some[names[row]], c=some["group"].map(colours), s=12, alpha=0.45,
                          linewidth=0)
         axis.tick_params(labelleft=column == 0, labelbottom=row == size - 1)
-        axis.set(xlabel=words[column] if row == size - 1 else "", ylabel=words[row] if column == 0 < row else "")
+        axis.set_xlabel(words[column] if row == size - 1 else "", fontsize=9)
+        axis.set_ylabel(words[row] if column == 0 < row else "", fontsize=9)
     dots = [Line2D([], [], color=colour, marker="o", linestyle="", label=label) for label, colour in colours.items()]
     figure.legend(handles=dots, title=named(found, found.plan.data.target), loc="outside right center")
     return figure
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-11
-def _grid_claim(found: Exploration, names: list[str], moved: int) -> Claim:
-    "How alike the drawn numbers are, which stronger ones were left out, and how many points were moved to the edge"
-    ranks, (above, beside) = spearman_matrix(found.rows, names).abs().to_numpy(), np.triu_indices(len(names), 1)
-    ranks, most_at = ranks[above, beside], int(np.argmax(ranks[above, beside]))
+def _grid_claim(found: Exploration, whole: pd.DataFrame, drawn: int, moved: int) -> Claim:
+    """How alike the numbers of `whole` are, which stronger ones were left out, of which rows that is said, and how many
+    points were moved to the edge"""
+    names, n = [*whole], len(found.rows)
+    above, beside = np.triu_indices(len(names), 1)
+    signed = spearman_matrix(whole, names).fillna(0).to_numpy()[above, beside]
+    most_at = int(np.argmax(np.abs(signed)))
     ordered = numbers_by_strength(found)
     passed = [name for name in ordered[:max(map(ordered.index, names))] if name not in names]
-    without = claim(", without {passed}, which {take} too few values or mostly one,", passed=some_of(passed),
-                    take="takes" if len(passed) == 1 else "take") if passed else ""
+    without = claim(", without {passed}, which {take} too few values, mostly one, or none in most rows,",
+                    passed=some_of(passed), take="takes" if len(passed) == 1 else "take") if passed else ""
+    of_rows = claim("; in {rows:row} that have all of them", rows=count_of(
+        len(whole), "rows that have all the numbers that are drawn", n)) if len(whole) < n else ""
+    some = claim("; {drawn:row} are drawn, by chance", drawn=count_of(drawn, "rows that are drawn", n)) \
+        if drawn < len(whole) else ""
     edge = claim("; {moved:point} with a value beyond the middle {middle} {lie} at the edge",
                  lie="lies" if moved == 1 else "lie",
                  middle=chosen_value(0.99, "share", "values that are drawn in place"),
                  moved=count_of(moved, "points that are drawn nearer than they are")) if moved else ""
-    words = ("The {shown} strongest numbers{without} say different things: their rank correlations with one another "
-             "stay at or below {rho} ({first} and {second}){edge}" if ranks.max() < 0.5 else
+    words = ("The {shown} strongest numbers{without} say different things: the largest rank correlation among them is "
+             "{rho} ({first} and {second}){of_rows}{some}{edge}" if abs(signed[most_at]) < 0.5 else
              "Of the {shown} strongest numbers{without} {first} and {second} repeat each other most: rank correlation "
-             "{rho}{edge}")
+             "{rho}{of_rows}{some}{edge}")
     return claim(words, shown=count_of(len(names), "strongest numbers that are drawn"), without=without, edge=edge,
-                 first=names[above[most_at]], second=names[beside[most_at]],
-                 rho=effect_value(ranks.max(), f"largest correlation among {', '.join(names)}", len(found.rows),
+                 first=names[above[most_at]], second=names[beside[most_at]], of_rows=of_rows, some=some,
+                 rho=effect_value(signed[most_at], f"largest correlation among {', '.join(names)}", len(whole),
                                   "Spearman"))
 
 
@@ -304,12 +315,13 @@ def pair_picture(found: Exploration, most: int = 4) -> ExplorationPicture | None
         return None
     use_style()
     labels, colours = groups_of(found)
-    some = found.rows[names].assign(group=labels).dropna().sample(frac=1, random_state=0).head(1200)
+    whole = found.rows[names].dropna()
+    some = whole.assign(group=labels).sample(frac=1, random_state=0).head(1200)
     some = some[some["group"].isin(colours)]
     known = some[names].apply(numbers_of)
     drawn = known.apply(lambda column: column.clip(*numbers_of(found.rows[column.name]).quantile([0.005, 0.995])))
     moved = int((drawn != known).any(axis=1).sum())  # a far outlier would squeeze all other points into a corner
-    return _pair_grid(found, some.assign(**drawn), names, colours), _grid_claim(found, names, moved)
+    return _pair_grid(found, some.assign(**drawn), names, colours), _grid_claim(found, whole, len(some), moved)
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why12
 def _side_by_side(matrix: pd.DataFrame) -> np.ndarray:
@@ -378,25 +390,29 @@ def association_matrix_picture(found: Exploration) -> ExplorationPicture | None:
     return figure, _pairs_claim(found)
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-why16
-def _corner_claim(found: Exploration, names: list[str]) -> str:
+def _corner_value(found: Exploration, corner: pd.Series, sides: list[str], names: list[str]) -> Measured:
+    return outcome_value(found, corner["mean"], " and ".join(map(" ".join, zip(sides, names))), int(corner["rows"]),
+                         corner["low"], corner["high"])
+
+
+def _corner_claim(found: Exploration, names: list[str]) -> Claim:
     "The outcome in the highest and the lowest corner of two numbers, or that they rarely vary independently"
-    high = [found.rows[name] > found.rows[name].median() for name in names]
-    known = found.rows[names].notna().all(axis=1)
-    cells = {}
-    for a, b in product((True, False), (True, False)):
-        corner = "high" if a else "low", "high" if b else "low"
-        cells[corner] = found.outcome[known & (high[0] == a) & (high[1] == b)]
-    means = pd.Series({corner: values.mean() for corner, values in cells.items() if len(values) >= 10}).sort_values()
+    whole = found.rows[names].dropna()
+    above = (whole > whole.median()).to_numpy()
+    means = outcome_means(found.outcome[whole.index], 2 * above[:, 0] + above[:, 1], found.together)
+    means = means[means["units"] >= 30].sort_values("mean")
     if len(means) < 2:
         return claim("{first} and {second} rarely vary independently", first=names[0], second=names[1])
     ends = {"most": -1, "least": 0}
-    sides = {f"{end}_{which}": means.index[at][place] for end, at in ends.items()
-             for place, which in enumerate(("first", "second"))}
-    return claim("The {outcome} is {most} with {most_first} {first} and {most_second} {second}, {least} with "
-                 "{least_first} {first} and {least_second} {second} (high: above the median)",
-                 outcome=found.outcome_words, first=names[0], second=names[1], **sides,
-                 **{end: outcome_value(found, means.iloc[at], " and ".join(map(" ".join, zip(means.index[at], names))),
-                                       len(cells[means.index[at]])) for end, at in ends.items()})
+    sides = {end: [("low", "high")[side] for side in divmod(int(means.index[at]), 2)] for end, at in ends.items()}
+    return claim("The {outcome} is {most} in {most_rows:row} with {most_first} {first} and {most_second} {second}, "
+                 "{least} in {least_rows:row} with {least_first} {first} and {least_second} {second} (high: above the "
+                 "median)", outcome=found.outcome_words, first=names[0], second=names[1],
+                 **{f"{end}_{which}": word for end, both in sides.items()
+                    for which, word in zip(("first", "second"), both)},
+                 **{end: _corner_value(found, means.iloc[at], sides[end], names) for end, at in ends.items()},
+                 **{f"{end}_rows": count_of(means["rows"].iloc[at], f"rows in the corner with the {end}")
+                    for end, at in ends.items()})
 
 # %% ../../../nbs/exploration/12_relation_figures.ipynb #44brelationf-14
 def interactive_picture(found: Exploration, most_rows: int = 1500) -> ExplorationPicture | None:

@@ -19,7 +19,8 @@ from .columns import course_of, outcome_means
 from .explore import Exploration
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of, first_of
 from ..report.figures import readable
-from .time import TimeBehaviour, lag_words, lags_of, outcome_by_order, period_words
+from .time import (FEW_DRAWS, TimeBehaviour, lag_words, lags_of, outcome_by_order,
+                                       period_words)
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-05
 Finding = dict[str, Any]
@@ -125,6 +126,18 @@ def _dropped_claim(found: Exploration) -> Claim:
                  without=outcome_value(found, found.outcome[whole].mean(), "a row has no gap", int(whole.sum())))
 
 
+def _gap_advice(found: Exploration, names: list[str], by: str = "") -> Claim:
+    "What to do about the gaps of columns: where the brief names a mark for them, a gap is an answer and no empty cell"
+    empty = [name for name in names if name not in found.plan.cleaning.missing]
+    if not empty:
+        return claim("keep the gap of {names} as a value of its own: the brief names the mark for it",
+                     names=some_of(names))
+    if not by:
+        return claim("impute {names} from the column alone, and ask why cells stay empty", names=some_of(empty))
+    return claim("fill {name} from {by} in epoch 002 where the rule is known; the advice says which gaps get a column",
+                 name=empty[0], by=by)
+
+
 def _mechanism_finding(found: Exploration) -> Finding | None:
     "Whether gaps depend on other columns; None without gaps"
     table = found.mechanisms
@@ -140,22 +153,19 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
                        claim("the largest effect of another column on where they are is {largest}",
                              largest=effect_value(table["effect"].max(), "largest effect of a column on gaps",
                                                   len(found.rows))),
-                       claim("impute {names} from the column alone, and ask why cells stay empty",
-                             names=some_of(list(table["column"]))))
+                       _gap_advice(found, list(table["column"])))
     first = explained.iloc[0]
-    by, name, n, verb = first["told_by"], first["column"], len(found.rows), "is" if len(explained) == 1 else "are"
+    by, name, n = first["told_by"], first["column"], len(found.rows)
     return finding(
         "gap_mechanism",
-        claim("{told} of {tested:column} with ten gaps or more {verb} not missing by chance: {by} tells where {name} "
-              "is missing (effect {effect}){together}",
-              verb=verb, by=by, name=name, together=together,
-              told=count_of(len(explained), "columns whose gaps another column tells", n),
-              tested=count_of(len(table), "columns with ten gaps or more", n),
+        claim("{counted}{by} tells where {name} is missing (effect {effect}){together}",
+              by=by, name=name, together=together,
+              counted=claim("the gaps of {told} of {tested:column} with ten or more are not random: ",
+                            told=count_of(len(explained), "columns whose gaps another column tells", n),
+                            tested=count_of(len(table), "columns with ten gaps or more", n)) if len(table) > 1 else "",
               effect=effect_value(first["effect"], f"association of {by} with the gaps of {name}", n)),
         float(first["effect"]),
-        _dropped_claim(found),
-        claim("fill {name} from {by} in epoch 002 where the rule is known; the advice says which gaps get a column",
-              name=name, by=by))
+        _dropped_claim(found), _gap_advice(found, [name], by))
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why13
 def _outstanding_words(names: pd.Series) -> Claim:
@@ -264,17 +274,21 @@ def _normality_finding(found: Exploration) -> Finding | None:
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why27
 def whole_periods(time: TimeBehaviour) -> pd.DataFrame:
-    "The periods that the moments reach over; all of them where fewer than two do"
-    whole = time.periods[time.periods["whole"].astype(bool)]
+    "The periods that the moments reach over, with enough independent rows; all of them where fewer than two are such"
+    whole = time.periods[time.periods[["whole", "enough"]].astype(bool).all(axis=1)]
     return whole if len(whole) > 1 else time.periods
 
 
 def partial_words(time: TimeBehaviour) -> str | Claim:
-    "Which periods at the ends are left out because the moments do not reach over them; nothing where none is"
+    "Which periods are left out because the moments do not reach over them, or because they have few rows; or nothing"
     out = time.periods[~time.periods["period"].isin(whole_periods(time)["period"])]
-    names = " and ".join(period_words(start, time.period_name) for start in out["period"])
-    return claim("; {names} {are} not a whole {period} and left out", names=names, period=time.period_name,
-                 are="is" if len(out) == 1 else "are each") if names else ""
+    cut, few = out[~out["whole"].astype(bool)], int(out["whole"].sum())
+    names = " and ".join(period_words(start, time.period_name) for start in cut["period"])
+    small = claim("; {few:period} with fewer than {limit} independent rows {are} left out",
+                  are="is" if few == 1 else "are", few=count_of(few, "periods with few independent rows"),
+                  limit=chosen_value(FEW_DRAWS, "", "independent rows of a period that is compared")) if few else ""
+    return claim("; {names} {are} not a whole {period} and left out{small}", names=names, period=time.period_name,
+                 are="is" if len(cut) == 1 else "are each", small=small) if names else small
 
 
 def way_over_time(time: TimeBehaviour) -> str:
@@ -292,7 +306,8 @@ def _trend_claim(found: Exploration, clear: bool, cycles: pd.DataFrame) -> str:
     table = whole_periods(time)
     names = {end: period_words(table.iloc[at]["period"], time.period_name) for end, at in (("first", 0), ("last", -1))}
     ends = "" if not clear else claim(
-        ": {first} in {first_period}, {last} in {last_period}{partial}", partial=partial_words(time),
+        ": {first} {place} {first_period}, {last} {place} {last_period}{partial}", partial=partial_words(time),
+        place="in" if time.kind == "date" else "at",
         **{f"{end}_period": name for end, name in names.items()},
         **{end: outcome_value(found, table.iloc[at]["mean"], f"{time.column} is in {names[end]}",
                               int(table.iloc[at]["rows"])) for end, at in (("first", 0), ("last", -1))})
@@ -305,6 +320,12 @@ def _trend_claim(found: Exploration, clear: bool, cycles: pd.DataFrame) -> str:
                  trend=effect_value(time.trend, f"{found.outcome_words} over {time.column}", rule="Spearman"))
 
 # %% ../../../nbs/exploration/08_structure_findings.ipynb #43bstructure-why29
+def _course_of_means(found: Exploration, time: TimeBehaviour) -> Claim:
+    means = whole_periods(time)["mean"]
+    return claim("the {outcome} differs by up to {apart} between these values of {time}", time=time.column,
+                 outcome=found.outcome_words, apart=difference_value(found, means.max() - means.min(), "periods"))
+
+
 def _trend_finding(found: Exploration) -> Finding | None:
     "What time and season do to the outcome; None without a time column"
     time = found.time
@@ -316,13 +337,12 @@ def _trend_finding(found: Exploration) -> Finding | None:
     seen = _trend_claim(found, clear, cycles)
     if time.by_group:
         return finding("time_trend", seen, time.trend,
-                       claim("how long a {group} has run is part of the answer" if clear else
-                             "how long a {group} has run says little alone", group=found.plan.data.group),
+                       _course_of_means(found, time),
                        "keep it as a feature; test on whole groups" if clear else "keep it, let importance decide")
     if not clear and cycles.empty:
         return finding("time_trend", seen, time.trend, "time by itself can be left out",
                        "no date part is needed for the trend")
-    ends = time.periods["mean"]
+    ends = whole_periods(time)["mean"]
     follows = claim("a test part from its end would lie up to {apart} from the start", apart=difference_value(
         found, ends.iloc[-1] - ends.iloc[0], "the first and the last period")) if clear else claim(
             "no trend is clear, the {seasons} is", seasons=" and the ".join(cycles["part"]))
@@ -400,7 +420,7 @@ def _drift_finding(found: Exploration) -> Finding | None:
     seen = _moved_claim(found, moved, columns, late)
     if time.by_group:
         return finding("time_drift", seen, float(first["effect"]),
-                       claim("{names} {age} within a {group}: signal, no drift of the population",
+                       claim("{names} {age} with each {group}: no drift of the population",
                              names=some_of(list(moved["column"]), 3), age="ages" if len(moved) == 1 else "age",
                              group=found.plan.data.group),
                        "keep them, and split by whole groups")

@@ -22,7 +22,7 @@ from .copies import copy_by_a_word, copy_of_target, filled_for_one_class
 from epochkit.leaks.relations import (
     date_order, formula_columns, made_from_later_rows, mean_of_outcome, vanishes_in_time
 )
-from ..planning.column_roles import kin_suspects
+from ..planning.column_roles import OWN_COLUMNS, kin_suspects
 from ..planning.plan import Plan
 from ..planning.units import drawn_together
 from .splits import groups_in_both_parts, judge_groups, shared_rows, train_against_validation
@@ -300,7 +300,8 @@ _KINDS = {
 
 
 def _kinds_of(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str]) -> dict[str, str]:
-    "Kind of every feature, of every leak suspect, and of every key that the plan does not name as one"
+    """Kind of every feature, of every leak suspect, and of every key of the source that the plan does not name as one;
+    what the order of the rows tells is told of the rows and not of their number"""
     columns, chosen = getattr(plan, "columns", {}), {}
     for name in [*plan.feature_columns, *getattr(plan.data, "known_after", [])]:
         kind, entry = kinds.get(name), columns.get(name, {})
@@ -309,7 +310,8 @@ def _kinds_of(frame: pd.DataFrame, plan: Plan, kinds: Mapping[str, str]) -> dict
         if kind and name in frame:
             of_words = kind == "number" and not pd.api.types.is_numeric_dtype(frame[name])
             chosen[name] = "category" if of_words else kind
-    keys = [name for name, kind in kinds.items() if kind == "id" and name in frame and name not in plan.data.ids]
+    known = {*plan.data.ids, *OWN_COLUMNS}
+    keys = [name for name, kind in kinds.items() if kind == "id" and name in frame and name not in known]
     return chosen | dict.fromkeys(keys, "id")
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-why27

@@ -140,6 +140,7 @@ def profile_source(source: Source, brief: Brief) -> tuple[pd.DataFrame, dict[str
         "missing_as_marks": int((missing & ~blank).sum().sum()),
         "missing_by_column": shares[shares > 0].round(4).to_dict(),
         "duplicate_rows": int(comparable_rows(sample).duplicated().sum()),
+        **({"groups": int(sample[brief.data.group].nunique())} if brief.data.group in sample else {}),
         "target_missing": int(sample[brief.data.target].isna().sum()),
         "change_over_time": change_over_time(sample, brief.data),
         **columns_of_care(sample, brief),

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'FEATURE_KINDS', 'STRUCTURE', 'DELIVERABLES', 'COVERED', 'resolve_metric', 'PlannedData', 'PlannedMetric',
-           'Plan', 'with_units', 'load_plan', 'project_name', 'make_plan', 'check_baseline_column', 'check_behaviour',
-           'settle_fairness', 'settle_duplicates', 'duplicates_in_words', 'settle_split', 'make_criteria',
-           'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned', 'criteria_can_be_measured',
-           'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
+           'Plan', 'with_units', 'load_plan', 'project_name', 'said_in', 'make_plan', 'check_baseline_column',
+           'check_behaviour', 'settle_fairness', 'settle_duplicates', 'duplicates_in_words', 'settle_split',
+           'make_criteria', 'load_criteria', 'criterion_for', 'meets', 'every_epoch_is_planned',
+           'criteria_can_be_measured', 'risks_are_assessed', 'the_data_can_be_learned_from', 'cost_within_its_limit']
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-02
 import math
@@ -162,6 +162,13 @@ def _settle_data(target: pd.Series, data: DataSection, wishes: CleaningSection,
         {"class_counts": {label: int(counts.get(label, 0)) for label in labels}} if classes else mean)
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-11
+def said_in(brief: Brief) -> list[str]:
+    "The keys that the brief has itself, as `split.strategy`; one that is left to the kit (`auto`) is not said"
+    return sorted(f"{section}.{key}" for section in type(brief).model_fields
+                  for key in getattr(brief, section).model_fields_set
+                  if getattr(getattr(brief, section), key) != "auto")
+
+
 def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     "The plan for this brief and this data; BadInputError when they do not fit together"
     check_usable_names(source.columns, brief)
@@ -180,7 +187,8 @@ def make_plan(brief: Brief, source: Source, settings: Settings) -> Plan:
     return Plan(
         project=brief.project, data=data, cleaning=brief.cleaning.model_copy(update={"duplicates": duplicates}),
         quality=brief.quality, serving=brief.serving, behaviour=brief.behaviour, split=settle_split(brief),
-        budget=brief.budget.model_copy(update=budget), profile=profile | facts | {"duplicates_reason": why},
+        budget=brief.budget.model_copy(update=budget), profile=profile | facts | {
+            "duplicates_reason": why, "said_in_brief": said_in(brief)},
         metric=PlannedMetric(**brief.metric.model_dump() | {"primary": metric, "maximize": maximize}),
         fairness=settle_fairness(brief, data),
         columns={name: _column_entry(role, cleaned[name]) for name, role in roles.items()}, epochs=_planned_epochs())

@@ -43,12 +43,16 @@ def _names(names: Any, most: int = 3) -> str:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-d
 @risk_rule
 def few_cases(plan: Plan) -> tuple | None:
-    "Likely below 50 cases per feature, certain below 5"
+    "Likely below 50 cases per feature, certain below 5; None with more. Rows of one group are one case"
     counts, features = plan.profile.get("class_counts"), max(1, len(plan.feature_columns))
-    rarest = min(counts.values()) if counts else plan.profile["rows"]
-    return ("few cases per feature", 6 - _grade(rarest / features, (5, 10, 20, 50)), 4,
-            f"{rarest:,} cases{' of the rarest class' if counts else ''} for {features} features",
-            "prefer simple models, report intervals, keep the test set for one use")
+    cases = {f"cases{' of the rarest class' if counts else ''}": min(counts.values()) if counts else
+             plan.profile["rows"]}
+    if groups := plan.profile.get("groups"):
+        cases[f"groups of '{plan.data.group}', whose rows count as one case,"] = groups
+    fewest = min(cases, key=cases.get)
+    likelihood = 6 - _grade(cases[fewest] / features, (5, 10, 20, 50))
+    return ("few cases per feature", likelihood, 4, f"{cases[fewest]:,} {fewest} for {features} features",
+            "prefer simple models, report intervals, keep the test set for one use") if likelihood > 1 else None
 
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-e
 @risk_rule
@@ -67,8 +71,10 @@ def missing_values(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-f
 @risk_rule
 def duplicates(plan: Plan) -> tuple | None:
-    "By the share of rows that repeat another"
+    "By the share of rows that repeat another; None where none does"
     count = plan.profile["duplicate_rows"]
+    if not count:
+        return None
     return ("duplicate rows across splits", _grade(_share(plan, count), (0.0005, 0.01, 0.05, 0.15)), 3,
             f"{count:,} rows repeat another", "equal rows are kept, and kept on one side of the split"
             if plan.cleaning.duplicates == "keep" else "exact duplicates are removed before the split")
@@ -106,11 +112,13 @@ def change(plan: Plan) -> tuple | None:
 # %% ../../../nbs/planning/06_risks.ipynb #28risks-04-i
 @risk_rule
 def imbalance(plan: Plan) -> tuple | None:
-    "By the share of the rarest class; nothing for numbers"
+    "By the share of the rarest class; nothing for numbers, nor where it has 30 % or more"
     counts = plan.profile.get("class_counts")
     if not counts:
         return None
     share = min(counts.values()) / max(1, sum(counts.values()))
+    if share >= 0.3:
+        return None
     return ("imbalanced classes", 6 - _grade(share, (0.01, 0.05, 0.1, 0.3)), 3,
             f"the rarest class has {share_text(share)} of the rows",
             "stratified split, metrics that do not reward the majority")
@@ -267,6 +275,11 @@ def _split_assumption(plan: Plan) -> Assumption:
 _NAMED = "named in the brief"
 
 
+def _says(plan: Plan, *keys: str) -> bool:
+    "Whether the brief has all of these keys itself"
+    return {*keys} <= {*plan.profile.get("said_in_brief", [])}
+
+
 def assumptions_of(plan: Plan) -> list[Assumption]:
     "What was taken for granted because the brief does not say it"
     data, metric, found = plan.data, plan.metric, []
@@ -274,11 +287,13 @@ def assumptions_of(plan: Plan) -> list[Assumption]:
         found.append(Assumption(f"The task is {data.task}", data.task_reason, "[data] task"))
     if data.positive and data.positive_reason != _NAMED:
         found.append(Assumption(f"'{data.positive}' is the class to be found", data.positive_reason, "[data] positive"))
-    found.append(_split_assumption(plan))
+    if not _says(plan, "split.strategy"):
+        found.append(_split_assumption(plan))
     if metric.minimum is None:
         found.append(Assumption(f"No minimum is set for {metric.primary}", "better than the baseline counts as success",
                                 "[metric] minimum"))
-    if plan.classification and metric.cost_false_positive == metric.cost_false_negative:
+    if (plan.classification and metric.cost_false_positive == metric.cost_false_negative
+            and not _says(plan, "metric.cost_false_positive", "metric.cost_false_negative")):
         found.append(Assumption("Both kinds of error cost the same", "the brief has one price for both",
                                 "[metric] cost_false_positive, cost_false_negative"))
     if not data.time:

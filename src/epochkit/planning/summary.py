@@ -67,6 +67,12 @@ def _goal(plan: Plan, criteria: list[dict[str, Any]]) -> str:
             f"measure {metric}. Success: {wanted}, on rows the model never saw.")
 
 # %% ../../../nbs/planning/08_summary.ipynb #28bplansumma-05-c
+def _marks(plan: Plan) -> str:
+    "The marks for a missing answer that the brief names, each with its column; NA where it names none"
+    return " and ".join(f"{', '.join(f'{mark:g}' if isinstance(mark, float) else mark for mark in marks)} in "
+                        f"{as_markdown(name)}" for name, marks in plan.cleaning.missing.items()) or "NA"
+
+
 def _data(plan: Plan) -> str:
     "Rows, columns and gaps of the source, how many columns may become features, and which are protected"
     profile, barred = plan.profile, [*plan.data.protected]
@@ -74,7 +80,7 @@ def _data(plan: Plan) -> str:
         f"{profile['rows']:,} rows and {profile['columns']:,} columns from "
         f"{profile['source'].get('where', 'the source')}; "
         f"{share_text(profile['missing_cells'] / max(1, profile['rows_profiled'] * profile['columns']))} of the cells "
-        f"are empty or hold a mark such as NA.",
+        f"are empty or hold a mark for that, such as {_marks(plan)}.",
         f"{len(plan.feature_columns):,} columns may become features."
     ]
     sentences += [

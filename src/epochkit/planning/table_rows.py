@@ -132,8 +132,7 @@ def drawn_rows(rows: TableRows, most: int, seed: int) -> tuple[pd.DataFrame, str
     """The rows in memory, indexed by their place in the table: all, or `most` of them by chance; and a note that says
     so, empty for all"""
     some = rows if len(rows) <= most else rows.sample(most, seed)
-    note = "" if some is rows else (f"{most:,} of {len(rows):,} rows by chance; the standard error of a share is "
-                                    f"at most {0.5 / most**0.5:.2%}")
+    note = "" if some is rows else f"{most:,} of {len(rows):,} rows by chance"
     return some.frame().set_index(some.places), note
 
 # %% ../../../nbs/planning/18_table_rows.ipynb #c950987b

@@ -222,8 +222,9 @@ def _link(column: pd.Series, target: pd.Series) -> float:
 
 
 class TwinCheck(NamedTuple):
-    """How far the twin is from the real table: rules (rule, rows that break it), links with the target (column -> real,
-    twin), the largest distance of a rank correlation with its columns, and columns that are whole or 0 otherwise"""
+    """How far the twin is from the real table: rules (columns, rows of the real table, rows of the twin that break it),
+    links with the target (column -> real, twin), the largest distance of a rank correlation with its columns, and
+    columns that are whole or 0 otherwise"""
     rules: list[dict[str, Any]]
     links: dict[str, tuple[float, float]]
     correlation: tuple[float, str, str]
@@ -238,7 +239,8 @@ class TwinCheck(NamedTuple):
 def twin_check(frame: pd.DataFrame, twin: pd.DataFrame, target: str = "") -> TwinCheck:
     "What the twin keeps of the real table (of 100,000 of its rows where there are more), measured on both"
     frame = _enough(frame)
-    rules = [{"rule": str(rule), "broken": int(breaks_rule(twin, rule).sum())}
+    rules = [{"rule": str(rule), "columns": [rule[0], rule[1]], "rows": rule.rows,
+              "broken": int(breaks_rule(twin, rule).sum())}
              for rule in (*order_rules(frame), *never_zero_rules(frame))]
     short = [name for name in frame if name not in ("row_id", target) and not Marginal(frame[name]).is_long]
     links = {str(name): (_link(frame[name], frame[target]), _link(twin[name], twin[target]))

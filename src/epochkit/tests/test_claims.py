@@ -174,9 +174,15 @@ def far_out(values):
     return ((values < low - 1.5 * (high - low)) | (values > high + 1.5 * (high - low))) & (np.abs(z) > 3.5)
 
 
+def wide(p):
+    "The numbers whose quartiles differ"
+    quartiles = p.seen[p.numbers].quantile([0.25, 0.75])
+    return [name for name in p.numbers if quartiles[name].iloc[0] < quartiles[name].iloc[1]]
+
+
 def outlier_shares(p):
-    shares = {name: int(far_out(p.seen[name].dropna().to_numpy(float)).sum()) for name in p.numbers}
-    return pd.Series(shares), pd.Series(shares) / p.seen[p.numbers].count()
+    shares = {name: int(far_out(p.seen[name].dropna().to_numpy(float)).sum()) for name in wide(p)}
+    return pd.Series(shares), pd.Series(shares) / p.seen[wide(p)].count()
 
 
 def skewness(p):
@@ -184,8 +190,8 @@ def skewness(p):
 
 
 def odd(p):
-    ranks = p.seen[p.numbers].rank(pct=True).fillna(0.5)
-    order = sorted(p.numbers, key=lambda name: -with_target(p, name)[0])
+    ranks = p.seen[wide(p)].rank(pct=True).fillna(0.5)
+    order = sorted(wide(p), key=lambda name: -with_target(p, name)[0])
     score = -IsolationForest(n_estimators=100, random_state=0).fit(ranks[order].to_numpy()).score_samples(ranks[order].to_numpy())
     far = (score - np.median(score)) / stats.median_abs_deviation(score) * 0.6745 > 3.5
     return far, (ranks - 0.5).abs().idxmax(axis=1)[far]
@@ -212,7 +218,7 @@ def informed(p):
     return stats.false_discovery_control(chances)
 
 
-@recomputes("003", "target_associations", "strongest_features (finding)", "weak_features (finding)", alone=0.008, alone_ends=0.009)
+@recomputes("003", "target_associations", "strongest_features (finding)", "weak_features (finding)", alone=0.008, alone_ends=0.009, information=0.001, next_effect=1e-6)
 def _(p, said):
     effects, q = clear_features(p)
     best = p.features[int(effects.argmax())]
@@ -220,30 +226,57 @@ def _(p, said):
     found = {"clear": ((effects >= 0.1) & (q < 0.05)).sum(), "weak": ((effects < 0.1) & ~shown).sum(), "limit": 0.1,
              "measurable": shown.sum(), "tested": len(p.features), "all": len(p.features), "effect": effects.max(), "alone": alone(p, best),
              "next_effect": np.sort(effects)[-2]}
+    if "information" in said.values:
+        shares = {name: removed(p, name) for name, effect, chance in zip(p.features, effects, q) if chance < 0.05 and effect >= 0.1}
+        assert said.words["telling"] == max(shares, key=shares.get)
+        found["information"] = max(shares.values())
     assert said.words.get("name", best) == best
     return {name: found[name] for name in said.values}
 
 
-@recomputes("003", "strongest_number", "leaks (finding)", alone=0.008, alone_ends=0.009)
+@recomputes("003", "strongest_number", alone=0.008, alone_ends=0.009)
+def _(p, said):
+    values = {name: correlation_ratio(p.seen[name].dropna(), p.seen[p.target][p.seen[name].notna()])[0] for name in p.numbers}
+    name = max(values, key=values.get)
+    known = p.seen[name].notna()
+    area = roc_auc_score(p.bad[known], p.seen[name][known])
+    assert said.words["name"] == name
+    assert correlation_ratio(p.seen[name][known], p.bad[known])[1] > 0.05 or said.words["side"] == ("higher" if area > 0.5 else "lower")
+    return {"alone": alone(p, name) if known.all() else max(area, 1 - area), "rows": known.sum()}
+
+
+@recomputes("003", "leaks (finding)", alone=0.008, alone_ends=0.009)
 def _(p, said):
     return {"alone": alone(p, said.words.get("name") or said.words["best"]), "scored": len(p.features)}
 
 
 def removed(p, name):
-    "Share of the target's entropy that a number removes in tenths, its commonest values apart, less what chance would"
-    edges = np.unique(np.percentile(p.seen[name].dropna(), range(10, 100, 10)))
-    common = [edge for edge in edges if (p.seen[name] == edge).mean() >= 0.05]
-    cells = np.searchsorted(edges, p.seen[name].fillna(math.inf)) * 2 + p.seen[name].isin(common) + 99 * p.seen[name].isna()
+    """Share of the target's entropy that a feature removes, a number in tenths, its commonest values apart, less what
+    chance would"""
+    if name in p.labels:
+        cells = pd.factorize(p.seen[name].fillna("(missing)"))[0]
+    else:
+        cells = parts_of(p, name)
     chance = expected_mutual_information(contingency_matrix(p.bad, cells, sparse=True), len(p.bad))
     return (mutual_info_score(p.bad, cells) - chance) / stats.entropy([p.bad.mean(), 1 - p.bad.mean()])
+
+
+def parts_of(p, name):
+    "A code per row: tenths of a number, the commonest values and the gaps in codes of their own"
+    edges = np.unique(np.percentile(p.seen[name].dropna(), range(10, 100, 10)))
+    common = [edge for edge in edges if (p.seen[name] == edge).mean() >= 0.05]
+    return np.searchsorted(edges, p.seen[name].fillna(math.inf)) * 2 + p.seen[name].isin(common) + 99 * p.seen[name].isna()
 
 
 @recomputes("003", "curves (finding)", information=0.001)
 def _(p, said):
     bent = [name for name in p.numbers if removed(p, name) >= 0.01 and with_target(p, name)[0] < 0.1]
     assert {*said.words.get("rest", "").split(", ")} == {*(name for name in bent if name != said.words["name"])} or len(bent) == 1
-    tenths = p.bad.groupby(pd.qcut(p.seen[said.words["name"]], 10, duplicates="drop"), observed=True).mean()
-    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0], "low": tenths.min(), "high": tenths.max()}
+    known = p.seen[said.words["name"]].notna()
+    parts = p.bad[known].groupby(parts_of(p, said.words["name"])[known]).agg(["mean", "size"])
+    parts = parts[parts["size"] >= 30]["mean"]
+    return {"information": removed(p, said.words["name"]), "effect": with_target(p, said.words["name"])[0], "low": parts.min(), "high": parts.max(),
+            "parts": len(parts)}
 
 
 @recomputes("003", "by_target")
@@ -254,7 +287,8 @@ def _(p, said):
 
 @recomputes("003", "category_rates", "category_rates (finding)")
 def _(p, said):
-    return {end: rate(p, said.words["name"], said.words[word]) for end, word in (("high", "most"), ("low", "least"))}
+    high, low = (rate(p, said.words["name"], said.words[word]) for word in ("most", "least"))
+    return {"high": high, "low": low, "apart": high[0] - low[0]}
 
 
 @recomputes("003", "protected", "protected (finding)")
@@ -283,7 +317,7 @@ def _(p, said):
     return {"whole": (~gone.any(axis=1)).mean(), "gone": alone_missing.sum()}
 
 
-@recomputes("003", "gap_mechanism (finding)")
+@recomputes("003", "gap_mechanism (finding)", effect=1e-6)
 def _(p, said):
     gappy, units = [name for name in p.features if p.seen[name].isna().sum() >= 10], units_of(p)
     tests = []
@@ -309,8 +343,8 @@ def _(p, said):
 @recomputes("003", "outliers", "outliers (finding)")
 def _(p, said):
     counts, shares = outlier_shares(p)
-    found = {"many": (shares >= 0.01).sum(), "all": len(p.numbers), "limit": 0.01, "share": shares.max(),
-             "both": counts[said.words["name"]]}
+    found = {"many": (shares >= 0.01).sum(), "all": len(shares), "limit": 0.01, "share": shares.max(),
+             "both": counts[said.words["name"]], "left": len(p.numbers) - len(shares)}
     values = p.seen[said.words["name"]].dropna().to_numpy(float)
     found |= {"mean": values.mean(), "without": values[~far_out(values)].mean()}
     return {name: found[name] for name in said.values}
@@ -372,26 +406,27 @@ def _(p, said):
 @recomputes("003", "pair_plot", rho=0.0005)
 def _(p, said):
     names = said.values["rho"]["of"].removeprefix("largest correlation among ").split(", ")
-    rho = p.seen[names].corr("spearman").abs()
-    assert rho.at[said.words["first"], said.words["second"]] == rho.where(np.triu(np.ones(rho.shape, bool), 1)).max(axis=None)
     known, ends = p.seen[names].dropna(), p.seen[names].quantile([0.005, 0.995])
+    rho = known.corr("spearman")
+    assert abs(rho.at[said.words["first"], said.words["second"]]) == rho.where(np.triu(np.ones(rho.shape, bool), 1)).abs().max(axis=None)
     drawn = known.sample(frac=1, random_state=0).head(1200)
     moved = ((drawn < ends.iloc[0]) | (drawn > ends.iloc[1])).any(axis=1).sum()
-    return {"shown": len(names), "moved": moved, "middle": 0.99, "rho": rho.at[said.words["first"], said.words["second"]]}
+    return {"shown": len(names), "moved": moved, "rows": len(known), "drawn": len(drawn), "middle": 0.99, "rho": rho.at[said.words["first"], said.words["second"]]}
 
 
 @recomputes("003", "interactive_pair")
 def _(p, said):
     def corner(end):
-        inside = pd.Series(True, p.seen.index)
+        whole = p.seen[[said.words["first"], said.words["second"]]].dropna()
+        inside = pd.Series(p.seen.index.isin(whole.index), p.seen.index)
         for which in ("first", "second"):
             values = p.seen[said.words[which]]
-            inside &= ((values > values.median()) == (said.words[f"{end}_{which}"] == "high")) & values.notna()
-        return p.bad[inside].mean()
-    return {"most": corner("most"), "least": corner("least")}
+            inside &= (values > whole[said.words[which]].median()) == (said.words[f"{end}_{which}"] == "high")
+        return {end: share_of_units(p, inside), f"{end}_rows": inside.sum()}
+    return corner("most") | corner("least")
 
 
-@recomputes("003", "row_order")
+@recomputes("003", "row_order", p=0.01)  # the kit counts the demo's few equal rows as one draw
 def _(p, said):
     count = int(said.values["stretches"]["value"])
     stretch = pd.Series(np.arange(len(p.seen)) * count // len(p.seen), p.seen.index)
@@ -1476,7 +1511,7 @@ def _(p, said):
             "minimum": p.plan["quality"]["minimum"], "broken": broken_rules(p)}
 
 
-@recomputes("003", "answer", alone=0.008, alone_ends=0.009)
+@recomputes("003", "answer", alone=0.008, alone_ends=0.009, next_effect=1e-6)
 def _(p, said):
     found = {"suspects": len(p.json("003", "leak_audit.json")["suspects"]),
              "repairs": sum(item["action"] != "nothing to do" for item in p.json("003", "eda_insights.json")["findings"])}
@@ -1635,7 +1670,7 @@ def reasons(project, name, bad, shares):
     values = column.dropna().astype(float)
     transform = project.json("003", "eda_insights.json")["transform"].get(name)
     shaped = np.log1p(values) if transform == "log" else stats.yeojohnson((values - values.mean()) / values.std())[0]
-    return found | {"skew": values.skew(), "left": abs(stats.skew(shaped)), "share": shares[name],
+    return found | {"skew": values.skew(), "left": abs(stats.skew(shaped)), "share": shares.get(name),
                     "away": (values - values.median()).abs().max() / values.std()}
 
 
@@ -1651,10 +1686,11 @@ def test_every_number_on_a_card_of_a_column_is_recomputed(project):
             low, quarter, half, three, high = column.quantile([0, 0.25, 0.5, 0.75, 1])
             found |= {"min": low, "q25": quarter, "median": half, "q75": three, "max": high, "mean": column.mean(), "std": column.std(),
                       "inside": column.dropna().between(quarter, three).mean(),
-                      "skewness": column.skew(), "zeros": (column == 0).sum(), "both": counts[name], "share": shares[name],
+                      "skewness": column.skew(), "zeros": (column == 0).sum(), "both": counts.get(name), "share": shares.get(name),
                       "low_fence": quarter - 1.5 * (three - quarter), "high_fence": three + 1.5 * (three - quarter)}
         elif name in project.labels + [project.target]:
             found["most_common_share"] = column.value_counts().iloc[0] / len(column)
+        near = {"effect": 1e-5, "q_value": 1e-3}  # the kit counts the demo's few equal rows as one draw
         for line in card["lines"]:
             mine = found
             if line["heading"] == "With the target":
@@ -1665,7 +1701,7 @@ def test_every_number_on_a_card_of_a_column_is_recomputed(project):
                 assert {*line.get("values", {})} <= {*mine}, (name, line)
             for place in {*line.get("values", {})} & {*mine}:
                 if place not in ("effect", "q_value") or line["heading"] == "With the target":
-                    assert math.isclose(float(mine[place]), line["values"][place]["value"], rel_tol=1e-6, abs_tol=1e-9), (name, line["heading"], place)
+                    assert math.isclose(float(mine[place]), line["values"][place]["value"], rel_tol=1e-6, abs_tol=near.get(place, 1e-9)), (name, line["heading"], place)
                     checked += 1
         for row in card["labels"]:
             there = column.isna() if row["label"] == "(missing)" else column.astype(str) == row["label"]
@@ -1687,8 +1723,7 @@ def test_the_quality_of_002_its_rules_and_the_target_are_counted_again(project):
     assert {label: count["after"] for label, count in report["target"]["classes"].items()} == counts.to_dict()
     assert {label: count["before"] for label, count in report["target"]["classes"].items()} == project.plan["profile"]["class_counts"]
     sample = project.json("002", "data_sample.json")
-    ages = {re.sub(r"\d", "9", str(value)) for value in table["Age"]}
-    assert len(sample) == 20 and {row["Age"] for row in sample} <= ages and all(not row["Marital"] or set(row["Marital"]) == {"x"} for row in sample)
+    assert len(sample) == 20 and {row[name] or "(hidden)" for row in sample for name in ("Age", "Marital")} == {"(hidden)"}
 
 
 def test_the_twin_keeps_what_its_report_says(project):

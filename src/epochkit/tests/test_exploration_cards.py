@@ -43,6 +43,21 @@ def test_every_number_on_a_card_is_one_of_the_summary(task):
     assert checked > 40 and json.dumps([card.stated for card in column_cards(tables)])
 
 
+def test_a_middle_half_of_one_value_is_told_as_its_share_and_zeros_only_where_there_could_be_one():
+    rows, plan = planned_example()
+    rows["calls"], rows["heat"] = np.where(rows["row_id"] % 9 == 0, 3, 0), 38 + rows["row_id"] % 13 / 10
+    for name in ("calls", "heat"):
+        plan.columns[name], plan.feature_columns = {"role": "numeric", "reason": ""}, [*plan.feature_columns, name]
+    rows["calls"] = rows["calls"] + (rows["row_id"] % 45 == 0)
+    leaks = {"suspects": [], "single_column_scores": {}, "measure": "AUC", "repeated_in_validation": {"rows": 0, "share": 0.0}}
+    found = explore(rows, plan)
+    lines = {card.column: dict(card.lines) for card in column_cards(card_tables(found, advice_of(found, leaks), leaks))}
+    none = int((rows["calls"] == 0).sum())
+    assert f"; {100 * none / len(rows):.1f} % are 0; mean " in lines["calls"]["Values"] and lines["calls"]["Values"].endswith(f"; {none} zeros")
+    assert "zero" not in lines["heat"]["Values"] and "(quartiles)" in lines["heat"]["Values"]
+    assert lines["calls"]["Outliers"].startswith("not measured") and "beyond both rules" in lines["heat"]["Outliers"]
+
+
 def test_labels_outliers_and_advice_are_those_of_the_tables():
     found, insights, tables = example()
     cards = {card.column: card for card in column_cards(tables)}

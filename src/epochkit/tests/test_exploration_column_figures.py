@@ -72,6 +72,31 @@ def test_claims_are_computed_from_the_rows():
         flipped)[1]
 
 
+def test_the_strongest_number_is_so_by_its_values_and_a_side_is_told_beyond_chance_only():
+    rows, plan = example()
+    rng, bad = np.random.default_rng(5), rows["y"] == "bad"
+    rows["since"] = pd.Series(rng.normal(size=len(rows))).where(rng.random(len(rows)) < np.where(bad, 0.05, 0.6))
+    plan.columns["since"], plan.feature_columns = {"role": "numeric", "reason": ""}, [*plan.feature_columns, "since"]
+    found = explore(rows, plan)
+    assert found.associations["column"][0] == "since", "its gaps tell most"
+    assert numbers_by_strength(found)[0] == "income" and strongest_number_picture(found)[1].startswith("income is the number")
+    alone = found._replace(associations=found.associations[found.associations["column"] == "since"])
+    said, known = strongest_number_picture(alone)[1], rows["since"].notna()
+    assert "on neither side beyond chance" in said and "higher" not in said and "lower" not in said
+    assert f"in {known.sum()} rows that have it" in said
+    auc = (rows["since"][known & bad].to_numpy()[:, None] > rows["since"][known & ~bad].to_numpy()).mean()
+    assert said.values["alone"].value == pytest.approx(max(auc, 1 - auc))
+    assert "since" not in varied_numbers(found), "most rows have none"
+
+
+def test_outliers_are_not_measured_where_the_middle_half_has_no_width():
+    rows, plan = example()
+    rows["calls"] = np.where(rows["row_id"] % 9 == 0, rows["row_id"] % 4 + 1, 0)
+    plan.columns["calls"], plan.feature_columns = {"role": "numeric", "reason": ""}, [*plan.feature_columns, "calls"]
+    said = outlier_picture(explore(rows, plan))[1]
+    assert "calls" not in said and said.endswith("; not measured for 1 number whose quartiles are one value")
+
+
 def test_a_number_that_is_nearly_always_the_same_shows_no_boxes_where_others_can():
     rows, plan = example()
     rows["cars"] = np.where((rows["y"] == "bad") & (rows["row_id"] % 5 == 0), rows["row_id"] % 4, 0)
@@ -98,7 +123,8 @@ def test_equal_targets_are_in_one_part_whatever_the_order_of_the_rows_and_named_
     middle = tied.rows.loc[tied.rows[target] >= 7, name].median()
     said = by_target_picture(tied)[1]
     assert any(value.value == middle for value in said.values.values()) and f"for {target} 7 to 9 (" in said
-    assert [*groups_of(found)[1]][1:] == ["middle third", "highest third"]
+    assert [*groups_of(found)[1]] == ["lowest third", "middle third", "highest third"]
+    assert f"third of {target}; boxes" in by_target_picture(found)[1]
     two = found._replace(rows=found.rows.assign(**{target: (found.rows[target] > 0) * 1.0 * (np.arange(len(found.rows)) % 4)}))
     assert groups_of(two)[0].notna().all()
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from epochkit.planning.plan import PlannedData
 from epochkit.core.files import plain
 from epochkit.exploration.explore import explore
+from epochkit.exploration.associations import bins_of
 from epochkit.exploration.findings import _repetition_finding
 from epochkit.exploration.recommendations import advice_of
 from epochkit.exploration.findings import *
@@ -24,6 +25,7 @@ def example_plan(task="binary", on_leak="drop"):
                                     for name, role in roles.items()}, data=data,
                            metric=SimpleNamespace(primary="roc_auc"), split=SimpleNamespace(strategy="random"),
                            classification=task != "regression",
+                           cleaning=SimpleNamespace(missing={}),
                            feature_columns=["income", "assets", "home", "noise", "same"])
 
 
@@ -98,6 +100,21 @@ def test_a_curve_is_seen_where_ranks_see_nothing():
     by_id = {item["id"]: item for item in findings(explore(rows, example_plan("regression")), NO_LEAKS)}
     assert by_id["curves"]["claim"].startswith("noise goes with Status") and "splines" in by_id["curves"]["action"]
     assert "noise" not in by_id.get("weak_features", {"claim": ""})["claim"]
+    tenths = rows["Status"].groupby(pd.qcut(rows["noise"], 10)).mean()
+    said = by_id["curves"]["consequence"]
+    assert (said.values["low"].value, said.values["high"].value) == pytest.approx((tenths.min(), tenths.max())) and "in its 10 parts" in said
+    assert "knowing its part by value removes" in by_id["curves"]["claim"]
+
+
+def test_what_follows_is_told_of_the_parts_that_the_information_is_measured_on():
+    rows = example_rows(2_000)
+    rows["noise"] = np.random.default_rng(1).choice(27, 2_000, p=[*[0.7 / 26] * 13, 0.3, *[0.7 / 26] * 13]).astype(float)
+    rows["Status"] = np.abs(rows["noise"] - 13) + np.random.default_rng(0).normal(0, 0.3, 2_000)
+    said = by_id(rows, example_plan("regression"))["curves"]["consequence"]
+    means = rows["Status"].groupby(bins_of(rows["noise"], "number")).agg(["mean", "size"])
+    means = means[means["size"] >= 30]["mean"]
+    assert (said.values["low"].value, said.values["high"].value) == pytest.approx((means.min(), means.max()))
+    assert said.values["parts"].value == len(means) != 10
 
 
 def test_no_column_is_called_without_association_that_a_measure_of_its_table_shows():
@@ -202,6 +219,34 @@ def test_a_leak_and_repeated_rows_are_said_aloud():
     by_id = {finding["id"]: finding for finding in findings(explore(example_rows(), example_plan()), leaks)}
     assert "copy" in by_id["leaks"]["claim"] and "leave them out" in by_id["leaks"]["action"]
     assert "group equal rows" in by_id["repeated_rows"]["action"]
+    kept = {finding["id"]: finding for finding in findings(explore(example_rows(), example_plan()), NO_LEAKS)}["repeated_rows"]
+    assert "validation" not in kept["claim"] and kept["consequence"].startswith("the split keeps rows with equal features in one part")
+    plan = example_plan()
+    plan.split.strategy = "given"
+    given = {finding["id"]: finding for finding in findings(explore(example_rows(), plan), NO_LEAKS)}["repeated_rows"]
+    assert "0 validation rows have" in given["claim"], "where the split was given it is counted"
+
+
+def test_a_rank_correlation_that_names_the_strongest_column_keeps_its_sign():
+    rows = example_rows().drop(columns="same")
+    rows["Status"] = -rows["income"] + np.random.default_rng(2).normal(0, 300, len(rows))
+    plan = example_plan("regression")
+    plan.feature_columns.remove("same")
+    said = by_id(rows, plan)["strongest_features"]["claim"]
+    assert said.values["effect"].value == pytest.approx(rows["income"].corr(rows["Status"], "spearman")) and "(Spearman -0.9" in said
+
+
+def test_what_follows_from_a_strong_feature_or_label_is_a_number_of_it():
+    rows = example_rows(1_500)
+    rows["home"] = np.where((rows["Status"] == "bad") & (rows.index % 3 > 0), "rent", rows["home"])
+    found = explore(rows, example_plan())
+    said = {item["id"]: item for item in findings(found, NO_LEAKS)}
+    table = found.associations[(found.associations["q_value"] < 0.05) & (found.associations["effect"] >= 0.1)].set_index("column")
+    strongest = said["strongest_features"]["consequence"]
+    assert strongest.startswith(f"{table['information'].idxmax()} by itself removes ")
+    assert strongest.values["information"].value == table["information"].max()
+    shares = (rows["Status"] == "bad").groupby(rows["home"]).mean()
+    assert said["category_rates"]["consequence"].values["apart"].value == pytest.approx(shares.max() - shares.min())
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -93,6 +93,18 @@ def test_a_planted_outlier_is_found_by_both_rules():
     assert outliers(values.to_frame("x"), {"x": "category"}).empty
 
 
+def test_where_the_middle_half_has_no_width_no_value_is_called_an_outlier_nor_a_row_odd():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame(rng.normal(size=(2_000, 4)), columns=list("abcd")).assign(
+        calls=np.where(rng.random(2_000) < 0.14, rng.integers(1, 8, 2_000), 0), since=np.where(rng.random(2_000) < 0.04, rng.normal(size=2_000), np.nan))
+    kinds = dict.fromkeys(frame, "number")
+    table = outliers(frame, kinds).set_index("column")
+    assert table.loc["calls", ["low_fence", "both", "share"]].isna().all() and table.loc["calls", "skewness"] > 1
+    assert table.loc["since", "both"] >= 0 and table.drop(index="calls")["share"].notna().all()
+    assert table.index[-1] == "calls", "what is not measured stands last"
+    pd.testing.assert_frame_equal(odd_rows(frame, kinds), odd_rows(frame[list("abcd")], kinds | dict.fromkeys(("calls", "since"), "id")))
+
+
 def test_a_row_that_is_odd_only_as_a_whole_is_found():
     rng = np.random.default_rng(3)
     base = rng.normal(size=2_000)

@@ -46,7 +46,31 @@ def test_the_pairs_say_which_stronger_number_is_left_out_and_what_is_drawn_at_th
     found.plan.feature_columns = [*found.plan.feature_columns, "levels"]
     found.plan.columns["levels"] = {"role": "numeric", "reason": ""}
     said = pair_picture(explore(rows, found.plan))[1]
-    assert names and "without levels, which takes too few values or mostly one," in said and "at the edge" in said
+    assert names and "without levels, which takes too few values, mostly one, or none in most rows," in said and "at the edge" in said
+
+
+def test_pairs_and_corners_are_told_of_the_rows_that_are_drawn():
+    rows, plan = example("regression", 3_000)
+    rng = np.random.default_rng(4)
+    rows["twin"] = rows["income"] + rng.normal(0, 300, len(rows))
+    rows["part"] = (rows["y"] + rng.normal(0, 900, len(rows))).where(rng.random(len(rows)) < 0.7)
+    rows["rare"] = rows["y"].where(rng.random(len(rows)) < 0.04)
+    for name in ("twin", "part", "rare"):
+        plan.columns[name], plan.feature_columns = {"role": "numeric", "reason": ""}, [*plan.feature_columns, name]
+    found = explore(rows, plan)
+    figure, said = pair_picture(found)
+    names = {axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()}
+    whole = rows[sorted(names)].dropna()
+    assert "rare" not in names and {"part", "income", "twin"} < names and "rare, which" in said
+    assert f"in {len(whole):,} rows that have all of them; 1,200 rows are drawn, by chance" in said
+    ranks = whole.rank().corr().to_numpy()
+    pairs = ranks[np.triu_indices(len(names), 1)]
+    assert said.values["rho"].value == pytest.approx(pairs[np.abs(pairs).argmax()])
+    corner = interactive_picture(found)[1]
+    low, high = (corner.values[f"{end}_rows"].value for end in ("least", "most"))
+    assert low >= 30 <= high and corner.values["most"].low < corner.values["most"].value < corner.values["most"].high
+    gone = found._replace(rows=rows.assign(**{name: rows[name].where(rows.index % 30 == 0) for name in names}))
+    assert "rarely vary independently" in interactive_picture(gone)[1], "a corner of 26 rows tells nothing"
 
 
 def test_an_odd_row_is_told_with_the_number_that_it_stands_out_in():

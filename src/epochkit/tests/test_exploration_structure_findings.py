@@ -45,7 +45,7 @@ def plan_for(**data):
         "note": {"role": "text"}, "sex": {"role": "categorical"}
     }
     return SimpleNamespace(columns=columns, data=PlannedData(source="-", **data), split=SimpleNamespace(strategy="time"),
-                           classification=data["task"] != "regression",
+                           cleaning=SimpleNamespace(missing={}), classification=data["task"] != "regression",
                            feature_columns=["day", "price", "rain", "note"])
 
 
@@ -60,7 +60,33 @@ def test_gaps_that_a_column_explains_are_said_with_its_name():
     rows.loc[rows["price"] > 3.2, "rain"] = np.nan
     found = said(rows, plan_for(time=""))
     assert "price tells where rain is missing" in found["gap_mechanism"]["claim"]
-    assert "fill rain from price" in found["gap_mechanism"]["action"]
+    assert "fill rain from price" in found["gap_mechanism"]["action"] and " of 1 column" not in found["gap_mechanism"]["claim"]
+
+
+def test_a_gap_whose_mark_the_brief_names_is_kept_as_a_value_and_filled_from_nowhere():
+    rows, plan = rides(), plan_for(time="")
+    rows.loc[rows["price"] > 3.2, "rain"] = np.nan
+    plan.cleaning.missing = {"rain": [-1.0]}
+    assert said(rows, plan)["gap_mechanism"]["action"] == "keep the gap of rain as a value of its own: the brief names the mark for it"
+    rows["rain"] = rows["rain"].where(np.random.default_rng(0).random(len(rows)) > 0.1)
+    rows["rain"] = rides()["rain"].where(np.random.default_rng(1).random(len(rows)) > 0.1)
+    assert "keep the gap of rain" in said(rows, plan)["gap_mechanism"]["action"], "nor is a person asked why it is empty"
+
+
+def test_periods_of_few_rows_are_no_end_of_a_trend_and_several_steps_are_named_from_first_to_last():
+    rng, age = np.random.default_rng(3), np.concatenate([np.tile(np.arange(1, 201), 40), np.arange(201, 321)])
+    rows = pd.DataFrame({"row_id": range(len(age)), "day": age, "price": rng.normal(size=len(age)), "rain": rng.normal(size=len(age)),
+                         "note": "as ever", "sex": "f", "unit": np.concatenate([np.repeat(np.arange(40), 200), np.full(120, 40)])})
+    rows["riders"] = 400.0 - age + rng.normal(0, 5, len(age))
+    plan = plan_for(group="unit", protected=[])
+    plan.columns["day"] = {"role": "time", "kind": "numeric"}
+    plan.split.strategy = "group"
+    trend = said(rows, plan)["time_trend"]
+    seen = rows[rows["day"].between(1, 6)]["riders"].mean(), rows[rows["day"].between(199, 204)]["riders"].mean()
+    assert " at 1 to 6, " in trend["claim"] and " at 199 to 204; " in trend["claim"], "the older ones are those of one unit"
+    assert trend["claim"].values["first"].value == pytest.approx(seen[0]) and trend["claim"].values["last"].value == pytest.approx(seen[1])
+    assert "periods with fewer than 30 independent rows are left out" in trend["claim"]
+    assert trend["consequence"].values["apart"].value == pytest.approx(seen[0] - seen[1], abs=1e-6) and "unit" not in trend["consequence"]
 
 
 def test_odd_rows_are_named_and_compared_only_when_there_are_ten():

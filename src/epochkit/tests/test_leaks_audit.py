@@ -174,7 +174,7 @@ def test_the_plan_says_what_is_looked_at(loans):
     loans.loc[500] = loans.loc[3]
     loans["fee"] = 1.5 * loans["debts"]
     report = audit_plan(loans, planned(known_after=["fee"]), kinds, parts)
-    assert set(report["single_column_scores"]) == {"income", "home", "row_id"} and report["on_leak"] == "drop"
+    assert set(report["single_column_scores"]) == {"income", "home"} and report["on_leak"] == "drop"
     assert all(low < report["single_column_scores"][name] <= high for name, (low, high) in report["single_column_intervals"].items())
     assert report["suspects"] == [] and [item["column"] for item in report["settled"]] == ["fee"]
     assert report["repeated_in_validation"] == {
@@ -182,6 +182,9 @@ def test_the_plan_says_what_is_looked_at(loans):
     }
     assert 0.4 < report["train_against_validation"]["auc"] < 0.6
     assert suspects_table(report).empty
+    ordered = loans.sort_values("Status", ignore_index=True).assign(row_id=range(len(loans)), key=range(len(loans)))
+    told = audit_plan(ordered, planned(known_after=["fee"]), kinds | {"key": "id"}, parts)
+    assert [item["column"] for item in told["suspects"]] == ["key"], "the kit's own row number is no column of the source"
     asked = audit_plan(loans, planned(), kinds, parts)
     assert suspects_table(asked)["column"].tolist() == ["fee"] and asked["settled"] == []
 

@@ -38,6 +38,27 @@ def test_each_risk_is_scored_from_what_was_seen(credit):
     assert scores == sorted(scores, reverse=True) and all(1 <= risk["likelihood"] <= 5 for risk in risks.values())
 
 
+def test_cases_are_groups_where_the_plan_has_them_and_what_the_evidence_speaks_against_is_no_risk(credit):
+    assert "few cases per feature" not in risks_of(credit) and "duplicate rows across splits" not in risks_of(credit, duplicate_rows=0)
+    assert "imbalanced classes" not in risks_of(credit, class_counts={"good": 60, "bad": 40})
+    features = len(credit.feature_columns)
+    few = risks_of(credit, groups=6 * features)["few cases per feature"]
+    assert few["likelihood"] == 4 and few["evidence"].startswith(f"{6 * features} groups of ")
+    assert risks_of(credit, groups=5_000, class_counts={"good": 900, "bad": 12 * features})["few cases per feature"]["likelihood"] == 3
+    assert "few cases per feature" not in risks_of(credit, groups=50 * features)
+
+
+def test_what_the_brief_says_itself_is_no_assumption():
+    settings = load_settings(env={})
+    def assumed(more=""):
+        brief = parse_brief('[data]\nsource = "demo:credit"\ntarget = "Status"\n' + more)
+        return {item.key for item in assumptions_of(make_plan(brief, open_source("demo:credit", settings), settings))}
+    prices = "[metric] cost_false_positive, cost_false_negative"
+    assert {"[split] strategy", prices} <= assumed()
+    assert {"[split] strategy", prices} & assumed('[split]\nstrategy = "random"\n[metric]\ncost_false_positive = 2\ncost_false_negative = 2\n') == set()
+    assert prices in assumed("[metric]\ncost_false_positive = 1\n") and "[split] strategy" in assumed('[split]\nstrategy = "auto"\n')
+
+
 @pytest.mark.parametrize("columns, likelihood, words", [
     ([], 1, "are alike"), ([{"column": "Income", "distance": 0.42, "chance": 0.02}], 2, "Income (0.42)")])
 def test_change_over_time_is_scored_from_the_distance(credit, columns, likelihood, words):

@@ -8,6 +8,7 @@ from epochkit.cleaning.order_rules import order_rules
 from epochkit.core.files import read_json, write_json
 from epochkit.core.brief import QualitySection
 from epochkit.wrangling.contract import contract_toml, infer_contract
+from epochkit.wrangling.quality import rounded_score
 from epochkit.wrangling.schema import infer_schema
 from epochkit.lifecycle.resources import write_parquet
 from types import SimpleNamespace
@@ -42,6 +43,29 @@ def test_cells_that_cleaning_emptied_stay_counted_as_invalid(tmp_path):
     assert report["validity"] == [{"column": "n", "step": "impossible_values", "allowed": "0 to 10", "cells": 80, "share": 0.4}]
     assert cleaned["uniqueness"] is None and "no column tells rows apart" in report["not_measured"]["uniqueness"]
     assert report["not_measured"]["timeliness"] == "the brief names no time column" and cleaned["timeliness"] is None
+
+
+def test_what_could_not_have_failed_is_no_score(tmp_path):
+    table = pd.DataFrame({"x": np.arange(200) % 7 + 0.5, "n": np.random.default_rng(3).normal(size=200).round(1), "y": np.arange(200) % 11 * 1.0})
+    plan = a_plan(task="regression", classes=[])
+    result = loaded(tmp_path, Table(table), plan)
+    frame = pd.read_parquet(result.path)
+    schema = infer_schema(frame, "y", [])
+    report = quality_report(result, frame, schema, plan)
+    assert {*report["not_measured"]} == {"uniqueness", "timeliness", "validity", "consistency"}
+    assert report["scores"]["cleaned"]["overall"] == report["scores"]["cleaned"]["completeness"] == 1
+    assert {*report["scores"]["delivered"]} == {"completeness"} and "written from this batch" in report["not_measured"]["validity"]
+    broken = [{"column": "x", "check": "maximum", "count": 30}]
+    held = quality_report(result, frame, schema, plan, broken, contract_before=True)["scores"]["cleaned"]
+    assert held["validity"] == 1 - 30 / 600 and held["overall"] == rounded_score((1 + 0.95) / 2)
+    spelt = loaded(tmp_path / "b", Table(table.assign(w=["a", "b"] * 100)), plan)
+    assert "consistency" not in quality_report(spelt, pd.read_parquet(spelt.path), schema, plan)["not_measured"]
+
+
+def test_the_rules_of_the_report_hold_those_that_the_twin_is_counted_by():
+    found = [{"rule": "a ≤ b", "columns": ["a", "b"], "rows": 9, "broken": 0}, {"rule": "a is not 0 where w is x", "columns": ["a", "w"], "rows": 5, "broken": 2}]
+    rules = with_twin_rules([{"rule": "a ≤ b", "broken": 1}], found)
+    assert [(rule["rule"], rule["broken"]) for rule in rules] == [("a ≤ b", 1), ("a is not 0 where w is x", 0)] and rules[1]["rows"] == 5
 
 
 def test_a_key_that_repeats_and_an_order_that_fails_lower_the_scores(tmp_path):

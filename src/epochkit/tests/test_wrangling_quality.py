@@ -21,6 +21,9 @@ def test_scores_are_shares_of_what_is_there():
     held = quality_scores(frame.assign(c=[2.0, 2.0, 0.0, 2.0]), [], 0, emptied=3, rules=[lower], unmeasured=["uniqueness"])
     assert (held["consistency"], held["validity"], held["uniqueness"]) == (0.5, 0.75, None), "row 1 by its text, row 2 by its order"
     assert held["overall"] == rounded_score((11 / 12 + 0.5 + 0.75) / 3)
+    alone = quality_scores(frame, [], 0, unmeasured=["uniqueness", "validity", "consistency"])
+    assert alone["overall"] == alone["completeness"] == 0.875 and alone["validity"] is alone["consistency"] is None
+    assert spelt_columns(frame) == ["a"] and spelt_columns(frame[["b"]]) == []
     many = pd.DataFrame({"a": [1.0] * 4_000_000 + [None], "b": 1.0})
     assert quality_scores(many, [], 0)["completeness"] == 0.999999, "one gap in eight million cells is no perfect table"
     assert (rounded_score(1.0), rounded_score(0.9999999), rounded_score(2 / 3)) == (1.0, 0.999999, 0.666667)

@@ -51,7 +51,7 @@ def test_the_share_between_the_quartiles_is_counted_and_no_skew_is_called_strong
     tied = pd.DataFrame({"y": [3.0] + [5.0] * 4 + [6.0] * 3 + [7.0] * 2, "x": np.arange(10.0)})
     assert target_figure(tied, plan_for("regression"))[1].startswith("70.0 % of the rows have y from 5 to 6 (")
     said = numbers_figure(tied, plan_for("regression"))[1]
-    assert said.startswith("0 of 1 numeric features are strongly skewed") and "; the largest is that of x (0)" in said
+    assert said.startswith("0 of 1 numeric features of three values or more are strongly skewed") and "; the largest is that of x (0)" in said
 
 
 def test_what_is_no_feature_is_named_and_not_counted():
@@ -125,7 +125,11 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
     for score, words in ((0.9999, "lowest dimension is completeness (at least 0.999)"), (1.0, "is 1.000"),
                          (0.9994, "(0.999)")):
         report["scores"]["cleaned"]["completeness"] = score
-        assert quality_figure(report)[1].endswith(words)
+        assert quality_figure(report)[1].endswith(f"{words}; not measured: timeliness")
+    from types import SimpleNamespace
+    plan = SimpleNamespace(cleaning=SimpleNamespace(missing={"a": [999.0], "whole": [-1.0]}))
+    said = marked_claim(pd.Series({"a": 7, "b": 2, "whole": 0}), plan)
+    assert said.values["marked"].value == 7 and "in a, whose mark the brief names" in said and marked_claim(pd.Series({"b": 2}), plan) == ""
     x = np.arange(100.0)
     frame = pd.DataFrame(
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
