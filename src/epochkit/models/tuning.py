@@ -412,10 +412,14 @@ def _log_trial(track: TrackedRun, number: int, params: dict[str, Any], candidate
     return run_id
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-13
+_FEW_TRIALS = 7  # 5,040 deals
+
+
 def parameter_impact(trials: list[Trial], draws: int = 2_000, seed: int = 42) -> pd.DataFrame:
     """Parameter, impact (0-1), kind and by_chance, over the trials that gave a value; what is least by chance first
 
-    by_chance: in how many of the draws, which deal the values anew, one of the parameters stands out as much.
+    by_chance: in how many of the draws, which deal the values anew, one of the parameters stands out as much; of few
+    trials every deal is tried.
     """
     from scipy.stats import rankdata
     done = [trial for trial in trials if trial.value is not None]
@@ -423,7 +427,8 @@ def parameter_impact(trials: list[Trial], draws: int = 2_000, seed: int = 42) ->
     if not columns:
         return pd.DataFrame(columns=["parameter", "impact", "kind", "by_chance"])
     ranks = rankdata([trial.value for trial in done]) - (len(done) + 1) / 2
-    dealt = np.vstack([ranks, np.random.default_rng(seed).permuted(np.tile(ranks, (draws, 1)), axis=1)])
+    dealt = np.array([*itertools.permutations(ranks)]) if len(done) <= _FEW_TRIALS else np.vstack(
+        [ranks, np.random.default_rng(seed).permuted(np.tile(ranks, (draws, 1)), axis=1)])
     impacts = np.column_stack([np.linalg.norm(dealt @ _directions(values), axis=1) for values in columns.values()])
     impacts = np.round(impacts / (np.linalg.norm(ranks) or 1.0), 9)
     alone = rankdata(-impacts, method="max", axis=0) / len(dealt)

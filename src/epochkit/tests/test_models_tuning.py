@@ -247,6 +247,9 @@ def test_as_many_parameters_without_any_effect_as_there_are_stand_out_by_chance_
     assert (first["by_chance"] <= 0.05).mean() < 0.11 and (first["impact"] > 2 / np.sqrt(10)).mean() > 0.3  # what one limit for all would have named
     assert by_chance(1, effect=30)["parameter"][0] == "rate" and by_chance(1, effect=30)["by_chance"][0] <= 0.05
     assert by_chance(2, effect=30, trials=3)["by_chance"].min() > 0.05  # three trials tell nothing
+    orders = [[0, 1, 2, 3, 4], [2, 0, 4, 1, 3], [1, 4, 0, 3, 2], [3, 1, 0, 4, 2], [4, 0, 2, 1, 3]]
+    five = parameter_impact([Trial(at, dict(zip("abcde", order)), at / 10, 0.1) for at, order in enumerate(zip(*orders))])
+    assert five["parameter"][0] == "a" and five["impact"][0] == pytest.approx(1) and five["by_chance"][0] == pytest.approx(5 * 2 / 120)  # one alone: 2 of 120 deals
 
 
 def test_a_search_that_comes_back_to_the_untuned_settings_measures_no_gain_and_gives_the_value_that_trials_have():
