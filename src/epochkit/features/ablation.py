@@ -478,8 +478,8 @@ _IMPORTANCE = ["feature", "importance", "low", "high", "mutual_information", "in
 
 def importance_table(train: pd.DataFrame, y: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]],
                      classification: bool, seed: int = 42, repeats: int = 3) -> pd.DataFrame:
-    """feature, importance, low, high, mutual_information, information_low, information_high, and by_fold, the importance
-    in each fold; the most important first"""
+    """feature, importance, low, high, mutual_information, information_low, information_high, and by_fold, the
+    importance in each fold; the most important first"""
     rng, falls, known = np.random.default_rng(seed), [], []
     sample = max(300, min(1_500, 200_000 // max(1, train.shape[1])))
     for number, (learn, answer) in enumerate(folds):
@@ -505,7 +505,7 @@ def needed_claim(importance: pd.DataFrame, overlap: float = 0.25) -> Claim:
     table = importance.head(3).reset_index(drop=True)
 
     def settled(at: int) -> bool:
-        "Whether the loss of the feature at this place is above that of the next one, or above zero where it is the last"
+        "Whether the loss of the feature at this place is above that of the next one, or above zero for the last"
         if at + 1 >= len(table):
             return at < len(table) and bool(table["low"][at] > 0)
         ahead = np.subtract(table["by_fold"][at], table["by_fold"][at + 1])

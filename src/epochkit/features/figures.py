@@ -321,8 +321,8 @@ def _effect_claim(means: np.ndarray, outcome: str, name: str, classification: bo
                         f"{outcome} in part {at + 1} of {len(means)} of {name}", rows)
     steps, (least, most) = np.diff(means), (int(means.argmin()), int(means.argmax()))
     if not (steps >= 0).all() and not (steps <= 0).all():
-        return claim("{outcome} is lowest, {low}, in part {lowest} of {parts} equal parts of {name} and highest, {high}, "
-                     "in part {highest}", outcome=begun(outcome), name=name, low=value(least), high=value(most),
+        return claim("{outcome} is lowest, {low}, in part {lowest} of {parts} equal parts of {name} and highest, "
+                     "{high}, in part {highest}", outcome=begun(outcome), name=name, low=value(least), high=value(most),
                      lowest=count_of(least + 1, "part with the lowest outcome"), highest=count_of(
                          most + 1, "part with the highest outcome"), parts=count_of(len(means), "parts"))
     way = "rises" if means[-1] > means[0] else "falls"

@@ -661,7 +661,8 @@ def choose_best(candidates: list[Candidate], data: TrainingData, plan: Plan) -> 
         raise PipelineError(f"no framework gave a model that {plan.metric.primary} could be computed for ({reasons})")
     seen = {name: evidence(item.out_of_fold, item.output, data) for name, item in able.items()}
     found = standings(judge_of(data, plan), seen)
-    name, reason = proposed(found, {name: Price(item.inference_ms_per_row, item.size_mb) for name, item in able.items()})
+    prices = {name: Price(item.inference_ms_per_row, item.size_mb) for name, item in able.items()}
+    name, reason = proposed(found, prices)
     told = claim("{why}", why=reason).in_names({item.framework: item.title for item in able.values()})
     return Choice(able[name], told, found, _scores(candidates, data, plan), data.by_time)
 

@@ -271,8 +271,9 @@ def _shuffled_losses(data: TrainingData, ask: _Shuffle) -> np.ndarray:
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-18
 class FoldImportance(NamedTuple):
-    """feature, loss of the primary metric, low and high of its 95 % interval, and whether it matters, the largest first;
-    how many folds were shuffled, and why not all; next: the second, where these rows cannot tell the first from it
+    """feature, loss of the primary metric, low and high of its 95 % interval, and whether it matters, the largest
+    first; how many folds were shuffled, and why not all; next: the second, where these rows cannot tell the first
+    from it
 
     What matters is beyond chance for so many features (Benjamini and Hochberg, 1995) and no trifle beside the largest.
     """

@@ -455,7 +455,8 @@ def _directions(values: pd.Series) -> np.ndarray:
 
 # %% ../../../nbs/models/06_tuning.ipynb #tuning-impact-claim
 def impact_claim(tuning: Tuning, plan: Plan, table: pd.DataFrame) -> str:
-    "Which setting goes with the metric beyond chance, if one does, and the range it ran through; see `parameter_impact`"
+    """Which setting goes with the metric beyond chance, if one does, and the range it ran through; table: of
+    `parameter_impact`"""
     values = [trial.value for trial in tuning.trials if trial.value is not None]
     primary, title = plan.metric.primary, tuning.untuned.title
     if table.empty:
@@ -470,8 +471,8 @@ def impact_claim(tuning: Tuning, plan: Plan, table: pd.DataFrame) -> str:
     ran = "{primary} ran from {low} to {high} (dashed: untuned)"
     if by_chance <= 0.05:
         return claim("{primary} of {title} goes with {name} more than chance makes (association {impact}, by chance in "
-                     "{by_chance} of draws; the search leans to what did well, so this is no effect); in {trials:trial} "
-                     + ran, **places)
+                     "{by_chance} of draws; the search leans to what did well, so this is no effect); in "
+                     "{trials:trial} " + ran, **places)
     return claim("{trials:trial} cannot tell which setting of {title} matters: {name} stands out most (association "
                  "{impact}), and by chance one does as much in {by_chance} of draws; " + ran, **places)
 

@@ -305,16 +305,19 @@ def _group_advice(kept: bool, worse: bool) -> tuple[str, str]:
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16
 def _changed(record: ProjectRecord, without: Scenario, of: str) -> Claim:
-    """What something did to the metric, from what would have been without it: raised or lowered it, with its interval, or
-    changed it by what these rows cannot tell from none"""
+    """What something did to the metric, from what would have been without it: raised or lowered it, with its interval,
+    or changed it by what these rows cannot tell from none"""
     sign = -1 if record.plan.metric.maximize else 1
-    value, ends = sign * without.difference, sorted(sign * end for end in (without.low, without.high) if end is not None)
+    value = sign * without.difference
+    ends = sorted(sign * end for end in (without.low, without.high) if end is not None)
     if not ends or ends[0] <= 0 <= ends[1]:
         gain = Measured(value, "score", of, without.rows, *ends)
-        return claim("changed {metric} by {gain}, which these rows cannot tell from none", metric=without.measure, gain=gain)
+        return claim("changed {metric} by {gain}, which these rows cannot tell from none", metric=without.measure,
+                     gain=gain)
     gain = Measured(abs(value), "score", of if without.difference < 0 else f"{of} (worse)", without.rows,
                     *sorted(abs(end) for end in ends))
-    return claim("{way} {metric} by {gain}", way="raised" if value > 0 else "lowered", metric=without.measure, gain=gain)
+    return claim("{way} {metric} by {gain}", way="raised" if value > 0 else "lowered", metric=without.measure,
+                 gain=gain)
 
 
 _COSTLY = 0.1  # part of the processor time of all frameworks from which leaving one out is worth a word
@@ -553,7 +556,8 @@ def _what_it_is_worth(record: ProjectRecord) -> Lesson | None:
 @lesson_rule("model_testing")
 def _checks_open(record: ProjectRecord) -> Lesson | None:
     "The checks for luck and leaks that asked for a look"
-    every = [item for item in record.found("test_report.json", "overfit") or [] if item["result"] != "not measured"]
+    every = [item for item in record.found("test_report.json", "overfit") or ()
+             if item["result"] != "not measured"]
     asked = [item for item in every if item["result"] in ("notice", "fail")]
     if not asked:
         return None
@@ -577,15 +581,16 @@ def _validation_and_test(record: ProjectRecord) -> Lesson | None:
                 ) if learned else ""
     served = claim(" (the served model, fitted on {fitted} training and validation rows)", fitted=count_of(
         fitted, "rows that the model handed on is fitted on")) if learned and fitted else ""
-    said = claim("{metric} was {before} on validation{how} and is {after} on test rows{served}; two samples of this size "
-                 "differ by up to {expected} by chance", how=how, served=served, metric=record.plan.metric.primary,
+    said = claim("{metric} was {before} on validation{how} and is {after} on test rows{served}; two samples of this "
+                 "size differ by up to {expected} by chance", how=how, served=served, metric=record.plan.metric.primary,
                  before=Measured(gap["validation"], "score", "score on the validation rows"),
                  after=Measured(gap["test"], "score", "score on the test rows"),
                  expected=Measured(gap["expected"], "score", "difference that chance allows"))
     apart = Measured(abs(gap["gap"]), "score", "difference of the scores on validation and test rows")
-    return Lesson(said, claim("the seen difference of {apart} lies within that", apart=apart) if gap["inside"] else claim(
+    seen = claim("the seen difference of {apart} lies within that", apart=apart) if gap["inside"] else claim(
         "the seen difference is {apart}, and the test is {way}; {follows}", apart=apart,
-        way="worse" if gap["gap"] < 0 else "better", follows=_gap_follows(gap)),
+        way="worse" if gap["gap"] < 0 else "better", follows=_gap_follows(gap))
+    return Lesson(said, seen,
                   claim("promise {after}, the score of the test rows", after=said.values["after"]), "a decision",
                   urgency=1 if gap["inside"] else 2)
 
@@ -654,7 +659,7 @@ def _warnings_stay(record: ProjectRecord) -> Iterator[Lesson]:
         if beside:
             said = claim("Epoch {epoch} gave {count:warning} about frameworks that are no part of the model",
                          epoch=f"{row['epoch']:03d}", count=count_of(
-                             len(beside), f"warnings of epoch {row['epoch']:03d} about frameworks that were not chosen"))
+                             len(beside), f"warnings of epoch {row['epoch']:03d} about frameworks that lost"))
             yield Lesson(said, "; ".join(beside), "raise fit_seconds in [budget] where they should be compared in full",
                          again=row["epoch"], role=role_of(row["epoch"]))
 

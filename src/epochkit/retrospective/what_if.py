@@ -65,7 +65,8 @@ def _instead(judge: Judge, answers: dict[str, np.ndarray], name: str, winner: st
     gain, rows = _gain(judge, answers, name, winner)
     other, own = (models[one].get("inference_ms_per_row") for one in (name, winner))
     on = f"all {rows:,}" if rows == judge.row_count else f"{rows:,} of {judge.row_count:,}"
-    return Scenario(f"{label}: {models[name]['model']} instead of {models[winner]['model']}, both untuned, on {on} rows",
+    what = f"{models[name]['model']} instead of {models[winner]['model']}, both untuned, on {on} rows"
+    return Scenario(f"{label}: {what}",
                     judge.metric.primary, *gain, rows, f"{readable(other / own)} times the time per row" if other
                     and own
                     else "", "out-of-fold answers of both, paired")
@@ -235,7 +236,8 @@ def what_if(files: dict[str, Any], plan: Plan, stored: tuple[Judge, dict[str, np
     metric, rows = plan.metric.primary, tuned.get("fitted_rows") or plan.profile["rows"]
     rivals = [Scenario("another framework", missing=stored)] if isinstance(stored, str) else \
         rival_scenarios(*stored, files["all_models_metrics.json"]["models"], tuned["framework"])
-    found = [*rivals, *tuning_scenarios(summary, tuned, metric), *group_scenarios(files["feature_gain.json"], served_kind(tuned)),
+    found = [*rivals, *tuning_scenarios(summary, tuned, metric),
+             *group_scenarios(files["feature_gain.json"], served_kind(tuned)),
              data_scenario(files["learning_curve.csv"], metric, plan.metric.maximize, rows),
              *threshold_scenarios(files["test_scores.parquet"], files["test_report.json"].get("threshold"), plan,
                                   groups)]

@@ -136,14 +136,14 @@ def standings(judge: Judge, outputs: dict[str, np.ndarray]) -> list[Standing]:
         found.append(Standing(name, behind, low, high, bool(low <= 0), bool(near and judge.is_noise(leading, own))))
     return sorted(found, key=lambda item: (item.name != best, np.nan_to_num(item.behind, nan=np.inf)))
 
-
+# %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-price
 class Price(NamedTuple):
     "What a model costs to run, as it was measured: milliseconds per row, and MB on disk; None where it was not"
     ms_per_row: float | None = None
     size_mb: float | None = None
 
     def doublings(self, of: "Price") -> tuple[int, int]:
-        "How often both numbers are twice those of another model, in whole steps, which the luck of a clock hardly moves"
+        "How often both numbers double those of another model, in whole steps, which the luck of a clock hardly moves"
         return tuple(round(math.log2(own / other)) if own and other else 0 for own, other in zip(self, of))
 
 
@@ -167,7 +167,8 @@ def _cheaper_claim(name: str, leader: str, prices: Mapping[str, Price]) -> Claim
     for (what, of), own, other in zip((("{ms} against {ms_of_best} per row", "time of {} for a row"),
                                        ("{size} against {size_of_best}", "size of {}")), prices[name], prices[leader]):
         if own and other:
-            first, second, unit = ("ms", "ms_of_best", "ms") if "{ms}" in what else ("size", "size_of_best", "MB on disk")
+            first, second, unit = ("ms", "ms_of_best", "ms") if "{ms}" in what else \
+                ("size", "size_of_best", "MB on disk")
             values |= {first: Measured(float(own), unit, of.format(name)),
                        second: Measured(float(other), unit, of.format(leader))}
             told.append(what)
