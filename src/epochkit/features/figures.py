@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..cleaning.years import holds_years
-from .ablation import GAIN_WORDS, LOSS_WORDS, SCORES, GroupGain, unsure_words
-from ..report.claims import Measured, begun, chosen_value, claim, count_of
+from .ablation import GAIN_WORDS, LOSS_WORDS, SCORES, GroupGain, gains_claim, gains_of, needed_claim
+from ..report.claims import Claim, Measured, begun, chosen_value, claim, count_of
 from ..report.figures import COLOURS, Figures, readable, use_style
 from ..report.values import Sentence, share_text
 
@@ -66,46 +66,45 @@ def _legend(axis: Any, groups: Sequence[str]) -> None:
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07
 def _plain_claim(plain: GroupGain, task: str) -> str:
     "What the plain columns gain, where there is no optional group"
-    return claim("The plain columns gain {gain} {score} over always giving the same answer; no group of made "
-                 "features applies",
-                 gain=_gain_value(plain), score=GAIN_WORDS[task])
+    return claim("The plain columns bring {gains} ({score} than always giving the same answer); no group of made "
+                 "features applies", gains=_gains_told(plain), score=GAIN_WORDS[task])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-1
-def _gain_value(gain: GroupGain) -> Measured:
-    "What a group gains, with its 95 % interval"
-    ends = (float(gain.low), float(gain.high)) if np.isfinite(gain.low) else (None, None)
-    return Measured(float(gain.gain), "score", f"gain of the group {gain.group}", None, *ends,
-                    rule="quick model on unseen folds of training rows")
+def _gains_told(gain: GroupGain) -> Claim:
+    "What a group gains for each kind of model"
+    return gains_claim(gains_of(gain._asdict()), f"the group {gain.group}")
 
 
 def _gain_claim(optional: Sequence[GroupGain], task: str) -> str:
     kept, groups = [gain for gain in optional if gain.kept], count_of(len(optional), "optional groups of features")
     if not kept:
-        return claim("None of {optional:optional group} gains by more than one standard error: only the plain columns "
-                     "are kept", optional=groups)
-    best = max(kept, key=lambda gain: gain.gain)
-    parts = {"group": best.group.capitalize(), "gain": _gain_value(best), "score": GAIN_WORDS[task],
-             "unsure": unsure_words((best.gain, best.low, best.high))}
-    if len(optional) == 1:
-        return claim("{group} features are kept: {gain} {score} over the plain columns{unsure}, with the kind of model "
-                     "that they help more", **parts)
-    return claim("{group} features measure best, {gain} {score}{unsure}, with the kind of model that they help more; "
-                 "{kept} of {optional:optional group} {are} kept", **parts, optional=groups,
-                 kept=count_of(len(kept), "optional groups that are kept"), are="is" if len(kept) == 1 else "are")
+        return claim("None of {optional:optional group} gains by more than one standard error, for trees or for a "
+                     "linear model: only the plain columns are kept", optional=groups)
+    best = max(kept, key=lambda gain: max(gain.gain_trees, gain.gain_linear))
+    return claim("{kept} of {optional:optional group} {are} kept, as what helps one of two kinds of model is; "
+                 "'{group}'{most} brings {gains} ({score} than without)", optional=groups, group=best.group,
+                 kept=count_of(len(kept), "optional groups that are kept"), are="is" if len(kept) == 1 else "are",
+                 most=", which brings most to one of them," if len(kept) > 1 else "", gains=_gains_told(best),
+                 score=GAIN_WORDS[task])
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-2
 def gain_picture(gains: Sequence[GroupGain], task: str) -> FeaturePicture:
-    """Gain of each optional group with its interval, or of the plain columns where there is none; kept ones in colour
+    """Gain of each optional group for trees and for a linear model, each with its interval, or of the plain columns
+    where there is none; kept ones in full colour
 
     gains: the plain columns first.
     """
     optional = list(gains[1:])
-    figure, axes = _canvas(1.8 + 0.42 * max(2, len(optional)))
+    figure, axes = _canvas(1.8 + 0.5 * max(2, len(optional)))
     axis = axes[0, 0]
     drawn = (optional or list(gains[:1]))[::-1]
     for at, gain in enumerate(drawn):
-        reach = [[gain.gain - gain.low], [gain.high - gain.gain]] if np.isfinite(gain.low) else None
-        axis.errorbar(gain.gain, at, xerr=reach, fmt="o", capsize=3, color=COLOURS["blue" if gain.kept else "grey"])
+        for (kind, (mean, low, high)), colour, place in zip(gains_of(gain._asdict()).items(), ("blue", "orange"),
+                                                            (0.14, -0.14)):
+            axis.errorbar(mean, at + place, xerr=[[mean - low], [high - mean]] if np.isfinite(low) else None, fmt="o",
+                          capsize=3, color=COLOURS[colour], alpha=1.0 if gain.kept else 0.35,
+                          label="" if at else kind)
+    figure.legend(loc="outside lower center", ncols=2)
     axis.axvline(0, color="#5A5A5A", linewidth=1)
     labels = [f"{gain.group} ({gain.features}{', kept' if gain.kept else ''})" for gain in drawn]
     axis.set(yticks=range(len(drawn)), yticklabels=labels, ylim=(-0.6, len(drawn) - 0.4),
@@ -124,8 +123,11 @@ def _bars_with_interval(axis: Any, table: pd.DataFrame, columns: tuple[str, str,
     axis.grid(axis="y", visible=False)
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-07-a-1
-def importance_picture(importance: pd.DataFrame, groups: dict[str, str], task: str, most: int = 15) -> FeaturePicture:
-    "What shuffling a feature costs, in the task's score, beside its mutual information, each with its interval"
+def importance_picture(importance: pd.DataFrame, groups: dict[str, str], task: str, overlap: float = 0.25,
+                       most: int = 15) -> FeaturePicture:
+    """What shuffling a feature costs, in the task's score, beside its mutual information, each with its interval
+
+    importance: of `importance_table`. overlap: of a fold's validation with its training part."""
     top = importance.head(most).iloc[::-1]
     figure, axes = _canvas(1.6 + 0.32 * max(4, len(top)), columns=2, sharey=True)
     colours = [COLOURS[GROUP_COLOURS.get(groups.get(name, ""), "grey")] for name in top["feature"]]
@@ -136,9 +138,9 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], task: s
     _legend(axes[0, 1], [groups.get(name, "") for name in top["feature"]])
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
     ends = (float(first["low"]), float(first["high"])) if np.isfinite(first["low"]) else (None, None)
-    return figure, claim("{feature} matters most: shuffling it costs {importance} {scored}; for {clear} of "
+    return figure, claim("A boosted model {needed}: shuffling {feature} costs {importance} {scored}; for {clear} of "
                          "{all:feature} the loss is clearly above zero, each judged by itself",
-                         feature=first["feature"], scored=LOSS_WORDS[task],
+                         needed=needed_claim(importance, overlap), feature=first["feature"], scored=LOSS_WORDS[task],
                          importance=Measured(float(first["importance"]), "score", f"importance of {first['feature']}",
                                              None, *ends, rule="shuffled on unseen folds of training rows"),
                          clear=count_of(clear, "features whose importance lies above zero", rule="each by itself"),
@@ -309,15 +311,28 @@ def made_effect_picture(train: pd.DataFrame, y: np.ndarray, groups: dict[str, st
                         color=COLOURS["blue"])
     axes[0, 0].axhline(answer.mean(), color="#8C8C8C", linestyle="--", linewidth=1)
     axes[0, 0].set(xlabel=f"{_short(name)}, as a feature (median of each tenth of the training rows)", ylabel=outcome)
-    low, high = (Measured(float(table["y"].iloc[at]), "share" if classification else "",
-                          f"{outcome} in the {end} tenth of {name}",
-                          len(train)) for at, end in ((0, "lowest"), (-1, "highest")))
-    return figure, claim("{outcome} goes from {low} in the lowest tenth of {name} to {high} in its highest",
-                         outcome=begun(outcome), name=name, low=low, high=high)
+    return figure, _effect_claim(table["y"].to_numpy(), outcome, name, classification, len(train))
+
+
+def _effect_claim(means: np.ndarray, outcome: str, name: str, classification: bool, rows: int) -> Claim:
+    "Where the outcome is highest and lowest along the parts of a feature, or that it rises or falls from end to end"
+    def value(at: int) -> Measured:
+        return Measured(float(means[at]), "share" if classification else "",
+                        f"{outcome} in part {at + 1} of {len(means)} of {name}", rows)
+    steps, (least, most) = np.diff(means), (int(means.argmin()), int(means.argmax()))
+    if not (steps >= 0).all() and not (steps <= 0).all():
+        return claim("{outcome} is lowest, {low}, in part {lowest} of {parts} equal parts of {name} and highest, "
+                     "{high}, in part {highest}", outcome=begun(outcome), name=name, low=value(least), high=value(most),
+                     lowest=count_of(least + 1, "part with the lowest outcome"), highest=count_of(
+                         most + 1, "part with the highest outcome"), parts=count_of(len(means), "parts"))
+    way = "rises" if means[-1] > means[0] else "falls"
+    return claim("{outcome} {way} from {low} in the lowest of {parts} equal parts of {name} to {high} in its highest",
+                 outcome=begun(outcome), name=name, way=way, low=value(0), high=value(-1),
+                 parts=count_of(len(means), "parts"))
 
 # %% ../../../nbs/features/09_figures.ipynb #47featurefig-19
 def _placed(train: pd.DataFrame, validation: pd.DataFrame, seed: int, most: int) -> tuple[Any, dict[str, np.ndarray]]:
-    "The fitted principal components, and a sample of both parts placed on them"
+    "The fitted principal components, and a sample of both parts placed on them, what lies far out at its limit"
     from sklearn.decomposition import PCA
     limits = train.quantile(0.005), train.quantile(0.995)
     some = {name: part.clip(*limits, axis=1).sample(min(most, len(part)), random_state=seed)
@@ -341,8 +356,11 @@ def parts_picture(train: pd.DataFrame, validation: pd.DataFrame, seed: int = 42,
                    ylabel=f"second component ({shares[1]:.0%})")
     axes[0, 0].legend()
     gap = np.abs(placed["train"].mean(0) - placed["validation"].mean(0)) / np.maximum(placed["train"].std(0), 1e-9)
-    alike = "cover the same ground" if gap.max() < 0.2 else "do not cover the same ground"
-    return figure, claim("Training and validation rows {alike}: their centres lie {gap} standard deviations apart",
-                         alike=alike,
+    beyond = ((validation < train.min()) | (validation > train.max())).any(axis=1)
+    return figure, claim("The centres of training and validation rows lie {gap} standard deviations apart on two "
+                         "components of their features; {beyond} of {rows:validation row} lie beyond the training rows "
+                         "in some feature", rows=count_of(len(validation), "validation rows"),
+                         beyond=Measured(float(beyond.mean()), "share", "validation rows with a feature outside of the "
+                                         "range of the training rows", len(validation)),
                          gap=Measured(float(gap.max()), "effect", "distance of the centres of training and validation",
                                       len(train) + len(validation), rule="larger of two principal components"))

@@ -10,16 +10,20 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from ..core.errors import BadInputError, unknown_name
-from .ablation import GainStudy, clear_gain, gains_in_words
+from .ablation import KINDS, GainStudy, clear_gain, gains_in_words, in_columns
 from .derived import DERIVED, applicable_features
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-05
 class OwnGain(NamedTuple):
-    "What an own feature adds to the others, 95 % interval of the model it helps more; whether it stays, and why"
+    """What an own feature adds to the others, for quick trees and for a linear model, each with its 95 % interval;
+    whether it stays, as what helps either does, and why"""
     feature: str
-    gain: float
-    low: float
-    high: float
+    gain_trees: float
+    low_trees: float
+    high_trees: float
+    gain_linear: float
+    low_linear: float
+    high_linear: float
     kept: bool
     reason: str
 
@@ -35,15 +39,15 @@ def own_feature_gains(study: GainStudy, kept: Collection[str], keep: Collection[
     others, found = [name for name, group in groups.items() if group in kept], []
     for name in own[:most]:
         gains = study.name_gains({*others, name}, [other for other in others if other != name])
-        clear, best = clear_gain(gains, len(study.folds))
+        clear = clear_gain(gains, len(study.folds))
         reason = f"gains {gains_in_words(gains)} on top of the others"
         if not clear:
             what = "kept by keep_features in [data]" if name in keep else "left out"
             reason += f": by one standard error not above zero, {what}"
-        found.append(OwnGain(name, *best, clear or name in keep, reason))
-    nan = float("nan")
-    return found + [OwnGain(name, nan, nan, nan, "derived" in kept or name in keep,
-                            f"judged with its group: more than {most} own features") for name in own[most:]]
+        found.append(OwnGain(name, **in_columns(gains), kept=clear or name in keep, reason=reason))
+    unknown = in_columns(dict.fromkeys(KINDS, (float("nan"), ) * 3))
+    return found + [OwnGain(name, **unknown, kept="derived" in kept or name in keep,
+                            reason=f"judged with its group: more than {most} own features") for name in own[most:]]
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-07
 def check_kept_features(keep: Collection[str], columns: Collection[str]) -> None:

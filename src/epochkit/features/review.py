@@ -19,7 +19,7 @@ import pandas as pd
 from ..core.pickles import load_pickle
 from ..core.errors import DataQualityError
 from .pipeline import FeaturePipeline, Recipe
-from .ablation import GroupGain
+from .ablation import GroupGain, gains_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..planning.plan import Plan
 from ..review.decisions import restored_columns
@@ -347,7 +347,8 @@ def every_group_earns_its_place(context: GateContext) -> CheckResult:
     "No stored feature belongs to a group whose measured gain did not justify it, unless its own gain or the brief does"
     measured = context.json("feature_gain.json")
     gains, own = measured["groups"], {item["feature"]: item for item in measured.get("own_features", [])}
-    earned = {name for gain in gains if gain["kept"] and (gain["gain"] or 0) > 0 for name in gain["group"].split(" + ")}
+    earned = {name for gain in gains if gain["kept"] and any(mean > 0 for mean, *_ in gains_of(gain).values())
+              for name in gain["group"].split(" + ")}
     plain = {name for name in gains[0]["group"].split(" + ")} if gains else set()
     idle = [
         item["feature"] for item in context.json("feature_list.json")["provenance"]

@@ -22,7 +22,7 @@ from ..planning.plan import Plan
 from ..planning.units import means_of
 from ..report.claims import Claim, Measured, chosen_value, claim, column_unit, count_of
 from ..report.figures import COLOURS, readable, use_style
-from .tuning import Trial, Tuning, best_trials, parameter_impact, tuning_claim
+from .tuning import Trial, Tuning, best_trials, impact_claim, parameter_impact, tuning_claim
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-04
 def comparison_figure(candidates: list[Candidate], choice: Choice, plan: Plan) -> Any:
@@ -205,7 +205,7 @@ def impact_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:
     for axes in panels[len(table):]:
         axes.set_visible(False)
     figure.draw_without_rendering()  # settles the tick labels, so that the layout can leave room for them
-    return figure, _impact_claim(tuning, plan, table)
+    return figure, impact_claim(tuning, plan, table)
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-b
 def _draw_parameter(axes: Any, row: Any, done: list[Trial], values_asked: Any) -> None:
@@ -222,25 +222,6 @@ def _draw_parameter(axes: Any, row: Any, done: list[Trial], values_asked: Any) -
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
     axes.set_xlabel(f"{row.parameter} (impact {row.impact:.2f})")
-
-# %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-c
-def _impact_claim(tuning: Tuning, plan: Plan, table: Any) -> str:
-    "Which parameter moved the metric most, and the range it ran through; table: see `parameter_impact`"
-    values = [trial.value for trial in tuning.trials if trial.value is not None]
-    if table.empty:
-        return f"No trial of {tuning.untuned.title} gave a value: nothing can be said about its parameters"
-    name, primary, title = table["parameter"].iloc[0], plan.metric.primary, tuning.untuned.title
-    impact = float(table["impact"].iloc[0])
-    leaning = "{primary} of {title} goes with {name} most (association {impact}; the search leans to what did well, " \
-              "so this is no effect)"
-    if impact <= 2 / math.sqrt(len(values)):  # about what the ranks of unrelated numbers reach in one of twenty
-        leaning = "No setting of {title} clearly goes with {primary} ({name} does most: association {impact})"
-    return claim(f"{leaning}; {{primary}} ran from {{low}} to {{high}} in the {{trials:trial}} that "
-                 "gave a value (dashed: untuned)",
-                 primary=primary, title=title, name=name, trials=count_of(len(values), "trials that gave a value"),
-                 impact=Measured(impact, "effect", f"association of {name} with {primary}", len(values)),
-                 **{end: Measured(float(value), "score", f"{end}est {primary} of a trial", len(values))
-                    for end, value in (("low", min(values)), ("high", max(values)))})
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-13-a
 def top_trials_figure(tuning: Tuning, plan: Plan) -> tuple[Any, str]:

@@ -271,11 +271,19 @@ def _shuffled_losses(data: TrainingData, ask: _Shuffle) -> np.ndarray:
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-18
 class FoldImportance(NamedTuple):
-    """feature, loss of the primary metric, low and high of its 95 % interval, the largest first; how many folds were
-    shuffled, and why not all"""
+    """feature, loss of the primary metric, low and high of its 95 % interval, and whether it matters, the largest
+    first; how many folds were shuffled, and why not all; next: the second, where these rows cannot tell the first
+    from it
+
+    What matters is beyond chance for so many features (Benjamini and Hochberg, 1995) and no trifle beside the largest.
+    """
     table: pd.DataFrame
     folds: int
     missing: str = ""
+    next: str = ""
+
+
+_TRIFLE = 0.01  # of the largest loss
 
 
 def _asked(at: Bench, composition: Composition, members: dict[str, Member], best: Candidate, fold: int) -> _Shuffle:
@@ -306,22 +314,31 @@ def fold_importance(best: Candidate, composition: Composition, members: dict[str
             left -= result.cpu_seconds
             missing = result.error or missing
             losses += [] if result.error else [result.value]
-    return FoldImportance(_importance_table(np.array(losses), list(data.X.columns)), len(losses), missing)
+    return _importance(np.array(losses), list(data.X.columns), missing)
 
 
-def _importance_table(losses: np.ndarray, names: list[str]) -> pd.DataFrame:
+def _importance(losses: np.ndarray, names: list[str], missing: str = "") -> FoldImportance:
     "Mean over the folds and interval per feature; losses: (n_folds, n_features, 1 + resamples)"
     if not len(losses):
-        return pd.DataFrame(columns=["feature", "loss", "low", "high"])
+        return FoldImportance(pd.DataFrame(columns=["feature", "loss", "low", "high", "matters"]), 0, missing)
+    from scipy.stats import false_discovery_control, norm
     drawn = losses.mean(axis=0)
-    mean, bar = drawn[:, 0], 1.96 * np.nanstd(drawn[:, 1:], axis=1, ddof=1)
-    table = pd.DataFrame({"feature": names, "loss": mean, "low": mean - bar, "high": mean + bar})
-    return table.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
+    mean, error = drawn[:, 0], np.nanstd(drawn[:, 1:], axis=1, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_chance = np.nan_to_num(norm.sf(mean / error), nan=1.0)
+    matters = (false_discovery_control(by_chance) <= 0.05) & (mean >= _TRIFLE * np.nanmax(mean, initial=0))
+    table = pd.DataFrame({"feature": names, "loss": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error,
+                          "matters": matters})
+    first, *others = np.argsort(-np.nan_to_num(mean, nan=-np.inf), kind="stable")[:2]
+    ahead = drawn[first] - drawn[others[0]] if others else np.ones(2)
+    tied = ahead[0] <= 1.96 * np.nanstd(ahead[1:], ddof=1) if others else False
+    return FoldImportance(table.sort_values("loss", ascending=False, kind="stable", ignore_index=True), len(losses),
+                          missing, names[others[0]] if tied else "")
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-19
 def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
                            most: int = 15) -> tuple[Any, str] | None:
-    "The features that matter most, and how many have an interval above zero as claim; None without a fold"
+    "The features with the largest losses, and how many of all matter as claim; None without a fold"
     table = found.table.dropna(subset="loss").head(most)[::-1]
     if table.empty:
         return None
@@ -330,7 +347,7 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
     use_style()
     figure = Figure(figsize=(8.5, 1.2 + 0.34 * len(table)))
     axes = figure.subplots()
-    sure = (table["low"] > 0).to_numpy()
+    sure = table["matters"].to_numpy(bool)
     for row, item in enumerate(table.itertuples()):
         axes.hlines(row, item.low, item.high, color=COLOURS["grey"], linewidth=3, alpha=0.6)
     for kind, colour in ((sure, "orange"), (~sure, "grey")):
@@ -345,11 +362,14 @@ def fold_importance_figure(found: FoldImportance, best: Candidate, plan: Plan,
 def _importance_claim(found: FoldImportance, best: Candidate, plan: Plan) -> Claim:
     first, primary = found.table.iloc[0], plan.metric.primary
     loss, low, high = (float(first[name]) for name in ("loss", "low", "high"))
-    return claim("{model} leans on {feature} most: shuffling it costs {loss} of {primary}; for {clear} of "
-                 "{all:feature} the loss is clearly above zero, each judged by itself",
-                 model=_name(best), feature=first["feature"], primary=primary,
+    tied = claim(" as measured, which these rows cannot tell from {next}", next=found.next) if found.next else ""
+    partly = claim(", on {folds:fold} only", folds=count_of(found.folds, "folds whose features were shuffled")
+                   ) if found.missing else ""
+    return claim("{model} leans on {feature} most{tied}: shuffling {feature} costs {loss} of {primary}; for {clear} of "
+                 "{all:feature} the loss is beyond chance for so many and no less than {trifle} of that{partly}",
+                 model=_name(best), feature=first["feature"], primary=primary, tied=tied, partly=partly,
+                 trifle=chosen_value(_TRIFLE, "share", "least loss that matters, of the largest"),
                  loss=Measured(loss, "score", f"{primary} that shuffling {first['feature']} costs", None, low, high,
                                rule=_RULE),
-                 clear=count_of((found.table["low"] > 0).sum(), "features whose importance lies above zero", None,
-                                _RULE),
+                 clear=count_of(found.table["matters"].sum(), "features whose importance matters", None, _RULE),
                  all=count_of(len(found.table), "features that are delivered"))

@@ -125,8 +125,24 @@ def compare_frameworks(run: EpochRun, data: TrainingData, plan: Plan, parent: st
     limit_mb = 1024 * _memory_gb(run) / max(1, count) if count else 0
     tried = frameworks or {**frameworks_for(plan.data.task), OneColumnRule.name: OneColumnRule}
     found = train_candidates(data, plan, run, parent, tried, store, count, plan.budget.fit_seconds, limit_mb)
-    columns = _rule_columns(run, plan)
-    return found + ([todays_rule(columns, data, plan, run, parent, store)] if columns else [])
+    columns, words = _rule_columns(run, plan), _words_of_features(run, plan)
+    found += [todays_rule(columns, data, plan, run, parent, store)] if columns else []
+    return [item._replace(title=_in_words(item.title, words)) for item in found]
+
+
+def _words_of_features(run: EpochRun, plan: Plan) -> dict[str, str]:
+    "What people call a feature or a column, as 004 told it; the labels of the brief where it did not"
+    labels = getattr(plan.data, "labels", None) or {}
+    try:
+        return {**labels, **read_json(run.input(4, "feature_list.json")).get("called", {})}
+    except DependencyError:
+        return labels
+
+
+def _in_words(title: str, words: dict[str, str]) -> str:
+    "The title of a rule with the column that it names as people call it"
+    what, names_one, column = title.partition(": ")
+    return what + names_one + words.get(column, column)
 
 
 def _rule_columns(run: EpochRun, plan: Plan) -> tuple[pd.Series, pd.Series] | None:
@@ -483,7 +499,7 @@ def tune_best_model(run: EpochRun, trials: int | None = None, died: str = "") ->
         kept = kept_rows(run, ["row_id", "split"])
         save_handed_on_answers(run.artifacts, handed, kept.loc[kept["split"] == "validation", "row_id"], data, plan)
         save_tuning_figures(run.artifacts, tuning, plan)
-        save_handed_on_figures(run.artifacts, handed, importance, data, plan)
+        save_handed_on_figures(run.artifacts, handed, importance, data, plan, _words_of_features(run, plan))
         settle_names(tracking_outbox(run.settings), [run.artifacts / name for name in (*TRAINING_FILES, *files)])
         _log_tuning(run, track, tuning, handed, plan, handed_on["version"])
     if study and (said := study.left_out(len(tuning.trials))):
@@ -510,10 +526,10 @@ def _importance(run: EpochRun, tuning: Tuning, handed: HandedOn, data: TrainingD
 
 
 def save_handed_on_figures(folder: Path, handed: HandedOn, importance: FoldImportance, data: TrainingData,
-                           plan: Plan) -> Figures:
+                           plan: Plan, words: dict[str, str]) -> Figures:
     """Pictures of what is handed on, from its answers for rows that were not learned from, and
-    `permutation_importance.csv`"""
-    figures, best = Figures(folder, subfolder="", keep=True), handed.candidate
+    `permutation_importance.csv`; words: what people call a feature"""
+    figures, best = Figures(folder, subfolder="", keep=True, labels=words), handed.candidate
     if importance.missing:
         _logger.info("importance of the features: %s", importance.missing)
     write_text(folder / "permutation_importance.csv", importance.table.to_csv(index=False))

@@ -277,6 +277,7 @@ def _made_features(record: ProjectRecord) -> Lesson | None:
         return None
     best = max(tried, key=lambda item: abs(item.difference))
     kept, worse = best.scenario.startswith("without"), best.difference < 0
+    follows, change = _group_advice(kept, worse)
     ends = (best.low, best.high) if not worse or best.low is None else (-best.high, -best.low)
     clear = best.low is not None and (best.low > 0 or best.high < 0)
     less_is_better = best.measure.endswith(" (lower)")
@@ -288,38 +289,61 @@ def _made_features(record: ProjectRecord) -> Lesson | None:
                  gain=Measured(abs(best.difference), "score", f"difference of the score {best.scenario}", best.rows,
                                *ends),
                  count=count_of(len(tried), "groups of made features that were tried"))
-    return Lesson(said, ("they earn their place" if kept else "they were left out though they help") if clear else
-                  "these rows cannot tell whether the columns alone would do as well",
-                  "look for more of this kind" if clear
-                  else "spend the effort on other data rather than on more formulas of the same columns",
-                  "work on features", 4)
+    if not clear:
+        follows, change = "these rows cannot tell whether the columns alone would do as well", \
+            "leave the group out where fewer features are worth more" if kept else NOTHING_TO_CHANGE
+    return Lesson(said, follows, change, "work on features", 4)
+
+
+def _group_advice(kept: bool, worse: bool) -> tuple[str, str]:
+    "What follows, and what to change, where doing the other thing with a group of features is clearly worse, or better"
+    if kept:
+        return ("they earn their place", "look for more of this kind") if worse else \
+            ("they help another kind of model than the one that is served", "leave them out for this kind of model")
+    return ("they were left out rightly", NOTHING_TO_CHANGE) if worse else \
+        ("they were left out though they help", "look whether so small a gain is worth its features")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16
 def _changed(record: ProjectRecord, without: Scenario, of: str) -> Claim:
-    "What something did to the metric, from what would have been without it: raised or lowered, with its interval"
-    up = bool(record.plan.metric.maximize) == (without.difference <= 0)
-    better = without.difference <= 0
-    ends = (None, None) if without.low is None else (-without.high, -without.low)
-    if not better and None not in ends:
-        ends = (-ends[1], -ends[0])
-    value = Measured(abs(without.difference), "score", of if better else f"{of} (worse)", without.rows, *ends)
-    return claim("{way} {metric} by {gain}", way="raised" if up else "lowered", metric=without.measure, gain=value)
+    """What something did to the metric, from what would have been without it: raised or lowered it, with its interval,
+    or changed it by what these rows cannot tell from none"""
+    sign = -1 if record.plan.metric.maximize else 1
+    value = sign * without.difference
+    ends = sorted(sign * end for end in (without.low, without.high) if end is not None)
+    if not ends or ends[0] <= 0 <= ends[1]:
+        gain = Measured(value, "score", of, without.rows, *ends)
+        return claim("changed {metric} by {gain}, which these rows cannot tell from none", metric=without.measure,
+                     gain=gain)
+    gain = Measured(abs(value), "score", of if without.difference < 0 else f"{of} (worse)", without.rows,
+                    *sorted(abs(end) for end in ends))
+    return claim("{way} {metric} by {gain}", way="raised" if value > 0 else "lowered", metric=without.measure,
+                 gain=gain)
+
+
+_COSTLY = 0.1  # part of the processor time of all frameworks from which leaving one out is worth a word
 
 
 @lesson_rule("model_development")
 def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
-    models = [item for item in record.found("all_models_metrics.json", "models") or []
-              if not item["baseline"] and item["behind_best"]["ties"] is not None]
+    compared = [item for item in record.found("all_models_metrics.json", "models") or []
+                if not item["baseline"] and item["behind_best"]["ties"] is not None]
+    folds = max((len(item.get("fold_values", ())) for item in compared), default=0)
+    models = [item for item in compared if len(item.get("fold_values", ())) == folds]
     if len(models) < 2:
         return None
     behind = [item for item in models if not item["behind_best"]["ties"]]
     used = {*(record.found("tuned_model_info.json", "members") or ())}
-    unused = [item["model"] for item in behind if item["framework"] not in used]
-    spent = sum(item["cpu_seconds"] or 0 for item in behind)
+    spent, every = (sum(item["cpu_seconds"] or 0 for item in some) for some in (behind, compared))
+    unused = [item["model"] for item in behind if item["framework"] not in used
+              and (item["cpu_seconds"] or 0) >= _COSTLY * every]
+    short = len(compared) - len(models)
+    partly = claim("; {short} {were} asked about part of the folds only and {are} not counted", short=count_of(
+        short, "frameworks that were asked about part of the folds"), were="was" if short == 1 else "were",
+        are="is" if short == 1 else "are") if short else ""
     took_part = record.found("all_models_metrics.json", "validation_took_part")
     best = min(models, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]))["model"]
     said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds{late}; "
-                 "{behind} {lie} clearly behind and took {spent} of the processors",
+                 "{behind} {lie} clearly behind and took {spent} of the processors{partly}", partly=partly,
                  late=" and the validation rows" if took_part else "", best=best, metric=record.plan.metric.primary,
                  ties=count_of(len(models) - len(behind) - 1, "frameworks that tie with the best, without it"),
                  others=count_of(len(models) - 1, "frameworks that were compared with the best"),
@@ -330,7 +354,7 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
                    if item["code"] == "EPK003" and item["result"] in ("notice", "fail", "muted")), None)
     if shaken:
         return Lesson(said, f"on the validation rows it is not certain either ({shaken['code']}): {shaken['reason']}",
-                      "try all of them again when there are more rows: which is best is not settled",
+                      "keep those that tie in the next comparison: which is best is not settled",
                       "work on the frameworks", 5)
     tied = sorted((item["cpu_seconds"] or 0, item["model"]) for item in models if item["behind_best"]["ties"])
     return Lesson(said, claim("of those that tie, {cheapest} took {least} of the processors and {dearest} {longest}",
@@ -338,8 +362,8 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
                                   tied[0][0], "s", f"processor time of {tied[0][1]}"), longest=Measured(
                                       tied[-1][0], "s", f"processor time of {tied[-1][1]}")) if len(tied) > 1
                   else claim("{best} is the choice by its score alone", best=best),
-                  f"on data like this begin without {', '.join(unused)}" if unused else
-                  "take the one that is cheapest to run", "work on the frameworks", 5)
+                  f"on data like this begin without {', '.join(unused)}" if unused else NOTHING_TO_CHANGE,
+                  "work on the frameworks", 5)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16-1
 @lesson_rule("model_development")
@@ -352,15 +376,13 @@ def _search_paid(record: ProjectRecord) -> Lesson | None:
     if found.difference == found.low == found.high == 0:
         return Lesson(claim("None of {trials:trial} of the search beat the defaults",
                             trials=count_of(trials, "trials of the search")),
-                      "the search changed nothing", "lower tuning_trials in [budget] and spend the time on data",
-                      again=5)
+                      "the search changed nothing", "lower tuning_trials in [budget]", again=5)
     said = claim("{trials:trial} of the search {changed}", trials=count_of(trials, "trials of the search"),
                  changed=_changed(record, found, "what the search gained"))
     paid = found.high < 0
     return Lesson(said, "the search is worth its time" if paid
                   else "these rows cannot tell the tuned model from the defaults",
-                  "keep tuning_trials" if paid else "lower tuning_trials in [budget] and spend the time on data",
-                  again=5)
+                  "keep tuning_trials" if paid else "lower tuning_trials in [budget]", again=5)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-16-2
 @lesson_rule("model_development")
@@ -388,8 +410,8 @@ def _more_rows(record: ProjectRecord) -> Lesson | None:
     rises = found.high is not None and found.high < 0
     return Lesson(said, "the model still learns from more rows" if rises
                   else "the folds cannot tell that more rows of this kind help",
-                  "collect more rows before another search" if rises
-                  else "do not count on more rows of this kind alone",
+                  "spend the next effort on more rows" if rises
+                  else "spend the next effort on columns that say something new, not on more rows of this kind",
                   "new rows" if rises else "new columns", 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18
@@ -534,11 +556,12 @@ def _what_it_is_worth(record: ProjectRecord) -> Lesson | None:
 @lesson_rule("model_testing")
 def _checks_open(record: ProjectRecord) -> Lesson | None:
     "The checks for luck and leaks that asked for a look"
-    every = record.found("test_report.json", "overfit") or []
+    every = [item for item in record.found("test_report.json", "overfit") or ()
+             if item["result"] != "not measured"]
     asked = [item for item in every if item["result"] in ("notice", "fail")]
     if not asked:
         return None
-    said = claim("{open} of {all:check} for luck and leaks {ask} for a look: {codes}",
+    said = claim("{open} of {all:check} for luck and leaks that could be measured {ask} for a look: {codes}",
                  ask="asks" if len(asked) == 1 else "ask",
                  codes=", ".join(f"{item['code']} ({item.get('otherwise') or item['title']})" for item in asked),
                  open=count_of(len(asked), "checks for luck and leaks that ask for a look"),
@@ -553,18 +576,30 @@ def _validation_and_test(record: ProjectRecord) -> Lesson | None:
     gap = record.found("test_report.json", "validation_gap") or {}
     if not gap:
         return None
-    how = claim(" (the same settings, fitted on {learned:training row})", learned=count_of(
-        gap["learned"], "training rows")) if gap.get("learned") else ""
-    said = claim("{metric} was {before} on validation{how} and is {after} on test rows; chance allows {expected} "
-                 "either way", how=how, metric=record.plan.metric.primary, before=Measured(gap["validation"], "score",
-                                                                    "score on the validation rows"),
+    learned, fitted = gap.get("learned"), record.found("tuned_model_info.json", "fitted_rows")
+    how = claim(" (the same settings, fitted on {learned:training row})", learned=count_of(learned, "training rows")
+                ) if learned else ""
+    served = claim(" (the served model, fitted on {fitted} training and validation rows)", fitted=count_of(
+        fitted, "rows that the model handed on is fitted on")) if learned and fitted else ""
+    said = claim("{metric} was {before} on validation{how} and is {after} on test rows{served}; two samples of this "
+                 "size differ by up to {expected} by chance", how=how, served=served, metric=record.plan.metric.primary,
+                 before=Measured(gap["validation"], "score", "score on the validation rows"),
                  after=Measured(gap["test"], "score", "score on the test rows"),
                  expected=Measured(gap["expected"], "score", "difference that chance allows"))
-    return Lesson(said, "the validation score could be believed" if gap["inside"] else
-                  "the validation score promised more than the test kept" if gap["gap"] < 0
-                  else "the test came out better than promised",
+    apart = Measured(abs(gap["gap"]), "score", "difference of the scores on validation and test rows")
+    seen = claim("the seen difference of {apart} lies within that", apart=apart) if gap["inside"] else claim(
+        "the seen difference is {apart}, and the test is {way}; {follows}", apart=apart,
+        way="worse" if gap["gap"] < 0 else "better", follows=_gap_follows(gap))
+    return Lesson(said, seen,
                   claim("promise {after}, the score of the test rows", after=said.values["after"]), "a decision",
                   urgency=1 if gap["inside"] else 2)
+
+
+def _gap_follows(gap: dict[str, Any]) -> str:
+    "What follows where the two scores are further apart than chance makes them, as 006 says it"
+    two = "the tested model also learned from the validation rows, so these are not two samples of one model"
+    return "; ".join([*(["the test rows are the ones to believe"] if gap["gap"] < 0 else []),
+                      *([two] if gap.get("learned") else []), "what else made the difference was not looked at"])
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20
 @lesson_rule("mlops_deployment")
@@ -613,13 +648,30 @@ def _troubles(record: ProjectRecord) -> Iterator[Lesson]:
 @lesson_rule("")
 def _warnings_stay(record: ProjectRecord) -> Iterator[Lesson]:
     for row in record.happened:
-        if texts := row.get("warnings", []):
+        beside = _of_losers(row, record)
+        if texts := [text for text in row.get("warnings", []) if text not in beside]:
             said = claim("Epoch {epoch} gave {count:warning}", epoch=f"{row['epoch']:03d}",
                          count=count_of(len(texts), f"warnings of epoch {row['epoch']:03d}"))
             yield Lesson(said, "; ".join(texts),
                          f"settle the warnings of epoch {row['epoch']:03d}, or write down why they may stay",
                          "a decision", row["epoch"], 2,
                          role_of(row["epoch"]))
+        if beside:
+            said = claim("Epoch {epoch} gave {count:warning} about frameworks that are no part of the model",
+                         epoch=f"{row['epoch']:03d}", count=count_of(
+                             len(beside), f"warnings of epoch {row['epoch']:03d} about frameworks that lost"))
+            yield Lesson(said, "; ".join(beside), "raise fit_seconds in [budget] where they should be compared in full",
+                         again=row["epoch"], role=role_of(row["epoch"]))
+
+
+def _of_losers(row: dict[str, Any], record: ProjectRecord) -> list[str]:
+    "The warnings of 005 that are about a framework which is no part of what is served"
+    if row["epoch"] != 5:
+        return []
+    used = record.found("tuned_model_info.json", "members") or {record.found("tuned_model_info.json", "framework")}
+    losers = tuple(f"{item['model']} was " for item in record.found("all_models_metrics.json", "models") or ()
+                   if item["framework"] not in used)
+    return [text for text in row.get("warnings", []) if text.startswith(losers)] if losers else []
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20-3
 def _epochs_named(numbers: list[int]) -> str:
@@ -644,9 +696,9 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
         large = "; its peak decides how much memory the project needs" if peak == most else ""
         yield Lesson(said, claim("without it all epochs would have taken {rest}{large}", large=large, rest=Measured(
             total - seconds, "s", f"time of all epochs without {role}")),
-                     "lower fit_seconds or tuning_trials in [budget] where a rougher answer is enough" if 5 in epochs
-                     else
-                     NOTHING_TO_CHANGE if seconds < total / 4 else "run it on fewer rows while the plan still changes",
+                     NOTHING_TO_CHANGE if seconds < total / 4 else
+                     "lower fit_seconds in [budget] where a rougher comparison is enough" if 5 in epochs else
+                     "run it on fewer rows while the plan still changes",
                      "a setting in the brief", role=role)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-22

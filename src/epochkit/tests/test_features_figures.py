@@ -9,21 +9,23 @@ from epochkit.report.figures import Figures
 from epochkit.features.figures import *
 
 
-def gains_of(*rows):
-    return [GroupGain(group, 3, gain, gain, gain - 0.01, gain + 0.01, kept, "r") for group, gain, kept in rows]
+def drawn_gains(*rows):
+    return [GroupGain(group, 3, gain, gain - 0.01, gain + 0.01, -0.02, -0.03, -0.01, kept, "r") for group, gain, kept in rows]
 
 
 def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
-    figure, claim = gain_picture(gains_of(("numbers", 0.3, True), ("dates", 0.05, True), ("text", -0.01, False)),
+    figure, claim = gain_picture(drawn_gains(("numbers", 0.3, True), ("dates", 0.05, True), ("text", -0.01, False)),
                                  "binary")
-    assert claim.startswith("Dates features measure best, 0.050 (0.040 to 0.060) more AUC") and "none" not in claim
-    unsure = gain_picture(gains_of(("numbers", 0.3, True), ("dates", 0.005, True)), "regression")[1]
-    assert "less error" in unsure and "which these rows cannot tell from none" in unsure  # from -0.005 to 0.015
-    assert "1 of 2" in claim and len(figure.axes[0].get_yticklabels()) == 2
-    assert gain_picture(gains_of(("numbers", 0.3, True), ("text", 0.0, False)),
+    assert claim == ("1 of 2 optional groups is kept, as what helps one of two kinds of model is; 'dates' brings 0.050 (0.040 to 0.060) "
+                     "for trees and -0.020 (-0.030 to -0.010) for a linear model (more AUC than without)")
+    unsure = gain_picture(drawn_gains(("numbers", 0.3, True), ("dates", 0.005, True), ("text", 0.001, True)), "regression")[1]
+    assert "'dates', which brings most to one of them, brings 0.005 (-0.005 to 0.015) for trees, which these rows cannot tell" in unsure
+    assert "less error (RMSE) than without" in unsure and unsure.startswith("2 of 2 optional groups are kept")
+    assert len(figure.axes[0].get_yticklabels()) == 2 and [text.get_text() for text in figure.legends[0].get_texts()] == ["trees", "a linear model"]
+    assert gain_picture(drawn_gains(("numbers", 0.3, True), ("text", 0.0, False)),
                         "regression")[1].startswith("None of 1 optional group gains by more than")
-    figure, claim = gain_picture(gains_of(("numbers", 0.3, True)), "multiclass")
-    assert "no group of made features" in claim and "0.300" in claim
+    figure, claim = gain_picture(drawn_gains(("numbers", 0.3, True)), "multiclass")
+    assert "no group of made features" in claim and claim.startswith("The plain columns bring 0.300 (0.290 to 0.310) for trees and -0.020")
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["numbers (3, kept)"]
     assert axis.containers[0].lines[0].get_xdata() == [0.3]
@@ -32,7 +34,7 @@ def test_the_claim_names_the_best_kept_group_or_says_that_none_is_kept():
 def test_a_picture_is_saved_with_its_claim_or_said_to_be_missing(tmp_path):
     figures = Figures(tmp_path)
     assert "no effect is drawn" in show_picture(figures, "made_effect", None) and figures.entries == []
-    picture = gain_picture(gains_of(("numbers", 0.3, True)), "binary")
+    picture = gain_picture(drawn_gains(("numbers", 0.3, True)), "binary")
     assert show_picture(figures, "feature_gain", picture) is picture[0]
     assert figures.entries[0]["claim"] == picture[1] and (tmp_path / "figures" / "feature_gain.png").exists()
 
@@ -40,12 +42,12 @@ def test_a_picture_is_saved_with_its_claim_or_said_to_be_missing(tmp_path):
 def test_importance_counts_what_is_clear_of_zero():
     table = pd.DataFrame({
         "feature": ["a$b", "c"], "importance": [0.2, 0.0], "low": [0.1, -0.1], "high": [0.3, 0.1],
-        "mutual_information": [0.5, 0.1], "information_low": [0.4,
+        "mutual_information": [0.5, 0.1], "by_fold": [[0.2] * 5, [0.0] * 5], "information_low": [0.4,
                                                               float("-inf")], "information_high": [0.6,
                                                                                                    float("inf")]
     })
     figure, claim = importance_picture(table, {"a$b": "numbers"}, "regression")
-    assert claim.startswith("a$b matters most: shuffling it costs 0.200 (0.100 to 0.300) standard deviations of the target")
+    assert claim.startswith("A boosted model needs a$b most: shuffling a$b costs 0.200 (0.100 to 0.300) standard deviations of the target")
     assert "1 of 2 features" in claim and figure.axes[0].get_xlabel().startswith("what shuffling costs (RMSE in standard dev")
 
 
@@ -83,8 +85,13 @@ def test_made_features_are_shown_where_there_are_any():
     groups = {"a": "numbers", "b": "numbers", "a_times_b": "interactions"}
     importance = pd.DataFrame({"feature": ["a_times_b", "a", "b"]})
     assert made_correlation_picture(train, groups, importance)[1].startswith("a_times_b: its strongest correlation")
-    assert "highest" in made_effect_picture(train, (train["a_times_b"] > 0).astype(int).to_numpy(), groups, importance,
-                                            "share of yes", True)[1]
+    said = made_effect_picture(train, (train["a_times_b"] > 0).astype(int).to_numpy(), groups, importance, "share of yes", True)[1]
+    assert said.startswith("Share of yes rises from 0 % in the lowest of 10 equal parts of a_times_b to 100 % in its highest")
+    rises = made_effect_picture(train, train["a_times_b"].to_numpy(), groups, importance, "mean y", False)[1]
+    assert rises.startswith("Mean y rises from -") and rises.endswith(" in its highest")
+    from epochkit.features.figures import _effect_claim
+    bent = _effect_claim(np.array([0.402, 0.2, 0.03, 0.061]), "share of yes", "c", True, 400)
+    assert bent == "Share of yes is lowest, 3.0 %, in part 3 of 4 equal parts of c and highest, 40.2 %, in part 1"
     assert made_correlation_picture(train[["a", "b"]], groups, importance) is None
     assert made_effect_picture(train[["a", "b"]], np.arange(300.0), groups, importance, "mean", False) is None
 
@@ -92,6 +99,9 @@ def test_made_features_are_shown_where_there_are_any():
 def test_parts_that_differ_are_said_to():
     rng = np.random.default_rng(0)
     train, far = pd.DataFrame(rng.normal(size=(200, 3))), pd.DataFrame(rng.normal(2, 1, size=(200, 3)))
-    assert "do not cover" in parts_picture(train, far)[1] and "rows cover the same" in parts_picture(
-        train, train.sample(frac=1))[1]
+    apart, alike = (parts_picture(train, other)[1].values for other in (far, train.sample(frac=1)))
+    assert apart["gap"].value > 0.9 > 1e-9 > alike["gap"].value and alike["beyond"].value == 0.0
+    assert apart["beyond"].value == ((far < train.min()) | (far > train.max())).any(axis=1).mean() > 0.3
+    one = pd.concat([train.sample(frac=1), train.head(1) + 1_000])
+    assert parts_picture(train, one)[1].values["beyond"].value == 1 / 201, "counted before far values are held at a limit"
     assert parts_picture(train[[0]], far[[0]]) is None

@@ -221,6 +221,17 @@ def test_a_pipeline_that_was_pickled_before_derived_features_moved_still_finds_i
     assert pipeline.OwnFeatures is derived.OwnFeatures
 
 
+def test_what_is_made_of_several_columns_is_counted_by_its_provenance_whoever_made_it():
+    from epochkit.features.pipeline import made_of_several
+
+    assert made_of_several([{"feature": "a", "sources": ("a",)}, {"feature": "a_minus_b", "sources": ("a", "b")},
+                            {"feature": "a_again", "sources": ["a", "a"]}, {"feature": "own", "sources": ["c", "d", "e"]}]) == ["a_minus_b", "own"]
+    crossed = FeaturePipeline({"x": "numeric", "z": "numeric"}, groups=("interactions",)).fit(
+        pd.DataFrame({"x": np.linspace(1, 9, 400), "z": np.tile([1.0, 2.0, 4.0, 8.0], 100)}), np.arange(400) % 2)
+    pairs = [item for item in provenance(crossed) if item["group"] == "interactions"]
+    assert pairs and made_of_several(provenance(crossed)) == [item["feature"] for item in pairs] and not crossed.derived_
+
+
 def test_a_feature_is_called_as_people_call_its_columns():
     def item(feature, formula, *sources):
         return {"feature": feature, "sources": sources, "formula": formula}

@@ -54,7 +54,7 @@ def test_every_advice_is_followed_or_refused_with_a_reason():
     recipe = recipe_of(plan, insights, columns)
     assert (recipe.shapes, recipe.rare, recipe.dates, recipe.lags, recipe.trend) == ({"bmi": "log"}, {"home": 20},
                                                                                      {"when": ["month"]}, (1, 7), True)
-    left = GroupGain("dates", 2, 0, 0, 0, 0, False, "gains nothing: left out")
+    left = GroupGain("dates", 2, *[0.0] * 6, False, "gains nothing: left out")
     advice = {(item.column, item.advice.split(":")[0]): item for item in treatment_advice(insights, columns, [left])}
     assert advice["bmi", "transform"].followed and not advice["gone", "encoding"].followed and advice[
         "note", "scaling"].why == "holds text values"
@@ -74,7 +74,7 @@ def test_what_003_advises_and_what_004_makes_agree_feature_by_feature():
                 "recommended": ["bmi", "sex", "gone"], "drop": [{"column": "gone", "reason": "one value only"}]}
     recipe = recipe_of(plan_with("drop"), insights, columns)
     assert recipe.signal == ("bmi",)
-    left = GroupGain("indicators", 1, 0, 0, 0, 0, False, "gains nothing: left out")
+    left = GroupGain("indicators", 1, *[0.0] * 6, False, "gains nothing: left out")
     pipeline = FeaturePipeline(columns, insights["encoding"], insights["scaling"], recipe=recipe, groups=["derived"])
     pipeline.fit(raw, np.arange(300) % 2)
     unneeded = {"sex": "harms: shuffling it improves the score"}
@@ -158,7 +158,7 @@ def finished(tmp_path_factory):
     names = pipeline.feature_names_
     files = {
         "feature_list.json": {"features": names, "provenance": provenance(pipeline)},
-        "feature_gain.json": {"groups": [GroupGain("numbers", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]},
+        "feature_gain.json": {"groups": [GroupGain("numbers", 2, -0.1, -0.2, 0.0, 0.5, 0.4, 0.6, True, "r")._asdict()]},
         "leak_audit.json": {"suspects": []}, "split_manifest.json": {"test_sha256": sha256_of(folder / "test_data.parquet")}, "feature_importance.json": {
             "features": [{"feature": name, "importance": 0, "low": 0, "high": 0} for name in names]
         }, "project_plan.json": plan_with("drop").model_dump()
@@ -191,7 +191,7 @@ def test_every_check_of_gate_004_passes_on_sound_files_and_fails_on_its_own_dama
         (splits_do_not_overlap, {"engineered_features__parquet": engineered.iloc[1:]}),
         (provenance_of_every_feature, {"events": []}),
         (every_group_earns_its_place,
-         {"feature_gain__json": {"groups": [GroupGain("categories", 2, 0.5, 0.5, 0.4, 0.6, True, "r")._asdict()]}}),
+         {"feature_gain__json": {"groups": [GroupGain("categories", 2, *[0.5, 0.4, 0.6] * 2, True, "r")._asdict()]}}),
         (importance_is_calculated,
          {"feature_importance__json": {"features": [{"feature": "x", "importance": None, "low": 0, "high": 0}]}}),
         (no_feature_gives_the_answer_away, {"engineered_features__parquet": answer}),

@@ -81,7 +81,7 @@ def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     if len(values) == 1:
         assert claim.startswith("No trial of LogisticRegression gave a value")
     else:
-        assert "(C does most: association" in claim and len(
+        assert claim.startswith("3 trials cannot tell which setting of LogisticRegression matters: C stands out most") and len(
             [axes for axes in figure.axes if axes.get_visible()]) == 2
         assert [label.get_text() for label in top.axes[0].get_yticklabels()] == ["trial 0", "trial 3", "trial 1"]
         for start, at, name in ((None, 0.9, "untuned"), (trials[0], 0.6, "untuned (trial 0)")):

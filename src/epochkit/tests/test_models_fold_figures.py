@@ -70,7 +70,7 @@ def test_the_feature_that_carries_the_signal_matters_and_noise_does_not(task, pr
                for name, size in (("linear", None), ("hist_gradient_boosting", 12))}
     found = fold_importance(best, composition, members, data, plan, 60)
     assert found.table["feature"].tolist() == ["a", "b"] and found.folds == 5 and not found.missing
-    assert found.table["low"][0] > 0 and abs(found.table["loss"][1]) < 0.2 * found.table["loss"][0]
+    assert found.table["low"][0] > 0 and found.table["matters"][0] and not found.next and abs(found.table["loss"][1]) < 0.2 * found.table["loss"][0]
     figure, claim = fold_importance_figure(found, best, plan)
     assert "leans on a most" in claim and [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["b", "a"]
 
@@ -81,6 +81,29 @@ def test_without_seconds_one_fold_is_made_and_a_failure_is_told():
     member = Member("linear", {}, best.out_of_fold, best.output)
     found = fold_importance(best, single, {"linear": member}, data, plan, 0)
     assert found.folds == 1 and "1 of 5 folds" in found.missing
-    assert "for 1 of 2 features the loss is clearly" in fold_importance_figure(found, best, plan)[1]
+    assert "for 1 of 2 features the loss is beyond chance for so many and no less than 1 % of that, on 1 fold only" in fold_importance_figure(
+        found, best, plan)[1]
     broken = fold_importance(best, single, {"linear": member._replace(parameters={"alhpa": 1})}, data, plan, 60)
     assert broken.folds == 0 and "alhpa" in broken.missing and fold_importance_figure(broken, best, plan) is None
+
+
+def test_a_loss_that_chance_makes_or_that_is_a_trifle_beside_the_largest_does_not_count_and_a_first_place_that_is_shared_is_said():
+    from epochkit.models.fold_figures import _importance, _importance_claim
+
+    random = np.random.default_rng(0)
+
+
+    def losses_of(*loss_and_error, draws=400):
+        return np.array([[np.r_[loss, loss + error * random.normal(size=draws)] for loss, error in loss_and_error]])
+
+
+    names = [f"f{number}" for number in range(18)]
+    found = _importance(losses_of((10.4, 1.0), (0.2, 0.005), (0.010, 0.0001), *[(0.012, 0.005)] * 15), names)  # 15 at two errors, each by itself "clear"
+    assert (found.table["low"] > 0).sum() == 18 and found.table["matters"].tolist() == [True, True, *[False] * 16] and not found.next
+    assert "matters" in _importance(np.array([]), names).table and _importance(losses_of((0.0, 0.0)), ["a"]).table["matters"].tolist() == [False]
+    lone = _importance(losses_of((0.0215, 0.01), *[(0.0, 0.01)] * 17), names)
+    assert lone.table["low"][0] > 0 and not lone.table["matters"].any(), "the largest of 18 losses at two errors is chance"
+    shared = _importance(losses_of((0.5, 0.05), (0.49, 0.05)), ["a", "b"])
+    best = SimpleNamespace(title="CatBoost", metrics={})
+    said = _importance_claim(shared, best, SimpleNamespace(metric=SimpleNamespace(primary="rmse")))
+    assert said.startswith("CatBoost leans on a most as measured, which these rows cannot tell from b: shuffling a costs 0.500 (") and "only" not in said

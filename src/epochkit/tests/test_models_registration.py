@@ -29,6 +29,33 @@ from epochkit.report.figures import Figures
 from epochkit.models.registration import *
 
 
+def test_a_rule_names_its_column_as_people_do_and_without_the_words_of_004_the_labels_of_the_brief_stay():
+    import json
+    from types import SimpleNamespace
+    from epochkit.core.errors import DependencyError
+    from epochkit.models.registration import _in_words, _words_of_features
+
+
+    def words_of(tmp_path, **content):
+        def file(epoch, name):
+            if not content:
+                raise DependencyError(f"epoch {epoch} gave no {name}")
+            path = tmp_path / name
+            path.write_text(json.dumps(content))
+            return path
+        return _words_of_features(SimpleNamespace(input=file), SimpleNamespace(data=SimpleNamespace(labels={"cons.conf.idx": "Consumer confidence"})))
+
+
+    import tempfile
+    from pathlib import Path
+    with tempfile.TemporaryDirectory() as folder:
+        told = words_of(Path(folder), features=["a"], called={"income_x": "Income is x"})
+        assert told == {"cons.conf.idx": "Consumer confidence", "income_x": "Income is x"} and words_of(Path(folder)) == {"cons.conf.idx": "Consumer confidence"}
+        assert words_of(Path(folder), features=["a"]) == {"cons.conf.idx": "Consumer confidence"}, "an epoch 004 of before"
+    assert _in_words("Small tree on one column: cons.conf.idx", told) == "Small tree on one column: Consumer confidence"
+    assert _in_words("CatBoost", told) == "CatBoost" and _in_words("Today's rule: score", told) == "Today's rule: score"
+
+
 class Raw:
     columns = {"a": "numeric", "b": "numeric"}
 

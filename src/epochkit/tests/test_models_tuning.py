@@ -227,6 +227,29 @@ def test_the_parameter_that_moves_the_metric_comes_first():
     table = parameter_impact([*trials, Trial(10, {"noise": 0, "level": 0, "flat": 1}, None, 0.1, failed="x")])
     assert table["parameter"].iloc[0] == "level" and table["impact"].iloc[0] == pytest.approx(1.0)
     assert table.set_index("parameter").loc["flat", "impact"] == 0.0 and parameter_impact([]).empty
+    assert table["by_chance"].iloc[0] < 0.01 and table.set_index("parameter").loc["noise", "by_chance"] > 0.2
+    letters = [Trial(i, {"kind": "aabbbcccc"[i]}, i * i / 10, 0.1) for i in range(9)]
+    ranks, groups = np.arange(9.0), [slice(0, 2), slice(2, 5), slice(5, 9)]
+    between = sum(len(ranks[rows]) * (ranks[rows].mean() - 4) ** 2 for rows in groups)
+    assert parameter_impact(letters)["impact"].item() == pytest.approx(np.sqrt(between / 60)), "the correlation ratio of the ranks"
+
+
+def test_as_many_parameters_without_any_effect_as_there_are_stand_out_by_chance_in_one_of_twenty_searches():
+    def by_chance(seed, effect=0.0, trials=10):
+        random = np.random.default_rng(seed)
+        params = [{"rate": random.random(), "depth": int(random.integers(1, 9)), "kind": str(random.integers(5)), "own": bool(random.integers(2))}
+                  for _ in range(trials)]
+        values = random.normal(size=trials) + effect * np.array([item["rate"] for item in params])
+        return parameter_impact([Trial(at, item, value, 0.1) for at, (item, value) in enumerate(zip(params, values))], 300)
+
+
+    first = pd.DataFrame([by_chance(seed).iloc[0] for seed in range(120)])
+    assert (first["by_chance"] <= 0.05).mean() < 0.11 and (first["impact"] > 2 / np.sqrt(10)).mean() > 0.3  # what one limit for all would have named
+    assert by_chance(1, effect=30)["parameter"][0] == "rate" and by_chance(1, effect=30)["by_chance"][0] <= 0.05
+    assert by_chance(2, effect=30, trials=3)["by_chance"].min() > 0.05  # three trials tell nothing
+    orders = [[0, 1, 2, 3, 4], [2, 0, 4, 1, 3], [1, 4, 0, 3, 2], [3, 1, 0, 4, 2], [4, 0, 2, 1, 3]]
+    five = parameter_impact([Trial(at, dict(zip("abcde", order)), at / 10, 0.1) for at, order in enumerate(zip(*orders))])
+    assert five["parameter"][0] == "a" and five["impact"][0] == pytest.approx(1) and five["by_chance"][0] == pytest.approx(5 * 2 / 120)  # one alone: 2 of 120 deals
 
 
 def test_a_search_that_comes_back_to_the_untuned_settings_measures_no_gain_and_gives_the_value_that_trials_have():

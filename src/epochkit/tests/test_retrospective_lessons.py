@@ -59,18 +59,68 @@ def framework(name, behind, **more):
 def test_frameworks_are_counted_beside_the_best_and_none_is_dropped_that_wins_elsewhere():
     models = [framework("Ridge", 0.0), framework("ExtraTrees", 3.0), framework("OLS", 0.1), framework("Dummy", 9.0, baseline=True)]
     check = {"code": "EPK003", "title": "the winner wins again", "otherwise": "another model wins", "result": "pass", "reason": "extra_trees is better in 98 %"}
-    for result, change, weighed in (("pass", "on data like this begin without ExtraTrees", False), ("notice", "try all of them again", True)):
-        more = {"all_models_metrics.json": {"models": models}, "test_report.json": {"overfit": [check | {"result": result}]}}
+    for result, change, weighed in (("pass", "on data like this begin without ExtraTrees", False), ("notice", "keep those that tie", True)):
+        more = {"all_models_metrics.json": {"models": models}, "test_report.json": {"overfit": [
+            check | {"result": result}, check | {"code": "EPK004", "result": "not measured"}]}}
         record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **more)
         lessons = {lesson.id: lesson for lesson in make_lessons(record)}
         tie = lessons["frameworks_tie"]
         assert tie.said == ("Of 2 other frameworks 1 cannot be told from Ridge by rmse over the folds; 1 lies clearly behind and took 2 s of the processors")
         assert tie.change.startswith(change) and ("98 %" in tie.consequence) == weighed == ("checks_open" in lessons)
         assert ("checks for luck and leaks" in decision_asked(record, lessons.values())) == weighed
-    assert lessons["checks_open"].said == "1 of 1 check for luck and leaks asks for a look: EPK003 (another model wins)"
+    assert lessons["checks_open"].said == "1 of 1 check for luck and leaks that could be measured asks for a look: EPK003 (another model wins)"
 
 
-@pytest.mark.parametrize("metric, ends, told", [("rmse", (-2.0, -4.0, 0.5), "lowered rmse by 2.000 (-0.500 to 4.000)"),
+def test_a_framework_is_left_out_only_where_it_cost_time_and_part_of_the_folds_is_no_tie():
+    models = [framework("CatBoost", 0.0, cpu_seconds=3.1, fold_values=[1] * 5), framework("LightGBM", 2.5, cpu_seconds=1.5, fold_values=[1] * 5),
+              framework("RandomForest", 2.4, cpu_seconds=52.0, fold_values=[1] * 5), framework("PyTorch", 0.5, cpu_seconds=5.0, fold_values=[1] * 2)]
+    tie = next(lesson for lesson in make_lessons(made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"all_models_metrics.json": {"models": models}}))
+               if lesson.id == "frameworks_tie")
+    assert tie.said == ("Of 2 other frameworks 0 cannot be told from CatBoost by rmse over the folds; 2 lie clearly behind and took 54 s of the processors"
+                        "; 1 was asked about part of the folds only and is not counted")
+    assert tie.change == "on data like this begin without RandomForest"
+    quick = [item | {"cpu_seconds": 0.4} if item["model"] == "RandomForest" else item for item in models]
+    tie = next(lesson for lesson in make_lessons(made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"all_models_metrics.json": {"models": quick}}))
+               if lesson.id == "frameworks_tie")
+    assert "begin without LightGBM" in tie.change and "RandomForest" not in tie.change
+
+
+def test_a_warning_about_a_framework_that_lost_is_no_point_before_the_model_is_relied_on():
+    models = {"all_models_metrics.json": {"models": [framework("CatBoost", 0.0), framework("PyTorch", 3.0)]},
+              "tuned_model_info.json": {"framework": "catboost", "members": {"catboost": 1.0}}}
+    record = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **models)
+    record.happened[4]["warnings"] = ["PyTorch was asked about 2 of 5 folds", "CatBoost was asked about 4 of 5 folds"]
+    served, beside = sorted((lesson for lesson in make_lessons(record) if lesson.id == "warnings_stay"), key=lambda lesson: -lesson.urgency)
+    assert (served.urgency, served.consequence) == (2, "CatBoost was asked about 4 of 5 folds") and served.said == "Epoch 005 gave 1 warning"
+    assert (beside.urgency, beside.consequence) == (1, "PyTorch was asked about 2 of 5 folds")
+    assert beside.said == "Epoch 005 gave 1 warning about frameworks that are no part of the model"
+    record.happened[4]["warnings"].pop()
+    assert "warnings of epoch 005" not in decision_asked(record, make_lessons(record))
+
+
+def test_one_lesson_says_where_the_next_effort_goes():
+    for high, advice in ((-0.01, "spend the next effort on more rows"), (0.2, "spend the next effort on columns that say something new")):
+        record = made_record("rmse", 3, 1_000, "a", (0.1, -0.4, 0.2))
+        record.scenarios.extend([Scenario("half of the rows", "rmse", -0.1, -0.3, high), Scenario("with the features 'pairs'", "AUC of trees", 0.01, -0.02, 0.04)])
+        changes = [lesson.change for lesson in make_lessons(record)]
+        told = [change for change in changes if any(word in change for word in ("spend", "effort", "collect", "more rows", "time on"))]
+        assert len(told) == 1 and told[0].startswith(advice) and "lower tuning_trials in [budget]" in changes
+
+
+def test_two_fits_are_told_as_006_tells_them():
+    from epochkit.validation.functional import gap_follows, validation_gap
+    near, far = {"value": 0.474, "low": 0.44, "high": 0.51}, {"value": 0.35, "low": 0.31, "high": 0.39}
+    for before, after, learned in ((near, near, 900), (near, far, 900), (far, near, 900), (near, far, None)):
+        gap = validation_gap(before, after, True, learned)
+        record = made_record("roc_auc", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"test_report.json": {"validation_gap": gap}, "tuned_model_info.json": {"fitted_rows": 1200}})
+        lesson = next(lesson for lesson in make_lessons(record) if lesson.id == "validation_and_test")
+        assert gap_follows(gap) in lesson.consequence and "seen difference" in lesson.consequence and "believed" not in lesson.consequence
+        assert ("fitted on 900 training rows) and is" in lesson.said and "(the served model, fitted on 1,200 training and" in lesson.said) == bool(learned)
+        assert lesson.urgency == (1 if gap["inside"] else 2)
+
+
+@pytest.mark.parametrize("metric, ends, told", [("rmse", (-2.0, -4.0, 0.5), "changed rmse by -2.000 (-4.000 to 0.500), which these rows cannot tell from none"),
+    ("roc_auc", (0.1, -0.2, 0.4), "changed roc_auc by -0.100 (-0.400 to 0.200), which these rows cannot tell from none"),
     ("roc_auc", (-0.02, -0.03, -0.01), "raised roc_auc by 0.020 (0.010 to 0.030)"), ("rmse", (2.0, 1.0, 4.0), "raised rmse by 2.000 (1.000 to 4.000)")])
 def test_what_became_of_a_metric_is_said_in_its_direction(metric, ends, told):
     assert f"30 trials of the search {told}" in sentences(made_record(metric, 3, 1_000, "a", ends))
@@ -97,6 +147,16 @@ def test_what_made_features_do_is_said_in_the_direction_of_the_score(scenario, g
     if "lower" in measure:
         told = told.replace("fall", "RISE").replace("rise", "fall").replace("RISE", "rise")
     assert told in next(str(lesson.said) for lesson in make_lessons(record) if lesson.id == "made_features")
+
+
+@pytest.mark.parametrize("scenario, gain, follows", [("without the features 'a'", (-0.1, -0.2, -0.05), "they earn their place"),
+    ("without the features 'a'", (0.1, 0.05, 0.2), "they help another kind of model than the one that is served"),
+    ("with the features 'a'", (-0.1, -0.2, -0.05), "they were left out rightly"), ("with the features 'a'", (0.1, 0.05, 0.2), "they were left out though they help"),
+    ("with the features 'a'", (0.1, -0.05, 0.2), "these rows cannot tell whether the columns alone would do as well")])
+def test_what_follows_of_a_group_goes_by_whether_it_was_kept_and_helps(scenario, gain, follows):
+    record = made_record("roc_auc", 3, 1_000, "a", (0.0, 0.0, 0.0))
+    record.scenarios.append(Scenario(scenario, "AUC of trees", *gain))
+    assert next(lesson.consequence for lesson in make_lessons(record) if lesson.id == "made_features") == follows
 
 
 def test_no_framework_is_advised_against_that_is_part_of_the_model():

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from epochkit.features.ablation import in_columns
 from epochkit.models.folds.comparison import Judge
 from epochkit.models.metrics import measure
 from epochkit.retrospective.what_if import _cheapest, _mean_with_interval, _prices
@@ -32,6 +33,20 @@ def test_a_rival_is_compared_on_the_same_rows():
     assert tuned.verdict.startswith("not measured: epoch 005 searches the winner only")
 
 
+def test_the_runner_up_is_one_that_answered_all_rows_and_the_rows_are_named():
+    y = np.arange(400) % 2
+    judge = Judge("binary", METRIC, y, np.ones(400, bool), parts=np.arange(400) // 80)
+    answers = {"extra_trees": answers_of(y, 0.5, 1), "catboost": answers_of(y, 0.6, 2), "torch": answers_of(y, 0.01, 3)}
+    answers["torch"][160:] = np.nan
+    models = [{"framework": name, "model": name, "inference_ms_per_row": ms} for name, ms in (("extra_trees", 2.0), ("catboost", 1.0), ("torch", 0.1))]
+    second = rival_scenarios(judge, answers, models, "extra_trees")[0]
+    assert second.scenario == "the runner-up: catboost instead of extra_trees, both untuned, on all 400 rows" and second.rows == 400
+    del answers["catboost"]
+    assert "no other framework answered all of its rows" in rival_scenarios(judge, answers, models, "extra_trees")[0].verdict
+    ahead = rival_scenarios(judge, answers | {"catboost": answers_of(y, 0.6, 2)}, models, "torch")
+    assert "instead of torch, both untuned, on 160 of 400 rows" in ahead[0].scenario and ahead[0].rows == 160
+
+
 def test_a_winner_that_is_alone_or_the_cheapest_is_said_to_be():
     y = np.arange(40) % 2
     judge, models = Judge("binary", METRIC, y, np.ones(40, bool)), [
@@ -48,13 +63,32 @@ def test_stored_gains_turn_round_and_are_widened():
     assert plain.verdict == "would have been worse" and "cannot" not in one.verdict and one.verdict.startswith("no difference")
     assert "not checked" in tuning_scenarios({"trials": 1}, {}, "rmse")[0].verdict
     assert tuning_scenarios({"trials": 9, "improved": False, "gain": None}, {}, "rmse")[0].verdict == "the same model"
-    gains = {"score": "AUC", "folds": 5, "rows": 90, "groups": [{"group": "plain", "gain": 0.3, "low": 0.2, "high": 0.4, "kept": True, "features": 9},
-             {"group": "dates", "gain": 0.01, "low": 0.006, "high": 0.014, "kept": True, "features": 2}]}
-    dates, = group_scenarios(gains)
-    assert dates.scenario == "without the features 'dates'" and dates.difference == -0.01
-    assert dates.low == pytest.approx(-0.01 - 0.004 * 2.776 / 1.134, abs=1e-4), "from 68 % to 95 % with 4 degrees of freedom"
-    assert group_scenarios(gains | {"level": 0.95})[0].low == pytest.approx(-0.014), "what 004 stores at 95 % stays"
-    assert "no group" in group_scenarios({"groups": gains["groups"][:1]})[0].verdict
+
+
+def test_a_group_of_features_gains_what_the_served_kind_of_model_gains():
+    def row(group, trees, linear, kept):
+        return {"group": group, "features": 2, "kept": kept} | in_columns({"trees": trees, "a linear model": linear})
+    groups = [row("plain", (0.3, 0.2, 0.4), (0.3, 0.2, 0.4), True), row("pairs", (-0.002, -0.010, 0.006), (0.010, 0.006, 0.014), True),
+              row("history", (-0.124, -0.239, -0.009), (0.0026, -0.001, 0.006), False)]
+    gains = {"score": "RMSE in standard deviations (lower)", "folds": 5, "rows": 90, "groups": groups}
+    pairs, history = group_scenarios(gains, "trees")
+    assert pairs.scenario == "without the features 'pairs'" and (pairs.difference, pairs.low, pairs.high) == (0.002, -0.006, 0.010)
+    assert history.scenario == "with the features 'history'" and (history.difference, history.verdict) == (-0.124, "would have been worse")
+    assert history.measure == "RMSE in standard deviations of trees (lower)" and "trees, which is what is served, in 5 folds" in history.basis
+    pairs, history = group_scenarios(gains | {"score": "AUC"}, "a linear model")
+    assert (pairs.difference, pairs.verdict, pairs.measure) == (-0.010, "would have been worse", "AUC of a linear model") and history.low < 0 < history.high
+    assert "is neither" in group_scenarios(gains, None)[0].verdict and "no group" in group_scenarios({"groups": groups[:1]}, "trees")[0].verdict
+    before = gains | {"groups": [{"group": "plain", "gain": 0.3}, {"group": "pairs", "gain": 0.1}]}
+    assert "run it again" in group_scenarios(before, "trees")[0].verdict
+
+
+@pytest.mark.parametrize("tuned, kind", [({"framework": "extra_trees"}, "trees"), ({"framework": "linear", "members": {"linear": 0.4, "lightgbm": 0.6}}, "trees"),
+    ({"members": {"linear": 0.5, "statsmodels": 0.3, "xgboost": 0.2}}, "a linear model"), ({"framework": "torch"}, None),
+    ({"members": {"torch": 0.5, "catboost": 0.5}}, None), ({}, None)])
+def test_the_served_kind_of_model_is_that_of_most_of_its_weight(tuned, kind):
+    from epochkit.models.frameworks.base import known_frameworks
+    assert served_kind(tuned) == kind
+    assert {name for names in SERVED_KINDS.values() for name in names} <= set(known_frameworks())
 
 
 def test_half_of_the_rows_is_read_from_the_curve():
