@@ -733,7 +733,22 @@ def _(p, said):
     def gap(outcome):
         return sum(abs(scores[tenth == part].sum() - outcome[tenth == part].sum()) for part in range(10)) / len(scores)
     rng = np.random.default_rng(1)
-    return {"gap": gap(y), "by_chance": np.quantile([gap(rng.random(len(scores)) < scores) for _ in range(400)], 0.95)}
+    parts = [(scores[tenth == part], y[tenth == part]) for part in range(10)]
+    p_values = np.array([min(1, 2 * min(stats.binom.cdf(hit.sum(), len(hit), said.mean()), stats.binom.sf(hit.sum() - 1, len(hit), said.mean())))
+                         for said, hit in parts])
+    off = (p_values <= 0.05) & (stats.false_discovery_control(p_values) <= 0.05).any()
+    found = {"gap": gap(y), "by_chance": np.quantile([gap(rng.random(len(scores)) < scores) for _ in range(400)], 0.95), "beyond": off.sum(), "parts": 10}
+    errors = [said.mean() - hit.mean() for said, hit in parts]
+    assert ("Scores are too" in said.text) == off.any()
+    for at in range(3):  # stretches that are told are made of parts that are off
+        for end, edge in (("start", 0), ("end", -1)):
+            if f"{end}{at}" in said.values:
+                near = [part for part in range(10) if off[part] and math.isclose(np.sort(parts[part][0])[edge], said.values[f"{end}{at}"]["value"])]
+                found[f"{end}{at}"] = np.sort(parts[near[0]][0])[edge]
+        for end in ("least", "most"):
+            if f"{end}{at}" in said.values:
+                found[f"{end}{at}"] = min((abs(errors[part]) for part in range(10) if off[part]), key=lambda size: abs(size - said.values[f"{end}{at}"]["value"]))
+    return {name: found[name] for name in said.values}
 
 
 @recomputes("006", "cost_curve")

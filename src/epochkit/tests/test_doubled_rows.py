@@ -94,7 +94,7 @@ EXACT = {
     "lift": lambda at: widths(lift_table(at.y, np.round(at.output[:, 1], 1), 1, at.together)),
     "calibration": lambda at: widths(calibration_table(at.y, at.output[:, 1], at.together)),
     "bias": lambda at: (lambda value: np.array([value.high - value.low]))(
-        bias_claim(at.output[:, 1] - at.y, "", "test rows", together=at.together).values["bias"]),
+        bias_claim(at.output[:, 1], at.output[:, 1] - at.y, "", "test rows", together=at.together).values["bias"]),
     "errors by predicted size": lambda at: errors_by_size(at.output[:, 1], at.output[:, 1] - at.y, at.together)["sem"],
     "labels of 003": lambda at: widths(rates_by_label(at.rows["home"], pd.Series(at.y.astype(float)), together=(
         None if at.together is None else pd.Series(at.together)))),

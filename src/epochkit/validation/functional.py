@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ..models.folds.coverage import Coverage
 from ..models.metrics import decide, score_bins
@@ -191,15 +192,20 @@ def lift_table(y: np.ndarray, scores: np.ndarray, parts: int = 10, together: np.
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-25
 def calibration_table(hit: np.ndarray, scores: np.ndarray, together: np.ndarray | None = None) -> pd.DataFrame:
-    """Per bin of equally many rows, lowest scores first: rows, score (mean), rate, low, high
+    """Per bin of equally many rows, lowest scores first: rows, score (mean), start and end (its range), rate, low, high,
+    error (score - rate), reach (half its width at least) and p (exact: of this rate, were the scores right)
 
     hit: whether it was so, (n_rows,). scores: the probability that was said, (n_rows,). together: of `drawn_together`.
     """
     place = score_bins(scores)
     found = means_of(hit, place, together)
-    low, high = found.share_ends()
-    return pd.DataFrame({"rows": found.rows, "score": np.bincount(place, scores) / found.rows, "rate": found.mean,
-                         "low": low, "high": high})
+    (low, high), ends = found.share_ends(), pd.Series(scores).groupby(place)
+    said, hits, draws = np.bincount(place, scores) / found.rows, found.mean * found.independent, found.independent
+    fewer, more = stats.beta.sf(said, hits + 1, draws - hits), stats.beta.cdf(said, hits, draws - hits + 1)
+    p = 2 * np.minimum(np.where(hits < draws, fewer, 1.0), np.where(hits > 0, more, 1.0))
+    return pd.DataFrame({"rows": found.rows, "score": said, "start": ends.min().to_numpy(), "end": ends.max().to_numpy(),
+                         "rate": found.mean, "low": low, "high": high, "error": said - found.mean,
+                         "reach": (high - low) / 2, "p": np.minimum(p, 1.0)})
 
 # %% ../../../nbs/validation/03_functional.ipynb #functional-26
 def calibration_gap(hit: np.ndarray, scores: np.ndarray, draws: int = 200, seed: int = 42,
