@@ -93,7 +93,7 @@ def _cost_curve(axes: Any, best: Candidate, data: TrainingData, plan: Plan) -> s
               label=f"chosen: {readable(best.threshold)}")
     axes.axvline(0.5, color=COLOURS["grey"], linestyle="--", label="0.5")
     axes.set_xlabel(f"threshold on the probability of '{plan.data.positive}'")
-    axes.set_ylabel("expected cost per row")
+    axes.set_ylabel("expected cost per row, in the brief's units")
     axes.legend()
     def priced(threshold: float) -> Measured:
         return Measured(cost(threshold), "score", f"cost per row of {best.title} at the threshold {threshold:.3f}",
@@ -190,8 +190,9 @@ def off_stretches(table: pd.DataFrame, unit: str, rule: str, what: str = "predic
 # %% ../../../nbs/models/07_figures.ipynb #5c08672e
 def where_off(stretch: Mapping[str, Any], at: int = 0) -> Claim:
     "Where a stretch of `off_stretches` lies, as words behind `where`; at: its number in the sentence"
-    ends = {f"{end}{at}": Measured(stretch[end], stretch["place_unit"], f"{name} {stretch['what']} of a stretch that is "
-                                   f"too {stretch['way']}", stretch["rows"], rule=stretch["rule"])
+    of = f"{stretch['what']} of a stretch that is too {stretch['way']}"
+    ends = {f"{end}{at}": Measured(stretch[end], stretch["place_unit"], f"{name} {of}", stretch["rows"],
+                                   rule=stretch["rule"])
             for end, name in (("start", "least"), ("end", "largest")) if stretch[end] is not None}
     where = {(False, False): "whatever the {what} is", (False, True): f"where the {{what}} is at most {{end{at}}}",
              (True, False): f"where the {{what}} is at least {{start{at}}}",
@@ -217,8 +218,8 @@ def off_claim(stretches: list[dict[str, Any]], parts: Measured, shown: int = 3) 
                               where=where_off(stretch, at)) for at, stretch in enumerate(stretches[:shown])}
     return claim(", ".join(f"{{{name}}}" for name in each) + " ({beyond} of {parts:part} by size{rest})", **each,
                  parts=parts, rest=", the others by less" if len(stretches) > shown else "",
-                 beyond=count_of(sum(stretch["parts"] for stretch in stretches), "parts by size with a mean error beyond "
-                                 "chance", parts.rows, parts.rule))
+                 beyond=count_of(sum(stretch["parts"] for stretch in stretches),
+                                 "parts by size with a mean error beyond chance", parts.rows, parts.rule))
 
 
 # %% ../../../nbs/models/07_figures.ipynb #63modelfigur-09-c
@@ -237,7 +238,7 @@ def bias_claim(output: np.ndarray, error: np.ndarray, unit: str, rule: str, what
         Measured(mean, unit, "mean error", len(error), *((None, None) if np.isnan(bar) else (mean - bar, mean + bar)),
                  rule=rule)
     if not found:
-        told = "{what} are too {way} by {bias} on average; in none of {parts:part} by predicted size surely" if sure else \
+        told = "{what} are too {way} by {bias} on average; surely in none of {parts:part} by size alone" if sure else \
             "{what} have no bias that these rows can tell (mean of predicted - observed: {bias}), nor in one of " \
             "{parts:part} by predicted size"
         return claim(told, what=what, bias=bias, parts=parts, **({"way": way} if sure else {}))

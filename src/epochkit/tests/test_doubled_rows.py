@@ -23,7 +23,7 @@ from epochkit.models.frameworks.base import frameworks_for
 from epochkit.planning.units import drawn_together
 from epochkit.tests.test_models_figures import data_and_plan
 from epochkit.tests.test_validation_adversarial import loans  # noqa: F401 (a fixture)
-from epochkit.validation.adversarial import disturbance_losses
+from epochkit.validation.adversarial import shift_losses
 from epochkit.validation.explanation import global_importance
 from epochkit.validation.fairness import analyse_fairness
 from epochkit.validation.functional import (calibration_gap, calibration_table, coverage_measured, decision_value,
@@ -126,7 +126,7 @@ DRAWN = {
     "metrics": lambda at: ends([metrics_on(at.bundle, at.rows, at.plan)[name] for name in ("roc_auc", "log_loss", "f1")]),
     "the baseline": lambda at: ends([baseline_metrics(at.y, at.rows, at.plan)[name] for name in ("accuracy", "expected_cost")]),
     "robustness": lambda at: ends(robustness(at.bundle, at.rows, at.plan, 0.5, (0.5,), draws=40)),
-    "disturbances": lambda at: ends(sorted((row for row in disturbance_losses(at.bundle, at.rows, at.plan, 0.5) if row["kind"] == "shifted"),
+    "more rows of one kind": lambda at: ends(sorted(shift_losses(at.bundle, at.rows, at.plan, at.y),
                                            key=lambda row: (row["column"], row["what"]))),
     "differences of groups": lambda at: ends(groups_apart(at)),
     "the worth of decisions": lambda at: ends([decision_value(at.y, at.output, 0.5, at.plan, together=at.together)[name]

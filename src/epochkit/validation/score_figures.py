@@ -10,10 +10,9 @@ __all__ = ['curves_figure', 'confusion_figure', 'calibration_figure', 'cost_figu
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..models.figures import bias_claim, errors_by_size, off_claim, off_stretches
-from ..report.claims import Claim, Measured, claim, column_unit, count_of, score_value
+from ..report.claims import Measured, claim, column_unit, count_of, score_value
 from ..report.values import readable
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
@@ -156,12 +155,13 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     axes.axhline(rules[rule], color=COLOURS["orange"], linestyle="--", label=f"{rule}: {readable(float(rules[rule]))}")
     axes.plot(threshold, served, "D", color="#404040", markersize=7,
               label=f"served, {threshold:.2f}: {readable(served)}")
-    axes.set(xlabel=f"threshold on the score of '{plan.data.classes[1]}'", ylabel="cost per row", ylim=(0, None))
+    axes.set(xlabel=f"threshold on the score of '{plan.data.classes[1]}'", ylim=(0, None),
+             ylabel="cost per row, in the brief's units")
     axes.legend()
     def priced(value: float, what: str) -> Measured:
         return Measured(float(value), "score", f"cost per row of {what}", len(y), rule="test rows")
-    return figure, claim("At the served threshold a row costs {served}, '{rule}' {plain}; the cheapest threshold on "
-                         "these rows, {at}, would cost {cheapest}",
+    return figure, claim("At the served threshold a row costs {served} in the brief's units, '{rule}' {plain}; the "
+                         "cheapest threshold on these rows, {at}, would cost {cheapest}",
                          rule=rule, served=priced(served, "the served model"), plain=priced(rules[rule], rule),
                          cheapest=priced(cheapest["cost"], "the threshold that is cheapest afterwards"),
                          at=Measured(float(cheapest["threshold"]), "score", "threshold that is cheapest afterwards",
