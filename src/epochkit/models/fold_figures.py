@@ -203,7 +203,7 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     left, right = figure.subplots(1, 2)
     size, alpha = (12, 0.5) if len(y) < 2_000 else (4, 0.2)
     left.scatter(output, error, s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
-    left.errorbar(table["predicted"], table["error"], yerr=1.96 * table["sem"], fmt="o-", color=COLOURS["orange"],
+    left.errorbar(table["predicted"], table["error"], yerr=table["reach"], fmt="o-", color=COLOURS["orange"],
                   capsize=3, label=f"mean of {len(table)} parts, with 95 % interval")
     left.axhline(0, color=COLOURS["grey"], linestyle="--", linewidth=1)
     left.set(xlabel=f"{plan.data.target}, predicted", ylabel="error (predicted - observed)")
@@ -214,23 +214,19 @@ def error_figure(best: Candidate, data: TrainingData, plan: Plan) -> tuple[Any, 
     right.set(xlabel="error, were it normal", ylabel="error, as it is")
     right.locator_params(axis="x", nbins=4)
     unit = column_unit(plan.data.units.get(plan.data.target, ""))
-    return figure, _error_claim(best, error, table, unit, bias_claim(error, unit, _RULE, together=together))
+    return figure, _error_claim(best, error, unit, bias_claim(output, error, unit, _RULE, together=together))
 
 
-def _error_claim(best: Candidate, error: np.ndarray, table: pd.DataFrame, unit: str, bias: Claim) -> Claim:
+def _error_claim(best: Candidate, error: np.ndarray, unit: str, bias: Claim) -> Claim:
     def value(number: float, what: str) -> Measured:
         return Measured(float(number), unit, what, len(error), rule=_RULE)
     half, most = np.quantile(np.abs(error), [0.5, 0.95])
-    beyond = (np.abs(table["error"]) > 1.96 * table["sem"]).sum()
-    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; {bias}; in {beyond} of "
-                 "{parts:part} by size the mean error is beyond chance, each judged by itself{chosen}",
+    return claim("{model}: half of {rows:answer} are within {half}, {share} within {most}; {bias}{chosen}",
                  model=_name(best), chosen=_also_chose(best),
                  rows=count_of(len(error), "rows that are answered over the folds"),
                  half=value(half, "median error"), most=value(most, "95 % quantile of the error"),
                  share=chosen_value(0.95, "share", "share of the errors"),
-                 bias=bias,
-                 beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error), _RULE),
-                 parts=count_of(len(table), "parts by predicted size", len(error), _RULE))
+                 bias=bias)
 
 # %% ../../../nbs/models/12_fold_figures.ipynb #foldfigures-17
 class _Shuffle(NamedTuple):

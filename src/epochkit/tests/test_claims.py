@@ -831,7 +831,22 @@ def _(p, said):
     def gap(outcome):
         return sum(abs(scores[tenth == part].sum() - outcome[tenth == part].sum()) for part in range(10)) / len(scores)
     rng = np.random.default_rng(1)
-    return {"gap": gap(y), "by_chance": np.quantile([gap(rng.random(len(scores)) < scores) for _ in range(400)], 0.95)}
+    parts = [(scores[tenth == part], y[tenth == part]) for part in range(10)]
+    p_values = np.array([min(1, 2 * min(stats.binom.cdf(hit.sum(), len(hit), said.mean()), stats.binom.sf(hit.sum() - 1, len(hit), said.mean())))
+                         for said, hit in parts])
+    off = (p_values <= 0.05) & (stats.false_discovery_control(p_values) <= 0.05).any()
+    found = {"gap": gap(y), "by_chance": np.quantile([gap(rng.random(len(scores)) < scores) for _ in range(400)], 0.95), "beyond": off.sum(), "parts": 10}
+    errors = [said.mean() - hit.mean() for said, hit in parts]
+    assert ("Scores are too" in said.text) == off.any()
+    for at in range(3):  # stretches that are told are made of parts that are off
+        for end, edge in (("start", 0), ("end", -1)):
+            if f"{end}{at}" in said.values:
+                near = [part for part in range(10) if off[part] and math.isclose(np.sort(parts[part][0])[edge], said.values[f"{end}{at}"]["value"])]
+                found[f"{end}{at}"] = np.sort(parts[near[0]][0])[edge]
+        for end in ("least", "most"):
+            if f"{end}{at}" in said.values:
+                found[f"{end}{at}"] = min((abs(errors[part]) for part in range(10) if off[part]), key=lambda size: abs(size - said.values[f"{end}{at}"]["value"]))
+    return {name: found[name] for name in said.values}
 
 
 @recomputes("006", "cost_curve")
@@ -870,9 +885,10 @@ def _(p, said):
 @recomputes("006", "edge_cases")
 def _(p, said):
     table = pd.read_csv(p.folders["006"] / "edge_case_results.csv", keep_default_na=False)
-    table = table[table["column"] != ""]
-    found = {"all": len(table), "scored": (table["outcome"] == "score").sum(), "failed": (table["result"] == "fail").sum(),
-             "refused": ((table["outcome"] == "refused") & (table["result"] == "pass")).sum()}
+    table = table[(table["kind"] != "usual") & (table["result"] != "skipped")]
+    single = table[table["column"] != ""]
+    found = {"all": len(table), "single": len(single), "rest": len(table) - len(single), "scored": (single["outcome"] == "score").sum(),
+             "failed": (table["result"] == "fail").sum(), "refused": ((single["outcome"] == "refused") & (single["result"] == "pass")).sum()}
     return {name: found[name] for name in said.values}
 
 
@@ -904,10 +920,33 @@ def _(p, said):
     losses = pd.DataFrame(p.json("006", "robustness.json")["disturbances"])
     y, scores, _ = scored_rows(p)
     auc = roc_auc_score(y, scores)
-    sure = losses[losses["low"] > 0] if (losses["low"] > 0).any() else losses
-    worst = sure.loc[sure["value"].idxmin()]
+    worst = losses.loc[losses["low"].idxmax()]
     assert (worst["column"], worst["what"]) == (said.words["name"], said.words["what"])
-    return {"sure": (losses["low"] > 0).sum(), "all": len(losses), "lost": ((auc - worst["value"]) / (auc - 0.5), worst["low"], worst["high"])}
+    found = {"sure": (losses["low"] > 0).sum(), "all": len(losses), "lost": ((auc - worst["value"]) / (auc - 0.5), worst["low"], worst["high"]),
+             "luck": 0.025 * len(losses)}
+    return {name: found[name] for name in said.values}
+
+
+@recomputes("006", "shifts")
+def _(p, said):
+    losses, (y, scores, _), raw = pd.DataFrame(p.json("006", "robustness.json")["shifts"]), scored_rows(p), costs_by_row(p)[1]
+    assert len(y) <= 5_000, "of more rows some are drawn"
+    shares = []
+    for row in losses.itertuples():
+        column = raw[row.column]
+        there = column == row.what.strip("'") if "third" not in row.what else \
+            column <= column.quantile(1 / 3) if "low" in row.what else column > column.quantile(2 / 3)
+        weights = np.where(there, 3.0, 1.0)
+        for part in (y, ~y):
+            weights[part] /= weights[part].mean()  # each class keeps its share
+        shares.append(there.mean())
+        assert math.isclose(roc_auc_score(y, scores, sample_weight=weights), row.value, abs_tol=1e-9) and row.baseline == 0.5
+    assert shares == pytest.approx(losses["share"]) and list(losses["low"]) == sorted(losses["low"], reverse=True)
+    first, auc = losses.iloc[0], roc_auc_score(y, scores)
+    assert (first["column"], first["what"]) == (said.words["name"], said.words["what"])
+    found = {"sure": (losses["low"] > 0).sum(), "all": len(losses), "lost": ((auc - first["value"]) / (auc - 0.5), first["low"], first["high"]),
+             "luck": 0.025 * len(losses)}
+    return {name: found[name] for name in said.values}
 
 
 def costs_by_row(p):
@@ -959,7 +998,10 @@ def _(p, said):
     error = np.hypot(both["high"] - both["importance"], (both["high"] - both["importance"])[both["importance"].idxmax()])
     alike = {*both.index[first - both["importance"] <= error]}
     assert alike <= {*named} and (not said.words["tie"] or alike == {*named})
-    return {"rho": stats.spearmanr(both["importance"], both["loss"]).statistic}
+    needed, place = both["loss"].idxmax(), both["importance"].rank(ascending=False)
+    assert said.words["needed"] == needed and ("another column" in said.text) == (place[needed] > 3)
+    found = {"rho": stats.spearmanr(both["importance"], both["loss"]).statistic, "place": place[needed]}
+    return {name: found[name] for name in said.values}
 
 
 @recomputes("007", "drift_served", "drift_shifted")

@@ -23,7 +23,7 @@ from epochkit.models.frameworks.base import frameworks_for
 from epochkit.planning.units import drawn_together
 from epochkit.tests.test_models_figures import data_and_plan
 from epochkit.tests.test_validation_adversarial import loans  # noqa: F401 (a fixture)
-from epochkit.validation.adversarial import disturbance_losses
+from epochkit.validation.adversarial import shift_losses
 from epochkit.validation.explanation import global_importance
 from epochkit.validation.fairness import analyse_fairness
 from epochkit.validation.functional import (calibration_gap, calibration_table, coverage_measured, decision_value,
@@ -94,7 +94,7 @@ EXACT = {
     "lift": lambda at: widths(lift_table(at.y, np.round(at.output[:, 1], 1), 1, at.together)),
     "calibration": lambda at: widths(calibration_table(at.y, at.output[:, 1], at.together)),
     "bias": lambda at: (lambda value: np.array([value.high - value.low]))(
-        bias_claim(at.output[:, 1] - at.y, "", "test rows", together=at.together).values["bias"]),
+        bias_claim(at.output[:, 1], at.output[:, 1] - at.y, "", "test rows", together=at.together).values["bias"]),
     "errors by predicted size": lambda at: errors_by_size(at.output[:, 1], at.output[:, 1] - at.y, at.together)["sem"],
     "labels of 003": lambda at: widths(rates_by_label(at.rows["home"], pd.Series(at.y.astype(float)), together=(
         None if at.together is None else pd.Series(at.together)))),
@@ -126,7 +126,7 @@ DRAWN = {
     "metrics": lambda at: ends([metrics_on(at.bundle, at.rows, at.plan)[name] for name in ("roc_auc", "log_loss", "f1")]),
     "the baseline": lambda at: ends([baseline_metrics(at.y, at.rows, at.plan)[name] for name in ("accuracy", "expected_cost")]),
     "robustness": lambda at: ends(robustness(at.bundle, at.rows, at.plan, 0.5, (0.5,), draws=40)),
-    "disturbances": lambda at: ends(sorted((row for row in disturbance_losses(at.bundle, at.rows, at.plan, 0.5) if row["kind"] == "shifted"),
+    "more rows of one kind": lambda at: ends(sorted(shift_losses(at.bundle, at.rows, at.plan, at.y),
                                            key=lambda row: (row["column"], row["what"]))),
     "differences of groups": lambda at: ends(groups_apart(at)),
     "the worth of decisions": lambda at: ends([decision_value(at.y, at.output, 0.5, at.plan, together=at.together)[name]

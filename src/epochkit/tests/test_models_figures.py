@@ -67,6 +67,30 @@ def test_the_winner_is_looked_at_as_its_task_demands(task, primary, words):
     assert words in claim and figure.axes[0].get_xlabel()
 
 
+def test_where_predictions_are_off_by_size_is_told_before_that_they_are_right_on_average():
+    rng = np.random.default_rng(0)
+    output = np.arange(1_000) / 10
+    noise = rng.normal(0, 5, 1_000)
+    error = np.where(output < 30, 8.0, np.where(output >= 80, -12.0, 0.0)) + noise
+    said = bias_claim(output, error, "USD", "test rows", "Predictions")
+    assert said.startswith("Predictions are too low by 1") and "where the prediction is at least 80" in said and "; on average no bias" in said
+    assert "too high by 7" in said and "where the prediction is at most 29.9" in said and "(5 of 10 parts by size)" in said
+    assert bias_claim(output, noise, "USD", "test rows").endswith("nor in one of 10 parts by predicted size")
+    shifted = bias_claim(output, noise + 5, "USD", "test rows")
+    assert "whatever the prediction is (10 of 10 parts by size); on average they are too high by" in shifted
+    groups = np.repeat(np.arange(20), 50)  # neighbours of one group err alike: twenty draws, no thousand
+    alike = np.repeat(rng.normal(0, 5, 20), 50)
+    assert off_stretches(errors_by_size(output, alike, None), "", "") and not off_stretches(
+        errors_by_size(rng.permutation(output), alike, groups), "", "")
+
+
+def test_parts_of_noise_are_off_in_few_of_many_tables():
+    rng = np.random.default_rng(1)
+    tables = [errors_by_size(rng.normal(0, 1, 400), rng.normal(0, 1, 400), None) for _ in range(200)]
+    assert sum(bool(off_stretches(table, "", "")) for table in tables) <= 20, "the number of parts is counted"
+
+
+
 @pytest.mark.parametrize("values", [[0.6, 0.8, None, 0.7], [None]])
 def test_the_trials_are_shown_best_on_top_and_the_claims_are_computed(values):
     data, plan = data_and_plan()

@@ -94,21 +94,58 @@ def test_every_way_to_disturb_a_column_is_tried_and_the_column_that_counts_costs
     bundle, frame, plan, *_ = loans
     losses = disturbance_losses(bundle, frame, plan, 0.5)
     tried = {(row["column"], row["kind"]) for row in losses}
-    assert tried == {("income", "noise"), ("income", "missing"), ("income", "shifted"), ("home", "swapped"), ("home", "shifted"),
-                     ("noise", "noise"), ("noise", "shifted")}
-    disturbed = [row for row in losses if row["kind"] != "shifted"]
-    assert disturbed[0]["column"] == "income" and disturbed[0]["low"] > 0 and disturbed[0]["low"] <= disturbed[0]["relative_loss"] <= disturbed[0]["high"]
+    assert tried == {("income", "noise"), ("income", "missing"), ("home", "swapped"), ("noise", "noise")}
+    assert losses[0]["column"] == "income" and 0 < losses[0]["low"] <= losses[0]["relative_loss"] <= losses[0]["high"]
+    assert [row["low"] for row in losses] == sorted((row["low"] for row in losses), reverse=True)
     noise = next(row for row in losses if (row["column"], row["kind"]) == ("noise", "noise"))
     assert abs(noise["relative_loss"]) < 0.02
     assert losses == disturbance_losses(bundle, frame, plan, 0.5)
     assert len(at_most(frame, 50, 0)) == 50 and at_most(frame, 50, 0)["row_id"].is_monotonic_increasing and len(at_most(frame, 500, 0)) == 400
+    codes = np.repeat(np.arange(40), 10)
+    drawn = at_most(frame, 55, 0, codes)["row_id"]
+    assert len(drawn) == 50 and (drawn // 10).nunique() == 5 and drawn.max() > 100 and len(at_most(frame, 5, 0, codes)) == 10, "whole units"
 
 
-def test_a_population_is_shifted_by_counting_its_rows(loans):
+def test_more_rows_of_one_kind_are_held_against_the_baseline_of_the_same_rows(loans):
+    from types import SimpleNamespace
+    from epochkit.validation.report import primary_values
     bundle, frame, plan, _, y = loans
-    low = next(row for row in disturbances(bundle, frame, 0) if row.what.startswith("its low third"))
-    assert low.rows is frame and sorted(set(low.weights)) == [1, 3] and 100 < (low.weights == 3).sum() < 140
-    assert y[low.weights == 3].mean() > y.mean()
+    low = population_shifts(bundle, frame)[0]
+    assert (low.column, low.what) == ("income", "in its low third") and 100 < low.rows.sum() < 140 and y[low.rows].mean() > y.mean()
+    times = three_times(low.rows, y, plan)
+    assert np.average(y, weights=times) == pytest.approx(y.mean()) and times[low.rows].mean() > 1.5 > 1 > times[~low.rows].max()
+    rng = np.random.default_rng(1)  # scores that know the class alone: more of the rows where it is frequent make no model worse
+    truth = (rng.random(4_000) < 0.2).astype(int)
+    score = np.clip(0.3 + 0.2 * truth + rng.normal(0, 0.1, 4_000), 0, 1)
+    table = pd.DataFrame({"row_id": range(4_000), "sign": truth + rng.normal(0, 0.5, 4_000), "twin": 0.0, "Status": np.where(truth, "bad", "good")})
+    table["twin"] = np.where(table["sign"] <= table["sign"].quantile(1 / 3), "few", "many")
+    known = SimpleNamespace(task="binary", threshold=0.4, input_schema=[{"name": "sign", "kind": "number"}, {"name": "twin", "kind": "category"}],
+                            features=lambda rows: rows, model=SimpleNamespace(predict_proba=lambda rows: np.column_stack(
+                                [1 - score[rows["row_id"]], score[rows["row_id"]]])))
+    precise = plan.model_copy(update={"metric": plan.metric.model_copy(update={"primary": "average_precision"})})
+    rows = shift_losses(known, table, precise, truth)
+    assert all(row["low"] < 0 < row["high"] and abs(row["relative_loss"]) < 0.1 and row["baseline"] == pytest.approx(truth.mean()) for row in rows)
+    assert {(row["what"], *row["same"]) for row in rows} == {("in its low third", ("twin", "'few'")), ("in its high third",), ("'many'",)}
+    plain = np.where(population_shifts(known, table)[0].rows, 3.0, 1.0)
+    moved = primary_values(precise, truth, np.column_stack([1 - score, score]), 0.4, np.vstack([np.ones(4_000), plain]))
+    assert moved[1] < moved[0] - 0.05, "by the share of positives alone the metric itself does move"
+
+
+def test_where_numbers_vary_more_the_baseline_errs_more_too(loans):
+    from types import SimpleNamespace
+    plan = loans[2]
+    plan = plan.model_copy(update={"data": plan.data.model_copy(update={"task": "regression", "target": "y", "classes": []}),
+                                   "metric": plan.metric.model_copy(update={"primary": "rmse", "maximize": False})})
+    rng = np.random.default_rng(2)
+    wide = rng.random(3_000) < 0.4
+    y = 100 + rng.normal(0, 1, 3_000) * np.where(wide, 20, 10)
+    table = pd.DataFrame({"row_id": range(3_000), "kind": np.where(wide, "wide", "calm"), "y": y})
+    said = 100 + 0.5 * (y - 100)  # half of each distance is known, wherever it is
+    known = SimpleNamespace(task="regression", threshold=None, input_schema=[{"name": "kind", "kind": "category"}], features=lambda rows: rows,
+                            model=SimpleNamespace(predict=lambda rows: said[rows["row_id"]]))
+    rows = {row["what"]: row for row in shift_losses(known, table, plan, y)}
+    assert rows["'wide'"]["value"] > 1.1 * np.sqrt(np.mean((said - y) ** 2)) and rows["'wide'"]["relative_loss"] < 0
+    assert rows["'calm'"]["relative_loss"] > 0, "half of smaller distances is less"
 
 
 def test_each_member_that_takes_a_seed_is_trained_again_where_that_is_quick(loans):
@@ -138,9 +175,12 @@ def test_each_member_that_takes_a_seed_is_trained_again_where_that_is_quick(loan
 def test_the_claim_names_a_disturbance_that_surely_costs_something():
     row = {"kind": "noise", "column": "age", "what": "noise", "value": 0.7, "relative_loss": 0.3, "low": -0.1, "high": 0.6}
     sure = row | {"column": "income", "relative_loss": 0.1, "low": 0.05, "high": 0.15}
-    assert disturbance_claim([row, sure]).startswith(
-        "1 of 2 disturbances of one column surely costs something, each judged by itself: 'income' (noise) with 10.0 %")
-    assert ": most 'income'" in disturbance_claim([row, sure, sure | {"relative_loss": 0.07}])
+    assert disturbance_claim([sure, row]).startswith(
+        "1 of 2 disturbances of one column surely costs something, each judged by itself (chance alone would make about 0.05 so): 'income' (noise) with 10.0 %")
+    assert ": most surely 'income'" in disturbance_claim([sure, sure | {"relative_loss": 0.27, "low": 0.04}, row])
+    shift = {"column": "home", "what": "'rent'", "same": [], "relative_loss": 0.2, "low": 0.1, "high": 0.3}
+    assert shift_claim([shift]).startswith("1 of 1 set of rows, three times as frequent, surely shrinks the gain")
+    assert "those where 'home' is 'rent', by 20.0 % (10.0 % to 30.0 %)" in shift_claim([shift]) and shift_claim([shift | {"low": -0.1}]).startswith("None of 1 set of rows")
     assert disturbance_claim([row]).startswith("None of 1 disturbance of one column surely costs")
 
 
@@ -155,5 +195,7 @@ def test_the_pictures_say_what_was_seen(loans):
     bundle, frame, plan, *_ = loans
     assert "near the threshold" in flip_figure(smallest_flips(bundle, frame, plan))[1]
     fig, claim = disturbance_figure(disturbance_losses(bundle, frame, plan, 0.5))
-    assert "disturbances of one column" in claim and len(fig.axes[0].get_yticks()) == 10
+    assert "disturbances of one column" in claim and len(fig.axes[0].get_yticks()) == 4
+    fig, claim = shift_figure(shift_losses(bundle, frame, plan, loans[4]))
+    assert "of 6 sets of rows" in claim and len(fig.axes[0].get_yticks()) == 6
     plt.close("all")

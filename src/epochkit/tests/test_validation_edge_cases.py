@@ -103,8 +103,13 @@ def test_the_picture_has_a_cell_for_each_odd_value_and_says_how_they_ended():
     import matplotlib.pyplot as plt
     MONEY = [{"name": name, "kind": "number", "minimum": 1.0, "maximum": 9.0, "example": 5.0} for name in ("loan", "price", "age")]
     fig, said = edge_heatmap(try_odd_values(lambda row: {"probability": 0.5}, MONEY))
-    assert said == f"Each of {3 * len(odd_values(MONEY[0]))} odd values ends as it should: {3 * len(odd_values(MONEY[0]))} with a score, 0 with one clear error"
+    count = 3 * len(odd_values(MONEY[0]))
+    assert said == f"Each of {count} odd inputs ends as it should: {count} values of one column ({count} with a score, 0 with one clear error)"
+    rows = [*try_odd_values(lambda row: {"probability": 0.5}, MONEY), {"case": "labels never seen", "result": "skipped", "outcome": "-"},
+            {"case": "all numbers zero", "result": "pass", "outcome": "0.5"}, mixture_case(None)]
+    assert edge_heatmap(rows)[1].startswith(f"Each of {count + 2} odd inputs") and edge_heatmap(rows)[1].endswith(", and 2 odd rows")
+    assert len(odd_inputs(rows)) == count + 2, "the row of usual values is not odd, and what was skipped was not tried"
     assert len(fig.axes[0].get_xticks()) == 3 and len(fig.axes[0].get_yticks()) == len(odd_values(MONEY[0]))
     broken = edge_heatmap(try_odd_values(lambda row: {"probability": 0.5 if row["loan"] is not None else math.nan}, MONEY))[1]
-    assert broken.startswith(f"1 of {3 * len(odd_values(MONEY[0]))} odd values end neither") and "loan: missing" in broken
+    assert broken.startswith(f"1 of {3 * len(odd_values(MONEY[0]))} odd inputs end neither") and "loan: missing" in broken
     plt.close("all")

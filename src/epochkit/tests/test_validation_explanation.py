@@ -83,12 +83,25 @@ def test_the_artifact_tells_three_rows_and_keeps_personal_values_out():
     values = {part["column"]: part["value"] for part in found["examples"][0]["contributions"]}
     assert values["home"] == "left out" and values["third"] != "left out"
     lines = explanation_in_words(found, "roc_auc")
-    assert lines[0].startswith("The scores follow ") and "rank correlation" in lines[1] and lines[-1].startswith("Row ")
+    assert lines[0].startswith("The scores follow ") and "rank correlation of all" in lines[1] and lines[-1].startswith("Row ")
     from epochkit.validation.explanation import _cell_text
     assert [_cell_text(value) for value in (None, np.nan, 1600.0, np.int64(3), 0.125, "rent")] == ["missing", "missing", "1,600", "3", "0.125", "rent"]
     assert _cell_text(1971.0, years=True) == "1971" and _cell_text(2026) == "2,026"
     moved = found | {"shuffled": [row | {"loss": -0.1} for row in found["shuffled"]]}
     assert any("helped nothing on these rows: " in line for line in explanation_in_words(moved, "roc_auc"))
+
+
+def test_two_rankings_with_the_same_beginning_are_not_called_different():
+    columns = [{"column": name, "importance": size} for name, size in zip("abcdef", (9, 8, 7, 3, 2, 1))]
+    def found(*losses):
+        return {"importance": columns, "shuffled": [{"column": name, "loss": loss} for name, loss in zip("abcdef", losses)],
+                "agreement": importance_agreement(pd.DataFrame(columns), pd.DataFrame({"column": list("abcdef"), "loss": losses}))}
+    alike = found(0.9, 0.8, 0.1, 0.2, 0.3, 0.7)  # a rank correlation below one half, with the same two in front
+    assert alike["agreement"]["rank_correlation"] < 0.5 and "a most, too (rank" in needed_in_words(alike, "auc")
+    assert "auc needs c most, one of the first 3 there" in needed_in_words(found(0.1, 0.1, 0.5, 0, 0, 0), "auc")
+    assert needed_in_words(found(0, 0, 0, 0, 0, 0.4), "auc").startswith("auc needs another column most, f, number 6 by")
+    assert needed_in_words(found(-0.1, 0, 0, 0, 0, 0), "auc") == ""
+
 
 
 def ranked(*rows):

@@ -109,11 +109,13 @@ def test_other_targets_are_compared_without_a_limit(lent):
     assert "of the overall mean absolute error" in fairness_in_words(number)[1]
     several = analyse_fairness(y, output, None, rows, plan_for("multiclass"))
     assert 0 < worst_measures(several)["accuracy_difference"]["value"] < 1
+    assert [*groups_table(number)[0]] == ["column", "group", "rows", "mean error, in units of the overall mean absolute error"]
     listed = group_rows(number)
     assert [row["column"] for row in listed] == ["sex"] * 2 + ["age"] * 4 and listed[2]["mean_absolute_error"] == pytest.approx(2.0)
     nobody = analyse_fairness(y[:20], output[:20], 0.5, rows.head(20), plan_for())
     assert compared_columns(number) == ["sex", "age"] and compared_columns(nobody) == []
     assert all(np.isnan(row["selection_rate"]) for row in group_rows(nobody))
+    assert {*groups_table(nobody)[0].values()} >= {"too few rows"} and not {"selection_rate", "opportunity", "deserving"} & {*groups_table(nobody)[0]}
     assert worst_measures(nobody) == {} and "nothing is compared" in fairness_in_words(nobody)[0]
 
 

@@ -44,9 +44,16 @@ def test_the_sentence_names_what_is_open():
     rows = criteria_outcomes([criterion(">=", 0.75), criterion("<=", 0.1, "gap"), criterion("<=", 9, "ms")],
                              {"score": {"value": 0.8, "low": 0.7, "high": 0.9}, "gap": 0.3})
     told = outcomes_in_words(rows)
-    assert told.startswith("1 of 3 criteria are met, 1 of them not certainly: score (at the worse end 0.700, demanded >= 0.75)")
+    assert told.startswith("1 of 3 criteria are met, 1 of them not certainly: a check (at the worse end 0.700, demanded >= 0.75)")
     assert {name: value.value for name, value in told.values.items()} == {"met": 1, "demanded": 3, "unsure": 1, "end0": 0.7, "limit0": 0.75}
-    assert told.endswith("not met: gap (missed), ms (not measurable).")
+    assert told.endswith("not met: a check (missed), a check (not measurable).")
+    named = {"relative_loss": "robustness", "impact_ratio": "groups are treated alike", "roc_auc": "primary metric"}
+    loose = [criterion(">=", 0.2, measure) | {"check": check} for measure, check in named.items()]
+    said = criteria_outcomes(loose, dict.fromkeys(named, 0.5))
+    assert [criterion_in_words(row) for row in said] == ["robustness", "impact ratio", "roc_auc"]
+    assert [row["criterion"] for row in said] == ["robustness", "groups differ within the brief's limits", "primary metric"]
+    usual, = criteria_outcomes([loose[1] | {"limit": 0.8}], {"impact_ratio": 0.9})
+    assert usual["criterion"] == "groups are treated alike"
     assert outcomes_in_words(rows[:1] * 2).count("not met") == 0
 
 

@@ -22,9 +22,9 @@ def test_a_check_shows_what_was_observed_and_says_which_end_decided():
     asked = {"epoch": 6, "check": "covered", "measure": "share", "operator": ">=", "limit": 0.9, "unit": "of rows"}
     check, = judge([asked], {"share": {"value": 0.898, "low": 0.871, "high": 0.92, "judged": "high"}})
     assert (check.result, check.observed) == ("pass", 0.898)
-    assert check.reason == "share: at least 0.9 of rows is demanded; the upper end of its 95 % interval decides, 0.920"
+    assert check.reason == "covered: at least 0.9 of rows is demanded; the upper end of its 95 % interval decides, 0.920"
     plain, = judge([asked], {"share": 0.898})
-    assert plain.result == "fail" and plain.reason == "share: at least 0.9 of rows is demanded"
+    assert plain.result == "fail" and plain.reason == "covered: at least 0.9 of rows is demanded"
 
 
 def test_a_version_moves_only_when_every_check_passed(monkeypatch):
@@ -123,6 +123,9 @@ def test_groups_that_differ_too_much_are_named_with_their_values():
     small = treated(0.05) | {"opportunity_difference": {"value": None, "low": None, "high": None, "by_chance": None}}
     half = judge_treatment([{"attribute": "Age", "measures": small}], criteria)
     assert half.result == "pass" and half.reason == "groups too small: Age opportunity difference"
+    loose = [item | {"limit": 0.5 if item["operator"] == "<=" else 0.2} if item["check"] == ALIKE else item for item in criteria]
+    wide = judge_treatment([{"attribute": "Age", "measures": treated(0.4)}], loose)
+    assert wide.result == "pass" and wide.reason == "the brief's limits are wider than the usual ones (0.1, 0.1, 0.8)"
     assert judge_treatment([], []).result == "skipped" and judge_treatment([], criteria).result == "fail"
 
 

@@ -52,6 +52,15 @@ def test_what_does_not_apply_is_skipped_with_its_reason(plan):
     assert CHECKS[6][DUTIES_SHOWN](context(plan, duties=())).result == "skipped"
 
 
+def test_what_measured_nothing_does_not_pass(plan):
+    asked = plan.model_copy(update={"behaviour": plan.behaviour.model_copy(update={"invariant": ["Age"], "monotone": {}}),
+                                    "data": plan.data.model_copy(update={"labels": {"Age": "Age of the client"}})})
+    idle = behaviour_verdict([{"column": "Age", "demand": "invariant", "holds": None, "rows": 0, "result": "no input"}], asked)
+    assert (idle.result, idle.name) == ("skipped", BEHAVIOUR) and "'Age of the client' does not matter: not measured" in idle.reason
+    blind = overfit_verdict([finding | {"result": "not measured"} for finding in FINE])
+    assert (blind.result, blind.name) == ("skipped", OVERFIT)
+
+
 def covered_context(plan, coverage=0.9, reach=1.64, **changes):
     random = np.random.default_rng(0)
     guess = random.normal(size=800)

@@ -75,6 +75,12 @@ def test_epk001_rings_when_features_know_the_answer(plan, monkeypatch):
     sides = {"raw_train": rows[:400], "raw_validation": rows[400:], "y_train": y[:400], "y_validation": y[400:]}
     sound = Evidence(plan, pipeline=FeaturePipeline({"a": "numeric", "b": "numeric"}), **sides)
     assert result(sound, "EPK001").result == "pass" and result(sound, "EPK001").limit == 0.5
+    assert "a quick model on shuffled targets 0." in result(sound, "EPK001").reason and "on 600 of 600 rows)" in result(sound, "EPK001").reason
+    ordered = dataclasses.replace(sound, y_train=np.sort(y[:400]), y_validation=np.sort(y[400:]))  # of rows in an order, all take part
+    assert all(score["rows"] == 200 and score["value"] is not None for score in shuffled_scores(ordered, most=100))
+    units = plan.model_copy(update={"data": plan.data.model_copy(update={"group": "unit"})})
+    grouped = {name: part.assign(unit=part["row_id"] // 40) if "raw" in name else part for name, part in sides.items()}
+    assert {score["rows"] for score in shuffled_scores(Evidence(units, pipeline=sound.pipeline, **grouped), most=100)} == {160}
     real, order = np.random.default_rng, []
 
     class Shuffled:
@@ -178,7 +184,7 @@ def test_epk006_rings_when_the_slower_model_is_not_better(plan):
 def test_epk007_rings_when_the_default_is_better_beyond_noise(plan):
     assert result(compared(plan, noise={"xgboost": 0.1, PLAIN: 0.15}), "EPK007").result == "pass"
     found = result(compared(plan, noise={"xgboost": 0.3, PLAIN: 0.1}), "EPK007")
-    assert found.result == "fail" and "as it comes is better than xgboost in 100%" in found.reason
+    assert found.result == "fail" and "as it comes is better than XGBoost in 100%" in found.reason
     assert result(compared(plan, best=PLAIN, noise={PLAIN: 0.1}), "EPK007").result == "pass"
     assert result(compared(plan), "EPK007").result == "not measured"
 
@@ -187,7 +193,7 @@ def test_of_a_blend_the_checks_say_whom_they_judge(plan):
     evidence = compared(plan, best="linear")
     assert "not the blend" not in result(evidence, "EPK006").reason
     blend = dataclasses.replace(evidence, tuned={"members": {"linear": 0.5, "xgboost": 0.5}})
-    assert result(blend, "EPK006").reason.endswith("judged is linear, which leads the comparison of 005, not the blend that is handed on")
+    assert result(blend, "EPK006").reason.endswith("judged is LogisticRegression, which leads the comparison of 005, not the blend that is handed on")
 
 
 def test_epk008_rings_when_the_training_knows_the_future(plan):
@@ -195,6 +201,11 @@ def test_epk008_rings_when_the_training_knows_the_future(plan):
         changed = plan.model_copy(update={"data": plan.data.model_copy(update={"time": "day"}),
                                           "split": plan.split.model_copy(update={"strategy": strategy})})
         return result(Evidence(changed, times=(pd.Timestamp(newest), pd.Timestamp("2024-06-01"))), "EPK008").result
+    aged = plan.model_copy(update={"data": plan.data.model_copy(update={"time": "cycle", "group": "unit", "labels": {"cycle": "Age"}}),
+                                   "split": plan.split.model_copy(update={"strategy": "group"})})
+    found = result(Evidence(aged, times=(np.int64(362), np.int64(1))), "EPK008")
+    assert (found.result, found.reason) == ("not measured", "'Age' is an age within 'unit', no calendar")
+    assert result(Evidence(aged, times=(pd.Timestamp("2024-06-02"), pd.Timestamp("2024-06-01"))), "EPK008").result == "notice"
     assert [dated("2024-05-31"), dated("2024-06-01"), dated("2024-06-02"), dated("2024-06-02", "random")] == ["pass", "pass", "fail", "notice"]
 
 
@@ -274,7 +285,7 @@ def test_a_tuned_model_stands_in_the_place_of_its_untuned_self(plan):
     evidence = compared(plan, noise={"linear": 0.3, "xgboost": 0.1, HANDED_ON: 0.11})
     evidence = dataclasses.replace(evidence, tuned={"members": {"xgboost": 1.0}, "framework": "xgboost"},
                                    comparison={**evidence.comparison, "models": evidence.comparison["models"][:-1]})
-    assert result(evidence, "EPK003").reason.startswith("xgboost is best in 100%")
+    assert result(evidence, "EPK003").reason.startswith("XGBoost is best in 100%")
 
 
 

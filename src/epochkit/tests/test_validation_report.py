@@ -53,6 +53,9 @@ def test_odd_columns_have_groups_that_hold_every_row_once(column):
 
 
 def test_a_distance_from_the_target_has_the_unit_of_the_target():
+    lives = SimpleNamespace(classification=False, data=SimpleNamespace(target="life"))
+    assert metric_notes({"mape": {}}, np.array([0.0, 3, 0, 5]), lives) == ["mape is of 2 of 4 rows: it leaves out 2 where life is 0"]
+    assert not metric_notes({"mape": {}}, np.array([1.0]), lives) and not metric_notes({"roc_auc": {}}, np.array([0]), SimpleNamespace(classification=True))
     sold = SimpleNamespace(data=SimpleNamespace(units={"price": "USD"}, target="price"))
     assert metric_text(sold, "mae", 12_865.562, 11_753.485, 14_157.968) == "12,866 USD (11,753 to 14,158)"
     assert metric_text(sold, "r2", 0.9412) == "0.941" and metric_text(sold, "mse", 379_581_292.1) == "379,581,292"
@@ -110,6 +113,16 @@ def test_rows_that_are_no_independent_draws_are_drawn_together(loans):
 def test_edge_cases_pass_on_a_sound_bundle_and_fail_on_a_brittle_one(loans, monkeypatch):
     bundle, rows, *_ = loans
     assert {case["result"] for case in try_edge_cases(bundle, rows)} == {"pass"}
+    class Numbers:
+        input_columns, task = ["income"], "regression"
+        input_schema = [column for column in bundle.input_schema if column["kind"] == "number"]
+
+        def score(self, frame):
+            if "income" not in frame:
+                return bundle.score(frame)
+            return pd.DataFrame({"prediction": pd.to_numeric(frame["income"], errors="coerce").fillna(0.0)}, index=frame.index)
+    tried = {case["case"]: case["result"] for case in try_edge_cases(Numbers(), rows)}
+    assert tried["labels never seen"] == "skipped" and [*tried.values()].count("skipped") == 1 and "fail" not in tried.values()
     brittle = SimpleNamespace(**{name: getattr(bundle, name) for name in ("input_columns", "input_schema", "task")})
     brittle.score = lambda frame: bundle.score(frame) if "income" not in frame or frame["income"].notna().all(
     ) else 1 / 0

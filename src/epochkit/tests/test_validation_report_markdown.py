@@ -28,6 +28,10 @@ def test_a_chance_below_one_in_a_thousand_is_not_said_to_be_nothing():
 
 
 def test_the_promise_and_the_groups_are_told():
+    text = report_as_markdown(a_report(metric_notes=["mape is of 2 of 4 rows"], segments=[{"slice": "emp.rate: 1 to 2, home: own", "q": 0.1}],
+                                       by_group_in_words="Over 3 engines."), "a", {"emp.rate": "Employment"})
+    assert "\n\nmape is of 2 of 4 rows.\n" in text and "| Employment: 1 to 2, home: own |" in text and "- Over 3 engines.\n" in text
+    assert "labels never seen" not in report_as_markdown(a_report(edge_cases=[{"case": "labels never seen", "result": "skipped", "outcome": ""}]), "a")
     text = report_as_markdown(a_report(gap_in_words="auc fell.", groups_in_words=["Age: alike."]), "a")
     assert "## Promise and groups\n\n- auc fell.\n- Age: alike.\n" in text
     assert "## Promise and groups\n\nNot compared." in report_as_markdown(a_report(), "a")

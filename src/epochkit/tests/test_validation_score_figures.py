@@ -30,6 +30,10 @@ def test_each_picture_of_two_classes_has_its_computed_claim(scored):
     assert "of 600 answers are right; the most frequent mistake takes 'good' for 'bad'" in claim
     assert "no more than chance allows" in calibration_figure(plan, *scored)[1]
     assert "more than chance allows (" in calibration_figure(plan, scored[0], scored[1] ** 3)[1]
+    low = calibration_figure(plan, scored[0], np.column_stack([1 - scored[1][:, 1] ** 3, scored[1][:, 1] ** 3]))[1]
+    assert low.startswith("Scores are too low by ") and " points where the score is " in low and not parts_off(plan, *scored)
+    rare = np.column_stack([np.full(400, 0.998), np.full(400, 0.002)])
+    assert not parts_off(plan, np.zeros(400, int), rare), "no hit is no surprise where one in five hundred is promised"
     figure, claim = cost_figure(plan, *scored, 0.2)
     assert claim.startswith("At the served threshold a row costs 0.") and "'flag everybody'" in claim
     figure, claim = lift_figure(plan, *scored)
@@ -50,12 +54,12 @@ def test_more_classes_and_quantities_have_their_own_pictures():
     number = planned("regression")
     truth = rng.normal(100, 20, 300)
     figure, claim = residuals_figure(number, truth, truth + 5 + rng.normal(0, 1, 300))
-    assert claim.startswith(("Predictions are too high by 5", "Predictions are too high by 4.9")) and " USD (" in claim
-    even = residuals_figure(number, truth, truth + rng.permutation(np.r_[np.full(150, 30.0), np.full(150, -32.0)]))[1]
-    assert even.startswith("Predictions have no bias that these rows can tell (mean of predicted - observed: -1 USD (-4.51 to 2.51))")
+    assert claim.startswith("Predictions are too high by 4.") and "on average they are too high by 5.06 USD (4.95 to 5.18)" in claim
+    even = residuals_figure(number, truth - rng.permutation(np.r_[np.full(150, 30.0), np.full(150, -32.0)]), truth)[1]
+    assert even.startswith("Predictions have no bias that these rows can tell (mean of predicted - observed: -1.00 USD (-4.51 to 2.51))")
     low = residuals_figure(number, truth, truth - 5 + rng.normal(0, 1, 300))[1]
     assert low.startswith("Predictions are too low by ") and 0 < low.values["bias"].low < low.values["bias"].value < low.values["bias"].high
-    assert "in 10 of 10 parts" in claim and curves_figure(number, truth, truth, {}) is None
+    assert "10 of 10 parts by size" in claim and curves_figure(number, truth, truth, {}) is None
     assert confusion_figure(number, truth, truth, None) is None and calibration_figure(number, truth, truth) is None
 
 

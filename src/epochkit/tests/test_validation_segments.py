@@ -20,6 +20,15 @@ def test_a_bad_corner_is_found_with_its_size_and_interval():
     assert not found["slice"].str.contains("x: ").head(2).any()
 
 
+def test_the_same_rows_under_two_names_are_one_slice():
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({"a": rng.choice(["x", "y", "z"], 900)})
+    rows["b"] = rows["a"].map({"x": "one", "y": "two", "z": "two"})
+    losses = (rng.random(900) < np.where(rows["a"] == "x", 0.6, 0.1)).astype(float)
+    slices = find_segments(losses, rows, ["a", "b"])["slice"]
+    assert "a: x" in set(slices) and "b: one" not in set(slices) and "b: two" in set(slices)
+
+
 def test_where_nothing_differs_nothing_is_sure():
     rng = np.random.default_rng(1)
     rows = pd.DataFrame({name: rng.choice(list("abcd"), 800) for name in "pqrstu"})
@@ -39,7 +48,7 @@ def test_equal_losses_differ_nowhere():
 
 
 def planned(task="binary", costs=(1.0, 5.0), **data):
-    return SimpleNamespace(data=SimpleNamespace(**{"task": task, "protected": ["age"], "ids": ["id"], "target": "y", "positive": "bad",
+    return SimpleNamespace(data=SimpleNamespace(**{"task": task, "protected": ["age"], "ids": ["id"], "group": "", "target": "y", "positive": "bad",
                                                    "classes": ["good", "bad"], **data}),
                            classification=task != "regression", profile={"personal_data": {"mail": "e-mail addresses"}},
                            cleaning=SimpleNamespace(hash=["phone"], mask=[]),
@@ -93,6 +102,25 @@ def test_the_worst_errors_are_named_and_protected_values_stay_out():
     assert found[0]["inputs"] == {"income": 8} and found[0]["probability_of_actual"] == pytest.approx(0.2)
     number = worst_errors(Sure(), rows, y.astype(float), y + np.arange(10.0), planned("regression"), 1)
     assert number[0]["row_id"] == 109 and number[0]["error"] == 9
+    by_group = planned("regression")
+    by_group.data.group = "unit"
+    many = worst_errors(Sure(), rows.assign(unit=np.arange(10) // 5), y.astype(float), y + np.arange(10.0), by_group, 10)
+    assert [(row["row_id"], row["unit"]) for row in many] == [(109, 1), (104, 0)], "ten rows of one unit are one error"
+
+
+def test_the_metric_of_each_group_is_told_with_its_ends_and_its_middle():
+    from epochkit.core.brief import DataSection
+    by_engine = planned("regression")
+    by_engine.data.group, by_engine.data.units, by_engine.data.target = "unit", {"life": "cycles"}, "life"
+    by_engine.metric.primary = "rmse"
+    units = pd.DataFrame({"unit": np.repeat([31, 92, 7, 8], [20, 30, 40, 5])})
+    errors = np.repeat([6.0, 80.0, 20.0, 500.0], [20, 30, 40, 5])
+    table = metric_by_group(np.zeros(95), errors, None, units, by_engine)
+    assert table.to_numpy().tolist() == [[31, 20, 6.0], [7, 40, 20.0], [92, 30, 80.0]]
+    said = groups_in_words(table, by_engine)
+    assert said == "Over 3 values of 'unit' with ten rows or more, rmse runs from 6 cycles (31) to 80 cycles (92), 20 cycles in the median"
+    assert "(31)" not in groups_in_words(table, by_engine, shown=False) and groups_in_words(table.head(1), by_engine) == ""
+    assert metric_by_group(np.zeros(95), errors, None, units, planned("regression")).empty
 
 
 def test_a_slice_that_is_only_uncertain_is_told_from_one_where_the_model_fails():

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['actionable_columns', 'at_most', 'sampled_rows', 'smallest_flips', 'flip_summary', 'most_often', 'flip_figure',
-           'flip_claim', 'Disturbance', 'disturbances', 'disturbance_losses', 'disturbance_figure', 'disturbance_claim',
-           'seed_spread']
+           'flip_claim', 'Disturbance', 'disturbances', 'disturbance_losses', 'surely_first', 'disturbance_figure',
+           'disturbance_claim', 'Shift', 'population_shifts', 'three_times', 'shift_losses', 'shift_figure',
+           'shift_claim', 'seed_spread']
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-02
 from collections.abc import Iterator, Mapping
@@ -23,8 +24,8 @@ from ..models.smallest_change import nearest_flip
 from ..planning.plan import Plan
 from ..planning.units import drawn_together
 from .edge_cases import most_tried, tried_columns
-from .report import (ScoredAnswers, bundle_output, codes_of, measured_again, primary_values,
-                                         relative_loss, resampled_primary)
+from .report import (ScoredAnswers, bundle_output, codes_of, constant_output, measured_again,
+                                         primary_values, relative_loss, resampled_primary)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-04
 def actionable_columns(bundle: Bundle, plan: Plan) -> list[str]:
@@ -37,10 +38,18 @@ def actionable_columns(bundle: Bundle, plan: Plan) -> list[str]:
     return [entry["name"] for entry in tried_columns(numbers, most_tried(bundle.input_schema))]
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-06
-def at_most(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
-    "The rows with a new index, or `most` of them drawn by the seed, in their order"
-    if len(rows) > most:
+def at_most(rows: pd.DataFrame, most: int, seed: int, together: np.ndarray | None = None) -> pd.DataFrame:
+    """The rows with a new index, or `most` of them drawn by the seed, in their order
+
+    together: of `drawn_together`, for these rows: whole units are drawn, as many as have no more than `most` rows, and
+    one at least."""
+    if len(rows) > most and together is None:
         rows = rows.iloc[np.sort(np.random.default_rng(seed).choice(len(rows), most, replace=False))]
+    elif len(rows) > most:
+        units, sizes = np.unique(together, return_counts=True)
+        order = np.random.default_rng(seed).permutation(len(units))
+        count = max(1, int((sizes[order].cumsum() <= most).sum()))
+        rows = rows[np.isin(together, units[order[:count]])]
     return rows.reset_index(drop=True)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-10
@@ -151,12 +160,11 @@ def flip_claim(summary: dict[str, Any]) -> str:
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-20
 class Disturbance(NamedTuple):
-    "kind (noise, missing, swapped, shifted), column, what was done, the rows and how often each counts"
+    "kind (noise, missing, swapped), column, what was done, and the rows"
     kind: str
     column: str
     what: str
     rows: pd.DataFrame
-    weights: np.ndarray
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-21
 def _disturbed(column: dict[str, Any], raw: pd.DataFrame, rng: np.random.Generator) -> Iterator[tuple[str, str, Any]]:
@@ -173,37 +181,18 @@ def _disturbed(column: dict[str, Any], raw: pd.DataFrame, rng: np.random.Generat
         other = raw[name].iloc[rng.permutation(len(raw))].set_axis(raw.index)
         yield "swapped", "a fifth of its labels swapped", raw[name].where(~picked, other)
 
-# %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-22
-def _shifted(column: dict[str, Any], raw: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    "What is counted three times, and how often each row counts, for one column"
-    if column["kind"] == "number":
-        values = pd.to_numeric(raw[column["name"]], errors="coerce").to_numpy(dtype=float)
-        known = values[np.isfinite(values)]
-        low, high = np.quantile(known, [1 / 3, 2 / 3]) if len(known) else (np.nan, np.nan)
-        chosen = {"its low third": values <= low, "its high third": values > high}
-    elif column["kind"] == "category":
-        chosen = {f"'{label}'": (raw[column["name"]] == label).to_numpy(dtype=bool)
-                  for label in raw[column["name"]].value_counts().index[:3]}
-    else:
-        chosen = {}
-    yield from ((f"{what} three times as frequent", np.where(rows, 3.0, 1.0)) for what, rows in chosen.items()
-                if 0 < rows.sum() < len(raw))
-
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-23
 def disturbances(bundle: Bundle, raw: pd.DataFrame, seed: int) -> Iterator[Disturbance]:
     "Every disturbance of the inputs (of a wide table of some), one column at a time"
-    once, schema = np.ones(len(raw)), bundle.input_schema
-    for number, column in enumerate(tried_columns(schema, most_tried(schema))):
+    for number, column in enumerate(tried_columns(bundle.input_schema, most_tried(bundle.input_schema))):
         rng, name = np.random.default_rng([seed, number]), column["name"]
         for kind, what, values in _disturbed(column, raw, rng):
-            yield Disturbance(kind, name, what, raw.assign(**{name: values}), once)
-        for what, weights in _shifted(column, raw):
-            yield Disturbance("shifted", name, what, raw, weights)
+            yield Disturbance(kind, name, what, raw.assign(**{name: values}))
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-26
 def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: float) -> list[dict[str, Any]]:
-    """kind, column, what, value of the primary metric, relative_loss, and its 95 % interval (low, high), the largest
-    loss first
+    """kind, column, what, value of the primary metric, relative_loss, and its 95 % interval (low, high), the surely
+    largest loss (by `low`) first
 
     raw: rows with their target, at most 5,000 of them are used. baseline: the primary metric without a model.
     """
@@ -211,17 +200,21 @@ def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: 
     plain = ScoredAnswers(bundle_output(bundle, raw), bundle.threshold)
     asked = {("", "", ""): plain}
     for one in disturbances(bundle, raw, plan.split.seed):
-        output = plain.output if one.kind == "shifted" else bundle_output(bundle, one.rows)
-        asked[one.kind, one.column, one.what] = ScoredAnswers(output, bundle.threshold, one.weights)
+        asked[one.kind, one.column, one.what] = ScoredAnswers(bundle_output(bundle, one.rows), bundle.threshold)
     values = resampled_primary(plan, codes_of(raw[plan.data.target], plan), asked, drawn_together(raw, plan), 2_000_000)
     undisturbed = values.pop(("", "", ""))
     found = [{"kind": kind, "column": column, "what": what, "value": float(after[0]),
               **relative_loss(plan, undisturbed, after, baseline)} for (kind, column, what), after in values.items()]
-    return sorted(found, key=lambda row: -row["relative_loss"])
+    return surely_first(found)
+
+
+def surely_first(losses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    "The losses by the low end of their intervals, the largest first: the one order of pictures, lists and advice"
+    return sorted(losses, key=lambda row: -row["low"] if np.isfinite(row["low"]) else np.inf)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-27
-def disturbance_figure(losses: list[dict[str, Any]], most: int = 15) -> tuple[Any, str]:
-    "The costliest disturbances with their intervals, and the claim"
+def _loss_figure(losses: list[dict[str, Any]], most: int = 15) -> Any:
+    "The surely largest losses of the gain over the baseline with their intervals"
     import matplotlib.pyplot as plt
 
     from epochkit.report.theme import COLOURS
@@ -236,13 +229,23 @@ def disturbance_figure(losses: list[dict[str, Any]], most: int = 15) -> tuple[An
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel("share of the gain over the baseline that is lost, with its 95 % interval")
-    return fig, disturbance_claim(losses)
+    return fig
+
+
+def disturbance_figure(losses: list[dict[str, Any]]) -> tuple[Any, str]:
+    "The costliest disturbances with their intervals, and the claim"
+    return _loss_figure(losses), disturbance_claim(losses)
+
+
+def _by_luck(tried: int) -> Claim:
+    "In how many of so many intervals of 95 % the low end lies above zero by chance alone"
+    return claim(" (chance alone would make {luck} so)", luck=Measured(
+        0.025 * tried, "effect", f"of {tried} losses of nothing those whose interval lies above zero", kind="estimate"))
 
 
 def disturbance_claim(losses: list[dict[str, Any]]) -> Claim:
-    "How many disturbances surely cost something, and the most costly of those; losses: the largest first"
-    sure = [row for row in losses if row["low"] > 0]
-    first = (sure or losses)[0]
+    "How many disturbances surely cost something, and the first of those; losses: of `disturbance_losses`"
+    sure, first = [row for row in losses if row["low"] > 0], losses[0]
     lost = Measured(float(first["relative_loss"]), "relative",
                     f"gain that is lost with '{first['column']}' ({first['what']})", None, float(first["low"]),
                     float(first["high"]))
@@ -250,11 +253,104 @@ def disturbance_claim(losses: list[dict[str, Any]]) -> Claim:
             "all": count_of(len(losses), "disturbances of one column")}
     if not sure:
         return claim("None of {all:disturbance} of one column surely costs something, each judged by itself; the "
-                     "largest loss, {lost} of the gain with '{name}' ({what}), may be chance", **told)
-    return claim("{sure} of {all:disturbance} of one column surely {cost} something, each judged by itself: {most}"
-                 "'{name}' ({what}) with {lost} of the gain", cost="costs" if len(sure) == 1 else "cost",
-                 most="" if len(sure) == 1 else "most ", **told,
+                     "nearest to it, {lost} of the gain with '{name}' ({what}), may be chance", **told)
+    return claim("{sure} of {all:disturbance} of one column surely {cost} something, each judged by itself{luck}: "
+                 "{most}'{name}' ({what}) with {lost} of the gain", luck=_by_luck(len(losses)),
+                 cost="costs" if len(sure) == 1 else "cost",
+                 most="" if len(sure) == 1 else "most surely ", **told,
                  sure=count_of(len(sure), "disturbances whose interval of the loss lies above zero"))
+
+# %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-shift
+class Shift(NamedTuple):
+    "Rows that become more frequent: column, what it is there, which they are, and other names of the same rows"
+    column: str
+    what: str
+    rows: np.ndarray
+    same: list[tuple[str, str]]
+
+
+def _parts(column: dict[str, Any], raw: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    "What a column is, and in which rows: both ends of a number, the three commonest labels"
+    if column["kind"] == "number":
+        values = pd.to_numeric(raw[column["name"]], errors="coerce").to_numpy(dtype=float)
+        known = values[np.isfinite(values)]
+        low, high = np.quantile(known, [1 / 3, 2 / 3]) if len(known) else (np.nan, np.nan)
+        yield from (("in its low third", values <= low), ("in its high third", values > high))
+    elif column["kind"] == "category":
+        for label in raw[column["name"]].value_counts().index[:3]:
+            yield f"'{label}'", (raw[column["name"]] == label).to_numpy(dtype=bool)
+
+
+def population_shifts(bundle: Bundle, raw: pd.DataFrame) -> list[Shift]:
+    "The rows that are counted three times, one column at a time (of a wide table of some), each set of rows once"
+    found: dict[bytes, Shift] = {}
+    for column in tried_columns(bundle.input_schema, most_tried(bundle.input_schema)):
+        for what, rows in _parts(column, raw):
+            if not 0 < rows.sum() < len(raw):
+                continue
+            if (known := found.get(rows.tobytes())) is not None:
+                known.same.append((column["name"], what))
+            else:
+                found[rows.tobytes()] = Shift(column["name"], what, rows, [])
+    return list(found.values())
+
+
+# %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-shift-losses
+def three_times(rows: np.ndarray, y: np.ndarray, plan: Plan) -> np.ndarray:
+    "How often each row counts where `rows` count three times; of classes so that each keeps its share"
+    times = np.where(rows, 3.0, 1.0)
+    if not plan.classification:
+        return times
+    return times * (np.bincount(y) / np.maximum(np.bincount(y, times), 1e-300))[y]
+
+
+def shift_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, y_fitted: np.ndarray) -> list[dict[str, Any]]:
+    """column, what, same (column and what of other names of these rows), share (of all rows), value and baseline (of
+    the primary metric with these rows three times), relative_loss of the gain over the baseline with its
+    95 % interval (low, high), the surely largest loss first
+
+    raw: rows with their target, at most 5,000 of them are used. y_fitted: what the model was fitted on, for the
+    baseline, codes or numbers.
+    """
+    raw = at_most(raw, 5_000, plan.split.seed)
+    y, output = codes_of(raw[plan.data.target], plan), bundle_output(bundle, raw)
+    flat, shifts = constant_output(y_fitted, len(raw), plan, plan.metric.primary), population_shifts(bundle, raw)
+    asked = {}
+    for number, times in enumerate([1.0, *(three_times(shift.rows, y, plan) for shift in shifts)]):
+        asked[number, "model"] = ScoredAnswers(output, bundle.threshold, times)
+        asked[number, "baseline"] = ScoredAnswers(flat, None, times)
+    values = resampled_primary(plan, y, asked, drawn_together(raw, plan), 2_000_000)
+    return surely_first([
+        {"column": shift.column, "what": shift.what, "same": shift.same, "share": float(shift.rows.mean()),
+         "value": float(values[number, "model"][0]), "baseline": float(values[number, "baseline"][0]),
+         **relative_loss(plan, values[0, "model"], values[number, "model"], values[0, "baseline"],
+                         values[number, "baseline"])} for number, shift in enumerate(shifts, 1)])
+
+
+# %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-shift-figure
+def shift_figure(losses: list[dict[str, Any]]) -> tuple[Any, Claim]:
+    "The changes of the population that surely cost most of the gain, and the claim"
+    return _loss_figure(losses), shift_claim(losses)
+
+
+def shift_claim(losses: list[dict[str, Any]]) -> Claim:
+    "Of which rows three times as many surely shrink the gain over the baseline; losses: of `shift_losses`"
+    sure, first = [row for row in losses if row["low"] > 0], losses[0]
+    lost = Measured(float(first["relative_loss"]), "relative",
+                    f"gain that is lost where '{first['column']}' is {first['what']} three times as often", None,
+                    float(first["low"]), float(first["high"]))
+    told = {"name": first["column"], "what": first["what"], "lost": lost,
+            "all": count_of(len(losses), "sets of rows that are counted three times")}
+    if not sure:
+        return claim("None of {all:set} of rows, three times as frequent, surely shrinks the gain over the baseline, "
+                     "each judged by itself; the nearest to it, {lost} of the gain where '{name}' is {what}, may be "
+                     "chance", **told)
+    return claim("{sure} of {all:set} of rows, three times as frequent, surely {shrink} the gain over the baseline, "
+                 "each judged by itself{luck}: {most}those where '{name}' is {what}, by {lost}", **told,
+                 luck=_by_luck(len(losses)), shrink="shrinks" if len(sure) == 1 else "shrink",
+                 most="" if len(sure) == 1 else "most surely ",
+                 sure=count_of(len(sure), "sets of rows whose interval of the loss lies above zero"))
+
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-29
 def _trained_again(model: Any, features: pd.DataFrame, y: np.ndarray, seed: int) -> Any:

@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 
 from ..core.files import read_json, sha256_of
 from ..models.bundle import Bundle
-from ..models.figures import saving_claim
+from ..models.figures import off_by, saving_claim, where_off
 from ..planning.plan import Plan
 from ..record.events import Event, latest
 from ..report.claims import Measured, claim, count_of, in_names, together
 from ..report.values import share_text
 from .adversarial import most_often
 from .behaviour import NO_INPUT
+from .edge_cases import odd_inputs
 from .fairness import compared_columns
+from .functional import criterion_in_words
 from .report import metric_text
 from .segments import LARGEST_Q
 
@@ -203,7 +205,7 @@ def _development(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-17
 def _edges_said(report: Mapping[str, Any]) -> str:
-    cases = report.get("edge_cases", ())
+    cases = odd_inputs(report.get("edge_cases", ()))
     failed = sum(case["result"] == "fail" for case in cases)
     ended = "each ended in a score or a clear error" if not failed else f"{failed} ended in neither"
     return f"{len(cases)} odd inputs were tried, {ended}"
@@ -242,7 +244,10 @@ def _control(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Stat
     return [
         Statement(measured, _TEST) if measured else Statement("the accuracy that can be expected"),
         _groups_said(plan, report),
-        Statement("Foreseeable failures are listed", ((6, "failure_modes.json"),)),
+        Statement(claim("{seen:way to fail that the tests saw is|ways to fail that the tests saw are} listed",
+                        seen=count_of(len(report.get("failure_modes", ())), "ways to fail")),
+                  ((6, "failure_modes.json"),)),
+        Statement("failures that can be foreseen and that no tested row shows, such as other times and populations"),
         Statement("Inputs that the system takes, with ranges and labels, are recorded", _PROFILE),
         Statement(_edges_said(report), ((6, "edge_case_results.csv"),)),
         Statement("how a person oversees and overrules single decisions")]
@@ -306,22 +311,49 @@ def technical_documentation(plan: Plan, bundle: Bundle, report: Mapping[str, Any
     return "\n".join([*head, *lines, ""]), stands, missing
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-23
+def _of_the_gain(row: Mapping[str, Any]) -> str:
+    "The share of the gain over the baseline that is lost, with its interval"
+    return "{} of the gain ({} to {})".format(*(share_text(row[key]) for key in ("relative_loss", "low", "high")))
+
+
+def _off_mode(stretch: Mapping[str, Any]) -> dict[str, str]:
+    "Predictions, or scores, that are off where they are small or large; stretch: of `off_stretches`"
+    where = where_off(stretch)
+    return _mode(f"{stretch['what']}s are too {stretch['way']} {where}",
+                 f"by {off_by(stretch)} on {stretch['rows']:,} rows", "test_scores.parquet",
+                 f"allow for {off_by(stretch)} {where}")
+
+
+def _shift_mode(row: Mapping[str, Any]) -> dict[str, str]:
+    "Rows where the model gains less over the baseline; row: of `shift_losses`"
+    names = {f"name{at}": column for at, (column, _) in enumerate(row["same"])}
+    parts = {f"what{at}": what for at, (_, what) in enumerate(row["same"])}
+    each = together(f"'{{name{at}}}' is {{what{at}}}" for at in range(len(row["same"])))
+    same = claim(f" (the same rows: {each})", **names, **parts) if each else ""
+    told = {"name": row["column"], "what": row["what"]}
+    return _mode(claim("the model gains less over the baseline where '{name}' is {what}", **told),
+                 claim("{lost} is lost with three times as many such rows{same}", lost=_of_the_gain(row), same=same),
+                 "robustness.json",
+                 claim("measure the score again when rows where '{name}' is {what} become more frequent", **told))
+
+
 def failure_modes(report: Mapping[str, Any], limit: float = 0.05,
                   labels: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, str]]:
     """mode, seen, file and advice for each way to fail that the tests found; report: what `test_report.json` holds
 
-    limit: of the gain that a disturbed column may cost beyond doubt, as in `[metric] robustness`; labels: what people
-    call a column.
+    limit: of the gain that a disturbed column, or more rows of one kind, may cost beyond doubt, as in `[metric]
+    robustness`; labels: what people call a column.
     """
     modes = [_mode(claim("'{case}' ends in no clear answer", case=case["case"]), case.get("answer") or case["outcome"],
                    "edge_case_results.csv", claim("refuse '{case}' before it reaches the model", case=case["case"]))
              for case in report.get("edge_cases", ()) if case["result"] == "fail"]
     modes += [_against_rule(rule) for rule in _tried(report) if rule["holds"] is None or rule["holds"] < 1]
+    modes += [_off_mode(stretch) for stretch in report.get("off", ())]
     modes += [_mode(claim("the model loses quality when '{name}' is disturbed: {what}", name=row["column"],
-                          what=row["what"]), "{} of the gain ({} to {})".format(
-                              *(share_text(row[key]) for key in ("relative_loss", "low", "high"))),
-                    "robustness.json", claim("watch '{name}'", name=row["column"]))
+                          what=row["what"]), f"{_of_the_gain(row)} is lost", "robustness.json",
+                    claim("watch '{name}'", name=row["column"]))
               for row in report.get("disturbances", ()) if row["low"] > limit]
+    modes += [_shift_mode(row) for row in report.get("shifts", ()) if row["low"] > limit]
     modes += [_mode(f"{finding['otherwise']} ({finding['code']})", finding["reason"],
                     "overfit_checks.json", f"see docs/checks/overfitting/{finding['code']}.md")
               for finding in report.get("overfit", ()) if finding["result"] in ("fail", "notice", "muted")]
@@ -394,7 +426,7 @@ def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
     names, criteria = set(names), report.get("criteria", ())
     checks = [*report.get("checks", ()), *report.get("further_checks", ())]
     failed = [check["name"] for check in checks if check["result"] == "fail"]
-    unmet = [row["measure"] for row in criteria if row["outcome"] != "met"]
+    unmet = [criterion_in_words(row) for row in criteria if row["outcome"] != "met"]
     wrong = [case["case"] for case in report.get("edge_cases", ()) if case["result"] == "fail"]
     rules, idle = _tried(report), len(report.get("behaviour", ())) - len(_tried(report))
     broken = [rule["column"] for rule in rules if rule["result"] == "fail"]
@@ -403,7 +435,7 @@ def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
     stage = (report.get("model") or {}).get("stage", "unchanged")
     rows = [("every criterion of the plan is met", bool(criteria) and not unmet,
              ", ".join(unmet) or _counted(len(criteria), "criterion", "criteria")),
-            ("no check of this story fails", bool(checks) and not failed, ", ".join(failed) or
+            ("no check of epoch 006 fails", bool(checks) and not failed, ", ".join(failed) or
              f"{_counted(len(checks), 'check')}; the gate computes these and its own from the files"),
             ("every odd input ends in a score or a clear error", not wrong,
              ", ".join(wrong[:3]) or "edge_case_results.csv"),
@@ -424,26 +456,55 @@ def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
         {"item": item, "done": False, "seen": "a person's to say"} for item in by_hand]
 
 # %% ../../../nbs/validation/11_compliance.ipynb #compliance-27
+_WITH_THE_SHARE = ("accuracy", "f1", "log_loss")  # of two classes, besides the average precision
+
+
+def _metric_again(report: Mapping[str, Any], plan: Plan) -> list[str]:
+    "Below or above which value the primary metric is worse than the test let expect, and what else moves it"
+    name, value = plan.metric.primary, (report.get("metrics") or {}).get(plan.metric.primary) or {}
+    if value.get("low") is None or value.get("high") is None:
+        return []
+    side, worst = ("below", value["low"]) if plan.metric.maximize else ("above", value["high"])
+    share = ((report.get("baseline") or {}).get("average_precision") or {}).get("value")  # of positives, by its meaning
+    binary, positive = plan.data.task == "binary" and bool(share), plan.data.positive
+    if binary and name == "average_precision":
+        return [f"When outcomes are known, divide {name} by the share of '{positive}': it moves with that share "
+                f"({share_text(share)} here, a multiple of {value['value'] / share:.1f}). Below a multiple of "
+                f"{worst / share:.1f} the model is worse than the test let expect."]
+    moves = f", at the share of '{positive}' as here ({share_text(share)}), with which it moves" if \
+        binary and name in _WITH_THE_SHARE else ""
+    return [f"When outcomes are known, measure {name} again: {side} {metric_text(plan, name, worst)} the model is "
+            f"worse than the test let expect{moves}."]
+
+
+def _worth_again(report: Mapping[str, Any]) -> list[str]:
+    "What the decisions save over one answer for all rows, which is to be counted again; nothing for other targets"
+    worth = report.get("decision_value") or {}
+    if not worth:
+        return []
+    saved = Measured(worth["saved"]["value"], "count", "saved", None, worth["saved"]["low"], worth["saved"]["high"])
+    return [f"Count what the decisions cost beside the best single answer for all rows: per {worth['per_rows']:,} rows "
+            f"they save {saved} here, in the brief's units of cost. Where they save nothing, one answer for all is as "
+            "good."]
+
+
 def monitoring_advice(report: Mapping[str, Any], plan: Plan) -> list[str]:
     "What to watch in production, as sentences"
     found, seen = [], set()
     for row in report.get("disturbances", ()):
-        if row["kind"] != "shifted" and row["low"] > 0 and row["column"] not in seen and len(seen) < 3:
+        if row["low"] > 0 and row["column"] not in seen and len(seen) < 3:
             seen.add(row["column"])
             found.append(f"Watch '{plan.data.label_of(row['column'])}': {row['what']} costs "
                          f"{share_text(row['relative_loss'])} of the gain.")
-    shifts = [row for row in report.get("disturbances", ()) if row["kind"] == "shifted" and row["low"] > 0]
-    found += [f"Look again when the population shifts: with '{plan.data.label_of(row['column'])}' ({row['what']}) the "
-              f"gain shrinks by {share_text(row['relative_loss'])}." for row in shifts[:2]]
+    shifts = [row for row in report.get("shifts", ()) if row["low"] > plan.metric.robustness]
+    found += [f"Look again when rows where '{plan.data.label_of(row['column'])}' is {row['what']} become more "
+              f"frequent: with three times as many the gain over the baseline shrinks by "
+              f"{share_text(row['relative_loss'])}." for row in shifts[:2]]
     rate = report.get("positive_rate")
     if rate is not None:
         found.append(f"The model calls {share_text(rate)} of the test rows '{plan.data.positive}': a lasting "
                      "difference is a change.")
-    value = (report.get("metrics") or {}).get(plan.metric.primary) or {}
-    if value.get("low") is not None and value.get("high") is not None:
-        side, worst = ("below", value["low"]) if plan.metric.maximize else ("above", value["high"])
-        found.append(f"When outcomes are known, measure {plan.metric.primary} again: {side} "
-                     f"{metric_text(plan, plan.metric.primary, worst)} the model is worse than the test let expect.")
+    found += [*_metric_again(report, plan), *_worth_again(report)]
     return [*found, "Compare inputs and scores with reference_profile.json: the alarms of epoch 007 follow from it.",
             "A column that is missing more often than in training is a fault of its source first."]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CASES', 'odd_values', 'ask_row', 'usual_row', 'most_tried', 'tried_columns', 'try_odd_values', 'failing_mixture',
-           'mixture_case', 'edge_heatmap']
+           'mixture_case', 'edge_heatmap', 'odd_inputs', 'edge_claim']
 
 # %% ../../../nbs/validation/08_edge_cases.ipynb #edges-02
 import logging
@@ -164,7 +164,7 @@ _SHADES = {"score": 1, "refused": 2, "no score": 3, "crash": 3}
 
 
 def edge_heatmap(cases: list[dict[str, str]]) -> tuple[Any, str]:
-    "The picture of the odd values, case x column, and its claim"
+    "The picture of the odd values, case x column, and the claim about all cases"
     import matplotlib.pyplot as plt
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
@@ -185,19 +185,29 @@ def edge_heatmap(cases: list[dict[str, str]]) -> tuple[Any, str]:
     words = ("not asked", "a score", "a clear error", "neither")
     ax.legend(handles=[Patch(color=colour, label=word) for colour, word in zip(colours, words)], loc="upper left",
               bbox_to_anchor=(1.01, 1.0))
-    return fig, _edge_claim(table)
+    return fig, edge_claim(cases)
 
 # %% ../../../nbs/validation/08_edge_cases.ipynb #edges-28
-def _edge_claim(table: pd.DataFrame) -> str:
-    "How the odd values ended, in one sentence"
-    failed, scored = table[table["result"] == "fail"], int((table["outcome"] == "score").sum())
-    tried = count_of(len(table), "odd values that were sent")
-    refused = int(((table["outcome"] == "refused") & (table["result"] == "pass")).sum())
-    if failed.empty:
-        return claim("Each of {all} odd values ends as it should: {scored} with a score, "
-                     "{refused} with one clear error",
-                     all=tried, scored=count_of(scored, "odd values that end in a score"),
-                     refused=count_of(refused, "odd values that end in one clear error"))
-    return claim("{failed} of {all} odd values end neither in a score nor in one clear error ({first} is the first)",
-                 all=tried, failed=count_of(len(failed), "odd values that end in neither"),
-                 first=failed["case"].iloc[0])
+def odd_inputs(cases: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    "The cases that were tried and are odd: no row of usual values, and none that was skipped"
+    return [case for case in cases if case.get("kind") != "usual" and case["result"] != "skipped"]
+
+
+def edge_claim(cases: Iterable[Mapping[str, Any]]) -> str:
+    "How the odd inputs ended, in one sentence"
+    tried = odd_inputs(cases)
+    failed = [case for case in tried if case["result"] == "fail"]
+    single = [case for case in tried if case.get("column")]
+    all_tried = count_of(len(tried), "odd inputs that were tried")
+    if failed:
+        return claim("{failed} of {all} odd inputs end neither in a score nor in one clear error ({first} is the "
+                     "first)", all=all_tried, failed=count_of(len(failed), "odd inputs that end in neither"),
+                     first=failed[0]["case"])
+    scored = sum(case["outcome"] == "score" for case in single)
+    rest = claim(", and {rest:odd row|odd rows}", rest=count_of(
+        len(tried) - len(single), "odd rows that were tried")) if len(tried) > len(single) else ""
+    return claim("Each of {all} odd inputs ends as it should: {single} values of one column ({scored} with a score, "
+                 "{refused} with one clear error){rest}", all=all_tried, rest=rest,
+                 single=count_of(len(single), "odd values of one column"),
+                 scored=count_of(scored, "odd values that end in a score"),
+                 refused=count_of(len(single) - scored, "odd values that end in one clear error"))

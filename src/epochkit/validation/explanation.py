@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['explain_rows', 'global_importance', 'shuffled_losses', 'importance_agreement', 'make_explanations', 'followed_most',
-           'followed_in_words', 'explanation_in_words', 'importance_figure']
+           'followed_in_words', 'needed_in_words', 'explanation_in_words', 'importance_figure']
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-02
 from collections.abc import Mapping
@@ -142,6 +142,24 @@ def followed_in_words(importance: list[dict[str, Any]], most: int, shares: bool 
                  name=shown[0], others=count_of(len(names) - 1, "columns that the first cannot be told from"))
 
 # %% ../../../nbs/validation/06_explanation.ipynb #explanation-22
+def needed_in_words(found: dict[str, Any], metric: str, near: int = 3) -> Claim | str:
+    """Whether what the metric needs most is among the `near` columns that move the scores most: two rankings with the
+    same beginning disagree nowhere that matters; nothing where they cannot be compared"""
+    agreement, losses = found["agreement"]["rank_correlation"], found["shuffled"]
+    ranked = [row["column"] for row in sorted(found["importance"], key=lambda row: -row["importance"])]
+    first = max(losses, key=lambda row: row["loss"], default={"loss": 0})
+    if agreement is None or not first["loss"] > 0:
+        return ""
+    rho = Measured(float(agreement), "effect", "agreement of contribution and loss", len(ranked), rule="Spearman")
+    told = {"metric": metric, "needed": first["column"], "rho": rho}
+    place = ranked.index(first["column"])
+    if place < near:
+        return claim("{metric} needs {needed} most, {too} (rank correlation of all {rho})", **told,
+                     too="too" if not place else f"one of the first {near} there")
+    return claim("{metric} needs another column most, {needed}, number {place} by its share of the scores (rank "
+                 "correlation of all {rho})", **told, place=count_of(place + 1, "place of what is needed most"))
+
+
 def _cell_text(value: Any, years: bool = False) -> str:
     "A cell of a column as part of a sentence; years: whether the column holds calendar years"
     if pd.isna(value):
@@ -167,10 +185,9 @@ def explanation_in_words(found: dict[str, Any], metric: str,
     first = followed_in_words(called, 3, shares=True)
     lines = [f"{begun(first)}, each with all that is made of it: shares of all contributions to the "
              f"{found['explains']}, over {found['rows']} rows."]
-    agreement, loss = found["agreement"]["rank_correlation"], {row["column"]: row["loss"] for row in found["shuffled"]}
-    if agreement is not None:
-        lines.append(f"The columns that move the scores and those that {metric} needs stand in "
-                     f"{'much the same' if agreement >= 0.5 else 'another'} order (rank correlation {agreement:.2f}).")
+    loss = {row["column"]: row["loss"] for row in found["shuffled"]}
+    if needed := needed_in_words(found, metric):
+        lines.append(f"{begun(needed.in_names(labels))}.")
     idle = [row["column"] for row in found["importance"]
             if row["importance"] > 0.05 * total and loss.get(row["column"], 1) <= 0]
     if idle:
@@ -201,11 +218,7 @@ def importance_figure(found: dict[str, Any], metric: str, most: int = 12) -> tup
     left.set_yticks(range(len(shown)), shown["column"])
     left.set(xlabel=f"mean contribution to the {found['explains']}", ylim=(len(shown) - 0.5, -0.5), xlim=(0, None))
     right.set_xlabel(f"loss of {metric} when its cells are shuffled")
-    agreement = found["agreement"]["rank_correlation"]
-    said = "" if agreement is None else claim(
-        "; what {metric} needs ranks the columns alike (rank correlation {rho})" if agreement >= 0.5 else
-        "; what {metric} needs ranks them otherwise (rank correlation {rho})", metric=metric,
-        rho=Measured(float(agreement), "effect", "agreement of contribution and loss", len(found["importance"]),
-                     rule="Spearman"))
+    needed = needed_in_words(found, metric)
+    said = claim("; {needed}", needed=needed) if needed else ""
     return figure, claim("With all that is made of a column, {followed}{said}", said=said,
                          followed=followed_in_words(found["importance"], 2))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEAST_ROWS', 'LEAST_DESERVING', 'group_rates', 'group_differences', 'protected_groups', 'analyse_fairness',
-           'group_rows', 'compared_columns', 'worst_measures', 'fairness_in_words', 'groups_figure']
+           'group_rows', 'compared_columns', 'worst_measures', 'fairness_in_words', 'groups_table', 'groups_figure']
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-02
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from ..models.metrics import decide
 from ..planning.plan import Plan, meets
 from ..planning.units import Means, drawn_together, means_of
 from ..report.claims import Claim, Measured, chosen_value, claim
+from ..report.values import readable, share_text
 from .report import readable_groups
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-04
@@ -242,6 +243,23 @@ def _ratio_claim(name: str, found: dict[str, Any], groups: pd.DataFrame, label: 
                                 f"{name}", None, found["low"], found["high"], rule="test rows"))
 
 # %% ../../../nbs/validation/04_fairness.ipynb #fairness-25
+def groups_table(analysis: dict[str, Any]) -> list[dict[str, Any]]:
+    "`group_rows` for reading: what each rate is in words, with its interval behind it"
+    binary, label = analysis["task"] == "binary", analysis["favourable"]
+    found = []
+    for row in group_rows(analysis):
+        shown = {name: row[name] for name in ("column", "group", "rows")}
+        if binary:
+            shown[f"rows really '{label}'"] = row["deserving"]
+        for name, words in _panels(analysis):
+            write = readable if name == "mean_error" else share_text
+            parts = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+            told = "{} ({} to {})".format(*map(write, map(float, parts)))
+            shown[words] = "too few rows" if pd.isna(parts[0]) else told
+        found.append(shown)
+    return found
+
+
 def _draw_rates(axes: Any, table: pd.DataFrame, rate: str, colour: str) -> None:
     "The rate of each group as a point with its bar"
     bars = [table[rate] - table[f"{rate}_low"], table[f"{rate}_high"] - table[rate]]

@@ -23,12 +23,14 @@ BEHAVIOUR = "the model behaves as the brief demands"
 
 
 def behaviour_verdict(rules: list[dict[str, Any]], plan: Plan) -> CheckResult:
-    "Whether every rule of the brief holds; skipped where it names none. rules: what `judge_behaviour` gave"
+    "Whether every rule of the brief that could be measured holds; skipped without one. rules: of `judge_behaviour`"
     if not demanded_rules(plan):
         return skipped("the brief names no rule in [behaviour]")._replace(name=BEHAVIOUR)
     measured = [rule for rule in rules if rule["result"] != NO_INPUT]
     broken = [rule for rule in measured if rule["result"] != "pass"]
-    said = "; ".join(map(rule_text, broken or rules))
+    said = "; ".join(rule_text(rule, plan.data.labels) for rule in broken or rules)
+    if not measured:
+        return skipped(f"no rule could be measured: {said}")._replace(name=BEHAVIOUR)
     return verdict(not broken, len(measured) - len(broken), len(measured), said)._replace(name=BEHAVIOUR)
 
 # %% ../../../nbs/validation/12_gate_checks.ipynb #gatechecks-05
@@ -54,6 +56,8 @@ def overfit_verdict(findings: Iterable[Mapping[str, Any]]) -> CheckResult:
     counts = {result: sum(finding["result"] == result for finding in found.values())
               for result in ("pass", "notice", "muted", "not measured")}
     passed = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
+    if found and not lacking and counts["not measured"] == len(found):
+        return skipped("none of the checks could be measured")._replace(name=OVERFIT)
     return verdict(not told, len(rings) + len(lacking), 0, "; ".join(told) or passed)._replace(name=OVERFIT)
 
 # %% ../../../nbs/validation/12_gate_checks.ipynb #gatechecks-08

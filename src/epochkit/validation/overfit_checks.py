@@ -85,8 +85,9 @@ class Evidence:
         "What is judged, in words"
         members = self.tuned.get("members") or {}
         if self.judged != HANDED_ON:
-            return self.judged
-        return f"the blend of {len(members)}" if len(members) > 1 else self.tuned.get("framework", self.judged)
+            return _titled(self, self.judged)
+        alone = _titled(self, self.tuned.get("framework", self.judged))
+        return f"the blend of {len(members)}" if len(members) > 1 else alone
 
     @property
     def validation_took_part(self) -> bool:
@@ -101,6 +102,13 @@ class Evidence:
         "The trained models of the comparison by framework"
         return {model["framework"]: model for model in self.comparison.get("models", ())
                 if model.get("status", "trained") == "trained"}
+
+# %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-titled
+def _titled(evidence: Evidence, framework: str) -> str:
+    "What a framework is called: as its project is"
+    known = known_frameworks().get(framework)
+    return known(task=evidence.plan.data.task).title if known else framework
+
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-06
 def _optional(run: EpochRun, epoch: int, name: str) -> Any:
@@ -119,6 +127,11 @@ def _ends(raw: pd.DataFrame | None, sealed: pd.DataFrame, time: str) -> tuple[An
     return raw[time].max(), sealed[time].min()
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-07
+def _whole_groups(rows: pd.DataFrame, plan: Plan) -> np.ndarray | None:
+    "Code of the group of each row, (n_rows,); None without groups: rows may be drawn one by one"
+    return drawn_together(rows, plan) if plan.data.group in rows else None
+
+
 def _beside_each_other(candidates: pd.DataFrame | None, handed_on: pd.DataFrame | None) -> pd.DataFrame | None:
     "What all of them said about the same rows"
     if candidates is None or handed_on is None:
@@ -137,7 +150,8 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
             raw[name] = table[table["row_id"].isin(part["row_id"])]
     times, later = _ends(raw["train"], sealed, plan.data.time), raw["validation"]
     codes = None if later is None else drawn_together(later, plan)
-    raw = {name: rows if rows is None else at_most(rows, 20_000, plan.split.seed) for name, rows in raw.items()}
+    raw = {name: rows if rows is None else at_most(rows, 20_000, plan.split.seed, _whole_groups(rows, plan))
+           for name, rows in raw.items()}
     y = {name: None if rows is None else codes_of(rows[plan.data.target], plan) for name, rows in raw.items()}
     tuned = _optional(run, 5, "tuned_model_info.json") or {}
     known = known_frameworks().get(tuned.get("framework", ""))
@@ -241,11 +255,14 @@ def _quick_output(X: Any, y: np.ndarray, asked: Any, plan: Plan) -> np.ndarray:
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-21
 def shuffled_scores(evidence: Evidence, shuffles: int = 3, most: int = 4_000) -> list[dict[str, float | None]]:
-    "Value, low, high of the primary metric and `dummy`, what knowing nothing scores, per shuffle of all targets"
+    """Per shuffle of all targets: value, low, high of the primary metric, rows, and `dummy`, what knowing nothing has
+
+    most: rows of either part that are drawn, of whole groups."""
     from sklearn.base import clone
     plan, found = evidence.plan, []
-    train, asked = evidence.raw_train.head(most), evidence.raw_validation.head(most)
-    y = np.concatenate([evidence.y_train[:most], evidence.y_validation[:most]])
+    (train, y_train), (asked, y_asked) = (_drawn(rows, y, plan, most) for rows, y in (
+        (evidence.raw_train, evidence.y_train), (evidence.raw_validation, evidence.y_validation)))
+    y = np.concatenate([y_train, y_asked])
     for number in range(shuffles):
         shuffled = np.random.default_rng([plan.split.seed, number]).permutation(y)
         y_train, y_asked = shuffled[:len(train)], shuffled[len(train):]
@@ -254,8 +271,15 @@ def shuffled_scores(evidence: Evidence, shuffles: int = 3, most: int = 4_000) ->
         flat = np.tile(np.bincount(y_train.astype(int), minlength=len(plan.data.classes)) / len(y_train),
                        (len(asked), 1)) if plan.classification else np.full(len(asked), y_train.mean())
         found.append(measure(plan.data.task, y_asked, output, resamples=200)[plan.metric.primary]
-                     | {"dummy": _by_knowing_nothing(y_asked, flat, output, plan)})
+                     | {"dummy": _by_knowing_nothing(y_asked, flat, output, plan), "rows": len(y)})
     return found
+
+
+def _drawn(rows: pd.DataFrame, y: np.ndarray, plan: Plan, most: int) -> tuple[pd.DataFrame, np.ndarray]:
+    "At most so many rows, of whole groups, and their targets"
+    place = pd.DataFrame({"place": np.arange(len(rows))})
+    chosen = at_most(place, most, plan.split.seed, _whole_groups(rows, plan))["place"].to_numpy()
+    return rows.iloc[chosen], y[chosen]
 
 
 def _by_knowing_nothing(y: np.ndarray, flat: np.ndarray, output: np.ndarray, plan: Plan) -> float | None:
@@ -282,9 +306,11 @@ def shuffled_target(evidence: Evidence) -> OverfitFinding:
     above = sum(evidence.sign * (score[end] - score["dummy"]) > 0 for score in scores)
     median = float(np.median([score["value"] for score in scores]))
     dummy = float(np.median([score["dummy"] for score in scores]))
+    every = sum(len(rows) for rows in (evidence.raw_train, evidence.raw_validation))
     return _said("fail" if above >= 2 else "pass", median, dummy,
-                 f"{above} of {len(scores)} shuffles of the target score better than the dummy beyond noise "
-                 f"({evidence.told(median)} against {evidence.told(dummy)})")
+                 f"{above} of {len(scores)} shuffles of the target score better than the dummy beyond noise: a quick "
+                 f"model on shuffled targets {evidence.told(median)}, knowing nothing {evidence.told(dummy)} (medians, "
+                 f"on {scores[0]['rows']:,} of {every:,} rows)")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-25
 @overfit_check("EPK002", "the test is not far below validation", "the test is far below validation")
@@ -323,8 +349,8 @@ def stable_winner(evidence: Evidence) -> OverfitFinding:
                if name != winner}
     nearest = max(against, key=against.get)
     return _said("pass" if wins >= 0.5 else "notice", round(float(wins), 3), 0.5,
-                 f"{evidence.called} is best in {wins:.0%} of the resamples of the validation rows; {nearest} is "
-                 f"better than it in {against[nearest]:.0%}")
+                 f"{evidence.called} is best in {wins:.0%} of the resamples of the validation rows; "
+                 f"{_titled(evidence, nearest)} is better than it in {against[nearest]:.0%}")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-29
 def edges_reached(parameters: Mapping[str, Any], space: Mapping[str, Any], margin: float = 0.02) -> dict[str, str]:
@@ -350,7 +376,8 @@ def inside_the_space(evidence: Evidence) -> OverfitFinding:
         return _not_measured("the model that is handed on has no tuned values")
     searched = [name for name, values in evidence.space.items() if isinstance(values, Range)]
     if not searched:
-        return _not_measured(f"the space of {evidence.tuned.get('framework', 'the framework')} has no ranges")
+        named = _titled(evidence, evidence.tuned.get("framework", "the framework"))
+        return _not_measured(f"the space of {named} has no ranges")
     given = evidence.tuned.get("parameters") or {}  # of each member, where a blend is handed on
     edges = edges_reached(given.get(evidence.tuned.get("framework"), given), evidence.space)
     told = "; ".join(f"{name} = {where}" for name, where in edges.items())
@@ -394,8 +421,8 @@ def more_than_one_feature(evidence: Evidence) -> OverfitFinding:
     short, limit = float(evidence.sign * (whole[0] - alone)), noticeable(evidence.plan.metric.primary, float(whole[0]))
     edge = round(float(whole[0] - evidence.sign * limit), 4)
     return _said("notice" if short <= limit else "pass", round(alone, 4), edge,
-                 f"'{name}' alone reaches {evidence.told(alone)} on the validation rows ({how}), {evidence.called} "
-                 f"with all features {evidence.told(whole[0])}")
+                 f"'{evidence.plan.data.label_of(name)}' alone reaches {evidence.told(alone)} on the validation rows "
+                 f"({how}), {evidence.called} with all features {evidence.told(whole[0])}")
 
 
 def _best_single(singles: dict[str, float], evidence: Evidence) -> tuple[str, float, str]:
@@ -436,7 +463,7 @@ def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
     if winner == PLAIN:
         return _said("pass", 0.5, BEYOND_NOISE, "the winner is HistGradientBoosting itself")
     if winner not in values or PLAIN not in values:
-        return _not_measured(f"{PLAIN} and the winner have no predictions on the same rows")
+        return _not_measured(f"{_titled(evidence, PLAIN)} and the winner have no predictions on the same rows")
     worse = _better_share(values[PLAIN], values[winner], evidence.sign)
     return _said("fail" if worse >= BEYOND_NOISE else "pass", round(worse, 3), BEYOND_NOISE,
                  f"HistGradientBoosting as it comes is better than {evidence.called} in {worse:.0%} of the resamples "
@@ -446,12 +473,15 @@ def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
 @overfit_check("EPK008", "no training row is newer than a test row", "a training row is newer than a test row")
 def trained_on_the_past(evidence: Evidence) -> OverfitFinding:
     "The newest moment of the training rows against the oldest of the test rows"
-    time, strategy = evidence.plan.data.time, evidence.plan.split.strategy
+    data, strategy = evidence.plan.data, evidence.plan.split.strategy
+    time, called = data.time, data.label_of(data.time)
     if not time:
         return _not_measured("the brief names no time column")
     if evidence.times is None or any(moment is None or pd.isna(moment) for moment in evidence.times):
-        return _not_measured(f"'{time}' has no known moment among the training rows or the test rows")
+        return _not_measured(f"'{called}' has no known moment among the training rows or the test rows")
     newest, oldest = evidence.times
+    if data.group and isinstance(newest, (int, float, np.number)) and "time" not in strategy:
+        return _not_measured(f"'{called}' is an age within '{data.label_of(data.group)}', no calendar")
     told = f"the newest training row is of {newest}, the oldest test row of {oldest} (split by {strategy})"
     if newest <= oldest:
         return _said("pass", str(newest), str(oldest), told)
@@ -540,8 +570,8 @@ def _of_the_leader(said: OverfitFinding, evidence: Evidence) -> OverfitFinding:
         return said
     reason = said.reason
     if len(evidence.tuned.get("members") or ()) > 1 and evidence.judged != HANDED_ON:
-        reason += f"; judged is {evidence.comparison.get('best_framework')}, which leads the comparison of 005, not " \
-                  "the blend that is handed on"
+        leader = _titled(evidence, evidence.comparison.get("best_framework", ""))
+        reason += f"; judged is {leader}, which leads the comparison of 005, not the blend that is handed on"
     if evidence.validation_took_part:
         reason += "; the validation rows took part in the choice, which favours what was chosen"
     return said._replace(reason=reason)

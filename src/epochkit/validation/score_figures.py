@@ -4,16 +4,15 @@
 
 # %% auto #0
 __all__ = ['curves_figure', 'confusion_figure', 'calibration_figure', 'cost_figure', 'lift_figure', 'residuals_figure',
-           'save_or_say']
+           'parts_off', 'save_or_say']
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-02
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from ..models.figures import bias_claim, errors_by_size
-from ..report.claims import Claim, Measured, claim, column_unit, count_of, score_value
+from ..models.figures import bias_claim, errors_by_size, off_claim, off_stretches
+from ..report.claims import Measured, claim, column_unit, count_of, score_value
 from ..report.values import readable
 from ..models.metrics import classification_metrics, decide
 from ..planning.plan import Plan
@@ -99,6 +98,14 @@ def confusion_figure(plan: Plan, y: np.ndarray, output: np.ndarray,
                          rows=count_of(len(y), "test rows"))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-09
+_TEST = "test rows"
+
+
+def _hits(plan: Plan, y: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Whether it was so and the probability that was said: of the positive class of two, of the class that was said"
+    return (y == 1, output[:, 1]) if plan.data.task == "binary" else (output.argmax(axis=1) == y, output.max(axis=1))
+
+
 def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np.ndarray | None = None
                        ) -> tuple[Any, str] | None:
     "Seen shares against scores with Wilson intervals, and whether the distance is beyond chance; None for a quantity"
@@ -107,9 +114,9 @@ def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: 
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    binary = plan.data.task == "binary"
-    hit, scores = (y == 1, output[:, 1]) if binary else (output.argmax(axis=1) == y, output.max(axis=1))
+    binary, (hit, scores) = plan.data.task == "binary", _hits(plan, y, output)
     table, gap = calibration_table(hit, scores, together), calibration_gap(hit, scores, together=together)
+    off = off_stretches(table, "points", _TEST, "score", "score")
     figure = Figure(figsize=(6.4, 4.8))
     axes = figure.subplots()
     bars = [table["rate"] - table["low"], table["high"] - table["rate"]]
@@ -120,11 +127,14 @@ def calibration_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: 
     axes.set(xlabel="mean score", ylabel=f"share that really was '{name}'" if binary else "share that was right")
     axes.legend(loc="upper left")
     chance = "no more than chance allows" if gap["value"] <= gap["by_chance"] else "more than chance allows"
-    return figure, claim("A score is off by {gap} on average, {chance} (up to {by_chance})", chance=chance,
-                         gap=Measured(gap["value"], "points", "distance of scores from seen shares", len(y),
-                                      rule="tenths of the rows"),
-                         by_chance=Measured(gap["by_chance"], "points", "distance of true scores from seen shares",
-                                            len(y), rule="95 % of drawn outcomes"))
+    told = {"chance": chance, "gap": Measured(gap["value"], "points", "distance of scores from seen shares", len(y),
+                                              rule="tenths of the rows"),
+            "by_chance": Measured(gap["by_chance"], "points", "distance of true scores from seen shares", len(y),
+                                  rule="95 % of drawn outcomes")}
+    if off:
+        return figure, claim("Scores are {off}; on average one is off by {gap}, {chance} (up to {by_chance})", **told,
+                             off=off_claim(off, count_of(len(table), "parts by score", len(y), _TEST)))
+    return figure, claim("A score is off by {gap} on average, {chance} (up to {by_chance})", **told)
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-11
 def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float | None) -> tuple[Any, str] | None:
@@ -145,12 +155,13 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
     axes.axhline(rules[rule], color=COLOURS["orange"], linestyle="--", label=f"{rule}: {readable(float(rules[rule]))}")
     axes.plot(threshold, served, "D", color="#404040", markersize=7,
               label=f"served, {threshold:.2f}: {readable(served)}")
-    axes.set(xlabel=f"threshold on the score of '{plan.data.classes[1]}'", ylabel="cost per row", ylim=(0, None))
+    axes.set(xlabel=f"threshold on the score of '{plan.data.classes[1]}'", ylim=(0, None),
+             ylabel="cost per row, in the brief's units")
     axes.legend()
     def priced(value: float, what: str) -> Measured:
         return Measured(float(value), "score", f"cost per row of {what}", len(y), rule="test rows")
-    return figure, claim("At the served threshold a row costs {served}, '{rule}' {plain}; the cheapest threshold on "
-                         "these rows, {at}, would cost {cheapest}",
+    return figure, claim("At the served threshold a row costs {served} in the brief's units, '{rule}' {plain}; the "
+                         "cheapest threshold on these rows, {at}, would cost {cheapest}",
                          rule=rule, served=priced(served, "the served model"), plain=priced(rules[rule], rule),
                          cheapest=priced(cheapest["cost"], "the threshold that is cheapest afterwards"),
                          at=Measured(float(cheapest["threshold"]), "score", "threshold that is cheapest afterwards",
@@ -204,24 +215,24 @@ def residuals_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np
     left.set(xlabel=f"{name}, observed", ylabel=f"{name}, predicted")
     right.scatter(output, error, s=size, alpha=alpha, color=COLOURS["blue"], linewidths=0)
     table = errors_by_size(output, error, together)
-    right.errorbar(table["predicted"], table["error"], yerr=1.96 * table["sem"], fmt="o-", color=COLOURS["orange"],
+    right.errorbar(table["predicted"], table["error"], yerr=table["reach"], fmt="o-", color=COLOURS["orange"],
                    capsize=3, label=f"mean of one of {len(table)} parts, with its 95 % interval")
     right.axhline(0, color="#909090", linestyle="--", linewidth=1)
     right.set(xlabel=f"{name}, predicted", ylabel="error (predicted - observed)")
     right.legend()
-    bias = bias_claim(error, column_unit(plan.data.units.get(name, "")), "test rows", "Predictions", together)
-    return figure, _bias_claim(error, table, bias)
+    return figure, bias_claim(output, error, column_unit(plan.data.units.get(name, "")), _TEST, "Predictions", together)
 
-
-def _bias_claim(error: np.ndarray, table: pd.DataFrame, bias: Claim) -> Claim:
-    "Which way the predictions are off on average, where the rows can tell, and in how many parts by their size"
-    beyond = int((np.abs(table["error"]) > 1.96 * table["sem"]).sum())
-    return claim("{bias}; in {beyond} of {parts} parts by predicted size the mean error is beyond "
-                 "chance, each judged by itself", bias=bias,
-                 beyond=count_of(beyond, "parts by predicted size with a mean error beyond chance", len(error)),
-                 parts=count_of(len(table), "parts by predicted size", len(error)))
 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-save
+def parts_off(plan: Plan, y: np.ndarray, output: np.ndarray, together: np.ndarray | None = None
+              ) -> list[dict[str, Any]]:
+    "The `off_stretches` of the predictions, or of the scores of classes, on the test rows"
+    if not plan.classification:
+        unit = column_unit(plan.data.units.get(plan.data.target, ""))
+        return off_stretches(errors_by_size(output, output - y, together), unit, _TEST)
+    return off_stretches(calibration_table(*_hits(plan, y, output), together), "points", _TEST, "score", "score")
+
+
 def save_or_say(figures: Any, name: str, drawn: tuple[Any, str] | None, why_not: str) -> Any:
     "The figure, saved with its claim, or the reason as Markdown where nothing was drawn"
     from IPython.display import Markdown

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGEST_Q', 'SEGMENT_COLUMNS', 'SAVINGS', 'row_losses', 'losses_alike', 'closed_columns', 'sliced_columns',
-           'find_segments', 'with_savings', 'with_primary', 'worst_errors', 'segments_figure', 'segments_claim',
-           'errors_by_bin', 'errors_by_bin_figure', 'errors_by_bin_claim']
+           'find_segments', 'with_savings', 'with_primary', 'worst_errors', 'metric_by_group', 'groups_in_words',
+           'segments_figure', 'segments_claim', 'errors_by_bin', 'errors_by_bin_figure', 'errors_by_bin_claim']
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-02
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from ..models.figures import saving_claim
 from ..models.metrics import decide, measure
 from ..planning.plan import Plan
 from ..planning.units import means_of
-from .report import costs_of, readable_groups
+from .report import costs_of, metric_unit, readable_groups
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-04
 def row_losses(y: np.ndarray, output: np.ndarray, threshold: float | None, plan: Plan) -> tuple[np.ndarray, str]:
@@ -69,7 +69,8 @@ class _Losses(NamedTuple):
 
 
 def _compared(code: np.ndarray, size: int, losses: _Losses) -> pd.DataFrame:
-    "Per slice with enough rows: code, rows, loss, low, high, difference from all other rows and its low end, p"
+    """Per slice with enough rows: code, rows, loss, low, high, difference from all other rows and its low end, p, and a
+    mark that two slices share when they are the same rows"""
     every, together, least = losses
     found, whole = means_of(every, code, together, size), means_of(every, None, together)
     squares, worth = np.bincount(code, every ** 2, minlength=size), whole.independent[0] / len(every)
@@ -83,9 +84,10 @@ def _compared(code: np.ndarray, size: int, losses: _Losses) -> pd.DataFrame:
     p = stats.ttest_ind_from_stats(mean, error_inside * np.sqrt(free), free, other, error_others * np.sqrt(rest_free),
                                    rest_free, equal_var=False).pvalue
     p = np.where(error > 0, p, (mean == other).astype(float))  # losses that are all alike have no test
-    bar = 1.96 * error_inside
-    return pd.DataFrame({"code": large, "rows": n, "loss": mean, "low": np.maximum(mean - bar, 0), "high": mean + bar,
-                         "difference": mean - other, "sure_difference": mean - other - 1.96 * error, "p": p})
+    bar, marks = 1.96 * error_inside, np.random.default_rng(0).random(len(every))
+    return pd.DataFrame({"code": large, "mark": np.bincount(code, marks, size)[large], "rows": n, "loss": mean,
+                         "low": np.maximum(mean - bar, 0), "high": mean + bar, "difference": mean - other,
+                         "sure_difference": mean - other - 1.96 * error, "p": p})
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-08
 def _single_slices(groups: dict[str, pd.Series], losses: _Losses) -> pd.DataFrame:
@@ -124,10 +126,9 @@ SEGMENT_COLUMNS = ["slice", "where", "parts", "rows", "share", "loss", "low", "h
 
 def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], most: int = 12,
                   together: np.ndarray | None = None) -> pd.DataFrame:
-    """The slices that were looked at, the surely worst first: slice, where (the same in a sentence), parts (pairs of
-    column and group), rows, share,
-    loss, low, high, difference (from all other rows), sure_difference (low end of its 95 % interval), ratio (to all
-    rows), p, q
+    """The slices that were looked at, the same rows once, the surely worst first: slice, where (the same in a
+    sentence), parts (pairs of column and group), rows, share, loss, low, high, difference (from all other rows),
+    sure_difference (low end of its 95 % interval), ratio (to all rows), p, q
 
     losses: as `row_losses` gives them. columns: of `raw`; pairs are made of the `most` that differ most. together: of
     `drawn_together`, for these rows; a slice of fewer than 30 draws, or of 2 % of them, is not told.
@@ -146,7 +147,7 @@ def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], mos
     every["where"] = [" and ".join(f"{name} is {label}" for name, label in parts) for parts in every["parts"]]
     every["share"] = every["rows"] / len(losses)
     every["ratio"] = every["loss"] / losses.mean() if losses.mean() else 1.0
-    kept = every[(every["parent"] == 0) | (every["low"] > every["parent"])]
+    kept = every[(every["parent"] == 0) | (every["low"] > every["parent"])].drop_duplicates(["rows", "mark"])
     return kept.sort_values(["sure_difference", "loss"], ascending=False, kind="stable", ignore_index=True)[
         SEGMENT_COLUMNS]
 
@@ -189,22 +190,59 @@ def with_primary(segments: pd.DataFrame, y: np.ndarray, output: np.ndarray, thre
 # %% ../../../nbs/validation/05_segments.ipynb #segments-18
 def worst_errors(bundle: Bundle, raw: pd.DataFrame, y: np.ndarray, output: np.ndarray, plan: Plan,
                  most: int = 10) -> list[dict[str, Any]]:
-    """row_id, actual, said, probability of what was true (classes) or error (numbers), and inputs, the worst first
+    """row_id, actual, said, probability of what was true (classes) or error (numbers), and inputs, the worst first; of
+    a plan with groups the worst row of each, with its group, where that may be shown
 
     Inputs: what the model saw, without protected and personal columns.
     """
     if plan.classification:
         true = output[np.arange(len(y)), y]
-        order, facts = np.argsort(true, kind="stable")[:most], {"probability_of_actual": true}
+        order, facts = np.argsort(true, kind="stable"), {"probability_of_actual": true}
         actual = np.array(plan.data.classes, dtype=object)[y]
     else:
-        order, facts, actual = np.argsort(-np.abs(output - y), kind="stable")[:most], {"error": output - y}, y
+        order, facts, actual = np.argsort(-np.abs(output - y), kind="stable"), {"error": output - y}, y
+    group = plan.data.group if plan.data.group in raw else ""
+    if group:
+        order = order[~raw[group].iloc[order].duplicated().to_numpy()]
+    order = order[:most]
     closed, said = closed_columns(plan, raw), bundle.score(raw.iloc[order])["prediction"].to_numpy()
     shown = [name for name in bundle.input_columns if name not in closed]
-    return [{"row_id": int(raw["row_id"].iloc[place]), "actual": actual[place], "said": said[number],
+    named = {} if not group or group in closed else {group: raw[group].to_numpy()}
+    return [{"row_id": int(raw["row_id"].iloc[place]), **{name: values[place] for name, values in named.items()},
+             "actual": actual[place], "said": said[number],
              **{name: float(values[place]) for name, values in facts.items()},
              "inputs": raw[shown].iloc[place].to_dict()}
             for number, place in enumerate(order)]
+
+# %% ../../../nbs/validation/05_segments.ipynb #segments-groups
+def metric_by_group(y: np.ndarray, output: np.ndarray, threshold: float | None, raw: pd.DataFrame, plan: Plan,
+                    least: int = 10) -> pd.DataFrame:
+    """The primary metric of each group of the plan with at least `least` rows, where it is defined, smallest first:
+    group, rows, value; empty without groups"""
+    name, found = plan.data.group, []
+    for group, places in raw.reset_index(drop=True).groupby(name).indices.items() if name in raw else ():
+        if len(places) >= least:
+            value = measure(plan.data.task, y[places], output[places], threshold, costs_of(plan), resamples=0)[
+                plan.metric.primary]["value"]
+            found += [] if value is None else [(group, len(places), value)]
+    return pd.DataFrame(found, columns=["group", "rows", "value"]).sort_values("value", ignore_index=True)
+
+
+def groups_in_words(table: pd.DataFrame, plan: Plan, shown: bool = True) -> Claim | str:
+    "The least, the median and the largest of `metric_by_group`, with the names of both where they may be `shown`"
+    if len(table) < 2:
+        return ""
+    metric, name = plan.metric.primary, plan.data.group
+    ends = {"least": 0, "most": len(table) - 1}
+    values = {end: Measured(float(table["value"][at]), metric_unit(plan, metric), f"{end} {metric} of one {name}",
+                            int(table["rows"][at]), rule="test rows") for end, at in ends.items()}
+    median = Measured(float(table["value"].median()), metric_unit(plan, metric), f"median {metric} of one {name}",
+                      rule="test rows")
+    names = {f"name_{end}": f" ({table['group'][at]})" if shown else "" for end, at in ends.items()}
+    return claim("Over {groups:value|values} of '{name}' with ten rows or more, {metric} runs from {least}{name_least} "
+                 "to {most}{name_most}, {median} in the median", **values, **names, metric=metric, name=name,
+                 median=median, groups=count_of(len(table), f"values of {name} with ten test rows"))
+
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-21
 def segments_figure(segments: pd.DataFrame, overall: float, name: str, unit: str = "score", most: int = 10
@@ -233,7 +271,9 @@ def segments_figure(segments: pd.DataFrame, overall: float, name: str, unit: str
 
 
 def _with_unit(name: str, unit: str) -> str:
-    return name if unit == "score" else f"{name}, {unit}"
+    if unit == "score":
+        return f"{name}, in the brief's units" if name == "cost per row" else name
+    return f"{name}, {unit}"
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-22
 def segments_claim(segments: pd.DataFrame, overall: float, name: str, unit: str = "score") -> Claim:
