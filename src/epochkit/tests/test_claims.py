@@ -236,12 +236,12 @@ def _(p, said):
 
 @recomputes("003", "strongest_number", alone=0.008, alone_ends=0.009)
 def _(p, said):
-    values = {name: correlation_ratio(p.seen[name].dropna(), p.seen[p.target][p.seen[name].notna()])[0] for name in p.numbers}
+    values = {name: correlation_ratio(p.seen[name].dropna(), p.seen[p.target][p.seen[name].notna()], units_of(p))[0] for name in p.numbers}
     name = max(values, key=values.get)
     known = p.seen[name].notna()
     area = roc_auc_score(p.bad[known], p.seen[name][known])
     assert said.words["name"] == name
-    assert correlation_ratio(p.seen[name][known], p.bad[known])[1] > 0.05 or said.words["side"] == ("higher" if area > 0.5 else "lower")
+    assert correlation_ratio(p.seen[name][known], p.bad[known], units_of(p))[1] > 0.05 or said.words["side"] == ("higher" if area > 0.5 else "lower")
     return {"alone": alone(p, name) if known.all() else max(area, 1 - area), "rows": known.sum()}
 
 
