@@ -139,6 +139,8 @@ def saving_claim(row: Mapping[str, Any], name: str, unit: str) -> Claim | str:
                      int(row["rows"]), rule="test rows")
     saves = Measured(float(row["saves"]), unit, f"{name} that the model saves where {row['where']}", int(row["rows"]),
                      float(row["saves_low"]), float(row["saves_high"]), rule="test rows")
+    if not any((row["saves"], row["saves_low"], row["saves_high"])):
+        return claim("the best single answer for all of them has {alike}, as the model has", alike=alike)
     if row["saves_low"] > 0:
         return claim("the best single answer for all of them has {alike}, so the model saves {saves}", alike=alike,
                      saves=saves)

@@ -1643,7 +1643,8 @@ def _(p, said):
     outcomes = [row["outcome"] for row in p.json("006", "test_report.json")["criteria"]]
     looked = [item for item in p.json("006", "overfit_checks.json") if item["result"] in ("notice", "fail")]
     return {"rows": len(y), "value": resampled(roc_auc_score, y, scores), "blind": roc_auc_score(y, np.zeros(len(y))),
-            "met": outcomes.count("met"), "demanded": len(outcomes), "open": len(looked)}
+            "met": outcomes.count("met"), "demanded": len(outcomes), "open": len(looked),
+            "asked": sum(item["result"] != "not measured" for item in p.json("006", "overfit_checks.json"))}
 
 
 @recomputes("007", "answer", two=1e-12, three=1e-12)

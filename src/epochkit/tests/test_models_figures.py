@@ -84,6 +84,12 @@ def test_where_predictions_are_off_by_size_is_told_before_that_they_are_right_on
         errors_by_size(rng.permutation(output), alike, groups), "", "")
 
 
+def test_a_model_that_gives_one_answer_saves_nothing_and_says_so_without_an_interval():
+    row = {"where": "month is aug", "rows": 143, "alike": 2.825, "saves": 0.0, "saves_low": 0.0, "saves_high": 0.0}
+    assert saving_claim(row, "cost per row", "score") == "the best single answer for all of them has 2.825, as the model has"
+    assert "cannot tell that the model saves anything (0.100" in saving_claim(row | {"saves": 0.1, "saves_low": -0.1, "saves_high": 0.3}, "cost", "score")
+
+
 def test_parts_of_noise_are_off_in_few_of_many_tables():
     rng = np.random.default_rng(1)
     tables = [errors_by_size(rng.normal(0, 1, 400), rng.normal(0, 1, 400), None) for _ in range(200)]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['actionable_columns', 'at_most', 'sampled_rows', 'smallest_flips', 'flip_summary', 'most_often', 'flip_figure',
-           'flip_claim', 'Disturbance', 'disturbances', 'disturbance_losses', 'surely_first', 'disturbance_figure',
+           'flip_claim', 'Disturbance', 'disturbances', 'disturbance_losses', 'by_sure_loss', 'disturbance_figure',
            'disturbance_claim', 'Shift', 'population_shifts', 'three_times', 'shift_losses', 'shift_figure',
            'shift_claim', 'seed_spread']
 
@@ -205,10 +205,10 @@ def disturbance_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, baseline: 
     undisturbed = values.pop(("", "", ""))
     found = [{"kind": kind, "column": column, "what": what, "value": float(after[0]),
               **relative_loss(plan, undisturbed, after, baseline)} for (kind, column, what), after in values.items()]
-    return surely_first(found)
+    return by_sure_loss(found)
 
 
-def surely_first(losses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def by_sure_loss(losses: list[dict[str, Any]]) -> list[dict[str, Any]]:
     "The losses by the low end of their intervals, the largest first: the one order of pictures, lists and advice"
     return sorted(losses, key=lambda row: -row["low"] if np.isfinite(row["low"]) else np.inf)
 
@@ -320,7 +320,7 @@ def shift_losses(bundle: Bundle, raw: pd.DataFrame, plan: Plan, y_fitted: np.nda
         asked[number, "model"] = ScoredAnswers(output, bundle.threshold, times)
         asked[number, "baseline"] = ScoredAnswers(flat, None, times)
     values = resampled_primary(plan, y, asked, drawn_together(raw, plan), 2_000_000)
-    return surely_first([
+    return by_sure_loss([
         {"column": shift.column, "what": shift.what, "same": shift.same, "share": float(shift.rows.mean()),
          "value": float(values[number, "model"][0]), "baseline": float(values[number, "baseline"][0]),
          **relative_loss(plan, values[0, "model"], values[number, "model"], values[0, "baseline"],

@@ -155,7 +155,7 @@ def needed_in_words(found: dict[str, Any], metric: str, near: int = 3) -> Claim 
     place = ranked.index(first["column"])
     if place < near:
         return claim("{metric} needs {needed} most, {too} (rank correlation of all {rho})", **told,
-                     too="too" if not place else f"one of the first {near} there")
+                     too="too" if not place else "one of the first there")
     return claim("{metric} needs another column most, {needed}, number {place} by its share of the scores (rank "
                  "correlation of all {rho})", **told, place=count_of(place + 1, "place of what is needed most"))
 
