@@ -6022,6 +6022,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'epochkit/retrospective/comparison.py'),
                                                    'epochkit.retrospective.comparison._decisions': ( 'retrospective/comparison.html#_decisions',
                                                                                                      'epochkit/retrospective/comparison.py'),
+                                                   'epochkit.retrospective.comparison._last_begun': ( 'retrospective/comparison.html#_last_begun',
+                                                                                                      'epochkit/retrospective/comparison.py'),
                                                    'epochkit.retrospective.comparison._outcome': ( 'retrospective/comparison.html#_outcome',
                                                                                                    'epochkit/retrospective/comparison.py'),
                                                    'epochkit.retrospective.comparison._seconds_between': ( 'retrospective/comparison.html#_seconds_between',

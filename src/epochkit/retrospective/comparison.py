@@ -18,14 +18,22 @@ from ..report.values import demand_text, readable
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #80retrospect-04
 def _attempts(own: list[Event]) -> dict[str, Any]:
-    "runs, failures, resumes and warnings of an epoch, from its own events"
+    "runs, failures and resumes of an epoch, and the warnings of its last run, from its own events"
     failures = [event for event in own if event.kind == "epoch_failed"]
     started = {event.data.get("run", event.seq) for event in own if event.kind == "epoch_started"}
     ended = len(failures) + sum(event.kind == "epoch_finished" for event in own)
     return {"runs": max(len(started), ended), "failures": len(failures),
             "errors": list(dict.fromkeys(event.data.get("error", "an error") for event in failures)),
             "resumes": sum(event.kind == "epoch_started" and "resumes" in event.data for event in own),
-            "warnings": list(dict.fromkeys(event.data["text"] for event in own if event.kind == "warning"))}
+            "warnings": list(dict.fromkeys(event.data["text"] for event in own if event.kind == "warning"
+                                           and event.seq >= _last_begun(own)))}
+
+
+def _last_begun(own: list[Event]) -> int:
+    "Where the last run began that resumes no other: what an earlier one warned of is settled, or said again"
+    begun = [event for event in own if event.kind == "epoch_started" and "resumes" not in event.data]
+    run = begun[-1].data.get("run", begun[-1].seq) if begun else None
+    return next((event.seq for event in begun if event.data.get("run", event.seq) == run), 0)
 
 # %% ../../../nbs/retrospective/01_comparison.ipynb #comparison-work
 def _work(own: list[Event], finished: Event) -> dict[str, Any]:

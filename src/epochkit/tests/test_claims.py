@@ -1384,7 +1384,10 @@ def _(p, said):
 
 @learns("warnings_stay")
 def _(p, said):
-    texts = {event["data"]["text"] for event in ledger(p) if event["kind"] == "warning" and event["epoch"] == int(said.words["epoch"])}
+    own = [event for event in ledger(p) if event["epoch"] == int(said.words["epoch"])]
+    runs = [event["data"].get("run") if event["kind"] == "epoch_started" and "resumes" not in event["data"] else None for event in own]
+    last = runs.index([run for run in runs if run][-1])  # what an earlier run warned of is no warning any more
+    texts = {event["data"]["text"] for event in own[last:] if event["kind"] == "warning"}
     used = p.json("005", "tuned_model_info.json")["members"]
     losers = [model["model"] for model in p.json("005", "all_models_metrics.json")["models"] if model["framework"] not in used]
     beside = {text for text in texts if said.words["epoch"] == "005" and any(text.startswith(f"{title} was ") for title in losers)}

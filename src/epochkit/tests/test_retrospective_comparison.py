@@ -54,6 +54,11 @@ def test_what_happened_is_read_from_the_record(settings):
     row = actuals(settings)[0]
     assert (row["epoch"], row["seconds"], row["runs"], row["warnings"]) == (6, 9.5, 1, ["12 rows were left out"])
     assert row["by_hand"] and row["waited_s"] is None
+    ledger = Ledger(settings.context_root)
+    for kind, data in (("epoch_started", {"run": "b"}), ("warning", {"text": "3 rows were left out"}), ("epoch_started", {"run": "b"}),
+                       ("warning", {"text": "memory is short"}), ("epoch_started", {"run": "c", "resumes": "b"}), ("warning", {"text": "slow"})):
+        ledger.append(kind, data, epoch=6)
+    assert actuals(settings)[0]["warnings"] == ["3 rows were left out", "memory is short", "slow"], "an earlier run's are gone, a resumed one's stay"
 
 
 def test_work_waiting_and_rework_are_told_apart(tmp_path):

@@ -156,20 +156,21 @@ def proposed(found: list[Standing], prices: Mapping[str, Price]) -> tuple[str, s
         return best.name, "it has the best score" + (", and none as good is cheaper to run" if len(near) > 1 else "")
     return chosen.name, claim(
         "it is {behind} behind {leader}, less than one standard error of their difference and less than 1 % of what "
-        "{leader} gets wrong, and it is cheaper to run: {cheaper}", leader=best.name,
+        "{leader} gets wrong, and {cheaper}", leader=best.name,
         behind=Measured(float(chosen.behind), "score", f"distance of {chosen.name} from {best.name}"),
         cheaper=_cheaper_claim(chosen.name, best.name, prices))
 
 
 def _cheaper_claim(name: str, leader: str, prices: Mapping[str, Price]) -> Claim:
-    "What one model costs to run beside another, of what was measured of both"
-    told, values = [], {}
-    for (what, of), own, other in zip((("{ms} against {ms_of_best} per row", "time of {} for a row"),
-                                       ("{size} against {size_of_best}", "size of {}")), prices[name], prices[leader]):
-        if own and other:
-            first, second, unit = ("ms", "ms_of_best", "ms") if "{ms}" in what else \
-                ("size", "size_of_best", "MB on disk")
-            values |= {first: Measured(float(own), unit, of.format(name)),
-                       second: Measured(float(other), unit, of.format(leader))}
-            told.append(what)
-    return claim(" and ".join(told), **values)
+    "In what one model is cheaper to run than another, with what was measured of both"
+    def beside(part: str, unit: str, of: str) -> Claim | str:
+        own, other = (getattr(prices[one], part) for one in (name, leader))
+        return claim("{%s} against {%s_of_best}" % (part, part), **{
+            place: Measured(float(value), unit, of.format(one)) for place, value, one in (
+                (part, own, name), (f"{part}_of_best", other, leader))}) if own and other else ""
+    time, room = beside("ms_per_row", "ms", "time of {} for a row"), beside("size_mb", "MB on disk", "size of {}")
+    if prices[name].doublings(prices[leader])[0] < 0:
+        return claim("it takes less time for a row, {time}{room}", time=time,
+                     room=claim(" ({room})", room=room) if room else "")
+    return claim("it takes about as long for a row{time} and less room, {room}", room=room,
+                 time=claim(" ({time})", time=time) if time else "")
