@@ -67,7 +67,7 @@ def _marks(info: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
     if info.get("unattended"):
         why = _said_once(info.get("reason") or "no reason recorded")
         marks.append(("No person has approved this model", "It passed its computed checks in an unattended run "
-                      f"({why}). Do not decide about people with it.", []))
+                      f"({why}). Nobody answers for what is decided with it.", []))
     return marks
 
 
