@@ -196,8 +196,9 @@ def _rows_left_out(record: ProjectRecord) -> Lesson | None:
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-12-1
 @lesson_rule("data_wrangling")
 def _cells_mended(record: ProjectRecord) -> Lesson | None:
+    no_fault = ("column_kinds", "named_missing", "named_numbers")  # read as what they are, and marks of the brief
     steps = [step for step in record.found("data_quality_report.json", "steps") or []
-             if step.get("cells") and step["step"] != "column_kinds"]  # a date that is read as one was no fault
+             if step.get("cells") and step["step"] not in no_fault]
     if not steps:
         return None
     most = max(steps, key=lambda step: step["cells"])
@@ -219,10 +220,11 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
     said = claim("'{name}' is empty in {share} of the rows, more than any other column", name=name,
                  share=Measured(gaps[name], "share", f"rows without '{name}' after cleaning"))
     rows = record.found("data_quality_report.json", "rows_out")
+    change = "ask whether the mark that the brief names for a gap in '{name}' says something" \
+        if name in record.plan.cleaning.missing else "find out why '{name}' is not filled in"
     return Lesson(said, claim("about {rows:row} {are} answered without it", rows=count_of(
         round(gaps[name] * rows), f"rows without '{name}' after cleaning", rows), are="is" if round(
-            gaps[name] * rows) == 1 else "are"), claim("find out why '{name}' is not filled in", name=name),
-                  "a question to the owner of the data", 2)
+            gaps[name] * rows) == 1 else "are"), claim(change, name=name), "a question to the owner of the data", 2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-delivered
 @lesson_rule("data_wrangling")

@@ -17,7 +17,7 @@ def made_record(metric, slow, rows_out, worst, tuned, **more):
              "segments.csv": pd.DataFrame([{"slice": worst, "rows": 40, "loss": 0.7, "low": 0.5, "high": 0.9, "difference": 0.3, "ratio": 2.0, "q": 0.01}]),
              "tuning_summary_report.json": {"trials": 30}} | more
     plan = SimpleNamespace(metric=SimpleNamespace(primary=metric, maximize=metric == "roc_auc"), serving=SimpleNamespace(latency_p95_ms=100),
-                           data=SimpleNamespace(labels={}, on_leak="drop"))
+                           data=SimpleNamespace(labels={}, on_leak="drop"), cleaning=SimpleNamespace(missing={"pdays": ["999"]}))
     return ProjectRecord(plan, happened, [{"epoch": 6, "criterion": "primary metric", "outcome": "met", "judgement": "met", "observed": 0.8, "operator": ">=",
                                            "limit": 0.7, "detail": ""}], [], files, [Scenario("no tuning", metric, *tuned)])
 
@@ -215,3 +215,12 @@ def test_the_model_is_told_in_short_and_without_prices_by_its_score():
     assert told.startswith("The largest mean absolute error is where City: Bonn (40 rows): 0.700 USD (0.500 to 0.900)")
     roles = [row["role"] for row in lessons_by_role(make_lessons(record))]
     assert roles == sorted(roles, key=list(dict.fromkeys(roles)).index) and roles[0] == "Business analysis"
+
+
+@pytest.mark.parametrize("name, change", [("pdays", "ask whether the mark that the brief names for a gap in 'pdays' says something"),
+                                          ("income", "find out why 'income' is not filled in")])
+def test_a_gap_that_the_brief_names_a_mark_for_is_no_neglect_of_whoever_enters_it(name, change):
+    report = {"rows_in": 100, "rows_out": 100, "missing": {name: {"before": 0.4, "after": 0.4}, "other": {"before": 0.1, "after": 0.1}},
+              "steps": [{"step": "named_missing", "why": "the brief says so", "cells": 40}, {"step": "column_kinds", "why": "", "cells": 9}]}
+    lessons = {lesson.id: lesson for lesson in make_lessons(made_record("rmse", 3, 100, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report}))}
+    assert str(lessons["widest_gap"].change) == change and "cells_mended" not in lessons
