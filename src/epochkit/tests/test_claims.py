@@ -1239,7 +1239,7 @@ def _(p, said):
     return {"share": gaps.max(), "rows": p.table[gaps.idxmax()].isna().sum()}
 
 
-@learns("strongest_column", alone=0.008, alone_ends=0.009)
+@learns("strongest_column", alone=0.008, alone_ends=0.009, information=0.001)
 def _(p, said):
     return RECOMPUTES["003 strongest_features (finding)"][0](p, said)
 
