@@ -1537,8 +1537,6 @@ def _(p, said):
 @recomputes("006", "criteria (finding)", value_ends=0.002)
 def _(p, said):
     found = RECOMPUTES["006 answer"][0](p, said)
-    unsure = [row for row in p.json("006", "test_report.json")["criteria"] if row["judgement"] == "met, not certain"]
-    found |= {f"{name}{at}": row[key] for at, row in enumerate(unsure) for name, key in (("end", "worse_end"), ("limit", "limit"))} | {"unsure": len(unsure)}
     return {name: found[name] for name in said.values}
 
 
@@ -1643,11 +1641,13 @@ def _(p, said):
 @recomputes("006", "answer", value_ends=0.002)
 def _(p, said):
     y, scores, _ = scored_rows(p)
-    outcomes = [row["outcome"] for row in p.json("006", "test_report.json")["criteria"]]
-    looked = [item for item in p.json("006", "overfit_checks.json") if item["result"] in ("notice", "fail")]
-    return {"rows": len(y), "value": resampled(roc_auc_score, y, scores), "blind": roc_auc_score(y, np.zeros(len(y))),
+    criteria, checks = p.json("006", "test_report.json")["criteria"], p.json("006", "overfit_checks.json")
+    outcomes, looked = [row["outcome"] for row in criteria], [item for item in checks if item["result"] in ("notice", "fail")]
+    unsure = [row for row in criteria if row["judgement"] == "met, not certain"]
+    ends = {f"{name}{at}": row[key] for at, row in enumerate(unsure) for name, key in (("end", "worse_end"), ("limit", "limit"))}
+    return {**ends, "unsure": len(unsure), "rows": len(y), "value": resampled(roc_auc_score, y, scores), "blind": roc_auc_score(y, np.zeros(len(y))),
             "met": outcomes.count("met"), "demanded": len(outcomes), "open": len(looked),
-            "asked": sum(item["result"] != "not measured" for item in p.json("006", "overfit_checks.json"))}
+            "asked": sum(item["result"] != "not measured" for item in checks)}
 
 
 @recomputes("007", "answer", two=1e-12, three=1e-12)
