@@ -12,6 +12,7 @@ __all__ = ['SHIFTS', 'Alarms', 'rows_needed', 'reference_profile', 'psi', 'psi_n
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -358,10 +359,10 @@ def shift_text(kind: str, place: float) -> str:
     return f"{100 * share:g} % of the labels" if kind == "category" else f"{deviations:g} standard deviations"
 
 
-def power_table(power: pd.DataFrame) -> pd.DataFrame:
-    "What `alarm_power` found as a table for people, those that are hardest to hear first"
+def power_table(power: pd.DataFrame, labels: Mapping[str, str] = MappingProxyType({})) -> pd.DataFrame:
+    "What `alarm_power` found as a table for people, those that are hardest to hear first; labels: of columns"
     order = power.sort_values("smallest", ascending=False, na_position="first", kind="stable", ignore_index=True)
-    return pd.DataFrame({"column": order["column"], "rings as it is": order["unmoved"],
+    return pd.DataFrame({"column": order["column"].replace(dict(labels)), "rings as it is": order["unmoved"],
                          "smallest shift that rings": list(map(shift_text, order["kind"], order["smallest"]))})
 
 
@@ -400,10 +401,10 @@ def power_figure(power: pd.DataFrame, rows: int) -> tuple[Any, str] | None:
                          ring_moved="rings" if (power["smallest"] <= middle).sum() == 1 else "ring")
 
 # %% ../../../nbs/serving/05_monitoring.ipynb #73monitoring-27
-def drift_table(report: Mapping[str, Any]) -> pd.DataFrame:
-    "The report as a table for people, alarms first"
+def drift_table(report: Mapping[str, Any], labels: Mapping[str, str] = MappingProxyType({})) -> pd.DataFrame:
+    "The report as a table for people, alarms first; labels: what people call a column"
     rows = [{
-        "column": row["column"], "result": row["result"], "PSI": row.get("psi"), "limit": row.get("limit"),
+        "column": labels.get(row["column"], row["column"]), "result": row["result"], "PSI": row.get("psi"), "limit": row.get("limit"),
         "test": row.get("test"), "p": row.get("p_value"), "missing": row["missing"], "reason": row.get("reason", "")
     } for row in [*report["scores"], *report["features"]]]
     order = {"drift": 0, "ok": 1, "not measured": 2}

@@ -206,6 +206,8 @@ def test_the_table_puts_alarms_first_and_the_figure_shows_every_measured_column(
     report = drift_report(reference, *make(200, shift=12))
     table = drift_table(report)
     assert table["result"].tolist() == sorted(table["result"], key=["drift", "ok", "not measured"].index)
+    called = drift_table(report, {"income": "Monthly income"})
+    assert "Monthly income" in [*called["column"]] and "income" in [*table["column"]] and "income" not in [*called["column"]]
     figure = drift_figure(report)
     assert len(figure.axes[0].patches) == 4 and "largest of" not in figure.axes[0].get_xlabel()
     assert drift_figure(report, 2).axes[0].get_xlabel().endswith("(orange: drift; the 2 largest of 4)")
