@@ -405,7 +405,8 @@ def drift_table(report: Mapping[str, Any], labels: Mapping[str, str] = MappingPr
     "The report as a table for people, alarms first; labels: what people call a column"
     rows = [{
         "column": labels.get(row["column"], row["column"]), "result": row["result"], "PSI": row.get("psi"),
-        "limit": row.get("limit"), "test": row.get("test"), "p": row.get("p_value"), "missing": row["missing"], "reason": row.get("reason", "")
+        "limit": row.get("limit"), "test": row.get("test"), "p": row.get("p_value"), "missing": row["missing"],
+        "reason": row.get("reason", "")
     } for row in [*report["scores"], *report["features"]]]
     order = {"drift": 0, "ok": 1, "not measured": 2}
     return pd.DataFrame(rows).sort_values("result", key=lambda column: column.map(order), kind="stable",
