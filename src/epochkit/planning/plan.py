@@ -422,10 +422,10 @@ def criteria_can_be_measured(context: GateContext) -> CheckResult:
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-b
 @gate_check(1, "risks are assessed")
 def risks_are_assessed(context: GateContext) -> CheckResult:
-    "Passes when at least three risks have both evidence and mitigation"
+    "Passes when there is a risk, and every one has both evidence and mitigation"
     risks = context.json("risk_assessment.json")["risks"]
     complete = [risk for risk in risks if risk["evidence"] and risk["mitigation"]]
-    return verdict(len(complete) >= 3, len(complete), 3)
+    return verdict(0 < len(complete) == len(risks), len(complete), max(1, len(risks)))
 
 # %% ../../../nbs/planning/03_plan.ipynb #25planning-19-c
 @gate_check(1, "the data can be learned from")

@@ -224,6 +224,9 @@ def test_each_check_of_gate_001_can_fail(tmp_path, diabetes):
                                                                       "total": {}})["cost within its limit"] == "fail"
     assert gate(resource_estimates__json={"epochs": []})["every epoch is planned"] == "fail"
     assert gate(risk_assessment__json={"risks": []})["risks are assessed"] == "fail"
+    one, bare = {"evidence": "1 of 2", "mitigation": "look"}, {"evidence": "1 of 2", "mitigation": ""}
+    assert gate(risk_assessment__json={"risks": [one]})["risks are assessed"] == "pass"
+    assert gate(risk_assessment__json={"risks": [one, one, one, bare]})["risks are assessed"] == "fail"
     vague = [make_criteria(diabetes)[0] | {"limit": "good"}]
     assert gate(success_criteria__json={"criteria": vague})["criteria can be measured"] == "fail"
     assert gate(project_plan__json=diabetes.model_dump() | {"columns": {}})["the data can be learned from"] == "fail"
