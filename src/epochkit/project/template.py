@@ -52,8 +52,8 @@ _EVIDENCE = {
         ("test_report.json", "edge_case_results.csv", "fairness_analysis.json", "overfit_checks.json",
          "compliance.json", "failure_modes.json", "technical_documentation.md")),
     7: ("Deployment report (deployment_report.html)",
-        ("deployment_report.json", "known_answers.json", "drift_served.json", "drift_shifted.json", "MODEL_CARD.md",
-         "manifest.json", "ml_bom.cdx.json", "shadow.json")),
+        ("deployment_report.json", "known_answers.json", "drift_served.json", "drift_shifted.json", "drift_latest.json",
+         "MODEL_CARD.md", "manifest.json", "ml_bom.cdx.json", "shadow.json")),
 }
 
 
