@@ -227,7 +227,7 @@ def _loss_figure(losses: list[dict[str, Any]], most: int = 15) -> Any:
     ax.axvline(0, color="#606060", linewidth=1)
     ax.set_yticks(range(len(shown)), [f"{row['column']}: {row['what']}" for row in shown])
     ax.invert_yaxis()
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     ax.set_xlabel("share of the gain over the baseline that is lost, with its 95 % interval")
     return fig
 
