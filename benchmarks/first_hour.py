@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,10 +73,11 @@ def served_prediction(project: Path) -> str:
     with subprocess.Popen([project / ".venv/bin/epoch", "serve", "--port", str(port)], cwd=project, stderr=subprocess.DEVNULL) as service:
         try:
             while service.poll() is None:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
+                try:  # a port that is only tried for being free answers a connection, and no request
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
             return run([sys.executable, str(test), f"http://127.0.0.1:{port}"], project).strip()
         finally:
             service.terminate()
