@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from ..planning.plan import Plan
-from ..planning.units import Worth, worth_of
+from ..planning.units import Worth, codes_at, worth_of
 
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-06
 def cramers_v(a: pd.Series, b: pd.Series, worth: Worth = Worth()) -> tuple[float, float]:
@@ -232,10 +232,8 @@ def _with_corrections(table: pd.DataFrame) -> pd.DataFrame:
 # %% ../../../nbs/exploration/01_associations.ipynb #40associatio-12-c
 def _times_of(column: pd.Series, kind: str, target: pd.Series, together: pd.Series | None) -> float:
     "How often a test of information counts these rows: by the tenths and labels that it sees"
-    if together is None:
-        return 1.0
-    return worth_of(pd.Series(bins_of(column, kind).astype(str), column.index), target,
-                    together.reindex(column.index).to_numpy()).times
+    seen = pd.Series(bins_of(column, kind).astype(str), column.index)
+    return worth_of(seen, target, codes_at(together, column)).times
 
 
 def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, together: pd.Series | None = None
@@ -245,7 +243,7 @@ def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, toge
 
     together: of `drawn_together`, by the index of the frame."""
     frame, rows = frame[frame[plan.data.target].notna()], []
-    of = None if together is None else together.reindex(frame.index).to_numpy()
+    of = codes_at(together, frame)
     some = frame if len(frame) <= _MOST_ROWS else frame.sample(_MOST_ROWS, random_state=0)
     target = frame[plan.data.target]
     codes = bins_of(some[plan.data.target], "category" if plan.classification else "number")
@@ -267,10 +265,10 @@ def associations(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, toge
 _WORD = r"(?u)\b[^\W\d_]{2,}\b"
 
 
-def _times_of_words(has: Any, rank: np.ndarray, together: pd.Series) -> np.ndarray:
+def _times_of_words(has: Any, rank: np.ndarray, together: np.ndarray) -> np.ndarray:
     "How often a test of each word (a column of `has`, 1 where a row holds it) with centred ranks counts the rows"
     from scipy import sparse
-    codes = np.unique(together.to_numpy(), return_inverse=True)[1]
+    codes = np.unique(together, return_inverse=True)[1]
     units = sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
     share, of_unit = np.asarray(has.mean(axis=0)).ravel(), units @ rank
     products = has.multiply(rank[:, None]).tocsr()
@@ -300,7 +298,7 @@ def telling_words(column: pd.Series, outcome: pd.Series, most: int = 12, togethe
     rows = np.asarray(has.sum(axis=0)).ravel().astype(float)
     spread = np.sqrt((rows / n) * (1 - rows / n)) * rank.std()
     effect = (has.T @ (rank - rank.mean())) / n / np.where(spread > 0, spread, np.inf)
-    times = _times_of_words(has, rank - rank.mean(), together.reindex(texts.index)) if together is not None else 1.0
+    times = _times_of_words(has, rank - rank.mean(), codes_at(together, texts)) if together is not None else 1.0
     q_values = stats.false_discovery_control(2 * stats.norm.sf(np.abs(effect) * np.sqrt(n / times)))
     with_word = (has.T @ outcome.to_numpy()) / rows
     table = pd.DataFrame({
@@ -320,9 +318,8 @@ def describe_texts(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Se
         texts = frame[name].dropna().astype(str)
         lengths = texts.str.split().str.len()
         words, measured = telling_words(frame[name], outcome, together=together), outcome[texts.index]
-        of = None if together is None else together.reindex(texts.index).to_numpy()
-        rho, p_value = rank_correlation(lengths, measured, worth_of(lengths, measured, of)) if len(texts) >= 10 else (
-            np.nan, np.nan)
+        worth = worth_of(lengths, measured, codes_at(together, texts))
+        rho, p_value = rank_correlation(lengths, measured, worth) if len(texts) >= 10 else (np.nan, np.nan)
         rows.append({
             "column": name, "rows": len(texts), "words": float(lengths.median()) if len(texts) else 0.0,
             "longest": int(lengths.max()) if len(texts) else 0, "different": int(texts.nunique()), "length_effect": rho,

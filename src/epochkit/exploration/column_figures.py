@@ -22,7 +22,7 @@ from .findings import (alone_value, association_values, ends_alone, quartiles_cl
 from .missing_and_outliers import has_width
 from .structure_findings import effect_value, label_value, outcome_value, value_of_column
 from ..report.claims import Claim, Measured, chosen_value, claim, count_of, first_of
-from ..planning.units import worth_of
+from ..planning.units import codes_at, worth_of
 from ..report.figures import COLOURS, use_style
 from ..report.values import readable, share_text
 
@@ -173,8 +173,8 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
 # %% ../../../nbs/exploration/11_column_figures.ipynb #44acolumnfig-why09
 def _side_of(found: Exploration, values: pd.Series, is_positive: pd.Series) -> str:
     "Whether the values tend to be higher or lower in the positive class; empty where chance explains the difference"
-    known, of = values.notna(), None if found.together is None else found.together[values.index].to_numpy()
-    worth = worth_of(values, is_positive.astype(str), of)
+    known = values.notna()
+    worth = worth_of(values, is_positive.astype(str), codes_at(found.together, values))
     p_value = correlation_ratio(values[known], is_positive[known].astype(str), worth)[1]
     return ("higher" if auc_of(values[known], is_positive[known]) > 0.5 else "lower") if p_value < 0.05 else ""
 

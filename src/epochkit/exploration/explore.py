@@ -26,7 +26,7 @@ from .groups import GroupStructure, group_structure
 from ..cleaning.years import holds_years, with_years
 from ..planning.plan import Plan
 from ..planning.table_rows import TableRows
-from ..planning.units import Worth, drawn_together, worth_of
+from ..planning.units import Worth, codes_at, drawn_together, worth_of
 from .relations import interactions, pair_associations, redundant_pairs, sampled, variance_inflation
 from .time import TimeBehaviour, behaviour_over_time, describe_dates, moments_of
 
@@ -42,7 +42,7 @@ def spreads(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, most: int
             together: pd.Series | None = None) -> pd.DataFrame:
     """One row per number: the largest over the smallest spread (median absolute deviation of the groups) and
     q_value of equal spread; together: of `drawn_together`, by the index of the frame"""
-    target, rows, of = frame[plan.data.target], [], None if together is None else together.reindex(frame.index)
+    target, rows = frame[plan.data.target], []
     for name in [name for name, kind in kinds.items() if kind == "number" and frame[name].nunique() > 10][:most]:
         values = numbers_of(frame[name])
         groups = target.astype(str) if plan.classification else pd.qcut(
@@ -52,7 +52,7 @@ def spreads(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, most: int
         apart = (values - values.groupby(groups).transform("median")).abs()
         width = apart.groupby(groups).mean()
         if len(width) > 1 and width.min() > 0:
-            worth = worth_of(apart, groups[apart.index], None if of is None else of[apart.index].to_numpy())
+            worth = worth_of(apart, groups[apart.index], codes_at(together, apart))
             rows.append({"column": name, "ratio": width.max() / width.min(), "p_value": _equal_spread(
                 [group.to_numpy() for _, group in values.groupby(groups)], worth)})
     table = pd.DataFrame(rows, columns=["column", "ratio", "p_value"])

@@ -16,14 +16,14 @@ from scipy import stats
 from .associations import adjusted, gap_effect, numbers_of
 from .columns import outcome_of
 from ..planning.plan import Plan
-from ..planning.units import Worth, worth_of
+from ..planning.units import Worth, codes_at, worth_of
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-06
 def missingness(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Plan, together: pd.Series | None = None
                 ) -> pd.DataFrame:
     """One row per column with gaps: how many, the outcome with and without a value, effect and q_value of the
     difference; together: of `drawn_together`, by the index of the frame"""
-    of = None if together is None else together.reindex(frame.index).to_numpy()
+    of = codes_at(together, frame)
     outcome, _ = outcome_of(frame[plan.data.target], plan)
     target, rows = frame[plan.data.target], []
     for name in kinds:
@@ -69,33 +69,28 @@ def columns_missing_together(frame: pd.DataFrame, kinds: Mapping[str, str], limi
     return sorted((group for group in groups if len(group) > 1), key=len, reverse=True)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #41bgapsandou-why02
-def _p_values(worth: list[Worth], chi2: np.ndarray, freedom: int) -> np.ndarray:
-    return np.array([each.p_value(value, freedom) for each, value in zip(worth, chi2)])
-
-
-def _labels_on_gaps(codes: np.ndarray, gone: np.ndarray, worth: list[Worth]) -> tuple[np.ndarray, np.ndarray]:
+def _labels_on_gaps(codes: np.ndarray, gone: np.ndarray, worth: Worth) -> tuple[np.ndarray, np.ndarray]:
     "Cramér's V (bias corrected) of labels, 0 to L - 1 per row, with each column of gaps, and the p-values"
     n, labels, gaps = len(codes), np.bincount(codes), gone.sum(axis=0)
-    draws = n / np.array([each.times for each in worth])
     starts = np.cumsum(labels) - labels
     seen = np.add.reduceat(gone[np.argsort(codes, kind="stable")], starts, axis=0)
     expected, other = np.outer(labels, gaps / n), np.outer(labels, 1 - gaps / n)
     chi2 = ((seen - expected) ** 2 * (1 / expected + 1 / other)).sum(axis=0)
-    freedom, draws = len(labels) - 1, np.maximum(draws, 2)
+    freedom, draws = len(labels) - 1, np.maximum(n / worth.times, 2)
     phi2 = np.maximum(0.0, chi2 / n - freedom / (draws - 1))
     reach = np.minimum(freedom - freedom ** 2 / (draws - 1), 1 - 1 / (draws - 1))
-    return np.sqrt(phi2 / np.maximum(1e-9, reach)), _p_values(worth, chi2, freedom)
+    return np.sqrt(phi2 / np.maximum(1e-9, reach)), worth.p_value(chi2, freedom)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-numbers
-def _numbers_on_gaps(values: np.ndarray, gone: np.ndarray, worth: list[Worth]) -> tuple[np.ndarray, np.ndarray]:
+def _numbers_on_gaps(values: np.ndarray, gone: np.ndarray, worth: Worth) -> tuple[np.ndarray, np.ndarray]:
     "The correlation ratio on ranks of a number over each column of gaps, and the p-values (Kruskal and Wallis)"
     n, gaps, ranks = len(values), gone.sum(axis=0), stats.rankdata(values)
     ties = np.unique(values, return_counts=True)[1].astype(float)
     inside = ranks @ gone
     squares = inside ** 2 / gaps + (n * (n + 1) / 2 - inside) ** 2 / (n - gaps)
     h = (12 / (n * (n + 1)) * squares - 3 * (n + 1)) / (1 - (ties ** 3 - ties).sum() / (n ** 3 - n))
-    times = np.array([each.times for each in worth])
-    return np.sqrt(np.clip((h / times - 1) / np.maximum(n / times - 2, 1), 0, 1)), _p_values(worth, h, 1)
+    effect = (h / worth.times - 1) / np.maximum(n / worth.times - 2, 1)
+    return np.sqrt(np.clip(effect, 0, 1)), worth.p_value(h, 1)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-tests
 def _gap_tests(column: pd.Series, kind: str, gone: np.ndarray, together: np.ndarray | None
@@ -109,7 +104,7 @@ def _gap_tests(column: pd.Series, kind: str, gone: np.ndarray, together: np.ndar
     if len(values) < 30 or not enough.any() or (values == values[0]).all():
         return nothing, nothing
     seen = pd.Series(values.astype(str) if kind == "category" else values)
-    worth = [worth_of(seen, pd.Series(gap), together) for gap in gone[:, enough].T]
+    worth = Worth.of_each([worth_of(seen, pd.Series(gap), together) for gap in gone[:, enough].T])
     found = (_labels_on_gaps if kind == "category" else _numbers_on_gaps)(values, gone[:, enough], worth)
     answers = np.tile(nothing, (2, 1))
     answers[:, enough] = found
@@ -121,7 +116,7 @@ def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20
     """One row per column with gaps (the `most` gappy ones): the other column that tells best where they are,
     effect, q_value, mechanism; together: of `drawn_together`, by the index of the frame"""
     frame = frame if len(frame) <= 10_000 else frame.sample(10_000, random_state=0)
-    of = None if together is None else together.reindex(frame.index).to_numpy()
+    of = codes_at(together, frame)
     gone = frame[list(kinds)].isna()
     counts = gone.sum()
     enough = counts[(counts >= 10) & (len(frame) - counts >= 10)]

@@ -7,16 +7,16 @@ __all__ = ['sampled', 'spearman_matrix', 'pair_associations', 'effect_matrix', '
            'interactions']
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-02
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from .associations import adjusted, bins_of, numbers_of
-from ..planning.units import Worth, in_units, marks_of, product_worth
+from ..planning.units import Worth, codes_at, in_units, marks_of, product_worth
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06
 _MOST_CELLS = 10_000_000
@@ -54,49 +54,33 @@ def spearman_matrix(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(_spearman(frame, names)[0], names, names)
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-d
-class _Rows(NamedTuple):
-    "What tests of pairs must know of rows that are drawn together: marks of each column, first row of each unit"
-    marks: dict[str, np.ndarray]
-    starts: np.ndarray
-
-    def worth(self, pairs: Iterable[tuple[str, str]]) -> Worth:
-        "Of each pair, (n_pairs,)"
-        found = [product_worth(self.marks[first], self.marks[second], self.starts) for first, second in pairs]
-        return Worth(np.array([each.times for each in found]), len(self.starts))
+_WorthOf = Callable[[str, str], Worth]  # of two columns
 
 
-class _Apart:
-    "Rows that are draws of their own"
-
-    def worth(self, pairs: Iterable[tuple[str, str]]) -> Worth:
-        return Worth()
-
-
-def _rows_of(frame: pd.DataFrame, kinds: Mapping[str, str], together: pd.Series | None) -> _Rows | _Apart:
-    if together is None or frame.empty:
-        return _Apart()
-    order, starts = in_units(together.reindex(frame.index).to_numpy())
-    if len(starts) in (1, len(frame)):
-        return _Apart()
+def _worth_between(frame: pd.DataFrame, kinds: Mapping[str, str], together: pd.Series | None) -> _WorthOf:
+    "What the rows are worth to a test of two columns: the marks of each column are made once for all of its pairs"
+    order, starts = in_units(np.arange(len(frame)) if together is None else codes_at(together, frame))
+    if len(starts) == len(frame):
+        return lambda first, second: Worth()
     marks = {name: marks_of(frame[name].astype(str) if kinds[name] == "category" else numbers_of(frame[name]))[order]
              for name in frame}
-    return _Rows(marks, starts)
+    return lambda first, second: product_worth(marks[first], marks[second], starts)
 
 
-def _number_pairs(frame: pd.DataFrame, names: list[str], drawn: _Rows | _Apart) -> pd.DataFrame:
+def _number_pairs(frame: pd.DataFrame, names: list[str], worth_of_pair: _WorthOf) -> pd.DataFrame:
     "One row per pair of numbers: first, second, measure, effect, rows, p_value"
     rho, n = _spearman(frame, names)
     first, second = np.triu_indices(len(names), 1)
     effect, rows = np.abs(rho[first, second]), n[first, second]
     names = np.array(names, dtype=object)
-    worth = drawn.worth(zip(names[first], names[second]))
+    worth = Worth.of_each([worth_of_pair(*pair) for pair in zip(names[first], names[second])])
     return pd.DataFrame({
         "first": names[first], "second": names[second], "measure": "Spearman", "effect": effect, "rows": rows,
         "p_value": worth.rank_p(effect, rows)
     })
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-e
-def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: list[str], drawn: _Rows | _Apart
+def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: list[str], worth_of_pair: _WorthOf
                  ) -> pd.DataFrame:
     """Correlation ratio on ranks (bias corrected) of every number over every category,
     with the p-value of the Kruskal-Wallis test"""
@@ -104,7 +88,7 @@ def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: l
     n, mean = known.sum(axis=0), x.sum(axis=0) / np.maximum(1, known.sum(axis=0))
     total, found = (x * x).sum(axis=0) - n * mean ** 2, []
     for label, codes in labels.items():
-        worth = drawn.worth((label, name) for name in names)
+        worth = Worth.of_each([worth_of_pair(label, name) for name in names])
         groups = np.zeros((codes.max() + 1, len(codes)), dtype=bool)
         groups[codes, np.arange(len(codes))] = True
         counts, sums = groups.astype(float) @ known, groups.astype(float) @ x
@@ -122,8 +106,7 @@ def _mixed_pairs(frame: pd.DataFrame, labels: Mapping[str, np.ndarray], names: l
     return pd.concat(found)
 
 # %% ../../../nbs/exploration/06_relations.ipynb #41drelations-06-f
-def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray, drawn: _Rows | _Apart = _Apart()
-                ) -> dict[str, Any]:
+def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray, worth: Worth = Worth()) -> dict[str, Any]:
     "Cramér's V of two columns of codes with bias correction, rows and p-value; missing where one never varies"
     height, width = a.max() + 1, b.max() + 1
     table = np.bincount(a * width + b, minlength=height * width).reshape(height, -1).astype(float)
@@ -131,9 +114,8 @@ def _label_pair(first: str, second: str, a: np.ndarray, b: np.ndarray, drawn: _R
     (r, c), n, effect, p_value = table.shape, table.sum(), np.nan, np.nan
     if min(r, c) > 1:
         expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
-        chi2, worth = ((table - expected) ** 2 / expected).sum(), drawn.worth([(first, second)])
-        draws = max(2.0, float(np.max(n / worth.times)))
-        p_value = float(np.max(worth.p_value(chi2, (r - 1) * (c - 1))))
+        chi2, draws = ((table - expected) ** 2 / expected).sum(), max(2.0, n / worth.times)
+        p_value = float(worth.p_value(chi2, (r - 1) * (c - 1)))
         phi2 = max(0.0, chi2 / n - (r - 1) * (c - 1) / (draws - 1))
         r, c = r - (r - 1) ** 2 / (draws - 1), c - (c - 1) ** 2 / (draws - 1)
         effect = min(1.0, np.sqrt(phi2 / max(1e-9, min(r - 1, c - 1))))
@@ -150,10 +132,10 @@ def pair_associations(frame: pd.DataFrame, kinds: Mapping[str, str], most: int =
     frame = sampled(frame[names])
     numbers = [name for name in names if kinds[name] != "category"]
     labels = {name: bins_of(frame[name], "category") for name in names if kinds[name] == "category"}
-    drawn = _rows_of(frame, kinds, together)
-    found = [_number_pairs(frame, numbers, drawn)] if len(numbers) > 1 else []
-    found += [_mixed_pairs(frame, labels, numbers, drawn)] if numbers and labels else []
-    both_labels = [_label_pair(first, second, labels[first], labels[second], drawn)
+    worth_of_pair = _worth_between(frame, kinds, together)
+    found = [_number_pairs(frame, numbers, worth_of_pair)] if len(numbers) > 1 else []
+    found += [_mixed_pairs(frame, labels, numbers, worth_of_pair)] if numbers and labels else []
+    both_labels = [_label_pair(first, second, labels[first], labels[second], worth_of_pair(first, second))
                    for first, second in combinations(labels, 2)]
     found += [pd.DataFrame(both_labels)] if both_labels else []
     pairs = pd.concat(found, ignore_index=True) if found else pd.DataFrame(

@@ -18,7 +18,7 @@ from .associations import (adjusted, auc_of, correlation_ratio, cramers_v, numbe
                                                rank_correlation, strength_of)
 from .columns import outcome_means, outcome_of, rates_by_label
 from ..planning.plan import Plan
-from ..planning.units import worth_of
+from ..planning.units import codes_at, worth_of
 from ..report.values import readable
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-06
@@ -128,10 +128,6 @@ def lag_words(moments: pd.Series, grouped: bool) -> str:
     return step_words(moments) + ", the mean of its rows" * several
 
 # %% ../../../nbs/exploration/04_time.ipynb #time-order
-def _codes_of(together: pd.Series | None, rows: pd.Series | pd.DataFrame) -> np.ndarray | None:
-    return None if together is None else together.reindex(rows.index).to_numpy()
-
-
 def outcome_by_order(places: pd.Series, outcome: pd.Series, together: pd.Series | None = None
                      ) -> tuple[pd.DataFrame, float, float]:
     """first (place of a stretch), rows, mean, low and high (95 %) of the outcome in up to twenty stretches of at least
@@ -141,7 +137,7 @@ def outcome_by_order(places: pd.Series, outcome: pd.Series, together: pd.Series 
     starts = places.groupby(stretches).transform("first")
     table = rates_by_label(starts, outcome, count, together)
     table.insert(0, "first", table.pop("label").astype(int))
-    worth = worth_of(outcome, stretches.astype(str), _codes_of(together, outcome))
+    worth = worth_of(outcome, stretches.astype(str), codes_at(together, outcome))
     return table.sort_values("first", ignore_index=True), *correlation_ratio(outcome, stretches, worth)
 
 # %% ../../../nbs/exploration/04_time.ipynb #41atimebehav-10
@@ -160,7 +156,7 @@ _NEEDS_DAYS = {"hour": 3, "weekday": 28, "day": 90, "month": 730}
 def seasons(moments: pd.Series, outcome: pd.Series, together: pd.Series | None = None) -> pd.DataFrame:
     """part, effect (correlation ratio on what the trend leaves), q_value, enough (was the cycle seen twice),
     strongest first"""
-    of = _codes_of(together, outcome)
+    of = codes_at(together, outcome)
     starts, _ = periods_of(moments)
     trend = outcome.groupby(starts).mean().rolling(11, center=True, min_periods=1).mean()
     rest, span = outcome - starts.map(trend).astype(float), (moments.max() - moments.min()).days
@@ -255,7 +251,7 @@ def drift(frame: pd.DataFrame, kinds: Mapping[str, str], moments: pd.Series, tog
     unseen (rows), strength"""
     order = moments.rank(pct=True)
     early, late = order <= 0.25, order > 0.75
-    shift_of, of = {"number": _number_shift, "category": _category_shift}, _codes_of(together, frame)
+    shift_of, of = {"number": _number_shift, "category": _category_shift}, codes_at(together, frame)
     rows = [{"column": name, "kind": kind, **shift_of[kind](frame[name], early, late, of)}
             for name, kind in kinds.items() if kind in shift_of]
     table = pd.DataFrame(rows, columns=["column", "kind", "measure", "effect", "p_value", "early", "late", "unseen"])
@@ -268,7 +264,7 @@ def describe_dates(frame: pd.DataFrame, kinds: Mapping[str, str], outcome: pd.Se
                    together: pd.Series | None = None) -> pd.DataFrame:
     """One row per date column: first, last, days, missing, parts that vary,
     the part that tells most with effect and q_value"""
-    rows, tests, of = [], [], _codes_of(together, frame)
+    rows, tests, of = [], [], codes_at(together, frame)
     for name in (name for name, kind in kinds.items() if kind == "date"):
         moments = moments_of(frame[name])
         parts = date_parts(moments)
@@ -335,7 +331,7 @@ def behaviour_over_time(frame: pd.DataFrame, kinds: Mapping[str, str], plan: Pla
     groups = frame[plan.data.group] if plan.data.group and plan.data.group in frame else None
     table, period = outcome_over_time(moments, outcome, together)
     trend, trend_p = rank_correlation(moments.rank(), outcome, worth_of(
-        moments.rank(), outcome, _codes_of(together, outcome)))
+        moments.rank(), outcome, codes_at(together, outcome)))
     dated = moments.dtype.kind == "M"
     no_seasons = pd.DataFrame(columns=["part", "levels", "effect", "p_value", "enough", "q_value"])
     others = {other: kind for other, kind in kinds.items() if other != name}

@@ -24,7 +24,7 @@ from epochkit.leaks.relations import (
 )
 from ..planning.column_roles import OWN_COLUMNS, kin_suspects
 from ..planning.plan import Plan
-from ..planning.units import drawn_together
+from ..planning.units import codes_at, drawn_together
 from .splits import groups_in_both_parts, judge_groups, shared_rows, train_against_validation
 
 # %% ../../../nbs/leaks/05_audit.ipynb #42leakaudit-05
@@ -53,7 +53,7 @@ class _Rows:
         few = len(self.all) <= _MOST_ROWS
         drawn = self.all if few else self.all.sample(_MOST_ROWS, random_state=seed)
         self.sample = drawn.reset_index(drop=True)
-        units = None if together is None else together.reindex(known.index).to_numpy()[drawn.index]
+        units = codes_at(together, known.iloc[drawn.index])
         blocks = _kept_apart(self.sample, time, group, strategy, seed)
         self.outcome = TargetOutcome(self.sample[target], classification, seed, blocks, together=units)
         self.all_outcome = self.outcome if few else TargetOutcome(self.all[target], classification, seed)

@@ -76,6 +76,17 @@ def test_five_hundred_columns_are_a_matter_of_a_moment():
         wide, dict.fromkeys(wide, "number")).empty
 
 
+def test_rows_of_one_unit_are_no_rows_of_their_own():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": rng.normal(size=200), "c": rng.choice(["u", "v"], 200)})
+    frame["b"] = frame["a"] + 0.1 * rng.normal(size=200)
+    kinds = {"a": "number", "b": "number", "c": "category"}
+    one = pair_associations(frame, kinds, together=pd.Series(0, frame.index))
+    assert not (one["q_value"] < 0.05).any()
+    apart = pair_associations(frame, kinds, together=pd.Series(range(200), frame.index))
+    pd.testing.assert_frame_equal(apart, pair_associations(frame, kinds))
+
+
 def test_copies_of_columns_are_found_whatever_their_unit_or_label(loans):
     loans["home_code"] = loans["home"].map({"rent": "R", "owner": "O", "parents": "P"})
     pairs = redundant_pairs(loans, KINDS | {"home_code": "category"})

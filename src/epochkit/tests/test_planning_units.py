@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from epochkit.planning.units import Worth, drawn_together, marks_of, means_of, wilson_interval, worth_of
+from epochkit.planning.units import Worth, codes_at, drawn_together, marks_of, means_of, wilson_interval, worth_of
 from epochkit.tests.test_planning_splits import diabetes_with
 from epochkit.planning.units import *
 
@@ -126,5 +126,9 @@ def test_marks_of_labels_and_of_few_units():
     assert marks_of(pd.Series([True, False, True])).shape == (3, 2) and marks_of(pd.Series([3.0, 1.0, 2.0])).shape == (3, 1)
     one = worth_of(pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, 3.0, 2.0]), np.zeros(3, int))
     assert one.units == 1 and np.isnan(one.rank_p(0.5, 3))
+    each = Worth.of_each([Worth(2.0, 30), Worth(1.0, 30)])
+    assert each.p_value(np.array([4.0, 4.0]), 1) == pytest.approx([Worth(2.0, 30).p_value(4.0, 1), Worth(1.0, 30).p_value(4.0, 1)])
+    assert Worth.of_each([]) == Worth() and codes_at(None, pd.Series([1])) is None
+    assert codes_at(pd.Series([7, 8], [3, 4]), pd.Series([0.1], [4])).tolist() == [8]
     gaps = worth_of(pd.Series([1.0, np.nan, 2.0, 4.0]), pd.Series([1.0, 3.0, 2.0, 1.0]), np.array([0, 0, 1, 2]))
     assert gaps == Worth()
