@@ -322,10 +322,17 @@ class Workers(_RenewedPool):
 # %% ../../../nbs/core/13_workers.ipynb #workers-in-order
 def in_order(workers: Any, function: Callable, value: Any, calls: Iterable[tuple]) -> Iterator[Any]:
     """What `function(value, *args)` gives for the args of each of `calls`, in their order; up to twice as many calls
-    are open as there are processes, and the next are made of `calls` when there is room
+    are open as there are processes, and the next are taken from `calls` when there is room
 
-    workers: `Workers`, or those of a cluster. A call that came to nothing there is made here, where its error is told.
+    workers: `Workers`, or those of a cluster; without a process each call is made here when it is asked for. A call
+    that came to nothing in a process is made here, where its error is told.
     """
+    if not workers.count:
+        for args in calls:
+            with as_in_a_worker(workers.environment):
+                made_here = function(value, *args)
+            yield made_here
+        return
     stands, asked, made, number = workers.share(value), {}, {}, 0
 
     def next_one() -> Any:

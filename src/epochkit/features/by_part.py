@@ -6,14 +6,13 @@
 __all__ = ['transformed', 'FeaturesByPart', 'handed_on']
 
 # %% ../../../nbs/features/12_by_part.ipynb #9b1fd87d
-import os
 from collections import deque
 from collections.abc import Iterator
 
 import pandas as pd
 import pyarrow as pa
 
-from ..core.cluster import open_workers
+from ..core.cluster import open_workers, processes_for
 from ..core.settings import load_settings
 from ..core.workers import in_order
 from .pipeline import FeaturePipeline
@@ -21,13 +20,6 @@ from ..planning.table_rows import TableRows
 
 # %% ../../../nbs/features/12_by_part.ipynb #1ddc2184
 _GROUP_ROWS, _ALONE_CELLS = 100_000, 20_000_000
-
-
-def _processes(rows: TableRows) -> int:
-    "How many processes of this machine make the features of so many rows, or 1 for those of a cluster; 0: this process"
-    if load_settings().engine != "local":
-        return 1
-    return min(2, os.cpu_count() or 1) if len(rows) * len(rows.schema.names) > _ALONE_CELLS else 0
 
 
 def transformed(pipeline: FeaturePipeline, frame: pd.DataFrame) -> pd.DataFrame | None:
@@ -74,7 +66,8 @@ class FeaturesByPart:
                 frames.append(group.to_pandas().set_index(places[first:first + len(group)]))
                 first += len(group)
                 yield (self._unknown(frames[-1]), )
-        with open_workers(_processes(self.rows)) as workers:
+        settings, large = load_settings(), len(self) * len(self.rows.schema.names) > _ALONE_CELLS
+        with open_workers(processes_for(large, settings), settings=settings) as workers:
             for new in in_order(workers, transformed, self.of[0], calls()):
                 made = self._whole(frames.popleft(), new)
                 yield pa.Table.from_pandas(made, self.schema, preserve_index=False)

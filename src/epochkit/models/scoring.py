@@ -22,7 +22,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from ..core.errors import BadInputError
-from ..core.cluster import open_workers
+from ..core.cluster import open_workers, processes_for
 from ..core.workers import in_order
 from ..core.files import read_json, sha256_of, write_bytes, write_json
 from ..core.services import disk_trouble
@@ -292,7 +292,7 @@ def _processes(bundle: Any, rows: int, settings: Settings | None) -> int:
     "How many processes of this machine score so many rows, or 1 for those of a cluster; 0: this process"
     if settings is None or rows < 1 or getattr(getattr(bundle, "cleaner", None), "key_digest", ""):
         return 0  # the key of hashed columns goes nowhere
-    return 1 if settings.engine != "local" else min(2, os.cpu_count() or 1) if rows > _ALONE_ROWS else 0
+    return processes_for(rows > _ALONE_ROWS, settings)
 
 
 def _parts(work: ScoreWork, kept: int, workers: Any) -> Iterator[tuple[int, MadePart]]:

@@ -12,6 +12,14 @@ from epochkit.tests.dask_cluster import dask_cluster
 from epochkit.core.cluster import *
 
 
+def test_a_cluster_is_asked_for_whatever_the_size_this_machine_only_for_what_is_large():
+    from epochkit.core.settings import load_settings
+    local = load_settings(env={})
+    assert [processes_for(large, local) for large in (False, True)] == [0, min(2, os.cpu_count())]
+    there = local.model_copy(update={"engine": "dask"})
+    assert [processes_for(large, there) for large in (False, True)] == [1, 1]
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     "The address of a cluster of two workers on this machine"

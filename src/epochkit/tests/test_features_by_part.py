@@ -68,9 +68,11 @@ def test_two_processes_and_a_cluster_make_the_same_features(tmp_path, monkeypatc
                      pipeline.fit_transform(learned, target[learned.index].to_numpy()), parts, target)
     alone = pa.concat_tables(made.groups())
     monkeypatch.setattr("epochkit.features.by_part._ALONE_CELLS", 10)
-    assert by_part._processes(data) == min(2, os.cpu_count()) and pa.concat_tables(made.groups()).equals(alone)
+    asked, opened = [], by_part.open_workers
+    monkeypatch.setattr(by_part, "open_workers", lambda count, **more: asked.append(count) or opened(count, **more))
+    assert pa.concat_tables(made.groups()).equals(alone)
     monkeypatch.setattr("epochkit.features.by_part.load_settings", lambda: load_settings(env={}).model_copy(update={"engine": "dask"}))
-    monkeypatch.setattr("epochkit.core.cluster.load_settings", by_part.load_settings)
     with dask_cluster(tmp_path) as (address, _):
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
-        assert by_part._processes(data) == 1 and pa.concat_tables(made.groups()).equals(alone)
+        assert pa.concat_tables(made.groups()).equals(alone)
+    assert asked == [min(2, os.cpu_count()), 1]

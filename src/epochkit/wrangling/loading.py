@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..core.ahead import ahead
-from ..core.cluster import open_workers
+from ..core.cluster import open_workers, processes_for
 from ..core.files import plain, read_json, sha256_of, write_json, write_text
 from ..record.checkpoints import Checkpoint
 from ..cleaning.steps import Decided, unit_in, with_unit
@@ -230,8 +230,7 @@ def _processes(work: Work, making: _Making, rows: int) -> int:
     "How many processes of this machine clean so many rows, or 1 for those of a cluster; 0: this process"
     if making.cleaner.wishes.hash or rows < 1 or not work.ahead:
         return 0  # the key of hashed columns goes nowhere, and where memory was short one batch is held
-    large = rows * len(work.source.columns) > _ALONE_CELLS
-    return 1 if work.settings.engine != "local" else min(2, os.cpu_count() or 1) if large else 0
+    return processes_for(rows * len(work.source.columns) > _ALONE_CELLS, work.settings)
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #loading-finished
 def made_parts(making: _Making, raw: pd.DataFrame, rows: int) -> list[tuple[pa.Table, dict[str, Any]]]:
