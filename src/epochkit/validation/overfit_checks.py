@@ -27,11 +27,12 @@ from ..models.frameworks.base import Range, known_frameworks
 from ..models.metrics import measure
 from ..models.registration import target_column
 from ..planning.plan import Plan
-from ..planning.units import drawn_together, means_of
+from ..planning.units import drawn_together
 from ..report.claims import claim, count_of
 from .adversarial import at_most
 from .functional import validation_gap
 from .report import ScoredAnswers, codes_of, costs_of, metric_text, resampled_primary
+from .segments import saved_over_alike
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-04
 HANDED_ON = "handed_on"
@@ -502,11 +503,9 @@ def _saved(y: np.ndarray, output: np.ndarray, plan: Plan, together: np.ndarray |
     if plan.data.task != "binary":
         return np.nan, np.nan, np.nan
     false_positive, false_negative = costs_of(plan)
-    flagged = output[:, 1] >= false_positive / (false_positive + false_negative)
-    cost = np.where(flagged, (y == 0) * false_positive, (y == 1) * false_negative)
-    constant = min((y == 0) * false_positive, (y == 1) * false_negative, key=np.mean)
-    found = means_of(constant - cost, None, together)
-    return tuple(float(found.mean[0] + side * found.reach[0]) for side in (0, -1, 1))
+    said = (output[:, 1] >= false_positive / (false_positive + false_negative)).astype(int)
+    costs = (y[:, None] != [0, 1]) * (false_negative, false_positive)  # of each answer, (n_rows, 2)
+    return saved_over_alike(costs[np.arange(len(y)), said], costs, together)[1:]
 
 
 def later_scores(evidence: Evidence) -> tuple[str, _Fifth | None, _Fifth | None, int]:

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['LARGEST_Q', 'SEGMENT_COLUMNS', 'SAVINGS', 'row_losses', 'losses_alike', 'closed_columns', 'sliced_columns',
-           'find_segments', 'with_savings', 'with_primary', 'worst_errors', 'metric_by_group', 'groups_in_words',
-           'segments_figure', 'segments_claim', 'errors_by_bin', 'errors_by_bin_figure', 'errors_by_bin_claim']
+           'find_segments', 'saved_over_alike', 'with_savings', 'with_primary', 'worst_errors', 'metric_by_group',
+           'groups_in_words', 'segments_figure', 'segments_claim', 'errors_by_bin', 'errors_by_bin_figure',
+           'errors_by_bin_claim']
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-02
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -155,6 +156,21 @@ def find_segments(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], mos
 SAVINGS = ["alike", "saves", "saves_low", "saves_high"]
 
 
+def _rows_of(segments: pd.DataFrame, raw: pd.DataFrame) -> Iterator[np.ndarray]:
+    "Which rows lie in each segment, (n_rows,)"
+    groups = {name: _slice_groups(raw[name]) for name in {name for parts in segments["parts"] for name, _ in parts}}
+    for parts in segments["parts"]:
+        yield np.logical_and.reduce([(groups[name] == label).to_numpy() for name, label in parts])
+
+
+def saved_over_alike(losses: np.ndarray, alike: np.ndarray, together: np.ndarray | None) -> tuple[float, ...]:
+    "`SAVINGS` of these rows: mean loss of the best single answer, and how much lower the losses are, with interval"
+    single = alike[:, alike.mean(axis=0).argmin()]
+    saved = means_of(single - losses, None, together)
+    mean, reach = float(saved.mean[0]), float(saved.reach[0])
+    return float(single.mean()), mean, mean - reach, mean + reach
+
+
 def with_savings(segments: pd.DataFrame, losses: np.ndarray, alike: np.ndarray, raw: pd.DataFrame,
                  together: np.ndarray | None = None, most: int = 20) -> pd.DataFrame:
     """The segments with what the model is worth in the first `most` of those above the others: alike (loss of the best
@@ -163,15 +179,10 @@ def with_savings(segments: pd.DataFrame, losses: np.ndarray, alike: np.ndarray, 
     A slice where the outcome is uncertain costs more under any model: what it saves there says whether it fails.
     losses: of `row_losses`, (n_rows,). alike: of `losses_alike`. together: of `drawn_together`, for these rows.
     """
-    shown = segments.index[segments["difference"] > 0][:most]
-    groups = {name: _slice_groups(raw[name]) for name in {name for at in shown for name, _ in segments["parts"][at]}}
-    found = {}
-    for at in shown:
-        inside = np.logical_and.reduce([(groups[name] == label).to_numpy() for name, label in segments["parts"][at]])
-        single = alike[inside][:, alike[inside].mean(axis=0).argmin()]
-        saved = means_of(single - losses[inside], None, None if together is None else together[inside])
-        mean, reach = float(saved.mean[0]), float(saved.reach[0])
-        found[at] = [float(single.mean()), mean, mean - reach, mean + reach]
+    shown, found = segments[segments["difference"] > 0].head(most), {}
+    for at, inside in zip(shown.index, _rows_of(shown, raw)):
+        units = None if together is None else together[inside]
+        found[at] = saved_over_alike(losses[inside], alike[inside], units)
     return segments.join(pd.DataFrame.from_dict(found, orient="index", columns=SAVINGS, dtype=float))
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-15
@@ -179,10 +190,8 @@ def with_primary(segments: pd.DataFrame, y: np.ndarray, output: np.ndarray, thre
                  raw: pd.DataFrame, plan: Plan, worst: int = 10) -> pd.DataFrame:
     "The first `worst` segments above the other rows, with the primary metric in each; missing where it is not defined"
     shown = segments[segments["difference"] > 0].head(worst)
-    groups = {name: _slice_groups(raw[name]) for name in {name for parts in shown["parts"] for name, _ in parts}}
     values = []
-    for parts in shown["parts"]:
-        inside = np.logical_and.reduce([(groups[name] == label).to_numpy() for name, label in parts])
+    for inside in _rows_of(shown, raw):
         found = measure(plan.data.task, y[inside], output[inside], threshold, costs_of(plan), resamples=0)
         values.append(found[plan.metric.primary]["value"])
     return shown.assign(**{plan.metric.primary: values})
