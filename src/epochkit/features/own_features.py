@@ -10,22 +10,14 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from ..core.errors import BadInputError, unknown_name
-from .ablation import KINDS, GainStudy, clear_gain, gains_in_words, in_columns
+from .ablation import GAIN_FIELDS, KINDS, GainStudy, clear_gain, gains_in_words, in_columns
 from .derived import DERIVED, applicable_features
 
 # %% ../../../nbs/features/10_own_features.ipynb #ownfeatures-05
-class OwnGain(NamedTuple):
+class OwnGain(NamedTuple("OwnGain", [("feature", str), *GAIN_FIELDS, ("kept", bool), ("reason", str)])):
     """What an own feature adds to the others, for quick trees and for a linear model, each with its 95 % interval;
     whether it stays, as what helps either does, and why"""
-    feature: str
-    gain_trees: float
-    low_trees: float
-    high_trees: float
-    gain_linear: float
-    low_linear: float
-    high_linear: float
-    kept: bool
-    reason: str
+    __slots__ = ()
 
 
 def own_feature_gains(study: GainStudy, kept: Collection[str], keep: Collection[str] = (),
