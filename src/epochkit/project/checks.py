@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import read_notebook
+from ..core.notebook_text import clean_notebook
 from ..core.project import is_story
 from ..core.settings import EPOCHS
 from ..core.errors import BadInputError, PipelineError
@@ -136,7 +137,8 @@ def _has_outputs(content: bytes) -> bool:
 
 # %% ../../../nbs/project/04_checks.ipynb #projectche-committed
 def committed_outputs(root: Path, notebooks: Sequence[Path]) -> list[str]:
-    "Which of these notebooks git has staged or committed with outputs; without git nothing is committed"
+    """Which of these notebooks git has staged or committed with outputs, or otherwise than its filter writes them, so
+    that a run leaves them changed; without git nothing is committed"""
     if shutil.which("git") is None:
         return []
     found = []
@@ -144,6 +146,9 @@ def committed_outputs(root: Path, notebooks: Sequence[Path]) -> list[str]:
         staged = subprocess.run(["git", "-C", str(root), "show", f":./{name}"], capture_output=True, check=False)
         if staged.returncode == 0 and _has_outputs(staged.stdout):
             found.append(f"{name} is committed with outputs: run 'make env', then 'git add --renormalize .'")
+        elif staged.returncode == 0 and clean_notebook(text := staged.stdout.decode("utf-8")) != text:
+            found.append(f"{name} is committed otherwise than the filter of .gitattributes writes it: run 'make env', "
+                         "then 'git add --renormalize .'")
     return found
 
 # %% ../../../nbs/project/04_checks.ipynb #projectche-python
