@@ -4,10 +4,9 @@ import json
 import shutil
 import subprocess
 import pytest
-
-from epochkit.core.notebook_text import clean_notebook
 from pathlib import Path
 from epochkit.core.errors import BadInputError
+from epochkit.core.notebook_text import clean_notebook
 from epochkit.project.checks import *
 
 
@@ -70,17 +69,17 @@ def test_outputs_count_where_git_has_them_and_not_in_the_working_copy(tmp_path):
         subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
     cell = {"cell_type": "code", "source": ["1"], "execution_count": None, "outputs": []}
     path = notebook(tmp_path / "nbs" / "a.ipynb", [cell])
-    unsorted = path.read_text()
-    path.write_text(clean_notebook(unsorted))
     git("init", "-q")
     git("add", ".")
     notebook(path, [cell | {"execution_count": 1}])
     assert committed_outputs(tmp_path, [path, tmp_path / "nbs" / "new.ipynb"]) == []
     git("add", ".")
     assert committed_outputs(tmp_path, [path])[0].startswith("nbs/a.ipynb is committed with outputs")
-    assert clean_notebook(unsorted) != unsorted, "its keys stand in the order in which they were typed"
-    path.write_text(unsorted)
-    git("add", ".")
+    typed = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell | {"id": "a", "metadata": {}}]})
+    for text, problems in ((clean_notebook(typed), 0), (typed, 1)):
+        path.write_text(text)
+        git("add", ".")
+        assert len(committed_outputs(tmp_path, [path])) == problems, "keys stand in the order in which they were typed"
     assert committed_outputs(tmp_path, [path])[0].startswith("nbs/a.ipynb is committed otherwise than the filter")
 
 
