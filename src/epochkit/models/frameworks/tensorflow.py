@@ -41,7 +41,7 @@ def keras_network(tensorflow, task: str, settings: dict, inputs: int, outputs: i
     squared = "mae" if settings.get("absolute") else "mse"
     loss = squared if task == "regression" else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.AdamW(settings["learning_rate"], weight_decay=settings["weight_decay"])
-    network.compile(optimizer, loss=loss, jit_compile=False)
+    network.compile(optimizer, loss=loss, jit_compile=False, steps_per_execution=32)
     return network
 
 # %% ../../../../nbs/models/frameworks/07_tensorflow.ipynb #tensorflow-stop
