@@ -27,6 +27,7 @@ from ..core.errors import (BadInputError, PipelineError, ValidationError, Waitin
 from ..record.events import Event, latest
 from ..record.ledger import Ledger
 from ..record.views import write_views
+from .kernel_ahead import KernelAhead
 from .notebook import execute_notebook, execution_errors, explained_failure, unexecuted_cells
 from ..lifecycle.facts import check_code
 from ..lifecycle.gates import follow_approval
@@ -123,7 +124,8 @@ def _refuse_a_broken_room(settings: Settings, number: int, events: list[Event], 
         raise
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-06-h
-def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], hear: Hear | None = None) -> None:
+def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], hear: Hear | None = None,
+                  kernels: KernelAhead | None = None) -> None:
     "Executes an epoch's notebook, verifies that all of it ran, and keeps the executed copy as notebook and HTML"
     require_ready(settings, number)
     events, started = Ledger(settings.context_root).events(), time.monotonic()
@@ -131,7 +133,7 @@ def execute_epoch(settings: Settings, number: int, parameters: Mapping[str, Any]
     before = executed.read_bytes() if executed.exists() else b""
     with Watch(settings, number, _last_times(events, number), hear) as watch:
         try:
-            execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch)
+            execute_notebook(settings, epoch_notebook(settings, number), executed, parameters, watch, kernels)
         except execution_errors() as error:
             _refuse_a_broken_room(settings, number, events, before)
             raise _failed(settings, number, error, watch) from error
@@ -163,7 +165,7 @@ def _due(settings: Settings, state: EpochState, parameters: Mapping[str, Any], f
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-08-a
 def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], unattended: str = "",
-              force: bool = False, hear: Hear | None = None) -> Outcome:
+              force: bool = False, hear: Hear | None = None, kernels: KernelAhead | None = None) -> Outcome:
     "Brings one epoch to done: executes it when due, then asks for the decision it needs"
     if number > 1:
         follow_approval(settings, number - 1)  # what could not be done when the decision was made
@@ -172,7 +174,7 @@ def run_epoch(settings: Settings, number: int, parameters: Mapping[str, Any], un
         check_tracking(settings)  # before hours of work, not after them
         project_package(settings)  # one that cannot be imported stops the run before a kernel is started
         _say_where_it_resumes(settings, number)
-        execute_epoch(settings, number, parameters, hear)
+        execute_epoch(settings, number, parameters, hear, kernels)
     else:
         _make_up_for_the_copy(settings, number)
     state = project_state(settings)[number - 1]
@@ -224,9 +226,10 @@ def run_epochs(settings: Settings, which: str, parameters: Mapping[str, Any] | N
         check_code(settings, numbers)
         wanted = check_parameters(settings, numbers, parameters or {})
         outcomes = []
-        for number in numbers:
-            outcomes.append(run_epoch(settings, number, wanted[number], unattended, force, hear))
-            tell(outcomes[-1])
+        with KernelAhead([epoch_notebook(settings, number) for number in numbers]) as kernels:
+            for number in numbers:
+                outcomes.append(run_epoch(settings, number, wanted[number], unattended, force, hear, kernels))
+                tell(outcomes[-1])
         return outcomes
 
 # %% ../../../nbs/runner/03_epochs.ipynb #88runner-10-b

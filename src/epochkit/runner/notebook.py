@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..core.settings import Settings
 from ..core.memory_guard import is_memory_error
 from ..core.services import disk_trouble
 from ..lifecycle.run import RUNNER
+from .kernel_ahead import KernelAhead, kernel_arguments
 from .progress import RUNNER_HOME, Watch
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-04
@@ -88,8 +89,15 @@ def _seldom_saved(manager: Any) -> Iterator[None]:
         manager.save = save
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08
-def _engine(watch: Watch) -> str:
-    "Registers papermill's own engine with `watch` listening, and returns its name"
+_LAST_QUARTER = 0.75
+
+
+def _engine(watch: Watch, kernel: Any, start_next: Callable[[], Any]) -> str:
+    """Registers papermill's own engine with `watch` listening, and returns its name
+
+    kernel: the manager of a kernel that is there, or None. start_next: called at the beginning of the last quarter.
+    """
+    from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
     class WatchedEngine(NBClientEngine):
@@ -99,6 +107,8 @@ def _engine(watch: Watch) -> str:
 
             def cell_start(cell: Any, index: int, **kwargs: Any) -> Any:
                 watch.cell_started(index)
+                if index >= _LAST_QUARTER * len(manager.nb.cells):
+                    start_next()
                 return start(cell, index, **kwargs)
 
             def cell_complete(cell: Any, cell_index: int, **kwargs: Any) -> Any:
@@ -107,7 +117,12 @@ def _engine(watch: Watch) -> str:
             manager.cell_start, manager.cell_complete = cell_start, cell_complete
             watch.begin(manager.nb.cells)
             with _seldom_saved(manager):
-                return super().execute_managed_notebook(manager, kernel_name, **options)
+                if kernel is None:
+                    return super().execute_managed_notebook(manager, kernel_name, **options)
+                client = PapermillNotebookClient(manager, km=kernel, timeout=options["execution_timeout"],
+                                                 startup_timeout=options["start_timeout"], kernel_name=kernel_name)
+                client.owns_km = True  # it ends the kernel as one of its own
+                return client.execute()
 
     papermill_engines.register("watched", WatchedEngine)
     return "watched"
@@ -136,10 +151,6 @@ def _environment(settings: Settings) -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-b
-# imports make objects that stay: looking through them again and again for garbage costs a tenth of an epoch
-_SELDOM_COLLECTED = "--IPKernelApp.exec_lines=__import__('gc').set_threshold(50_000, 20, 50)"
-
-
 @contextmanager
 def _stoppable(watch: Watch) -> Iterator[None]:
     "SIGINT and SIGTERM interrupt the kernel and then this process; signals somebody chose to ignore stay ignored"
@@ -158,14 +169,20 @@ def _stoppable(watch: Watch) -> Iterator[None]:
 
 # %% ../../../nbs/runner/02_notebook.ipynb #87notebookru-08-c
 def execute_notebook(settings: Settings, notebook: Path, executed: Path, parameters: Mapping[str, Any],
-                     watch: Watch) -> None:
-    "Executes `notebook` in its own folder and writes the copy `executed` every few seconds and at its end"
-    papermill = _papermill()
+                     watch: Watch, kernels: KernelAhead | None = None) -> None:
+    """Executes `notebook` in its own folder and writes the copy `executed` every few seconds and at its end
+
+    kernels: has the kernel that was started for it beforehand, and starts that of the notebook that follows.
+    """
+    papermill, kernels = _papermill(), kernels or KernelAhead()
 
     def execute() -> None:
+        kernel = kernels.take(notebook)
+        watch.foreign -= {kernel and kernel.provisioner.pid}
+        engine = _engine(watch, kernel, lambda: kernels.start_after(notebook, watch.foreign.add))
         papermill.execute_notebook(notebook, executed, parameters=dict(parameters), cwd=notebook.parent,
-                                   engine_name=_engine(watch), kernel_name="python3", progress_bar=False,
-                                   extra_arguments=["--IPKernelApp.log_level=50", _SELDOM_COLLECTED],
+                                   engine_name=engine, kernel_name="python3", progress_bar=False,
+                                   extra_arguments=kernel_arguments(),
                                    execution_timeout=settings.cell_timeout_s, start_timeout=120)
     with _environment(settings), _stoppable(watch):
         try:

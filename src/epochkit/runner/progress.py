@@ -173,7 +173,10 @@ class RunFacts:
 # %% ../../../nbs/runner/01_progress.ipynb #86runprogres-16
 class Watch(RunFacts):
     """Follows the execution of one epoch's notebook: progress, peak of memory,
-    and the end of a kernel that takes too much"""
+    and the end of a kernel that takes too much
+
+    foreign: processes that this one has started for something else.
+    """
 
     def __init__(self, settings: Settings, number: int, last_time: Sequence[float] = (), hear: Hear | None = None):
         self.settings, self.number, self.last_time, self.hear = settings, number, list(last_time), hear
@@ -182,7 +185,7 @@ class Watch(RunFacts):
         self.label, self._started = "starting the kernel", time.monotonic()
         self._cell_started = self._started
         self._own = psutil.Process()
-        self._before, self._roots = {process.pid for process in self._own.children()}, []
+        self.foreign, self._roots = {process.pid for process in self._own.children()}, []
         self._born = {"pid": self._own.pid, "born": self._own.create_time(), "started": time.time()}
         self._stop, self._lock, self._bar = threading.Event(), threading.Lock(), None
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -190,7 +193,7 @@ class Watch(RunFacts):
     def kernel(self) -> list[psutil.Process]:
         "The kernel's processes: what this process has started since the watch began, and all below"
         if not any(map(_runs, self._roots)):  # asking for children reads every process of the machine
-            self._roots = [process for process in self._own.children() if process.pid not in self._before]
+            self._roots = [process for process in self._own.children() if process.pid not in self.foreign]
         return [below for process in self._roots for below in with_children(process)]
 
     def _sample(self) -> None:

@@ -82,6 +82,19 @@ def test_the_way_of_two_epochs(project):
     assert [state.state for state in project_state(project)[:2]] == ["stale", "stale"]
 
 
+def test_the_kernel_of_the_second_epoch_was_started_while_the_first_one_ended(project):
+    write_notebook(project, 2, "import sys; (run.folder / 'a.json').write_text(str('matplotlib.pyplot' in sys.modules))"
+                               "\nrun.output(run.folder / 'a.json')")
+    with pytest.raises(WaitingForReviewError):
+        run_epochs(project, "1-2")
+    assert not left_behind(project), "nobody took it"
+    assert [outcome.action for outcome in run_epochs(project, "1-2", unattended="a test")] == ["skipped", "executed"]
+    assert (project.folder(2) / "a.json").read_text() == "False"
+    assert [outcome.action for outcome in run_epochs(project, "1-2", unattended="a test", force=True)] == ["executed"] * 2
+    assert (project.folder(2) / "a.json").read_text() == "True" and not left_behind(project)
+    assert latest(Ledger(project.context_root).events(), 2, "executed").data["peak_process_mb"] > 20
+
+
 def test_a_cell_that_raises_keeps_its_error_and_exit_code(project):
     write_notebook(project, 1, "from epochkit.core.errors import BadInputError\nraise BadInputError('no such column')")
     with pytest.raises(BadInputError, match="no such column"):
