@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider --dist loadscope -q
 
-.PHONY: help env demo test test-fast test-data test-cases test-agents test-pythons soak lab bench bench-serving docs semantic lock audit check clean browser keys postgres
+.PHONY: help env demo test test-fast test-data test-cases test-agents test-pythons soak lab bench bench-long bench-serving docs semantic lock audit check clean browser keys postgres
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -123,6 +123,10 @@ bench: $(VENV)/.ready  ## the benchmarks, as JSON, and benchmarks/README.md with
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/synthetic.py
 	$(BIN)/python benchmarks/cleaning.py --rows 500000
+	$(BIN)/python benchmarks/parts.py
+	$(BIN)/python benchmarks/table.py
+
+bench-long: bench  ## those, what the leak audit finds on many tables, and the epochs of four tables (an hour)
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/table.py

@@ -140,6 +140,19 @@ def results(found: dict) -> Iterator[Figure]:
         yield Figure(name, f"{found[name]['median_s']:.3g} s")
 
 
+@reads("parts")
+def parts(found: dict) -> Iterator[Figure]:
+    spent: dict[str, float] = {}
+    for epoch in found["epochs"].values():
+        for kind, parts in epoch["parts"].items():
+            for name, seconds in parts.items():
+                where = f"{name}, in processes that fit and score" if kind == "workers" and name in ("compute", "imports") else name
+                spent[where] = spent.get(where, 0.0) + seconds
+    whole = sum(spent.values())
+    for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
+        yield Figure(f"the demo's eight epochs, CPU of {name}", f"{seconds:.1f} of {whole:.0f} s, {seconds / whole:.0%}")
+
+
 @reads("record")
 def record(found: dict) -> Iterator[Figure]:
     size = f"{found['events']:,} events and {found['files_of_1_MB']} files of 1 MB"
