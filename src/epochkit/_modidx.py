@@ -9707,6 +9707,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                           'epochkit/validation/report_markdown.py'),
                                                      'epochkit.validation.report_markdown._promise_and_groups': ( 'validation/report_markdown.html#_promise_and_groups',
                                                                                                                   'epochkit/validation/report_markdown.py'),
+                                                     'epochkit.validation.report_markdown._worst_slices': ( 'validation/report_markdown.html#_worst_slices',
+                                                                                                            'epochkit/validation/report_markdown.py'),
                                                      'epochkit.validation.report_markdown.report_as_markdown': ( 'validation/report_markdown.html#report_as_markdown',
                                                                                                                  'epochkit/validation/report_markdown.py'),
                                                      'epochkit.validation.report_markdown.rows_as_markdown': ( 'validation/report_markdown.html#rows_as_markdown',
