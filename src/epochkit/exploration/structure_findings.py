@@ -152,7 +152,8 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
                              names=some_of(list(table["column"])), together=together), 0,
                        claim("the largest effect of another column on where they are is {largest}",
                              largest=effect_value(table["effect"].max(), "largest effect of a column on gaps",
-                                                  len(found.rows))),
+                                                  len(found.rows))) if table["effect"].notna().any()
+                       else "no other column has values enough to be asked",
                        _gap_advice(found, list(table["column"])))
     first = explained.iloc[0]
     by, name, n = first["told_by"], first["column"], len(found.rows)

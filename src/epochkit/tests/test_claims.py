@@ -326,10 +326,15 @@ def _(p, said):
             there = p.seen[other].notna()
             gone, column = p.seen.loc[there, name].isna(), p.seen.loc[there, other]
             if 5 <= gone.sum():
-                tests.append((name, other, *(cramers_v(column, gone, units) if other in p.labels else correlation_ratio(column, gone, units))))
+                effect, chance = cramers_v(column, gone, units) if other in p.labels else correlation_ratio(column, gone, units)
+                if other not in p.labels:
+                    effect = abs(2 * stats.mannwhitneyu(column[gone], column[~gone]).statistic / gone.sum() / (~gone).sum() - 1)
+                tests.append((name, other, effect, chance))
     tests = pd.DataFrame(tests, columns=["name", "other", "effect", "p"])
-    best = tests.assign(q=stats.false_discovery_control(tests["p"])).sort_values("effect").groupby("name").tail(1)
-    told = best[(best["q"] < 0.05) & (best["effect"] >= 0.1)]
+    tests["q"] = stats.false_discovery_control(tests["p"])
+    told = tests[(tests["q"] < 0.05) & (tests["effect"] >= 0.1)].sort_values("effect").groupby("name").tail(1)
+    if told.empty:
+        return {"largest": tests["effect"].max()}
     return {"told": len(told), "tested": len(gappy), "effect": told["effect"].max(), "all": p.bad.mean(), "without": p.bad[p.seen[p.features].dropna().index].mean()}
 
 
@@ -1611,8 +1616,7 @@ def _(p, said):
 
 @recomputes("003", "answer", alone=0.008, alone_ends=0.009, next_effect=1e-6)
 def _(p, said):
-    found = {"suspects": len(p.json("003", "leak_audit.json")["suspects"]),
-             "repairs": sum(item["action"] != "nothing to do" for item in p.json("003", "eda_insights.json")["findings"])}
+    found = {"suspects": len(p.json("003", "leak_audit.json")["suspects"])}
     asked = said._replace(values={name: value for name, value in said.values.items() if name not in found})
     return found | RECOMPUTES["003 strongest_features (finding)"][0](p, asked)
 
