@@ -10086,8 +10086,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'epochkit/wrangling/report.py'),
                                            'epochkit.wrangling.report.quality_figure': ( 'wrangling/report.html#quality_figure',
                                                                                          'epochkit/wrangling/report.py'),
-                                           'epochkit.wrangling.report.quality_value': ( 'wrangling/report.html#quality_value',
-                                                                                        'epochkit/wrangling/report.py'),
                                            'epochkit.wrangling.report.repetitions_in_words': ( 'wrangling/report.html#repetitions_in_words',
                                                                                                'epochkit/wrangling/report.py'),
                                            'epochkit.wrangling.report.report_sections': ( 'wrangling/report.html#report_sections',

@@ -262,10 +262,8 @@ def _normality_finding(found: Exploration) -> Finding | None:
         return finding("test_choice", seen, far,
                        claim("a test of means that takes spreads as equal does not hold for {names}",
                              names=some_of(list(unequal["column"])))
-                       if differs else claim("means and medians may lie apart for {far:number}", far=count_of(
-                           far, "numbers that are not normal", len(found.rows), "Bonferroni, 5 %"))
-                       if far else "means would serve as well",
-                       "all tests here use ranks; compare medians, not means" if far or differs else "either will do")
+                       if differs else "all tests here use ranks" if far else "means would serve as well",
+                       "compare medians, not means" if far or differs else "either will do")
     return finding("test_choice", seen, far,
                    claim("one width for all would be too narrow where {name} goes with a large spread",
                          name=unequal["column"].iloc[0]) if differs

@@ -1241,7 +1241,7 @@ def _(p, said):
 def _(p, said):
     gaps = p.table.drop(columns="row_id").isna().mean()
     assert gaps.idxmax() == said.words["name"]
-    return {"share": gaps.max(), "rows": p.table[gaps.idxmax()].isna().sum()}
+    return {"share": gaps.max(), "rows": len(p.table)}
 
 
 @learns("strongest_column", alone=0.008, alone_ends=0.009, information=0.001)
@@ -1373,7 +1373,9 @@ def _(p, said):
 @learns("service_speed", p95=0.01)
 def _(p, said):
     latency, limit = p.json("007", "deployment_report.json")["latency"], p.plan["serving"]["latency_p95_ms"]
-    return {"share": 0.95, "faster": limit / latency["latency_p95_ms"], "p95": np.quantile(latency["latencies_ms"], 0.95), "limit": limit}
+    found = {"faster": limit / latency["latency_p95_ms"], "used": latency["latency_p95_ms"] / limit}
+    return {name: value for name, value in found.items() if name in said.values} | {
+        "share": 0.95, "p95": np.quantile(latency["latencies_ms"], 0.95), "limit": limit}
 
 
 @learns("troubles")

@@ -191,6 +191,7 @@ def test_the_checklist_ticks_only_what_was_seen(plan):
     assert not done["the profile for drift is handed over"] and sum(done.values()) == 5
     missed = REPORT | {"criteria": [{"criterion": "robustness", "measure": "relative_loss", "outcome": "missed"}], "checks": [{"name": "latency", "result": "fail"}]}
     seen = {item["item"]: item["seen"] for item in checklist(missed, [], []) if not item["done"]}
+    assert "no duty that is due is open" not in {item["item"] for item in checklist(REPORT, [], [])}, "without a duty nothing else could come out"
     assert seen["every criterion of the plan is met"] == "robustness" and seen["no check of epoch 006 fails"] == "latency"
     advice = monitoring_advice(REPORT, plan)
     assert advice[0] == "Watch 'income': a fifth empty costs 20.0 % of the gain." and "40.0 % of the test rows 'bad'" in advice[2]
