@@ -526,9 +526,9 @@ def _repetition_finding(found: Exploration, advice: Advice) -> Finding | None:
     else:
         pair = found.redundant.iloc[0]
         value, repeated = float(pair["value"]), found.redundant["second"].nunique()
-        follows = claim("{repeated:feature says|features say} nearly what another one says",
+        follows = claim("{repeated:feature adds|features add} hardly anything to another one",
                         repeated=count_of(repeated, "features that nearly repeat another", len(found.rows)))
-        seen = claim("{pairs:pair} of features with nearly the same content{closest} {first} and "
+        seen = claim("{pairs:pair} of features of which one nearly tells the other{closest} {first} and "
                      "{second} ({measure} {value})", closest=":" if len(found.redundant) == 1 else ", closest",
                      first=pair["first"], second=pair["second"], measure=pair["measure"],
                      pairs=count_of(len(found.redundant), "pairs of features that repeat each other", len(found.rows)),

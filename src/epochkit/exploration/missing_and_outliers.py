@@ -83,14 +83,15 @@ def _labels_on_gaps(codes: np.ndarray, gone: np.ndarray, worth: Worth) -> tuple[
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-numbers
 def _numbers_on_gaps(values: np.ndarray, gone: np.ndarray, worth: Worth) -> tuple[np.ndarray, np.ndarray]:
-    "The correlation ratio on ranks of a number over each column of gaps, and the p-values (Kruskal and Wallis)"
+    """The rank-biserial correlation of a number with each column of gaps, without its sign, and the p-values (Kruskal
+    and Wallis)"""
     n, gaps, ranks = len(values), gone.sum(axis=0), stats.rankdata(values)
     ties = np.unique(values, return_counts=True)[1].astype(float)
     inside = ranks @ gone
     squares = inside ** 2 / gaps + (n * (n + 1) / 2 - inside) ** 2 / (n - gaps)
     h = (12 / (n * (n + 1)) * squares - 3 * (n + 1)) / (1 - (ties ** 3 - ties).sum() / (n ** 3 - n))
-    effect = (h / worth.times - 1) / np.maximum(n / worth.times - 2, 1)
-    return np.sqrt(np.clip(effect, 0, 1)), worth.p_value(h, 1)
+    apart = np.abs(inside / gaps - (n * (n + 1) / 2 - inside) / (n - gaps))
+    return 2 * apart / n, worth.p_value(h, 1)
 
 # %% ../../../nbs/exploration/03_missing_and_outliers.ipynb #gaps-tests
 def _gap_tests(column: pd.Series, kind: str, gone: np.ndarray, together: np.ndarray | None
@@ -131,12 +132,12 @@ def gap_mechanisms(frame: pd.DataFrame, kinds: Mapping[str, str], most: int = 20
     rows = []
     for name in gappy:
         mine = tests[tests["column"] == name].dropna(subset=["effect"])
-        best = mine.loc[mine["effect"].idxmax()] if len(mine) else None
-        told = best is not None and best["q_value"] < 0.05 and best["effect"] >= 0.1
+        telling = mine[(mine["q_value"] < 0.05) & (mine["effect"] >= 0.1)]
+        best = (telling if len(telling) else mine).nlargest(1, "effect").squeeze()
         rows.append({
-            "column": name, "share": gone[name].mean(), "told_by": best["told_by"] if told else "",
-            "effect": best["effect"] if told else np.nan, "q_value": best["q_value"] if told else np.nan,
-            "mechanism": "MAR" if told else "MCAR not refuted"
+            "column": name, "share": gone[name].mean(), "told_by": best["told_by"] if len(telling) else "",
+            "effect": best["effect"] if len(mine) else np.nan, "q_value": best["q_value"] if len(mine) else np.nan,
+            "mechanism": "MAR" if len(telling) else "MCAR not refuted"
         })
     return pd.DataFrame(rows, columns=["column", "share", "told_by", "effect", "q_value", "mechanism"])
 

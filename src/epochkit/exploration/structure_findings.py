@@ -152,7 +152,8 @@ def _mechanism_finding(found: Exploration) -> Finding | None:
                              names=some_of(list(table["column"])), together=together), 0,
                        claim("the largest effect of another column on where they are is {largest}",
                              largest=effect_value(table["effect"].max(), "largest effect of a column on gaps",
-                                                  len(found.rows))),
+                                                  len(found.rows))) if table["effect"].notna().any()
+                       else "no other column has values enough to be asked",
                        _gap_advice(found, list(table["column"])))
     first = explained.iloc[0]
     by, name, n = first["told_by"], first["column"], len(found.rows)
@@ -261,10 +262,8 @@ def _normality_finding(found: Exploration) -> Finding | None:
         return finding("test_choice", seen, far,
                        claim("a test of means that takes spreads as equal does not hold for {names}",
                              names=some_of(list(unequal["column"])))
-                       if differs else claim("means and medians may lie apart for {far:number}", far=count_of(
-                           far, "numbers that are not normal", len(found.rows), "Bonferroni, 5 %"))
-                       if far else "means would serve as well",
-                       "all tests here use ranks; compare medians, not means" if far or differs else "either will do")
+                       if differs else "all tests here use ranks" if far else "means would serve as well",
+                       "compare medians, not means" if far or differs else "either will do")
     return finding("test_choice", seen, far,
                    claim("one width for all would be too narrow where {name} goes with a large spread",
                          name=unequal["column"].iloc[0]) if differs

@@ -90,10 +90,12 @@ def outcome_over_time(moments: pd.Series, outcome: pd.Series, together: pd.Serie
 
 # %% ../../../nbs/exploration/04_time.ipynb #time-words
 def _bin_words(start: float, name: str) -> str:
-    "A step as its number, several as the first and the last of them: 40, 1 to 7"
+    "A step as its number, several as the first and the last of them: 40, 2008, 1 to 7"
+    def written(number: float) -> str:
+        return f"{number:.0f}" if number % 1 == 0 and abs(number) < 10_000 else readable(number)
     width = 0.0 if name == "step" else float(name.removesuffix(" steps"))
     width -= start % 1 == 0 and width % 1 == 0 and width >= 1  # of whole numbers the last one is named
-    return f"{readable(start)} to {readable(start + width)}" if width else readable(start)
+    return f"{written(start)} to {written(start + width)}" if width else written(start)
 
 
 def period_words(start: Any, name: str) -> str:

@@ -313,10 +313,11 @@ class _FoldScores:
         return tuple(tuple(_names(fold, groups)) for fold in self.folds)
 
     def _tree_score(self, fold: Fold, names: Sequence[str]) -> tuple[float, float]:
-        "Score of a fold with these features, and the score when the history is handed in"
+        "Score of a fold with these features, and the score when the history is handed in, if there is one"
         fit = QuickFit(fold, names, self.classification, self.seed)
         told = fold.valid_with_history is not None and any(fold.groups[name] == "history" for name in names)
-        return fit.score(), fit.score(fold.valid_with_history) if told else float("nan")
+        score = fit.score()
+        return score, fit.score(fold.valid_with_history) if told else score
 
     def tree_scores(self, names: _Names) -> np.ndarray:
         "Score per fold of trees with these features of each fold"
@@ -357,9 +358,12 @@ class GainStudy(_FoldScores):
         return self._gains(*(tuple(tuple(name for name in fold.train if name in part) for fold in self.folds)
                              for part in (names, over)))
 
-    def gain_with_history(self, groups: Collection[str]) -> tuple[float, float, float]:
-        "Gain of history on top of `groups` when the earlier rows of a group are handed in while serving"
+    def gain_with_history(self, groups: Collection[str]) -> tuple[float, float, float] | None:
+        """Gain of history on top of `groups` when the earlier rows of a group are handed in while serving; None where
+        no fold has a feature of it"""
         with_history = self._of_groups({*groups, "history"})
+        if with_history == self._of_groups(groups):
+            return None
         self.tree_scores(with_history)  # the same model answers both questions
         return interval(self._told[with_history] - self.scores(groups), self.overlap)
 
@@ -535,8 +539,7 @@ def _harmful(importance: pd.DataFrame, names: list[str]) -> dict[str, str]:
     for name in names:
         better, least, best = -table.loc[name, ["importance", "high", "low"]].astype(float)
         if least > 0:
-            out[name] = f"harms: shuffling it improves the score by {better:.4f} ({least:.4f} to {best:.4f}), " \
-                        f"judged by itself, as each of {len(names)}"
+            out[name] = f"harms: shuffling it improves the score by {better:.4f} ({least:.4f} to {best:.4f})"
     return out
 
 # %% ../../../nbs/features/07_ablation.ipynb #45efeaturega-17-2

@@ -139,7 +139,7 @@ def importance_picture(importance: pd.DataFrame, groups: dict[str, str], task: s
     first, clear = importance.iloc[0], int((importance["low"] > 0).sum())
     ends = (float(first["low"]), float(first["high"])) if np.isfinite(first["low"]) else (None, None)
     return figure, claim("A boosted model {needed}: shuffling {feature} costs {importance} {scored}; for {clear} of "
-                         "{all:feature} the loss is clearly above zero, each judged by itself",
+                         "{all:feature} the 95 % interval of the loss lies above zero",
                          needed=needed_claim(importance, overlap), feature=first["feature"], scored=LOSS_WORDS[task],
                          importance=Measured(float(first["importance"]), "score", f"importance of {first['feature']}",
                                              None, *ends, rule="shuffled on unseen folds of training rows"),

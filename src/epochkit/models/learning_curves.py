@@ -157,14 +157,15 @@ def loss_curve_figure(curve: Curve, best: Candidate, plan: Plan) -> tuple[Any, s
     axes.legend()
     place = wide["others"].idxmax() if plan.metric.maximize else wide["others"].idxmin()
     used = wide.index[np.argmin(np.abs(wide.index - best.size))]
-    return figure, claim("On one fold, of {sizes:size} tried, {place:round} {are} best on its other rows ({primary} "
-                         "{best}; {used}, near those in use, reach {reached} there and {seen} on the rows that they "
-                         "learned from)",
+    there = "{primary} {best}" if used == place else "{primary} {best}; {used} reach {reached}"
+    return figure, claim("On one fold, of {sizes:size} tried, {place:round} {are} best on its other rows (" + there +
+                         "); {used}, the nearest to those in use, have {seen} on the rows that they learned from",
                          primary=primary, are="is" if place == 1 else "are",
                          sizes=count_of(len(wide), "sizes that were tried"),
                          place=count_of(place, "rounds that are best on other rows"),
                          used=count_of(used, "rounds of the curve that are nearest to those used"),
                          best=Measured(float(wide["others"][place]), "score", f"{primary} of {place} rounds"),
-                         reached=Measured(float(wide["others"][used]), "score", f"{primary} of {used} rounds"),
+                         **({} if used == place else {"reached": Measured(
+                             float(wide["others"][used]), "score", f"{primary} of {used} rounds")}),
                          seen=Measured(float(wide["training"][used]), "score",
                                        f"{primary} of {used} rounds on rows learned from"))

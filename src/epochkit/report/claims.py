@@ -24,7 +24,10 @@ _Writer = Callable[[float], str]
 
 
 def _score(value: float) -> str:
-    "A score with three decimals, four where it is tiny, and three digits where it is in the target's unit"
+    """A score with three decimals, four where it is tiny, and three digits where it is in the target's unit; one below 1
+    is never written as 1"""
+    if 0.9995 <= value < 1:
+        return "> 0.999"
     return readable(value) if abs(value) >= 10 else f"{value:.{4 if 0 < abs(value) < 0.001 else 3}f}"
 
 
@@ -42,7 +45,9 @@ _KINDS = {"exact": "", "estimate": "about ", "upper": "at most ", "lower": "at l
 
 
 def _written(value: float, unit: str) -> tuple[str, str]:
-    "The number and what follows it: 26.0 and points"
+    "The number and what follows it: 26.0 and points; a dash for what is missing"
+    if value != value:
+        return "–", ""
     write, after = _UNITS.get(unit, (readable, f" {unit.strip()}"))
     number = write(value)
     return number.lstrip("-") if set(number) <= set("-0.") else number, after
@@ -82,7 +87,7 @@ class Measured:
     def text(self) -> str:
         "The number with its unit, without an interval"
         text = "".join(_written(self.value, self.unit))
-        if self.kind == "chosen" and "e-" in text:
+        if self.kind == "chosen" and ("e-" in text or text.startswith("> ")):
             text = text.replace(_written(self.value, self.unit)[0], exact_text(self.value))
         return _without_zeros(text) if self.kind == "chosen" else text
 

@@ -217,14 +217,14 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
     name = max(gaps, key=lambda name: gaps[name], default=None)
     if not name or gaps[name] < 0.01:
         return None
-    said = claim("'{name}' is empty in {share} of the rows, more than any other column", name=name,
-                 share=Measured(gaps[name], "share", f"rows without '{name}' after cleaning"))
     rows = record.found("data_quality_report.json", "rows_out")
+    said = claim("'{name}' is empty in {share} of {rows:row} of the clean table, more than any other column", name=name,
+                 rows=count_of(rows, "rows of the clean table"),
+                 share=Measured(gaps[name], "share", f"rows without '{name}' after cleaning"))
     change = "ask whether the mark that the brief names for a gap in '{name}' says something" \
         if name in record.plan.cleaning.missing else "find out why '{name}' is not filled in"
-    return Lesson(said, claim("about {rows:row} {are} answered without it", rows=count_of(
-        round(gaps[name] * rows), f"rows without '{name}' after cleaning", rows), are="is" if round(
-            gaps[name] * rows) == 1 else "are"), claim(change, name=name), "a question to the owner of the data", 2)
+    return Lesson(said, "a row that comes without it is answered without it", claim(change, name=name),
+                  "a question to the owner of the data", 2)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-delivered
 @lesson_rule("data_wrangling")
@@ -614,13 +614,15 @@ def _service_speed(record: ProjectRecord) -> Lesson | None:
                  share=chosen_value(0.95, "share", "single rows that the time holds for"),
                  p95=Measured(p95, "ms", "time for one row over HTTP"),
                  limit=chosen_value(limit, "ms", "allowed time for one row"))
-    tight = p95 > limit / 2
-    return Lesson(said, "more than half of the allowance is used" if tight
-                  else claim("{faster} faster than it has to be",
-                             faster=Measured(limit / p95, "times", "allowed time over the time for one row")),
-                  "try one model instead of a blend before adding machines" if tight
-                  else NOTHING_TO_CHANGE,
-                  "work on the service", 7, 2 if tight else 1)
+    tight, blend = p95 > limit / 2, len(record.found("tuned_model_info.json", "members") or ()) > 1
+    follows = claim("{used} of the allowance is used", used=Measured(
+        p95 / limit, "relative", "time for one row over the allowed time")) if tight else claim(
+        "{faster} faster than it has to be", faster=Measured(limit / p95, "times", "allowed time over the time for one "
+                                                             "row"))
+    return Lesson(said, follows, NOTHING_TO_CHANGE if not tight else
+                  "try one model instead of a blend before adding machines" if blend else
+                  "look for what takes the time of a row before adding machines", "work on the service", 7,
+                  2 if tight else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-20-1
 @lesson_rule("")
@@ -696,7 +698,7 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
                      share=Measured(seconds / total, "share", f"part of all time that {role} took"),
                      peak=Measured(peak, "MB", f"peak memory of {role}"))
         large = "; its peak decides how much memory the project needs" if peak == most else ""
-        yield Lesson(said, claim("without it all epochs would have taken {rest}{large}", large=large, rest=Measured(
+        yield Lesson(said, claim("the other epochs took {rest}{large}", large=large, rest=Measured(
             total - seconds, "s", f"time of all epochs without {role}")),
                      NOTHING_TO_CHANGE if seconds < total / 4 else
                      "lower fit_seconds in [budget] where a rougher comparison is enough" if 5 in epochs else

@@ -326,10 +326,15 @@ def _(p, said):
             there = p.seen[other].notna()
             gone, column = p.seen.loc[there, name].isna(), p.seen.loc[there, other]
             if 5 <= gone.sum():
-                tests.append((name, other, *(cramers_v(column, gone, units) if other in p.labels else correlation_ratio(column, gone, units))))
+                effect, chance = cramers_v(column, gone, units) if other in p.labels else correlation_ratio(column, gone, units)
+                if other not in p.labels:
+                    effect = abs(2 * stats.mannwhitneyu(column[gone], column[~gone]).statistic / gone.sum() / (~gone).sum() - 1)
+                tests.append((name, other, effect, chance))
     tests = pd.DataFrame(tests, columns=["name", "other", "effect", "p"])
-    best = tests.assign(q=stats.false_discovery_control(tests["p"])).sort_values("effect").groupby("name").tail(1)
-    told = best[(best["q"] < 0.05) & (best["effect"] >= 0.1)]
+    tests["q"] = stats.false_discovery_control(tests["p"])
+    told = tests[(tests["q"] < 0.05) & (tests["effect"] >= 0.1)].sort_values("effect").groupby("name").tail(1)
+    if told.empty:
+        return {"largest": tests["effect"].max()}
     return {"told": len(told), "tested": len(gappy), "effect": told["effect"].max(), "all": p.bad.mean(), "without": p.bad[p.seen[p.features].dropna().index].mean()}
 
 
@@ -1236,7 +1241,7 @@ def _(p, said):
 def _(p, said):
     gaps = p.table.drop(columns="row_id").isna().mean()
     assert gaps.idxmax() == said.words["name"]
-    return {"share": gaps.max(), "rows": p.table[gaps.idxmax()].isna().sum()}
+    return {"share": gaps.max(), "rows": len(p.table)}
 
 
 @learns("strongest_column", alone=0.008, alone_ends=0.009, information=0.001)
@@ -1368,7 +1373,9 @@ def _(p, said):
 @learns("service_speed", p95=0.01)
 def _(p, said):
     latency, limit = p.json("007", "deployment_report.json")["latency"], p.plan["serving"]["latency_p95_ms"]
-    return {"share": 0.95, "faster": limit / latency["latency_p95_ms"], "p95": np.quantile(latency["latencies_ms"], 0.95), "limit": limit}
+    found = {"faster": limit / latency["latency_p95_ms"], "used": latency["latency_p95_ms"] / limit}
+    return {name: value for name, value in found.items() if name in said.values} | {
+        "share": 0.95, "p95": np.quantile(latency["latencies_ms"], 0.95), "limit": limit}
 
 
 @learns("troubles")
@@ -1611,8 +1618,7 @@ def _(p, said):
 
 @recomputes("003", "answer", alone=0.008, alone_ends=0.009, next_effect=1e-6)
 def _(p, said):
-    found = {"suspects": len(p.json("003", "leak_audit.json")["suspects"]),
-             "repairs": sum(item["action"] != "nothing to do" for item in p.json("003", "eda_insights.json")["findings"])}
+    found = {"suspects": len(p.json("003", "leak_audit.json")["suspects"])}
     asked = said._replace(values={name: value for name, value in said.values.items() if name not in found})
     return found | RECOMPUTES["003 strongest_features (finding)"][0](p, asked)
 

@@ -50,7 +50,13 @@ def test_a_gap_that_another_column_explains_is_not_at_random(loans):
     assert table.loc["income", "told_by"] == "age" and table.loc["income",
                                                                  "mechanism"] == "MAR" and table.loc["income",
                                                                                                      "effect"] > 0.4
-    assert table.loc["noise", "mechanism"] == "MCAR not refuted"
+    assert table.loc["noise", "mechanism"] == "MCAR not refuted" and 0 < table.loc["noise", "effect"] < 0.3
+
+
+def test_ten_gaps_that_one_number_gives_away_are_told(loans):
+    loans.loc[loans["age"].nsmallest(10).index, "income"] = np.nan
+    found = gap_mechanisms(loans, KINDS).set_index("column").loc["income"]
+    assert found["told_by"] == "age" and found["effect"] > 0.98
 
 
 def test_a_handful_of_gaps_is_not_judged_and_an_empty_column_is_left_out(loans):
@@ -61,6 +67,8 @@ def test_a_handful_of_gaps_is_not_judged_and_an_empty_column_is_left_out(loans):
 
 def test_all_gaps_at_once_give_what_each_question_alone_gives(loans):
     from itertools import product
+
+    from scipy import stats
 
     from epochkit.exploration.associations import correlation_ratio, cramers_v, numbers_of
     from epochkit.planning.units import worth_of
@@ -78,8 +86,10 @@ def test_all_gaps_at_once_give_what_each_question_alone_gives(loans):
             if gap != name:
                 column, gaps = loans.loc[known, name], gone.loc[known, gap]
                 worth = worth_of(column, gaps, None if of is None else of[known])
-                one = (cramers_v(column.astype(str), gaps, worth) if kind == "category"
-                       else correlation_ratio(numbers_of(column), gaps, worth))
+                one = cramers_v(column.astype(str), gaps, worth)
+                if kind != "category":
+                    ahead = stats.mannwhitneyu(column[gaps], column[~gaps]).statistic / gaps.sum() / (~gaps).sum()
+                    one = abs(2 * ahead - 1), correlation_ratio(numbers_of(column), gaps, worth)[1]
                 assert np.allclose((effects[at], p_values[at]), one, equal_nan=True), (name, gap)
 
 

@@ -60,6 +60,10 @@ def test_gaps_that_a_column_explains_are_said_with_its_name():
     rows.loc[rows["price"] > 3.2, "rain"] = np.nan
     found = said(rows, plan_for(time=""))
     assert "price tells where rain is missing" in found["gap_mechanism"]["claim"]
+    by_chance = rides()
+    by_chance.loc[by_chance.index % 40 == 0, "rain"] = np.nan
+    largest = said(by_chance, plan_for(time=""))["gap_mechanism"]["consequence"]
+    assert largest.startswith("the largest effect of another column on where they are is 0."), "the effect is a number"
     assert "fill rain from price" in found["gap_mechanism"]["action"] and " of 1 column" not in found["gap_mechanism"]["claim"]
 
 

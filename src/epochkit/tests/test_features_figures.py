@@ -48,7 +48,7 @@ def test_importance_counts_what_is_clear_of_zero():
     })
     figure, claim = importance_picture(table, {"a$b": "numbers"}, "regression")
     assert claim.startswith("A boosted model needs a$b most: shuffling a$b costs 0.200 (0.100 to 0.300) standard deviations of the target")
-    assert "1 of 2 features" in claim and figure.axes[0].get_xlabel().startswith("what shuffling costs (RMSE in standard dev")
+    assert "; for 1 of 2 features the 95 % interval of the loss lies above zero" in claim and figure.axes[0].get_xlabel().startswith("what shuffling costs (RMSE in standard dev")
 
 
 def test_a_split_is_shown_for_classes_and_numbers():

@@ -40,7 +40,8 @@ def test_the_curve_ends_at_the_stored_values_and_both_claims_are_computed(task, 
     assert set(loss.points["rows"]) == {"training", "others"} and loss.points["rounds"].max() == 2 * best.size
     seen = loss.points[loss.points["rows"] == "training"].sort_values("rounds")["value"]
     assert seen.iloc[-1] > seen.iloc[0] if maximize else seen.iloc[-1] < seen.iloc[0]
-    assert f"{best.size:,}, near those in use, reach" in loss_curve_figure(loss, best, plan)[1]
+    said = loss_curve_figure(loss, best, plan)[1]
+    assert f"{best.size:,}, the nearest to those in use, have" in said and (said.values["place"].value == best.size) == ("reached" not in said.values)
 
 
 def test_where_the_seconds_are_used_up_points_are_left_out_and_it_is_said():

@@ -13,9 +13,13 @@ from epochkit.report.claims import *
     (0.2816, "share", "28.2 %"), (0.26, "points", "26.0 points"), (3563, "count", "3,563"), (183, "s", "3 min 3 s"),
     (10.4, "ms", "10.4 ms"), (1178.4, "MB", "1,178 MB"), (0.6897, "score", "0.690"), (0.00046, "score", "0.0005"), (54.1234, "score", "54.1"), (0.3119, "effect", "0.31"),
     (2.7, "times", "2.7 times"), (0.718, "p", "0.72"), (0.0, "p", "< 0.001"), (4e-9, "p", "< 0.001"), (0.0012, "p", "0.0012"), (1034, "euro", "1,034 euro"), (7, "", "7"),
-    (1.02, "relative", "102.0 %"), (-0.0001, "effect", "0.00")])
+    (1.02, "relative", "102.0 %"), (-0.0001, "effect", "0.00"), (0.9996, "score", "> 0.999"), (1.0, "score", "1.000"), (float("nan"), "effect", "–")])
 def test_the_unit_decides_how_a_value_is_written(value, unit, text):
     assert str(Measured(value, unit, "it")) == Measured(value, unit, "it").text == text
+
+
+def test_a_limit_that_was_chosen_is_written_as_it_was():
+    assert str(chosen_value(0.9996, "score", "limit")) == "0.9996" and str(chosen_value(0.9, "score", "limit")) == "0.9"
 
 
 def test_an_interval_says_its_level_where_it_is_not_95_percent():

@@ -32,6 +32,12 @@ def test_two_projects_read_differently_and_nothing_is_said_that_no_record_carrie
     first, second = sentences(one), sentences(other)
     assert any("Age: 20" in text for text in first) and not any("Age: 20" in text for text in second)
     assert any(text.startswith("100 rows of 1,000 left") for text in second) and not any("left the table" in text for text in first)
+    slow = next(lesson for lesson in make_lessons(other) if lesson.id == "service_speed")
+    assert slow.consequence == "80.0 % of the allowance is used" and "blend" not in slow.change
+    blended = made_record("rmse", 3, 900, "City: Bonn", (-0.1, -0.4, 0.2), **{"deployment_report.json": {"latency": {"latency_p95_ms": 136.0}},
+                                                                              "tuned_model_info.json": {"members": {"a": 0.5, "b": 0.5}}})
+    slow = next(lesson for lesson in make_lessons(blended) if lesson.id == "service_speed")
+    assert slow.consequence == "136.0 % of the allowance is used" and "instead of a blend" in slow.change
     assert any("within 80 ms" in text for text in second) and not any("service" in text for text in first)
     changes = [{lesson.change for lesson in make_lessons(record)} for record in (one, other)]
     assert "keep tuning_trials" in changes[0] and any("lower tuning_trials" in change for change in changes[1])
@@ -223,4 +229,5 @@ def test_a_gap_that_the_brief_names_a_mark_for_is_no_neglect_of_whoever_enters_i
     report = {"rows_in": 100, "rows_out": 100, "missing": {name: {"before": 0.4, "after": 0.4}, "other": {"before": 0.1, "after": 0.1}},
               "steps": [{"step": "named_missing", "why": "the brief says so", "cells": 40}, {"step": "column_kinds", "why": "", "cells": 9}]}
     lessons = {lesson.id: lesson for lesson in make_lessons(made_record("rmse", 3, 100, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report}))}
+    assert str(lessons["widest_gap"].said) == f"'{name}' is empty in 40.0 % of 100 rows of the clean table, more than any other column"
     assert str(lessons["widest_gap"].change) == change and "cells_mended" not in lessons

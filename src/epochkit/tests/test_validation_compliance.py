@@ -38,6 +38,9 @@ def test_a_metric_that_moves_with_the_share_of_positives_is_watched_as_a_multipl
 def test_the_documentation_counts_what_the_tests_saw_and_leaves_the_rest_to_a_person(plan):
     report = REPORT | {"failure_modes": failure_modes(REPORT)}
     text = technical_documentation(plan, BUNDLE, report, Dossier([], plan, BUNDLE))[0]
+    assert "roc_auc was written down before a model existed" in text and "agreed" not in text
+    limited = plan.model_copy(update={"metric": plan.metric.model_copy(update={"minimum": 0.75})})
+    assert "roc_auc, at least 0.75, was written down before" in technical_documentation(limited, BUNDLE, report, Dossier([], plan, BUNDLE))[0]
     assert "7 ways to fail that the tests saw are listed" in text and "**missing**: failures that can be foreseen" in text
 
 
@@ -108,7 +111,7 @@ def test_groups_that_nothing_was_compared_between_leave_their_duty_open(plan, tm
     groups = rows["outcomes compared between grou"]
     assert groups["state"] == "open" and groups["blocks"] and "two groups that are large enough" in groups["seen"]
     told = technical_documentation(plan, BUNDLE, REPORT | {"groups_compared": ["Age"]}, Dossier([], plan, BUNDLE, [fairness_file(tmp_path, 0.7)]))[0]
-    assert "Outcomes were compared between groups of Age. [fairness_analysis.json (" in told
+    assert "Answers were compared between groups of Age. [fairness_analysis.json (" in told
     assert "**missing**: the accuracy for groups of persons (no two groups" in technical_documentation(plan, BUNDLE, REPORT, Dossier([], plan, BUNDLE))[0]
 
 
@@ -188,6 +191,7 @@ def test_the_checklist_ticks_only_what_was_seen(plan):
     assert not done["the profile for drift is handed over"] and sum(done.values()) == 5
     missed = REPORT | {"criteria": [{"criterion": "robustness", "measure": "relative_loss", "outcome": "missed"}], "checks": [{"name": "latency", "result": "fail"}]}
     seen = {item["item"]: item["seen"] for item in checklist(missed, [], []) if not item["done"]}
+    assert "no duty that is due is open" not in {item["item"] for item in checklist(REPORT, [], [])}, "without a duty nothing else could come out"
     assert seen["every criterion of the plan is met"] == "robustness" and seen["no check of epoch 006 fails"] == "latency"
     advice = monitoring_advice(REPORT, plan)
     assert advice[0] == "Watch 'income': a fifth empty costs 20.0 % of the gain." and "40.0 % of the test rows 'bad'" in advice[2]

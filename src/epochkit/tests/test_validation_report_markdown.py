@@ -28,9 +28,10 @@ def test_a_chance_below_one_in_a_thousand_is_not_said_to_be_nothing():
 
 
 def test_the_promise_and_the_groups_are_told():
-    text = report_as_markdown(a_report(metric_notes=["mape is of 2 of 4 rows"], segments=[{"slice": "emp.rate: 1 to 2, home: own", "q": 0.1}],
+    slices = [{"slice": "emp.rate: 1 to 2, home: own", "q": 0.1, "alike": 0.5, "saves": 0.25, "saves_low": 0.125, "saves_high": 0.375}]
+    text = report_as_markdown(a_report(metric_notes=["mape is of 2 of 4 rows"], segments=slices, loss_name="cost per row",
                                        by_group_in_words="Over 3 engines."), "a", {"emp.rate": "Employment"})
-    assert "\n\nmape is of 2 of 4 rows.\n" in text and "| Employment: 1 to 2, home: own |" in text and "- Over 3 engines.\n" in text
+    assert "\n\nmape is of 2 of 4 rows.\n" in text and "| Employment: 1 to 2, home: own |" in text and "| 0.100 | 0.500 | 0.250 | 0.125 | 0.375 |" in text and "loss: cost per row; alike:" in text and "- Over 3 engines.\n" in text
     assert "labels never seen" not in report_as_markdown(a_report(edge_cases=[{"case": "labels never seen", "result": "skipped", "outcome": ""}]), "a")
     text = report_as_markdown(a_report(gap_in_words="auc fell.", groups_in_words=["Age: alike."]), "a")
     assert "## Promise and groups\n\n- auc fell.\n- Age: alike.\n" in text

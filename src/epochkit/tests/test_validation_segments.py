@@ -163,6 +163,12 @@ def test_pictures_of_slices_say_what_was_found():
     figure, claim = errors_by_bin_figure(losses, rows, ["age", "home"], "share wrong")
     assert len(figure.axes) == 2 and claim.startswith("By age the share wrong ranges from")
     assert claim.endswith(", more than chance makes among 6 groups of 2 columns")
+    alike = np.column_stack([np.full(900, 0.9), (rows["age"] < 40).astype(float)])
+    figure, claim = errors_by_bin_figure(losses, rows, ["age", "home"], "share wrong", alike=alike)
+    assert "; where it is highest, the best single answer for all of these rows has 0.900, so the model saves 0." in claim
+    inside = (rows["age"] <= float(claim.words["where_most"].split(" to ")[1])).to_numpy()
+    assert claim.values["alike"].value == pytest.approx(0.9) and claim.values["saves"].value == pytest.approx(0.9 - losses[inside].mean())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["best single answer for the group", "the model"]
     even = errors_by_bin_figure((rng.random(900) < 0.2).astype(float), rows, ["age", "home"], "share wrong")[1]
     assert even.endswith(", as chance may make it among 6 groups of 2 columns")
     assert segments_figure(found.head(0), 0.1, "share wrong") is None and errors_by_bin_figure(losses, rows, [], "x") is None

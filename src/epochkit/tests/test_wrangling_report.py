@@ -122,7 +122,7 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
     assert "0.850, BELOW the 0.9 that" in claim and "lowest dimension is completeness (0.700)" in claim
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["completeness", "overall, only after cleaning"]
-    for score, words in ((0.9999, "lowest dimension is completeness (at least 0.999)"), (1.0, "is 1.000"),
+    for score, words in ((0.9999, "lowest dimension is completeness (> 0.999)"), (1.0, "is 1.000"),
                          (0.9994, "(0.999)")):
         report["scores"]["cleaned"]["completeness"] = score
         assert quality_figure(report)[1].endswith(f"{words}; not measured: timeliness")

@@ -197,7 +197,7 @@ def _development(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[
                   "this test", ((4, "split_manifest.json"),)),
         Statement("Frameworks were compared on the same rows; what tuning tried is recorded",
                   ((5, "all_models_metrics.json"), (5, "all_tuning_results.json"))),
-        Statement(f"It is optimised for {plan.metric.primary}", _PLAN),
+        Statement(f"Framework and settings were chosen by {plan.metric.primary}", _PLAN),
         Statement("The tests and their results are recorded", _TEST),
         Statement("how labels came about, and by whom"),
         Statement("the computing resources used for development", ()),
@@ -230,7 +230,7 @@ def _tried(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _groups_said(plan: Plan, report: Mapping[str, Any]) -> Statement:
     compared = report.get("groups_compared", ())
     if compared:
-        return Statement(f"Outcomes were compared between groups of {', '.join(compared)}",
+        return Statement(f"Answers were compared between groups of {', '.join(compared)}",
                          ((6, "fairness_analysis.json"),))
     why = "no two groups were large enough" if plan.data.protected else "the brief protects no column"
     return Statement(f"the accuracy for groups of persons ({why})")
@@ -255,8 +255,10 @@ def _control(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Stat
 
 def _metric(plan: Plan, bundle: Bundle, report: Mapping[str, Any]) -> list[Statement]:
     costs = f"A false alarm costs {plan.metric.cost_false_positive:g}, a miss {plan.metric.cost_false_negative:g}"
+    limit = "" if plan.metric.minimum is None else \
+        f", {'at least' if plan.metric.maximize else 'at most'} {plan.metric.minimum:g},"
     return [
-        Statement(f"{plan.metric.primary} was agreed on before a model existed, with its limit",
+        Statement(f"{plan.metric.primary}{limit} was written down before a model existed",
                   ((1, "success_criteria.json"),)),
         *([Statement(costs, _PLAN)] if plan.data.task == "binary" else []),
         Statement("why this measure suits the purpose and the persons concerned")]
@@ -423,7 +425,7 @@ def _counted(count: int, one: str, many: str = "") -> str:
 def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
               names: Iterable[str]) -> list[dict[str, Any]]:
     "item, done and seen for each thing that has to be so before production; names: files that this run hands over"
-    names, criteria = set(names), report.get("criteria", ())
+    names, duties, criteria = set(names), [*duties], report.get("criteria", ())
     checks = [*report.get("checks", ()), *report.get("further_checks", ())]
     failed = [check["name"] for check in checks if check["result"] == "fail"]
     unmet = [criterion_in_words(row) for row in criteria if row["outcome"] != "met"]
@@ -444,7 +446,7 @@ def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
                  [_counted(len(rules), "rule")] * bool(rules)
                  + [f"{_counted(idle, 'rule')} of a column that is no input"] * bool(idle)) or "the brief names none"),
             ("no sign of overfitting", not rings, ", ".join(rings) or "overfit_checks.json"),
-            ("no duty that is due is open", not blocking, "; ".join(blocking) or "compliance.json"),
+            *([("no duty that is due is open", not blocking, "; ".join(blocking) or "compliance.json")] if duties else []),
             ("the version holds Staging", stage in ("Staging", "Production"), stage)]
     rows += [(f"{what} is handed over", name in names, name) for name, what in
              {"reference_profile.json": "the profile for drift",

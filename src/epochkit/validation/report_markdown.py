@@ -16,6 +16,7 @@ from ..report.claims import in_names
 from ..report.values import readable
 from .functional import outcomes_in_words
 from .rule_gain import gain_over_rule_in_words
+from .segments import SAVINGS
 
 # %% ../../../nbs/validation/15_report_markdown.ipynb #reportmd-05
 def _cell(value: Any, name: str = "") -> str:
@@ -63,14 +64,22 @@ def report_as_markdown(report: Mapping[str, Any], title: str, labels: Mapping[st
         "Checks": rows_as_markdown(checks, ("name", "result", "observed", "limit", "reason")),
         "Edge cases that failed": rows_as_markdown(
             [case for case in report["edge_cases"] if case["result"] == "fail"], ("case", "outcome")),
-        "Worst slices": rows_as_markdown(under_labels(report.get("segments", []), labels).to_dict("records"),
-                                         ("slice", "rows", "loss", "low", "high", "q")),
+        "Worst slices": _worst_slices(report, labels),
         "Overfit and noise": rows_as_markdown(report.get("overfit", []), ("code", "title", "result", "reason")),
         "Ways to fail": rows_as_markdown(report.get("failure_modes", []), _columns_of(report.get("failure_modes", []))),
     }
     head = (f"# Test report: {title}\n\n{report['test_rows']:,} rows that no model has learned from and no choice was "
             f"made on; stage: {report['model']['stage']}.\n")
     return "\n".join([head, *(f"## {name}\n\n{text}\n" for name, text in parts.items())])
+
+
+def _worst_slices(report: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    "The slices with their loss, and what the model saves there, below what the columns mean"
+    rows = under_labels(report.get("segments", []), labels).to_dict("records")
+    table = rows_as_markdown(rows, ("slice", "rows", "loss", "low", "high", "q", *SAVINGS))
+    means = f"loss: {report.get('loss_name', 'of a row')}; alike: that of the best single answer for the rows of the " \
+            f"slice; saves: by how much the model's is lower."
+    return f"{means}\n\n{table}" if rows else table
 
 
 def _promise_and_groups(report: Mapping[str, Any]) -> list[str]:

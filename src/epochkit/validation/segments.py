@@ -312,27 +312,33 @@ def _after(row: Mapping[str, Any], name: str, unit: str) -> Claim | str:
     return claim("; {saved}", saved=saved) if saved else ""
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-23
-def errors_by_bin(losses: np.ndarray, column: pd.Series, together: np.ndarray | None = None) -> pd.DataFrame:
-    """Per readable group of at least 10 rows of a column, in order: group, rows, loss, low, high, and the degrees of
-    freedom of its error
+def errors_by_bin(losses: np.ndarray, column: pd.Series, together: np.ndarray | None = None,
+                  alike: np.ndarray | None = None) -> pd.DataFrame:
+    """Per readable group of at least 10 rows of a column, in order: group, where (the same in a sentence), rows, loss,
+    low, high, the degrees of freedom of its error, and with `alike` the `SAVINGS`
 
-    together: of `drawn_together`, for these rows, which then count once."""
+    together: of `drawn_together`, for these rows, which then count once. alike: of `losses_alike`."""
     groups = readable_groups(column.reset_index(drop=True)).cat
-    seen = means_of(losses, groups.codes.to_numpy().astype(int), together, len(groups.categories))
+    codes, names = groups.codes.to_numpy().astype(int), groups.categories.astype(str)
+    seen = means_of(losses, codes, together, len(names))
     bar = 1.96 * seen.error
-    table = pd.DataFrame({"group": groups.categories.astype(str), "rows": seen.rows, "loss": seen.mean,
-                          "low": np.maximum(seen.mean - bar, 0), "high": seen.mean + bar,
-                          "degrees": seen.degrees})
-    return table[seen.units >= 10].reset_index(drop=True)
+    table = pd.DataFrame({"group": names, "where": [f"{column.name} is {name}" for name in names], "rows": seen.rows,
+                          "loss": seen.mean, "low": np.maximum(seen.mean - bar, 0), "high": seen.mean + bar,
+                          "degrees": seen.degrees})[seen.units >= 10]
+    if alike is not None:
+        inside = [codes == code for code in table.index]
+        table[SAVINGS] = [saved_over_alike(losses[rows], alike[rows], None if together is None else together[rows])
+                          for rows in inside]
+    return table.reset_index(drop=True)
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-24
 _DRAWN = 12  # groups of one column in a picture
 
 
-def _tables(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], together: np.ndarray | None
-            ) -> dict[str, pd.DataFrame]:
+def _tables(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], together: np.ndarray | None,
+            alike: np.ndarray | None) -> dict[str, pd.DataFrame]:
     "Column -> `errors_by_bin`, for up to four columns with two groups or more"
-    tables = {column: errors_by_bin(losses, raw[column], together) for column in columns[:4]}
+    tables = {column: errors_by_bin(losses, raw[column], together, alike) for column in columns[:4]}
     return {column: table for column, table in tables.items() if len(table) > 1}
 
 
@@ -345,12 +351,16 @@ def _both_ends(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[str], name: str, unit: str = "score",
-                         together: np.ndarray | None = None) -> tuple[Any, str] | None:
-    "The loss by value of up to four columns, one panel each, and a claim about the widest; None without columns"
+                         together: np.ndarray | None = None, alike: np.ndarray | None = None
+                         ) -> tuple[Any, str] | None:
+    """The loss by value of up to four columns, one panel each, and a claim about the widest; None without columns
+
+    alike: of `losses_alike`; the loss of the best single answer for each group is drawn beside it.
+    """
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
-    tables = _tables(losses, raw, columns, together)
+    tables = _tables(losses, raw, columns, together, alike)
     shown = {column: _both_ends(table) for column, table in tables.items()}
     if not tables:
         return None
@@ -358,7 +368,11 @@ def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[st
     grid = figure.subplots((len(shown) + 1) // 2, min(2, len(shown)), squeeze=False, sharex=True).ravel()
     for axes, (column, table) in zip(grid, shown.items()):
         bars = [table["loss"] - table["low"], table["high"] - table["loss"]]
-        axes.errorbar(table["loss"], range(len(table)), xerr=bars, fmt="o", color=COLOURS["blue"], capsize=3)
+        axes.errorbar(table["loss"], range(len(table)), xerr=bars, fmt="o", color=COLOURS["blue"], capsize=3,
+                      label="the model")
+        if alike is not None:
+            axes.plot(table["alike"], range(len(table)), "x", color=COLOURS["orange"],
+                      label="best single answer for the group")
         axes.axvline(losses.mean(), color="#707070", linestyle="--", linewidth=1)
         axes.set_yticks(range(len(table)), [f"{row.group}  ({row.rows:,})" for row in table.itertuples()])
         cut = f", {len(table) // 2} lowest and {len(table) // 2} highest of {len(tables[column])}"
@@ -368,6 +382,8 @@ def errors_by_bin_figure(losses: np.ndarray, raw: pd.DataFrame, columns: list[st
     for axes in grid[max(0, len(shown) - 2):len(shown)]:
         axes.set_xlabel(f"{_with_unit(name, unit)} (dashed: all rows)")
         axes.tick_params(labelbottom=True)
+    if alike is not None:
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure, errors_by_bin_claim(tables, name, unit)
 
 # %% ../../../nbs/validation/05_segments.ipynb #segments-bin-claim
@@ -392,8 +408,10 @@ def errors_by_bin_claim(tables: dict[str, pd.DataFrame], name: str, unit: str = 
     best, worst = both[widest]
     ends = {end: Measured(float(row["loss"]), unit, f"{name} where {widest} is {row['group']}", int(row["rows"]),
                           rule="test rows") for end, row in (("least", best), ("most", worst))}
+    saved = saving_claim(worst, name, unit)
     return claim("By {widest} the {name} ranges from {least} ({where_least}) to {most} ({where_most}), {apart} among "
-                 "{groups} groups of {columns:column}", widest=widest, name=name, where_least=best["group"],
+                 "{groups} groups of {columns:column}{there}", widest=widest, name=name, where_least=best["group"],
+                 there=claim("; where it is highest, {saved}", saved=saved) if saved else "",
                  apart="more than chance makes" if sure else "as chance may make it",
                  where_most=worst["group"], groups=count_of(groups, "groups that losses are compared between"),
                  columns=count_of(len(tables), "columns that losses are compared by"), **ends)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .fold_fits import answered_rows
 from ..metrics import PAIRED, RANKED, choose_threshold, draws_for, metrics_of, resampled_counts
-from ...report.claims import Claim, Measured, claim
+from ...report.claims import Claim, Measured, claim, together
 
 # %% ../../../../nbs/models/folds/02_comparison.ipynb #comparison-04
 class Judge(NamedTuple):
@@ -153,7 +153,10 @@ def proposed(found: list[Standing], prices: Mapping[str, Price]) -> tuple[str, s
     best, near = found[0], [item for item in found if item.as_good]
     chosen = min(near, key=lambda item: prices[item.name].doublings(prices[best.name]))
     if chosen.name == best.name:
-        return best.name, "it has the best score" + (", and none as good is cheaper to run" if len(near) > 1 else "")
+        others = together(item.name for item in near if item is not best)
+        return best.name, "it has the best score" if not others else claim(
+            "it has the best score, and {others}, within one standard error and 1 % of what it gets wrong, {are} no "
+            "cheaper to run", others=others, are="is" if len(near) == 2 else "are")
     return chosen.name, claim(
         "it is {behind} behind {leader}, less than one standard error of their difference and less than 1 % of what "
         "{leader} gets wrong, and {cheaper}", leader=best.name,
