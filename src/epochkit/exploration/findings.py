@@ -52,10 +52,11 @@ _FEW_ROWS = 30
 def _few_rows_finding(found: Exploration) -> Finding | None:
     "That an effect is mostly chance with under thirty rows; None with more"
     n = len(found.rows)
-    return finding("few_rows", f"only {counted(n, 'row')} to look at", n,
-                    claim("a share of one half is known to within {reach} by so many rows, so no effect is called weak "
-                          "or strong", reach=Measured(0.98 / math.sqrt(max(1, n)), "points", "reach of one half")),
-                    "collect more rows before believing any model") if n < _FEW_ROWS else None
+    return finding("few_rows", claim("{rows:row} are too few to call an effect weak or strong",
+                                     rows=count_of(n, "rows that are analysed")), n,
+                   claim("a share of one half is known to within {reach} by so many rows",
+                         reach=Measured(0.98 / math.sqrt(max(1, n)), "points", "reach of one half")),
+                   "collect more rows before believing any model") if n < _FEW_ROWS else None
 
 # %% ../../../nbs/exploration/10_findings.ipynb #middle-half-claim
 def quartiles_claim(target: pd.Series, skew: float, unit: str = "") -> Claim:
@@ -555,6 +556,9 @@ def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
                            critical=count_of(len(critical), "columns under critical suspicion")), len(critical),
             "; ".join(dict.fromkeys(item["reason"] for item in leaks["suspects"] if item["severity"] == "critical")),
             _ON_LEAK[found.plan.data.on_leak])
+    if leaks.get("note"):
+        return finding("leaks", claim("no column was tried for a leak: {why}", why=leaks["note"]), 0,
+                       "a leak would not be found here", "ask of each feature when it was known")
     warned = [item["column"] for item in leaks["suspects"]]
     scores = leaks["single_column_scores"]
     best = max(scores, key=scores.get, default="")

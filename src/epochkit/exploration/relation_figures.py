@@ -396,13 +396,15 @@ def _corner_value(found: Exploration, corner: pd.Series, sides: list[str], names
 
 
 def _corner_claim(found: Exploration, names: list[str]) -> Claim:
-    "The outcome in the highest and the lowest corner of two numbers, or that they rarely vary independently"
+    "The outcome in the highest and the lowest corner of two numbers, or that their corners have too few rows"
     whole = found.rows[names].dropna()
     above = (whole > whole.median()).to_numpy()
     means = outcome_means(found.outcome[whole.index], 2 * above[:, 0] + above[:, 1], found.together)
     means = means[means["units"] >= 30].sort_values("mean")
     if len(means) < 2:
-        return claim("{first} and {second} rarely vary independently", first=names[0], second=names[1])
+        return claim("Too few rows to compare high and low values of {first} and {second}: fewer than two corners hold "
+                     "{fewest:row}", first=names[0], second=names[1],
+                     fewest=chosen_value(30, "count", "rows that a corner needs"))
     ends = {"most": -1, "least": 0}
     sides = {end: [("low", "high")[side] for side in divmod(int(means.index[at]), 2)] for end, at in ends.items()}
     return claim("The {outcome} is {most} in {most_rows:row} with {most_first} {first} and {most_second} {second}, "

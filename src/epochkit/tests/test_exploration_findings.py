@@ -227,6 +227,12 @@ def test_a_leak_and_repeated_rows_are_said_aloud():
     assert "0 validation rows have" in given["claim"], "where the split was given it is counted"
 
 
+def test_an_audit_that_looked_at_nothing_calls_no_column_innocent():
+    said = by_id(example_rows(20), leaks=NO_LEAKS | {"note": "20 rows are too few"})
+    assert said["leaks"]["claim"] == "no column was tried for a leak: 20 rows are too few" and said["leaks"]["action"] != "nothing to do"
+    assert said["few_rows"]["claim"] == "20 rows are too few to call an effect weak or strong"
+
+
 def test_a_rank_correlation_that_names_the_strongest_column_keeps_its_sign():
     rows = example_rows().drop(columns="same")
     rows["Status"] = -rows["income"] + np.random.default_rng(2).normal(0, 300, len(rows))

@@ -70,7 +70,7 @@ def test_pairs_and_corners_are_told_of_the_rows_that_are_drawn():
     low, high = (corner.values[f"{end}_rows"].value for end in ("least", "most"))
     assert low >= 30 <= high and corner.values["most"].low < corner.values["most"].value < corner.values["most"].high
     gone = found._replace(rows=rows.assign(**{name: rows[name].where(rows.index % 30 == 0) for name in names}))
-    assert "rarely vary independently" in interactive_picture(gone)[1], "a corner of 26 rows tells nothing"
+    assert "fewer than two corners hold 30 rows" in interactive_picture(gone)[1], "a corner of 26 rows tells nothing"
 
 
 def test_an_odd_row_is_told_with_the_number_that_it_stands_out_in():
