@@ -202,10 +202,12 @@ def _cells_mended(record: ProjectRecord) -> Lesson | None:
     if not steps:
         return None
     most = max(steps, key=lambda step: step["cells"])
-    said = claim("{cells:cell was|cells were} changed by {steps:rule}, most by '{name}' ({most})", name=most["step"],
+    part = claim(", most by '{name}' ({most})", name=most["step"],
+                 most=count_of(most["cells"], f"cells that '{most['step']}' changed"))
+    said = claim("{cells:cell was|cells were} changed by {steps:rule}{which}",
                  cells=count_of(sum(step["cells"] for step in steps), "cells that cleaning changed"),
                  steps=count_of(len(steps), "rules of cleaning that changed something"),
-                 most=count_of(most["cells"], f"cells that '{most['step']}' changed"))
+                 which=part if len(steps) > 1 else claim(": '{name}'", name=most["step"]))
     return Lesson(said, most["why"], claim("ask whether '{name}' can be settled where the data is entered",
                                            name=most["step"]),
                   "a question to the owner of the data", 2)
@@ -329,8 +331,8 @@ _COSTLY = 0.1  # part of the processor time of all frameworks from which leaving
 def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
     compared = [item for item in record.found("all_models_metrics.json", "models") or []
                 if not item["baseline"] and item["behind_best"]["ties"] is not None]
-    folds = max((len(item.get("fold_values", ())) for item in compared), default=0)
-    models = [item for item in compared if len(item.get("fold_values", ())) == folds]
+    leader = min(compared, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]), default={})
+    models = [item for item in compared if len(item.get("fold_values", ())) >= len(leader.get("fold_values", ()))]
     if len(models) < 2:
         return None
     behind = [item for item in models if not item["behind_best"]["ties"]]
@@ -343,7 +345,7 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
         short, "frameworks that were asked about part of the folds"), were="was" if short == 1 else "were",
         are="is" if short == 1 else "are") if short else ""
     took_part = record.found("all_models_metrics.json", "validation_took_part")
-    best = min(models, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]))["model"]
+    best = leader["model"]
     said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds{late}; "
                  "{behind} {lie} clearly behind and took {spent} of the processors{partly}", partly=partly,
                  late=" and the validation rows" if took_part else "", best=best, metric=record.plan.metric.primary,

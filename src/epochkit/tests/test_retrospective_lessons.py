@@ -49,7 +49,8 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert lessons["strongest_column"].said == told and lessons["strongest_column"].row["values"]["effect"]["value"] == 0.59
     assert "bmi is known when an answer is asked for" in lessons["strongest_column"].change
     mended = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report | {"steps": [{"step": "x", "why": "y", "cells": 1}]}})
-    assert "read_as_delivered" not in {lesson.id for lesson in make_lessons(mended)}
+    changed = {lesson.id: lesson for lesson in make_lessons(mended)}
+    assert "read_as_delivered" not in changed and changed["cells_mended"].said == "1 cell was changed by 1 rule: 'x'"
 
 
 def framework(name, behind, **more):
@@ -79,6 +80,8 @@ def test_a_framework_is_left_out_only_where_it_cost_time_and_part_of_the_folds_i
     assert tie.said == ("Of 2 other frameworks 0 cannot be told from CatBoost by rmse over the folds; 2 lie clearly behind and took 54 s of the processors"
                         "; 1 was asked about part of the folds only and is not counted")
     assert tie.change == "on data like this begin without RandomForest"
+    led = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"all_models_metrics.json": {"models": [models[0] | {"fold_values": [1] * 4}, *models[1:]]}})
+    assert next(lesson.said for lesson in make_lessons(led) if lesson.id == "frameworks_tie") == tie.said, "the leader leads, whatever it was asked"
     quick = [item | {"cpu_seconds": 0.4} if item["model"] == "RandomForest" else item for item in models]
     tie = next(lesson for lesson in make_lessons(made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"all_models_metrics.json": {"models": quick}}))
                if lesson.id == "frameworks_tie")
