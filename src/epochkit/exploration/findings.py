@@ -331,7 +331,7 @@ def _missing_finding(found: Exploration, advice: Advice) -> Finding:
         claim("{whole} of the rows have no gap: a model that cannot hold gaps would learn from these alone",
               whole=whole_rows(found)),
         claim("impute with what the training rows say; a gap column for {names}", names=some_of(own)) if own else
-        "impute with what the training rows say: no gap is so common or telling that it needs a column of its own")
+        "impute with what the training rows say: the advice gives no gap a column of its own")
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-gap-action
 def _gap_action(found: Exploration, names: list[str], advice: Advice) -> str:

@@ -465,7 +465,7 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
 @lesson_rule("model_testing")
 def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     table = record.files.get("segments.csv")
-    if table is None or table.empty:
+    if table is None or not (table["difference"] > 0).any():
         return None
     sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
     worst = (sure if len(sure) else table.sort_values("difference", ascending=False)).iloc[0]

@@ -53,6 +53,12 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert "read_as_delivered" not in changed and changed["cells_mended"].said == "1 cell was changed by 1 rule: 'x'"
 
 
+def test_a_model_without_errors_fails_nowhere():
+    alike = pd.DataFrame({"slice": ["a"], "rows": [30], "loss": [0.0], "low": [0.0], "high": [0.0], "difference": [0.0], "ratio": [1.0], "q": [1.0]})
+    lessons = make_lessons(made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"segments.csv": alike}))
+    assert "where_it_fails" not in {lesson.id for lesson in lessons}
+
+
 def framework(name, behind, **more):
     return {"model": name, "framework": name.lower(), "baseline": False, "cpu_seconds": 2.0, "behind_best": {"behind": behind, "ties": behind < 2}} | more
 

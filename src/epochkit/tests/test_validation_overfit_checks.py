@@ -121,6 +121,10 @@ def test_epk003_rings_when_the_winner_is_one_of_several(plan):
     assert result(compared(plan), "EPK003").result == "pass"
     equal = result(compared(plan, noise={"linear": 0.2, "xgboost": 0.2, "lightgbm": 0.19}), "EPK003")
     assert equal.result == "notice" and "is better than it in" in equal.reason
+    perfect = compared(plan, noise={"linear": 0.1, "xgboost": 0.1})
+    perfect.resampled.update({name: np.ones_like(value) for name, value in perfect.resampled.items()})
+    alike = result(perfect, "EPK003")
+    assert alike.result == "pass" and "is best in 100 % of" in alike.reason and alike.reason.endswith("is better than it in 0 %")
     assert result(compared(plan, noise={"xgboost": 0.2}), "EPK003").result == "not measured"
 
 

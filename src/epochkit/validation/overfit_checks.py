@@ -336,7 +336,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-27
 @overfit_check("EPK003", "the winner wins again on other rows", "another model may win on other rows")
 def stable_winner(evidence: Evidence) -> OverfitFinding:
-    "How often the winner of 005 is best on resamples of the validation rows"
+    "How often no other beats the winner of 005 on resamples of the validation rows"
     if evidence.validation_took_part:
         return _not_measured("the validation rows took part in the choice, as its last fold, so they are no other rows")
     winner, known = evidence.judged, evidence.models()
@@ -346,9 +346,10 @@ def stable_winner(evidence: Evidence) -> OverfitFinding:
     if winner not in rivals or len(rivals) < 2:
         return _not_measured("there are no two candidates with predictions on the same validation rows")
     table = evidence.sign * np.array([value[1:] for value in rivals.values()])
-    wins = np.mean(np.nan_to_num(table, nan=-np.inf).argmax(axis=0) == list(rivals).index(winner))
-    against = {name: _better_share(value, rivals[winner], evidence.sign) for name, value in rivals.items()
-               if name != winner}
+    table = np.nan_to_num(table, nan=-np.inf)
+    ours = table[list(rivals).index(winner)]
+    wins = np.mean(ours == table.max(axis=0))
+    against = {name: float(np.mean(theirs > ours)) for name, theirs in zip(rivals, table) if name != winner}
     nearest = max(against, key=against.get)
     return _said("pass" if wins >= 0.5 else "notice", round(float(wins), 3), 0.5,
                  f"{evidence.called} is best in {share_text(float(wins))} of the resamples of the validation rows; "
