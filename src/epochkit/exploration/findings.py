@@ -189,6 +189,9 @@ def _second_words(found: Exploration, table: pd.DataFrame) -> str:
 def _explained_claim(found: Exploration, clear: pd.DataFrame) -> Claim:
     "How much of the uncertainty about the target the clear feature with the most information removes by itself"
     most = clear.sort_values("information", ascending=False, kind="stable").iloc[0]
+    if most["information"] < 0.0005:
+        return claim("how much of the uncertainty about {target} one feature removes, these rows cannot tell",
+                     target=found.plan.data.target)
     return claim("{telling} by itself removes {information} of the uncertainty about {target} beyond chance",
                  telling=most["column"], target=found.plan.data.target,
                  information=Measured(float(most["information"]), "share", f"uncertainty of {found.plan.data.target} "
