@@ -209,7 +209,7 @@ def _strongest_finding(found: Exploration) -> Finding | None:
     return finding(
         "strongest_features",
         claim("{name} tells most about {target} ({measure} {effect}{alone}){gaps}{second}; {measurable} of "
-              "{tested:feature} measurably go with it, {clear} of them with an effect of {limit} or more",
+              "{tested:feature} measurably {go} with it, {clear} of them with an effect of {limit} or more",
               name=first["column"], target=found.plan.data.target, measure=first["measure"],
               alone=_alone_words(found, first), gaps=_gap_words(found, first), second=_second_words(found, table),
               **association_values(found, table)),
@@ -221,10 +221,10 @@ def _strongest_finding(found: Exploration) -> Finding | None:
         else "try features of several columns")
 
 # %% ../../../nbs/exploration/10_findings.ipynb #association-values
-def association_values(found: Exploration, table: pd.DataFrame) -> dict[str, Measured]:
+def association_values(found: Exploration, table: pd.DataFrame) -> dict[str, Measured | str]:
     "The effect of the first feature of the table, how many were tested, are measurable, and have a clear effect"
     first, clear = table.iloc[0], (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
-    return {"effect": effect_of(found, first),
+    return {"effect": effect_of(found, first), "go": "goes" if is_measurable(table).sum() == 1 else "go",
             "clear": count_of(clear.sum(), "features with an effect of 0.1 or more and q below 0.05", len(found.rows)),
             "limit": chosen_value(0.1, "effect", "effect below which it is negligible"),
             "measurable": count_of(is_measurable(table).sum(), "features that measurably go with the target",

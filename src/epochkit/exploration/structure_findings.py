@@ -408,14 +408,17 @@ def _drift_finding(found: Exploration) -> Finding | None:
     known = time.drift.dropna(subset=["effect"])
     largest = known.loc[known["effect"].idxmax()] if len(known) else None
     late, columns = _unseen_words(time.drift), count_of(len(time.drift), "columns that are compared over time")
+    if largest is None:
+        return finding("time_drift", claim("no column could be compared between the first and the last quarter of "
+                                           "{time}", time=time.column), 0, "whether one moves is not known",
+                       "nothing to do")
     if moved.empty:
         return finding("time_drift",
                        claim("none of {columns:column} moves much between the first and the last quarter of "
                              "{time}{late}", columns=columns, time=time.column, late=late), 0,
                        claim("the largest move is that of {name} (effect {largest})", name=largest["column"],
                              largest=effect_value(largest["effect"], f"distance of {largest['column']} between first "
-                                                  "and last quarter of time", len(found.rows)))
-                       if largest is not None else "none could be compared", "nothing to do")
+                                                  "and last quarter of time", len(found.rows))), "nothing to do")
     first = moved.iloc[0]
     seen = _moved_claim(found, moved, columns, late)
     if time.by_group:
@@ -438,7 +441,7 @@ def _time_gaps_finding(found: Exploration) -> Finding | None:
     table = found.time.gaps
     first = table.iloc[0]
     place = " to ".join(
-        str(moment)[:16] if found.time.kind == "date" else readable(float(moment))
+        str(moment)[:16].removesuffix(" 00:00") if found.time.kind == "date" else readable(float(moment))
         for moment in (first["after"], first["before"]))
     return finding(
         "time_holes",

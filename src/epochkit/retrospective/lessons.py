@@ -17,7 +17,7 @@ from ..core.settings import EPOCHS
 from ..models.figures import saving_claim
 from ..report.claims import (Claim, Measured, chosen_value, claim, count_of, in_names, stated_of, stored_claim,
                                     together)
-from ..report.values import as_markdown, duration
+from ..report.values import as_markdown, demand_text, duration
 from .comparison import criterion_told
 from .playbook import LESSONS, NOTHING_TO_CHANGE
 from .project_record import ProjectRecord
@@ -84,12 +84,15 @@ def _open_criteria(record: ProjectRecord) -> Iterator[Lesson]:
         unsure = item.get("judgement") == "met, not certain"
         if not (unsure or item["outcome"] == "missed") or not isinstance(item["observed"], (int, float)):
             continue
+        how, asked = item.get("judgement", "missed"), item.get("unit") == "yes/no"
         values = {"observed": Measured(float(item["observed"]), "", f"'{item['criterion']}' as it was observed"),
                   "limit": chosen_value(item["limit"], "", f"limit of '{item['criterion']}'")}
-        said = claim("'{name}' is {how}: {observed}, demanded is {operator} {limit}", name=item["criterion"],
-                     how=item.get("judgement", "missed"), operator=item["operator"], **values)
+        said = claim("'{name}' is {how}: {told}", name=item["criterion"], how=how, told=criterion_told(item)) if asked \
+            else claim("'{name}' is {how}: {observed}, and {operator} {limit} is demanded", name=item["criterion"],
+                       how=how, operator=demand_text(item["operator"], 0).removesuffix(" 0"), **values)
         yield Lesson(said, f"on another sample it may be missed ({item['detail']})" if unsure
-                     else claim("{short} lack to what was agreed", short=Measured(
+                     else "what was agreed does not hold" if asked
+                     else claim("{short} away from what was agreed", short=Measured(
                          abs(float(item["observed"]) - float(item["limit"])), "",
                          f"distance of '{item['criterion']}' from its limit")),
                      "decide whether the limit or the model has to move, and write it into the brief",

@@ -53,6 +53,16 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert "read_as_delivered" not in changed and changed["cells_mended"].said == "1 cell was changed by 1 rule: 'x'"
 
 
+def test_a_criterion_of_yes_or_no_is_told_in_these_words():
+    record = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0))
+    missed = {"epoch": 6, "criterion": "primary metric", "outcome": "missed", "judgement": "missed", "observed": 0.0, "operator": "==", "limit": 1,
+              "unit": "yes/no", "detail": ""}
+    number = missed | {"criterion": "speed", "observed": 0.5, "operator": ">=", "limit": 0.7, "unit": "rows"}
+    told = [lesson for lesson in make_lessons(record._replace(judged=[missed, number])) if lesson.id == "open_criteria"]
+    assert [lesson.said for lesson in told] == ["'primary metric' is missed: no (yes is demanded)", "'speed' is missed: 0.500, and at least 0.7 is demanded"]
+    assert [lesson.consequence for lesson in told] == ["what was agreed does not hold", "0.200 away from what was agreed"]
+
+
 def test_a_model_without_errors_fails_nowhere():
     alike = pd.DataFrame({"slice": ["a"], "rows": [30], "loss": [0.0], "low": [0.0], "high": [0.0], "difference": [0.0], "ratio": [1.0], "q": [1.0]})
     lessons = make_lessons(made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"segments.csv": alike}))
