@@ -560,7 +560,7 @@ def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
             "; ".join(dict.fromkeys(item["reason"] for item in leaks["suspects"] if item["severity"] == "critical")),
             _ON_LEAK[found.plan.data.on_leak])
     if leaks.get("note"):
-        return finding("leaks", claim("no column was tried for a leak: {why}", why=leaks["note"]), 0,
+        return finding("leaks", claim("{why}", why=leaks["note"]), 0,
                        "a leak would not be found here", "ask of each feature when it was known")
     warned = [item["column"] for item in leaks["suspects"]]
     scores = leaks["single_column_scores"]

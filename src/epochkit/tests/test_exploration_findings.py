@@ -229,7 +229,7 @@ def test_a_leak_and_repeated_rows_are_said_aloud():
 
 def test_an_audit_that_looked_at_nothing_calls_no_column_innocent():
     said = by_id(example_rows(20), leaks=NO_LEAKS | {"note": "20 rows are too few"})
-    assert said["leaks"]["claim"] == "no column was tried for a leak: 20 rows are too few" and said["leaks"]["action"] != "nothing to do"
+    assert said["leaks"]["claim"] == "20 rows are too few" and said["leaks"]["action"] != "nothing to do"
     assert said["few_rows"]["claim"] == "20 rows are too few to call an effect weak or strong"
 
 

@@ -53,6 +53,14 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert "read_as_delivered" not in changed and changed["cells_mended"].said == "1 cell was changed by 1 rule: 'x'"
 
 
+def test_a_warning_that_waits_for_a_person_is_settled_by_the_decision():
+    record = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0))
+    record.happened[1]["warnings"] = ["version 1 waits. It goes on when a person lets it pass at gate 002", "rows are few"]
+    told = [{lesson.consequence for lesson in make_lessons(record._replace(waived=waived)) if lesson.id == "warnings_stay"}
+            for waived in ([], ["gate 002: me waived 'x': y"])]
+    assert told == [{"; ".join(record.happened[1]["warnings"])}, {"rows are few"}]
+
+
 def test_a_criterion_of_yes_or_no_is_told_in_these_words():
     record = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0))
     missed = {"epoch": 6, "criterion": "primary metric", "outcome": "missed", "judgement": "missed", "observed": 0.0, "operator": "==", "limit": 1,
