@@ -224,7 +224,10 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
     name = max(gaps, key=lambda name: gaps[name], default=None)
     if not name or gaps[name] < 0.01:
         return None
-    said = claim("'{name}' is empty in {share} of the rows, more than any other column", name=name,
+    alike = sum(share == gaps[name] for share in gaps.values()) - 1
+    said = claim("'{name}' is empty in {share} of the rows, {beside}", name=name,
+                 beside=claim("as {are} {alike:other column}", are="is" if alike == 1 else "are", alike=count_of(
+                     alike, "other columns with as many gaps")) if alike else "more than any other column",
                  share=Measured(gaps[name], "share", f"rows without '{name}' after cleaning"))
     rows = record.found("data_quality_report.json", "rows_out")
     change = "ask whether the mark that the brief names for a gap in '{name}' says something" \

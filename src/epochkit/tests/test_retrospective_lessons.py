@@ -53,6 +53,14 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert "read_as_delivered" not in changed and changed["cells_mended"].said == "1 cell was changed by 1 rule: 'x'"
 
 
+def test_a_column_with_as_many_gaps_as_another_has_not_more():
+    for other, told in ((0.5, "more than any other column"), (1.0, "as is 1 other column")):
+        report = {"rows_in": 9, "rows_out": 9, "steps": [], "scores": {"cleaned": {"overall": 0.9}}, "missing": {
+            name: {"before": share, "after": share} for name, share in (("a", 1.0), ("b", other), ("c", 0.0))}}
+        lessons = make_lessons(made_record("rmse", 3, 9, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report}))
+        assert next(lesson.said for lesson in lessons if lesson.id == "widest_gap") == f"'a' is empty in 100 % of the rows, {told}"
+
+
 def test_a_warning_that_waits_for_a_person_is_settled_by_the_decision():
     record = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0))
     record.happened[1]["warnings"] = ["version 1 waits. It goes on when a person lets it pass at gate 002", "rows are few"]
