@@ -94,8 +94,7 @@ def _by_place(gaps: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread_claim(found: pd.DataFrame, rows: int, all_drawn: bool = True) -> str:
-    """Whether any column's gaps depend on the place in the file, by q-values over all of the columns; found: p-value,
-    least and most of each; all_drawn: whether no other column has gaps"""
+    "Whether any column's gaps depend on the place in the file, by q-values; found: p, least and most of each column"
     from scipy.stats import false_discovery_control
     found = found.copy()
     found["q"] = false_discovery_control(found["p"])
@@ -105,8 +104,7 @@ def _spread_claim(found: pd.DataFrame, rows: int, all_drawn: bool = True) -> str
         len(found), "columns whose gaps are drawn along the file", rows))
     if uneven.empty:
         return claim("Gaps of {tested} lie along the file as chance would put them, as far as {rows:row} can tell",
-                     tested=tested,
-                     rows=count_of(rows, "rows of the clean table"))
+                     tested=tested, rows=count_of(rows, "rows of the clean table"))
     worst = uneven["range"].idxmax()
     return claim("Gaps of {uneven} of {tested} depend on the place in the file (q below {limit}), most in "
                  "{worst}: {least} to {most} of the cells of a part",
