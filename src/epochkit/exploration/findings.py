@@ -590,10 +590,10 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     consequence = "no validation row can be answered from memory"
     if repeated["share"] > 0.01:
         consequence = claim("memory alone could answer {known} of the validation rows", known=Measured(
-            float(repeated["share"]), "share", "validation rows with the features of a training row"))
+            float(repeated["share"]), "share", "share of the validation rows with the features of a training row"))
     elif repeated["rows"]:
         consequence = claim("that is {known} of the validation rows", known=Measured(
-            float(repeated["share"]), "share", "validation rows with the features of a training row"))
+            float(repeated["share"]), "share", "share of the validation rows with the features of a training row"))
     return finding(
         "repeated_rows",
         claim("{equal:analysed row equals|analysed rows equal} an earlier one in features and target, and "

@@ -489,13 +489,14 @@ def _group_finding(found: Exploration) -> Finding | None:
         groups.constant_target, f"groups of {column} whose target never changes", n)) if groups.constant_target else ""
     icc = "cannot be measured" if np.isnan(groups.icc) else effect_value(
         groups.icc, f"intraclass correlation of {column}", n)
+    least = count_of(size.min(), f"rows of the smallest group of {column}")
     return finding(
         "groups",
-        claim("{groups:group} of {column} with {least} to {most} rows (intraclass correlation of the target "
-              "{icc}){constant}", column=column, icc=icc, constant=constant,
-              groups=count_of(len(size), f"groups of {column}", n),
-              least=count_of(size.min(), f"rows of the smallest group of {column}"),
-              most=count_of(size.max(), f"rows of the largest group of {column}")),
+        claim("{groups:group} of {column} with {sizes} (intraclass correlation of the target {icc}){constant}",
+              column=column, icc=icc, constant=constant, groups=count_of(len(size), f"groups of {column}", n),
+              sizes=claim("{least:row} each", least=least) if size.min() == size.max() else
+              claim("{least} to {most} rows", least=least,
+                    most=count_of(size.max(), f"rows of the largest group of {column}"))),
         0.0 if np.isnan(groups.icc) else groups.icc,
         f"{len(found.rows):,} rows weigh like {groups.effective_rows:,.0f} independent ones"
         if alike else "rows of a group are hardly more alike in the target than others; their columns may still be",
