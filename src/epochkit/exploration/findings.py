@@ -22,7 +22,7 @@ from .relations import sum_of
 from .explore import Exploration
 from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of, first_of
 from epochkit.exploration.structure_findings import (
-    Finding, counted, difference_value, each_with, effect_value, features_counted, finding, list_of_parts,
+    Finding, difference_value, each_with, effect_value, features_counted, finding, list_of_parts,
     outcome_value, range_claim, some_of, structure_findings, value_of_column
 )
 
