@@ -163,7 +163,7 @@ SAME = {
     "rows that stayed": ((2, "data_quality_report.json", "rows_out"), (2, "answer.json", "values.kept.value"), (4, "split_manifest.json", "rows.+")),
     "quality": ((2, "data_quality_report.json", "scores.cleaned.overall"), (2, "answer.json", "values.quality.value")),
     "quality that is asked for": ((1, "project_plan.json", "quality.minimum"), (2, "data_quality_report.json", "minimum"), (2, "answer.json", "values.minimum.value")),
-    "training rows": ((4, "split_manifest.json", "rows.train"), (4, "split_manifest.json", "parts.train.rows"), (5, "best_model_info.json", "training_rows")),
+    "training rows": ((4, "split_manifest.json", "rows.train"), (4, "split_manifest.json", "parts.train.rows")),
     "test rows": ((4, "split_manifest.json", "rows.test"), (6, "test_report.json", "test_rows"), (6, "answer.json", "values.rows.value")),
     "rows that the served model learned from": ((5, "tuned_model_info.json", "training_rows"), (7, "model.json", "training_rows"),
                                                 (7, "MODEL_CARD.md", r"fitted on ([\d,]+) rows")),
