@@ -124,6 +124,20 @@ def journey(found: list) -> Iterator[Figure]:
     yield Figure("of them with a check that a person waived", f"{len(waived)}{': ' * bool(waived)}{', '.join(waived)}")
 
 
+@reads("twenty")
+def twenty(found: list) -> Iterator[Figure]:
+    usual, small = ([item for item in found if item["too_small"] == one] for one in (False, True))
+    done = [item for item in usual if item["status"] == "finished"]
+    yield Figure("more tables from a brief alone to the retrospective", f"{len(done)} of {len(usual)}", "all", len(done) == len(usual))
+    waived = [f"{item['table']} ({', '.join(check for checks in item['waived'].values() for check in checks)})" for item in done if item["waived"]]
+    yield Figure("of them with a check that was waived", f"{len(waived)}{': ' * bool(waived)}{', '.join(waived)}")
+    stopped = sum(item["status"] == "stopped" for item in small)
+    yield Figure("tables that are too small, stopped with one message", f"{stopped} of {len(small)}", "all", stopped == len(small))
+    yield at_most(f"contradictions among {sum(item['claims'] for item in found):,} claims", sum(len(item["contradictions"]) for item in found), 0)
+    yield at_most(f"numbers that differ, of {sum(item['compared'] for item in found):,} that stand in several places", sum(len(item["twice"]) for item in found), 0)
+    yield Figure("peak over all of them", f"{max(item['peak_mb'] for item in found):,} MB")
+
+
 @reads("first_hour")
 def first_hour(found: dict) -> Iterator[Figure]:
     for name, item in found.items():

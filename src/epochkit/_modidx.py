@@ -4661,6 +4661,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'epochkit/planning/plan.py'),
                                         'epochkit.planning.plan.check_behaviour': ( 'planning/plan.html#check_behaviour',
                                                                                     'epochkit/planning/plan.py'),
+                                        'epochkit.planning.plan.check_rows': ('planning/plan.html#check_rows', 'epochkit/planning/plan.py'),
                                         'epochkit.planning.plan.cost_within_its_limit': ( 'planning/plan.html#cost_within_its_limit',
                                                                                           'epochkit/planning/plan.py'),
                                         'epochkit.planning.plan.criteria_can_be_measured': ( 'planning/plan.html#criteria_can_be_measured',

@@ -89,14 +89,17 @@ def _to_moment(column: pd.Series, kind: str) -> pd.Series:
         if moments.dt.unit in ("s", "ms"):  # which reach beyond what microseconds can say
             moments = moments.where(moments.between(pd.Timestamp("0001-01-01"), pd.Timestamp("9999-12-31")))
         return moments.astype("datetime64[us]")
-    if form.startswith("said "):
-        return said_dates(column, form.removeprefix("said "))
+    said = form.startswith("said ")
+    found = said_dates(column, form.removeprefix("said ")) if said else pd.Series(
+        pd.NaT, index=column.index, dtype="datetime64[us]")
+    if "%Y-" in form:
+        return found
     def read(text: pd.Series) -> pd.Series:
         found = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us]")
-        for one in form.split("|"):
+        for one in dict.fromkeys([*form.split("|") * (not said), "ISO8601"]):  # which no other form can mean
             found = found.fillna(dates(text.where(found.isna()), one, int(last or LAST_SHORT_YEAR)))
         return found
-    return by_value(as_text(column), read)
+    return found.fillna(by_value(as_text(column.where(found.isna())), read))
 
 # %% ../../../nbs/cleaning/03_steps.ipynb #30ccleanings-08-d
 def to_kind(column: pd.Series, kind: str) -> pd.Series:

@@ -165,8 +165,8 @@ def association_picture(found: Exploration, most: int = 20) -> ExplorationPictur
         return figure, claim("Only columns under suspicion of a leak have an association with {target}: {names}",
                              target=found.plan.data.target, names=", ".join(found.forbidden))
     first = honest.iloc[0]
-    return figure, claim("{measurable} of {tested:feature} measurably go with {target}, {clear} of them with an effect "
-                         "of {limit} or more; the strongest is {name} ({measure} {effect})",
+    return figure, claim("{measurable} of {tested:feature} measurably {go} with {target}, {clear} of them with an "
+                         "effect of {limit} or more; the strongest is {name} ({measure} {effect})",
                          target=found.plan.data.target, name=first["column"], measure=first["measure"],
                          **association_values(found, honest))
 

@@ -34,7 +34,7 @@ from ..report.values import Sentence
 # %% ../../../nbs/exploration/13_figures.ipynb #44cstructure-why02
 def _trend_claim(found: Exploration, time: TimeBehaviour) -> Claim:
     "Which way the outcome goes over time, and where it is lowest and highest"
-    table, place = whole_periods(time), "in" if time.kind == "date" else "at"
+    table, place = whole_periods(time), "in" if time.kind == "date" or "year" in time.period_name else "at"
     low, high = table.loc[table["mean"].idxmin()], table.loc[table["mean"].idxmax()]
     start, end = (period_words(row["period"], time.period_name) for row in (low, high))
     ends = {name: outcome_value(found, row["mean"], f"{time.column} is in {when}", int(row["rows"]))

@@ -22,7 +22,7 @@ from .relations import sum_of
 from .explore import Exploration
 from ..report.claims import Claim, Measured, begun, chosen_value, claim, column_unit, count_of, first_of
 from epochkit.exploration.structure_findings import (
-    Finding, counted, difference_value, each_with, effect_value, features_counted, finding, list_of_parts,
+    Finding, difference_value, each_with, effect_value, features_counted, finding, list_of_parts,
     outcome_value, range_claim, some_of, structure_findings, value_of_column
 )
 
@@ -52,10 +52,11 @@ _FEW_ROWS = 30
 def _few_rows_finding(found: Exploration) -> Finding | None:
     "That an effect is mostly chance with under thirty rows; None with more"
     n = len(found.rows)
-    return finding("few_rows", f"only {counted(n, 'row')} to look at", n,
-                    claim("a share of one half is known to within {reach} by so many rows, so no effect is called weak "
-                          "or strong", reach=Measured(0.98 / math.sqrt(max(1, n)), "points", "reach of one half")),
-                    "collect more rows before believing any model") if n < _FEW_ROWS else None
+    return finding("few_rows", claim("{rows:row} are too few to call an effect weak or strong",
+                                     rows=count_of(n, "rows that are analysed")), n,
+                   claim("a share of one half is known to within {reach} by so many rows",
+                         reach=Measured(0.98 / math.sqrt(max(1, n)), "points", "reach of one half")),
+                   "collect more rows before believing any model") if n < _FEW_ROWS else None
 
 # %% ../../../nbs/exploration/10_findings.ipynb #middle-half-claim
 def quartiles_claim(target: pd.Series, skew: float, unit: str = "") -> Claim:
@@ -188,6 +189,9 @@ def _second_words(found: Exploration, table: pd.DataFrame) -> str:
 def _explained_claim(found: Exploration, clear: pd.DataFrame) -> Claim:
     "How much of the uncertainty about the target the clear feature with the most information removes by itself"
     most = clear.sort_values("information", ascending=False, kind="stable").iloc[0]
+    if most["information"] < 0.0005:
+        return claim("how much of the uncertainty about {target} one feature removes, these rows cannot tell",
+                     target=found.plan.data.target)
     return claim("{telling} by itself removes {information} of the uncertainty about {target} beyond chance",
                  telling=most["column"], target=found.plan.data.target,
                  information=Measured(float(most["information"]), "share", f"uncertainty of {found.plan.data.target} "
@@ -205,7 +209,7 @@ def _strongest_finding(found: Exploration) -> Finding | None:
     return finding(
         "strongest_features",
         claim("{name} tells most about {target} ({measure} {effect}{alone}){gaps}{second}; {measurable} of "
-              "{tested:feature} measurably go with it, {clear} of them with an effect of {limit} or more",
+              "{tested:feature} measurably {go} with it, {clear} of them with an effect of {limit} or more",
               name=first["column"], target=found.plan.data.target, measure=first["measure"],
               alone=_alone_words(found, first), gaps=_gap_words(found, first), second=_second_words(found, table),
               **association_values(found, table)),
@@ -217,10 +221,10 @@ def _strongest_finding(found: Exploration) -> Finding | None:
         else "try features of several columns")
 
 # %% ../../../nbs/exploration/10_findings.ipynb #association-values
-def association_values(found: Exploration, table: pd.DataFrame) -> dict[str, Measured]:
+def association_values(found: Exploration, table: pd.DataFrame) -> dict[str, Measured | str]:
     "The effect of the first feature of the table, how many were tested, are measurable, and have a clear effect"
     first, clear = table.iloc[0], (table["q_value"] < 0.05) & (table["effect"] >= 0.1)
-    return {"effect": effect_of(found, first),
+    return {"effect": effect_of(found, first), "go": "goes" if is_measurable(table).sum() == 1 else "go",
             "clear": count_of(clear.sum(), "features with an effect of 0.1 or more and q below 0.05", len(found.rows)),
             "limit": chosen_value(0.1, "effect", "effect below which it is negligible"),
             "measurable": count_of(is_measurable(table).sum(), "features that measurably go with the target",
@@ -330,7 +334,7 @@ def _missing_finding(found: Exploration, advice: Advice) -> Finding:
         claim("{whole} of the rows have no gap: a model that cannot hold gaps would learn from these alone",
               whole=whole_rows(found)),
         claim("impute with what the training rows say; a gap column for {names}", names=some_of(own)) if own else
-        "impute with what the training rows say: no gap is so common or telling that it needs a column of its own")
+        "impute with what the training rows say: the advice gives no gap a column of its own")
 
 # %% ../../../nbs/exploration/10_findings.ipynb #findings-gap-action
 def _gap_action(found: Exploration, names: list[str], advice: Advice) -> str:
@@ -555,6 +559,9 @@ def _leak_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
                            critical=count_of(len(critical), "columns under critical suspicion")), len(critical),
             "; ".join(dict.fromkeys(item["reason"] for item in leaks["suspects"] if item["severity"] == "critical")),
             _ON_LEAK[found.plan.data.on_leak])
+    if leaks.get("note"):
+        return finding("leaks", claim("{why}", why=leaks["note"]), 0,
+                       "a leak would not be found here", "ask of each feature when it was known")
     warned = [item["column"] for item in leaks["suspects"]]
     scores = leaks["single_column_scores"]
     best = max(scores, key=scores.get, default="")
@@ -583,10 +590,10 @@ def _duplicate_finding(found: Exploration, leaks: Mapping[str, Any]) -> Finding:
     consequence = "no validation row can be answered from memory"
     if repeated["share"] > 0.01:
         consequence = claim("memory alone could answer {known} of the validation rows", known=Measured(
-            float(repeated["share"]), "share", "validation rows with the features of a training row"))
+            float(repeated["share"]), "share", "share of the validation rows with the features of a training row"))
     elif repeated["rows"]:
         consequence = claim("that is {known} of the validation rows", known=Measured(
-            float(repeated["share"]), "share", "validation rows with the features of a training row"))
+            float(repeated["share"]), "share", "share of the validation rows with the features of a training row"))
     return finding(
         "repeated_rows",
         claim("{equal:analysed row equals|analysed rows equal} an earlier one in features and target, and "

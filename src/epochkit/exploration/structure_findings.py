@@ -407,14 +407,17 @@ def _drift_finding(found: Exploration) -> Finding | None:
     known = time.drift.dropna(subset=["effect"])
     largest = known.loc[known["effect"].idxmax()] if len(known) else None
     late, columns = _unseen_words(time.drift), count_of(len(time.drift), "columns that are compared over time")
+    if largest is None:
+        return finding("time_drift", claim("no column could be compared between the first and the last quarter of "
+                                           "{time}", time=time.column), 0, "whether one moves is not known",
+                       "nothing to do")
     if moved.empty:
         return finding("time_drift",
                        claim("none of {columns:column} moves much between the first and the last quarter of "
                              "{time}{late}", columns=columns, time=time.column, late=late), 0,
                        claim("the largest move is that of {name} (effect {largest})", name=largest["column"],
                              largest=effect_value(largest["effect"], f"distance of {largest['column']} between first "
-                                                  "and last quarter of time", len(found.rows)))
-                       if largest is not None else "none could be compared", "nothing to do")
+                                                  "and last quarter of time", len(found.rows))), "nothing to do")
     first = moved.iloc[0]
     seen = _moved_claim(found, moved, columns, late)
     if time.by_group:
@@ -437,7 +440,7 @@ def _time_gaps_finding(found: Exploration) -> Finding | None:
     table = found.time.gaps
     first = table.iloc[0]
     place = " to ".join(
-        str(moment)[:16] if found.time.kind == "date" else readable(float(moment))
+        str(moment)[:16].removesuffix(" 00:00") if found.time.kind == "date" else readable(float(moment))
         for moment in (first["after"], first["before"]))
     return finding(
         "time_holes",
@@ -485,13 +488,14 @@ def _group_finding(found: Exploration) -> Finding | None:
         groups.constant_target, f"groups of {column} whose target never changes", n)) if groups.constant_target else ""
     icc = "cannot be measured" if np.isnan(groups.icc) else effect_value(
         groups.icc, f"intraclass correlation of {column}", n)
+    least = count_of(size.min(), f"rows of the smallest group of {column}")
     return finding(
         "groups",
-        claim("{groups:group} of {column} with {least} to {most} rows (intraclass correlation of the target "
-              "{icc}){constant}", column=column, icc=icc, constant=constant,
-              groups=count_of(len(size), f"groups of {column}", n),
-              least=count_of(size.min(), f"rows of the smallest group of {column}"),
-              most=count_of(size.max(), f"rows of the largest group of {column}")),
+        claim("{groups:group} of {column} with {sizes} (intraclass correlation of the target {icc}){constant}",
+              column=column, icc=icc, constant=constant, groups=count_of(len(size), f"groups of {column}", n),
+              sizes=claim("{least:row} each", least=least) if size.min() == size.max() else
+              claim("{least} to {most} rows", least=least,
+                    most=count_of(size.max(), f"rows of the largest group of {column}"))),
         0.0 if np.isnan(groups.icc) else groups.icc,
         f"{len(found.rows):,} rows weigh like {groups.effective_rows:,.0f} independent ones"
         if alike else "rows of a group are hardly more alike in the target than others; their columns may still be",

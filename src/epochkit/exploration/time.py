@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..cleaning.years import holds_years
 from .associations import (adjusted, auc_of, correlation_ratio, cramers_v, numbers_of,
                                                rank_correlation, strength_of)
 from .columns import outcome_means, outcome_of, rates_by_label
@@ -36,12 +37,12 @@ def moments_of(column: pd.Series) -> pd.Series:
 def periods_of(moments: pd.Series, most: int = _MOST_PERIODS) -> tuple[pd.Series, str]:
     "The start of the period that each moment lies in, and what a period is called"
     if moments.dtype.kind != "M":
-        low, high = moments.min(), moments.max()
+        low, high, step = moments.min(), moments.max(), "calendar year" if holds_years(moments) else "step"
         if moments.nunique() <= most:
-            return moments, "step"
+            return moments, step
         width = (high - low) / most
         width = np.ceil(width) if (moments.dropna() % 1 == 0).all() else width
-        return low + ((moments - low) // width).clip(upper=most - 1) * width, f"{width:g} steps"
+        return low + ((moments - low) // width).clip(upper=most - 1) * width, f"{width:g} {step}s"
     known = moments.dropna()
     whole_days = bool((known == known.dt.normalize()).all())
     names = {"h": "hour", "D": "day", "W-SUN": "week", "M": "month", "Q": "quarter", "Y": "year"}
@@ -90,12 +91,11 @@ def outcome_over_time(moments: pd.Series, outcome: pd.Series, together: pd.Serie
 
 # %% ../../../nbs/exploration/04_time.ipynb #time-words
 def _bin_words(start: float, name: str) -> str:
-    "A step as its number, several as the first and the last of them: 40, 2008, 1 to 7"
-    def written(number: float) -> str:
-        return f"{number:.0f}" if number % 1 == 0 and abs(number) < 10_000 else readable(number)
-    width = 0.0 if name == "step" else float(name.removesuffix(" steps"))
+    "A step or a year as its number, several as the first and the last of them: 40, 1 to 7, 1935 to 1939"
+    width = float(name.split()[0]) if name.endswith("s") else 0.0
     width -= start % 1 == 0 and width % 1 == 0 and width >= 1  # of whole numbers the last one is named
-    return f"{written(start)} to {written(start + width)}" if width else written(start)
+    write = "{:.0f}".format if "calendar year" in name else readable
+    return f"{write(start)} to {write(start + width)}" if width else write(start)
 
 
 def period_words(start: Any, name: str) -> str:
@@ -114,6 +114,8 @@ _CALENDAR = {"month": (28, 31), "quarter": (89, 92), "year": (365, 366)}
 def step_words(moments: pd.Series) -> str:
     "The usual step between the moments that occur, as people call it: 1 day, 6 hours, 1 month, 1 step, 5 units"
     step = step_of(moments)
+    if moments.dtype.kind != "M" and holds_years(moments):
+        return "1 year" if step == 1 else f"{step:g} years"
     if pd.isna(step) or moments.dtype.kind != "M":
         return "1 step" if pd.isna(step) or step == 1 else f"{readable(float(step))} units"
     days, seconds = step / pd.Timedelta("1D"), step.total_seconds()

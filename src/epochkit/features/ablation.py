@@ -502,6 +502,8 @@ def needed_claim(importance: pd.DataFrame, overlap: float = 0.25) -> Claim:
     importance: of `importance_table`, the most important first. overlap: of a fold's validation with its training part.
     """
     table = importance.head(3).reset_index(drop=True)
+    if table["importance"][0] <= 0:
+        return claim("needs no feature as measured")
 
     def settled(at: int) -> bool:
         "Whether the loss of the feature at this place is above that of the next one, or above zero for the last"

@@ -280,7 +280,7 @@ def audit(frame: pd.DataFrame, target_name: str, kinds: Mapping[str, str], class
     told = _known_after(known_after, frame)
     settled = [name for name in told if name not in (time, group)]
     if len(rows.all) < FEWEST_ROWS or rows.sample[target_name].nunique() < 2:
-        note = f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance: nothing was looked at"
+        note = f"{len(rows.all)} rows with an outcome are too few to tell a leak from chance, so no column was tried"
         return _report(rows, _suspects(told), {}, settled, note)
 
     def says_something(column: pd.Series) -> bool:

@@ -240,10 +240,12 @@ def bias_claim(output: np.ndarray, error: np.ndarray, unit: str, rule: str, what
         Measured(mean, unit, "mean error", len(error), *((None, None) if np.isnan(bar) else (mean - bar, mean + bar)),
                  rule=rule)
     if not found:
-        told = "{what} are too {way} by {bias} on average; surely in none of {parts:part} by size alone" if sure else \
-            "{what} have no bias that these rows can tell (mean of predicted - observed: {bias}), nor in one of " \
-            "{parts:part} by predicted size"
-        return claim(told, what=what, bias=bias, parts=parts, **({"way": way} if sure else {}))
+        told = "{what} are too {way} by {bias} on average" if sure else \
+            "{what} have no bias that these rows can tell (mean of predicted - observed: {bias})"
+        by_part = "; surely in none of {parts:part} by size alone" if sure else \
+            ", nor in one of {parts:part} by predicted size"
+        return claim(told + by_part * (len(table) > 1), what=what, bias=bias, **({"way": way} if sure else {}),
+                     **({"parts": parts} if len(table) > 1 else {}))
     mean_said = claim("they are too {way} by {bias}", way=way, bias=bias) if sure else \
         claim("no bias can be told ({bias})", bias=bias)
     return claim("{what} are {off}; on average {mean}", what=what, off=off_claim(found, parts), mean=mean_said)

@@ -102,7 +102,8 @@ def _learning_claim(curve: Curve, best: Candidate, plan: Plan) -> str:
     if gain > sure:
         rest = ": the curve still rises" if plan.metric.maximize else ": the error still falls"
     elif np.isfinite(error):
-        rest = claim(", within what {folds:fold} differ by chance (up to {sure})",
+        rest = claim(", {within} what {folds:fold} differ by chance (up to {sure})",
+                     within="within" if gain >= -sure else "more than",
                      folds=count_of(len(gains), "folds of the learning curve"),
                      sure=Measured(sure, "score", "what folds differ by chance", rule="t over folds, 95 %"))
     return claim("From {before} to all of the rows {title} {gains} {gain} in {primary}{rest}", title=best.title,

@@ -461,6 +461,9 @@ def impact_claim(tuning: Tuning, plan: Plan, table: pd.DataFrame) -> str:
     primary, title = plan.metric.primary, tuning.untuned.title
     if table.empty:
         return f"No trial of {title} gave a value: nothing can be said about its parameters"
+    if len(values) == 1:
+        return claim("{trials:trial} cannot tell which setting of {title} matters: it takes two", title=title,
+                     trials=count_of(1, "trials with a value"))
     name, impact, by_chance = table.loc[0, ["parameter", "impact", "by_chance"]]
     places = {"primary": primary, "title": title, "name": name, "trials": count_of(len(values), "trials with a value"),
               "impact": Measured(float(impact), "effect", f"association of {name} with {primary}", len(values)),
@@ -493,9 +496,12 @@ def _came_back_claim(tuning: Tuning, plan: Plan) -> Claim:
         own = "rounds, rows and threshold"
     compared = "" if str(before) == str(start) else claim(
         "; {untuned} in the comparison, which has its own {own}", untuned=before, own=own)
+    stays = claim("the untuned {title} ({primary} {start} over the folds{compared})", primary=primary, title=title,
+                  start=start, compared=compared)
+    if same == len(tuning.trials):
+        return claim("The search tried no other settings than those of {stays}, so they stay as they were", stays=stays)
     return claim("The search came back to the settings it started from: none of {others:other trial} is better than "
-                 "the untuned {title} ({primary} {start} over the folds{compared}), so its settings stay as they were",
-                 primary=primary, title=title, start=start, compared=compared, others=count_of(
+                 "{stays}, so its settings stay as they were", stays=stays, others=count_of(
                      len(tuning.trials) - same, "trials of the search with other settings"))
 
 # %% ../../../nbs/models/06_tuning.ipynb #61tuning-17-a

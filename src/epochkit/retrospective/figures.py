@@ -169,9 +169,11 @@ def _progress_claim(stages: list[dict[str, Any]], record: ProjectRecord) -> Clai
              if before["rows"] == after["rows"] == "folds"]
     step = int(np.argmax(gains)) if gains else 0
     apart = "" if first["rows"] == last["rows"] else f", on the {first['rows']}"
+    start, end = value(first), value(last)
+    moves = "stays, as it is written," if start.text == end.text else \
+        "rises" if last["value"] > first["value"] else "falls"
     said = claim("{metric} {moves} from {first} ({start}) to {last} on the {rows} rows", metric=metric.primary,
-                 moves="rises" if last["value"] > first["value"] else "falls", start=f"{first['name']}{apart}",
-                 rows=last["rows"], first=value(first), last=value(last))
+                 moves=moves, start=f"{first['name']}{apart}", rows=last["rows"], first=start, last=end)
     if not gains or gains[step] <= 0:
         return said
     name = stages[step + 1]["name"]

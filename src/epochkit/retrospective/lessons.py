@@ -17,7 +17,7 @@ from ..core.settings import EPOCHS
 from ..models.figures import saving_claim
 from ..report.claims import (Claim, Measured, chosen_value, claim, count_of, in_names, stated_of, stored_claim,
                                     together)
-from ..report.values import as_markdown, duration
+from ..report.values import as_markdown, demand_text, duration
 from .comparison import criterion_told
 from .playbook import LESSONS, NOTHING_TO_CHANGE
 from .project_record import ProjectRecord
@@ -84,12 +84,15 @@ def _open_criteria(record: ProjectRecord) -> Iterator[Lesson]:
         unsure = item.get("judgement") == "met, not certain"
         if not (unsure or item["outcome"] == "missed") or not isinstance(item["observed"], (int, float)):
             continue
+        how, asked = item.get("judgement", "missed"), item.get("unit") == "yes/no"
         values = {"observed": Measured(float(item["observed"]), "", f"'{item['criterion']}' as it was observed"),
                   "limit": chosen_value(item["limit"], "", f"limit of '{item['criterion']}'")}
-        said = claim("'{name}' is {how}: {observed}, demanded is {operator} {limit}", name=item["criterion"],
-                     how=item.get("judgement", "missed"), operator=item["operator"], **values)
+        said = claim("'{name}' is {how}: {told}", name=item["criterion"], how=how, told=criterion_told(item)) if asked \
+            else claim("'{name}' is {how}: {observed}, and {operator} {limit} is demanded", name=item["criterion"],
+                       how=how, operator=demand_text(item["operator"], 0).removesuffix(" 0"), **values)
         yield Lesson(said, f"on another sample it may be missed ({item['detail']})" if unsure
-                     else claim("{short} lack to what was agreed", short=Measured(
+                     else "what was agreed does not hold" if asked
+                     else claim("{short} away from what was agreed", short=Measured(
                          abs(float(item["observed"]) - float(item["limit"])), "",
                          f"distance of '{item['criterion']}' from its limit")),
                      "decide whether the limit or the model has to move, and write it into the brief",
@@ -153,8 +156,10 @@ def _people_waited_for(record: ProjectRecord) -> Lesson | None:
                  waited=Measured(sum(waits), "s", "time from the ends of runs to the decisions on them"),
                  work=Measured(work, "s", "time that the epochs worked"))
     slow = sum(waits) > work
-    return Lesson(said, claim("the decisions took {times} as long as the machine", times=Measured(
-        sum(waits) / work if work else 0.0, "times", "time of decisions over time of work")),
+    beside = sum(waits) / work if work else 0.0
+    return Lesson(said, claim("the decisions took {times} as long as the machine" if slow else
+                              "the decisions took {times} of the time that the machine did", times=Measured(
+                                  beside, "times" if slow else "relative", "time of decisions over time of work")),
                   "agree on who looks at a gate, and by when" if slow else NOTHING_TO_CHANGE, "a decision")
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-10-1
@@ -202,10 +207,12 @@ def _cells_mended(record: ProjectRecord) -> Lesson | None:
     if not steps:
         return None
     most = max(steps, key=lambda step: step["cells"])
-    said = claim("{cells:cell was|cells were} changed by {steps:rule}, most by '{name}' ({most})", name=most["step"],
+    part = claim(", most by '{name}' ({most})", name=most["step"],
+                 most=count_of(most["cells"], f"cells that '{most['step']}' changed"))
+    said = claim("{cells:cell was|cells were} changed by {steps:rule}{which}",
                  cells=count_of(sum(step["cells"] for step in steps), "cells that cleaning changed"),
                  steps=count_of(len(steps), "rules of cleaning that changed something"),
-                 most=count_of(most["cells"], f"cells that '{most['step']}' changed"))
+                 which=part if len(steps) > 1 else claim(": '{name}'", name=most["step"]))
     return Lesson(said, most["why"], claim("ask whether '{name}' can be settled where the data is entered",
                                            name=most["step"]),
                   "a question to the owner of the data", 2)
@@ -217,8 +224,11 @@ def _widest_gap(record: ProjectRecord) -> Lesson | None:
     name = max(gaps, key=lambda name: gaps[name], default=None)
     if not name or gaps[name] < 0.01:
         return None
+    alike = sum(share == gaps[name] for share in gaps.values()) - 1
     rows = record.found("data_quality_report.json", "rows_out")
-    said = claim("'{name}' is empty in {share} of {rows:row} of the clean table, more than any other column", name=name,
+    said = claim("'{name}' is empty in {share} of {rows:row} of the clean table, {beside}", name=name,
+                 beside=claim("as {are} {alike:other column}", are="is" if alike == 1 else "are", alike=count_of(
+                     alike, "other columns with as many gaps")) if alike else "more than any other column",
                  rows=count_of(rows, "rows of the clean table"),
                  share=Measured(gaps[name], "share", f"rows without '{name}' after cleaning"))
     change = "ask whether the mark that the brief names for a gap in '{name}' says something" \
@@ -329,8 +339,8 @@ _COSTLY = 0.1  # part of the processor time of all frameworks from which leaving
 def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
     compared = [item for item in record.found("all_models_metrics.json", "models") or []
                 if not item["baseline"] and item["behind_best"]["ties"] is not None]
-    folds = max((len(item.get("fold_values", ())) for item in compared), default=0)
-    models = [item for item in compared if len(item.get("fold_values", ())) == folds]
+    leader = min(compared, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]), default={})
+    models = [item for item in compared if len(item.get("fold_values", ())) >= len(leader.get("fold_values", ()))]
     if len(models) < 2:
         return None
     behind = [item for item in models if not item["behind_best"]["ties"]]
@@ -343,7 +353,7 @@ def _frameworks_tie(record: ProjectRecord) -> Lesson | None:
         short, "frameworks that were asked about part of the folds"), were="was" if short == 1 else "were",
         are="is" if short == 1 else "are") if short else ""
     took_part = record.found("all_models_metrics.json", "validation_took_part")
-    best = min(models, key=lambda item: (abs(item["behind_best"]["behind"] or 0), item["framework"]))["model"]
+    best = leader["model"]
     said = claim("Of {others:other framework} {ties} cannot be told from {best} by {metric} over the folds{late}; "
                  "{behind} {lie} clearly behind and took {spent} of the processors{partly}", partly=partly,
                  late=" and the validation rows" if took_part else "", best=best, metric=record.plan.metric.primary,
@@ -463,7 +473,7 @@ def _what_it_learned(record: ProjectRecord) -> Lesson | None:
 @lesson_rule("model_testing")
 def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     table = record.files.get("segments.csv")
-    if table is None or table.empty:
+    if table is None or not (table["difference"] > 0).any():
         return None
     sure = table[(table["difference"] > 0) & (table["q"] <= 0.05)]
     worst = (sure if len(sure) else table.sort_values("difference", ascending=False)).iloc[0]
@@ -653,7 +663,10 @@ def _troubles(record: ProjectRecord) -> Iterator[Lesson]:
 def _warnings_stay(record: ProjectRecord) -> Iterator[Lesson]:
     for row in record.happened:
         beside = _of_losers(row, record)
-        if texts := [text for text in row.get("warnings", []) if text not in beside]:
+        gate = f"gate {row['epoch']:03d}"
+        let_pass = f"lets it pass at {gate}" if any(gate in waived for waived in record.waived) else None
+        if texts := [text for text in row.get("warnings", []) if text not in beside
+                     and not (let_pass and text.endswith(let_pass))]:
             said = claim("Epoch {epoch} gave {count:warning}", epoch=f"{row['epoch']:03d}",
                          count=count_of(len(texts), f"warnings of epoch {row['epoch']:03d}"))
             yield Lesson(said, "; ".join(texts),

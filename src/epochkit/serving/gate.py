@@ -89,7 +89,7 @@ def drift_alarm(context: GateContext) -> CheckResult:
         return skipped(f"{report['rows']} rows were shifted, drift needs {rows_needed(report)}")
     rang = rehearsed_columns(context.json("drift_served.json"), report)
     more = f" and {len(rang) - 5} more" if len(rang) > 5 else ""
-    return verdict(bool(rang), len(rang), 1, f"columns over their limit: {', '.join(rang[:5])}{more}")
+    return verdict(bool(rang), len(rang), 1, f"columns over their limit: {', '.join(rang[:5]) or 'none'}{more}")
 
 # %% ../../../nbs/serving/10_gate.ipynb #77deployment-19-e
 @gate_check(7, "app works")

@@ -82,6 +82,14 @@ def test_open_ends_are_missing_and_counted_as_such():
     assert empty_open(pd.DataFrame({"d": to_kind(texts[1:2], "datetime ISO8601"), "n": [1]})) == {}
 
 
+@pytest.mark.parametrize("kind, cell", [("datetime %d.%m.%Y", "03.02.2024 14:05"), ("datetime %m/%d/%Y", "02/03/2024 14:05"),
+                                        ("datetime said %d %b %y %H:%M", "03 Feb 24 14:05"), ("datetime said epoch s", 1706969100)])
+def test_a_date_as_programs_write_it_is_read_in_every_column_of_dates(kind, cell):
+    column = pd.Series([cell, "2024-02-03T14:05:00", "2024-02-03 14:05", "never", None], dtype=object)
+    assert to_kind(column, kind).eq(pd.Timestamp("2024-02-03 14:05")).tolist() == [True, True, True, False, False]
+    assert to_kind(pd.Series(["2024-03-02"]), "datetime said %Y-%d-%m")[0] == pd.Timestamp("2024-02-03"), "but as the brief says"
+
+
 def test_short_years_end_where_the_kind_says():
     assert to_kind(pd.Series(["02-Apr-54"]), "datetime %d %b %Y until 2026")[0] == pd.Timestamp("1954-04-02")
     assert to_kind(pd.Series([20240131, 20240230]), "datetime %Y%m%d").isna().tolist() == [False, True]

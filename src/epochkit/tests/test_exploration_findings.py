@@ -9,7 +9,7 @@ from epochkit.planning.plan import PlannedData
 from epochkit.core.files import plain
 from epochkit.exploration.explore import explore
 from epochkit.exploration.associations import bins_of
-from epochkit.exploration.findings import _repetition_finding
+from epochkit.exploration.findings import _explained_claim, _repetition_finding
 from epochkit.exploration.recommendations import advice_of
 from epochkit.exploration.findings import *
 
@@ -227,6 +227,12 @@ def test_a_leak_and_repeated_rows_are_said_aloud():
     assert "0 validation rows have" in given["claim"], "where the split was given it is counted"
 
 
+def test_an_audit_that_looked_at_nothing_calls_no_column_innocent():
+    said = by_id(example_rows(20), leaks=NO_LEAKS | {"note": "20 rows are too few"})
+    assert said["leaks"]["claim"] == "20 rows are too few" and said["leaks"]["action"] != "nothing to do"
+    assert said["few_rows"]["claim"] == "20 rows are too few to call an effect weak or strong"
+
+
 def test_a_rank_correlation_that_names_the_strongest_column_keeps_its_sign():
     rows = example_rows().drop(columns="same")
     rows["Status"] = -rows["income"] + np.random.default_rng(2).normal(0, 300, len(rows))
@@ -234,6 +240,13 @@ def test_a_rank_correlation_that_names_the_strongest_column_keeps_its_sign():
     plan.feature_columns.remove("same")
     said = by_id(rows, plan)["strongest_features"]["claim"]
     assert said.values["effect"].value == pytest.approx(rows["income"].corr(rows["Status"], "spearman")) and "(Spearman -0.9" in said
+
+
+def test_information_that_is_none_beyond_chance_is_not_told_as_a_number():
+    found = explore(example_rows(), example_plan())
+    clear = found.associations.head(1)
+    assert "these rows cannot tell" in _explained_claim(found, clear.assign(information=0.0))
+    assert _explained_claim(found, clear.assign(information=0.2)).values["information"].value == 0.2
 
 
 def test_what_follows_from_a_strong_feature_or_label_is_a_number_of_it():

@@ -176,7 +176,7 @@ def test_the_order_of_the_rows_is_told_where_it_tells_and_no_column_explains_it(
 
 def test_groups_are_weighed_and_every_finding_is_whole():
     found = said(rides(), plan_for(group="unit", time=""))
-    assert "20 groups of unit with 40 to 40 rows" in found["groups"]["claim"] and "time_trend" not in found
+    assert "20 groups of unit with 40 rows each" in found["groups"]["claim"] and "time_trend" not in found
     for item in found.values():
         assert item["claim"] and item["consequence"] and item["action"] and isinstance(
             item["value"], (int, float)) and " nan" not in item["claim"]

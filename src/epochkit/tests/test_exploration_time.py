@@ -17,7 +17,11 @@ def test_periods_and_steps_have_the_names_that_people_use(first, count, step, na
     moments = pd.Series(pd.date_range(first, periods=count, freq=step))
     assert period_words(moments[0], name) == words and step_words(moments) == lag
     assert lag_words(moments, False) == lag and lag_words(pd.concat([moments, moments]), False) == f"{lag}, the mean of its rows"
-    assert step_words(pd.Series([1, 2, 3])) == "1 step" and step_words(pd.Series([5.0, 10])) == "5 units" and period_words(40.0, "5 steps") == "40 to 44" and period_words(40.0, "step") == "40" and period_words(2008.0, "step") == "2008" and period_words(12_500.0, "step") == "12,500" and period_words(0.5, "0.25 steps") == "0.500 to 0.750"
+    years = pd.Series(range(1935, 1995))
+    starts, by = periods_of(years, 12)
+    assert (by, period_words(starts[0], by), step_words(years)) == ("5 calendar years", "1935 to 1939", "1 year")
+    assert period_words(1935.0, periods_of(years[:20])[1]) == "1935" and step_words(pd.Series(range(1901, 2001, 2))) == "2 years"
+    assert step_words(pd.Series([1, 2, 3])) == "1 step" and step_words(pd.Series([5.0, 10])) == "5 units" and period_words(40.0, "5 steps") == "40 to 44" and period_words(40.0, "step") == "40" and period_words(0.5, "0.25 steps") == "0.500 to 0.750"
 
 
 def test_a_first_or_last_period_that_the_moments_do_not_fill_is_not_whole():

@@ -157,7 +157,8 @@ def test_a_place_among_the_most_needed_features_is_named_only_where_the_folds_se
     assert needed(a=steady, b=[.02, .019, .021, .02, .02], c=[.001] * 5) == "needs a and b most, in an order that these rows cannot tell"
     assert needed(a=shaky, b=close, c=[.015, .016, .016, .015, .016]) == "needs a most as measured, which these rows cannot tell from b"
     assert needed(a=far, b=steady) == "needs a most, then b" and needed(a=far) == "needs a most"
-    assert needed(a=[0.0] * 5) == "needs a most, as far as was measured"
+    assert needed(a=[0.02, -0.01, 0.02, 0.0, 0.01]) == "needs a most, as far as was measured"
+    assert needed(a=[0.0] * 5) == needed(a=[0.0] * 5, b=[-0.01] * 5) == "needs no feature as measured"
     assert needed(a=[.1, .2, .3, .4, .5], b=[.09, .19, .29, .39, .49]) == "needs a most", "pairs of one fold, not two intervals"
 
 

@@ -76,6 +76,7 @@ def test_where_predictions_are_off_by_size_is_told_before_that_they_are_right_on
     assert said.startswith("Predictions are too low by 1") and "where the prediction is at least 80" in said and "; on average no bias" in said
     assert "too high by 7" in said and "where the prediction is at most 29.9" in said and "(5 of 10 parts by size)" in said
     assert bias_claim(output, noise, "USD", "test rows").endswith("nor in one of 10 parts by predicted size")
+    assert "part" not in bias_claim(output[:30], noise[:30], "USD", "test rows"), "one part is all of them"
     shifted = bias_claim(output, noise + 5, "USD", "test rows")
     assert "whatever the prediction is (10 of 10 parts by size); on average they are too high by" in shifted
     groups = np.repeat(np.arange(20), 50)  # neighbours of one group err alike: twenty draws, no thousand

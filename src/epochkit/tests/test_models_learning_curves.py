@@ -7,6 +7,7 @@ import pytest
 from epochkit.models.candidates import train_candidates
 from epochkit.models.folds.fold_fits import training_data
 from epochkit.models.frameworks.base import frameworks_for
+from epochkit.models.learning_curves import _learning_claim
 from epochkit.models.learning_curves import *
 
 
@@ -42,6 +43,14 @@ def test_the_curve_ends_at_the_stored_values_and_both_claims_are_computed(task, 
     assert seen.iloc[-1] > seen.iloc[0] if maximize else seen.iloc[-1] < seen.iloc[0]
     said = loss_curve_figure(loss, best, plan)[1]
     assert f"{best.size:,}, the nearest to those in use, have" in said and (said.values["place"].value == best.size) == ("reached" not in said.values)
+
+
+@pytest.mark.parametrize("losses, said", [((-0.2, 0.3, 0.1), "within what 3 folds differ by chance"), ((0.30, 0.31, 0.32), "more than what 3 folds differ"),
+                                          ((-0.30, -0.31, -0.32), ": the error still falls")])
+def test_a_loss_beyond_chance_is_not_told_as_one_within_it(losses, said):
+    plan = SimpleNamespace(metric=SimpleNamespace(primary="rmse", maximize=False))
+    points = pd.DataFrame([{"fold": fold, "part": part, "value": 1.0 + loss * (part == 1)} for fold, loss in enumerate(losses) for part in (0.5, 1.0)])
+    assert said in _learning_claim(Curve(points, ""), SimpleNamespace(title="Ridge"), plan)
 
 
 def test_where_the_seconds_are_used_up_points_are_left_out_and_it_is_said():

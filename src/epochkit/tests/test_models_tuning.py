@@ -270,6 +270,9 @@ def test_a_search_that_comes_back_to_the_untuned_settings_measures_no_gain_and_g
     assert back.came_back(plan) and back.untuned_value("roc_auc") == 0.99 != forest.value("roc_auc")
     said = tuning_claim(back, plan)
     assert "came back to the settings it started from: none of 3 other trials is better" in said and "roc_auc 0.990 over the folds; " in said
+    alone = back._replace(trials=leads[:1])
+    assert tuning_claim(alone, plan).startswith("The search tried no other settings than those of the untuned RandomForest (roc_auc 0.990 ")
+    assert impact_claim(alone, plan, parameter_impact(alone.trials)) == "1 trial cannot tell which setting of RandomForest matters: it takes two"
     assert "rounds" not in tuning_claim(back._replace(start=leads[0]._replace(value=forest.value("roc_auc"))), plan)
     assert not back._replace(start=None).came_back(plan) and "None of 4 trials beats" in tuning_claim(back._replace(start=None), plan)
 

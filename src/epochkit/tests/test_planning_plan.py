@@ -78,6 +78,15 @@ def test_equal_rows_stay_unless_a_column_tells_rows_apart(tmp_path, ids, said, k
     assert {name: value.value for name, value in told.values.items()} == {"equal": 3, "profiled": 43}
 
 
+@pytest.mark.parametrize("rows, gaps", [(8, 0), (19, 0), (30, 11)])
+def test_a_table_of_too_few_rows_is_refused_at_once(tmp_path, rows, gaps):
+    prices = [None] * gaps + [float(number) / 3 for number in range(rows - gaps)]
+    pd.DataFrame({"x": range(rows), "price": prices}).to_csv(tmp_path / "t.csv", index=False)
+    settings = load_settings(home=tmp_path, env={})
+    with pytest.raises(BadInputError, match=f"^{rows - gaps} rows have a value of 'price', at least 20 are needed"):
+        make_plan(parse_brief('[data]\nsource = "file:t.csv"\ntarget = "price"'), open_source("file:t.csv", settings), settings)
+
+
 def test_the_plan_reads_the_target_as_002_will(tmp_path):
     settings = load_settings(home=tmp_path, env={})
     labels = ["Yes", "yes", "YES", "No", "no", "NO"] * 8

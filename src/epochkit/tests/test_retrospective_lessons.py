@@ -55,7 +55,40 @@ def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_to
     assert lessons["strongest_column"].said == told and lessons["strongest_column"].row["values"]["effect"]["value"] == 0.59
     assert "bmi is known when an answer is asked for" in lessons["strongest_column"].change
     mended = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report | {"steps": [{"step": "x", "why": "y", "cells": 1}]}})
-    assert "read_as_delivered" not in {lesson.id for lesson in make_lessons(mended)}
+    changed = {lesson.id: lesson for lesson in make_lessons(mended)}
+    assert "read_as_delivered" not in changed and changed["cells_mended"].said == "1 cell was changed by 1 rule: 'x'"
+
+
+def test_a_column_with_as_many_gaps_as_another_has_not_more():
+    for other, told in ((0.5, "more than any other column"), (1.0, "as is 1 other column")):
+        report = {"rows_in": 9, "rows_out": 9, "steps": [], "scores": {"cleaned": {"overall": 0.9}}, "missing": {
+            name: {"before": share, "after": share} for name, share in (("a", 1.0), ("b", other), ("c", 0.0))}}
+        lessons = make_lessons(made_record("rmse", 3, 9, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report}))
+        assert next(lesson.said for lesson in lessons if lesson.id == "widest_gap") == f"'a' is empty in 100 % of the rows, {told}"
+
+
+def test_a_warning_that_waits_for_a_person_is_settled_by_the_decision():
+    record = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0))
+    record.happened[1]["warnings"] = ["version 1 waits. It goes on when a person lets it pass at gate 002", "rows are few"]
+    told = [{lesson.consequence for lesson in make_lessons(record._replace(waived=waived)) if lesson.id == "warnings_stay"}
+            for waived in ([], ["gate 002: me waived 'x': y"])]
+    assert told == [{"; ".join(record.happened[1]["warnings"])}, {"rows are few"}]
+
+
+def test_a_criterion_of_yes_or_no_is_told_in_these_words():
+    record = made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0))
+    missed = {"epoch": 6, "criterion": "primary metric", "outcome": "missed", "judgement": "missed", "observed": 0.0, "operator": "==", "limit": 1,
+              "unit": "yes/no", "detail": ""}
+    number = missed | {"criterion": "speed", "observed": 0.5, "operator": ">=", "limit": 0.7, "unit": "rows"}
+    told = [lesson for lesson in make_lessons(record._replace(judged=[missed, number])) if lesson.id == "open_criteria"]
+    assert [lesson.said for lesson in told] == ["'primary metric' is missed: no (yes is demanded)", "'speed' is missed: 0.500, and at least 0.7 is demanded"]
+    assert [lesson.consequence for lesson in told] == ["what was agreed does not hold", "0.200 away from what was agreed"]
+
+
+def test_a_model_without_errors_fails_nowhere():
+    alike = pd.DataFrame({"slice": ["a"], "rows": [30], "loss": [0.0], "low": [0.0], "high": [0.0], "difference": [0.0], "ratio": [1.0], "q": [1.0]})
+    lessons = make_lessons(made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"segments.csv": alike}))
+    assert "where_it_fails" not in {lesson.id for lesson in lessons}
 
 
 def framework(name, behind, **more):
@@ -85,6 +118,8 @@ def test_a_framework_is_left_out_only_where_it_cost_time_and_part_of_the_folds_i
     assert tie.said == ("Of 2 other frameworks 0 cannot be told from CatBoost by rmse over the folds; 2 lie clearly behind and took 54 s of the processors"
                         "; 1 was asked about part of the folds only and is not counted")
     assert tie.change == "on data like this begin without RandomForest"
+    led = made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"all_models_metrics.json": {"models": [models[0] | {"fold_values": [1] * 4}, *models[1:]]}})
+    assert next(lesson.said for lesson in make_lessons(led) if lesson.id == "frameworks_tie") == tie.said, "the leader leads, whatever it was asked"
     quick = [item | {"cpu_seconds": 0.4} if item["model"] == "RandomForest" else item for item in models]
     tie = next(lesson for lesson in make_lessons(made_record("rmse", 3, 1_000, "a", (0.0, 0.0, 0.0), **{"all_models_metrics.json": {"models": quick}}))
                if lesson.id == "frameworks_tie")

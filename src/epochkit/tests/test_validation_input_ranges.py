@@ -35,6 +35,14 @@ def test_the_range_that_is_answered_wrong_is_found_and_the_others_are_not(task):
     assert "most where age is" in claim and len([axes for axes in figure.axes if axes.get_visible()]) == 2
 
 
+def test_rows_that_all_end_alike_do_not_contradict_a_score_that_is_nearly_sure():
+    random = np.random.default_rng(2)
+    sure = random.uniform(0.985, 0.999, 400)
+    table = answers_by_range(np.ones(400, int), np.column_stack([1 - sure, sure]), 0.5, pd.DataFrame({"age": random.uniform(20, 60, 400)}),
+                             ["age"], planned("binary"))
+    assert (table["q"] > 0.05).all() and (table["low"] < 0).all() and (table["high"] > 0).all()
+
+
 def test_of_many_labels_those_that_differ_most_surely_are_drawn():
     random = np.random.default_rng(5)
     raw = pd.DataFrame({"quarter": np.repeat([f"q{number:02d}" for number in range(19)], 30)})

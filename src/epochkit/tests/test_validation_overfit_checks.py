@@ -121,6 +121,10 @@ def test_epk003_rings_when_the_winner_is_one_of_several(plan):
     assert result(compared(plan), "EPK003").result == "pass"
     equal = result(compared(plan, noise={"linear": 0.2, "xgboost": 0.2, "lightgbm": 0.19}), "EPK003")
     assert equal.result == "notice" and "is better than it in" in equal.reason
+    perfect = compared(plan, noise={"linear": 0.1, "xgboost": 0.1})
+    perfect.resampled.update({name: np.ones_like(value) for name, value in perfect.resampled.items()})
+    alike = result(perfect, "EPK003")
+    assert alike.result == "pass" and "is best in 100 % of" in alike.reason and alike.reason.endswith("is better than it in 0 %")
     assert result(compared(plan, noise={"xgboost": 0.2}), "EPK003").result == "not measured"
 
 
@@ -184,7 +188,7 @@ def test_epk006_rings_when_the_slower_model_is_not_better(plan):
 def test_epk007_rings_when_the_default_is_better_beyond_noise(plan):
     assert result(compared(plan, noise={"xgboost": 0.1, PLAIN: 0.15}), "EPK007").result == "pass"
     found = result(compared(plan, noise={"xgboost": 0.3, PLAIN: 0.1}), "EPK007")
-    assert found.result == "fail" and "as it comes is better than XGBoost in 100%" in found.reason
+    assert found.result == "fail" and "as it comes is better than XGBoost in 100 %" in found.reason
     assert result(compared(plan, best=PLAIN, noise={PLAIN: 0.1}), "EPK007").result == "pass"
     assert result(compared(plan), "EPK007").result == "not measured"
 
@@ -285,7 +289,7 @@ def test_a_tuned_model_stands_in_the_place_of_its_untuned_self(plan):
     evidence = compared(plan, noise={"linear": 0.3, "xgboost": 0.1, HANDED_ON: 0.11})
     evidence = dataclasses.replace(evidence, tuned={"members": {"xgboost": 1.0}, "framework": "xgboost"},
                                    comparison={**evidence.comparison, "models": evidence.comparison["models"][:-1]})
-    assert result(evidence, "EPK003").reason.startswith("XGBoost is best in 100%")
+    assert result(evidence, "EPK003").reason.startswith("XGBoost is best in 100 %")
 
 
 

@@ -38,6 +38,7 @@ def test_each_picture_of_two_classes_has_its_computed_claim(scored):
     assert claim.startswith("At the served threshold a row costs 0.") and "'flag everybody'" in claim
     figure, claim = lift_figure(plan, *scored)
     assert claim.startswith("The 10.0 % of rows with the highest scores hold") and len(figure.axes[0].patches) == 10
+    assert lift_figure(plan, scored[0][:39], scored[1][:39]) is None, "one part holds everybody"
     assert residuals_figure(plan, *scored) is None and cost_figure(plan, *scored, None) is None
 
 

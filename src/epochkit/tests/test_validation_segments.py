@@ -191,6 +191,8 @@ def test_both_ends_of_many_groups_are_drawn_and_extremes_are_judged_with_all_of_
     many = few.assign(rows=[300, 300], degrees=[299, 299], loss=[2.0, 6.0], low=[1.5, 5.5], high=[2.5, 6.5])
     assert errors_by_bin_claim({"few": few, "many": many}, "x").startswith("By many the x ranges from 2.000 (p) to 6.000 (q), more than chance")
     assert errors_by_bin_claim({"few": few}, "x").startswith("By few the x ranges from 1.000 (p) to 9.000 (q), as chance may")
+    none = few.assign(loss=0.0, high=0.0)
+    assert errors_by_bin_claim({"few": none, "two": none}, "share wrong") == "The share wrong is 0.000 in each of 4 groups of 2 columns"
     means = losses.reshape(19, 30).mean(axis=1)
     assert [claim.values[end].value for end in ("least", "most")] == pytest.approx([means.min(), means.max()])
     alarms = [errors_by_bin_claim({"a": errors_by_bin(rng.exponential(1, 570), rows["quarter"])}, "x").count("more than chance") for _ in range(60)]

@@ -135,6 +135,8 @@ def test_quality_gaps_and_correlations_have_claims_that_follow_the_numbers():
         {"row_id": range(100), "a": x, "b": -x, "c": np.where(x < 50, np.nan, x % 7), "y": ["u", "v"] * 50})
     assert missing_map(frame)[1] == ("Gaps of 1 of 1 column depend on the place in the file (q below 0.05), most in c: "
                                      "0 % to 100 % of the cells of a part")
+    gappy = pd.DataFrame({f"c{number}": np.where(x % 2, np.nan, 1) for number in range(4)})
+    assert missing_map(gappy, most=3)[1].startswith("Gaps of the 3 columns with most of them lie along the file")
     assert missing_map(frame[["a"]]) is None and "as chance would put them" in missing_map(
         frame.assign(c=np.where(x % 2, np.nan, 1)))[1]
     plan = plan_for("binary", features=["a", "b", "c"])

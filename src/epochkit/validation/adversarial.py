@@ -154,9 +154,9 @@ def flip_claim(summary: dict[str, Any]) -> str:
                      f"{{half_{name}}} spreads)", **rows, **{f"turned_{name}": turned, f"half_{name}": half})
     often = most_often(summary["columns"], "near the threshold and elsewhere")
     most = claim("; most often by {often}", often=often) if often else ""
-    return claim("Changing one column turns {near} and {far}{most}", most=most,
-                 near=said(summary["near"], "near", "near the threshold"),
-                 far=said(summary["far"], "elsewhere", "elsewhere"))
+    places = {"near": ("near", "near the threshold"), "far": ("elsewhere", "elsewhere")}
+    tried = {part: said(summary[part], *place) for part, place in places.items() if summary[part]["rows"]}
+    return claim(f"Changing one column turns {' and '.join(map('{{{}}}'.format, tried))}{{most}}", most=most, **tried)
 
 # %% ../../../nbs/validation/09_adversarial.ipynb #adversarial-20
 class Disturbance(NamedTuple):
@@ -251,6 +251,8 @@ def disturbance_claim(losses: list[dict[str, Any]]) -> Claim:
                     float(first["high"]))
     told = {"name": first["column"], "what": first["what"], "lost": lost,
             "all": count_of(len(losses), "disturbances of one column")}
+    if not any(row["relative_loss"] > 0 for row in losses):
+        return claim("None of {all:disturbance} of one column costs any of the gain as measured", all=told["all"])
     if not sure:
         return claim("None of {all:disturbance} of one column surely costs something, each judged by itself; the "
                      "nearest to it, {lost} of the gain with '{name}' ({what}), may be chance", **told)
@@ -341,6 +343,9 @@ def shift_claim(losses: list[dict[str, Any]]) -> Claim:
                     float(first["low"]), float(first["high"]))
     told = {"name": first["column"], "what": first["what"], "lost": lost,
             "all": count_of(len(losses), "sets of rows that are counted three times")}
+    if not any(row["relative_loss"] > 0 for row in losses):
+        return claim("None of {all:set} of rows, three times as frequent, shrinks the gain over the baseline as "
+                     "measured", all=told["all"])
     if not sure:
         return claim("None of {all:set} of rows, three times as frequent, surely shrinks the gain over the baseline, "
                      "each judged by itself; the nearest to it, {lost} of the gain where '{name}' is {what}, may be "

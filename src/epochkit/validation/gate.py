@@ -132,7 +132,7 @@ def noise_costs_little(context: GateContext) -> CheckResult:
     if row is None:  # of a kit that measured no interval
         return _reported(context, "robustness")
     if row.get("moved") == 0:
-        return skipped("noise of 5 % moves no numeric input: a step of each is more than that")
+        return skipped("noise of 5 % moves no numeric input: there is none, or a step of each is more than that")
     lost, low, high = (share_text(row[name]) for name in ("relative_loss", "low", "high"))
     return verdict(bool(meets(row["low"], item["operator"], item["limit"])), row["relative_loss"], item["limit"],
                    f"{lost} ({low} to {high}) of the gain over the baseline is lost; the lower end decides")

@@ -43,6 +43,7 @@ def answers_by_range(y: np.ndarray, output: np.ndarray, threshold: float | None,
     """
     said, seen = _said_and_seen(y, output, plan)
     rows = pd.DataFrame({"predicted": said, "observed": seen, "gap": said - seen,
+                         "chance": said * (1 - said) if plan.classification else 0.0,
                          "loss": row_losses(y, output, threshold, plan)[0]})
     together = drawn_together(raw, plan)
     parts = [_one_column(rows, readable_groups(raw[name].reset_index(drop=True)), name, least, together)
@@ -61,12 +62,15 @@ def _one_column(rows: pd.DataFrame, groups: pd.Series, name: str, least: int, to
     codes, labels = groups.cat.codes.to_numpy().astype(int), groups.cat.categories
     found = {key: means_of(rows[key], codes, together, len(labels)) for key in rows}
     gap, loss = found["gap"], found["loss"]
-    size = np.divide(np.abs(gap.mean), gap.error, out=np.full(len(labels), np.inf), where=gap.error > 0)
+    by_scores = np.sqrt(found["chance"].mean / gap.independent)  # of few or one-sided outcomes no rows show the spread
+    error = np.fmax(gap.error, by_scores)
+    reach = stats.t.ppf(0.975, gap.degrees) * error
+    size = np.divide(np.abs(gap.mean), error, out=np.full(len(labels), np.inf), where=error > 0)
     size = np.where(gap.mean == 0, 0.0, size)
     table = pd.DataFrame({
         "column": name, "group": labels.astype(str), "rows": gap.rows, "predicted": found["predicted"].mean,
-        "observed": found["observed"].mean, "gap": gap.mean, "low": gap.mean - gap.reach,
-        "high": gap.mean + gap.reach, "p": 2 * stats.t.sf(size, gap.degrees),
+        "observed": found["observed"].mean, "gap": gap.mean, "low": gap.mean - reach,
+        "high": gap.mean + reach, "p": 2 * stats.t.sf(size, gap.degrees),
         "loss": loss.mean, "loss_low": np.maximum(loss.mean - loss.reach, 0), "loss_high": loss.mean + loss.reach})
     return table[gap.units >= least].reset_index(drop=True)
 

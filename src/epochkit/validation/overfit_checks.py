@@ -29,6 +29,7 @@ from ..models.registration import target_column
 from ..planning.plan import Plan
 from ..planning.units import drawn_together
 from ..report.claims import claim, count_of
+from ..report.values import share_text
 from .adversarial import at_most
 from .functional import validation_gap
 from .report import ScoredAnswers, codes_of, costs_of, metric_text, resampled_primary
@@ -335,7 +336,7 @@ def gap_to_the_test(evidence: Evidence) -> OverfitFinding:
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-27
 @overfit_check("EPK003", "the winner wins again on other rows", "another model may win on other rows")
 def stable_winner(evidence: Evidence) -> OverfitFinding:
-    "How often the winner of 005 is best on resamples of the validation rows"
+    "How often no other beats the winner of 005 on resamples of the validation rows"
     if evidence.validation_took_part:
         return _not_measured("the validation rows took part in the choice, as its last fold, so they are no other rows")
     winner, known = evidence.judged, evidence.models()
@@ -345,13 +346,14 @@ def stable_winner(evidence: Evidence) -> OverfitFinding:
     if winner not in rivals or len(rivals) < 2:
         return _not_measured("there are no two candidates with predictions on the same validation rows")
     table = evidence.sign * np.array([value[1:] for value in rivals.values()])
-    wins = np.mean(np.nan_to_num(table, nan=-np.inf).argmax(axis=0) == list(rivals).index(winner))
-    against = {name: _better_share(value, rivals[winner], evidence.sign) for name, value in rivals.items()
-               if name != winner}
+    table = np.nan_to_num(table, nan=-np.inf)
+    ours = table[list(rivals).index(winner)]
+    wins = np.mean(ours == table.max(axis=0))
+    against = {name: float(np.mean(theirs > ours)) for name, theirs in zip(rivals, table) if name != winner}
     nearest = max(against, key=against.get)
     return _said("pass" if wins >= 0.5 else "notice", round(float(wins), 3), 0.5,
-                 f"{evidence.called} is best in {wins:.0%} of the resamples of the validation rows; "
-                 f"{_titled(evidence, nearest)} is better than it in {against[nearest]:.0%}")
+                 f"{evidence.called} is best in {share_text(float(wins))} of the resamples of the validation rows; "
+                 f"{_titled(evidence, nearest)} is better than it in {share_text(against[nearest])}")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-29
 def edges_reached(parameters: Mapping[str, Any], space: Mapping[str, Any], margin: float = 0.02) -> dict[str, str]:
@@ -449,7 +451,8 @@ def worth_its_time(evidence: Evidence) -> OverfitFinding:
     if not all(times):
         return _not_measured("the time of one row is not recorded for both")
     slower, better = sum(times[:-1]) / times[-1], _better_share(values[winner], values["linear"], evidence.sign)
-    told = f"{evidence.called} takes {slower:.1f} times as long per row and is better in {better:.0%} of the resamples"
+    told = (f"{evidence.called} takes {slower:.1f} times as long per row and is better in {share_text(better)} of the "
+            f"resamples")
     return _said("notice" if slower > 2 and better < BEYOND_NOISE else "pass", round(slower, 2), 2.0, told)
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-38
@@ -467,8 +470,8 @@ def not_worse_than_the_default(evidence: Evidence) -> OverfitFinding:
         return _not_measured(f"{_titled(evidence, PLAIN)} and the winner have no predictions on the same rows")
     worse = _better_share(values[PLAIN], values[winner], evidence.sign)
     return _said("fail" if worse >= BEYOND_NOISE else "pass", round(worse, 3), BEYOND_NOISE,
-                 f"HistGradientBoosting as it comes is better than {evidence.called} in {worse:.0%} of the resamples "
-                 f"({evidence.told(values[PLAIN][0])} against {evidence.told(values[winner][0])})")
+                 f"HistGradientBoosting as it comes is better than {evidence.called} in {share_text(worse)} of the "
+                 f"resamples ({evidence.told(values[PLAIN][0])} against {evidence.told(values[winner][0])})")
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-40
 @overfit_check("EPK008", "no training row is newer than a test row", "a training row is newer than a test row")

@@ -170,13 +170,15 @@ def cost_figure(plan: Plan, y: np.ndarray, output: np.ndarray, threshold: float 
 # %% ../../../nbs/validation/13_score_figures.ipynb #scorefigures-12
 def lift_figure(plan: Plan, y: np.ndarray, output: np.ndarray, together: np.ndarray | None = None
                 ) -> tuple[Any, str] | None:
-    "Share of positives per part of the rows, highest scores first; None unless there are two classes"
+    "Share of positives per part of the rows, highest scores first; None without two classes or rows for two parts"
     if plan.data.task != "binary" or not 0 < y.sum() < len(y):
         return None
     from matplotlib.figure import Figure
 
     from epochkit.report.figures import COLOURS
     table, label = lift_table(y, output[:, 1], together=together), plan.data.classes[1]
+    if len(table) < 2:
+        return None
     figure = Figure(figsize=(9.5, 4))
     left, right = figure.subplots(1, 2)
     bars = [table["rate"] - table["low"], table["high"] - table["rate"]]

@@ -406,6 +406,11 @@ def errors_by_bin_claim(tables: dict[str, pd.DataFrame], name: str, unit: str = 
     sure = [column for column, ends in both.items() if _beyond_chance(*ends, groups)]
     widest = max(sure or tables, key=lambda column: np.ptp(tables[column]["loss"]))
     best, worst = both[widest]
+    compared = {"groups": count_of(groups, "groups that losses are compared between"),
+                "columns": count_of(len(tables), "columns that losses are compared by")}
+    if best["loss"] == worst["loss"]:
+        return claim("The {name} is {least} in each of {groups} groups of {columns:column}", name=name, **compared,
+                     least=Measured(float(best["loss"]), unit, f"{name} in each group", rule="test rows"))
     ends = {end: Measured(float(row["loss"]), unit, f"{name} where {widest} is {row['group']}", int(row["rows"]),
                           rule="test rows") for end, row in (("least", best), ("most", worst))}
     saved = saving_claim(worst, name, unit)
@@ -413,5 +418,4 @@ def errors_by_bin_claim(tables: dict[str, pd.DataFrame], name: str, unit: str = 
                  "{groups} groups of {columns:column}{there}", widest=widest, name=name, where_least=best["group"],
                  there=claim("; where it is highest, {saved}", saved=saved) if saved else "",
                  apart="more than chance makes" if sure else "as chance may make it",
-                 where_most=worst["group"], groups=count_of(groups, "groups that losses are compared between"),
-                 columns=count_of(len(tables), "columns that losses are compared by"), **ends)
+                 where_most=worst["group"], **compared, **ends)

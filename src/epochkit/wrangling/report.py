@@ -93,25 +93,24 @@ def _by_place(gaps: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array([np.count_nonzero(gaps[first:end]) for first, end in zip(edges, edges[1:])]), np.diff(edges)
 
 
-def _spread_claim(found: pd.DataFrame, rows: int) -> str:
-    """Whether any column's gaps depend on the place in the file, by q-values over all of the columns; found: p-value,
-    least and most of each"""
+def _spread_claim(found: pd.DataFrame, rows: int, all_drawn: bool = True) -> str:
+    "Whether any column's gaps depend on the place in the file, by q-values; found: p, least and most of each column"
     from scipy.stats import false_discovery_control
     found = found.copy()
     found["q"] = false_discovery_control(found["p"])
     found["range"] = found["most"] - found["least"]
     uneven = found[found["q"] < 0.05]
+    tested = claim("{tested:column}" if all_drawn else "the {tested:column} with most of them", tested=count_of(
+        len(found), "columns whose gaps are drawn along the file", rows))
     if uneven.empty:
-        return claim("Gaps of {tested:column} lie along the file as chance would put them, as far "
-                     "as {rows:row} can tell",
-                     tested=count_of(len(found), "columns with gaps", rows),
-                     rows=count_of(rows, "rows of the clean table"))
+        return claim("Gaps of {tested} lie along the file as chance would put them, as far as {rows:row} can tell",
+                     tested=tested, rows=count_of(rows, "rows of the clean table"))
     worst = uneven["range"].idxmax()
-    return claim("Gaps of {uneven} of {tested:column} depend on the place in the file (q below {limit}), most in "
+    return claim("Gaps of {uneven} of {tested} depend on the place in the file (q below {limit}), most in "
                  "{worst}: {least} to {most} of the cells of a part",
                  worst=str(worst), limit=chosen_value(0.05, "p", "largest q of a dependence"),
                  uneven=count_of(len(uneven), "columns whose gaps depend on the place", rows),
-                 tested=count_of(len(found), "columns with gaps", rows),
+                 tested=tested,
                  **{end: Measured(float(uneven.loc[worst, end]), "share",
                                   f"{end} missing cells of {worst} in a part of the file",
                                   rows) for end in ("least", "most")})
@@ -131,7 +130,8 @@ def missing_map(frame: Columns, most: int = 25, blocks: int = 40,
         table.append(missing / rows)
         uneven.append(_uneven(gaps))
     table = np.array(table)
-    said = _spread_claim(pd.DataFrame(uneven, index=shown, columns=["p", "least", "most"]), len(frame))
+    said = _spread_claim(pd.DataFrame(uneven, index=shown, columns=["p", "least", "most"]), len(frame),
+                         len(shown) == (empty > 0).sum())
     figure, axes = _figure(height=1.8 + 0.3 * len(shown))
     axis = axes[0, 0]
     image = axis.imshow(100 * table, aspect="auto", cmap="Blues", vmin=0, vmax=max(1.0, 100 * table.max()),
