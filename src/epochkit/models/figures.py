@@ -142,8 +142,8 @@ def saving_claim(row: Mapping[str, Any], name: str, unit: str) -> Claim | str:
     if not any((row["saves"], row["saves_low"], row["saves_high"])):
         return claim("the best single answer for all of these rows has {alike}, as the model has", alike=alike)
     if row["saves_low"] > 0:
-        return claim("the best single answer for all of these rows has {alike}, so the model saves {saves}", alike=alike,
-                     saves=saves)
+        return claim("the best single answer for all of these rows has {alike}, so the model saves {saves}",
+                     alike=alike, saves=saves)
     return claim("the best single answer for all of these rows has {alike}, and they cannot tell that the model saves "
                  "anything ({saves})", alike=alike, saves=saves)
 
