@@ -699,7 +699,7 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
                      seconds=Measured(seconds, "s", f"time of {role}"),
                      share=Measured(seconds / total, "share", f"part of all time that {role} took"),
                      peak=Measured(peak, "MB", f"peak memory of {role}"))
-        large = "; its peak decides how much memory the project needs" if peak == most else ""
+        large = "; the peak here decides how much memory the project needs" if peak == most else ""
         yield Lesson(said, claim("the other epochs took {rest}{large}", large=large, rest=Measured(
             total - seconds, "s", f"time of all epochs without {role}")),
                      NOTHING_TO_CHANGE if seconds < total / 4 else
