@@ -140,11 +140,11 @@ def saving_claim(row: Mapping[str, Any], name: str, unit: str) -> Claim | str:
     saves = Measured(float(row["saves"]), unit, f"{name} that the model saves where {row['where']}", int(row["rows"]),
                      float(row["saves_low"]), float(row["saves_high"]), rule="test rows")
     if not any((row["saves"], row["saves_low"], row["saves_high"])):
-        return claim("the best single answer for all of these rows has {alike}, as the model has", alike=alike)
+        return claim("the best single answer for all rows there has {alike}, as the model has", alike=alike)
     if row["saves_low"] > 0:
-        return claim("the best single answer for all of these rows has {alike}, so the model saves {saves}", alike=alike,
-                     saves=saves)
-    return claim("the best single answer for all of these rows has {alike}, and they cannot tell that the model saves "
+        return claim("the best single answer for all rows there has {alike}, so the model saves {saves}",
+                     alike=alike, saves=saves)
+    return claim("the best single answer for all rows there has {alike}, and these cannot tell that the model saves "
                  "anything ({saves})", alike=alike, saves=saves)
 
 # %% ../../../nbs/models/07_figures.ipynb #f5e9195a

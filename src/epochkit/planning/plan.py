@@ -343,7 +343,7 @@ def _test_criteria(plan: Plan) -> list[tuple]:
         (6, "latency", "latency_p95_ms", "<=", serving.latency_p95_ms, "ms", _origin(serving, "latency_p95_ms")),
         (6, "throughput", "rows_per_second", ">=", serving.rows_per_second, "rows/s",
          _origin(serving, "rows_per_second")),
-        (6, "edge cases", "edge_case_failures", "==", 0, "cases", "kit default"),
+        (6, "edge cases", "edge_case_failures", "==", 0, "cases that fail", "kit default"),
         (6, "robustness", "relative_loss", "<=", metric.robustness, "of the gain over the baseline",
          _origin(metric, "robustness")),
         *([(6, COVERED, "covered_share_upper_end", ">=", serving.coverage, "of rows", "brief")]
@@ -361,17 +361,18 @@ def make_criteria(plan: Plan) -> list[dict[str, Any]]:
         *cost,
         (2, "data file within its limit", "data_file_mb", "<=", plan.budget.file_mb, "MB", "brief or settings"),
         (2, "data quality", "quality_score", ">=", plan.quality.minimum, "of 1", _origin(plan.quality, "minimum")),
-        (2, "schema holds", "schema_violations", "==", 0, "rows", "kit default"),
+        (2, "schema holds", "schema_violations", "==", 0, "rows against it", "kit default"),
         (3, "enough figures", "figures", ">=", 6, "figures", "kit default"),
-        (3, "no open critical issue", "critical_issues", "==", 0, "issues", "kit default"),
-        (4, "splits do not overlap", "rows_in_two_splits", "==", 0, "rows", "kit default"),
-        (4, "provenance of every feature", "features_without_provenance", "==", 0, "features", "kit default"),
-        (5, "every framework tried", "frameworks_missing", "==", 0, "frameworks", "kit default"),
+        (3, "no open critical issue", "critical_issues", "==", 0, "issues open", "kit default"),
+        (4, "splits do not overlap", "rows_in_two_splits", "==", 0, "rows in two parts", "kit default"),
+        (4, "provenance of every feature", "features_without_provenance", "==", 0, "features without it",
+         "kit default"),
+        (5, "every framework tried", "frameworks_missing", "==", 0, "frameworks missing", "kit default"),
         (5, "winner beats the baseline", "better_than_baseline", "==", 1, "yes/no", "kit default"),
         *_test_criteria(plan),
         (7, "score parity", "score_difference", "<=", 1e-6, "", "kit default"),
         (7, "drift alarm", "drift_alarm", "==", 1, "yes/no", "kit default"),
-        (8, "every criterion is judged", "criteria_unjudged", "==", 0, "criteria", "kit default"),
+        (8, "every criterion is judged", "criteria_unjudged", "==", 0, "criteria unjudged", "kit default"),
     ]
     keys = ("epoch", "check", "measure", "operator", "limit", "unit", "origin")
     return [{"id": f"{row[0]:03d}-{row[2]}", **dict(zip(keys, row))} for row in rows]

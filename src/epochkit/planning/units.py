@@ -38,8 +38,8 @@ def _by_time(rows: pd.DataFrame, plan: Plan) -> bool:
 def few_moments_claim(rows: pd.DataFrame, plan: Plan) -> Claim | str:
     "That the moments of these rows are too few to be drawn, where the plan splits by time; else nothing"
     count = rows[plan.data.time].nunique() if _by_time(rows, plan) else 0
-    return claim("these rows have {moments:value} of {time}, too few to draw: the intervals say what other rows would "
-                 "give, not what another {time} would", time=plan.data.time,
+    return claim("these rows have {moments:value} of {time}: the intervals say what other rows would give, not what "
+                 "another {time} would", time=plan.data.time,
                  moments=count_of(count, f"values of {plan.data.time}", len(rows))) if 0 < count < _FEWEST_MOMENTS \
         else ""
 

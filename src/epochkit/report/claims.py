@@ -24,8 +24,8 @@ _Writer = Callable[[float], str]
 
 
 def _score(value: float) -> str:
-    """A score with three decimals, four where it is tiny, and three digits where it is in the target's unit; one below 1
-    is never written as 1"""
+    """A score with three decimals, four where it is tiny, and three digits where it is in the target's unit; one below
+    1 is never written as 1"""
     if 0.9995 <= value < 1:
         return "> 0.999"
     return readable(value) if abs(value) >= 10 else f"{value:.{4 if 0 < abs(value) < 0.001 else 3}f}"

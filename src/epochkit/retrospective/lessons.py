@@ -492,14 +492,16 @@ def _where_it_fails(record: ProjectRecord) -> Lesson | None:
     overall = "nothing"
     if worst["ratio"]:
         overall = Measured(float(worst["loss"] / worst["ratio"]), unit, "error of all test rows")
-    why, change = claim("; {saved}", saved=saved) if saved else "", "let a person look at rows where {where}"
+    follows, change = claim("all rows have {overall}", overall=overall), "let a person look at rows where {where}"
     if not len(sure):
-        why = claim(": with so many tried, q is {q}",
-                    q=Measured(float(worst["q"]), "p", f"q of the slice where {where}"))
+        follows = claim("{all_rows}: with so many tried, q is {q}", all_rows=follows,
+                        q=Measured(float(worst["q"]), "p", f"q of the slice where {where}"))
         change = "look again where {where} when more rows are known"
-    elif helps:
+    elif saved:
+        follows = claim("{saved}; {all_rows}", saved=saved, all_rows=follows)
+    if len(sure) and helps:
         change = "tell who uses the answers that they err more where {where}"
-    return Lesson(said, claim("all rows have {overall}{why}", overall=overall, why=why), claim(change, where=where),
+    return Lesson(said, follows, claim(change, where=where),
                   "a decision" if len(sure) else "new rows", urgency=2 if len(sure) and not helps else 1)
 
 # %% ../../../nbs/retrospective/05_lessons.ipynb #lessons-18-3
@@ -710,7 +712,7 @@ def _what_it_took(record: ProjectRecord) -> Iterator[Lesson]:
                      seconds=Measured(seconds, "s", f"time of {role}"),
                      share=Measured(seconds / total, "share", f"part of all time that {role} took"),
                      peak=Measured(peak, "MB", f"peak memory of {role}"))
-        large = "; its peak decides how much memory the project needs" if peak == most else ""
+        large = "; the peak here decides how much memory the project needs" if peak == most else ""
         yield Lesson(said, claim("the other epochs took {rest}{large}", large=large, rest=Measured(
             total - seconds, "s", f"time of all epochs without {role}")),
                      NOTHING_TO_CHANGE if seconds < total / 4 else

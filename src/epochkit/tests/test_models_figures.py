@@ -87,7 +87,7 @@ def test_where_predictions_are_off_by_size_is_told_before_that_they_are_right_on
 
 def test_a_model_that_gives_one_answer_saves_nothing_and_says_so_without_an_interval():
     row = {"where": "month is aug", "rows": 143, "alike": 2.825, "saves": 0.0, "saves_low": 0.0, "saves_high": 0.0}
-    assert saving_claim(row, "cost per row", "score") == "the best single answer for all of these rows has 2.825, as the model has"
+    assert saving_claim(row, "cost per row", "score") == "the best single answer for all rows there has 2.825, as the model has"
     assert "cannot tell that the model saves anything (0.100" in saving_claim(row | {"saves": 0.1, "saves_low": -0.1, "saves_high": 0.3}, "cost", "score")
 
 

@@ -35,7 +35,7 @@ def test_by_time_rows_of_a_moment_or_of_a_stretch_of_moments_are_drawn_together(
     few, years = plan.model_copy(update=update), [panel.assign(day=2020 + np.arange(len(panel)) % count) for count in (4, 5)]
     assert len(np.unique(drawn_together(years[0], few))) == 125, "four years are no draws: equal rows are"
     assert len(np.unique(drawn_together(years[1], few))) == 5 and few_moments_claim(years[1], few) == few_moments_claim(years[0], plan) == ""
-    assert few_moments_claim(years[0], few) == ("these rows have 4 values of day, too few to draw: the intervals say what other rows would give, "
+    assert few_moments_claim(years[0], few) == ("these rows have 4 values of day: the intervals say what other rows would give, "
                                                 "not what another day would")
     grouped = update | {"data": plan.data.model_copy(update={"time": "day", "group": "unit"})}
     assert len(np.unique(drawn_together(series.assign(unit=order % 7), plan.model_copy(update=grouped)))) == 7

@@ -45,6 +45,14 @@ def test_two_projects_read_differently_and_nothing_is_said_that_no_record_carrie
     assert shared == set(), "equal sentences of different records say nothing of either"
 
 
+def test_what_one_answer_would_cost_in_the_worst_slice_is_told_before_the_loss_of_all_rows():
+    slices = pd.DataFrame([{"slice": "a: 1", "where": "a is 1", "rows": 40, "loss": 0.75, "low": 0.5, "high": 0.9, "difference": 0.3, "ratio": 2.0,
+                            "q": 0.01, "alike": 1.0, "saves": 0.25, "saves_low": 0.125, "saves_high": 0.375}])
+    lessons = {lesson.id: lesson for lesson in make_lessons(made_record("rmse", 3, 442, "a", (0.0, 0.0, 0.0), **{"segments.csv": slices}))}
+    assert lessons["where_it_fails"].consequence.startswith("the best single answer for all rows there has 1") and \
+        lessons["where_it_fails"].consequence.endswith("; all rows have 0.375")
+
+
 def test_a_source_that_needed_no_mending_and_the_strongest_column_are_lessons_too():
     told = claim("{name} tells most ({effect})", name="bmi", effect=Measured(0.59, "effect", "association of bmi"))
     finding = {"id": "strongest_features", "claim": str(told), **told.stated, "consequence": "there is signal"}

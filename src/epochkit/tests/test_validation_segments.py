@@ -165,7 +165,7 @@ def test_pictures_of_slices_say_what_was_found():
     assert claim.endswith(", more than chance makes among 6 groups of 2 columns")
     alike = np.column_stack([np.full(900, 0.9), (rows["age"] < 40).astype(float)])
     figure, claim = errors_by_bin_figure(losses, rows, ["age", "home"], "share wrong", alike=alike)
-    assert "; where it is highest, the best single answer for all of these rows has 0.900, so the model saves 0." in claim
+    assert "; where it is highest, the best single answer for all rows there has 0.900, so the model saves 0." in claim
     inside = (rows["age"] <= float(claim.words["where_most"].split(" to ")[1])).to_numpy()
     assert claim.values["alike"].value == pytest.approx(0.9) and claim.values["saves"].value == pytest.approx(0.9 - losses[inside].mean())
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["best single answer for the group", "the model"]

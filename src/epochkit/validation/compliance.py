@@ -446,7 +446,8 @@ def checklist(report: Mapping[str, Any], duties: Iterable[Mapping[str, Any]],
                  [_counted(len(rules), "rule")] * bool(rules)
                  + [f"{_counted(idle, 'rule')} of a column that is no input"] * bool(idle)) or "the brief names none"),
             ("no sign of overfitting", not rings, ", ".join(rings) or "overfit_checks.json"),
-            *([("no duty that is due is open", not blocking, "; ".join(blocking) or "compliance.json")] if duties else []),
+            *([("no duty that is due is open", not blocking, "; ".join(blocking) or "compliance.json")]
+              if duties else []),
             ("the version holds Staging", stage in ("Staging", "Production"), stage)]
     rows += [(f"{what} is handed over", name in names, name) for name, what in
              {"reference_profile.json": "the profile for drift",

@@ -485,8 +485,9 @@ def report_sections(report: dict[str, Any], figures: Any, source: dict[str, str]
                                 *(f"{name.capitalize()} is not measured: {why}."
                                   for name, why in report.get("not_measured", {}).items()), *_age_words(age)]),
             ("Validity of the raw cells", _several(report.get("validity"), "Every cell was as brief and plan allow.")),
-            ("Rules across columns", _several(report.get("rules"), "None is known, and no two numbers or dates have an order "
-                                             "that the rows keep and chance would not.")),
+            ("Rules across columns", _several(
+                report.get("rules"), "None is known, and no order of two numbers or dates was found that 99 % of the "
+                                     "rows keep and chance would break in a tenth of them.")),
             ("Privacy", _several(report.get("privacy"), "No column looks personal, and none was hidden.")),
             ("Advice", cleaning_advice(report) if report["advice"] else "None: nothing suspicious was seen."),
             ("Cleaning steps",
