@@ -99,6 +99,15 @@ def test_a_failing_mixture_is_made_small_and_found_again():
     assert mixture_case(None)["result"] == "pass"
 
 
+def test_a_refused_row_of_usual_values_is_told_before_odd_ones():
+    from epochkit.validation.edge_cases import edge_claim
+
+    odd = {"case": "a: zero", "column": "a", "kind": "zero", "result": "pass", "outcome": "refused", "answer": "row 1: b: send a number"}
+    usual = odd | {"case": "a row of usual values", "column": "", "kind": "usual"}
+    assert edge_claim([usual, odd]).startswith("Each of 1 odd inputs ends as it should")
+    assert edge_claim([usual | {"result": "fail"}, odd]) == "A row of usual values has no score, so odd values tell nothing: row 1: b: send a number"
+
+
 def test_the_picture_has_a_cell_for_each_odd_value_and_says_how_they_ended():
     import matplotlib.pyplot as plt
     MONEY = [{"name": name, "kind": "number", "minimum": 1.0, "maximum": 9.0, "example": 5.0} for name in ("loan", "price", "age")]

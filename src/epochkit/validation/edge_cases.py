@@ -194,7 +194,11 @@ def odd_inputs(cases: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def edge_claim(cases: Iterable[Mapping[str, Any]]) -> str:
-    "How the odd inputs ended, in one sentence"
+    "How the odd inputs ended, or that not even usual values have a score, in one sentence"
+    cases = list(cases)
+    if refused := [case for case in cases if case.get("kind") == "usual" and case["result"] == "fail"]:
+        return claim("A row of usual values has no score, so odd values tell nothing: {answer}",
+                     answer=refused[0]["answer"])
     tried = odd_inputs(cases)
     failed = [case for case in tried if case["result"] == "fail"]
     single = [case for case in tried if case.get("column")]
