@@ -72,7 +72,7 @@ def test_a_column_with_as_many_gaps_as_another_has_not_more():
         report = {"rows_in": 9, "rows_out": 9, "steps": [], "scores": {"cleaned": {"overall": 0.9}}, "missing": {
             name: {"before": share, "after": share} for name, share in (("a", 1.0), ("b", other), ("c", 0.0))}}
         lessons = make_lessons(made_record("rmse", 3, 9, "a", (0.0, 0.0, 0.0), **{"data_quality_report.json": report}))
-        assert next(lesson.said for lesson in lessons if lesson.id == "widest_gap") == f"'a' is empty in 100 % of the rows, {told}"
+        assert next(lesson.said for lesson in lessons if lesson.id == "widest_gap") == f"'a' is empty in 100 % of 9 rows of the clean table, {told}"
 
 
 def test_a_warning_that_waits_for_a_person_is_settled_by_the_decision():
