@@ -46,6 +46,8 @@ def _readable_real(value: float) -> str:
         return "∞" if value > 0 else "-∞"
     if size >= 1000 or value.is_integer():
         return f"{value:,.0f}"
+    if 0.9995 <= size < 1:  # three digits would say 1
+        return f"{value:.{-math.floor(math.log10(1 - size))}f}"
     digits = 3 if size >= 0.0005 else 2
     return f"{value:.2e}" if size < 5e-6 else f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 

@@ -14,6 +14,7 @@ def test_numbers_are_written_for_people():
     assert [readable(v) for v in (None, float("nan"), pd.NA, np.int64(5), np.bool_(False), "a<b")] == [
         "–", "–", "–", "5", "no", "a<b"]
     assert [readable(v) for v in (float("inf"), -np.inf, np.float32(0.5))] == ["∞", "-∞", "0.500"]
+    assert [readable(v) for v in (0.99949, 0.99993, -0.9999996, 1.0)] == ["0.999", "0.99993", "-0.9999996", "1"]
 
 
 def test_a_year_has_no_comma_and_what_only_looks_like_one_has():
