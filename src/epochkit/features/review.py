@@ -315,8 +315,9 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     strategy, group, time = plan.split.strategy, plan.data.group, plan.data.time
     if strategy == "given":
         return skipped("the test rows are given by the brief")
-    data = split_columns(open_rows(context.path("data.parquet", epoch=2)), plan)
-    parts = _parts_of(data["row_id"], context)
+    rows = open_rows(context.path("data.parquet", epoch=2))
+    parts = _parts_of(rows["row_id"], context)
+    data = split_columns(rows, plan)
     if strategy == "random":
         return _torn(parts, equal_rows(data, [EQUAL] if EQUAL in data else []).to_numpy(), "equal rows")
     if strategy != "time":
@@ -404,7 +405,7 @@ def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckRe
     parts = stored.labels("split")
     trained, asked = int((parts == "train").sum()), stored.take((parts == "validation").to_numpy())
     raw = data.take(np.isin(data["row_id"], asked["row_id"]))
-    size, difference = len(asked) if _plan_of(context).data.time else 100_000, 0.0
+    size, difference = len(asked) if _plan_of(context).data.time else 50_000, 0.0
     for first in range(0, len(asked), size):
         end = min(first + size, len(asked))
         given, again = asked.slice(first, end).frame(), pipeline.transform(raw.slice(first, end).frame())

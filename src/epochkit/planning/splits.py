@@ -33,8 +33,8 @@ def _strata(target: pd.Series, classification: bool) -> pd.Series:
 def _stratum_codes(target: pd.Series, classification: bool) -> np.ndarray:
     "A number per row, in the order of the strata as text, -1 without one, (n_rows,)"
     if classification and isinstance(target.dtype, pd.CategoricalDtype):
-        ranks = pd.factorize(target.cat.categories.astype(str), sort=True)[0].astype("int32")
-        return np.append(ranks, -1)[target.cat.codes]
+        ranks = [*pd.factorize(target.cat.categories.astype(str), sort=True)[0], -1]
+        return np.array(ranks, np.min_scalar_type(-len(ranks)))[target.cat.codes]
     return pd.factorize(_strata(target, classification).to_numpy(), sort=True)[0]
 
 # %% ../../../nbs/planning/04_splits.ipynb #splits-keys
@@ -81,7 +81,7 @@ def _codes_of(values: np.ndarray) -> np.ndarray:
     shared = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     del ordered
     if not len(shared):
-        return np.arange(len(values))
+        return np.arange(len(values), dtype="int32")
     found = []
     for first in range(0, len(values), _AT_ONCE):
         some = values[first:first + _AT_ONCE]
@@ -92,7 +92,8 @@ def _codes_of(values: np.ndarray) -> np.ndarray:
     original = at[firsts][same]
     later, new = at != original, np.ones(len(values), bool)
     new[at[later]] = False
-    codes = np.cumsum(new) - 1
+    codes = np.cumsum(new, dtype="int32")
+    codes -= 1
     codes[at[later]] = codes[original[later]]
     return codes
 
@@ -100,7 +101,7 @@ def _codes_of(values: np.ndarray) -> np.ndarray:
 def _row_codes(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
     "A number per row, the same for rows equal in all `columns`; without columns every row is its own"
     if not columns or len(frame) < 2:
-        return pd.Series(np.arange(len(frame)), index=frame.index)
+        return pd.Series(np.arange(len(frame), dtype="int32"), index=frame.index)
     hashes = frame[EQUAL] if columns == [EQUAL] else pd.util.hash_pandas_object(frame[columns], index=False)
     return pd.Series(_codes_of(hashes.to_numpy()), index=frame.index)
 
@@ -117,29 +118,36 @@ def equal_rows(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
     """A number per row, the same for rows equal in all `columns`; every row its own where so few rows differ (under 50,
     or one combination fills a twentieth of a table that mostly repeats) that parts could not be made of them"""
     codes = _row_codes(frame, columns)
-    return codes if _apart(codes) else pd.Series(np.arange(len(frame)), index=frame.index)
+    return codes if _apart(codes) else pd.Series(np.arange(len(frame), dtype="int32"), index=frame.index)
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-06-a
+def _middles(order: np.ndarray, sizes: np.ndarray | None) -> np.ndarray:
+    "The middle in (0, 1) of each unit when units lie in this order; sizes: rows of each unit, None for one"
+    if sizes is None:
+        middles = order.astype(float)
+        middles += 0.5
+        middles /= len(order)
+        return middles
+    rows = np.empty(len(order))
+    rows[order] = sizes
+    return ((np.cumsum(rows) - rows / 2) / sizes.sum())[order]
+
+
 def _random_places(target: pd.Series, classification: bool, seed: int, together: pd.Series | None) -> pd.Series:
-    "The place in (0, 1) of each row, evenly spread inside each class or tenth; rows with equal `together` share one"
-    units = np.arange(len(target)) if together is None else _codes_of(together.to_numpy())
-    sizes, strata = np.bincount(units), _stratum_codes(target, classification)
-    alone = len(sizes) == len(units)
-    if not alone:
+    """The place in (0, 1) of each row, evenly spread inside each class or tenth; rows with equal `together`, numbered
+    as `equal_rows` does, share one"""
+    units, strata, sizes = None, _stratum_codes(target, classification), None
+    if together is not None and len(together) and together.max() + 1 < len(together):
+        units = together.to_numpy()
         strata = strata[np.flatnonzero(np.diff(np.maximum.accumulate(units), prepend=-1))]
-    rng, places = np.random.default_rng(seed), np.zeros(len(sizes))
+        sizes = np.bincount(units)
+    rng, places = np.random.default_rng(seed), np.zeros(len(strata))
     for stratum in range(strata.max(initial=-1) + 1):
         mine = strata == stratum
-        order = np.empty(int(mine.sum()), "int64")
-        order[rng.permutation(len(order))] = np.arange(len(order))
-        rows = np.empty(len(order))
-        rows[order] = sizes[mine]
-        middles = np.cumsum(rows)
-        rows /= 2
-        middles -= rows
-        middles /= sizes[mine].sum()
-        places[mine] = middles[order]
-    return pd.Series(places if alone else places[units], index=target.index)
+        order = np.empty(int(mine.sum()), "int32")
+        order[rng.permutation(len(order))] = np.arange(len(order), dtype="int32")
+        places[mine] = _middles(order, None if sizes is None else sizes[mine])
+    return pd.Series(places if units is None else places[units], index=target.index)
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-06-b
 def split_random(target: pd.Series, split: SplitSection, classification: bool,
@@ -305,7 +313,7 @@ def units_of(frame: pd.DataFrame, plan: Plan) -> np.ndarray:
     "A code per row, (n_rows,): rows of one group of the plan share it, or without groups those that are equal"
     if plan.data.group and plan.data.group in frame:
         return _group_codes(_groups(frame, plan))
-    return equal_rows(frame, _comparable(frame, plan)).to_numpy()
+    return equal_rows(frame, _comparable(frame, plan)).to_numpy("int64")
 
 # %% ../../../nbs/planning/04_splits.ipynb #26splits-17-a
 def split_rows(frame: pd.DataFrame, plan: Plan, folder: Path | None = None) -> pd.Series:

@@ -20,7 +20,7 @@ from .plan import Plan
 from .splits import EQUAL
 
 # %% ../../../nbs/planning/18_table_rows.ipynb #1867522a
-_GROUP_CELLS, _GROUP_ROWS, _EMPTY_PART, _HELD_CELLS, _BATCH_ROWS = 10_000_000, 2**20, 20_000, 4_000_000, 2**16
+_GROUP_CELLS, _GROUP_ROWS, _EMPTY_PART, _HELD_CELLS, _BATCH_ROWS = 4_000_000, 2**20, 20_000, 4_000_000, 2**16
 
 
 class _RowsInOrder:
