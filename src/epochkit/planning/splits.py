@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..cleaning.distinct import shared_places
 from ..core.brief import SplitSection
 from ..core.errors import BadInputError
 from .plan import Plan
@@ -72,22 +73,11 @@ _ENOUGH_DIFFERENT, _LARGEST_SHARE = 50, 0.05
 EQUAL = "_equal"  # a hash of the columns that make rows equal, where these were too many to be read at once
 
 
-_AT_ONCE = 2**20
-
-
 def _codes_of(values: np.ndarray) -> np.ndarray:
     "A number per value, in the order in which they first come, (n_rows,): `factorize`, in the memory of the values"
-    ordered = np.sort(values)
-    shared = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    del ordered
-    if not len(shared):
+    at = shared_places(values)
+    if not len(at):
         return np.arange(len(values), dtype="int32")
-    found = []
-    for first in range(0, len(values), _AT_ONCE):
-        some = values[first:first + _AT_ONCE]
-        places = np.minimum(np.searchsorted(shared, some), len(shared) - 1)
-        found.append(first + np.flatnonzero(shared[places] == some))
-    at = np.concatenate(found)
     _, firsts, same = np.unique(values[at], return_index=True, return_inverse=True)
     original = at[firsts][same]
     later, new = at != original, np.ones(len(values), bool)

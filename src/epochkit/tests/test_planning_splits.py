@@ -58,7 +58,7 @@ def test_a_class_of_one_or_two_rows_trains():
 
 def test_rows_are_numbered_as_they_first_come(monkeypatch):
     from epochkit.planning.splits import _row_codes
-    monkeypatch.setattr("epochkit.planning.splits._AT_ONCE", 70)
+    monkeypatch.setattr("epochkit.cleaning.distinct._AT_ONCE", 70)
     rng = np.random.default_rng(0)
     for most in (3, 40, 400, 10**9):
         values = rng.integers(0, most, 500).astype("uint64")
