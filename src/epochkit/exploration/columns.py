@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..cleaning.distinct import distinct_values, has_more_values
 from ..core.files import read_json
 from .associations import numbers_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
@@ -77,7 +78,7 @@ def _profile_number(present: pd.Series) -> dict[str, Any]:
     quantiles = values.quantile([0, 0.25, 0.5, 0.75, 1]) if len(values) else [np.nan] * 5
     low, quarter, middle, three_quarters, high = quantiles
     some = values.sample(min(len(values), 5000), random_state=0)
-    normal = stats.normaltest(some).pvalue if values.nunique() > 20 else np.nan
+    normal = stats.normaltest(some).pvalue if has_more_values(values, 20) else np.nan
     return {
         "mean": values.mean(), "std": values.std(), "min": low, "q25": quarter, "median": middle, "q75": three_quarters,
         "max": high, "skewness": values.skew(), "kurtosis": values.kurt(), "zeros": int((values == 0).sum()),
@@ -100,7 +101,7 @@ def profile(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     for name, kind in kinds.items():
         present = frame[name].dropna()
         row = {"column": name, "kind": kind, "rows": len(frame), "missing": len(frame) - len(present),
-               "missing_share": 1 - len(present) / max(1, len(frame)), "distinct": present.nunique()}
+               "missing_share": 1 - len(present) / max(1, len(frame)), "distinct": distinct_values(present)}
         if kind in ("number", "category"):
             row |= _profile_number(present) if kind == "number" else _profile_category(present, len(frame))
         elif kind == "date" and len(present):
@@ -213,7 +214,7 @@ def held_out_rows_stay_out(context: GateContext) -> CheckResult:
     "No row of eda_dataset.parquet belongs to the test part of the split"
     plan, settings = load_plan(context.settings), context.settings
     keys = split_columns(open_rows(context.path("data.parquet", epoch=2)), plan)
-    held_out = keys.loc[split_rows(keys, plan, settings.folder(1)) == "test", "row_id"]
+    held_out = keys["row_id"][(split_rows(keys, plan, settings.folder(1)) == "test").to_numpy()]
     seen = int(held_out.isin(context.frame("eda_dataset.parquet", columns=["row_id"])["row_id"]).sum())
     return verdict(not seen, seen, 0, f"test rows among those analysed; {len(held_out):,} are held back")
 

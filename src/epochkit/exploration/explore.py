@@ -23,6 +23,7 @@ from epochkit.exploration.missing_and_outliers import (
     columns_missing_together, gap_mechanisms, gap_patterns, missingness, odd_rows, outliers
 )
 from .groups import GroupStructure, group_structure
+from ..cleaning.distinct import distinct_values
 from ..cleaning.years import holds_years, with_years
 from ..planning.plan import Plan
 from ..planning.table_rows import TableRows
@@ -193,11 +194,11 @@ class _Whole:
 
 def _repeated(groups: Iterable[pd.DataFrame]) -> int:
     "Rows that equal an earlier one"
-    def hashes(group: pd.DataFrame) -> pd.Series:
+    def hashes(group: pd.DataFrame) -> np.ndarray:
         mixed = [name for name in group if group[name].dtype == object]
-        return pd.util.hash_pandas_object(group.astype(dict.fromkeys(mixed, "str")), index=False)
-    keys = [hashes(group) for group in groups]
-    return int(pd.concat(keys).duplicated().sum())
+        return pd.util.hash_pandas_object(group.astype(dict.fromkeys(mixed, "str")), index=False).to_numpy()
+    keys = np.concatenate([hashes(group) for group in groups])
+    return len(keys) - distinct_values(pd.Series(keys, copy=False))
 
 # %% ../../../nbs/exploration/07_explore.ipynb #41fmeasureme-11-d
 def explore(rows: pd.DataFrame, plan: Plan, parts: pd.Series | None = None,

@@ -555,7 +555,7 @@ def unneeded_features(train: pd.DataFrame, y: np.ndarray, importance: pd.DataFra
     harmful = _harmful(importance, left)
 
     def score(names: list[str]) -> float:
-        parts = [Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer]) for learn, answer in folds]
+        parts = (Fold(train.iloc[learn], y[learn], train.iloc[answer], y[answer]) for learn, answer in folds)
         return float(np.mean([QuickFit(part, names, classification, seed).score() for part in parts]))
     if harmful and len(left) > len(harmful):
         without = [name for name in left if name not in harmful]

@@ -356,7 +356,9 @@ def parts_picture(train: pd.DataFrame, validation: pd.DataFrame, seed: int = 42,
                    ylabel=f"second component ({shares[1]:.0%})")
     axes[0, 0].legend()
     gap = np.abs(placed["train"].mean(0) - placed["validation"].mean(0)) / np.maximum(placed["train"].std(0), 1e-9)
-    beyond = ((validation < train.min()) | (validation > train.max())).any(axis=1)
+    beyond = np.zeros(len(validation), bool)
+    for name in validation:
+        beyond |= ((validation[name] < train[name].min()) | (validation[name] > train[name].max())).to_numpy()
     return figure, claim("The centres of training and validation rows lie {gap} standard deviations apart on two "
                          "components of their features; {beyond} of {rows:validation row} lie beyond the training rows "
                          "in some feature", rows=count_of(len(validation), "validation rows"),

@@ -23,7 +23,8 @@ from .ablation import GroupGain, gains_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, skipped, verdict
 from ..planning.plan import Plan
 from ..review.decisions import restored_columns
-from ..planning.splits import EQUAL, FEATURE_KEYS, equal_rows, moments, stored_target
+from ..planning.splits import (EQUAL, FEATURE_KEYS, PARTS, equal_rows, moments, named_parts, stored_target,
+                                      torn_units)
 from ..planning.table_rows import drawn_rows, open_rows, split_columns
 from ..report.values import share_text
 
@@ -279,12 +280,12 @@ def _plan_of(context: GateContext) -> Plan:
 @gate_check(4, "splits do not overlap")
 def splits_do_not_overlap(context: GateContext) -> CheckResult:
     "Every row of the data is in exactly one part, and each part has rows"
-    parts = context.frame("engineered_features.parquet", ["row_id", "split"])
-    test = context.frame("test_data.parquet", ["row_id"])["row_id"]
-    train, validation = (parts.loc[parts["split"] == name, "row_id"].unique() for name in ("train", "validation"))
-    shared = len(np.intersect1d(train, validation)) + len(np.intersect1d(parts["row_id"], test))
-    everything = context.frame("data.parquet", ["row_id"], epoch=2)["row_id"]
-    lost = int((~everything.isin(np.concatenate([train, validation, test]))).sum())
+    stored, test = open_rows(context.path("engineered_features.parquet")), open_rows(context.path("test_data.parquet"))
+    ids, split, test = stored["row_id"].to_numpy(), stored.labels("split"), test["row_id"].to_numpy()
+    train, validation = (ids[(split == name).to_numpy()] for name in ("train", "validation"))
+    shared = len(np.unique(validation[np.isin(validation, train)])) + len(np.unique(test[np.isin(test, ids)]))
+    everything = open_rows(context.path("data.parquet", epoch=2))["row_id"].to_numpy()
+    lost = int((~np.isin(everything, ids) & ~np.isin(everything, test)).sum())
     whole = not lost and len(train) and len(validation) and len(test)
     return verdict(
         not shared and bool(whole), shared, 0,
@@ -292,16 +293,19 @@ def splits_do_not_overlap(context: GateContext) -> CheckResult:
         (f", {lost} rows in none" if lost else ""))
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b
-def _torn(parts: pd.Series, together: Any, what: str) -> CheckResult:
-    "Fails when rows that belong together lie in two parts"
-    torn = int((parts.groupby(together).nunique() > 1).sum())
+def _torn(parts: pd.Series, codes: np.ndarray, what: str) -> CheckResult:
+    "Fails when rows that belong together, by the code of each, lie in two parts"
+    torn = torn_units(parts, codes)
     return verdict(torn == 0, torn, 0, f"{what} in two parts")
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b-1
-def _parts_of(data: pd.DataFrame, context: GateContext) -> pd.Series:
-    "The part of each row of `data`; what is neither training nor validation is test"
-    stored = context.frame("engineered_features.parquet", ["row_id", "split"]).set_index("row_id")["split"]
-    return stored.reindex(data.index).fillna("test")
+def _parts_of(row_ids: pd.Series, context: GateContext) -> pd.Series:
+    "The part of each row; what is neither training nor validation is test"
+    stored = open_rows(context.path("engineered_features.parquet"))
+    ids, split, parts = stored["row_id"].to_numpy(), stored.labels("split"), np.full(len(row_ids), 2, "int8")
+    for number, name in enumerate(PARTS[:2]):
+        parts[np.isin(row_ids, ids[(split == name).to_numpy()])] = number
+    return named_parts(parts, row_ids.index)
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b-2
 @gate_check(4, "groups and time are respected")
@@ -311,12 +315,13 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     strategy, group, time = plan.split.strategy, plan.data.group, plan.data.time
     if strategy == "given":
         return skipped("the test rows are given by the brief")
-    data = split_columns(open_rows(context.path("data.parquet", epoch=2)), plan).set_index("row_id")
-    parts = _parts_of(data, context)
+    rows = open_rows(context.path("data.parquet", epoch=2))
+    parts = _parts_of(rows["row_id"], context)
+    data = split_columns(rows, plan)
     if strategy == "random":
-        return _torn(parts, equal_rows(data, [EQUAL] if EQUAL in data else []), "equal rows")
+        return _torn(parts, equal_rows(data, [EQUAL] if EQUAL in data else []).to_numpy(), "equal rows")
     if strategy != "time":
-        return _torn(parts, data[group], f"groups of {group}")
+        return _torn(parts, pd.factorize(data[group])[0], f"groups of {group}")
     when = moments(data[time])
     late = int((when[parts == "train"] >= when[parts != "train"].min()).sum() +
                (when[parts == "validation"] >= when[parts == "test"].min()).sum())
@@ -365,7 +370,7 @@ def no_feature_gives_the_answer_away(context: GateContext) -> CheckResult:
     plan = _plan_of(context)
     features = context.json("feature_list.json")["features"]
     stored = open_rows(context.path("engineered_features.parquet"))
-    train, _ = drawn_rows(stored.take((stored["split"] == "train").to_numpy()), _MOST_ROWS, plan.split.seed)
+    train, _ = drawn_rows(stored.take((stored.labels("split") == "train").to_numpy()), _MOST_ROWS, plan.split.seed)
     y = train[stored_target(plan.data.target)].to_numpy()
     name, score = _strongest(train[features], y, plan, context.json("feature_list.json").get("provenance", []))
     by_chance = plan.classification and _separates_by_chance(y, len(features))
@@ -397,10 +402,10 @@ def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckRe
     pipeline = load_pickle(context.path("feature_pipeline.joblib"))
     stored, data = (open_rows(context.path(name, epoch)) for name, epoch in (("engineered_features.parquet", 4),
                                                                             ("data.parquet", 2)))
-    parts = stored["split"]
+    parts = stored.labels("split")
     trained, asked = int((parts == "train").sum()), stored.take((parts == "validation").to_numpy())
-    raw = data.take(data["row_id"].isin(asked["row_id"]).to_numpy())
-    size, difference = len(asked) if _plan_of(context).data.time else 100_000, 0.0
+    raw = data.take(np.isin(data["row_id"], asked["row_id"]))
+    size, difference = len(asked) if _plan_of(context).data.time else 50_000, 0.0
     for first in range(0, len(asked), size):
         end = min(first + size, len(asked))
         given, again = asked.slice(first, end).frame(), pipeline.transform(raw.slice(first, end).frame())

@@ -127,6 +127,8 @@ def load_checks(settings: Settings, epoch: int) -> None:
 
 # %% ../../../nbs/lifecycle/02_gates.ipynb #10gates-10-b
 def _run_check(name: str, check: Callable[[GateContext], CheckResult], context: GateContext) -> CheckResult:
+    from epochkit.core.memory_guard import give_back
+    give_back()
     try:
         return check(context)._replace(name=name)
     except Exception as error:  # whatever breaks a check, the gate must say so and stay shut

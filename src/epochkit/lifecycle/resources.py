@@ -22,7 +22,7 @@ from ..core.ahead import ahead
 from ..core.files import files_of, size_of, sync_folder
 from ..core.tables import write_parts_manifest
 from ..core.errors import ResourceLimitError, explain, unknown_name
-from ..core.memory_guard import is_memory_error
+from ..core.memory_guard import give_back, is_memory_error
 from ..report.progress_bars import ProgressBar
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def write_parquet(frame: "DataFrame | RowGroups", path: Path, limit_mb: float = 
     folder of parts with a manifest beside it), sample or error. The rows may lie in memory or come group by group"""
     if on_oversize not in ON_OVERSIZE:
         raise unknown_name("on_oversize", on_oversize, ON_OVERSIZE)
+    give_back()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.????????.*"):

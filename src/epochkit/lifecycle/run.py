@@ -221,10 +221,12 @@ def _ask_by_panel(root: Path | None) -> Callable[[str], str] | None:
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05-d
 def _limit_memory(settings: Settings) -> None:
-    "A kernel gets MemoryError instead of being killed by the system; other processes are left as they are"
+    """A kernel gets MemoryError instead of being killed by the system, and gives back what a cell no longer needs;
+    other processes are left as they are"""
     if "ipykernel" in sys.modules:
-        from epochkit.core.memory_guard import limit_this_process
+        from epochkit.core.memory_guard import give_back_after_cells, limit_this_process
         limit_this_process(settings.memory_gb)
+        give_back_after_cells()
 
 # %% ../../../nbs/lifecycle/05_run.ipynb #11pipelinest-05-e
 def require_ready(settings: Settings, number: int) -> list[EpochState]:

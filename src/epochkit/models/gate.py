@@ -16,6 +16,7 @@ import numpy as np
 from ..core.files import sha256_of
 from ..lifecycle.gates import CheckResult, GateContext, gate_check, verdict
 from ..planning.plan import criterion_for
+from ..planning.table_rows import open_rows
 from ..lifecycle.tracking import tracking_client, tracking_outbox
 from .model_rows import PARTS_OF_ROWS, ROWS_STEP
 from .frameworks.base import known_frameworks, may_be_absent
@@ -181,7 +182,7 @@ def rows_are_apart(context: GateContext) -> CheckResult:
     """Passes when no row is in both parts and together they are the rows that epoch 004 handed over, or as many of them
     as the record says were taken by chance"""
     parts = [context.frame(name, columns=["row_id"])["row_id"].to_numpy() for name in PARTS_OF_ROWS.values()]
-    whole = context.frame("engineered_features.parquet", columns=["row_id"], epoch=4)["row_id"].to_numpy()
+    whole = open_rows(context.path("engineered_features.parquet", epoch=4))["row_id"].to_numpy()
     shared, both = len(np.intersect1d(*parts)), np.unique(np.concatenate(parts))
     drawn = [event["rows"] for event in context.events("transformation") if event["step"] == ROWS_STEP]
     count = drawn[-1] if drawn else len(whole)

@@ -62,7 +62,7 @@ def model_rows(features: TableRows, data: TableRows, plan: Plan, most: int) -> t
 
     features, data: the rows with features, and those of `data.parquet`. most: training rows.
     """
-    split = features["split"].to_numpy()
+    split = features.labels("split")
     training = int((split == "train").sum())
     affordable = affordable_rows(len([*features]), plan.budget.memory_gb)
     share = min(most / max(1, training), affordable / max(1, len(features)))
@@ -70,8 +70,8 @@ def model_rows(features: TableRows, data: TableRows, plan: Plan, most: int) -> t
         return features.frame(), ""
     codes, random = _codes(features, data, plan), np.random.default_rng([plan.split.seed, 7])
     whole = bool(plan.data.group) and plan.split.strategy in ("group", "group_time")
-    places = [_drawn(np.flatnonzero(split == part), codes[split == part], share, whole, random)
-              for part in PARTS_OF_ROWS]
+    places = [_drawn(np.flatnonzero(mine), codes[mine], share, whole, random)
+              for mine in ((split == part).to_numpy() for part in PARTS_OF_ROWS)]
     some = features.take(np.sort(np.concatenate(places)))
     return some.frame(), (f"{len(places[0]):,} of {training:,} training rows by chance"
                           f"{', whole groups' if whole else ''}; {len(some):,} of {len(features):,} in all")

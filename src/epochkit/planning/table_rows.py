@@ -20,7 +20,7 @@ from .plan import Plan
 from .splits import EQUAL
 
 # %% ../../../nbs/planning/18_table_rows.ipynb #1867522a
-_GROUP_CELLS, _GROUP_ROWS, _EMPTY_PART, _HELD_CELLS = 10_000_000, 2**20, 20_000, 4_000_000
+_GROUP_CELLS, _GROUP_ROWS, _EMPTY_PART, _HELD_CELLS, _BATCH_ROWS = 4_000_000, 2**20, 20_000, 4_000_000, 2**16
 
 
 class _RowsInOrder:
@@ -45,18 +45,22 @@ class _RowsInOrder:
         return parts / 1.5 * len(self) / max(1, len(self.kept))
 
     def tables(self, names: list[str] | None = None) -> Iterator[pa.Table]:
-        "The kept rows of each file, a row group at a time, with the columns as they lie there"
+        "The kept rows of each file, a few at a time, with the columns as they lie there"
         names = names if names is not None else self.schema.names
         for file, first, end in zip(self.files, self.edges, self.edges[1:]):
             if not self.kept[first:end].any():
                 continue
             part = pq.ParquetFile(file)
             for number in range(part.num_row_groups):
-                kept = self.kept[first:first + part.metadata.row_group(number).num_rows]
-                first += len(kept)
-                if kept.any():
-                    table = part.read_row_group(number, names, use_threads=False)
-                    yield table if kept.all() else table.filter(pa.array(kept))
+                last = first + part.metadata.row_group(number).num_rows
+                asked = [number] if self.kept[first:last].any() else []
+                for batch in part.iter_batches(_BATCH_ROWS, asked, names, use_threads=False):
+                    kept = self.kept[first:first + len(batch)]
+                    first += len(batch)
+                    if kept.any():
+                        table = pa.Table.from_batches([batch])
+                        yield table if kept.all() else table.filter(pa.array(kept))
+                first = last
 
     def groups(self, rows: int = _GROUP_ROWS) -> Iterator[pa.Table]:
         "The kept rows in tables of `rows` rows, fewer where they are wide, each column with its type"
@@ -93,12 +97,22 @@ class TableRows(_RowsInOrder):
     def take(self, places: np.ndarray) -> Self:
         "The kept rows at these places, or where this is true, in order"
         kept = np.zeros(len(self.kept), bool)
-        kept[self.places[places]] = True
+        if places.dtype == bool:
+            kept[self.kept] = places
+        else:
+            kept[self.places[places]] = True
         return type(self)(self.files, kept, self.schema, self.edges)
 
     def frame(self) -> pd.DataFrame:
         "All kept rows as one table in memory, (n_rows, n_columns)"
-        return pa.concat_tables(self.groups()).to_pandas()
+        return pa.concat_tables(self.groups()).to_pandas(split_blocks=True, self_destruct=True)
+
+    def labels(self, name: str) -> pd.Series:
+        "One column of the kept rows as a category with its values in order, in the memory of its codes"
+        pieces = [table.column(name).combine_chunks().dictionary_encode() for table in self.tables([name])]
+        empty = pa.array([], self.schema.field(name).type).dictionary_encode()
+        found = pa.chunked_array(pieces or [empty]).unify_dictionaries().to_pandas()
+        return found.cat.reorder_categories(sorted(found.cat.categories)).rename(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.schema.names)
@@ -140,9 +154,13 @@ def split_columns(rows: TableRows, plan: Plan) -> pd.DataFrame:
     "Of each row what a split looks at: row_id, target, moment, group, and a hash of the columns that make rows equal"
     data, there = plan.data, rows.schema.names
     names = dict.fromkeys(name for name in ("row_id", data.target, data.time, data.group) if name in there)
-    keys, compared = rows.columns([*names]).frame(), [name for name in plan.feature_columns if name in there]
+    read = {name: rows.labels if plan.classification and name == data.target else rows.__getitem__ for name in names}
+    keys = pd.DataFrame({name: column(name) for name, column in read.items()}, copy=False)
+    compared = [name for name in plan.feature_columns if name in there]
     if compared:
-        hashes = [pd.util.hash_pandas_object(group.to_pandas(), index=False).to_numpy()
-                  for group in rows.columns(compared).groups(100_000)]
-        keys[EQUAL] = np.concatenate(hashes)
+        hashes, first = np.empty(len(rows), "uint64"), 0
+        for group in rows.columns(compared).groups(100_000):
+            hashes[first:first + len(group)] = pd.util.hash_pandas_object(group.to_pandas(), index=False)
+            first += len(group)
+        keys[EQUAL] = hashes
     return keys

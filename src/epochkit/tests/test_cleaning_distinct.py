@@ -8,6 +8,16 @@ from epochkit.cleaning.distinct import distinct_values, few_labels, has_more_val
 from epochkit.cleaning.distinct import *
 
 
+def test_numbers_that_stand_twice_are_found_as_pandas_finds_them(monkeypatch):
+    monkeypatch.setattr("epochkit.cleaning.distinct._AT_ONCE", 70)
+    rng = np.random.default_rng(0)
+    for most in (1, 3, 40, 400, 10**9):
+        for count in (0, 1, 500):
+            values = rng.integers(0, most, count).astype("uint64")
+            assert equals_earlier(values).tolist() == pd.Series(values).duplicated().tolist()
+            assert shared_places(values).tolist() == np.flatnonzero(pd.Series(values).duplicated(keep=False)).tolist()
+
+
 COLUMNS = [pd.Series([3.0, np.nan, 9.0, 3.0, -0.0, 0.0, np.inf]), pd.Series([2, 1, 2, 3]), pd.Series([5]), pd.Series([], dtype=float),
            pd.Series([np.nan, np.nan]), pd.Series(["b", None, "a", "b"], dtype="str"), pd.Series([True, False, True]),
            pd.array([True, None, True], "boolean"), pd.array([3, None, 3], "Int64"), pd.Series(range(5_000)) % 1_700,

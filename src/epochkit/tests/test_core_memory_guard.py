@@ -12,6 +12,17 @@ from epochkit.core.errors import BadInputError, DataQualityError, PipelineError,
 from epochkit.core.memory_guard import *
 
 
+def test_free_memory_goes_back_to_the_system_after_each_cell_once(monkeypatch):
+    from types import SimpleNamespace
+    kept = {"post_run_cell": []}
+    events = SimpleNamespace(callbacks=kept, register=lambda name, call: kept[name].append(call))
+    shell = SimpleNamespace(events=events)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    give_back_after_cells()
+    give_back_after_cells()
+    assert kept["post_run_cell"] == [give_back] and give_back("of a cell") is None
+
+
 def in_a_process(code):
     "What a fresh interpreter prints"
     return subprocess.run([sys.executable, "-c", "from epochkit.core.memory_guard import *\n" + code],

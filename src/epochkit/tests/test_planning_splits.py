@@ -56,6 +56,24 @@ def test_a_class_of_one_or_two_rows_trains():
     assert five.value_counts().to_dict() == {"train": 3, "validation": 1, "test": 1}
 
 
+def test_rows_are_numbered_as_they_first_come(monkeypatch):
+    from epochkit.planning.splits import _row_codes
+    monkeypatch.setattr("epochkit.cleaning.distinct._AT_ONCE", 70)
+    rng = np.random.default_rng(0)
+    for most in (3, 40, 400, 10**9):
+        values = rng.integers(0, most, 500).astype("uint64")
+        frame = pd.DataFrame({EQUAL: values})
+        assert _row_codes(frame, [EQUAL]).tolist() == pd.factorize(values)[0].tolist()
+    assert _row_codes(frame.iloc[:0], [EQUAL]).empty
+
+
+def test_units_are_torn_where_two_parts_hold_rows_of_them():
+    parts = pd.Series(["train", "test", "train", "validation", "test", "train"])
+    codes = np.array([0, 0, 1, 1, -1, -1])
+    assert torn_units(parts, codes) == torn_units(parts.astype("category"), codes) == 2 == torn_units(parts, np.array([3, 3, 0, 0, 1, 2]))
+    assert torn_units(parts, np.arange(6)) == 0 == torn_units(parts[:0], codes[:0])
+
+
 def test_groups_stay_whole():
     units = pd.Series(np.repeat(np.arange(50), 7), name="unit")
     parts = split_group(units, SplitSection())

@@ -62,6 +62,22 @@ def test_a_column_is_read_with_those_beside_it_while_they_are_few_cells(table, m
         rows["nothing"]
 
 
+def test_labels_are_the_column_as_a_category_and_batches_are_the_rows_in_order(table, monkeypatch):
+    frame, rows = table
+    monkeypatch.setattr("epochkit.planning.table_rows._BATCH_ROWS", 700)
+    some = frame["x"].to_numpy() > 0
+    for name in ("w", "n", "b"):
+        for asked, column in ((rows, frame[name]), (rows.take(some), frame[name][some])):
+            found = asked.labels(name)
+            assert found.astype(object).where(found.notna(), None).tolist() == column.astype(object).where(column.notna(), None).tolist()
+            assert [*found.cat.categories] == sorted(column.dropna().unique())
+    assert rows.take(np.array([], int)).labels("w").empty
+    read = pa.concat_tables(rows.take(some).tables(["row_id"]))["row_id"].to_numpy()
+    assert read.tolist() == frame.loc[some, "row_id"].tolist()
+    assert max(map(len, rows.tables(["row_id"]))) <= 700
+    pd.testing.assert_frame_equal(rows.take(some).take(np.arange(some.sum()) % 2 == 0).frame(), rows.take(np.flatnonzero(some)[::2]).frame())
+
+
 def test_few_rows_are_all_taken_and_of_many_a_part_by_chance(table):
     frame, rows = table
     found, note = drawn_rows(rows.take(frame["n"].to_numpy() > 3), 6_000, 1)

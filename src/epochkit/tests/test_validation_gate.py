@@ -70,7 +70,8 @@ def tested(tmp_path, monkeypatch):
     stored = pd.DataFrame({"row_id": range(100), "target": y, "score_0": 1 - good, "score_1": good})
     sound_cases = pd.DataFrame({"case": [f"case {number}" for number in range(12)], "result": "pass"})
 
-    def context(report=None, scores=stored, cases=sound_cases, minimum="minimum = 0.75", speed=fast(8), alike=0.05):
+    def context(report=None, scores=stored, cases=sound_cases, minimum="minimum = 0.75", speed=fast(8), alike=0.05,
+                begun=()):
         plan = made_plan(minimum)
         costs = (plan.metric.cost_false_positive, plan.metric.cost_false_negative)
         said = {"metrics": measure("binary", y, stored[["score_0", "score_1"]].to_numpy(), 0.5, costs),
@@ -84,7 +85,7 @@ def tested(tmp_path, monkeypatch):
                  "fairness_analysis.json": {"attributes": [{"attribute": "Age", "measures": treated(alike)}]}}
         frames = {"test_scores.parquet": scores, "test_data.parquet": stored}
         home = load_settings(home=tmp_path, env={})
-        return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=home,
+        return SimpleNamespace(json=lambda name, epoch=None: files[name], settings=home, events=lambda kind: begun,
                                path=lambda name, epoch=None: tmp_path / name,
                                frame=lambda name, columns=None, epoch=None: frames[name][columns or list(frames[name])])
     return context, stored, sound_cases
@@ -112,6 +113,16 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
         assert CHECKS[6][name](context()).result == "pass", name
         for change in changes:
             assert CHECKS[6][name](context(**change)).result == "fail", (name, list(change))
+
+
+def test_of_a_large_sealed_part_as_many_rows_are_tested_as_the_record_says(tested):
+    context, scores, _ = tested
+    check, begun = CHECKS[6]["the sealed rows were tested"], [{"parameters": {"most_rows": 60}}]
+    part = check(context(scores=scores.iloc[20:80], begun=begun))
+    assert part.result == "pass" and part.reason == "rows, by chance of 100"
+    assert check(context(scores=scores.iloc[20:81], begun=begun)).result == "fail"
+    assert check(context(scores=scores.iloc[20:80].assign(row_id=range(60, 120)), begun=begun)).result == "fail"
+    assert check(context(scores=scores.iloc[[*range(59), 0]], begun=begun)).result == "fail", "one row twice"
 
 
 def test_groups_that_differ_too_much_are_named_with_their_values():

@@ -23,6 +23,15 @@ from epochkit.core.errors import BadInputError, DataQualityError, ResourceLimitE
 from epochkit.wrangling.loading import *
 
 
+def test_a_chunk_travels_without_the_batch_that_it_is_a_slice_of():
+    import pickle
+    import pyarrow as pa
+    from epochkit.wrangling.loading import _packed
+    rows = pa.table({"a": range(10_000), "b": [f"label {number}" for number in range(10_000)]})
+    packed = _packed(rows.slice(5_000, 10))
+    assert len(pickle.dumps(packed)) < 2_000 and pa.ipc.open_stream(packed).read_all().equals(rows.slice(5_000, 10))
+
+
 def in_the_family_of(table):
     return table.assign(n=table["n"].where(table["n"] != 4))
 

@@ -13,6 +13,7 @@ __all__ = ['HANDED_ON', 'OVERFIT_CHECKS', 'BEYOND_NOISE', 'PLAIN', 'Evidence', '
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from ..models.frameworks.base import Range, known_frameworks
 from ..models.metrics import measure
 from ..models.registration import target_column
 from ..planning.plan import Plan
+from ..planning.table_rows import open_rows
 from ..planning.units import drawn_together
 from ..report.claims import claim, count_of
 from ..report.values import share_text
@@ -114,12 +116,25 @@ def _titled(evidence: Evidence, framework: str) -> str:
 
 # %% ../../../nbs/validation/10_overfit_checks.ipynb #overfit-06
 def _optional(run: EpochRun, epoch: int, name: str) -> Any:
-    "An earlier epoch's JSON or table; None where it was not handed over"
+    "An earlier epoch's JSON, or the place of its table; None where it was not handed over"
     try:
         path = run.input(epoch, name)
     except DependencyError:
         return None
-    return read_json(path) if name.endswith(".json") else pd.read_parquet(path)
+    return read_json(path) if name.endswith(".json") else path
+
+
+def _table(path: Path | None) -> pd.DataFrame | None:
+    return None if path is None else pd.read_parquet(path)
+
+
+def _clean_rows(table: Path | None, part: pd.DataFrame | None) -> pd.DataFrame | None:
+    "Of the clean table the rows of this part, by their place in it; None where one of the two was not handed over"
+    if table is None or part is None:
+        return None
+    clean = open_rows(table)
+    some = clean.take(np.isin(clean["row_id"], part["row_id"]))
+    return some.frame().set_index(some.places)
 
 
 def _ends(raw: pd.DataFrame | None, sealed: pd.DataFrame, time: str) -> tuple[Any, Any] | None:
@@ -144,12 +159,10 @@ def _beside_each_other(candidates: pd.DataFrame | None, handed_on: pd.DataFrame 
 def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str, Mapping[str, float | None]],
                     sealed: pd.DataFrame) -> Evidence:
     "What the checks look at, from the record of the run; test: metrics on the sealed rows, `sealed`"
-    parts = {name: _optional(run, 5, f"{short}_data.parquet") for name, short in
+    parts = {name: _table(_optional(run, 5, f"{short}_data.parquet")) for name, short in
              (("train", "train"), ("validation", "val"))}
-    table, raw = _optional(run, 2, "data.parquet"), {"train": None, "validation": None}
-    for name, part in parts.items():
-        if part is not None and table is not None:
-            raw[name] = table[table["row_id"].isin(part["row_id"])]
+    table = _optional(run, 2, "data.parquet")
+    raw = {name: _clean_rows(table, part) for name, part in parts.items()}
     times, later = _ends(raw["train"], sealed, plan.data.time), raw["validation"]
     codes = None if later is None else drawn_together(later, plan)
     raw = {name: rows if rows is None else at_most(rows, 20_000, plan.split.seed, _whole_groups(rows, plan))
@@ -157,7 +170,7 @@ def gather_evidence(run: EpochRun, plan: Plan, bundle: Bundle, test: Mapping[str
     y = {name: None if rows is None else codes_of(rows[plan.data.target], plan) for name, rows in raw.items()}
     tuned = _optional(run, 5, "tuned_model_info.json") or {}
     known = known_frameworks().get(tuned.get("framework", ""))
-    said = [_optional(run, 5, name) for name in ("validation_predictions.parquet", "handed_on_predictions.parquet")]
+    said = [_table(_optional(run, 5, f"{name}_predictions.parquet")) for name in ("validation", "handed_on")]
     return Evidence(
         plan, test, _optional(run, 5, "all_models_metrics.json") or {}, tuned, _beside_each_other(*said), **parts,
         target="" if parts["train"] is None else target_column(parts["train"], plan), pipeline=bundle.pipeline,

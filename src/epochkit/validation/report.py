@@ -25,13 +25,15 @@ from ..lifecycle.run import EpochRun
 from ..models.bundle import Bundle, value_column
 from ..models.metrics import PAIRED, RANKED, draws_for, interval_ends, measure, metrics_of, resampled_counts
 from ..planning.plan import Plan
+from ..planning.table_rows import drawn_rows, open_rows
 from ..planning.units import drawn_together
 from ..record.events import latest
 from ..report.claims import Claim, Measured, claim, column_unit, count_of, together
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04
-def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
-    "The sealed raw test rows, (n_rows, columns of data.parquet); records who opened them for which model version"
+def open_test_rows(run: EpochRun, version: str, most: int, seed: int) -> tuple[pd.DataFrame, str]:
+    """The sealed raw test rows, (n_rows, columns of data.parquet), or `most` of them by chance, and a note that says
+    so, empty for all; records who opened them for which model version"""
     path = run.input(4, "test_data.parquet")
     sha256 = sha256_of(path)
     others = {event.data["version"] for event in run.ledger.events()
@@ -41,7 +43,8 @@ def open_test_rows(run: EpochRun, version: str) -> pd.DataFrame:
         run.warn(
             f"these test rows were opened before for model version {', '.join(sorted(others))}: the scores of version "
             f"{version} are optimistic if anything was changed because of them")
-    return pd.read_parquet(path)
+    rows, note = drawn_rows(open_rows(path), most, seed)
+    return rows.reset_index(drop=True), note.replace(" rows ", " sealed rows ")
 
 # %% ../../../nbs/validation/01_report.ipynb #66validation-04-a
 def codes_of(target: pd.Series, plan: Plan) -> np.ndarray:

@@ -233,15 +233,23 @@ def _processes(work: Work, making: _Making, rows: int) -> int:
     return processes_for(rows * len(work.source.columns) > _ALONE_CELLS, work.settings)
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #loading-finished
-def made_parts(making: _Making, raw: pd.DataFrame, rows: int) -> list[tuple[pa.Table, dict[str, Any]]]:
-    """Of each chunk of `rows` rows its rows as they are written, and what was counted of it; made in any process
+def _packed(table: pa.Table) -> pa.Buffer:
+    "The table for another process; a slice that is pickled takes all along that it is a slice of"
+    packed = pa.BufferOutputStream()
+    with pa.ipc.new_stream(packed, table.schema) as stream:
+        stream.write_table(table)
+    return packed.getvalue()
+
+
+def made_parts(making: _Making, raw: pd.DataFrame, rows: int) -> list[tuple[pa.Buffer, dict[str, Any]]]:
+    """Of each chunk of `rows` rows those that are written, packed, and what was counted of it; made in any process
 
     raw: rows of the source, whole chunks but for the last one, by their place in it.
     """
     tables, counts = zip(*making.cleaner.clean_chunks(raw, rows))
     chunks = (raw.iloc[first:first + rows] for first in range(0, max(1, len(raw)), rows))
-    return [(table, {"rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
-                     "steps": [vars(count) for count in [*done, *protected]]})
+    return [(_packed(table), {"rows_in": len(chunk), "blank": chunk.isna().sum().to_dict(),
+                              "steps": [vars(count) for count in [*done, *protected]]})
             for chunk, done, (table, protected) in zip(chunks, counts, _as_parts([*tables], making), strict=True)]
 
 
@@ -258,7 +266,8 @@ def _finished_parts(work: Work, making: _Making, start: int, rows: int) -> Itera
     "From chunk `start` on, of the `rows` that are left: its rows as they are written, and what was counted of it"
     with open_workers(_processes(work, making, rows), settings=work.settings) as workers:
         for made in in_order(workers, made_parts, making, _raw_batches(work, start)):
-            yield from made
+            for packed, record in made:
+                yield pa.ipc.open_stream(packed).read_all(), record
 
 # %% ../../../nbs/wrangling/06_loading.ipynb #32dataloadin-10-a
 def _clean_parts(work: Work, profile: Profile) -> int:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..cleaning.cleaner import SAMPLES, StepCount
+from ..cleaning.distinct import equals_earlier
 from ..cleaning.personal_data import identity_columns
 from ..cleaning.steps import is_number
 from ..planning.plan import Plan
@@ -104,7 +105,7 @@ def _removal_advice(target: pd.Series, gone: np.ndarray) -> list[dict[str, Any]]
 def _repeated_rows(files: list[Path], plan: Plan) -> tuple[np.ndarray, StepCount, list[dict[str, Any]]]:
     """Which rows go because they equal an earlier one, the count,
     and advice on rows that differ in nothing but an identifier"""
-    repeated = _column(files, "_row_hash").duplicated().to_numpy(copy=True)
+    repeated = equals_earlier(_column(files, "_row_hash").to_numpy())
     count = StepCount("exact_duplicates",
                       "a repeated row counts one case twice, and may stand in training and test at once",
                       rows=int(repeated.sum()), removed=int(repeated.sum()))
@@ -114,7 +115,7 @@ def _repeated_rows(files: list[Path], plan: Plan) -> tuple[np.ndarray, StepCount
     removal = _removal_advice(_column(files, plan.data.target), repeated) if repeated.any() else []
     count.removed_rows = _column(files, "row_id")[repeated].head(SAMPLES).tolist()
     named = "_case_hash" in _parquet_names(files[0])
-    alike = int((_column(files, "_case_hash")[~repeated].duplicated()).sum()) if named else 0
+    alike = int(equals_earlier(_column(files, "_case_hash").to_numpy()[~repeated]).sum()) if named else 0
     ids = ", ".join(sorted(identity_columns(plan)))
     text = (f"rows that equal an earlier one in everything but the identifier ({ids}): {alike:,}. One case entered "
             f"twice, or two cases alike?")

@@ -88,7 +88,7 @@ def _ties_of(rows: pd.DataFrame, plan: Any, forward: bool, groups: np.ndarray | 
     if groups is not None and plan.split.strategy != "random":
         return Ties(groups, validation=of_later)
     same = [EQUAL] if EQUAL in rows else [name for name in plan.feature_columns if name in rows]
-    return Ties(equal_rows(rows, same).to_numpy(), validation=of_later)
+    return Ties(equal_rows(rows, same).to_numpy("int64"), validation=of_later)
 
 
 def plan_folds(features: pd.DataFrame, raw: pd.DataFrame, plan: Any) -> tuple[Folds, Folds, np.ndarray | None, Ties]:
