@@ -105,7 +105,11 @@ class TableRows(_RowsInOrder):
 
     def frame(self) -> pd.DataFrame:
         "All kept rows as one table in memory, (n_rows, n_columns)"
-        return pa.concat_tables(self.groups()).to_pandas(split_blocks=True, self_destruct=True)
+        wide = [field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field
+                for field in self.schema]
+        as_held = pa.schema(wide, self.schema.metadata)  # text as pandas holds it: copied a group at a time
+        return pa.concat_tables(group.cast(as_held) for group in self.groups()).to_pandas(
+            split_blocks=True, self_destruct=True)
 
     def labels(self, name: str) -> pd.Series:
         "One column of the kept rows as a category with its values in order, in the memory of its codes"
