@@ -115,9 +115,12 @@ def test_every_check_of_gate_006_fails_on_its_own_damage(tested):
             assert CHECKS[6][name](context(**change)).result == "fail", (name, list(change))
 
 
-def test_of_a_large_sealed_part_as_many_rows_are_tested_as_the_record_says(tested):
+def test_of_a_large_sealed_part_as_many_rows_are_tested_as_the_record_says(tested, monkeypatch):
     context, scores, _ = tested
     check, begun = CHECKS[6]["the sealed rows were tested"], [{"parameters": {"most_rows": 60}}]
+    few = check(context(scores=scores.iloc[20:80], begun=begun))
+    assert (few.result, few.observed, few.limit) == ("fail", 60, 100), "a small part may not be chosen smaller"
+    monkeypatch.setattr("epochkit.validation.gate._FEWEST_BY_CHANCE", 50)
     part = check(context(scores=scores.iloc[20:80], begun=begun))
     assert part.result == "pass" and part.reason == "rows, by chance of 100"
     assert check(context(scores=scores.iloc[20:81], begun=begun)).result == "fail"
