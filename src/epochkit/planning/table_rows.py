@@ -130,6 +130,7 @@ class TableRows(_RowsInOrder):
         "One column of the kept rows; those beside it are read along while they are few cells, and the last ones kept"
         if name not in self._held:
             at, size = self.schema.get_field_index(name), max(1, _HELD_CELLS // max(1, len(self)))
+            self._held = pd.DataFrame()  # before the next are read
             self._held = self.columns(self.schema.names[at - at % size:][:size]).frame()
         return self._held[name]
 

@@ -19,6 +19,14 @@ import pandas as pd
 import pytest
 
 
+def test_an_answer_with_gaps_is_grouped_by_its_answers_in_each_type():
+    cells = [True, None, False, True]
+    for kind in ("boolean", object):
+        found = readable_groups(pd.Series(cells, dtype=kind))
+        assert found.tolist() == ["True", "(missing)", "False", "True"] and [*found.cat.categories] == ["False", "True", "(missing)"]
+    assert readable_groups(pd.Series([True, False])).tolist() == ["True", "False"]
+
+
 def test_groups_are_called_as_people_call_them():
     rng = np.random.default_rng(0)
     ages = readable_groups(pd.Series(rng.integers(19, 69, 900)))

@@ -414,7 +414,7 @@ def readable_groups(column: pd.Series, parts: int = 4) -> pd.Series:
         groups = _cut(finite, parts, _whole if whole else _number, whole) if finite.nunique() > 6 \
             else _named(finite, lambda number: f"{number:,.10g}")
     else:
-        groups = _named(column.where(column.isna(), column.astype(str)), str)
+        groups = _named(column.astype(str).where(column.notna()), str)
     return groups.cat.add_categories("(missing)").fillna("(missing)") if column.isna().any() or groups.isna().any() \
         else groups
 
