@@ -180,10 +180,10 @@ def _with_scores_alone(ranked: pd.DataFrame, leaks: Mapping[str, Any] | None) ->
 
 # %% ../../../nbs/exploration/07_explore.ipynb #09c0b397
 class _Whole:
-    "The columns of all rows, each read when it is asked for"
+    "The columns of all rows, each read when it is asked for; what is held of them ends with this"
 
     def __init__(self, rows: TableRows, plan: Plan):
-        self.rows, self.plan = rows, plan
+        self.rows, self.plan = rows.columns([*rows]), plan
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -112,6 +112,7 @@ def _write_file(frame: "DataFrame | RowGroups", path: Path, enough_mb: float = m
         share = _write_groups(frame, path, enough_mb)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+    give_back()
     return largest_file_mb(path) / share
 
 

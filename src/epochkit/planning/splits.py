@@ -134,8 +134,11 @@ def _random_places(target: pd.Series, classification: bool, seed: int, together:
     rng, places = np.random.default_rng(seed), np.zeros(len(strata))
     for stratum in range(strata.max(initial=-1) + 1):
         mine = strata == stratum
-        order = np.empty(int(mine.sum()), "int32")
-        order[rng.permutation(len(order))] = np.arange(len(order), dtype="int32")
+        dealt = np.arange(np.count_nonzero(mine), dtype="int32")
+        rng.shuffle(dealt)
+        order = np.empty_like(dealt)
+        order[dealt] = np.arange(len(dealt), dtype="int32")
+        del dealt
         places[mine] = _middles(order, None if sizes is None else sizes[mine])
     return pd.Series(places if units is None else places[units], index=target.index)
 
