@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--name", default="after", help="under which the figures are kept")
     parser.add_argument("--folder", help="keeps the table and the home here")
+    parser.add_argument("--first", type=int, help="the first epoch to run, also again; else the one after those that are done")
     parser.add_argument("--last", type=int, default=6, help="the last epoch to run")
     options = parser.parse_args()
     path, key = Path(__file__).with_suffix(".json"), f"{options.rows:,} rows"
@@ -76,8 +77,9 @@ def main() -> int:
             brief.write_text(BRIEF.format(csv=csv), encoding="utf-8")
         environment = {**os.environ, "EPOCH_HOME": str(home), "TQDM_DISABLE": "1"}
         done = recorded_mb(home) if home.is_dir() else {}
-        for number in range(max(done, default=0) + 1, options.last + 1):
-            command = ["epoch", "run", str(number), "--unattended", "measured", *(["--brief", str(brief)] if number == 1 else [])]
+        for number in range(options.first or max(done, default=0) + 1, options.last + 1):
+            command = ["epoch", "run", str(number), "--unattended", "measured", *(["--brief", str(brief)] if number == 1 else []),
+                       *(["--force"] if options.first else [])]
             run = measured(command, environment) | {"recorded_mb": recorded_mb(home)[number]}
             kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
             kept.setdefault(key, {"columns": 20, "cores": os.cpu_count()}).setdefault(options.name, {})[str(number)] = run

@@ -25,7 +25,7 @@ from ..planning.plan import Plan
 from ..review.decisions import restored_columns
 from ..planning.splits import (EQUAL, FEATURE_KEYS, PARTS, equal_rows, moments, named_parts, stored_target,
                                       torn_units)
-from ..planning.table_rows import drawn_rows, open_rows, split_columns
+from ..planning.table_rows import TableRows, drawn_rows, open_rows, split_columns
 from ..report.values import share_text
 
 _MOST_ROWS = 500_000  # enough to see whether one feature gives the answer away
@@ -277,19 +277,34 @@ def _plan_of(context: GateContext) -> Plan:
     return Plan.read(context.json("project_plan.json", epoch=1))
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-a
+def _row_ids(rows: TableRows) -> np.ndarray:
+    return rows.columns(["row_id"]).frame()["row_id"].to_numpy()
+
+
+def _marks(context: GateContext, size: int) -> np.ndarray:
+    "Per row_id, from 0 to at least `size`: 1 for a training row, 2 for a validation row, 3 for one that is both, or 0"
+    stored = open_rows(context.path("engineered_features.parquet"))
+    ids, split = _row_ids(stored), stored.labels("split")
+    marks = np.zeros(max(size, ids.max(initial=-1) + 1), "uint8")
+    for mark, name in enumerate(PARTS[:2], 1):
+        marks[ids[(split == name).to_numpy()]] |= mark
+    return marks
+
+
 @gate_check(4, "splits do not overlap")
 def splits_do_not_overlap(context: GateContext) -> CheckResult:
     "Every row of the data is in exactly one part, and each part has rows"
-    stored, test = open_rows(context.path("engineered_features.parquet")), open_rows(context.path("test_data.parquet"))
-    ids, split, test = stored["row_id"].to_numpy(), stored.labels("split"), test["row_id"].to_numpy()
-    train, validation = (ids[(split == name).to_numpy()] for name in ("train", "validation"))
-    shared = len(np.unique(validation[np.isin(validation, train)])) + len(np.unique(test[np.isin(test, ids)]))
-    everything = open_rows(context.path("data.parquet", epoch=2))["row_id"].to_numpy()
-    lost = int((~np.isin(everything, ids) & ~np.isin(everything, test)).sum())
-    whole = not lost and len(train) and len(validation) and len(test)
+    test = _row_ids(open_rows(context.path("test_data.parquet")))
+    everything = _row_ids(open_rows(context.path("data.parquet", epoch=2)))
+    marks = _marks(context, max(everything.max(initial=-1), test.max(initial=-1)) + 1)
+    train, validation = (np.count_nonzero(marks & mark) for mark in (1, 2))
+    shared = np.count_nonzero(marks == 3) + np.count_nonzero(marks[np.unique(test)])
+    marks[test] |= 4
+    lost = np.count_nonzero(marks[everything] == 0)
+    whole = not lost and train and validation and len(test)
     return verdict(
         not shared and bool(whole), shared, 0,
-        f"{len(train)} train, {len(validation)} validation, {len(test)} test rows" +
+        f"{train} train, {validation} validation, {len(test)} test rows" +
         (f", {lost} rows in none" if lost else ""))
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b
@@ -301,11 +316,8 @@ def _torn(parts: pd.Series, codes: np.ndarray, what: str) -> CheckResult:
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b-1
 def _parts_of(row_ids: pd.Series, context: GateContext) -> pd.Series:
     "The part of each row; what is neither training nor validation is test"
-    stored = open_rows(context.path("engineered_features.parquet"))
-    ids, split, parts = stored["row_id"].to_numpy(), stored.labels("split"), np.full(len(row_ids), 2, "int8")
-    for number, name in enumerate(PARTS[:2]):
-        parts[np.isin(row_ids, ids[(split == name).to_numpy()])] = number
-    return named_parts(parts, row_ids.index)
+    marks = _marks(context, row_ids.max() + 1)[row_ids]
+    return named_parts(np.array([2, 0, 1, 1], "int8")[marks], row_ids.index)
 
 # %% ../../../nbs/features/08_review.ipynb #46featurerev-13-b-2
 @gate_check(4, "groups and time are respected")
@@ -404,7 +416,8 @@ def stored_features_are_what_the_pipeline_gives(context: GateContext) -> CheckRe
                                                                             ("data.parquet", 2)))
     parts = stored.labels("split")
     trained, asked = int((parts == "train").sum()), stored.take((parts == "validation").to_numpy())
-    raw = data.take(np.isin(data["row_id"], asked["row_id"]))
+    ids = _row_ids(data)
+    raw = data.take(_marks(context, ids.max() + 1)[ids] > 1)
     size, difference = len(asked) if _plan_of(context).data.time else 50_000, 0.0
     for first in range(0, len(asked), size):
         end = min(first + size, len(asked))
