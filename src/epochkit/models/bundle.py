@@ -308,15 +308,17 @@ def _sendable(entry: dict[str, Any], cleaner: RowCleaner) -> Any:
 
 # %% ../../../nbs/models/03_bundle.ipynb #bundle-written-forms
 def _written_forms(entry: dict[str, Any], cleaner: RowCleaner) -> Iterable[Any]:
-    "Ways to write the example of a column, the plainest first"
+    "Ways to write the example of a column, that of the source or the plainest first"
     example, kind = entry["example"], cleaner.kinds[entry["name"]]
-    yield example
     if entry["kind"] == "datetime":
-        moment = pd.Timestamp(example)
+        moment, forms = pd.Timestamp(example), kind.removeprefix("datetime ").removeprefix("said ").split("|")
+        yield from (moment.strftime(form) for form in forms if "%Y-" not in form)
+        yield example
         yield moment.strftime("%Y-%m-%d")
-        for form in kind.removeprefix("datetime ").removeprefix("said ").split("|"):
-            yield moment.strftime(form)
-    elif isinstance(example, float) and (unit := cleaner.section.units.get(entry["name"])):
+        yield from map(moment.strftime, forms)
+        return
+    yield example
+    if isinstance(example, float) and (unit := cleaner.section.units.get(entry["name"])):
         yield f"{example:.12g} {unit}"
         yield f"{example:.12g} {unit}".replace(".", ",")
 

@@ -35,9 +35,8 @@ def import_beforehand() -> None:
 
 # %% ../../../nbs/runner/05_kernel_ahead.ipynb #kernel-ahead-07
 async def _started(folder: Path, environment: dict[str, str]) -> Any:
-    from jupyter_client import AsyncKernelManager
-    manager = AsyncKernelManager(kernel_name="python3")
-    manager.client_class = "jupyter_client.asynchronous.AsyncKernelClient"
+    from nbclient import NotebookClient
+    manager = NotebookClient({}, kernel_name="python3").create_kernel_manager()
     options = [*kernel_arguments(_BEFOREHAND), "--HistoryManager.hist_file=:memory:"]
     await manager.start_kernel(extra_arguments=options, cwd=str(folder), env=environment)
     return manager

@@ -972,7 +972,8 @@ def _(p, said):
     groups = [costs[inside(column, said.words[f"where_{end}"]).to_numpy()] for end in ("least", "most")]
     pairs = compared.sum() * (compared.sum() - 1) / 2
     assert ("more than chance" in said.words["apart"]) == (stats.ttest_ind(*groups, equal_var=False).pvalue * pairs <= 0.05)
-    return {"least": groups[0].mean(), "most": groups[1].mean(), "groups": compared.sum(), "columns": len(compared)}
+    found = {"least": groups[0].mean(), "most": groups[1].mean(), "groups": compared.sum(), "columns": len(compared)}
+    return found | (saved(p, {"where": f"{said.words['widest']} is {said.words['where_most']}"}) if "saves" in said.values else {})
 
 
 @recomputes("006", "segments")

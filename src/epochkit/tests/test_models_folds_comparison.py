@@ -106,7 +106,7 @@ def test_among_those_that_tie_the_one_that_is_measured_as_cheaper_goes_on_and_th
         ("catboost", 0.0), ("extra_trees", 0.0121), ("linear", 0.0421))]
     forest = {"catboost": Price(0.0005, 0.12), "extra_trees": Price(0.024, 60.0)}
     assert proposed(found[:2], forest) == (
-        "catboost", "it has the best score, and extra_trees, within one standard error and 1 % of what it gets wrong, is no cheaper to run")
+        "catboost", "it has the best score, and extra_trees, within one standard error and a hundredth of what it gets wrong, is no cheaper to run")
     name, reason = proposed(found, {**forest, "linear": Price(0.0001, 0.01)})
     assert name == "linear" and reason.startswith("it is 0.042 behind catboost, ") and reason.values["behind"].value == 0.0421
     assert reason.endswith("and it takes less time for a row, 0.00010 ms against 0.000500 ms (0.0100 MB on disk against 0.120 MB on disk)")

@@ -164,7 +164,8 @@ def test_memory_and_time_of_large_tables_are_near_what_was_measured():
     path = Path(__file__).parents[3] / "benchmarks" / "large_table.json"
     if not path.is_file():
         pytest.skip("the benchmarks are not here")
-    for rows, runs in json.loads(path.read_text(encoding="utf-8")).items():
+    measured_at_rest = {rows: runs for rows, runs in json.loads(path.read_text(encoding="utf-8")).items() if "after" in runs}
+    for rows, runs in measured_at_rest.items():
         size = (int(rows.replace(",", "").split()[0]) * 20 / 1e6, 20)
         if "5" in runs["after"]:
             assert _kit_mb(5, size) == pytest.approx(runs["after"]["5"]["recorded_mb"], rel=0.25), rows

@@ -29,16 +29,23 @@ def ask(manager, code):
 
 
 def test_the_kernel_of_the_next_notebook_is_in_its_folder_with_the_packages_and_without_their_names(notebooks, monkeypatch):
-    monkeypatch.setenv("EPOCH_TOLD", "now")
-    heard = []
-    with KernelAhead(notebooks) as kernels:
-        kernels.start_after(notebooks[0], heard.append)
-        monkeypatch.setenv("EPOCH_TOLD", "later")
-        manager = kernels.take(notebooks[1])
-    assert heard == [manager.provisioner.pid]
-    shown = ask(manager, "import os, sys; print(os.getcwd(), os.environ['EPOCH_TOLD'], {'mlflow', 'pandas'} <= set(sys.modules), "
-                         "{'pandas', 'begin'} & set(globals()))")
-    assert shown == f"{notebooks[1].parent} now True set()\n"
+    asked = ("import os, sys; print(os.getcwd(), os.environ['EPOCH_TOLD'], {'mlflow', 'pandas'} <= set(sys.modules), "
+             "{'pandas', 'begin'} & set(globals()))")
+
+    def shown():
+        monkeypatch.setenv("EPOCH_TOLD", "now")
+        heard = []
+        with KernelAhead(notebooks) as kernels:
+            kernels.start_after(notebooks[0], heard.append)
+            monkeypatch.setenv("EPOCH_TOLD", "later")
+            manager = kernels.take(notebooks[1])
+        assert heard == [manager.provisioner.pid]
+        return ask(manager, asked)
+    try:
+        found = shown()
+    except RuntimeError:  # another process took one of the ports that were meant for this kernel
+        found = shown()
+    assert found == f"{notebooks[1].parent} now True set()\n"
 
 
 def test_a_kernel_that_nobody_takes_is_ended(notebooks):

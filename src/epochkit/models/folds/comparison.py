@@ -155,7 +155,7 @@ def proposed(found: list[Standing], prices: Mapping[str, Price]) -> tuple[str, s
     if chosen.name == best.name:
         others = together(item.name for item in near if item is not best)
         return best.name, "it has the best score" if not others else claim(
-            "it has the best score, and {others}, within one standard error and 1 % of what it gets wrong, {are} no "
+            "it has the best score, and {others}, within one standard error and a hundredth of what it gets wrong, {are} no "
             "cheaper to run", others=others, are="is" if len(near) == 2 else "are")
     return chosen.name, claim(
         "it is {behind} behind {leader}, less than one standard error of their difference and less than 1 % of what "
