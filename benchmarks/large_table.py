@@ -63,7 +63,7 @@ def block_with_signal(number: int, rows: int) -> "pyarrow.Table":
 def main() -> int:
     parser = argparse.ArgumentParser(description="Take a large table through epochs 001 to 006.")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--name", default="a few bytes a row", help="under which the figures are kept")
+    parser.add_argument("--name", default="after", help="under which the figures are kept")
     parser.add_argument("--folder", help="keeps the table and the home here")
     parser.add_argument("--first", type=int, help="the first epoch to run, also again; else the one after those that are done")
     parser.add_argument("--last", type=int, default=6, help="the last epoch to run")

@@ -1309,6 +1309,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'epochkit/exploration/columns.py'),
                                               'epochkit.exploration.columns._profile_category': ( 'exploration/columns.html#_profile_category',
                                                                                                   'epochkit/exploration/columns.py'),
+                                              'epochkit.exploration.columns._profile_column': ( 'exploration/columns.html#_profile_column',
+                                                                                                'epochkit/exploration/columns.py'),
                                               'epochkit.exploration.columns._profile_number': ( 'exploration/columns.html#_profile_number',
                                                                                                 'epochkit/exploration/columns.py'),
                                               'epochkit.exploration.columns.class_balance': ( 'exploration/columns.html#class_balance',

@@ -95,21 +95,23 @@ def _profile_category(present: pd.Series, rows: int) -> dict[str, Any]:
             "rare_labels": int((counts < fewest_label_rows(rows)).sum())}
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-09-b
+def _profile_column(present: pd.Series, kind: str, rows: int) -> dict[str, Any]:
+    "Missing cells, different values, and what its kind calls for, of the known values of a column of so many rows"
+    row = {"rows": rows, "missing": rows - len(present), "missing_share": 1 - len(present) / max(1, rows),
+           "distinct": distinct_values(present)}
+    if kind in ("number", "category"):
+        row |= _profile_number(present) if kind == "number" else _profile_category(present, rows)
+    elif kind == "date" and len(present):
+        row |= {"first": str(present.min()), "last": str(present.max())}
+    elif kind == "text" and len(present):
+        row |= {"words": float(present.astype(str).str.split().str.len().median())}
+    return row
+
+
 def profile(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     "One row per column: kind, missing cells, different values, and what its kind calls for"
-    rows = []
-    for name, kind in kinds.items():
-        present = frame[name].dropna()
-        row = {"column": name, "kind": kind, "rows": len(frame), "missing": len(frame) - len(present),
-               "missing_share": 1 - len(present) / max(1, len(frame)), "distinct": distinct_values(present)}
-        if kind in ("number", "category"):
-            row |= _profile_number(present) if kind == "number" else _profile_category(present, len(frame))
-        elif kind == "date" and len(present):
-            row |= {"first": str(present.min()), "last": str(present.max())}
-        elif kind == "text" and len(present):
-            row |= {"words": float(present.astype(str).str.split().str.len().median())}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{"column": name, "kind": kind} | _profile_column(
+        frame[name].dropna(ignore_index=True), kind, len(frame)) for name, kind in kinds.items()])
 
 # %% ../../../nbs/exploration/02_columns.ipynb #41exploratio-13
 def outcome_of(target: pd.Series, plan: Plan) -> tuple[pd.Series, str]:

@@ -328,8 +328,8 @@ def groups_and_time_are_respected(context: GateContext) -> CheckResult:
     if strategy == "given":
         return skipped("the test rows are given by the brief")
     rows = open_rows(context.path("data.parquet", epoch=2))
-    parts = _parts_of(rows["row_id"], context)
-    data = split_columns(rows, plan)
+    parts = _parts_of(pd.Series(_row_ids(rows), copy=False), context)
+    data = split_columns(rows, plan).drop(columns="row_id")
     if strategy == "random":
         return _torn(parts, equal_rows(data, [EQUAL] if EQUAL in data else []).to_numpy(), "equal rows")
     if strategy != "time":

@@ -406,7 +406,9 @@ def torn_units(parts: pd.Series, codes: np.ndarray) -> int:
     "How many units have rows in two parts; codes: the unit of each row, -1 for none, (n_rows,)"
     found = np.zeros(codes.max(initial=-1) + 1, "int8")
     for name in PARTS:
-        found += np.bincount(codes[(parts == name).to_numpy() & (codes >= 0)], minlength=len(found)) > 0
+        there = np.zeros(len(found), bool)
+        there[codes[(parts == name).to_numpy() & (codes >= 0)]] = True
+        found += there
     return int((found > 1).sum())
 
 

@@ -67,7 +67,7 @@ def test_more_rows_take_longer_unless_the_brief_asks_for_a_sample(diabetes):
         1]["basis"]
     assert huge["epochs"][1]["seconds"] == twice["epochs"][1]["seconds"] and huge["epochs"][2]["seconds"] < whole["epochs"][2]["seconds"]
     held, more = (make_estimates(sized(diabetes, rows))["epochs"][2] for rows in (10 ** 6, 5 * 10 ** 6))
-    assert more["memory_mb"] - held["memory_mb"] == pytest.approx(4 * 197, abs=2), "004 holds a part of what has more rows"
+    assert more["memory_mb"] - held["memory_mb"] == pytest.approx(4 * 70, abs=2), "004 holds a part of what has more rows"
     assert whole["limits"][0]["outcome"] == "beyond", "001 says beforehand that every row is more than the memory holds"
     assert make_estimates(sized(diabetes, 442, tuning_trials=1))["epochs"][3]["seconds"] < small["epochs"][3]["seconds"]
 
@@ -164,12 +164,11 @@ def test_memory_and_time_of_large_tables_are_near_what_was_measured():
     path = Path(__file__).parents[3] / "benchmarks" / "large_table.json"
     if not path.is_file():
         pytest.skip("the benchmarks are not here")
-    measured_at_rest = {rows: runs for rows, runs in json.loads(path.read_text(encoding="utf-8")).items() if "after" in runs}
-    for rows, runs in measured_at_rest.items():
+    for rows, runs in json.loads(path.read_text(encoding="utf-8")).items():
         size = (int(rows.replace(",", "").split()[0]) * 20 / 1e6, 20)
-        if "5" in runs["after"]:
-            assert _kit_mb(5, size) == pytest.approx(runs["after"]["5"]["recorded_mb"], rel=0.25), rows
-        for epoch in (2, 3, 4):
-            found = runs["after"][str(epoch)]
-            for said, measured in ((_kit_mb(epoch, size), found["recorded_mb"]), (_kit_seconds(None, epoch, size), found["cpu_s"])):
-                assert said == pytest.approx(measured, rel=0.25), (rows, epoch)
+        for epoch in (2, 3, 4, 5):
+            if found := runs.get("after", {}).get(str(epoch)):
+                assert _kit_mb(epoch, size) == pytest.approx(found["recorded_mb"], rel=0.25), (rows, epoch)
+        for epoch in (2, 3, 4):  # of a calm machine: beside other work "after" took up to twice the CPU s
+            if found := runs.get("0051", {}).get(str(epoch)):
+                assert _kit_seconds(None, epoch, size) == pytest.approx(found["cpu_s"], rel=0.25), (rows, epoch)
